@@ -1,0 +1,177 @@
+"""Variance across conditions, on plain arrays; every sum is accumulated in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+Array = npt.NDArray[np.float64]
+CHUNK_ROWS = 65_536
+"""Rows taken to float64 at a time: bounds the memory beside the float32 rates."""
+
+
+def group_moments(
+    values: npt.NDArray[Any], groups: npt.NDArray[np.integer[Any]], n_groups: int
+) -> tuple[Array, Array, Array]:
+    """Count, mean and sum of squared deviations of rows that share a group.
+
+    Parameters
+    ----------
+    values
+        ``(row, ...)``; NaN means not observed and is left out.
+    groups
+        ``(row,)``; the group of each row, 0 to ``n_groups - 1``; negative: in none.
+    n_groups
+        How many groups there are.
+
+    Returns
+    -------
+    count, mean, squares : numpy.ndarray
+        Each ``(group, ...)``: observations, their mean (NaN where there are none), and the sum
+        of squared deviations from it.
+
+    Notes
+    -----
+    Two passes (the mean first, then the deviations from it): the textbook one-pass formula
+    loses digits where the mean is large against the spread.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> count, mean, squares = group_moments(np.array([[1.0], [3.0], [5.0]]), np.array([0, 0, 1]), 2)
+    >>> count.ravel().tolist(), mean.ravel().tolist(), squares.ravel().tolist()
+    ([2.0, 1.0], [2.0, 5.0], [2.0, 0.0])
+    """
+    rows = values.reshape(len(values), -1)
+    count = _sum_over_groups(rows, groups, n_groups, lambda x, _: np.isfinite(x))
+    total = _sum_over_groups(rows, groups, n_groups, lambda x, _: np.nan_to_num(x))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(count > 0, total / count, np.nan)
+    squares = _sum_over_groups(
+        rows, groups, n_groups, lambda x, group: np.nan_to_num((x - mean[group]) ** 2)
+    )
+    shape = (n_groups, *values.shape[1:])
+    return count.reshape(shape), mean.reshape(shape), squares.reshape(shape)
+
+
+def _sum_over_groups(
+    rows: npt.NDArray[Any],
+    groups: npt.NDArray[np.integer[Any]],
+    n_groups: int,
+    term: Callable[[Array, npt.NDArray[np.integer[Any]]], npt.NDArray[Any]],
+) -> Array:
+    """Sum a function of the rows over each group, chunk by chunk, by a sparse product."""
+    total = np.zeros((n_groups, rows.shape[1]))
+    for start in range(0, len(rows), CHUNK_ROWS):
+        group = groups[start : start + CHUNK_ROWS]
+        inside = np.flatnonzero(group >= 0)
+        if not inside.size:
+            continue
+        chunk = rows[start : start + CHUNK_ROWS][inside].astype(np.float64)
+        indicator = sparse.csr_matrix(
+            (np.ones(inside.size), (group[inside], np.arange(inside.size))),
+            shape=(n_groups, inside.size),
+        )
+        total += indicator @ term(chunk, group[inside]).astype(np.float64)
+    return total
+
+
+def variance_per_time(means: Array) -> Array:
+    """Variance across conditions at each time, then the mean over time.
+
+    The published estimator for networks and for the figure of recordings (Yang et al. 2019,
+    "variance across conditions, then averaged across time"); population variance.
+
+    Parameters
+    ----------
+    means
+        ``(..., condition, time)``; times where a condition is NaN are left out.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(...)``; NaN where no time is left.
+    """
+    return _over_complete_times(means, lambda kept: kept.var(axis=-2).mean(axis=-1))
+
+
+def variance_of_time_mean(means: Array) -> Array:
+    """Mean over time first, then the variance across conditions; see `variance_per_time`."""
+    return _over_complete_times(means, lambda kept: kept.mean(axis=-1).var(axis=-1))
+
+
+def variance_pooled(means: Array) -> Array:
+    """Variance over conditions and times together; see `variance_per_time`."""
+    return _over_complete_times(means, lambda kept: kept.var(axis=(-2, -1)))
+
+
+ESTIMATORS: dict[str, Callable[[Array], Array]] = {
+    "per_time": variance_per_time,
+    "time_mean": variance_of_time_mean,
+    "pooled": variance_pooled,
+}
+"""The three published estimators by name; each maps (..., condition, time) to (...)."""
+
+
+def complete_times(means: Array) -> npt.NDArray[np.bool_]:
+    """Tell at which times every condition was observed: (..., condition, time) to (..., time)."""
+    complete: npt.NDArray[np.bool_] = np.isfinite(means).all(axis=-2)
+    return complete
+
+
+def _over_complete_times(means: Array, estimate: Callable[[Array], Array]) -> Array:
+    """Apply an estimator to the complete times of each unit; units alike go together."""
+    complete = complete_times(means)
+    if complete.all():
+        return estimate(means)
+    flat = means.reshape(-1, *means.shape[-2:])
+    patterns, which = np.unique(
+        complete.reshape(-1, means.shape[-1]), axis=0, return_inverse=True
+    )
+    result = np.full(len(flat), np.nan)
+    for index, pattern in enumerate(patterns):
+        if pattern.any():
+            members = which.reshape(-1) == index
+            result[members] = estimate(flat[members][:, :, pattern])
+    return result.reshape(means.shape[:-2])
+
+
+def centred(means: Array, estimator: str) -> Array:
+    """Give the matrix X with ``estimator(r @ means) == sum((r @ X)**2)`` for unit weights r.
+
+    Each of the three estimators is a quadratic form in the units, so that the variance of any
+    mixture of units needs only the units' covariance ``X @ X.T``.
+
+    Parameters
+    ----------
+    means
+        ``(unit, condition, time)`` without NaN.
+    estimator
+        A name in `ESTIMATORS`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(unit, sample)``.
+    """
+    n_units, n_conditions, n_times = means.shape
+    if estimator == "time_mean":
+        means, n_times = means.mean(axis=-1, keepdims=True), 1
+    axes = (1, 2) if estimator == "pooled" else (1,)
+    deviations = means - means.mean(axis=axes, keepdims=True)
+    flat: Array = deviations.reshape(n_units, -1) / np.sqrt(n_conditions * n_times)
+    return flat
+
+
+def fractional_variance(a: Array, b: Array) -> Array:
+    """Give (a - b) / (a + b); NaN where both are zero.
+
+    Yang et al. 2019: fractional task variance, in [-1, 1] for variances a and b >= 0.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fraction: Array = (a - b) / (a + b)
+    return fraction
