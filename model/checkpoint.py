@@ -1,0 +1,171 @@
+"""Run folders: configuration, weights, log and evaluation of one network.
+
+Weights are safetensors; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from nwbcompare.errors import InputError, unknown_name
+from nwbcompare.files import written_aside
+from nwbcompare.model.config import TrainingConfig, as_json, from_json
+from nwbcompare.model.network import Network
+
+FORMAT, FORMAT_VERSION = "nwbcompare run", 1
+CONFIG, WEIGHTS, LOG, EVALUATION = (
+    "config.json",
+    "weights.safetensors",
+    "log.csv",
+    "evaluation.json",
+)
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+def save_run(
+    network: Network,
+    out: str | os.PathLike[str],
+    *,
+    training: TrainingConfig | None = None,
+    log: Sequence[Mapping[str, Any]] = (),
+    evaluation: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a run folder, whole or not at all.
+
+    Parameters
+    ----------
+    network
+        The network.
+    out
+        The folder.
+    training, log, evaluation
+        How it was trained, the rows of its log, its final performance.
+    overwrite
+        Whether an existing folder may be replaced.
+    """
+    header = {"format": FORMAT, "version": FORMAT_VERSION, "name": Path(out).name}
+    with written_aside(out, overwrite=overwrite) as aside:
+        aside.mkdir()
+        _write_json(aside / CONFIG, header | as_json(network.config, training))
+        save_file({k: v.detach().clone() for k, v in network.state_dict().items()}, aside / WEIGHTS)
+        if log:
+            with (aside / LOG).open("w", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(log[0]))
+                writer.writeheader()
+                writer.writerows(log)
+        if evaluation is not None:
+            _write_json(aside / EVALUATION, evaluation)
+    return Path(out)
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Load a network from its run folder.
+
+    Parameters
+    ----------
+    path
+        A folder that `save_run` or ``nwbcompare train`` wrote.
+
+    Raises
+    ------
+    InputError
+        For a folder or file that is not ours, damaged, or does not fit its configuration;
+        the file is named. Pickled weights are refused unread.
+    """
+    folder = Path(path)
+    values = _read_config(folder)
+    network = Network(from_json(values)[0], name=str(values.get("name", folder.name)))
+    weights = _read_weights(folder / WEIGHTS)
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    if found != expected:
+        raise InputError(
+            str(folder / WEIGHTS),
+            f"tensors {expected}",
+            str(found),
+            "The weights do not belong to the configuration beside them: train again.",
+        )
+    network.load_state_dict(weights)
+    return network
+
+
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is a run folder."""
+    return (Path(path) / CONFIG).is_file()
+
+
+def read_training(path: str | os.PathLike[str]) -> TrainingConfig | None:
+    """Read how a run was trained; None where the folder does not say."""
+    return from_json(_read_config(Path(path)))[1]
+
+
+def read_evaluation(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a run's final performance; empty where there is none."""
+    file = Path(path) / EVALUATION
+    return dict(json.loads(file.read_text())) if file.is_file() else {}
+
+
+def pretrained_names() -> list[str]:
+    """Give the names of the networks that come with the package."""
+    return sorted(folder.parent.name for folder in PRETRAINED.glob(f"*/{CONFIG}"))
+
+
+def pretrained_path(name: str) -> Path:
+    """Give the run folder of a network that comes with the package."""
+    if name not in pretrained_names():
+        raise unknown_name("pretrained", name, pretrained_names())
+    return PRETRAINED / name
+
+
+def pretrained(name: str) -> Network:
+    """Load a network that comes with the package.
+
+    Examples
+    --------
+    >>> pretrained("ctxdm-0").config.n_units
+    256
+    """
+    return load(pretrained_path(name))
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1) + "\n")
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG
+    remedy = "Give a folder that `nwbcompare train` wrote."
+    if not file.is_file():
+        raise InputError(str(folder), f"a run folder with {CONFIG}", "none", remedy)
+    try:
+        values = json.loads(file.read_text())
+        header = (values["format"], values["version"])
+        from_json(values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(str(file), "a run's configuration", f"{error}", remedy) from error
+    if header != (FORMAT, FORMAT_VERSION):
+        raise InputError(str(file), f"{FORMAT} {FORMAT_VERSION}", f"{header}", remedy)
+    return dict(values)
+
+
+def _read_weights(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            str(file),
+            "weights in safetensors format",
+            f"a file that cannot be read ({error})",
+            "Pickled or damaged weights are never opened: save them with "
+            "nwbcompare.model.save_run.",
+        ) from error

@@ -1,0 +1,1 @@
+"""Variance analyses of any activity."""

@@ -1,0 +1,1 @@
+"""Numbers on plain arrays: no labels, no files."""

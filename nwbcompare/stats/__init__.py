@@ -1,0 +1,1 @@
+"""Nulls and controls."""

@@ -1,0 +1,88 @@
+"""Input and output channels by name, and the rings of direction-tuned channels."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+RING_SIZE = 32
+RING_DIRECTIONS: npt.NDArray[np.float64] = np.arange(RING_SIZE) * 2 * np.pi / RING_SIZE
+"""Preferred directions (rad) of a ring's channels, 2 pi excluded."""
+BUMP_WIDTH = np.pi / 8
+BUMP_HEIGHT = 0.8
+
+RULES: dict[str, str] = {
+    "fdgo": "Go",
+    "reactgo": "RT Go",
+    "delaygo": "Dly Go",
+    "fdanti": "Anti",
+    "reactanti": "RT Anti",
+    "delayanti": "Dly Anti",
+    "dm1": "DM 1",
+    "dm2": "DM 2",
+    "contextdm1": "Ctx DM 1",
+    "contextdm2": "Ctx DM 2",
+    "multidm": "MultSen DM",
+    "delaydm1": "Dly DM 1",
+    "delaydm2": "Dly DM 2",
+    "contextdelaydm1": "Ctx Dly DM 1",
+    "contextdelaydm2": "Ctx Dly DM 2",
+    "multidelaydm": "MultSen Dly DM",
+    "dmsgo": "DMS",
+    "dmsnogo": "DNMS",
+    "dmcgo": "DMC",
+    "dmcnogo": "DNMC",
+}
+"""The 20 published tasks, name to display name, in the order of their rule channels."""
+
+MODALITIES = (1, 2)
+INPUT_CHANNELS: tuple[str, ...] = (
+    "fixation",
+    *(f"modality{m}_{place:02d}" for m in MODALITIES for place in range(RING_SIZE)),
+    *(f"rule_{rule}" for rule in RULES),
+)
+OUTPUT_CHANNELS: tuple[str, ...] = (
+    "fixation",
+    *(f"response_{place:02d}" for place in range(RING_SIZE)),
+)
+
+
+def modality_channels(modality: int) -> slice:
+    """Give the input channels of one modality's ring."""
+    first = INPUT_CHANNELS.index(f"modality{modality}_00")
+    return slice(first, first + RING_SIZE)
+
+
+def response_channels() -> slice:
+    """Give the output channels of the response ring."""
+    first = OUTPUT_CHANNELS.index("response_00")
+    return slice(first, first + RING_SIZE)
+
+
+def angular_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Give the distance (rad) of two directions round the circle, at most pi."""
+    apart = np.abs(np.asarray(a, dtype=float) - np.asarray(b, dtype=float)) % (2 * np.pi)
+    return np.minimum(apart, 2 * np.pi - apart)
+
+
+def bump(direction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Give a ring's activity for a direction (rad): (...) to (..., ring).
+
+    Yang et al. 2019: ``0.8 * exp(-0.5 * (distance / (pi/8))**2)``.
+    """
+    distance = angular_distance(direction[..., None], RING_DIRECTIONS)
+    height: npt.NDArray[np.float64] = BUMP_HEIGHT * np.exp(-0.5 * (distance / BUMP_WIDTH) ** 2)
+    return height
+
+
+def read_direction(ring: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Read a direction (rad, 0 to 2 pi) from a ring's activity: its population vector.
+
+    Parameters
+    ----------
+    ring
+        ``(..., ring)``.
+    """
+    y, x = ring @ np.sin(RING_DIRECTIONS), ring @ np.cos(RING_DIRECTIONS)
+    direction: npt.NDArray[np.float64] = np.arctan2(y, x) % (2 * np.pi)
+    return direction

@@ -1,0 +1,42 @@
+"""Milliseconds to steps, in one place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nwbcompare.errors import InputError
+
+TAU_MS = 100.0
+"""Time constant of the published networks, to which the input noise refers."""
+
+
+def steps(interval_ms: float, dt_ms: float) -> int:
+    """Give the whole steps in an interval.
+
+    As published, every interval is truncated by itself and then added: at a dt that does not
+    divide the timings a trial is a little shorter, and bounds still add up.
+
+    Examples
+    --------
+    >>> steps(750, 20)
+    37
+    """
+    # 0.3 / 0.1 is 2.999...: a thousandth of a step is no truncation
+    return int(interval_ms / dt_ms + 1e-3)
+
+
+def check_dt(dt_ms: float) -> None:
+    """Refuse a time step that is not above 0 and at most the time constant.
+
+    Raises
+    ------
+    InputError
+        Where dt_ms lies outside (0, 100] ms.
+    """
+    if not (np.isfinite(dt_ms) and 0 < dt_ms <= TAU_MS):
+        raise InputError(
+            "dt_ms",
+            f"a time step above 0 and at most tau = {TAU_MS:g} ms",
+            f"{dt_ms!r}",
+            "Use dt_ms=20, as published.",
+        )
