@@ -139,7 +139,7 @@ def _recurrent_start(config: NetworkConfig, generator: torch.Generator) -> torch
         return gain * torch.eye(n_units)
     orthogonal, upper = torch.linalg.qr(torch.randn(n_units, n_units, generator=generator))
     # the signs make the distribution uniform over all orthogonal matrices
-    return gain * orthogonal * torch.sign(torch.diagonal(upper))
+    return (gain * orthogonal * torch.sign(torch.diagonal(upper))).contiguous()
 
 
 def input_of(trials: xr.Dataset) -> torch.Tensor:

@@ -186,9 +186,10 @@ def _train_step(run: _Run, stage: Stage) -> float:
         sigma_x=network.config.sigma_x,
     )
     cost = _cost(network, trials, run.generator)
-    if not torch.isfinite(cost):
+    value = float(cost.detach())
+    if not np.isfinite(value):
         raise DivergedError(
-            f"the cost is {float(cost)} at step {run.step}; {run.out} keeps the last "
+            f"the cost is {value} at step {run.step}; {run.out} keeps the last "
             "checkpoint: lower learning_rate"
         )
     run.optimiser.zero_grad()
@@ -196,7 +197,7 @@ def _train_step(run: _Run, stage: Stage) -> float:
     torch.nn.utils.clip_grad_value_(network.parameters(), config.clip)
     run.optimiser.step()
     run.step += 1
-    return float(cost)
+    return value
 
 
 def _cost(network: Network, trials: xr.Dataset, generator: torch.Generator) -> torch.Tensor:

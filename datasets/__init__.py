@@ -1,0 +1,16 @@
+"""Loaders of public archives, one file each, and where their files are found."""
+
+if __name__ != "nwbcompare.datasets":
+    raise ImportError("this folder is the package nwbcompare.datasets: import it by that name")
+
+from nwbcompare.datasets.location import DatasetNotFoundError, find_dataset, how_to_get
+from nwbcompare.datasets.registry import Loader, get_loader, loaders
+
+__all__ = [
+    "DatasetNotFoundError",
+    "Loader",
+    "find_dataset",
+    "get_loader",
+    "how_to_get",
+    "loaders",
+]

@@ -1,0 +1,367 @@
+"""Mante, Sussillo, Shenoy & Newsome 2013: monkeys' prefrontal units in two contexts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.activity import make_activity, make_block
+from nwbcompare.datasets.registry import Loader
+from nwbcompare.errors import InputError, listing, unknown_name
+from nwbcompare.files import sha256_of_set
+from nwbcompare.kernels.binning import smoothing_matrix, sum_in_bins
+
+NAME = re.compile(r"(?P<unit>(?P<session>(?P<animal>[a-z]{2})\d{6}_\d+)_[ab]\d+)_Vstim_100_850_ms\.mat")
+SUBJECTS = {"ar": "monkey A", "fe": "monkey F"}
+QUALITIES = ("single", "all")
+SAMPLE_S = 0.001
+WINDOW_START_S = 0.1
+"""The archive's window: 750 ms of dots, shifted by a latency of 100 ms."""
+CONTEXT_TASKS = {1: "contextdm1", -1: "contextdm2"}
+CITATION = (
+    "Mante V, Sussillo D, Shenoy KV, Newsome WT (2013). Context-dependent computation by "
+    "recurrent dynamics in prefrontal cortex. Nature 503, 78-84."
+)
+COLUMNS: dict[str, tuple[str, str, str]] = {
+    "coherence_1": ("stim_dir", "f4", "motion coherence, positive towards the preferred target"),
+    "coherence_2": (
+        "stim_col2dir", "f4", "colour coherence, positive towards the preferred target",
+    ),
+    "colour_coherence": ("stim_col", "f4", "colour coherence, positive for green"),
+    "choice": ("targ_dir", "i1", "chosen target, +1 the preferred one"),
+    "choice_colour": ("targ_col", "i1", "colour of the chosen target, +1 green"),
+    "correct": ("correct", "?", "correct choice"),
+    "congruent": ("congruent", "?", "motion and colour point to the same target"),
+    "trial_number": ("stim_trial", "i4", "row of the session's table; does not align units"),
+}
+"""Trial column: the archive's field, the type it is kept in, what it is.
+
+``stim_dir2col`` is left out: motion towards the green target follows from the others.
+"""
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One file's unit."""
+
+    table: dict[str, Any]
+    columns: dict[str, npt.NDArray[Any]]
+    task_is_motion: npt.NDArray[np.bool_]
+    counts: npt.NDArray[Any]
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    animal: str | None = None,
+    quality: str = "single",
+    bin_s: float = 0.05,
+    smooth_s: float = 0.04,
+) -> xr.DataTree:
+    """Load the archive "PFC data" as a ragged activity.
+
+    Parameters
+    ----------
+    path
+        The folder that holds ``PFC data 1`` and so on, or one of these.
+    animal
+        "ar" (monkey A) or "fe" (monkey F); both by default.
+    quality
+        "single": well isolated single units (type s, discriminability 3 or 4), the selection
+        of Yang et al. 2019. "all": all units.
+    bin_s
+        Width of the bins (s) into which the 1-ms counts are summed; 50 ms as published. An
+        incomplete last bin is dropped (so the 751st sample).
+    smooth_s
+        Standard deviation of the Gaussian (s) that each trial is smoothed with on the grid of
+        bins; 40 ms as published, 0 for none.
+
+    Returns
+    -------
+    xarray.DataTree
+        One ragged block of rates in spikes/s. Motion context is task ``contextdm1``, colour
+        context ``contextdm2``; conditions are the signs of motion and colour coherence
+        towards the preferred target. Coherence levels are ranked within a unit, since their
+        sizes differ by session. There is no ``observation_trial``: the archive's trial
+        numbers do not align units.
+
+    Raises
+    ------
+    InputError
+        For unknown options, a folder without the archive's files, and a file that is damaged,
+        foreign, lacks a field, or holds what it should not; the file is named.
+
+    Notes
+    -----
+    Only stimulus-aligned data exist: 0.100 to 0.850 s from the onset of 750 ms of dots.
+    """
+    samples, sd_bins = _check_options(animal, quality, bin_s, smooth_s)
+    files = _unit_files(Path(path), animal)
+    digests: list[tuple[str, str]] = []
+    units = []
+    for file in tqdm(files, desc="mante2013", unit="file", disable=None):
+        content = file.read_bytes()
+        digests.append((file.name, hashlib.sha256(content).hexdigest()))
+        unit = _read_unit(file, content, samples)
+        if quality == "all" or unit.table["quality"] == "single":
+            units.append(unit)
+    if not units:
+        raise InputError(
+            str(path), f"units of quality {quality!r}", f"none in {len(files)} files",
+            "Pass quality='all'.",
+        )
+    provenance = {
+        "dataset": "mante2013",
+        "citation": CITATION,
+        "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
+        "options": {"animal": animal, "quality": quality, "bin_s": bin_s, "smooth_s": smooth_s},
+    }
+    return make_activity({"mante2013": _make_block(units, bin_s, sd_bins, provenance)})
+
+
+def _check_options(
+    animal: str | None, quality: str, bin_s: float, smooth_s: float
+) -> tuple[int, float]:
+    if animal is not None and animal not in SUBJECTS:
+        raise unknown_name("animal", animal, SUBJECTS)
+    if quality not in QUALITIES:
+        raise unknown_name("quality", quality, QUALITIES)
+    samples = round(bin_s / SAMPLE_S)
+    if not 1 <= samples <= 751 or abs(samples * SAMPLE_S - bin_s) > 1e-9:
+        raise InputError(
+            "bin_s", "a whole number of milliseconds, 0.001 to 0.751 s", repr(bin_s), "Use 0.05."
+        )
+    if not 0 <= smooth_s < np.inf:
+        raise InputError("smooth_s", "0 s or more", repr(smooth_s), "Use 0.04, or 0 for none.")
+    return samples, smooth_s / bin_s
+
+
+def is_archive(folder: Path) -> bool:
+    """Tell whether a folder holds unit files of the archive, itself or in ``PFC data N``."""
+    return any(True for _ in _candidates(folder))
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    for place in (folder, *sorted(folder.glob("PFC data *"))):
+        if place.is_dir():
+            yield from (f for f in sorted(place.iterdir()) if NAME.fullmatch(f.name))
+
+
+def _unit_files(path: Path, animal: str | None) -> list[Path]:
+    """List one file a unit; the archive holds some files twice, which must be alike."""
+    if not path.is_dir():
+        raise InputError(
+            str(path), "a folder", "a file" if path.exists() else "nothing there",
+            "Give the folder that holds 'PFC data 1'.",
+        )
+    chosen: dict[str, Path] = {}
+    for file in _candidates(path):
+        first = chosen.setdefault(file.name, file)
+        if first != file and first.read_bytes() != file.read_bytes():
+            raise InputError(
+                str(file), f"the same content as {first}", "other content",
+                "Two versions of one unit: keep one of them.",
+            )
+    files = [f for f in chosen.values() if animal in (None, f.name[:2])]
+    if not files:
+        wanted = "*" if animal is None else animal
+        raise InputError(
+            str(path), f"files named like {wanted}090313_1_a1_Vstim_100_850_ms.mat, here or in "
+            "'PFC data 1', 'PFC data 2', ...", f"{len(chosen)} files of other animals"
+            if chosen else "none", "Unpack the archive there.",
+        )
+    return sorted(files, key=lambda file: file.name)
+
+
+def _read_unit(file: Path, content: bytes, samples: int) -> _Unit:
+    record = _parse(file, content)
+    response = _field(file, record, "response")
+    variables = _field(file, record, "task_variable")[0, 0]
+    counts = _counts(file, response)
+    columns = {}
+    for name, (source, kind, _) in COLUMNS.items():
+        values = _field(file, variables, source).ravel()
+        if values.size != response.shape[0]:
+            raise InputError(
+                str(file), f"{response.shape[0]} values of {source}, one for each trial",
+                f"{values.size}", "The file is damaged: obtain it again.",
+            )
+        columns[name] = values.astype(kind)
+    for name in ("coherence_1", "coherence_2"):
+        columns[f"{name}_sign"] = np.sign(columns[name]).astype("i1")
+        columns[f"{name}_level"] = _signed_rank(columns[name])
+    context = _field(file, variables, "context").ravel()
+    if context.size != response.shape[0] or not np.isin(context, (-1, 1)).all():
+        raise InputError(
+            str(file), "context +1 (motion) or -1 (colour) in every trial", "other values",
+            "The file is damaged: obtain it again.",
+        )
+    return _Unit(_unit_table(file, record), columns, context == 1, sum_in_bins(counts, samples))
+
+
+def _parse(file: Path, content: bytes) -> Any:
+    from scipy.io import loadmat  # noqa: PLC0415 - slow to import
+    from scipy.io.matlab import MatReadError  # noqa: PLC0415
+
+    try:
+        variables = loadmat(io.BytesIO(content), variable_names=["unit"])
+    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError, KeyError,
+            IndexError, OverflowError, MemoryError, ArithmeticError) as error:
+        raise InputError(
+            str(file), "a MATLAB 5 file", f"one that cannot be read ({error})",
+            "It is truncated or another kind of file: obtain it again.",
+        ) from error
+    except Exception as error:  # zlib.error has no public base class of its own
+        if type(error).__module__ != "zlib":
+            raise
+        raise InputError(
+            str(file), "a MATLAB 5 file", f"one that cannot be read ({error})",
+            "It is truncated: obtain it again.",
+        ) from error
+    unit = variables.get("unit")
+    if unit is None or unit.dtype.names is None or unit.size != 1:
+        raise InputError(
+            str(file), "a variable 'unit' (1 x 1 struct)", "none",
+            "This is no file of the archive: take it out of the folder.",
+        )
+    return unit[0, 0]
+
+
+def _field(file: Path, record: Any, name: str) -> Any:
+    if record.dtype.names is None or name not in record.dtype.names:
+        raise InputError(
+            str(file), f"a field {name!r}", f"fields {listing(record.dtype.names or ())}",
+            "The file is damaged or of another archive: obtain it again.",
+        )
+    value = record[name]
+    return value[0, 0] if value.dtype == object and value.shape == (1, 1) else value
+
+
+def _counts(file: Path, response: Any) -> npt.NDArray[Any]:
+    """Give spike counts (sample, trial), refusing what is none."""
+    good = response.ndim == 2 and response.size and response.dtype.kind in "uif"
+    if good and response.dtype.kind != "u":
+        good = bool((np.isfinite(response) & (response >= 0) & (response % 1 == 0)).all())
+        response = response.astype(np.uint16) if good else response
+    if not good or response.shape[1] != 751:
+        raise InputError(
+            str(file), "response [trial x 751] of spike counts, at least one trial",
+            f"{response.dtype} {response.shape}", "The file is damaged: obtain it again.",
+        )
+    counts: npt.NDArray[Any] = response.T
+    return counts
+
+
+def _signed_rank(coherence: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
+    """Rank coherences by size within a unit, 1 the weakest, with their sign."""
+    _, rank = np.unique(np.abs(coherence), return_inverse=True)
+    ranked: npt.NDArray[np.int8] = (np.sign(coherence) * (rank + 1)).astype("i1")
+    return ranked
+
+
+def _unit_table(file: Path, record: Any) -> dict[str, Any]:
+    match = NAME.fullmatch(file.name)
+    assert match is not None  # noqa: S101 - files were listed by this pattern
+    info = _field(file, record, "unitInfo")
+    info = info[0, 0] if info.shape == (1, 1) else info
+    isolation = "".join(map(str, _field(file, info, "type").ravel()))
+    discriminability = _number(info, "discriminability", 0)
+    single = isolation == "s" and discriminability >= 3
+    return {
+        "unit": match["unit"],
+        "subject": SUBJECTS.get(match["animal"], match["animal"]),
+        "animal": match["animal"],
+        "session": match["session"],
+        "area": "prearcuate cortex",
+        "quality": "single" if single else "multi",
+        "isolation": isolation,
+        "discriminability": discriminability,
+        "grid_x": _number(info, "grid_position", 0),
+        "grid_y": _number(info, "grid_position", 1),
+        "depth_coarse": _number(info, "depth_coarse", 0),
+        "depth_fine": _number(info, "depth_fine", 0),
+    }
+
+
+def _number(info: Any, name: str, place: int) -> float:
+    values = np.ravel(info[name]) if name in (info.dtype.names or ()) else np.empty(0)
+    if values.dtype == object and values.size == 1:
+        values = np.ravel(values[0])
+    return float(values[place]) if values.size > place else float("nan")
+
+
+def _make_block(
+    units: list[_Unit], bin_s: float, sd_bins: float, provenance: dict[str, Any]
+) -> xr.Dataset:
+    sizes = [unit.task_is_motion.size for unit in units]
+    n_bins = units[0].counts.shape[0]
+    kernel = smoothing_matrix(n_bins, sd_bins) / bin_s
+    rate = np.empty((sum(sizes), n_bins), dtype=np.float32)
+    stops = np.cumsum(sizes)
+    for unit, start, stop in zip(units, stops - sizes, stops, strict=True):
+        rate[start:stop] = unit.counts.T.astype(np.float64) @ kernel
+    table = {name: [unit.table[name] for unit in units] for name in units[0].table}
+    sessions, session_code = np.unique(table["session"], return_inverse=True)
+    motion = np.concatenate([unit.task_is_motion for unit in units])
+    stop_s = WINDOW_START_S + 0.75
+    subjects = sorted(set(table["subject"]))
+    return make_block(
+        rate,
+        time_s=WINDOW_START_S + (np.arange(n_bins) + 0.5) * bin_s,
+        bin_width_s=bin_s,
+        aligned_to="dots onset",
+        trials={
+            "task": _coded(np.where(motion, 0, 1), list(CONTEXT_TASKS.values())),
+            "session": _coded(np.repeat(session_code, sizes), [str(s) for s in sessions]),
+            **_trial_columns(units),
+        },
+        units=table,
+        observation_unit=np.repeat(np.arange(len(units)), sizes),
+        epochs={"stim1": (WINDOW_START_S, stop_s)},
+        condition_variables={
+            task: ["coherence_1_sign", "coherence_2_sign"] for task in CONTEXT_TASKS.values()
+        },
+        source="recording",
+        name=" and ".join(subjects),
+        provenance=provenance,
+    )
+
+
+def _coded(codes: npt.NDArray[Any], categories: list[str]) -> tuple[Any, dict[str, str]]:
+    return codes.astype(np.int16), {"categories": json.dumps(categories)}
+
+
+def _trial_columns(units: list[_Unit]) -> dict[str, Any]:
+    meaning = {name: text for name, (_, _, text) in COLUMNS.items()}
+    for name, what in (("coherence_1", "motion"), ("coherence_2", "colour")):
+        meaning[f"{name}_sign"] = f"sign of the {what} coherence"
+        meaning[f"{name}_level"] = f"rank of the {what} coherence within the unit, signed"
+    return {
+        name: (np.concatenate([unit.columns[name] for unit in units]), {"long_name": text})
+        for name, text in meaning.items()
+    }
+
+
+MANTE2013 = Loader(
+    name="mante2013",
+    title="Prearcuate cortex of two monkeys deciding on motion or colour by context",
+    citation=CITATION,
+    source='the public archive "PFC data" of the Mante lab (Institute of Neuroinformatics, '
+    "Zurich, www.ini.uzh.ch/en/research/groups/mante/data.html)",
+    unpack="it has folders 'PFC data 1' (monkey A) and 'PFC data 2' (monkey F).",
+    options={"animal": str, "quality": str, "bin_s": float, "smooth_s": float},
+    is_archive=is_archive,
+    load=load,
+)

@@ -1,0 +1,285 @@
+"""Task variance and fractional task variance, of network units and neurons alike."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.activity import Activity, bins_in, blocks, epoch_bounds, labels
+from nwbcompare.conditions import condition_means
+from nwbcompare.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.kernels.variance import ESTIMATORS, complete_times, fractional_variance
+
+Estimator = Literal["per_time", "time_mean", "pooled"]
+ACTIVE_THRESHOLD = 1e-3
+HISTOGRAM_BINS = 20
+
+
+def task_variance(
+    activity: Activity,
+    *,
+    estimator: Estimator = "per_time",
+    conditions: Sequence[str] | None = None,
+    epochs: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> xr.Dataset:
+    """Measure how much each unit's rate varies across the conditions of each task.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, of a network or a recording.
+    estimator
+        "per_time": variance across conditions at each time, then the mean over time (as
+        published). "time_mean": mean over time first. "pooled": over both together. All are
+        population variances (ddof 0).
+    conditions
+        Trial columns whose combinations are conditions; by default the source's own.
+    epochs
+        Epochs to use; by default all times.
+    leave_out
+        Epochs to leave out; by default fixation, as published. One that a task does not have
+        does nothing.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``task_variance (unit, task)`` in squared units of the rate; ``n_bins (unit, task)``,
+        the time bins it stands on (those where every condition was observed); ``n_conditions``
+        and the median ``n_trials_per_condition (task)``. The unit table goes along; the
+        parameters are in attrs.
+
+    Raises
+    ------
+    InputError
+        For an unknown estimator or epoch, or trials whose epochs differ in their bounds.
+
+    Warns
+    -----
+    UnitWarning
+        Where units lack a condition: their task variance is NaN, and they are named.
+
+    Notes
+    -----
+    Yang et al. 2019, Methods: ``TV_i(A) = < [r_i(j, t) - <r_i(j, t)>_j]^2 >_{j,t}``. A finite
+    number of noisy trials biases the variance of a recording upwards, by the mean squared
+    standard error of the condition means; a noise-free network has no such bias.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> task_variance(example_block())["task_variance"].sizes["unit"]
+    3
+    """
+    if estimator not in ESTIMATORS:
+        raise unknown_name("estimator", estimator, ESTIMATORS)
+    parts = [
+        _variance_of_task(task, means, bins, estimator)
+        for task, means, bins in means_by_task(
+            activity, conditions=conditions, epochs=epochs, leave_out=leave_out
+        )
+    ]
+    result = xr.concat(
+        parts, dim="task", coords="minimal", compat="override", combine_attrs="override"
+    ).transpose("unit", "task")
+    _warn_of_missing(result)
+    first = next(iter(blocks(activity).values()))
+    return result.assign_attrs(
+        _source_attrs(first),
+        analysis="task_variance",
+        estimator=estimator,
+        conditions=json.dumps(None if conditions is None else list(conditions)),
+        epochs=json.dumps(None if epochs is None else list(epochs)),
+        leave_out=json.dumps(list(leave_out)),
+    )
+
+
+def fractional_task_variance(
+    variance: xr.Dataset,
+    task_a: str,
+    task_b: str,
+    *,
+    threshold: float = ACTIVE_THRESHOLD,
+    missing: Literal["error", "nan"] = "error",
+) -> xr.Dataset:
+    """Measure whether each unit varies more in one task or in the other.
+
+    Parameters
+    ----------
+    variance
+        From `task_variance`.
+    task_a, task_b
+        The two tasks.
+    threshold
+        Units whose variances sum to no more than this are inactive and get NaN. The published
+        1e-3 is absolute: rescaling all rates changes which units count.
+    missing
+        What to do with units that lack a task: "error" names them, "nan" keeps them as NaN.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``fractional_task_variance (unit,)`` in [-1, 1] and ``active (unit,)``.
+
+    Raises
+    ------
+    InputError
+        For a task against itself, one that is not there, and units that lack one of the two.
+
+    Notes
+    -----
+    Yang et al. 2019: ``FTV_i(A, B) = (TV_i(A) - TV_i(B)) / (TV_i(A) + TV_i(B))``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[3.0, 1.0]])},
+    ...                 coords={"unit": ["u0"], "task": ["a", "b"]})
+    >>> fractional_task_variance(tv, "a", "b")["fractional_task_variance"].item()
+    0.5
+    """
+    a, b = _pair(variance, task_a, task_b)
+    lacking = np.isnan(a) | np.isnan(b)
+    if lacking.any() and missing == "error":
+        raise InputError(
+            "variance",
+            f"units with conditions in both {task_a!r} and {task_b!r}",
+            f"{int(lacking.sum())} without: {listing(variance['unit'].values[lacking], most=5)}",
+            "Leave them out with nwbcompare.select(activity, units=...), or pass missing='nan' "
+            "(--missing nan).",
+        )
+    with np.errstate(invalid="ignore"):
+        active = a + b > threshold
+    fraction = np.where(active, fractional_variance(a, b), np.nan)
+    units = {n: c for n, c in variance.coords.items() if c.dims == ("unit",)}
+    return xr.Dataset(
+        {
+            "fractional_task_variance": ("unit", fraction, {"units": "1"}),
+            "active": ("unit", active),
+        },
+        coords=units,
+        attrs={
+            **variance.attrs,
+            "analysis": "fractional_task_variance",
+            "task_a": task_a,
+            "task_b": task_b,
+            "threshold": threshold,
+        },
+    )
+
+
+def ftv_histogram(ftv: xr.Dataset) -> npt.NDArray[np.int64]:
+    """Count active units in the published 20 bins on [-1, 1]."""
+    values = ftv["fractional_task_variance"].values
+    counts, _ = np.histogram(values[np.isfinite(values)], bins=HISTOGRAM_BINS, range=(-1, 1))
+    return counts.astype(np.int64)
+
+
+def means_by_task(
+    activity: Activity,
+    *,
+    conditions: Sequence[str] | None = None,
+    epochs: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> Iterator[tuple[str, xr.Dataset, npt.NDArray[np.bool_]]]:
+    """Give, task by task, the condition means and which time bins count.
+
+    See `task_variance` for the parameters.
+    """
+    for block in blocks(activity).values():
+        _check_epochs(block, epochs)
+        means = condition_means(block, conditions=conditions)
+        for task in dict.fromkeys(means["task"].values):
+            bins = counted_bins(block, task, epochs=epochs, leave_out=leave_out)
+            yield str(task), means.isel(condition=means["task"].values == task), bins
+
+
+def _check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
+    known = list(block["epoch"].values) if "epoch" in block.coords else []
+    for epoch in epochs or ():
+        if epoch not in known:
+            raise unknown_name("epochs", epoch, known)
+
+
+def counted_bins(
+    block: xr.Dataset,
+    task: str,
+    *,
+    epochs: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> npt.NDArray[np.bool_]:
+    """Tell which time bins of a task count; see `task_variance` for the parameters."""
+    rows = labels(block["task"]) == task
+    time_s, width = block["time"].values, block["time"].attrs["bin_width_s"]
+    inside = {}
+    for epoch in block["epoch"].values if "epoch" in block.coords else ():
+        bounds = epoch_bounds(block, epoch, rows)
+        if bounds is not None:
+            inside[str(epoch)] = bins_in(time_s, *bounds, width)
+    bins = np.full(time_s.size, epochs is None)
+    for epoch in epochs or ():
+        bins |= inside.get(epoch, False)
+    for epoch in leave_out:
+        bins &= ~inside.get(epoch, np.zeros_like(bins))
+    if not bins.any():
+        raise InputError(
+            "epochs", "at least one time bin to be left", "none", "Choose other epochs."
+        )
+    return bins
+
+
+def _variance_of_task(
+    task: str, means: xr.Dataset, bins: npt.NDArray[np.bool_], estimator: str
+) -> xr.Dataset:
+    rates = means["rate_mean"].values[:, :, bins]
+    trials = means["n_trials"].values[:, :, bins]
+    units = {n: c for n, c in means.coords.items() if c.dims == ("unit",)}
+    rate_units = means["rate_mean"].attrs["units"]
+    squared = {"units": "1" if rate_units == "1" else f"({rate_units})^2"}
+    return xr.Dataset(
+        {
+            "task_variance": ("unit", ESTIMATORS[estimator](rates), squared),
+            "n_bins": ("unit", complete_times(rates).sum(axis=-1)),
+            "n_conditions": means.sizes["condition"],
+            "n_trials_per_condition": float(np.median(trials)),
+        },
+        coords=units | {"task": task},
+    )
+
+
+def _warn_of_missing(result: xr.Dataset) -> None:
+    for task in result["task"].values:
+        lacking = np.isnan(result["task_variance"].sel(task=task).values)
+        if lacking.any():
+            names = listing(result["unit"].values[lacking], most=5)
+            warnings.warn(
+                f"{int(lacking.sum())} units lack a condition of task {task!r} and get NaN: "
+                f"{names}",
+                UnitWarning,
+                stacklevel=3,
+            )
+
+
+def _pair(
+    variance: xr.Dataset, task_a: str, task_b: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    known = [str(task) for task in variance["task"].values]
+    for task in (task_a, task_b):
+        if task not in known:
+            raise unknown_name("task", task, known)
+    if task_a == task_b:
+        raise InputError(
+            "task_b", f"a task other than {task_a!r}", repr(task_b), "Name two different tasks."
+        )
+    a, b = (variance["task_variance"].sel(task=task).values for task in (task_a, task_b))
+    return a, b
+
+
+def _source_attrs(block: xr.Dataset) -> dict[str, Any]:
+    return {name: block.attrs[name] for name in ("name", "source", "deterministic", "provenance")}

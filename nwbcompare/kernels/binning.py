@@ -1,0 +1,88 @@
+"""Binning of spike counts and smoothing along time, on plain arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def sum_in_bins(counts: npt.NDArray[Any], samples_per_bin: int) -> npt.NDArray[np.int64]:
+    """Sum counts over consecutive samples; an incomplete last bin is dropped.
+
+    Parameters
+    ----------
+    counts
+        ``(sample, ...)``, whole numbers. Time comes first since archives store it so: the sum
+        then runs over contiguous memory.
+    samples_per_bin
+        Samples in a bin.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(bin, ...)``, in the smallest unsigned type that cannot overflow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sum_in_bins(np.array([1, 0, 2, 1, 5], dtype="uint8"), 2).tolist()
+    [1, 3]
+    """
+    n_bins = counts.shape[0] // samples_per_bin
+    kept = counts[: n_bins * samples_per_bin]
+    largest = int(kept.max()) * samples_per_bin if kept.size else 0
+    grouped = kept.reshape(n_bins, samples_per_bin, *kept.shape[1:])
+    summed: npt.NDArray[np.int64] = grouped.sum(axis=1, dtype=np.min_scalar_type(largest))
+    return summed
+
+
+def smoothing_matrix(n_bins: int, sd_bins: float) -> npt.NDArray[np.float64]:
+    """Give the matrix K with ``rates @ K`` smoothed along the last axis.
+
+    A normalised Gaussian, cut at the radius ``int(4 sd + 0.5)``; edges are padded with the
+    end values. It equals ``scipy.ndimage.gaussian_filter1d(..., mode="nearest")``.
+
+    Parameters
+    ----------
+    n_bins
+        Bins of the rates.
+    sd_bins
+        Standard deviation, in bins; 0 gives the identity.
+    """
+    radius = int(4 * sd_bins + 0.5)
+    offsets = np.arange(-radius, radius + 1)
+    taps = np.exp(-0.5 * (offsets / sd_bins) ** 2) if radius else np.ones(1)
+    taps /= taps.sum()
+    matrix = np.zeros((n_bins, n_bins))
+    target = np.arange(n_bins)
+    for offset, tap in zip(offsets, taps, strict=True):
+        np.add.at(matrix, (np.clip(target + offset, 0, n_bins - 1), target), tap)
+    return matrix
+
+
+def bin_membership(
+    centres: npt.NDArray[np.float64], edges: npt.NDArray[np.float64], tolerance: float
+) -> npt.NDArray[np.float64]:
+    """Give the matrix M with ``rates @ M`` the mean rate in each bin.
+
+    Parameters
+    ----------
+    centres
+        ``(time,)``: centres of the given bins.
+    edges
+        ``(bin + 1,)``: edges of the wanted ones; a centre belongs to [start, stop).
+    tolerance
+        A centre this near to an edge counts as on it.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(time, bin)``; a column sums to 1, or to 0 where no centre lies in the bin.
+    """
+    place = np.searchsorted(edges - tolerance, centres, side="right") - 1
+    member = place[:, None] == np.arange(edges.size - 1)
+    count = member.sum(axis=0)
+    matrix: npt.NDArray[np.float64] = member / np.maximum(count, 1)
+    return matrix
