@@ -1,0 +1,64 @@
+"""What the NWB validator and the inspector say of a file."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from nwbcompare.errors import InputError
+
+REFUSED = ("ERROR", "CRITICAL")
+
+
+def inspect_nwb(path: str | os.PathLike[str]) -> list[str]:
+    """List the messages of the NWB validator and of nwbinspector's dandi configuration.
+
+    Parameters
+    ----------
+    path
+        An NWB file.
+
+    Returns
+    -------
+    list of str
+        One line a message, its importance first; empty for a file without faults.
+    """
+    from nwbinspector import inspect_nwbfile, load_config  # noqa: PLC0415 - seconds to import
+    from pynwb import validate  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        # both libraries warn of their own future changes, not of the file
+        warnings.simplefilter("ignore")
+        found = [f"ERROR: {error}" for error in _errors(validate(path=str(path)))]
+        messages = list(inspect_nwbfile(nwbfile_path=str(path), config=load_config("dandi")))
+    return found + [_line(message) for message in messages]
+
+
+def refuse_faults(path: Path, final: Path) -> None:
+    """Refuse a file that an archive would; warn of lesser faults.
+
+    Raises
+    ------
+    InputError
+        For messages that are errors or critical.
+    """
+    messages = inspect_nwb(path)
+    bad = [message for message in messages if message.startswith(REFUSED)]
+    if bad:
+        raise InputError(
+            str(final), "a file without critical messages from the inspector", "; ".join(bad),
+            "Nothing was written. Correct what the messages name.",
+        )
+    if messages:
+        warnings.warn(f"{final}: " + "; ".join(messages), UserWarning, stacklevel=3)
+
+
+def _errors(result: Any) -> list[Any]:
+    # pynwb below 3 gave a pair of errors and a status
+    return list(result[0] if isinstance(result, tuple) else result)
+
+
+def _line(message: Any) -> str:
+    return f"{message.importance.name}: {message.check_function_name}: {message.message}"
