@@ -1,1 +1,74 @@
-"""nwbcompare."""
+"""Task-trained networks and recorded neurons, through one analysis.
+
+Everything that has units and trials becomes the same labelled object, an activity; every
+analysis takes it and cannot know where it came from.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nwbcompare import datasets, model, tasks, testing
+    from nwbcompare.activity import Activity, blocks, labels, make_activity, make_block, select
+    from nwbcompare.analysis import fractional_task_variance, ftv_histogram, task_variance
+    from nwbcompare.conditions import condition_means
+    from nwbcompare.errors import InputError, UnitWarning
+    from nwbcompare.model import record
+    from nwbcompare.nwb import inspect_nwb, write_nwb
+    from nwbcompare.protocol import MatchedProtocol, record_matched, simulate_recording
+    from nwbcompare.resample import align, rebin, smooth
+    from nwbcompare.sources import load
+    from nwbcompare.sources import open_source as open  # noqa: A004
+    from nwbcompare.stats import condition_label_null, context_label_null, rotation_control
+    from nwbcompare.validate import InvalidActivityError, check_activity
+
+_HOME = {
+    "Activity": "activity",
+    "InputError": "errors",
+    "InvalidActivityError": "validate",
+    "MatchedProtocol": "protocol",
+    "UnitWarning": "errors",
+    "align": "resample",
+    "blocks": "activity",
+    "check_activity": "validate",
+    "condition_label_null": "stats",
+    "condition_means": "conditions",
+    "context_label_null": "stats",
+    "fractional_task_variance": "analysis",
+    "ftv_histogram": "analysis",
+    "inspect_nwb": "nwb",
+    "labels": "activity",
+    "load": "sources",
+    "make_activity": "activity",
+    "make_block": "activity",
+    "open": "sources",
+    "rebin": "resample",
+    "record": "model",
+    "record_matched": "protocol",
+    "rotation_control": "stats",
+    "select": "activity",
+    "simulate_recording": "protocol",
+    "smooth": "resample",
+    "task_variance": "analysis",
+    "write_nwb": "nwb",
+}
+_PACKAGES = ("datasets", "model", "tasks", "testing")
+
+__all__ = [  # noqa: PLE0604 - the two tables above
+    *_HOME,
+    *_PACKAGES,
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that torch and pynwb load only then."""
+    if name in _PACKAGES:
+        return import_module(f"nwbcompare.{name}")
+    if name in _HOME:
+        module = import_module(f"nwbcompare.{_HOME[name]}")
+        return getattr(module, "open_source" if name == "open" else name)
+    raise AttributeError(f"module 'nwbcompare' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

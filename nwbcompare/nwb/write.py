@@ -133,7 +133,7 @@ def _make_file(parts: dict[str, xr.Dataset], width: float) -> NWBFile:
         # a simulation has no time of its own: the time of writing
         session_start_time=datetime.now(UTC),
         session_id=identity,
-        experimenter=["nwbcompare"],
+        experimenter=["Network, Simulated"],
         institution="simulation",
         keywords=["recurrent neural network", "simulation"],
         experiment_description="Activity of a task-trained recurrent network.",
@@ -187,12 +187,22 @@ def _add_series(nwb: NWBFile, parts: dict[str, xr.Dataset], width: float) -> Non
                 comments="Trials are laid end to end; /intervals/trials has their times.",
             )
         )
-    table = DynamicTable(name=UNITS, description="The hidden units: columns of hidden_rate.")
-    for name in _columns(first, "unit"):
-        table.add_column(
-            name=name, description=f"{name} of the hidden unit", data=list(first[name].values)
+    columns = [
+        VectorData(
+            name=name, description=f"{name} of the hidden unit", data=_listed(first[name].values)
         )
-    module.add(table)
+        for name in _columns(first, "unit")
+    ]
+    module.add(
+        DynamicTable(
+            name=UNITS, description="The hidden units: columns of hidden_rate.", columns=columns
+        )
+    )
+
+
+def _listed(values: npt.NDArray[Any]) -> Any:
+    """Give text as a list: HDF5 has no type for numpy's text arrays."""
+    return [str(value) for value in values] if values.dtype.kind == "U" else values
 
 
 def _stream(variable: xr.DataArray) -> npt.NDArray[Any]:
@@ -241,7 +251,7 @@ def _joined(name: str, parts: dict[str, xr.Dataset]) -> Any:
             for block in parts.values()
         ]
     )
-    return [str(value) for value in values] if values.dtype.kind == "U" else values
+    return _listed(values)
 
 
 def _add_epochs(

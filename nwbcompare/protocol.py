@@ -1,0 +1,231 @@
+"""Protocols: what a network is shown so that it can be held against a recording.
+
+The matched protocol is the monkeys' own task (Mante et al. 2013): two opposite targets, six
+signed coherences of motion by six of colour, rates of the stimulus epoch in 50-ms bins,
+smoothed as the recording's, and the four combinations of signs as conditions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.activity import make_activity, make_block
+from nwbcompare.errors import InputError
+from nwbcompare.model import Network, record
+from nwbcompare.resample import align, rebin, smooth
+from nwbcompare.tasks import make_trials
+
+CONTEXTS = ("contextdm1", "contextdm2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchedProtocol:
+    """The monkeys' protocol, as shown to a network.
+
+    Attributes
+    ----------
+    coherences
+        Strength of the recording's three levels: targets get 1 + c and 1 - c. The monkeys'
+        levels differ by session; the values are the reference implementation's.
+    n_axes
+        Pairs of opposite targets, evenly round half the circle (the other half shows the same
+        pairs with the targets' names exchanged, which leaves variances as they are).
+    stimulus_ms
+        Duration (ms); the monkeys saw 750 ms of dots.
+    bin_s, smooth_s
+        Bins and smoothing (s), the recording's.
+    """
+
+    coherences: tuple[float, float, float] = (0.025, 0.075, 0.25)
+    n_axes: int = 6
+    stimulus_ms: float = 750.0
+    bin_s: float = 0.05
+    smooth_s: float = 0.04
+
+
+def record_matched(
+    network: Network, protocol: MatchedProtocol | None = None, *, smoothed: bool = True
+) -> xr.DataTree:
+    """Record a network on the monkeys' protocol.
+
+    Each unit on each axis of targets is one sample, as an animal's unit is recorded with one
+    pair of targets; ``session`` names the axis and ``network_unit`` the unit, so that samples
+    are not taken for independent units.
+
+    Parameters
+    ----------
+    network
+        A network of both context tasks.
+    protocol
+        The protocol; by default the one above.
+    smoothed
+        Whether to smooth as the recording is smoothed.
+
+    Returns
+    -------
+    xarray.DataTree
+        One dense block ``(trial, time, unit)`` of both contexts, without noise.
+    """
+    protocol = protocol or MatchedProtocol()
+    axes = np.arange(protocol.n_axes) * np.pi / protocol.n_axes
+    block = _join_axes([_record_axis(network, axis, protocol) for axis in axes], axes, network)
+    return make_activity(
+        {"matched": smooth(block, protocol.smooth_s) if smoothed else block}
+    )
+
+
+def _record_axis(network: Network, axis: float, protocol: MatchedProtocol) -> xr.Dataset:
+    levels = np.array([-3, -2, -1, 1, 2, 3])
+    signed = np.sign(levels) * np.array(protocol.coherences)[np.abs(levels) - 1]
+    first, second = (grid.ravel() for grid in np.meshgrid(np.arange(6), np.arange(6)))
+    conditions = {
+        "direction": axis, "coherence_1": signed[first], "coherence_2": signed[second]
+    }
+    parts = []
+    for task in CONTEXTS:
+        trials = make_trials(
+            task, "conditions", conditions=conditions, stimulus_ms=protocol.stimulus_ms,
+            dt_ms=network.config.dt_ms,
+        )
+        block = rebin(align(record(network, trials), "stim1"), protocol.bin_s)
+        parts.append(
+            block["rate"].values
+        )
+    columns = {
+        "task": np.repeat(CONTEXTS, levels.size**2),
+        **{
+            f"coherence_{m}{suffix}": np.tile(values[which], 2)
+            for m, which in ((1, first), (2, second))
+            for suffix, values in (
+                ("", signed), ("_level", levels), ("_sign", np.sign(levels)),
+            )
+        },
+    }
+    time_s = (np.arange(parts[0].shape[1]) + 0.5) * protocol.bin_s
+    return make_block(
+        np.concatenate(parts),
+        time_s=time_s,
+        bin_width_s=protocol.bin_s,
+        aligned_to="stimulus onset",
+        trials=columns,
+        units={"unit": [f"h{i:03d}" for i in range(network.config.n_units)]},
+        epochs={"stim1": (0.0, protocol.stimulus_ms / 1000)},
+        condition_variables={t: ["coherence_1_sign", "coherence_2_sign"] for t in CONTEXTS},
+        source="model",
+        name=network.name,
+        deterministic=True,
+        provenance={"protocol": "matched", "network": network.name},
+    )
+
+
+def _join_axes(
+    recorded: list[xr.Dataset], axes: npt.NDArray[np.float64], network: Network
+) -> xr.Dataset:
+    degrees = [f"{np.degrees(axis):03.0f}" for axis in axes]
+    parts = []
+    for block, degree in zip(recorded, degrees, strict=True):
+        units = block["unit"].values
+        parts.append(
+            block.assign_coords(
+                unit=[f"{unit}@{degree}deg" for unit in units],
+                network_unit=("unit", units),
+                subject=("unit", np.full(units.size, network.name)),
+                session=("unit", np.full(units.size, f"axis {degree} deg")),
+                area=("unit", np.full(units.size, "hidden layer")),
+            )
+        )
+    return xr.concat(
+        parts, dim="unit", data_vars="minimal", coords="minimal", compat="override",
+        join="override", combine_attrs="override",
+    )
+
+
+def simulate_recording(
+    network: Network,
+    *,
+    n_units: int = 120,
+    trials_per_condition: int = 6,
+    peak_rates: tuple[float, float] = (5.0, 60.0),
+    seed: int = 0,
+) -> xr.DataTree:
+    """Simulate a recording: Poisson spikes drawn at a network's rates on the monkeys' protocol.
+
+    It stands in where no recording is at hand, to show what an analysis does; it is no
+    evidence of anything, and its name and provenance say so.
+
+    Parameters
+    ----------
+    network
+        The network whose rates drive the spikes.
+    n_units
+        Units drawn without replacement from the units and axes that fire at all.
+    trials_per_condition
+        Mean number of trials for each of the 72 conditions; drawn for each unit.
+    peak_rates
+        Range of the units' highest rates (spikes/s), log-uniform.
+    seed
+        Seed.
+
+    Returns
+    -------
+    xarray.DataTree
+        One ragged block in spikes/s, as a loader gives it.
+    """
+    if n_units < 1 or trials_per_condition < 1:
+        raise InputError(
+            "n_units and trials_per_condition", "1 or more each",
+            f"{n_units} and {trials_per_condition}", "Use the defaults.",
+        )
+    rng = np.random.default_rng(seed)
+    protocol = MatchedProtocol()
+    block = record_matched(network, protocol, smoothed=False)["matched"].to_dataset()
+    rate = block["rate"].values.astype(np.float64)
+    peak = rate.max(axis=(0, 1))
+    chosen = rng.permutation(np.flatnonzero(peak > 1e-3))[:n_units]
+    gains = np.exp(rng.uniform(*np.log(peak_rates), size=chosen.size)) / peak[chosen]
+    rows, observed = [], []
+    for unit, gain in zip(chosen, gains, strict=True):
+        condition = np.repeat(
+            np.arange(block.sizes["trial"]),
+            1 + rng.poisson(trials_per_condition - 1, block.sizes["trial"]),
+        )
+        expected = np.clip(gain * rate[condition, :, unit], 0, None) * protocol.bin_s
+        observed.append(rng.poisson(expected) / protocol.bin_s)
+        rows.append(condition)
+    names = [f"simulated_{place:03d}" for place in range(chosen.size)]
+    simulated = make_block(
+        np.concatenate(observed),
+        time_s=block["time"].values,
+        bin_width_s=protocol.bin_s,
+        aligned_to="stimulus onset",
+        trials={
+            str(name): (column.values[np.concatenate(rows)], dict(column.attrs))
+            for name, column in block.coords.items()
+            if column.dims == ("trial",)
+        },
+        units={
+            "unit": names,
+            "subject": ["SIMULATED monkey"] * chosen.size,
+            "session": _sessions(chosen.size),
+            "area": ["simulated"] * chosen.size,
+        },
+        observation_unit=np.repeat(np.arange(chosen.size), [len(part) for part in rows]),
+        epochs={"stim1": (0.0, protocol.stimulus_ms / 1000)},
+        condition_variables=json.loads(block.attrs["condition_variables"]),
+        source="recording",
+        name="SIMULATED monkey",
+        provenance={"simulated": True, "network": network.name, "seed": seed},
+    )
+    return make_activity({"simulated": smooth(simulated, protocol.smooth_s)})
+
+
+def _sessions(n_units: int, size: int = 8) -> list[str]:
+    bounds: Iterable[tuple[int, int]] = pairwise([*range(0, n_units, size), n_units])
+    return [f"simulated {number}" for number, (a, b) in enumerate(bounds) for _ in range(a, b)]
