@@ -1,0 +1,263 @@
+"""Every figure: a function that takes an axes, draws on it, and returns it.
+
+Colours are Okabe and Ito's, told apart with any colour vision; networks also differ from
+recordings by line style.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nwbcompare.report.entry import FTV, Comparison, Entry
+
+NETWORK_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#CC79A7")
+RECORDING_COLOUR = "#D55E00"
+NULL_COLOUR = "#777777"
+CONDITION_COLOURS = ("#D55E00", "#E69F00", "#56B4E9", "#0072B2")
+EDGES = np.linspace(-1, 1, 21)
+STYLE = {
+    "font.size": 9,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "svg.hashsalt": "nwbcompare",
+    "svg.fonttype": "path",
+}
+
+
+def draw_ftv(ax: Axes, entries: Sequence[Entry], comparison: Comparison, title: str) -> Axes:
+    """Draw FTV distributions of several sources, with their nulls, as shares of units."""
+    for entry, colour in zip(entries, _colours(entries), strict=True):
+        recorded = entry.source == "recording"
+        shares = _shares(entry.values)
+        if recorded:
+            ax.stairs(shares, EDGES, fill=True, color=colour, alpha=0.25)
+        ax.stairs(
+            shares, EDGES, color=colour, lw=1.8, label=f"{entry.name} (n = {entry.values.size})"
+        )
+        if recorded and entry.context_null is not None:
+            ax.stairs(
+                _shares(entry.context_null[FTV].values), EDGES, color=NULL_COLOUR, lw=1.2,
+                ls="--", label="null: contexts permuted",
+            )
+    _draw_rotation(ax, entries)
+    a, b = comparison.display[comparison.task_a], comparison.display[comparison.task_b]
+    ax.set(
+        xlabel=f"fractional task variance ({a}, {b})", ylabel="share of active units",
+        xlim=(-1.02, 1.02), title=title,
+    )
+    ax.set_ylim(bottom=0)
+    ax.legend(loc="upper center")
+    return ax
+
+
+def _draw_rotation(ax: Axes, entries: Sequence[Entry]) -> None:
+    for source, colour in (("model", "#003F63"), ("recording", "#7A3500")):
+        rotated = [e.rotation[FTV].values.ravel() for e in entries if e.source == source]
+        if rotated:
+            name = "networks" if source == "model" else "recording"
+            ax.stairs(
+                _shares(np.concatenate(rotated)), EDGES, color=colour, lw=1.1, ls=":",
+                label=f"control: rotated {name}",
+            )
+
+
+def draw_variance_scatter(ax: Axes, entry: Entry, comparison: Comparison, colour: str) -> Axes:
+    """Draw each unit's task variance in one task against the other, on logarithmic axes."""
+    a, b = (
+        entry.variance["task_variance"].sel(task=task).values
+        for task in (comparison.task_a, comparison.task_b)
+    )
+    active = entry.ftv["active"].values
+    ax.scatter(a[active], b[active], s=7, alpha=0.5, color=colour, lw=0)
+    limits = _limits(np.concatenate([a[active], b[active]]))
+    ax.plot(limits, limits, color=NULL_COLOUR, lw=0.8)
+    units = "" if entry.source == "model" else " ((spikes/s)²)"
+    ax.set(
+        xscale="log", yscale="log", xlim=limits, ylim=limits, aspect="equal",
+        xlabel=f"TV {comparison.display[comparison.task_a]}{units}",
+        ylabel=f"TV {comparison.display[comparison.task_b]}{units}",
+        title=f"{entry.name}\n({entry.protocol})",
+    )
+    return ax
+
+
+def draw_example(ax: Axes, entry: Entry, unit: int, task: str, comparison: Comparison) -> Axes:
+    """Draw one unit's mean rate in time for each condition of one task."""
+    means = entry.examples.isel(unit=unit)
+    means = means.isel(condition=means["task"].values == task)
+    for place in range(means.sizes["condition"]):
+        condition = means.isel(condition=place)
+        signs = [float(condition[f"coherence_{m}_sign"]) for m in (1, 2)]
+        label = "motion {}, colour {}".format(*("+" if sign > 0 else "−" for sign in signs))
+        ax.plot(
+            means["time"], condition["rate_mean"], lw=1.4, label=label,
+            color=CONDITION_COLOURS[place % 4], ls="-" if signs[0] > 0 else "--",
+        )
+    fraction = float(means["ftv"])
+    ax.set_title(f"{means['unit'].item()}, {comparison.display[task]}\nFTV {fraction:+.2f}",
+                 fontsize=8)
+    return ax
+
+
+def figure_ftv(comparison: Comparison) -> Figure:
+    """Draw the distributions: matched protocol first, the published one beside it."""
+    recorded = comparison.of("recording")
+    figure, axes = _figure(1, 2, (10, 4.2), comparison)
+    draw_ftv(axes[0, 0], [*comparison.of("model", "matched"), *recorded], comparison,
+             "Matched protocol: the animals' own task")
+    draw_ftv(axes[0, 1], [*comparison.of("model", "published"), *recorded], comparison,
+             "Published protocol: 500 conditions, all epochs")
+    return figure
+
+
+def figure_variance(comparison: Comparison) -> Figure:
+    """Draw task variance in both contexts, one panel a source."""
+    entries = [*comparison.of("recording"), *comparison.of("model", "matched")]
+    figure, axes = _figure(1, len(entries), (2.9 * len(entries), 3.3), comparison)
+    for ax, entry, colour in zip(axes[0], entries, _colours(entries), strict=True):
+        draw_variance_scatter(ax, entry, comparison, colour)
+    return figure
+
+
+def figure_examples(comparison: Comparison) -> Figure:
+    """Draw example units of the recording and of the first network, in both contexts."""
+    entries = [*comparison.of("recording")[:1], *comparison.of("model", "matched")[:1]]
+    n_columns = max(2 * entry.examples.sizes["unit"] for entry in entries)
+    figure, axes = _figure(len(entries), n_columns, (1.75 * n_columns, 2.5 * len(entries)),
+                           comparison)
+    for row, entry in zip(axes, entries, strict=True):
+        for unit in range(entry.examples.sizes["unit"]):
+            pair = row[2 * unit : 2 * unit + 2]
+            for ax, task in zip(pair, (comparison.task_a, comparison.task_b), strict=True):
+                draw_example(ax, entry, unit, task, comparison)
+                ax.set_xlabel("time (s)")
+            top = max(ax.get_ylim()[1] for ax in pair)
+            for ax in pair:
+                ax.set_ylim(0, top)
+        unit_name = "rate" if entry.source == "model" else "rate (spikes/s)"
+        row[0].set_ylabel(f"{entry.name}\n{unit_name}")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4)
+    return figure
+
+
+FIGURES: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
+    "ftv": (
+        figure_ftv,
+        "Fractional task variance of the active units. Filled: the recording; lines: networks, "
+        "each on its own. Dashed: the recording with context labels permuted within condition. "
+        "Dotted: random rotations of the units. Left: networks on the animals' protocol; "
+        "right: networks on the published test trials; the recording is the same in both.",
+    ),
+    "variance": (
+        figure_variance,
+        "Task variance in both contexts; each point is an active unit (for networks on the "
+        "matched protocol, a unit on one axis of targets). The line marks equal variance. "
+        "Variances of recordings hold trial noise; those of networks do not.",
+    ),
+    "examples": (
+        figure_examples,
+        "Mean rates by condition (signs of motion and colour coherence) in both contexts: the "
+        "active units nearest to the 5th, 50th and 95th percentile of FTV, by rule.",
+    ),
+}
+"""Each figure of the report with its caption."""
+
+
+def as_svg(figure: Figure) -> bytes:
+    """Give a figure as SVG, the same bytes for the same figure."""
+    with mpl.rc_context(STYLE):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def data_of(name: str, comparison: Comparison) -> pd.DataFrame:
+    """Give the numbers behind a figure, one row a mark."""
+    return {"ftv": _ftv_data, "variance": _variance_data, "examples": _examples_data}[name](
+        comparison
+    )
+
+
+def _ftv_data(comparison: Comparison) -> pd.DataFrame:
+    rows = []
+    for entry in comparison.entries:
+        kinds = {"observed": entry.values, "rotation": entry.rotation[FTV].values}
+        if entry.context_null is not None:
+            kinds["context_null"] = entry.context_null[FTV].values
+        for kind, values in kinds.items():
+            counts = np.histogram(values[np.isfinite(values)], bins=EDGES)[0]
+            rows += [
+                (entry.name, entry.protocol, kind, round(left, 1), int(n), share)
+                for left, n, share in zip(EDGES[:-1], counts, _shares(values), strict=True)
+            ]
+    columns = ["source", "protocol", "kind", "bin_left", "count", "share"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _variance_data(comparison: Comparison) -> pd.DataFrame:
+    parts = []
+    for entry in comparison.entries:
+        table = pd.DataFrame({"source": entry.name, "protocol": entry.protocol,
+                              "unit": entry.variance["unit"].values})
+        for task in (comparison.task_a, comparison.task_b):
+            table[f"tv_{task}"] = entry.variance["task_variance"].sel(task=task).values
+        table["ftv"] = entry.ftv[FTV].values
+        table["active"] = entry.ftv["active"].values
+        if entry.context_null is not None:
+            table["p_value"] = entry.context_null["p_value"].values
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _examples_data(comparison: Comparison) -> pd.DataFrame:
+    entries = [*comparison.of("recording")[:1], *comparison.of("model", "matched")[:1]]
+    parts = []
+    for entry in entries:
+        kept = entry.examples[["rate_mean", "n_trials"]].reset_coords("task")
+        table = kept.to_dataframe().reset_index()
+        names = ["unit", "condition", "time", "task", "coherence_1_sign", "coherence_2_sign",
+                 "rate_mean", "n_trials"]
+        parts.append(table[names].assign(source=entry.name))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _figure(
+    n_rows: int, n_columns: int, size: tuple[float, float], comparison: Comparison
+) -> tuple[Figure, Any]:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(n_rows, n_columns, squeeze=False)
+        if comparison.simulated:
+            figure.suptitle("SIMULATED recording", color="#B00020", fontweight="bold")
+    return figure, axes
+
+
+def _colours(entries: Sequence[Entry]) -> list[str]:
+    networks = iter(NETWORK_COLOURS * len(entries))
+    return [RECORDING_COLOUR if e.source == "recording" else next(networks) for e in entries]
+
+
+def _shares(values: Any) -> Any:
+    kept = np.asarray(values)[np.isfinite(values)]
+    return np.histogram(kept, bins=EDGES)[0] / max(kept.size, 1)
+
+
+def _limits(values: Any) -> tuple[float, float]:
+    positive = values[values > 0]
+    low, high = np.percentile(positive, [1, 100])
+    return float(low) / 2, float(high) * 2
