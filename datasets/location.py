@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import platformdirs
-
 from nwbcompare.datasets.registry import Loader, get_loader
 from nwbcompare.errors import InputError, listing
 
@@ -38,16 +37,22 @@ def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     """
     loader = get_loader(name)
     asked = path or os.environ.get(ENVIRONMENT_VARIABLE)
-    places = [Path(asked)] if asked else [
-        Path("..") / "shared" / "data",
-        Path(platformdirs.user_cache_dir("nwbcompare")),
-    ]
+    places = (
+        [Path(asked)]
+        if asked
+        else [
+            Path("..") / "shared" / "data",
+            Path(platformdirs.user_cache_dir("nwbcompare")),
+        ]
+    )
     for place in places:
         for folder in (place / name, place):
             if folder.is_dir() and loader.is_archive(folder):
                 return folder
     raise DatasetNotFoundError(
-        f"dataset {name!r}", f"its files in one of {listing(places)}", _found(places),
+        f"dataset {name!r}",
+        f"its files in one of {listing(places)}",
+        _found(places),
         how_to_get(loader),
     )
 

@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from tqdm import tqdm
-
 from nwbcompare.activity import make_activity, make_block
 from nwbcompare.datasets.registry import Loader
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.files import sha256_of_set
 from nwbcompare.kernels.binning import smoothing_matrix, sum_in_bins
+from tqdm import tqdm
 
-NAME = re.compile(r"(?P<unit>(?P<session>(?P<animal>[a-z]{2})\d{6}_\d+)_[ab]\d+)_Vstim_100_850_ms\.mat")
+NAME = re.compile(
+    r"(?P<unit>(?P<session>(?P<animal>[a-z]{2})\d{6}_\d+)_[ab]\d+)_Vstim_100_850_ms\.mat"
+)
 SUBJECTS = {"ar": "monkey A", "fe": "monkey F"}
 QUALITIES = ("single", "all")
 SAMPLE_S = 0.001
@@ -37,7 +38,9 @@ CITATION = (
 COLUMNS: dict[str, tuple[str, str, str]] = {
     "coherence_1": ("stim_dir", "f4", "motion coherence, positive towards the preferred target"),
     "coherence_2": (
-        "stim_col2dir", "f4", "colour coherence, positive towards the preferred target",
+        "stim_col2dir",
+        "f4",
+        "colour coherence, positive towards the preferred target",
     ),
     "colour_coherence": ("stim_col", "f4", "colour coherence, positive for green"),
     "choice": ("targ_dir", "i1", "chosen target, +1 the preferred one"),
@@ -119,7 +122,9 @@ def load(
             units.append(unit)
     if not units:
         raise InputError(
-            str(path), f"units of quality {quality!r}", f"none in {len(files)} files",
+            str(path),
+            f"units of quality {quality!r}",
+            f"none in {len(files)} files",
             "Pass quality='all'.",
         )
     provenance = {
@@ -163,7 +168,9 @@ def _unit_files(path: Path, animal: str | None) -> list[Path]:
     """List one file a unit; the archive holds some files twice, which must be alike."""
     if not path.is_dir():
         raise InputError(
-            str(path), "a folder", "a file" if path.exists() else "nothing there",
+            str(path),
+            "a folder",
+            "a file" if path.exists() else "nothing there",
             "Give the folder that holds 'PFC data 1'.",
         )
     chosen: dict[str, Path] = {}
@@ -171,16 +178,20 @@ def _unit_files(path: Path, animal: str | None) -> list[Path]:
         first = chosen.setdefault(file.name, file)
         if first != file and first.read_bytes() != file.read_bytes():
             raise InputError(
-                str(file), f"the same content as {first}", "other content",
+                str(file),
+                f"the same content as {first}",
+                "other content",
                 "Two versions of one unit: keep one of them.",
             )
     files = [f for f in chosen.values() if animal in (None, f.name[:2])]
     if not files:
         wanted = "*" if animal is None else animal
         raise InputError(
-            str(path), f"files named like {wanted}090313_1_a1_Vstim_100_850_ms.mat, here or in "
-            "'PFC data 1', 'PFC data 2', ...", f"{len(chosen)} files of other animals"
-            if chosen else "none", "Unpack the archive there.",
+            str(path),
+            f"files named like {wanted}090313_1_a1_Vstim_100_850_ms.mat, here or in "
+            "'PFC data 1', 'PFC data 2', ...",
+            f"{len(chosen)} files of other animals" if chosen else "none",
+            "Unpack the archive there.",
         )
     return sorted(files, key=lambda file: file.name)
 
@@ -195,8 +206,10 @@ def _read_unit(file: Path, content: bytes, samples: int) -> _Unit:
         values = _field(file, variables, source).ravel()
         if values.size != response.shape[0]:
             raise InputError(
-                str(file), f"{response.shape[0]} values of {source}, one for each trial",
-                f"{values.size}", "The file is damaged: obtain it again.",
+                str(file),
+                f"{response.shape[0]} values of {source}, one for each trial",
+                f"{values.size}",
+                "The file is damaged: obtain it again.",
             )
         columns[name] = values.astype(kind)
     for name in ("coherence_1", "coherence_2"):
@@ -205,7 +218,9 @@ def _read_unit(file: Path, content: bytes, samples: int) -> _Unit:
     context = _field(file, variables, "context").ravel()
     if context.size != response.shape[0] or not np.isin(context, (-1, 1)).all():
         raise InputError(
-            str(file), "context +1 (motion) or -1 (colour) in every trial", "other values",
+            str(file),
+            "context +1 (motion) or -1 (colour) in every trial",
+            "other values",
             "The file is damaged: obtain it again.",
         )
     return _Unit(_unit_table(file, record), columns, context == 1, sum_in_bins(counts, samples))
@@ -217,23 +232,39 @@ def _parse(file: Path, content: bytes) -> Any:
 
     try:
         variables = loadmat(io.BytesIO(content), variable_names=["unit"])
-    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError, KeyError,
-            IndexError, OverflowError, MemoryError, ArithmeticError) as error:
+    except (
+        MatReadError,
+        ValueError,
+        TypeError,
+        OSError,
+        NotImplementedError,
+        KeyError,
+        IndexError,
+        OverflowError,
+        MemoryError,
+        ArithmeticError,
+    ) as error:
         raise InputError(
-            str(file), "a MATLAB 5 file", f"one that cannot be read ({error})",
+            str(file),
+            "a MATLAB 5 file",
+            f"one that cannot be read ({error})",
             "It is truncated or another kind of file: obtain it again.",
         ) from error
     except Exception as error:  # zlib.error has no public base class of its own
         if type(error).__module__ != "zlib":
             raise
         raise InputError(
-            str(file), "a MATLAB 5 file", f"one that cannot be read ({error})",
+            str(file),
+            "a MATLAB 5 file",
+            f"one that cannot be read ({error})",
             "It is truncated: obtain it again.",
         ) from error
     unit = variables.get("unit")
     if unit is None or unit.dtype.names is None or unit.size != 1:
         raise InputError(
-            str(file), "a variable 'unit' (1 x 1 struct)", "none",
+            str(file),
+            "a variable 'unit' (1 x 1 struct)",
+            "none",
             "This is no file of the archive: take it out of the folder.",
         )
     return unit[0, 0]
@@ -242,7 +273,9 @@ def _parse(file: Path, content: bytes) -> Any:
 def _field(file: Path, record: Any, name: str) -> Any:
     if record.dtype.names is None or name not in record.dtype.names:
         raise InputError(
-            str(file), f"a field {name!r}", f"fields {listing(record.dtype.names or ())}",
+            str(file),
+            f"a field {name!r}",
+            f"fields {listing(record.dtype.names or ())}",
             "The file is damaged or of another archive: obtain it again.",
         )
     value = record[name]
@@ -257,8 +290,10 @@ def _counts(file: Path, response: Any) -> npt.NDArray[Any]:
         response = response.astype(np.uint16) if good else response
     if not good or response.shape[1] != 751:
         raise InputError(
-            str(file), "response [trial x 751] of spike counts, at least one trial",
-            f"{response.dtype} {response.shape}", "The file is damaged: obtain it again.",
+            str(file),
+            "response [trial x 751] of spike counts, at least one trial",
+            f"{response.dtype} {response.shape}",
+            "The file is damaged: obtain it again.",
         )
     counts: npt.NDArray[Any] = response.T
     return counts

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-
 from nwbcompare.errors import InputError, unknown_name
 
 ENTRY_POINT_GROUP = "nwbcompare.datasets"
@@ -72,8 +71,10 @@ def loaders() -> dict[str, Loader]:
         loader = point.load()
         if point.name in found and found[point.name] is not loader:
             raise InputError(
-                f"loader {point.name!r}", "one package that provides it",
-                f"{point.value} besides another", "Uninstall one of them.",
+                f"loader {point.name!r}",
+                "one package that provides it",
+                f"{point.value} besides another",
+                "Uninstall one of them.",
             )
         found[point.name] = loader
     return found

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import xarray as xr
-
 from nwbcompare.errors import InputError
 from nwbcompare.model.config import NetworkConfig, Nonlinearity
 from nwbcompare.tasks.channels import (
@@ -71,9 +70,7 @@ class Network(torch.nn.Module):
         n_units, n_inputs, n_outputs = config.n_units, len(INPUT_CHANNELS), len(OUTPUT_CHANNELS)
         input_weight = torch.randn(n_inputs, n_units, generator=generator) / math.sqrt(n_inputs)
         limit = math.sqrt(6 / (n_units + n_outputs))
-        output_weight = torch.empty(n_units, n_outputs).uniform_(
-            -limit, limit, generator=generator
-        )
+        output_weight = torch.empty(n_units, n_outputs).uniform_(-limit, limit, generator=generator)
         self.input_weight = torch.nn.Parameter(input_weight)
         self.recurrent_weight = torch.nn.Parameter(_recurrent_start(config, generator))
         self.bias = torch.nn.Parameter(torch.zeros(n_units))
@@ -182,9 +179,7 @@ def is_correct(
     return np.where(np.isnan(response_direction), fixating, ~fixating & near)
 
 
-def task_cost(
-    outputs: torch.Tensor, target: torch.Tensor, cost_mask: torch.Tensor
-) -> torch.Tensor:
+def task_cost(outputs: torch.Tensor, target: torch.Tensor, cost_mask: torch.Tensor) -> torch.Tensor:
     """Give the published cost: the mean of the squared masked error.
 
     The mask is squared with the error, as in the reference implementation (the paper's formula

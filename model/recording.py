@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-
 from nwbcompare.activity import make_block
 from nwbcompare.model.network import Network, input_of, is_correct
 from nwbcompare.tasks.channels import read_direction, response_channels
@@ -66,9 +65,7 @@ def record(
     output = np.empty((n_trials, n_steps, trials.sizes["output_channel"]), dtype=np.float32)
     for start in range(0, n_trials, TRIALS_AT_ONCE):
         part = slice(start, start + TRIALS_AT_ONCE)
-        rates, outputs = network(
-            inputs[:, part], dt_ms=trials.attrs["dt_ms"], generator=generator
-        )
+        rates, outputs = network(inputs[:, part], dt_ms=trials.attrs["dt_ms"], generator=generator)
         rate[part] = rates.numpy().swapaxes(0, 1)
         output[part] = outputs.numpy().swapaxes(0, 1)
     noise_free = seed is None and trials.attrs["seed"] == -1

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
-
 from nwbcompare.files import check_output
 from nwbcompare.model.checkpoint import save_run
 from nwbcompare.model.config import NetworkConfig, Stage, TrainingConfig
 from nwbcompare.model.network import Network, input_of, task_cost
 from nwbcompare.tasks import make_trials
+from tqdm import tqdm
 
 EVALUATION_BATCHES, EVALUATION_BATCH_SIZE = 16, 32
 FINAL_EVALUATION_SEED = 2**31
@@ -136,9 +135,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.config.seed)
         self.generator = torch.Generator().manual_seed(self.config.seed)
-        self.optimiser = torch.optim.Adam(
-            self.network.parameters(), lr=self.config.learning_rate
-        )
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
 
     def save(self, evaluation: dict[str, Any] | None = None) -> None:
         save_run(
@@ -221,4 +218,3 @@ def _evaluate_all(run: _Run, stage: Stage) -> dict[str, float]:
         )
         for task in run.config.tasks
     }
-

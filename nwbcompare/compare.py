@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -158,8 +157,13 @@ def _examples(activity: xr.DataTree, ftv: xr.Dataset) -> xr.Dataset:
         chosen.append(int(np.nanargmin(distance)))
     means = [table.isel(unit=chosen) for _, table, _ in means_by_task(activity)]
     joined = xr.concat(
-        means, dim="condition", data_vars="minimal", coords="minimal", compat="override",
-        join="outer", combine_attrs="override",
+        means,
+        dim="condition",
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="outer",
+        combine_attrs="override",
     )
     return joined.assign(ftv=("unit", values[chosen]))
 

@@ -55,15 +55,17 @@ def condition_means(block: xr.Dataset, *, conditions: Sequence[str] | None = Non
     table, condition = condition_table(block, conditions)
     n_conditions, n_units = table.sizes["condition"], block.sizes["unit"]
     rate = block["rate"].values
+    noisy = not block.attrs["deterministic"]
     if is_ragged(block):
         groups = unit_positions(block) * n_conditions + condition
         count, mean, squares = (
             moment.reshape(n_units, n_conditions, -1)
-            for moment in group_moments(rate, groups, n_units * n_conditions)
+            for moment in group_moments(rate, groups, n_units * n_conditions, squares=noisy)
         )
     else:
         count, mean, squares = (
-            moment.transpose(2, 0, 1) for moment in group_moments(rate, condition, n_conditions)
+            moment.transpose(2, 0, 1)
+            for moment in group_moments(rate, condition, n_conditions, squares=noisy)
         )
     dims = ("unit", "condition", "time")
     units = {name: c for name, c in block.coords.items() if c.dims in {("unit",), ("time",)}}
@@ -110,9 +112,7 @@ def condition_table(
     return _join_tables(parts, block), condition
 
 
-def _variables_by_task(
-    block: xr.Dataset, conditions: Sequence[str] | None
-) -> dict[str, list[str]]:
+def _variables_by_task(block: xr.Dataset, conditions: Sequence[str] | None) -> dict[str, list[str]]:
     row = row_dim(block)
     known = condition_variables_of(block)
     codes, categories = codes_and_categories(block["task"])
@@ -138,9 +138,7 @@ def _combinations(
         picked[name] = values
         number = number * len(levels) + code.reshape(-1)
     _, first, compact = np.unique(number, return_index=True, return_inverse=True)
-    shown = {
-        name: labels(block[name].isel({row_dim(block): rows[first]})) for name in picked
-    }
+    shown = {name: labels(block[name].isel({row_dim(block): rows[first]})) for name in picked}
     return compact.reshape(-1), shown
 
 
@@ -178,7 +176,7 @@ def _squared_standard_error(
     count: npt.NDArray[np.float64], squares: npt.NDArray[np.float64], block: xr.Dataset
 ) -> npt.NDArray[np.float64]:
     if block.attrs["deterministic"]:
-        return np.where(count > 0, 0.0, np.nan)
+        return np.where(count > 0, np.float32(0), np.float32(np.nan))
     with np.errstate(invalid="ignore", divide="ignore"):
         # squares / (n - 1) is the trial variance; one trial gives 0 / 0, NaN: not known
         variance: npt.NDArray[np.float64] = squares / (count - 1) / count

@@ -48,8 +48,8 @@ def unknown_name(subject: str, name: object, known: Iterable[str]) -> InputError
 
     Examples
     --------
-    >>> print(unknown_name("task", "contextdm", ["contextdm1", "contextdm2", "fdgo"]))
-    task: expected one of contextdm1, contextdm2, fdgo, got 'contextdm'. Did you mean 'contextdm2' or 'contextdm1'?
+    >>> print(unknown_name("task", "contextdm", ["contextdm1", "fdgo"]))
+    task: expected one of contextdm1, fdgo, got 'contextdm'. Did you mean 'contextdm1'?
     """
     names = list(known)
     near = get_close_matches(str(name), names, n=3, cutoff=0.5)

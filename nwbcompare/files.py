@@ -98,7 +98,7 @@ def _move_into_place(aside: Path, path: Path, scratch: Path) -> None:
     if path.is_dir():
         # A folder cannot be replaced in one step: the old one steps aside first.
         path.rename(scratch / "replaced")
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:

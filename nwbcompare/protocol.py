@@ -76,35 +76,34 @@ def record_matched(
     protocol = protocol or MatchedProtocol()
     axes = np.arange(protocol.n_axes) * np.pi / protocol.n_axes
     block = _join_axes([_record_axis(network, axis, protocol) for axis in axes], axes, network)
-    return make_activity(
-        {"matched": smooth(block, protocol.smooth_s) if smoothed else block}
-    )
+    return make_activity({"matched": smooth(block, protocol.smooth_s) if smoothed else block})
 
 
 def _record_axis(network: Network, axis: float, protocol: MatchedProtocol) -> xr.Dataset:
     levels = np.array([-3, -2, -1, 1, 2, 3])
     signed = np.sign(levels) * np.array(protocol.coherences)[np.abs(levels) - 1]
     first, second = (grid.ravel() for grid in np.meshgrid(np.arange(6), np.arange(6)))
-    conditions = {
-        "direction": axis, "coherence_1": signed[first], "coherence_2": signed[second]
-    }
+    conditions = {"direction": axis, "coherence_1": signed[first], "coherence_2": signed[second]}
     parts = []
     for task in CONTEXTS:
         trials = make_trials(
-            task, "conditions", conditions=conditions, stimulus_ms=protocol.stimulus_ms,
+            task,
+            "conditions",
+            conditions=conditions,
+            stimulus_ms=protocol.stimulus_ms,
             dt_ms=network.config.dt_ms,
         )
         block = rebin(align(record(network, trials), "stim1"), protocol.bin_s)
-        parts.append(
-            block["rate"].values
-        )
+        parts.append(block["rate"].values)
     columns = {
         "task": np.repeat(CONTEXTS, levels.size**2),
         **{
             f"coherence_{m}{suffix}": np.tile(values[which], 2)
             for m, which in ((1, first), (2, second))
             for suffix, values in (
-                ("", signed), ("_level", levels), ("_sign", np.sign(levels)),
+                ("", signed),
+                ("_level", levels),
+                ("_sign", np.sign(levels)),
             )
         },
     }
@@ -142,8 +141,13 @@ def _join_axes(
             )
         )
     return xr.concat(
-        parts, dim="unit", data_vars="minimal", coords="minimal", compat="override",
-        join="override", combine_attrs="override",
+        parts,
+        dim="unit",
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
     )
 
 
@@ -180,8 +184,10 @@ def simulate_recording(
     """
     if n_units < 1 or trials_per_condition < 1:
         raise InputError(
-            "n_units and trials_per_condition", "1 or more each",
-            f"{n_units} and {trials_per_condition}", "Use the defaults.",
+            "n_units and trials_per_condition",
+            "1 or more each",
+            f"{n_units} and {trials_per_condition}",
+            "Use the defaults.",
         )
     rng = np.random.default_rng(seed)
     protocol = MatchedProtocol()

@@ -118,13 +118,13 @@ def _rebin_block(block: xr.Dataset, width_s: float) -> xr.Dataset:
     n_bins += width_s > 0 and length - n_bins * width_s > width_s - old + slack
     if n_bins < 1 or width_s < old - slack:
         raise InputError(
-            "width_s", f"a width from {old:g} to {length:g} s", repr(width_s),
+            "width_s",
+            f"a width from {old:g} to {length:g} s",
+            repr(width_s),
             "Rates cannot be had in narrower bins, nor in longer ones than the trial.",
         )
     edges = left + np.arange(n_bins + 1) * width_s
-    changed = _times_matrix(
-        block.drop_vars("time"), bin_membership(centres, edges, slack)
-    )
+    changed = _times_matrix(block.drop_vars("time"), bin_membership(centres, edges, slack))
     attrs = block["time"].attrs | {"bin_width_s": float(width_s)}
     return changed.assign_coords(time=("time", edges[:-1] + width_s / 2, attrs))
 
@@ -140,20 +140,26 @@ def _align_block(block: xr.Dataset, epoch: str) -> xr.Dataset:
     stop = (block["epoch_stop_time"].values[:, place] - left) / width
     if not np.isfinite(start).all():
         raise InputError(
-            f"epoch {epoch!r}", "bounds in every trial",
-            f"none in {int(np.isnan(start).sum())} trials", "Select the trials that have it.",
+            f"epoch {epoch!r}",
+            "bounds in every trial",
+            f"none in {int(np.isnan(start).sum())} trials",
+            "Select the trials that have it.",
         )
     first = np.rint(start).astype(int)
     if np.abs(start - first).max() > EPOCH_TOLERANCE:
         raise InputError(
-            f"epoch {epoch!r}", "starts on the edges of bins", "starts between them",
+            f"epoch {epoch!r}",
+            "starts on the edges of bins",
+            "starts between them",
             "Bin the rates anew, aligned to the epoch.",
         )
     n_bins = int(np.floor((stop - start).min() + EPOCH_TOLERANCE))
     if n_bins < 1 or first.min() < 0 or (first + n_bins).max() > block.sizes["time"]:
         raise InputError(
-            f"epoch {epoch!r}", "at least one bin of it inside the time axis in every trial",
-            f"{n_bins} bins", "Choose another epoch.",
+            f"epoch {epoch!r}",
+            "at least one bin of it inside the time axis in every trial",
+            f"{n_bins} bins",
+            "Choose another epoch.",
         )
     rows = np.arange(len(first))[:, None]
     rate = block["rate"].values[rows, first[:, None] + np.arange(n_bins)]

@@ -51,9 +51,7 @@ def open_source(path: str | os.PathLike[str]) -> xr.DataTree:
     return opened
 
 
-def load(
-    name: str, path: str | os.PathLike[str] | None = None, **options: Any
-) -> xr.DataTree:
+def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) -> xr.DataTree:
     """Load a recording by a registered loader.
 
     Parameters
@@ -153,8 +151,11 @@ def _open_folder(path: Path) -> xr.DataTree:
     raise InputError(
         str(path),
         "a run folder, or a folder with one NWB file",
-        f"{len(files)} NWB files" if files else "an empty folder"
-        if not any(path.iterdir()) else "a folder of other files",
+        f"{len(files)} NWB files"
+        if files
+        else "an empty folder"
+        if not any(path.iterdir())
+        else "a folder of other files",
         "Name one NWB file, or a loader for an archive: LOADER:PATH.",
     )
 
@@ -164,7 +165,9 @@ def _open_netcdf(path: Path) -> xr.DataTree:
         opened = xr.load_datatree(path, engine="h5netcdf")
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            str(path), "a netCDF file of an activity", f"one that cannot be read ({error})",
+            str(path),
+            "a netCDF file of an activity",
+            f"one that cannot be read ({error})",
             "It is damaged or another kind of file: write it again with to_netcdf.",
         ) from error
     check_activity(opened)

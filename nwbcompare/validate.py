@@ -103,9 +103,7 @@ def _name_of(activity: Activity) -> str:
 
 
 def _in_leaf(leaf: str, problem: InputError) -> InputError:
-    return InputError(
-        f"{leaf}: {problem.subject}", problem.expected, problem.got, problem.remedy
-    )
+    return InputError(f"{leaf}: {problem.subject}", problem.expected, problem.got, problem.remedy)
 
 
 def _structure(rule: Rule) -> Rule:
@@ -287,7 +285,7 @@ def text_codes_have_labels(block: xr.Dataset) -> Iterator[InputError]:
             )
         elif column.size and not (
             column.dtype.kind in "iu"
-            and 0 <= column.values.min()
+            and column.values.min() >= 0
             and column.values.max() < len(categories)
         ):
             yield InputError(
@@ -398,8 +396,10 @@ def _between_leaves(activity: xr.DataTree) -> list[InputError]:
 
 def _unit_table(block: xr.Dataset) -> xr.Dataset:
     columns = [name for name in block.coords if block[name].dims == ("unit",)]
-    return block[columns].drop_attrs(deep=False).drop_vars(
-        [name for name in block.coords if name not in columns], errors="ignore"
+    return (
+        block[columns]
+        .drop_attrs(deep=False)
+        .drop_vars([name for name in block.coords if name not in columns], errors="ignore")
     )
 
 

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.tasks.channels import MODALITIES
 from nwbcompare.tasks.description import Floats, Stimulus, TrialDescription
@@ -88,12 +87,19 @@ def _conditions(
     absent = [name for name in CONDITION_VARIABLES if name not in given]
     if absent:
         raise InputError(
-            "conditions", f"values for {listing(CONDITION_VARIABLES)}", f"none for "
-            f"{listing(absent)}", "Give each as a number or as one value for each trial.",
+            "conditions",
+            f"values for {listing(CONDITION_VARIABLES)}",
+            f"none for {listing(absent)}",
+            "Give each as a number or as one value for each trial.",
         )
     columns = dict(
-        zip(CONDITION_VARIABLES, np.broadcast_arrays(*map(_finite, map(given.get,
-            CONDITION_VARIABLES), CONDITION_VARIABLES)), strict=True)
+        zip(
+            CONDITION_VARIABLES,
+            np.broadcast_arrays(
+                *map(_finite, map(given.get, CONDITION_VARIABLES), CONDITION_VARIABLES)
+            ),
+            strict=True,
+        )
     )
     ones = np.ones(columns["direction"].shape)
     columns |= {

@@ -10,12 +10,16 @@ import numpy.typing as npt
 from scipy import sparse
 
 Array = npt.NDArray[np.float64]
-CHUNK_ROWS = 65_536
-"""Rows taken to float64 at a time: bounds the memory beside the float32 rates."""
+CHUNK_VALUES = 2_000_000
+"""Values taken to float64 at a time: bounds the memory beside the float32 rates."""
 
 
 def group_moments(
-    values: npt.NDArray[Any], groups: npt.NDArray[np.integer[Any]], n_groups: int
+    values: npt.NDArray[Any],
+    groups: npt.NDArray[np.integer[Any]],
+    n_groups: int,
+    *,
+    squares: bool = True,
 ) -> tuple[Array, Array, Array]:
     """Count, mean and sum of squared deviations of rows that share a group.
 
@@ -27,6 +31,8 @@ def group_moments(
         ``(row,)``; the group of each row, 0 to ``n_groups - 1``; negative: in none.
     n_groups
         How many groups there are.
+    squares
+        Whether the squared deviations are wanted; if not, they are given as zeros.
 
     Returns
     -------
@@ -42,20 +48,43 @@ def group_moments(
     Examples
     --------
     >>> import numpy as np
-    >>> count, mean, squares = group_moments(np.array([[1.0], [3.0], [5.0]]), np.array([0, 0, 1]), 2)
-    >>> count.ravel().tolist(), mean.ravel().tolist(), squares.ravel().tolist()
-    ([2.0, 1.0], [2.0, 5.0], [2.0, 0.0])
+    >>> values = np.array([[1.0], [3.0], [5.0]])
+    >>> count, mean, squares = group_moments(values, np.array([0, 0, 1]), 2)
+    >>> mean.ravel().tolist(), squares.ravel().tolist()
+    ([2.0, 5.0], [2.0, 0.0])
     """
     rows = values.reshape(len(values), -1)
-    count = _sum_over_groups(rows, groups, n_groups, lambda x, _: np.isfinite(x))
+    if np.isfinite(rows).all():
+        members = np.bincount(groups[groups >= 0], minlength=n_groups).astype(np.float64)
+        # a view: counts that are alike everywhere take no memory
+        count = np.broadcast_to(members[:, None], (n_groups, rows.shape[1]))
+    else:
+        count = _sum_over_groups(rows, groups, n_groups, lambda x, _: np.isfinite(x))
     total = _sum_over_groups(rows, groups, n_groups, lambda x, _: np.nan_to_num(x))
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(count > 0, total / count, np.nan)
-    squares = _sum_over_groups(
-        rows, groups, n_groups, lambda x, group: np.nan_to_num((x - mean[group]) ** 2)
+        mean = np.divide(total, count, out=total)
+    mean[count == 0] = np.nan
+    deviations = (
+        _sum_over_groups(
+            rows, groups, n_groups, lambda x, group: np.nan_to_num((x - mean[group]) ** 2)
+        )
+        if squares
+        else np.broadcast_to(0.0, mean.shape)
     )
     shape = (n_groups, *values.shape[1:])
-    return count.reshape(shape), mean.reshape(shape), squares.reshape(shape)
+    return (
+        _reshaped(count, shape),
+        mean.reshape(shape),
+        _reshaped(deviations, shape),
+    )
+
+
+def _reshaped(rows: Array, shape: tuple[int, ...]) -> Array:
+    """Reshape the columns of rows, keeping a broadcast view a view."""
+    if rows.strides[-1] == 0:
+        first = rows[:, 0].reshape(-1, *[1] * (len(shape) - 1))
+        return np.broadcast_to(first, shape)
+    return rows.reshape(shape)
 
 
 def _sum_over_groups(
@@ -66,12 +95,13 @@ def _sum_over_groups(
 ) -> Array:
     """Sum a function of the rows over each group, chunk by chunk, by a sparse product."""
     total = np.zeros((n_groups, rows.shape[1]))
-    for start in range(0, len(rows), CHUNK_ROWS):
-        group = groups[start : start + CHUNK_ROWS]
+    at_once = max(1, CHUNK_VALUES // max(1, rows.shape[1]))
+    for start in range(0, len(rows), at_once):
+        group = groups[start : start + at_once]
         inside = np.flatnonzero(group >= 0)
         if not inside.size:
             continue
-        chunk = rows[start : start + CHUNK_ROWS][inside].astype(np.float64)
+        chunk = rows[start : start + at_once][inside].astype(np.float64)
         indicator = sparse.csr_matrix(
             (np.ones(inside.size), (group[inside], np.arange(inside.size))),
             shape=(n_groups, inside.size),
@@ -129,9 +159,7 @@ def _over_complete_times(means: Array, estimate: Callable[[Array], Array]) -> Ar
     if complete.all():
         return estimate(means)
     flat = means.reshape(-1, *means.shape[-2:])
-    patterns, which = np.unique(
-        complete.reshape(-1, means.shape[-1]), axis=0, return_inverse=True
-    )
+    patterns, which = np.unique(complete.reshape(-1, means.shape[-1]), axis=0, return_inverse=True)
     result = np.full(len(flat), np.nan)
     for index, pattern in enumerate(patterns):
         if pattern.any():

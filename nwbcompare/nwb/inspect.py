@@ -48,7 +48,9 @@ def refuse_faults(path: Path, final: Path) -> None:
     bad = [message for message in messages if message.startswith(REFUSED)]
     if bad:
         raise InputError(
-            str(final), "a file without critical messages from the inspector", "; ".join(bad),
+            str(final),
+            "a file without critical messages from the inspector",
+            "; ".join(bad),
             "Nothing was written. Correct what the messages name.",
         )
     if messages:

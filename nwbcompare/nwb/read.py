@@ -48,7 +48,9 @@ def open_nwb(path: str | os.PathLike[str]) -> xr.DataTree:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            str(path), "a whole NWB file (HDF5)", f"one that cannot be read ({error})",
+            str(path),
+            "a whole NWB file (HDF5)",
+            f"one that cannot be read ({error})",
             "It is damaged, truncated or another kind of file: write or obtain it again.",
         ) from error
 
@@ -60,12 +62,16 @@ def _check_kind(path: Path, file: h5py.File) -> None:
         )
     if "intervals/trials" not in file:
         raise InputError(
-            str(path), "a trials table (/intervals/trials)", "none",
+            str(path),
+            "a trials table (/intervals/trials)",
+            "none",
             "Add one with pynwb: analyses need to know when trials began.",
         )
     if f"scratch/{SCHEMA}" not in file:
         raise InputError(
-            str(path), "a file that nwbcompare wrote", "an NWB file from elsewhere",
+            str(path),
+            "a file that nwbcompare wrote",
+            "an NWB file from elsewhere",
             "This release opens files written by nwbcompare.write_nwb; for others make a block "
             "from arrays with nwbcompare.make_block.",
         )
@@ -75,8 +81,10 @@ def _read(path: Path, file: h5py.File) -> xr.DataTree:
     schema = json.loads(file[f"scratch/{SCHEMA}"].asstr()[()])
     if schema["format_version"] > FORMAT_VERSION:
         raise InputError(
-            str(path), f"format version {FORMAT_VERSION} or older",
-            str(schema["format_version"]), "Upgrade nwbcompare.",
+            str(path),
+            f"format version {FORMAT_VERSION} or older",
+            str(schema["format_version"]),
+            "Upgrade nwbcompare.",
         )
     n_trials = sum(leaf["n_trials"] for leaf in schema["leaves"])
     rows_there = file["intervals/trials/start_time"].shape[0]

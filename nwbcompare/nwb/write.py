@@ -40,9 +40,7 @@ CHUNK_BYTES = 1_000_000
 SYNTHETIC_SPECIES = "http://purl.obolibrary.org/obo/NCBITaxon_32630"
 
 
-def write_nwb(
-    activity: Activity, path: str | os.PathLike[str], *, overwrite: bool = False
-) -> Path:
+def write_nwb(activity: Activity, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write network activity as an NWB file.
 
     The file is laid out as if it had been recorded in vivo: one continuous series of rates
@@ -102,20 +100,26 @@ def _common_step(parts: dict[str, xr.Dataset]) -> float:
     for leaf, block in parts.items():
         if is_ragged(block):
             raise InputError(
-                f"block {leaf!r}", "a dense block", "a ragged one",
+                f"block {leaf!r}",
+                "a dense block",
+                "a ragged one",
                 "This release writes network activity; save recordings with to_netcdf.",
             )
         own = float(block["time"].attrs["bin_width_s"])
         time_s = block["time"].values
         if np.abs(np.diff(time_s) - own).max(initial=0) > STEP_TOLERANCE * own:
             raise InputError(
-                f"time of {leaf!r}", f"even steps of {own:g} s", "uneven ones",
+                f"time of {leaf!r}",
+                f"even steps of {own:g} s",
+                "uneven ones",
                 "Bin the rates evenly: nwbcompare.rebin(activity, width_s).",
             )
         width = own if width is None else width
         if not np.isclose(own, width, rtol=STEP_TOLERANCE):
             raise InputError(
-                f"time of {leaf!r}", f"the step of the other blocks, {width:g} s", f"{own:g} s",
+                f"time of {leaf!r}",
+                f"the step of the other blocks, {width:g} s",
+                f"{own:g} s",
                 "Write them to separate files, or bin them alike with nwbcompare.rebin.",
             )
     assert width is not None  # noqa: S101 - an activity has at least one block
@@ -177,7 +181,10 @@ def _add_series(nwb: NWBFile, parts: dict[str, xr.Dataset], width: float) -> Non
                 name=name,
                 description=description,
                 data=H5DataIO(
-                    data, compression="gzip", compression_opts=1, shuffle=True,
+                    data,
+                    compression="gzip",
+                    compression_opts=1,
+                    shuffle=True,
                     chunks=(rows, data.shape[1]),
                 ),
                 unit=unit_name,
@@ -302,7 +309,14 @@ def _epoch_rows(
             start, stop = first[trial, place], last[trial, place]
             if np.isfinite(start):
                 # an event before the stream's start would have no place on its clock
-                yield trial, str(name), max(origin + start, 0.0), max(origin + stop, 0.0), start, stop
+                yield (
+                    trial,
+                    str(name),
+                    max(origin + start, 0.0),
+                    max(origin + stop, 0.0),
+                    start,
+                    stop,
+                )
 
 
 def _columns(block: xr.Dataset, dim: str) -> list[str]:

@@ -50,14 +50,20 @@ def draw_ftv(ax: Axes, entries: Sequence[Entry], comparison: Comparison, title: 
         )
         if recorded and entry.context_null is not None:
             ax.stairs(
-                _shares(entry.context_null[FTV].values), EDGES, color=NULL_COLOUR, lw=1.2,
-                ls="--", label="null: contexts permuted",
+                _shares(entry.context_null[FTV].values),
+                EDGES,
+                color=NULL_COLOUR,
+                lw=1.2,
+                ls="--",
+                label="null: contexts permuted",
             )
     _draw_rotation(ax, entries)
     a, b = comparison.display[comparison.task_a], comparison.display[comparison.task_b]
     ax.set(
-        xlabel=f"fractional task variance ({a}, {b})", ylabel="share of active units",
-        xlim=(-1.02, 1.02), title=title,
+        xlabel=f"fractional task variance ({a}, {b})",
+        ylabel="share of active units",
+        xlim=(-1.02, 1.02),
+        title=title,
     )
     ax.set_ylim(bottom=0)
     ax.legend(loc="upper center")
@@ -70,7 +76,11 @@ def _draw_rotation(ax: Axes, entries: Sequence[Entry]) -> None:
         if rotated:
             name = "networks" if source == "model" else "recording"
             ax.stairs(
-                _shares(np.concatenate(rotated)), EDGES, color=colour, lw=1.1, ls=":",
+                _shares(np.concatenate(rotated)),
+                EDGES,
+                color=colour,
+                lw=1.1,
+                ls=":",
                 label=f"control: rotated {name}",
             )
 
@@ -87,7 +97,11 @@ def draw_variance_scatter(ax: Axes, entry: Entry, comparison: Comparison, colour
     ax.plot(limits, limits, color=NULL_COLOUR, lw=0.8)
     units = "" if entry.source == "model" else " ((spikes/s)²)"
     ax.set(
-        xscale="log", yscale="log", xlim=limits, ylim=limits, aspect="equal",
+        xscale="log",
+        yscale="log",
+        xlim=limits,
+        ylim=limits,
+        aspect="equal",
         xlabel=f"TV {comparison.display[comparison.task_a]}{units}",
         ylabel=f"TV {comparison.display[comparison.task_b]}{units}",
         title=f"{entry.name}\n({entry.protocol})",
@@ -104,12 +118,17 @@ def draw_example(ax: Axes, entry: Entry, unit: int, task: str, comparison: Compa
         signs = [float(condition[f"coherence_{m}_sign"]) for m in (1, 2)]
         label = "motion {}, colour {}".format(*("+" if sign > 0 else "−" for sign in signs))
         ax.plot(
-            means["time"], condition["rate_mean"], lw=1.4, label=label,
-            color=CONDITION_COLOURS[place % 4], ls="-" if signs[0] > 0 else "--",
+            means["time"],
+            condition["rate_mean"],
+            lw=1.4,
+            label=label,
+            color=CONDITION_COLOURS[place % 4],
+            ls="-" if signs[0] > 0 else "--",
         )
     fraction = float(means["ftv"])
-    ax.set_title(f"{means['unit'].item()}, {comparison.display[task]}\nFTV {fraction:+.2f}",
-                 fontsize=8)
+    ax.set_title(
+        f"{means['unit'].item()}, {comparison.display[task]}\nFTV {fraction:+.2f}", fontsize=8
+    )
     return ax
 
 
@@ -117,10 +136,18 @@ def figure_ftv(comparison: Comparison) -> Figure:
     """Draw the distributions: matched protocol first, the published one beside it."""
     recorded = comparison.of("recording")
     figure, axes = _figure(1, 2, (10, 4.2), comparison)
-    draw_ftv(axes[0, 0], [*comparison.of("model", "matched"), *recorded], comparison,
-             "Matched protocol: the animals' own task")
-    draw_ftv(axes[0, 1], [*comparison.of("model", "published"), *recorded], comparison,
-             "Published protocol: 500 conditions, all epochs")
+    draw_ftv(
+        axes[0, 0],
+        [*comparison.of("model", "matched"), *recorded],
+        comparison,
+        "Matched protocol: the animals' own task",
+    )
+    draw_ftv(
+        axes[0, 1],
+        [*comparison.of("model", "published"), *recorded],
+        comparison,
+        "Published protocol: 500 conditions, all epochs",
+    )
     return figure
 
 
@@ -137,8 +164,9 @@ def figure_examples(comparison: Comparison) -> Figure:
     """Draw example units of the recording and of the first network, in both contexts."""
     entries = [*comparison.of("recording")[:1], *comparison.of("model", "matched")[:1]]
     n_columns = max(2 * entry.examples.sizes["unit"] for entry in entries)
-    figure, axes = _figure(len(entries), n_columns, (1.75 * n_columns, 2.5 * len(entries)),
-                           comparison)
+    figure, axes = _figure(
+        len(entries), n_columns, (1.75 * n_columns, 2.5 * len(entries)), comparison
+    )
     for row, entry in zip(axes, entries, strict=True):
         for unit in range(entry.examples.sizes["unit"]):
             pair = row[2 * unit : 2 * unit + 2]
@@ -212,8 +240,13 @@ def _ftv_data(comparison: Comparison) -> pd.DataFrame:
 def _variance_data(comparison: Comparison) -> pd.DataFrame:
     parts = []
     for entry in comparison.entries:
-        table = pd.DataFrame({"source": entry.name, "protocol": entry.protocol,
-                              "unit": entry.variance["unit"].values})
+        table = pd.DataFrame(
+            {
+                "source": entry.name,
+                "protocol": entry.protocol,
+                "unit": entry.variance["unit"].values,
+            }
+        )
         for task in (comparison.task_a, comparison.task_b):
             table[f"tv_{task}"] = entry.variance["task_variance"].sel(task=task).values
         table["ftv"] = entry.ftv[FTV].values
@@ -230,8 +263,16 @@ def _examples_data(comparison: Comparison) -> pd.DataFrame:
     for entry in entries:
         kept = entry.examples[["rate_mean", "n_trials"]].reset_coords("task")
         table = kept.to_dataframe().reset_index()
-        names = ["unit", "condition", "time", "task", "coherence_1_sign", "coherence_2_sign",
-                 "rate_mean", "n_trials"]
+        names = [
+            "unit",
+            "condition",
+            "time",
+            "task",
+            "coherence_1_sign",
+            "coherence_2_sign",
+            "rate_mean",
+            "n_trials",
+        ]
         parts.append(table[names].assign(source=entry.name))
     return pd.concat(parts, ignore_index=True)
 

@@ -121,8 +121,13 @@ def _render(comparison: Comparison, figures: list[dict[str, str]]) -> str:
     template = environment.from_string(
         files("nwbcompare.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     )
-    contents = [("compared", "What was compared"), *((f["id"], f["heading"]) for f in figures),
-                ("numbers", "Numbers"), ("methods", "Methods"), ("provenance", "Provenance")]
+    contents = [
+        ("compared", "What was compared"),
+        *((f["id"], f["heading"]) for f in figures),
+        ("numbers", "Numbers"),
+        ("methods", "Methods"),
+        ("provenance", "Provenance"),
+    ]
     rows = [[_cell(e.numbers()[key]) for key in COLUMNS] for e in comparison.entries]
     return template.render(
         title=comparison.title,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def context_label_null(
     xarray.Dataset
         ``fractional_task_variance (permutation, unit)``; ``observed (unit,)``;
         ``p_value (unit,)``, two-sided, (1 + b) / (1 + B), where b counts permutations whose
-        \\|FTV\\| is at least the observed one.
+        absolute FTV is at least the observed one.
 
     Raises
     ------
@@ -81,7 +82,11 @@ def context_label_null(
 
     rng = np.random.default_rng(seed)
     variance, observed = _for_each_unit(
-        block, permute, rng, n_permutations, estimator,
+        block,
+        permute,
+        rng,
+        n_permutations,
+        estimator,
         lambda rates, rows: _means(rates, stratum[rows], context[rows], n_conditions),
     )
     null, truth = _fraction(variance, threshold), _fraction(observed, threshold)[0]
@@ -96,9 +101,14 @@ def context_label_null(
         },
         coords={"unit": block["unit"]},
         attrs={
-            "analysis": "context_label_null", "task_a": task_a, "task_b": task_b,
-            "estimator": estimator, "seed": seed, "n_permutations": n_permutations,
-            "threshold": threshold, "name": block.attrs["name"],
+            "analysis": "context_label_null",
+            "task_a": task_a,
+            "task_b": task_b,
+            "estimator": estimator,
+            "seed": seed,
+            "n_permutations": n_permutations,
+            "threshold": threshold,
+            "name": block.attrs["name"],
         },
     )
 
@@ -146,8 +156,12 @@ def condition_label_null(
             label = np.where(np.isin(condition, members), condition - first, -1)
 
             def permute(
-                rates: Array, rows: Any, rng: np.random.Generator, n: int,
-                label: npt.NDArray[np.int64] = label, n_here: int = n_here,
+                rates: Array,
+                rows: Any,
+                rng: np.random.Generator,
+                n: int,
+                label: npt.NDArray[np.int64] = label,
+                n_here: int = n_here,
             ) -> Array:
                 mine = label[rows] >= 0
                 return permuted_means(
@@ -164,7 +178,9 @@ def condition_label_null(
             )
     result = xr.concat(parts, dim="task", coords="minimal", compat="override")
     return result.transpose("permutation", "unit", "task").assign_attrs(
-        analysis="condition_label_null", estimator=estimator, seed=seed,
+        analysis="condition_label_null",
+        estimator=estimator,
+        seed=seed,
         n_permutations=n_permutations,
     )
 
@@ -222,8 +238,9 @@ def rotation_control(
         lacking = ~np.isfinite(rates).all(axis=(1, 2))
         if lacking.any():
             raise InputError(
-                "activity", "units that have every condition", "units that lack one: "
-                + listing(means["unit"].values[lacking], most=5),
+                "activity",
+                "units that have every condition",
+                "units that lack one: " + listing(means["unit"].values[lacking], most=5),
                 "Leave them out with nwbcompare.select(activity, units=...).",
             )
         sample = centred(rates, estimator)
@@ -238,16 +255,24 @@ def rotation_control(
         {"fractional_task_variance": (("rotation", "unit"), fractions)},
         coords={"unit": units["unit"]},
         attrs={
-            "analysis": "rotation_control", "task_a": task_a, "task_b": task_b,
-            "estimator": estimator, "seed": seed, "n_rotations": n_rotations,
-            "within": within or "", "threshold": threshold,
+            "analysis": "rotation_control",
+            "task_a": task_a,
+            "task_b": task_b,
+            "estimator": estimator,
+            "seed": seed,
+            "n_rotations": n_rotations,
+            "within": within or "",
+            "threshold": threshold,
         },
     )
 
 
 def _rotate(
-    covariance: dict[str, Array], groups: list[npt.NDArray[np.int64]],
-    n_rotations: int, seed: int, threshold: float,
+    covariance: dict[str, Array],
+    groups: list[npt.NDArray[np.int64]],
+    n_rotations: int,
+    seed: int,
+    threshold: float,
 ) -> Array:
     rng = np.random.default_rng(seed)
     n_units = sum(len(group) for group in groups)
@@ -257,8 +282,9 @@ def _rotate(
             rotation = random_rotation(len(group), rng)
             pair = np.stack(
                 [
-                    np.einsum("ij,jk,ik->i", rotation, c[np.ix_(group, group)], rotation,
-                              optimize=True)
+                    np.einsum(
+                        "ij,jk,ik->i", rotation, c[np.ix_(group, group)], rotation, optimize=True
+                    )
                     for c in covariance.values()
                 ]
             )
@@ -288,7 +314,9 @@ def _block_with(activity: Activity, tasks: list[str]) -> xr.Dataset:
         if task not in known:
             raise unknown_name("task", task, known)
     raise InputError(
-        "activity", f"{listing(tasks)} in one block", "two blocks",
+        "activity",
+        f"{listing(tasks)} in one block",
+        "two blocks",
         "Labels can only be permuted among trials on one clock: align both tasks alike.",
     )
 
@@ -298,7 +326,9 @@ def _counted(block: xr.Dataset, tasks: list[str]) -> xr.Dataset:
     bins = [counted_bins(block, task) for task in tasks]
     if any((other != bins[0]).any() for other in bins):
         raise InputError(
-            "activity", f"the same bins of {listing(tasks)}", "epochs that differ",
+            "activity",
+            f"the same bins of {listing(tasks)}",
+            "epochs that differ",
             "Labels can only be permuted among trials on one clock: align both tasks alike.",
         )
     return block.isel(time=bins[0])
@@ -307,7 +337,9 @@ def _counted(block: xr.Dataset, tasks: list[str]) -> xr.Dataset:
 def _refuse_deterministic(block: xr.Dataset) -> None:
     if block.attrs["deterministic"]:
         raise InputError(
-            "activity", "noisy trials", f"the deterministic source {block.attrs['name']!r}",
+            "activity",
+            "noisy trials",
+            f"the deterministic source {block.attrs['name']!r}",
             "Without noise no label can be permuted: use rotation_control, or record with a seed.",
         )
 
@@ -324,7 +356,8 @@ def _matched_conditions(
     }
     if by_task[task_a].keys() != by_task[task_b].keys():
         raise InputError(
-            "conditions", "the same conditions in both tasks",
+            "conditions",
+            "the same conditions in both tasks",
             f"{len(by_task[task_a])} in {task_a!r} and {len(by_task[task_b])} in {task_b!r}",
             "Name shared columns with conditions=[...].",
         )
@@ -337,8 +370,12 @@ def _matched_conditions(
 
 
 def _for_each_unit(
-    block: xr.Dataset, permute: Any, rng: np.random.Generator, n_permutations: int,
-    estimator: str, observe: Any,
+    block: xr.Dataset,
+    permute: Any,
+    rng: np.random.Generator,
+    n_permutations: int,
+    estimator: str,
+    observe: Any,
 ) -> tuple[Array, Array]:
     """Give TV (permutation, task, unit) of permuted and, where asked for, of true labels."""
     estimate = ESTIMATORS[estimator]
@@ -360,7 +397,7 @@ def _rates_by_unit(block: xr.Dataset) -> Any:
     position = unit_positions(block)
     order = np.argsort(position, kind="stable")
     bounds = np.searchsorted(position[order], np.arange(block.sizes["unit"] + 1))
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds):
         rows = order[start:stop]
         yield rate[rows].astype(np.float64), rows
 

@@ -1,0 +1,25 @@
+# make report: set up, run the main job. make test: set up, pass the tests.
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin
+
+.PHONY: setup report test check
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+report: setup
+	$(RUN)/nwbcompare report --out report --overwrite
+
+test: setup
+	$(RUN)/python -m pytest
+
+check: setup
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports

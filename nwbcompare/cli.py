@@ -1,0 +1,339 @@
+"""The command line: ``nwbcompare train | record | tv | ftv | report | datasets``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import xarray as xr
+
+import nwbcompare as nc
+from nwbcompare.errors import InputError
+from nwbcompare.files import check_output, written_aside
+
+SOURCE_HELP = (
+    "\n\nSOURCE is an NWB or netCDF file that nwbcompare wrote, a run folder, "
+    "LOADER:PATH?option=value (such as 'mante2013:PATH?quality=all', or just 'mante2013' where "
+    "its files are found), or pretrained:NAME."
+)
+
+
+def main() -> None:
+    """Run the command line; bad input ends with its message and exit status 2."""
+    warnings.showwarning = _show_warning
+    try:
+        cli(standalone_mode=False)
+    except InputError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped; no output was changed.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # the reader of our output (head, less) left: not our failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="nwbcompare")
+def cli() -> None:
+    """Hold task-trained networks and recorded neurons against each other.
+
+    Example: nwbcompare report --out report
+    """
+
+
+def _variance_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that tv and ftv share."""
+    for option in (
+        click.option("--out", type=click.Path(), help="Write the result as netCDF (.nc)."),
+        click.option("--overwrite", is_flag=True, help="Replace an existing output."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+        click.option(
+            "--conditions", help="Trial columns whose combinations are conditions, by commas."
+        ),
+        click.option(
+            "--estimator",
+            default="per_time",
+            show_default=True,
+            help="per_time, time_mean or pooled.",
+        ),
+        click.argument("source"),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command(epilog=SOURCE_HELP)
+@_variance_options
+def tv(
+    source: str,
+    estimator: str,
+    conditions: str | None,
+    as_json: bool,
+    overwrite: bool,
+    out: str | None,
+) -> None:
+    """Measure each unit's task variance in each task of SOURCE.
+
+    \b
+    Examples:
+      nwbcompare tv mante2013 --json
+      nwbcompare tv runs/ctxdm-0 --estimator pooled --out tv.nc
+    """  # noqa: D301 - click's paragraph mark
+    _check(out, overwrite)
+    result = nc.task_variance(
+        _resolve(source),
+        estimator=estimator,
+        conditions=_names(conditions),  # type: ignore[arg-type]
+    )
+    _give(result, out, overwrite, as_json)
+
+
+@cli.command(epilog=SOURCE_HELP)
+@click.option(
+    "--pair", default="contextdm1:contextdm2", show_default=True, help="The tasks, TASK_A:TASK_B."
+)
+@click.option(
+    "--missing",
+    type=click.Choice(["error", "nan"]),
+    default="error",
+    show_default=True,
+    help="What to do with units that lack a task.",
+)
+@_variance_options
+def ftv(
+    source: str,
+    pair: str,
+    missing: str,
+    estimator: str,
+    conditions: str | None,
+    as_json: bool,
+    overwrite: bool,
+    out: str | None,
+) -> None:
+    """Measure each unit's fractional task variance of a pair of tasks.
+
+    \b
+    Examples:
+      nwbcompare ftv mante2013
+      nwbcompare ftv pretrained:ctxdm-0 --pair contextdm1:contextdm2 --json
+    """  # noqa: D301 - click's paragraph mark
+    _check(out, overwrite)
+    task_a, colon, task_b = pair.partition(":")
+    if not colon:
+        raise InputError("--pair", "TASK_A:TASK_B", repr(pair), "Use contextdm1:contextdm2.")
+    variance = nc.task_variance(
+        _resolve(source),
+        estimator=estimator,
+        conditions=_names(conditions),  # type: ignore[arg-type]
+    )
+    result = nc.fractional_task_variance(variance, task_a, task_b, missing=missing)  # type: ignore[arg-type]
+    _give(result, out, overwrite, as_json)
+    if not as_json:
+        values = result["fractional_task_variance"]
+        click.echo(
+            f"{int(result['active'].sum())} active of {values.size} units: "
+            f"mean {float(values.mean()):.4f}, s.d. {float(values.std()):.4f}"
+        )
+        click.echo("histogram, 20 bins on [-1, 1]: " + " ".join(map(str, nc.ftv_histogram(result))))
+
+
+@cli.command()
+@click.option("--tasks", required=True, help="Tasks by commas, e.g. contextdm1,contextdm2.")
+@click.option("--seed", default=0, show_default=True, help="Seed of weights, trials and noise.")
+@click.option("--units", default=256, show_default=True, help="Hidden units.")
+@click.option("--out", required=True, type=click.Path(), help="The run folder to write.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing run folder.")
+def train(tasks: str, seed: int, units: int, out: str, overwrite: bool) -> None:
+    """Train a network, from easy to hard coherences and from coarse to fine time steps.
+
+    \b
+    Example:
+      nwbcompare train --tasks contextdm1,contextdm2 --seed 1 --out runs/ctxdm-1
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.model import default_configs  # noqa: PLC0415 - imports torch
+    from nwbcompare.model import train as train_network  # noqa: PLC0415
+    from nwbcompare.model.checkpoint import read_evaluation  # noqa: PLC0415
+
+    network, training = default_configs(tuple(_names(tasks) or ()), seed=seed, n_units=units)
+    train_network(network, training, out=out, overwrite=overwrite)
+    for task, share in read_evaluation(out)["performance"].items():
+        click.echo(f"{task}: {share:.3f} of 512 random trials with noise")
+    click.echo(f"Run folder: {out}")
+
+
+@cli.command(epilog=SOURCE_HELP)
+@click.argument("source")
+@click.option("--out", required=True, type=click.Path(), help="The file to write: .nwb or .nc.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["test", "matched"]),
+    default="test",
+    show_default=True,
+    help="The published test trials, or the monkeys' own protocol.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
+    """Record a network (a run folder or pretrained:NAME) without noise; write its activity.
+
+    \b
+    Examples:
+      nwbcompare record runs/ctxdm-0 --out ctxdm-0.nwb
+      nwbcompare record pretrained:ctxdm-0 --protocol matched --out matched.nc
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.sources import find_network, record_test_trials  # noqa: PLC0415
+
+    path = _check(out, overwrite)
+    if path is None or path.suffix not in {".nwb", ".nc"}:
+        raise InputError("--out", "a file ending in .nwb or .nc", repr(out), "Use activity.nwb.")
+    network = find_network(source)
+    if protocol == "matched":
+        activity = nc.record_matched(network)
+    else:
+        activity = record_test_trials(
+            network, ("contextdm1", "contextdm2"), inputs_and_outputs=path.suffix == ".nwb"
+        )
+    if path.suffix == ".nwb":
+        nc.write_nwb(activity, path, overwrite=overwrite)
+    else:
+        with written_aside(path, overwrite=overwrite) as aside:
+            activity.to_netcdf(aside, engine="h5netcdf")
+    click.echo(f"Activity: {path}")
+
+
+@cli.command()
+@click.option(
+    "--model", "models", multiple=True, help="A run folder or pretrained:NAME; several times."
+)
+@click.option("--recording", help="SOURCE of the recording; by default Mante et al. 2013.")
+@click.option("--out", default="report", show_default=True, type=click.Path(), help="The folder.")
+@click.option("--permutations", default=200, show_default=True, help="For the label nulls.")
+@click.option("--seed", default=0, show_default=True, help="Seed of nulls and simulation.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing folder.")
+def report(
+    models: tuple[str, ...],
+    recording: str | None,
+    out: str,
+    permutations: int,
+    seed: int,
+    overwrite: bool,
+) -> None:
+    """Compare networks with a recording in the two context tasks; write a page.
+
+    Without a recording at hand it says how to get one and simulates one, marked SIMULATED.
+
+    \b
+    Example:
+      nwbcompare report --model pretrained:ctxdm-0 --recording mante2013 --out report
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.compare import MODELS, write_report  # noqa: PLC0415 - imports torch
+
+    folder = write_report(
+        out,
+        models=models or MODELS,
+        recording=recording,
+        n_permutations=permutations,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    from nwbcompare.datasets import get_loader, how_to_get  # noqa: PLC0415
+
+    if json.loads((folder / "report.json").read_text())["simulated"]:
+        click.echo("SIMULATED recording: none was found. " + how_to_get(get_loader("mante2013")))
+    for name in ("index.html", "report.json", "*.csv", "*.nwb"):
+        for path in sorted(folder.glob(name)):
+            click.echo(str(path))
+
+
+@cli.group()
+def datasets() -> None:
+    """List the recordings that can be loaded, and say how to get them."""
+
+
+@datasets.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def datasets_list(as_json: bool) -> None:
+    """List the loaders."""
+    from nwbcompare.datasets import loaders  # noqa: PLC0415
+
+    titles = {name: loader.title for name, loader in loaders().items()}
+    click.echo(json.dumps(titles) if as_json else "\n".join(f"{k}: {v}" for k, v in titles.items()))
+
+
+@datasets.command("info")
+@click.argument("name")
+def datasets_info(name: str) -> None:
+    """Say where a dataset comes from, how to cite it, and whether it is found here."""
+    from nwbcompare.datasets import (  # noqa: PLC0415
+        DatasetNotFoundError,
+        find_dataset,
+        get_loader,
+        how_to_get,
+    )
+
+    loader = get_loader(name)
+    click.echo(f"{loader.name}: {loader.title}\n{how_to_get(loader)}")
+    click.echo("Options: " + ", ".join(f"{k} ({v.__name__})" for k, v in loader.options.items()))
+    try:
+        click.echo(f"Found here: {find_dataset(name)}")
+    except DatasetNotFoundError:
+        click.echo("Not found here.")
+
+
+def _resolve(source: str) -> xr.DataTree:
+    from nwbcompare.sources import resolve  # noqa: PLC0415
+
+    return resolve(source)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _check(out: str | None, overwrite: bool) -> Path | None:
+    return None if out is None else check_output(out, overwrite=overwrite)
+
+
+def _give(result: xr.Dataset, out: str | None, overwrite: bool, as_json: bool) -> None:
+    if out is not None:
+        with written_aside(out, overwrite=overwrite) as aside:
+            result.to_netcdf(aside, engine="h5netcdf")
+    if as_json:
+        click.echo(json.dumps(_plain(result)))
+    elif out is None and "task_variance" in result:
+        click.echo(result["task_variance"].to_pandas().to_string())
+    elif out is not None:
+        click.echo(f"Result: {out}")
+
+
+def _plain(result: xr.Dataset) -> dict[str, Any]:
+    """Give a result as plain values; NaN, which JSON lacks, as null."""
+    values = {
+        str(name): {
+            "dims": [str(dim) for dim in variable.dims],
+            "values": json.loads(json.dumps(variable.values.tolist()).replace("NaN", "null")),
+        }
+        for name, variable in result.data_vars.items()
+    }
+    coords = {name: result[name].values.tolist() for name in ("unit", "task") if name in result}
+    return {"attrs": dict(result.attrs), "coords": coords, "values": values}
+
+
+if __name__ == "__main__":
+    main()
