@@ -185,4 +185,5 @@ def task_cost(outputs: torch.Tensor, target: torch.Tensor, cost_mask: torch.Tens
     The mask is squared with the error, as in the reference implementation (the paper's formula
     weights the squared error by the mask itself).
     """
-    return (((target - outputs) * cost_mask) ** 2).mean()
+    cost: torch.Tensor = (((target - outputs) * cost_mask) ** 2).mean()
+    return cost

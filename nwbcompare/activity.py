@@ -181,6 +181,7 @@ def blocks(activity: Activity) -> dict[str, xr.Dataset]:
     """
     if isinstance(activity, xr.Dataset):
         return {str(activity.attrs.get("name", "activity")): activity}
+    got = type(activity).__name__
     if isinstance(activity, xr.DataTree):
         found = {
             leaf.path.strip("/") or str(leaf.dataset.attrs.get("name", "activity")): (
@@ -192,8 +193,6 @@ def blocks(activity: Activity) -> dict[str, xr.Dataset]:
         if found:
             return found
         got = "an empty DataTree"
-    else:
-        got = type(activity).__name__
     raise InputError(
         "activity",
         "an xarray.DataTree with at least one block, or a block (xarray.Dataset)",
@@ -289,7 +288,8 @@ def labels(column: xr.DataArray) -> npt.NDArray[Any]:
     if "categories" not in column.attrs:
         return np.asarray(column.values)
     codes, categories = codes_and_categories(column)
-    return np.asarray(categories, dtype=str)[codes]
+    text: npt.NDArray[Any] = np.asarray(categories, dtype=str)[codes]
+    return text
 
 
 def epoch_bounds(

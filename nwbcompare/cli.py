@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import xarray as xr
@@ -16,6 +16,9 @@ import xarray as xr
 import nwbcompare as nc
 from nwbcompare.errors import InputError
 from nwbcompare.files import check_output, written_aside
+
+if TYPE_CHECKING:
+    from nwbcompare.analysis.variance import Estimator
 
 SOURCE_HELP = (
     "\n\nSOURCE is an NWB or netCDF file that nwbcompare wrote, a run folder, "
@@ -45,7 +48,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _show_warning(message: Warning | str, *_: Any) -> None:
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"Warning: {message}", err=True)
 
 
@@ -83,7 +86,7 @@ def _variance_options(command: Callable[..., None]) -> Callable[..., None]:
 @_variance_options
 def tv(
     source: str,
-    estimator: str,
+    estimator: Estimator,
     conditions: str | None,
     as_json: bool,
     overwrite: bool,
@@ -100,7 +103,7 @@ def tv(
     result = nc.task_variance(
         _resolve(source),
         estimator=estimator,
-        conditions=_names(conditions),  # type: ignore[arg-type]
+        conditions=_names(conditions),
     )
     _give(result, out, overwrite, as_json)
 
@@ -120,8 +123,8 @@ def tv(
 def ftv(
     source: str,
     pair: str,
-    missing: str,
-    estimator: str,
+    missing: Literal["error", "nan"],
+    estimator: Estimator,
     conditions: str | None,
     as_json: bool,
     overwrite: bool,
@@ -141,9 +144,9 @@ def ftv(
     variance = nc.task_variance(
         _resolve(source),
         estimator=estimator,
-        conditions=_names(conditions),  # type: ignore[arg-type]
+        conditions=_names(conditions),
     )
-    result = nc.fractional_task_variance(variance, task_a, task_b, missing=missing)  # type: ignore[arg-type]
+    result = nc.fractional_task_variance(variance, task_a, task_b, missing=missing)
     _give(result, out, overwrite, as_json)
     if not as_json:
         values = result["fractional_task_variance"]

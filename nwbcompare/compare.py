@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from nwbcompare.activity import blocks, is_ragged, row_dim
+from nwbcompare.activity import blocks, is_ragged, row_dim, select
 from nwbcompare.analysis import fractional_task_variance, task_variance
 from nwbcompare.analysis.variance import means_by_task
 from nwbcompare.datasets import DatasetNotFoundError, get_loader, how_to_get
@@ -150,12 +150,13 @@ def _entry(activity: xr.DataTree, protocol: str, n_permutations: int, seed: int)
 def _examples(activity: xr.DataTree, ftv: xr.Dataset) -> xr.Dataset:
     """Give the condition means of the active units nearest to set percentiles of FTV."""
     values = ftv["fractional_task_variance"].values
-    chosen = []
+    chosen: list[int] = []
     for percentile in EXAMPLE_PERCENTILES:
         distance = np.abs(values - np.nanpercentile(values, percentile))
         distance[chosen] = np.nan
         chosen.append(int(np.nanargmin(distance)))
-    means = [table.isel(unit=chosen) for _, table, _ in means_by_task(activity)]
+    few = select(activity, units=[str(unit) for unit in ftv["unit"].values[chosen]])
+    means = [table for _, table, _ in means_by_task(few)]
     joined = xr.concat(
         means,
         dim="condition",

@@ -8,6 +8,7 @@ smoothed as the recording's, and the four combinations of signs as conditions.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -190,12 +191,13 @@ def simulate_recording(
             "Use the defaults.",
         )
     rng = np.random.default_rng(seed)
+    low, high = peak_rates
     protocol = MatchedProtocol()
     block = record_matched(network, protocol, smoothed=False)["matched"].to_dataset()
     rate = block["rate"].values.astype(np.float64)
     peak = rate.max(axis=(0, 1))
     chosen = rng.permutation(np.flatnonzero(peak > 1e-3))[:n_units]
-    gains = np.exp(rng.uniform(*np.log(peak_rates), size=chosen.size)) / peak[chosen]
+    gains = np.exp(rng.uniform(math.log(low), math.log(high), chosen.size)) / peak[chosen]
     rows, observed = [], []
     for unit, gain in zip(chosen, gains, strict=True):
         condition = np.repeat(

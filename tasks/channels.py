@@ -62,7 +62,8 @@ def response_channels() -> slice:
 def angular_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Give the distance (rad) of two directions round the circle, at most pi."""
     apart = np.abs(np.asarray(a, dtype=float) - np.asarray(b, dtype=float)) % (2 * np.pi)
-    return np.minimum(apart, 2 * np.pi - apart)
+    distance: npt.NDArray[np.float64] = np.minimum(apart, 2 * np.pi - apart)
+    return distance
 
 
 def bump(direction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

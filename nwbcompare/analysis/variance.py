@@ -195,9 +195,12 @@ def means_by_task(
     for block in blocks(activity).values():
         _check_epochs(block, epochs)
         means = condition_means(block, conditions=conditions)
-        for task in dict.fromkeys(means["task"].values):
+        tasks = list(dict.fromkeys(means["task"].values))
+        for task in tasks:
             bins = counted_bins(block, task, epochs=epochs, leave_out=leave_out)
-            yield str(task), means.isel(condition=means["task"].values == task), bins
+            # selecting copies: a block of one task is given as it is
+            own = means if len(tasks) == 1 else means.isel(condition=means["task"].values == task)
+            yield str(task), own, bins
 
 
 def _check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
@@ -238,7 +241,7 @@ def _variance_of_task(
     task: str, means: xr.Dataset, bins: npt.NDArray[np.bool_], estimator: str
 ) -> xr.Dataset:
     rates = means["rate_mean"].values[:, :, bins]
-    trials = means["n_trials"].values[:, :, bins]
+    trials = means["n_trials"].values[:, :, int(np.argmax(bins))]
     units = {n: c for n, c in means.coords.items() if c.dims == ("unit",)}
     rate_units = means["rate_mean"].attrs["units"]
     squared = {"units": "1" if rate_units == "1" else f"({rate_units})^2"}

@@ -149,7 +149,7 @@ ESTIMATORS: dict[str, Callable[[Array], Array]] = {
 
 def complete_times(means: Array) -> npt.NDArray[np.bool_]:
     """Tell at which times every condition was observed: (..., condition, time) to (..., time)."""
-    complete: npt.NDArray[np.bool_] = np.isfinite(means).all(axis=-2)
+    complete: npt.NDArray[np.bool_] = np.asarray(np.isfinite(means).all(axis=-2))
     return complete
 
 

@@ -220,10 +220,12 @@ def _stream(variable: xr.DataArray) -> npt.NDArray[Any]:
 def _add_trials(
     nwb: NWBFile, parts: dict[str, xr.Dataset], width: float
 ) -> dict[str, npt.NDArray[np.float64]]:
-    starts, length, n_bins = {}, [], 0
+    starts: dict[str, npt.NDArray[np.float64]] = {}
+    length: list[float] = []
+    n_bins = 0
     for leaf, block in parts.items():
         first_bin = n_bins + np.arange(block.sizes["trial"]) * block.sizes["time"]
-        starts[leaf] = first_bin * width
+        starts[leaf] = np.asarray(first_bin * width, dtype=np.float64)
         length += [block.sizes["time"] * width] * block.sizes["trial"]
         n_bins += block.sizes["trial"] * block.sizes["time"]
     start = np.concatenate(list(starts.values()))

@@ -107,4 +107,4 @@ class Comparison:
 
 
 def _rounded(value: Any) -> float:
-    return round(float(value), 4)
+    return float(f"{float(value):.6g}")

@@ -23,7 +23,7 @@ RECORDING_COLOUR = "#D55E00"
 NULL_COLOUR = "#777777"
 CONDITION_COLOURS = ("#D55E00", "#E69F00", "#56B4E9", "#0072B2")
 EDGES = np.linspace(-1, 1, 21)
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -66,7 +66,6 @@ def draw_ftv(ax: Axes, entries: Sequence[Entry], comparison: Comparison, title: 
         title=title,
     )
     ax.set_ylim(bottom=0)
-    ax.legend(loc="upper center")
     return ax
 
 
@@ -127,7 +126,8 @@ def draw_example(ax: Axes, entry: Entry, unit: int, task: str, comparison: Compa
         )
     fraction = float(means["ftv"])
     ax.set_title(
-        f"{means['unit'].item()}, {comparison.display[task]}\nFTV {fraction:+.2f}", fontsize=8
+        f"{means['unit'].item()}
+{comparison.display[task]}, FTV {fraction:+.2f}", fontsize=7.5
     )
     return ax
 
@@ -135,7 +135,7 @@ def draw_example(ax: Axes, entry: Entry, unit: int, task: str, comparison: Compa
 def figure_ftv(comparison: Comparison) -> Figure:
     """Draw the distributions: matched protocol first, the published one beside it."""
     recorded = comparison.of("recording")
-    figure, axes = _figure(1, 2, (10, 4.2), comparison)
+    figure, axes = _figure(1, 2, (10, 4.9), comparison)
     draw_ftv(
         axes[0, 0],
         [*comparison.of("model", "matched"), *recorded],
@@ -148,6 +148,9 @@ def figure_ftv(comparison: Comparison) -> Figure:
         comparison,
         "Published protocol: 500 conditions, all epochs",
     )
+    for ax in axes[0]:
+        # sample sizes differ by protocol, so each panel has its own key
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     return figure
 
 
@@ -208,10 +211,16 @@ FIGURES: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
 
 def as_svg(figure: Figure) -> bytes:
     """Give a figure as SVG, the same bytes for the same figure."""
+    buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
-        buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
+
+
+def draw(name: str, comparison: Comparison) -> Figure:
+    """Draw a figure of the report by name, in the report's style."""
+    with mpl.rc_context(STYLE):
+        return FIGURES[name][0](comparison)
 
 
 def data_of(name: str, comparison: Comparison) -> pd.DataFrame:
@@ -280,11 +289,10 @@ def _examples_data(comparison: Comparison) -> pd.DataFrame:
 def _figure(
     n_rows: int, n_columns: int, size: tuple[float, float], comparison: Comparison
 ) -> tuple[Figure, Any]:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(n_rows, n_columns, squeeze=False)
-        if comparison.simulated:
-            figure.suptitle("SIMULATED recording", color="#B00020", fontweight="bold")
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    if comparison.simulated:
+        figure.suptitle("SIMULATED recording", color="#B00020", fontweight="bold")
     return figure, axes
 
 

@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 
 from nwbcompare.report.entry import Comparison
-from nwbcompare.report.figures import FIGURES, as_svg, data_of
+from nwbcompare.report.figures import FIGURES, as_svg, data_of, draw
 
 HEADINGS = {
     "ftv": "Fractional task variance",
@@ -48,8 +48,8 @@ def write_page(comparison: Comparison, folder: str | os.PathLike[str]) -> None:
     """
     folder = Path(folder)
     figures = []
-    for name, (draw, caption) in FIGURES.items():
-        svg = as_svg(draw(comparison))
+    for name, (_, caption) in FIGURES.items():
+        svg = as_svg(draw(name, comparison))
         (folder / f"{name}.svg").write_bytes(svg)
         data_of(name, comparison).to_csv(folder / f"{name}.csv", index=False)
         figures.append(
@@ -158,4 +158,4 @@ def _caution(comparison: Comparison) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
