@@ -133,10 +133,11 @@ class Network(torch.nn.Module):
 def _recurrent_start(config: NetworkConfig, generator: torch.Generator) -> torch.Tensor:
     gain, n_units = RECURRENT_GAIN[config.nonlinearity], config.n_units
     if config.recurrent_initialisation == "diag":
-        return gain * torch.eye(n_units)
+        return torch.eye(n_units) * gain
     orthogonal, upper = torch.linalg.qr(torch.randn(n_units, n_units, generator=generator))
     # the signs make the distribution uniform over all orthogonal matrices
-    return (gain * orthogonal * torch.sign(torch.diagonal(upper))).contiguous()
+    start: torch.Tensor = gain * orthogonal * torch.sign(torch.diagonal(upper))
+    return start.contiguous()
 
 
 def input_of(trials: xr.Dataset) -> torch.Tensor:

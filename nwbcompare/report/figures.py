@@ -125,10 +125,8 @@ def draw_example(ax: Axes, entry: Entry, unit: int, task: str, comparison: Compa
             ls="-" if signs[0] > 0 else "--",
         )
     fraction = float(means["ftv"])
-    ax.set_title(
-        f"{means['unit'].item()}
-{comparison.display[task]}, FTV {fraction:+.2f}", fontsize=7.5
-    )
+    lines = f"{means['unit'].item()}\n{comparison.display[task]}, FTV {fraction:+.2f}"
+    ax.set_title(lines, fontsize=7.5)
     return ax
 
 
