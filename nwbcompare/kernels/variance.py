@@ -191,8 +191,8 @@ def centred(means: Array, estimator: str) -> Array:
         means, n_times = means.mean(axis=-1, keepdims=True), 1
     axes = (1, 2) if estimator == "pooled" else (1,)
     deviations = means - means.mean(axis=axes, keepdims=True)
-    flat: Array = deviations.reshape(n_units, -1) / np.sqrt(n_conditions * n_times)
-    return flat
+    deviations /= np.sqrt(n_conditions * n_times)
+    return deviations.reshape(n_units, -1)
 
 
 def fractional_variance(a: Array, b: Array) -> Array:

@@ -243,9 +243,10 @@ def rotation_control(
                 "units that lack one: " + listing(means["unit"].values[lacking], most=5),
                 "Leave them out with nwbcompare.select(activity, units=...).",
             )
-        sample = centred(rates, estimator)
-        covariance[task] = sample @ sample.T
-        units = means.coords
+        covariance[task] = _covariance(rates, estimator)
+        units = {n: c for n, c in means.coords.items() if c.dims == ("unit",)}
+        # a network's means of one task fill 100 MB: let go before the next are made
+        del means, rates
     for task in (task_a, task_b):
         if task not in covariance:
             raise unknown_name("task", task, covariance)
@@ -265,6 +266,12 @@ def rotation_control(
             "threshold": threshold,
         },
     )
+
+
+def _covariance(rates: Array, estimator: str) -> Array:
+    sample = centred(rates, estimator)
+    covariance: Array = sample @ sample.T
+    return covariance
 
 
 def _rotate(
