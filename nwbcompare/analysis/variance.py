@@ -257,7 +257,7 @@ def _variance_of_task(
 
 
 def _warn_of_missing(result: xr.Dataset) -> None:
-    for task in result["task"].values:
+    for task in map(str, result["task"].values):
         lacking = np.isnan(result["task_variance"].sel(task=task).values)
         if lacking.any():
             names = listing(result["unit"].values[lacking], most=5)

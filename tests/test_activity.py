@@ -1,0 +1,230 @@
+"""The data model: making, checking, selecting and saving blocks."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import nwbcompare as nc
+import pytest
+import xarray as xr
+from hypothesis import given
+from nwbcompare.activity import bins_in, blocks, epoch_bounds, unit_positions
+from nwbcompare.errors import listing, unknown_name
+from nwbcompare.testing import broken_blocks, dense_blocks, example_block, ragged_blocks
+from nwbcompare.validate import find_problems
+
+
+@given(dense_blocks())
+def test_drawn_dense_blocks_keep_the_data_model(block):
+    assert find_problems(block) == []
+
+
+@given(ragged_blocks())
+def test_drawn_ragged_blocks_keep_the_data_model(block):
+    assert find_problems(block) == []
+
+
+@given(broken_blocks())
+def test_every_fault_is_found_and_named(drawn):
+    block, words = drawn
+    with pytest.raises(nc.InvalidActivityError, match=re.escape(words)):
+        nc.check_activity(block)
+
+
+@given(ragged_blocks())
+def test_a_netcdf_round_trip_keeps_everything(block):
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "activity.nc"
+        nc.make_activity({"leaf": block}).to_netcdf(path, engine="h5netcdf")
+        opened = nc.open(path)["leaf"].to_dataset()
+    xr.testing.assert_identical(opened, block)
+    assert opened["rate"].dtype == np.float32
+
+
+def test_the_error_of_a_broken_activity_lists_every_problem():
+    block = example_block().assign_attrs(source="brain", name="")
+    with pytest.raises(nc.InvalidActivityError, match=r"2 problems") as caught:
+        nc.check_activity(block)
+    assert len(caught.value.problems) == 2
+
+
+def test_a_dangling_key_is_refused():
+    block = _ragged().isel(unit=[0])
+    with pytest.raises(nc.InvalidActivityError, match="dangling keys 1"):
+        nc.check_activity(block)
+    with pytest.raises(nc.InputError, match=r"nwbcompare.select"):
+        unit_positions(block)
+
+
+def test_a_task_in_two_blocks_is_refused():
+    activity = nc.make_activity({"a": example_block(), "b": example_block(1)})
+    with pytest.raises(nc.InvalidActivityError, match="each task in one block"):
+        nc.check_activity(activity)
+
+
+def test_blocks_with_other_units_are_refused():
+    other = _renamed_task(example_block(), "stop").assign_coords(unit=["x0", "x1", "x2"])
+    with pytest.raises(nc.InvalidActivityError, match="the same units"):
+        nc.check_activity(nc.make_activity({"a": example_block(), "b": other}))
+
+
+@pytest.mark.parametrize("wrong", [None, 3, xr.DataTree()])
+def test_what_is_no_activity_is_refused(wrong):
+    with pytest.raises(nc.InputError, match="activity: expected an xarray.DataTree"):
+        blocks(wrong)
+
+
+def test_rates_of_wrong_dimensions_are_refused():
+    with pytest.raises(nc.InputError, match="rate: expected 3 dimensions"):
+        _make(np.zeros((2, 3)))
+
+
+def test_columns_of_wrong_length_are_refused():
+    with pytest.raises(nc.InputError, match="Give one value for each trial"):
+        _make(np.zeros((3, 3, 1)))
+
+
+def test_text_columns_are_codes_with_labels():
+    task = example_block()["task"]
+    assert task.dtype.kind == "i"
+    assert set(nc.labels(task)) == {"go"}
+
+
+def test_selecting_units_takes_their_observations_along():
+    block = _ragged()
+    chosen = nc.select(block, units=["u1"])
+    nc.check_activity(chosen)
+    assert chosen.sizes["unit"] == 1
+    np.testing.assert_array_equal(chosen["rate"], block["rate"][block["observation_unit"] == 1])
+
+
+def test_selecting_by_columns_keeps_matching_units_and_trials():
+    chosen = nc.select(example_block(), area="A", correct=True)
+    assert dict(chosen.sizes) == {"trial": 4, "time": 5, "unit": 2, "epoch": 2}
+    assert chosen["correct"].all()
+
+
+def test_selecting_nothing_is_refused():
+    with pytest.raises(nc.InputError, match="at least one unit and one trial"):
+        nc.select(example_block(), area="C")
+
+
+def test_selecting_by_an_unknown_column_names_the_nearest():
+    with pytest.raises(nc.InputError, match="Did you mean 'area'"):
+        nc.select(example_block(), aera="A")
+    with pytest.raises(nc.InputError, match="units: expected one of u0"):
+        nc.select(example_block(), units=["u9"])
+
+
+def test_bins_on_the_bounds_of_epochs_count_as_on_them():
+    time = (np.arange(50) + 0.5) * 0.02
+    # 35 * 0.02 > 0.7 in floating point
+    assert bins_in(time, 35 * 0.02, 1.0, 0.02).sum() == 15
+    assert bins_in(time, time[3], time[5], 0.02).nonzero()[0].tolist() == [3, 4]
+
+
+def test_epochs_that_differ_between_trials_are_refused_with_the_remedy():
+    block = _shifted()
+    with pytest.raises(nc.InputError, match=r"nwbcompare.align\(activity, 'stim1'\)"):
+        epoch_bounds(block, "stim1")
+    assert epoch_bounds(block, "stim2") is None
+
+
+def test_aligning_makes_equal_epochs_of_shifted_ones():
+    block = _shifted()
+    aligned = nc.align(block, "stim1")
+    assert epoch_bounds(aligned, "stim1") == pytest.approx((0.0, 0.3))
+    for trial, first in enumerate([1, 2] * 4):
+        np.testing.assert_array_equal(
+            aligned["rate"][trial], block["rate"][trial, first : first + 3]
+        )
+    nc.check_activity(aligned)
+
+
+def test_aligning_to_what_is_not_there_is_refused():
+    with pytest.raises(nc.InputError, match="epoch: expected one of fix1, stim1"):
+        nc.align(example_block(), "delay1")
+    off = example_block()
+    off["epoch_start_time"] = off["epoch_start_time"] + 0.03
+    with pytest.raises(nc.InputError, match="starts on the edges of bins"):
+        nc.align(off, "stim1")
+
+
+def test_rebinning_averages_the_bins_whose_centres_lie_inside():
+    block = example_block()
+    wide = nc.rebin(block, 0.25)
+    expected = [block["rate"][:, :2].mean("time"), block["rate"][:, 2:].mean("time")]
+    # centres 0.05, 0.15 | 0.25, 0.35, 0.45
+    np.testing.assert_allclose(wide["rate"].transpose("time", "trial", "unit"), expected, rtol=1e-6)
+    nc.check_activity(wide)
+
+
+@pytest.mark.parametrize("width", [0.05, 0.0, -1.0, 9.0])
+def test_rebinning_to_impossible_widths_is_refused(width):
+    with pytest.raises(nc.InputError, match="width_s: expected a width"):
+        nc.rebin(example_block(), width)
+
+
+def test_smoothing_keeps_constants_and_means_nothing_at_zero():
+    block = example_block()
+    xr.testing.assert_allclose(nc.smooth(block, 0.0)["rate"], block["rate"])
+    flat = block.assign(rate=xr.full_like(block["rate"], 2.0))
+    np.testing.assert_allclose(nc.smooth(flat, 0.2)["rate"], 2.0, rtol=1e-6)
+    with pytest.raises(nc.InputError, match="sd_s: expected 0 s or more"):
+        nc.smooth(block, -1)
+
+
+def test_errors_name_the_nearest_names():
+    assert "Did you mean 'fdgo'" in str(unknown_name("task", "fdog", ["fdgo", "reactgo"]))
+    assert listing(range(30), most=2) == "0, 1 and 28 more"
+    assert listing([]) == "nothing"
+
+
+def _make(rate, **changes):
+    return nc.make_block(
+        rate,
+        time_s=[0.1, 0.2, 0.3],
+        bin_width_s=0.1,
+        aligned_to="start",
+        trials={"task": ["go"] * 2},
+        units={"unit": ["u0"]},
+        condition_variables={"go": []},
+        source="model",
+        name="toy",
+        **changes,
+    )
+
+
+def _ragged():
+    return nc.make_block(
+        np.arange(12.0).reshape(6, 2),
+        time_s=[0.1, 0.2],
+        bin_width_s=0.1,
+        aligned_to="start",
+        trials={"task": ["go", "stop"] * 3},
+        units={"unit": ["u0", "u1"]},
+        observation_unit=[0, 1, 1, 0, 1, 1],
+        condition_variables={"go": [], "stop": []},
+        source="recording",
+        name="toy",
+    )
+
+
+def _renamed_task(block, name):
+    import json
+
+    return block.assign_coords(
+        task=block["task"].assign_attrs(categories=json.dumps([name]))
+    ).assign_attrs(condition_variables=json.dumps({name: ["direction"]}))
+
+
+def _shifted():
+    block = example_block()
+    start = np.tile([0.1, 0.2], 4)
+    block["epoch_start_time"][:, 1] = start
+    block["epoch_stop_time"][:, 1] = start + 0.3
+    return block
