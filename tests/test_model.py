@@ -1,0 +1,348 @@
+"""Networks: the reference implementation's arrays, training, run folders, recording."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import nwbcompare as nc
+import pytest
+import torch
+import xarray as xr
+from nwbcompare.model import (
+    Network,
+    NetworkConfig,
+    Stage,
+    TrainingConfig,
+    default_configs,
+    evaluate,
+    load,
+    pretrained,
+    pretrained_names,
+    pretrained_path,
+    record,
+    save_run,
+    train,
+)
+from nwbcompare.model.checkpoint import read_evaluation, read_training
+from nwbcompare.model.network import is_correct, task_cost
+from nwbcompare.model.training import DivergedError
+from nwbcompare.tasks import make_trials
+
+TASKS = ("contextdm1", "contextdm2")
+SHORT = TrainingConfig(
+    tasks=TASKS,
+    stages=(Stage(dt_ms=100, coherence_scale=10, target=1.1, max_steps=20),),
+    evaluate_every=10,
+    batch_size=8,
+)
+
+
+def fill(network, **weights):
+    with torch.no_grad():
+        for name, values in weights.items():
+            getattr(network, name).copy_(torch.from_numpy(np.asarray(values)))
+    return network
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("nonlinearity", ["softplus", "relu", "tanh", "retanh"])
+def test_small_networks_equal_the_reference(shared, nonlinearity):
+    oracles = shared / "reference" / "oracles"
+    with (
+        np.load(oracles / "yang19_cells.npz") as cells,
+        np.load(oracles / "yang19_test_dt20.npz") as trials,
+    ):
+        key, chosen, task = f"LeakyRNN_{nonlinearity}", cells["trials"], "contextdelaydm1"
+        kernel = cells[f"{key}/weight/rnn.leaky_rnn_cell.kernel"]
+        network = fill(
+            Network(NetworkConfig(n_units=24, nonlinearity=nonlinearity)),
+            input_weight=kernel[:85],
+            recurrent_weight=kernel[85:],
+            bias=cells[f"{key}/weight/rnn.leaky_rnn_cell.bias"],
+            output_weight=cells[f"{key}/weight/output.weights"],
+            output_bias=cells[f"{key}/weight/output.biases"],
+        )
+        mask = np.repeat(trials[f"{task}/mask_ring"][:, chosen, None], 33, axis=2)
+        mask[:, :, 0] = trials[f"{task}/mask_fixation"][:, chosen]
+        rates, outputs = network(torch.from_numpy(trials[f"{task}/input"][:, chosen]))
+        cost = task_cost(
+            outputs, torch.from_numpy(trials[f"{task}/target"][:, chosen]), torch.from_numpy(mask)
+        )
+        cost.backward()
+        np.testing.assert_allclose(rates.detach(), cells[f"{key}/rate"], atol=1e-5)
+        np.testing.assert_allclose(outputs.detach(), cells[f"{key}/output"], atol=1e-5)
+        assert float(cost.detach()) == pytest.approx(float(cells[f"{key}/task_cost"]), rel=1e-5)
+        gradient = np.concatenate([network.input_weight.grad, network.recurrent_weight.grad])
+        np.testing.assert_allclose(
+            gradient, cells[f"{key}/grad_task_cost/rnn.leaky_rnn_cell.kernel"], atol=1e-6
+        )
+        np.testing.assert_allclose(
+            network.output_bias.grad, cells[f"{key}/grad_task_cost/output.biases"], atol=1e-6
+        )
+
+
+@pytest.mark.shared
+def test_a_trained_network_equals_the_reference_and_so_does_its_task_variance(shared):
+    with np.load(shared / "reference" / "oracles" / "yang19_network.npz") as oracle:
+        names = ("input_weight", "recurrent_weight", "bias", "output_weight", "output_bias")
+        network = fill(Network(NetworkConfig()), **{name: oracle[name] for name in names})
+        places = [list(oracle["tasks"]).index(task) for task in TASKS]
+        blocks = {
+            task: record(network, make_trials(task), inputs_and_outputs=True) for task in TASKS
+        }
+        first = blocks["contextdm1"]
+        np.testing.assert_allclose(
+            first["rate"][::50].transpose("time", "trial", "unit"),
+            oracle["contextdm1/rate_every_50th_trial"],
+            atol=2e-4,
+        )
+        tv = nc.task_variance(nc.make_activity(blocks))["task_variance"].sel(task=list(TASKS))
+        np.testing.assert_allclose(tv, oracle["task_variance"][:, places], rtol=1e-4, atol=1e-8)
+        for task, place in zip(TASKS, places, strict=True):
+            assert network.performance(make_trials(task)) == pytest.approx(
+                oracle["test_performance"][place], abs=0.003
+            )
+
+
+@pytest.mark.parametrize("name", ["ctxdm-0", "ctxdm-1", "ctxdm-2", "ctxdm-3"])
+def test_the_networks_that_come_with_the_package_do_their_tasks(name):
+    network = pretrained(name)
+    assert name in pretrained_names()
+    recorded = read_evaluation(pretrained_path(name))
+    assert recorded["n_trials"] == 512
+    for task in TASKS:
+        assert recorded["performance"][task] > 0.9
+        # other random trials than those of the training's own evaluation
+        assert evaluate(network, task, seed=99) > 0.87
+
+
+def test_without_noise_the_network_is_deterministic_and_with_it_seeded():
+    network, trials = (
+        Network(NetworkConfig(n_units=8)),
+        make_trials("contextdm1").isel(trial=slice(5)),
+    )
+    plain, noisy, again = (record(network, trials, seed=seed) for seed in (None, 1, 1))
+    assert plain.identical(record(network, trials))
+    assert noisy["rate"].equals(again["rate"])
+    assert not noisy["rate"].equals(plain["rate"])
+    assert (plain.attrs["deterministic"], noisy.attrs["deterministic"]) == (1, 0)
+
+
+def test_recurrent_noise_has_the_published_size():
+    network = fill(
+        Network(NetworkConfig(n_units=400, nonlinearity="relu")),
+        input_weight=np.zeros((85, 400), "f4"),
+        recurrent_weight=np.zeros((400, 400), "f4"),
+        bias=np.full(400, 10, "f4"),
+    )
+    rates, _ = network(torch.zeros(1, 50, 85), generator=torch.Generator().manual_seed(0))
+    assert float(rates.detach().std()) == pytest.approx(0.2 * 0.05 * np.sqrt(10), rel=0.03)
+
+
+def test_recording_in_parts_changes_nothing(monkeypatch):
+    network, trials = Network(NetworkConfig(n_units=8)), make_trials("contextdm1")
+    whole = record(network, trials)
+    monkeypatch.setattr("nwbcompare.model.recording.TRIALS_AT_ONCE", 7)
+    np.testing.assert_allclose(record(network, trials)["rate"], whole["rate"], atol=1e-6)
+    nc.check_activity(whole)
+    assert "input" in record(network, trials, inputs_and_outputs=True)
+
+
+def test_trials_of_other_channels_are_refused():
+    trials = make_trials("contextdm1").isel(input_channel=slice(3))
+    with pytest.raises(nc.InputError, match="85 input channels"):
+        record(Network(NetworkConfig(n_units=4)), trials)
+
+
+def test_correct_means_released_and_near_or_kept_fixating():
+    output = np.full((4, 33), 0.05)
+    output[:, 1] = 0.8
+    output[:, 0] = [0.1, 0.9, 0.1, 0.9]
+    direction = np.array([0.19 * np.pi, 0.0, 0.21 * np.pi, np.nan])
+    assert is_correct(output, direction).tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize("initialisation", ["diag", "randortho"])
+def test_recurrent_weights_start_as_a_scaled_orthogonal_matrix(initialisation):
+    weight = Network(
+        NetworkConfig(n_units=32, recurrent_initialisation=initialisation)
+    ).recurrent_weight.detach()
+    np.testing.assert_allclose(weight @ weight.T, 0.25 * np.eye(32), atol=1e-6)
+
+
+def test_training_reproduces_bit_for_bit_and_learns(tmp_path):
+    config = NetworkConfig(n_units=16, nonlinearity="relu", seed=3)
+    one, two = (train(config, SHORT, out=tmp_path / name).state_dict() for name in "ab")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not torch.equal(one["bias"], Network(config).bias)
+    log = (tmp_path / "a" / "log.csv").read_text().splitlines()
+    assert len(log) == 3
+    assert read_training(tmp_path / "a") == SHORT
+    assert set(read_evaluation(tmp_path / "a")["performance"]) == set(TASKS)
+
+
+def test_training_reduces_the_cost(tmp_path):
+    config = TrainingConfig(
+        tasks=TASKS[:1],
+        stages=(Stage(dt_ms=100, coherence_scale=10, target=1.1, max_steps=200),),
+        evaluate_every=100,
+    )
+    train(NetworkConfig(n_units=32, nonlinearity="relu"), config, out=tmp_path / "run")
+    fresh, trained = Network(NetworkConfig(n_units=32, nonlinearity="relu")), load(tmp_path / "run")
+    trials = make_trials("contextdm1", "random", n_trials=64, seed=0, dt_ms=100)
+    costs = [
+        float(
+            task_cost(
+                network(torch.from_numpy(trials["input"].values), dt_ms=100)[1],
+                torch.from_numpy(trials["target"].values),
+                torch.from_numpy(trials["cost_mask"].values),
+            ).detach()
+        )
+        for network in (fresh, trained)
+    ]
+    assert costs[1] < 0.5 * costs[0]
+
+
+def test_divergence_stops_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    from nwbcompare.model import training
+
+    real, calls = training._cost, []
+
+    def diverge(*arguments):
+        calls.append(1)
+        return real(*arguments) * (float("nan") if len(calls) > 15 else 1)
+
+    monkeypatch.setattr(training, "_cost", diverge)
+    with pytest.raises(DivergedError, match="the cost is nan at step 15"):
+        train(NetworkConfig(n_units=8), SHORT, out=tmp_path / "run")
+    assert torch.isfinite(load(tmp_path / "run").bias).all()
+
+
+def test_a_run_folder_is_read_back(tmp_path):
+    network = Network(NetworkConfig(n_units=6, seed=4), name="x")
+    save_run(network, tmp_path / "run")
+    again = load(tmp_path / "run")
+    assert again.config == network.config
+    assert again.name == "run"
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(network.state_dict().values(), again.state_dict().values(), strict=True)
+    )
+    with pytest.raises(nc.InputError, match="a path that does not exist yet"):
+        save_run(network, tmp_path / "run")
+
+
+class Bomb:
+    def __reduce__(self):
+        return (pytest.fail, ("it was unpickled",))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return save_run(Network(NetworkConfig(n_units=4)), tmp_path / "run")
+
+
+def test_pickled_weights_are_never_opened(run):
+    (run / "weights.safetensors").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(nc.InputError, match="Pickled or damaged weights are never opened"):
+        load(run)
+
+
+def test_damaged_runs_are_refused(run, tmp_path):
+    with pytest.raises(nc.InputError, match="a run folder with config.json"):
+        load(tmp_path / "nowhere")
+    weights = run / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(nc.InputError, match="weights.safetensors"):
+        load(run)
+    weights.unlink()
+    with pytest.raises(nc.InputError, match="weights.safetensors"):
+        load(run)
+    shutil.copy(pretrained_path("ctxdm-0") / "weights.safetensors", weights)
+    with pytest.raises(nc.InputError, match="do not belong to the configuration"):
+        load(run)
+    config = run / "config.json"
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps(values | {"version": 99}))
+    with pytest.raises(nc.InputError, match="nwbcompare run 1"):
+        load(run)
+    config.write_text("{}")
+    with pytest.raises(nc.InputError, match="a run's configuration"):
+        load(run)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: NetworkConfig(nonlinearity="softpluss"), "Did you mean 'softplus'"),
+        (lambda: NetworkConfig(recurrent_initialisation="ortho"), "Did you mean 'randortho'"),
+        (lambda: NetworkConfig(n_units=0), "n_units: expected 1 or more"),
+        (lambda: NetworkConfig(dt_ms=200), "dt_ms"),
+        (lambda: NetworkConfig(sigma_rec=-1), "sigma_rec"),
+        (lambda: default_configs((), seed=0), "at least one task"),
+        (lambda: default_configs(("contextdm3",), seed=0), "Did you mean 'contextdm"),
+        (lambda: TrainingConfig(tasks=TASKS, stages=()), "at least one stage"),
+        (lambda: TrainingConfig(tasks=TASKS, batch_size=0), "batch_size"),
+        (lambda: pretrained("ctxdm-9"), "Did you mean 'ctxdm-"),
+    ],
+)
+def test_bad_configurations_are_refused(make, match):
+    with pytest.raises(nc.InputError, match=match):
+        make()
+
+
+def test_the_matched_protocol_has_the_monkeys_conditions():
+    matched = nc.record_matched(pretrained("ctxdm-0"))
+    block = nc.check_activity(matched)["matched"]
+    assert dict(block.sizes) == {"trial": 72, "time": 15, "unit": 6 * 256, "epoch": 1}
+    assert nc.condition_means(block.to_dataset()).sizes["condition"] == 8
+    one = block.isel(trial=(block["coherence_1_level"] == 3) & (block["coherence_2_level"] == -2))
+    np.testing.assert_allclose(one["coherence_1"], 0.25)
+    np.testing.assert_allclose(one["coherence_2"], -0.075)
+
+
+def test_swapping_the_two_targets_leaves_variances_as_they_are():
+    network = pretrained("ctxdm-0")
+    grid = {"coherence_1": [0.1, 0.1, -0.1, -0.1], "coherence_2": [0.1, -0.1, 0.1, -0.1]}
+    tv = [
+        nc.task_variance(
+            record(
+                network,
+                make_trials("contextdm1", "conditions", conditions={"direction": d, **grid}),
+            )
+        )["task_variance"]
+        for d in (0.0, np.pi)
+    ]
+    xr.testing.assert_allclose(*tv, rtol=1e-3, atol=1e-5)
+
+
+def test_the_simulated_recording_is_marked_and_seeded():
+    network = pretrained("ctxdm-3")
+    simulated = nc.simulate_recording(network, n_units=10, seed=1)
+    block = nc.check_activity(simulated)["simulated"]
+    assert block.attrs["name"].startswith("SIMULATED")
+    assert json.loads(block.attrs["provenance"])["simulated"] is True
+    assert simulated.identical(nc.simulate_recording(network, n_units=10, seed=1))
+    assert nc.task_variance(simulated)["task_variance"].notnull().all()
+    with pytest.raises(nc.InputError, match="1 or more each"):
+        nc.simulate_recording(network, n_units=0)
+
+
+def test_simulated_spikes_are_poisson():
+    network = pretrained("ctxdm-3")
+    block = nc.simulate_recording(network, n_units=8, trials_per_condition=60)[
+        "simulated"
+    ].to_dataset()
+    every = ["coherence_1_level", "coherence_2_level"]
+    means = nc.condition_means(block, conditions=every)
+    rate, variance = means["rate_mean"], means["mean_variance"] * means["n_trials"]
+    # smoothing with taps k leaves sum(k^2) of the counts' variance; at the centre of the axis
+    taps = np.exp(-0.5 * (np.arange(-3, 4) / 0.8) ** 2)
+    expected = rate * 20 * ((taps / taps.sum()) ** 2).sum()
+    centre = {"time": slice(4, 11)}
+    ratio = float(variance.isel(centre).sum() / expected.isel(centre).sum())
+    assert ratio == pytest.approx(1, abs=0.05)

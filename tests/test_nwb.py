@@ -1,0 +1,205 @@
+"""NWB: what is written is read back bit for bit, passes the inspector, and faults are refused."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import h5py
+import numpy as np
+import nwbcompare as nc
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from nwbcompare.model import Network, NetworkConfig, record
+from nwbcompare.nwb import inspect_nwb, open_nwb, write_nwb
+from nwbcompare.nwb.layout import SCHEMA
+from nwbcompare.tasks import make_trials
+from nwbcompare.testing import dense_blocks, example_block
+from pynwb import NWBHDF5IO
+
+
+def two_blocks():
+    """Two leaves of other lengths, columns and epochs, with what is hard to keep."""
+    first = example_block()
+    first["rate"].values[0, 3:, 1] = np.nan
+    second = nc.make_block(
+        np.random.default_rng(0).random((3, 4, 3)),
+        time_s=np.arange(4) * 0.1 - 0.15,
+        bin_width_s=0.1,
+        aligned_to="cue",
+        trials={
+            "task": ["stop", "wait", "stop"],
+            "shape": ["é", "", "日本"],
+            "count": np.array([3, 1, 2], "i2"),
+        },
+        units={name: first[name].values for name in ("unit", "area")},
+        epochs={"delay1": ([-0.1, np.nan, 0.0], [0.1, np.nan, 0.2])},
+        condition_variables={"stop": ["shape"], "wait": []},
+        source="model",
+        name="example",
+    )
+    return nc.make_activity({"go": first, "stop": second})
+
+
+def assert_same(one, two):
+    assert list(one.children) == list(two.children)
+    for leaf in one.children:
+        a, b = one[leaf].to_dataset(), two[leaf].to_dataset()
+        xr.testing.assert_identical(a, b)
+        for name, variable in a.variables.items():
+            assert (variable.dtype.kind, name) == (b[name].dtype.kind, name)
+            if variable.dtype.kind != "U":
+                assert variable.dtype == b[name].dtype
+
+
+def test_the_round_trip_is_identical_and_the_inspector_silent(tmp_path):
+    activity = two_blocks()
+    path = write_nwb(activity, tmp_path / "two.nwb")
+    assert_same(activity, open_nwb(path))
+    assert inspect_nwb(path) == []
+
+
+def test_a_network_with_inputs_and_outputs_goes_round(tmp_path):
+    network = Network(NetworkConfig(n_units=5), name="net 1/a")
+    activity = nc.make_activity(
+        {
+            task: record(network, make_trials(task).isel(trial=slice(6)), inputs_and_outputs=True)
+            for task in ("contextdm1", "contextdm2")
+        }
+    )
+    path = write_nwb(activity, tmp_path / "net.nwb")
+    opened = nc.open(path)
+    assert_same(activity, opened)
+    xr.testing.assert_identical(nc.task_variance(opened), nc.task_variance(activity))
+    assert inspect_nwb(path) == []
+
+
+@settings(max_examples=5)
+@given(dense_blocks())
+def test_drawn_blocks_go_round(tmp_path_factory, block):
+    path = tmp_path_factory.mktemp("nwb") / "drawn.nwb"
+    activity = nc.make_activity({"leaf": block})
+    with warnings.catch_warnings():
+        # drawn names can earn suggestions from the inspector
+        warnings.simplefilter("ignore", UserWarning)
+        write_nwb(activity, path)
+    assert_same(activity, open_nwb(path))
+
+
+def test_trials_times_fetch_their_rates_from_the_continuous_series(tmp_path):
+    path = write_nwb(two_blocks(), tmp_path / "two.nwb")
+    with NWBHDF5IO(str(path), "r") as io:
+        nwb = io.read()
+        series = nwb.processing["misc"]["hidden_rate"]
+        times = series.starting_time + np.arange(series.data.shape[0]) / series.rate
+        trial = nwb.trials[9:10].iloc[0]
+        inside = (times >= trial.start_time) & (times < trial.stop_time)
+        np.testing.assert_array_equal(series.data[inside], two_blocks()["stop"]["rate"][1])
+        assert trial["task"] == "wait"
+        epochs = nwb.intervals["task_epochs"].to_dataframe()
+        first = epochs[epochs["trial"] == 8].iloc[0]
+        assert first["start_time"] == pytest.approx(nwb.trials[8:9].iloc[0].start_time + 0.1)
+
+
+def test_ragged_and_uneven_activity_is_refused(tmp_path):
+    path = tmp_path / "x.nwb"
+    ragged = nc.make_block(
+        np.zeros((2, 1)),
+        time_s=[0.1],
+        bin_width_s=0.1,
+        aligned_to="start",
+        trials={"task": ["go"] * 2},
+        units={"unit": ["u0"]},
+        observation_unit=[0, 0],
+        condition_variables={"go": []},
+        source="recording",
+        name="r",
+    )
+    with pytest.raises(nc.InputError, match="expected a dense block"):
+        write_nwb(ragged, path)
+    with pytest.raises(nc.InputError, match="uneven ones"):
+        write_nwb(example_block().isel(time=[0, 1, 3]), path)
+    with pytest.raises(nc.InvalidActivityError, match="infinite"):
+        write_nwb(example_block().assign(rate=example_block()["rate"] * np.inf), path)
+    coarse = nc.rebin(two_blocks()["stop"].to_dataset(), 0.2)
+    with pytest.raises(nc.InputError, match="the step of the other blocks"):
+        write_nwb(nc.make_activity({"go": example_block(), "stop": coarse}), path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_files_are_kept_unless_told_otherwise(tmp_path):
+    path = tmp_path / "x.nwb"
+    path.write_text("precious")
+    with pytest.raises(nc.InputError, match="overwrite=True"):
+        write_nwb(example_block(), path)
+    assert path.read_text() == "precious"
+    write_nwb(example_block(), path, overwrite=True)
+    assert open_nwb(path)["example"].to_dataset().identical(example_block())
+
+
+def test_a_file_that_the_inspector_refuses_is_not_left_behind(tmp_path, monkeypatch):
+    messages = ["CRITICAL: check_subject_exists: Subject is missing."]
+    monkeypatch.setattr("nwbcompare.nwb.inspect.inspect_nwb", lambda _: messages)
+    with pytest.raises(nc.InputError, match="Subject is missing"):
+        write_nwb(example_block(), tmp_path / "x.nwb")
+    assert list(tmp_path.iterdir()) == []
+    messages[0] = "BEST_PRACTICE_SUGGESTION: check: something"
+    with pytest.warns(UserWarning, match="something"):
+        write_nwb(example_block(), tmp_path / "x.nwb")
+
+
+def test_what_is_no_file_of_ours_is_refused(tmp_path):
+    with pytest.raises(nc.InputError, match="an NWB file, got nothing there"):
+        open_nwb(tmp_path / "gone.nwb")
+    with pytest.raises(nc.InputError, match="an NWB file, got a folder"):
+        open_nwb(tmp_path)
+    (tmp_path / "text.nwb").write_text("hello")
+    with pytest.raises(nc.InputError, match="a whole NWB file"):
+        open_nwb(tmp_path / "text.nwb")
+    h5py.File(tmp_path / "other.nwb", "w").close()
+    with pytest.raises(nc.InputError, match="HDF5 file of another kind"):
+        open_nwb(tmp_path / "other.nwb")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda f: f.__delitem__("intervals/trials"), "a trials table"),
+        (lambda f: f.__delitem__(f"scratch/{SCHEMA}"), "a file that nwbcompare wrote"),
+        (lambda f: f.__delitem__("processing/misc/hidden_rate"), "cannot be read"),
+        (lambda f: f.__delitem__("intervals/trials/task"), "cannot be read"),
+        (lambda f: _edit(f, lambda s: s.update(format_version=99)), "Upgrade nwbcompare"),
+        (
+            lambda f: _edit(f, lambda s: s["leaves"][0].update(n_trials=3)),
+            "expected 3 trials, got 8",
+        ),
+        (lambda f: _write(f, "{"), "cannot be read"),
+    ],
+)
+def test_changed_files_are_refused(tmp_path, change, match):
+    path = write_nwb(example_block(), tmp_path / "x.nwb")
+    with h5py.File(path, "a") as file:
+        change(file)
+    with pytest.raises(nc.InputError, match=match):
+        open_nwb(path)
+
+
+def test_truncated_files_are_refused_wherever_they_end(tmp_path):
+    content = write_nwb(example_block(), tmp_path / "x.nwb").read_bytes()
+    for share in np.linspace(0, 0.999, 40):
+        cut = tmp_path / "cut.nwb"
+        cut.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(nc.InputError, match=r"cut.nwb"):
+            open_nwb(cut)
+
+
+def _write(file, text):
+    del file[f"scratch/{SCHEMA}"]
+    file[f"scratch/{SCHEMA}"] = text
+
+
+def _edit(file, change):
+    schema = json.loads(file[f"scratch/{SCHEMA}"].asstr()[()])
+    change(schema)
+    _write(file, json.dumps(schema))

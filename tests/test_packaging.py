@@ -1,0 +1,95 @@
+"""What is installed, what it imports, and what the documents promise."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import nwbcompare as nc
+import pytest
+
+HEAVY = ("torch", "pynwb", "matplotlib", "sklearn", "scipy.stats", "hypothesis")
+
+
+def python(code, **options):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, **options
+    )
+
+
+def test_import_is_light_and_fast():
+    code = f"import sys, time; t = time.perf_counter(); import nwbcompare; t = time.perf_counter() - t; print(t, [m for m in {HEAVY} if m in sys.modules])"
+    seconds, loaded = min(python(code).stdout.split(" ", 1) for _ in range(3))
+    assert loaded.strip() == "[]"
+    assert float(seconds) < 1
+
+
+def test_activity_and_analysis_need_no_torch():
+    code = f"import sys, nwbcompare as nc; from nwbcompare.testing import example_block; nc.task_variance(nc.check_activity(example_block())); print([m for m in {HEAVY} if m in sys.modules])"
+    assert python(code).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("folder", ["model", "tasks", "datasets"])
+def test_plain_folders_refuse_their_own_names(repository, folder):
+    result = python(f"import {folder}", cwd=repository)
+    assert f"nwbcompare.{folder}: import it by that name" in result.stderr
+
+
+def test_every_package_on_disk_is_listed(repository):
+    project = tomllib.loads((repository / "pyproject.toml").read_text())
+    listed = set(project["tool"]["setuptools"]["packages"])
+    inside = {p.parent for p in (repository / "nwbcompare").glob("*/__init__.py")}
+    assert listed == {"nwbcompare"} | {f"nwbcompare.{p.name}" for p in inside}
+    for folder in ("model", "tasks", "datasets"):
+        assert (repository / "nwbcompare" / folder).is_symlink()
+        assert not [p for p in (repository / folder).glob("*/*.py") if "__pycache__" not in p.parts]
+
+
+def test_the_public_names_are_there():
+    for name in nc.__all__:
+        assert getattr(nc, name) is not None
+    assert set(nc.__all__) == set(dir(nc))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = nc.nothing
+
+
+def test_torch_is_pinned(repository):
+    assert "torch==2.13.0" in (repository / "constraints.txt").read_text().splitlines()
+
+
+def test_the_examples_in_the_documentation_run():
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--doctest-modules",
+            "--import-mode=importlib",
+            "-q",
+            "-o",
+            "addopts=",
+            "-o",
+            "doctest_optionflags=ELLIPSIS IGNORE_EXCEPTION_DETAIL",
+            "-o",
+            "filterwarnings=",
+            "--pyargs",
+            "nwbcompare",
+            "-p",
+            "no:cacheprovider",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", result.stdout)[1]) > 20
+
+
+def test_the_readme_names_the_commands_and_the_makefile_has_them(repository):
+    readme, makefile = ((repository / name).read_text() for name in ("README.md", "Makefile"))
+    for target in ("report", "test"):
+        assert f"make {target}" in readme
+        assert f"\n{target}: setup" in makefile
+    assert "Nature 503" in readme
