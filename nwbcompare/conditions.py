@@ -49,8 +49,8 @@ def condition_means(block: xr.Dataset, *, conditions: Sequence[str] | None = Non
     Examples
     --------
     >>> from nwbcompare.testing import example_block
-    >>> dict(condition_means(example_block()).sizes)
-    {'unit': 3, 'condition': 4, 'time': 5}
+    >>> condition_means(example_block())["rate_mean"].shape
+    (3, 4, 5)
     """
     table, condition = condition_table(block, conditions)
     n_conditions, n_units = table.sizes["condition"], block.sizes["unit"]

@@ -84,8 +84,16 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     'unit,tv'
     """
     path = check_output(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise InputError(
+            str(path),
+            "a path in a folder that can be written",
+            str(error),
+            "Choose another path, or change the folder's permissions.",
+        ) from error
     aside = scratch / path.name
     try:
         yield aside
