@@ -325,20 +325,12 @@ def test_datasets_are_listed_and_explained():
         (["train", "--tasks", "fdgo", "--out", "run"], "task: expected one of contextdm1"),
         (["report", "--model", "nowhere"], "a run folder with config.json"),
         (["datasets", "info", "mante"], "Did you mean 'mante2013'"),
-        (
-            ["record", "pretrained:ctxdm-0", "--out", "no/such/../../proc/x.nwb"],
-            "writable folder|Permission|expected",
-        ),
+        (["record", "pretrained:ctxdm-0", "--out", "/proc/nowhere/x.nwb"], "can be written"),
         (["tv"], "Missing argument"),
     ],
 )
 def test_bad_input_ends_with_status_2_and_leaves_nothing(tmp_path, arguments, match):
     result = command(*arguments, cwd=tmp_path)
-    if "proc" in arguments[-1]:
-        result = command(
-            "record", "pretrained:ctxdm-0", "--out", "/proc/nowhere/x.nwb", cwd=tmp_path
-        )
-        match = "a path in a folder that can be written|Cannot|writable"
     assert result.returncode == 2, result.stderr
     assert re.search(match, result.stderr)
     assert "Traceback" not in result.stderr
