@@ -192,7 +192,8 @@ def centred(means: Array, estimator: str) -> Array:
     axes = (1, 2) if estimator == "pooled" else (1,)
     deviations = means - means.mean(axis=axes, keepdims=True)
     deviations /= np.sqrt(n_conditions * n_times)
-    return deviations.reshape(n_units, -1)
+    flat: Array = deviations.reshape(n_units, -1)
+    return flat
 
 
 def fractional_variance(a: Array, b: Array) -> Array:
