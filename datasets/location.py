@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import platformdirs
+
 from nwbcompare.datasets.registry import Loader, get_loader
 from nwbcompare.errors import InputError, listing
 

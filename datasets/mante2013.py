@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from tqdm import tqdm
+
 from nwbcompare.activity import make_activity, make_block
 from nwbcompare.datasets.registry import Loader
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.files import sha256_of_set
 from nwbcompare.kernels.binning import smoothing_matrix, sum_in_bins
-from tqdm import tqdm
 
 NAME = re.compile(
     r"(?P<unit>(?P<session>(?P<animal>[a-z]{2})\d{6}_\d+)_[ab]\d+)_Vstim_100_850_ms\.mat"

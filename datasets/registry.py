@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+
 from nwbcompare.errors import InputError, unknown_name
 
 ENTRY_POINT_GROUP = "nwbcompare.datasets"

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
 from nwbcompare.errors import InputError, unknown_name
 from nwbcompare.files import written_aside
 from nwbcompare.model.config import TrainingConfig, as_json, from_json
 from nwbcompare.model.network import Network
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 FORMAT, FORMAT_VERSION = "nwbcompare run", 1
 CONFIG, WEIGHTS, LOG, EVALUATION = (

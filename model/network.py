@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import xarray as xr
+
 from nwbcompare.errors import InputError
 from nwbcompare.model.config import NetworkConfig, Nonlinearity
 from nwbcompare.tasks.channels import (

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+
 from nwbcompare.activity import make_block
 from nwbcompare.model.network import Network, input_of, is_correct
 from nwbcompare.tasks.channels import read_direction, response_channels

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from tqdm import tqdm
+
 from nwbcompare.files import check_output
 from nwbcompare.model.checkpoint import save_run
 from nwbcompare.model.config import NetworkConfig, Stage, TrainingConfig
 from nwbcompare.model.network import Network, input_of, task_cost
 from nwbcompare.tasks import make_trials
-from tqdm import tqdm
 
 EVALUATION_BATCHES, EVALUATION_BATCH_SIZE = 16, 32
 FINAL_EVALUATION_SEED = 2**31

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.tasks.channels import MODALITIES
 from nwbcompare.tasks.description import Floats, Stimulus, TrialDescription

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
 from nwbcompare.tasks.channels import (
     INPUT_CHANNELS,
     OUTPUT_CHANNELS,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from nwbcompare.errors import unknown_name
 from nwbcompare.tasks.channels import RULES
 from nwbcompare.tasks.description import TrialDescription

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from nwbcompare.errors import InputError
 
 TAU_MS = 100.0

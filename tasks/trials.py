@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
+
 from nwbcompare.errors import InputError, unknown_name
 from nwbcompare.tasks.channels import INPUT_CHANNELS, OUTPUT_CHANNELS
 from nwbcompare.tasks.description import (

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import nwbcompare as nc
 import pytest
 import xarray as xr
 from hypothesis import given
+
+import nwbcompare as nc
 from nwbcompare.activity import bins_in, blocks, epoch_bounds, unit_positions
 from nwbcompare.errors import listing, unknown_name
 from nwbcompare.testing import broken_blocks, dense_blocks, example_block, ragged_blocks

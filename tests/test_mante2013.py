@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import nwbcompare as nc
 import pytest
+from scipy.io import savemat
+
+import nwbcompare as nc
 from nwbcompare.datasets import DatasetNotFoundError, find_dataset, get_loader, loaders
 from nwbcompare.datasets.mante2013 import load
-from scipy.io import savemat
 
 NAME = "ar090313_1_a1_Vstim_100_850_ms.mat"
 SINGLE = [0, 2, 2, 0, 5, 4, 11, 18, 15, 22, 17, 23, 15, 19, 13, 7, 5, 2, 0, 1]

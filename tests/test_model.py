@@ -7,10 +7,11 @@ import pickle
 import shutil
 
 import numpy as np
-import nwbcompare as nc
 import pytest
 import torch
 import xarray as xr
+
+import nwbcompare as nc
 from nwbcompare.model import (
     Network,
     NetworkConfig,

@@ -7,16 +7,17 @@ import warnings
 
 import h5py
 import numpy as np
-import nwbcompare as nc
 import pytest
 import xarray as xr
 from hypothesis import given, settings
+from pynwb import NWBHDF5IO
+
+import nwbcompare as nc
 from nwbcompare.model import Network, NetworkConfig, record
 from nwbcompare.nwb import inspect_nwb, open_nwb, write_nwb
 from nwbcompare.nwb.layout import SCHEMA
 from nwbcompare.tasks import make_trials
 from nwbcompare.testing import dense_blocks, example_block
-from pynwb import NWBHDF5IO
 
 
 def two_blocks():

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tomllib
 
-import nwbcompare as nc
 import pytest
+
+import nwbcompare as nc
 
 HEAVY = ("torch", "pynwb", "matplotlib", "sklearn", "scipy.stats", "hypothesis")
 

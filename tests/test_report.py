@@ -12,8 +12,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import nwbcompare as nc
 import pytest
+
+import nwbcompare as nc
 from nwbcompare.compare import write_report
 from nwbcompare.report.figures import FIGURES
 from nwbcompare.testing import example_block
@@ -263,6 +264,7 @@ def test_tv_on_the_command_line_takes_a_loader_with_options(mante2013_path):
 
 def test_training_and_recording_on_the_command_line(tmp_path, monkeypatch):
     from click.testing import CliRunner
+
     from nwbcompare.cli import cli
     from nwbcompare.model import Stage, config
 

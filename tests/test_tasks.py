@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import nwbcompare as nc
 import pytest
+
+import nwbcompare as nc
 from nwbcompare.tasks import RULES, display_name, make_trials, read_direction, task_names
 from nwbcompare.tasks.channels import INPUT_CHANNELS, angular_distance, bump
 from nwbcompare.tasks.registry import Task, register

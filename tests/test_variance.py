@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import nwbcompare as nc
 import pytest
 import xarray as xr
 from hypothesis import given
+from scipy.ndimage import gaussian_filter1d
+
+import nwbcompare as nc
 from nwbcompare.kernels.binning import bin_membership, smoothing_matrix, sum_in_bins
 from nwbcompare.kernels.permutation import permuted_means, random_rotation
 from nwbcompare.kernels.variance import ESTIMATORS, centred, group_moments
 from nwbcompare.testing import dense_blocks, example_block, ragged_blocks
-from scipy.ndimage import gaussian_filter1d
 
 
 def two_tasks(rng, *, ragged=False, n_trials=40, n_units=6, signal=(1.0, 1.0), noise=1.0):
