@@ -66,7 +66,8 @@ class NetworkConfig:
 class Stage:
     """A stage of training: trials at one time step and one scale of coherences.
 
-    It ends when the worst task reaches ``target`` at an evaluation, or after ``max_steps``.
+    It ends when the worst task reaches ``target`` at an evaluation, or after ``max_steps`` with
+    the weights of its best evaluation.
     """
 
     dt_ms: float

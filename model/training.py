@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from dataclasses import dataclass, field
@@ -84,7 +85,8 @@ def train(
     network_config, training_config
         See `nwbcompare.model.default_configs`.
     out
-        The run folder; written at every evaluation, each time whole.
+        The run folder; written, each time whole, at every evaluation that is the best of its
+        stage.
     overwrite
         Whether an existing folder may be replaced.
 
@@ -151,6 +153,7 @@ class _Run:
 
 def _train_stage(run: _Run, stage: Stage, number: int, started: float) -> None:
     label = f"stage {number + 1}: dt {stage.dt_ms:g} ms, coherence x {stage.coherence_scale:g}"
+    best, best_weights = -1.0, None
     for _ in tqdm(range(stage.max_steps), desc=label, disable=None):
         cost = _train_step(run, stage)
         if run.step % run.config.evaluate_every:
@@ -167,9 +170,15 @@ def _train_stage(run: _Run, stage: Stage, number: int, started: float) -> None:
                 "seconds": round(time.monotonic() - started, 1),
             }
         )
-        run.save()
-        if min(performance.values()) >= stage.target:
+        worst = min(performance.values())
+        if worst > best:
+            best, best_weights = worst, copy.deepcopy(run.network.state_dict())
+            run.save()
+        if best >= stage.target:
             return
+    # performance goes up and down: a stage that misses its target ends with its best weights
+    if best_weights is not None:
+        run.network.load_state_dict(best_weights)
 
 
 def _train_step(run: _Run, stage: Stage) -> float:

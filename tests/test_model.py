@@ -207,6 +207,30 @@ def test_training_reduces_the_cost(tmp_path):
     assert costs[1] < 0.5 * costs[0]
 
 
+def test_a_stage_that_misses_its_target_ends_with_its_best_weights(tmp_path, monkeypatch):
+    from nwbcompare.model import training
+
+    seen, shares = [], iter([0.3, 0.3, 0.6, 0.5, 0.2, 0.4])
+
+    def rate(network, task, **_):
+        if task == TASKS[0]:
+            seen.append(network.bias.detach().clone())
+        return next(shares, 0.0)
+
+    monkeypatch.setattr(training, "evaluate", rate)
+    config = TrainingConfig(
+        tasks=TASKS,
+        stages=(Stage(dt_ms=100, coherence_scale=10, target=0.9, max_steps=6),),
+        evaluate_every=2,
+        batch_size=4,
+    )
+    trained = train(NetworkConfig(n_units=8), config, out=tmp_path / "run")
+    # the worst task was at 0.3, 0.5 and 0.2
+    assert torch.equal(trained.bias, seen[1])
+    assert not torch.equal(seen[1], seen[2])
+    assert torch.equal(load(tmp_path / "run").bias, seen[1])
+
+
 def test_divergence_stops_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     from nwbcompare.model import training
 
