@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from nwbcompare.errors import InputError, unknown_name
-from nwbcompare.files import written_aside
+from nwbcompare.errors import InputError, listing, unknown_name
+from nwbcompare.files import check_output, written_aside
 from nwbcompare.model.config import TrainingConfig, as_json, from_json
 from nwbcompare.model.network import Network
 
@@ -51,13 +51,21 @@ def save_run(
     training, log, evaluation
         How it was trained, the rows of its log, its final performance.
     overwrite
-        Whether an existing folder may be replaced.
+        Whether an existing run may be replaced.
+
+    Raises
+    ------
+    InputError
+        Where ``out`` exists or cannot be written, or is a folder that holds no run.
     """
+    check_run_output(out, overwrite=overwrite)
     header = {"format": FORMAT, "version": FORMAT_VERSION, "name": Path(out).name}
     with written_aside(out, overwrite=overwrite) as aside:
         aside.mkdir()
         _write_json(aside / CONFIG, header | as_json(network.config, training))
-        save_file({k: v.detach().clone() for k, v in network.state_dict().items()}, aside / WEIGHTS)
+        weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        # not save_file, which lets nobody but the owner read the file
+        (aside / WEIGHTS).write_bytes(save(weights))
         if log:
             with (aside / LOG).open("w", newline="") as file:
                 writer = csv.DictWriter(file, fieldnames=list(log[0]))
@@ -66,6 +74,33 @@ def save_run(
         if evaluation is not None:
             _write_json(aside / EVALUATION, evaluation)
     return Path(out)
+
+
+def check_run_output(out: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Refuse an output folder before any work; one that holds no run is never replaced.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    overwrite
+        Whether an existing run may be replaced.
+
+    Raises
+    ------
+    InputError
+        Where ``out`` exists or cannot be written, or is a file or folder that holds no run.
+    """
+    path = check_output(out, overwrite=overwrite)
+    empty = path.is_dir() and not any(path.iterdir())
+    if path.exists() and not empty and not is_run(path):
+        raise InputError(
+            str(path),
+            "a new or empty folder, or a run to replace",
+            f"an existing {'folder' if path.is_dir() else 'file'} that is no run",
+            "Choose another folder: overwriting would delete what is there.",
+        )
+    return path
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -95,6 +130,14 @@ def load(path: str | os.PathLike[str]) -> Network:
             str(found),
             "The weights do not belong to the configuration beside them: train again.",
         )
+    spoilt = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if spoilt:
+        raise InputError(
+            str(folder / WEIGHTS),
+            "finite weights",
+            f"NaN or infinity in {listing(spoilt)}",
+            "Training diverged or the file is damaged: train again.",
+        )
     network.load_state_dict(weights)
     return network
 
@@ -112,7 +155,14 @@ def read_training(path: str | os.PathLike[str]) -> TrainingConfig | None:
 def read_evaluation(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a run's final performance; empty where there is none."""
     file = Path(path) / EVALUATION
-    return dict(json.loads(file.read_text())) if file.is_file() else {}
+    if not file.is_file():
+        return {}
+    try:
+        return dict(json.loads(file.read_text()))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            str(file), "a JSON object", f"{error}", "Train again, or delete the damaged file."
+        ) from error
 
 
 def pretrained_names() -> list[str]:
@@ -150,7 +200,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         values = json.loads(file.read_text())
         header = (values["format"], values["version"])
-        from_json(values)
+        # the version first: another one may well have other fields
+        if header == (FORMAT, FORMAT_VERSION):
+            from_json(values)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(str(file), "a run's configuration", f"{error}", remedy) from error
     if header != (FORMAT, FORMAT_VERSION):

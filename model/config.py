@@ -6,16 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from nwbcompare.errors import InputError, unknown_name
+from nwbcompare.tasks.checks import check_above_zero, check_not_negative, check_whole
 from nwbcompare.tasks.registry import get_task
 from nwbcompare.tasks.timing import check_dt
 
 Nonlinearity = Literal["softplus", "relu", "tanh", "retanh"]
 Initialisation = Literal["diag", "randortho"]
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if not value >= least:
-        raise InputError(name, f"{least:g} or more", repr(value), f"Use {name}={least:g}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +46,12 @@ class NetworkConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least("n_units", self.n_units, 1)
-        _at_least("sigma_rec", self.sigma_rec, 0)
-        _at_least("sigma_x", self.sigma_x, 0)
-        check_dt(self.dt_ms)
+        check_whole("n_units", self.n_units, 1, "Use n_units=256.")
+        check_whole("seed", self.seed, 0, "Use seed=0.")
+        check_above_zero("tau_ms", self.tau_ms, "Use tau_ms=100.")
+        check_not_negative("sigma_rec", self.sigma_rec, "Use sigma_rec=0.05.")
+        check_not_negative("sigma_x", self.sigma_x, "Use sigma_x=0.01.")
+        check_dt(self.dt_ms, self.tau_ms)
         for name, known in (
             ("nonlinearity", Nonlinearity),
             ("recurrent_initialisation", Initialisation),
@@ -74,6 +72,12 @@ class Stage:
     coherence_scale: float
     target: float
     max_steps: int
+
+    def __post_init__(self) -> None:
+        check_dt(self.dt_ms)
+        check_above_zero("coherence_scale", self.coherence_scale, "Use coherence_scale=1.")
+        check_above_zero("target", self.target, "Use target=0.95.")
+        check_whole("max_steps", self.max_steps, 1, "Use max_steps=4000.")
 
 
 EASY_TO_HARD = (
@@ -122,8 +126,11 @@ class TrainingConfig:
             get_task(task)
         if not self.stages:
             raise InputError("stages", "at least one stage", "none", "Use EASY_TO_HARD.")
-        _at_least("batch_size", self.batch_size, 1)
-        _at_least("evaluate_every", self.evaluate_every, 1)
+        check_whole("batch_size", self.batch_size, 1, "Use batch_size=64.")
+        check_whole("evaluate_every", self.evaluate_every, 1, "Use evaluate_every=250.")
+        check_whole("seed", self.seed, 0, "Use seed=0.")
+        check_above_zero("learning_rate", self.learning_rate, "Use learning_rate=0.001.")
+        check_above_zero("clip", self.clip, "Use clip=1.")
 
 
 def default_configs(

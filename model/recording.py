@@ -35,7 +35,8 @@ def record(
         From `nwbcompare.tasks.make_trials`.
     seed
         Seed of the recurrent noise; without one the network runs without noise, as published
-        for the variance analyses, and the block is marked deterministic.
+        for the variance analyses; the block is marked deterministic if the inputs have no
+        noise either.
     inputs_and_outputs
         Whether to keep ``input``, ``output`` and ``target`` ``(trial, time, channel)`` too,
         as an export wants them.
@@ -69,7 +70,7 @@ def record(
         rates, outputs = network(inputs[:, part], dt_ms=trials.attrs["dt_ms"], generator=generator)
         rate[part] = rates.numpy().swapaxes(0, 1)
         output[part] = outputs.numpy().swapaxes(0, 1)
-    noise_free = seed is None and trials.attrs["seed"] == -1
+    noise_free = seed is None and trials.attrs["sigma_x"] == 0
     block = make_block(
         rate,
         time_s=trials["time"].values,

@@ -14,19 +14,18 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
-from nwbcompare.files import check_output
-from nwbcompare.model.checkpoint import save_run
+from nwbcompare.model.checkpoint import check_run_output, save_run
 from nwbcompare.model.config import NetworkConfig, Stage, TrainingConfig
 from nwbcompare.model.network import Network, input_of, task_cost
 from nwbcompare.tasks import make_trials
 
 EVALUATION_BATCHES, EVALUATION_BATCH_SIZE = 16, 32
 FINAL_EVALUATION_SEED = 2**31
-"""Far from every seed drawn in training, which are below it."""
+"""The root of the final evaluation's seeds; training draws its roots below it."""
 
 
 class DivergedError(RuntimeError):
-    """Training stopped since the cost was no longer a number."""
+    """Training stopped since the cost or its gradient was no longer a number."""
 
 
 def evaluate(
@@ -99,11 +98,12 @@ def train(
     Raises
     ------
     InputError
-        Where ``out`` exists or cannot be written.
+        Where ``out`` exists or cannot be written, or is a folder that holds no run.
     DivergedError
-        Where the cost is no longer finite; the folder keeps the last good checkpoint.
+        Where the cost or its gradient is no longer finite; the folder keeps the last good
+        checkpoint, if there was one.
     """
-    check_output(out, overwrite=overwrite)
+    check_run_output(out, overwrite=overwrite)
     run = _Run(Network(network_config, name=Path(out).name), training_config, Path(out))
     started = time.monotonic()
     for number, stage in enumerate(training_config.stages):
@@ -195,16 +195,21 @@ def _train_step(run: _Run, stage: Stage) -> float:
     cost = _cost(network, trials, run.generator)
     value = float(cost.detach())
     if not np.isfinite(value):
-        raise DivergedError(
-            f"the cost is {value} at step {run.step}; {run.out} keeps the last "
-            "checkpoint: lower learning_rate"
-        )
+        raise _diverged(run, f"the cost is {value}")
     run.optimiser.zero_grad()
     cost.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_value_(network.parameters(), config.clip)
+    # clipping bounds infinite entries, but leaves NaN, which would spoil every weight
+    if not all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None):
+        raise _diverged(run, "the gradient is not finite")
     run.optimiser.step()
     run.step += 1
     return value
+
+
+def _diverged(run: _Run, what: str) -> DivergedError:
+    kept = f"{run.out} keeps the last checkpoint" if run.log else "no checkpoint was written yet"
+    return DivergedError(f"{what} at step {run.step}; {kept}: lower learning_rate")
 
 
 def _cost(network: Network, trials: xr.Dataset, generator: torch.Generator) -> torch.Tensor:

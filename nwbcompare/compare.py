@@ -73,7 +73,7 @@ def write_report(
     InputError
         Where a source is not there or does not fit, or ``out`` cannot be written.
     """
-    check_output(out, overwrite=overwrite)
+    _check_folder(out, overwrite=overwrite)
     if not models:
         raise InputError("models", "at least one network", "none", "Use pretrained:ctxdm-0.")
     if n_permutations < 1:
@@ -99,6 +99,19 @@ def write_report(
             write_nwb(first, aside / f"{networks[0].name}.nwb")
         bar.update()
     return Path(out)
+
+
+def _check_folder(out: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Refuse to replace a folder that holds no report: that would delete what is there."""
+    path = check_output(out, overwrite=overwrite)
+    empty = path.is_dir() and not any(path.iterdir())
+    if path.exists() and not empty and not (path / "report.json").is_file():
+        raise InputError(
+            str(path),
+            "a new or empty folder, or a report to replace",
+            f"an existing {'folder' if path.is_dir() else 'file'} that is no report",
+            "Choose another folder: overwriting would delete what is there.",
+        )
 
 
 def _find_recording(recording: str | None, seed: int) -> tuple[xr.DataTree, str]:

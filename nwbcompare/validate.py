@@ -269,7 +269,7 @@ def rates_are_finite_or_missing(block: xr.Dataset) -> Iterator[InputError]:
         )
 
 
-@_content
+@_structure
 def text_codes_have_labels(block: xr.Dataset) -> Iterator[InputError]:
     """The codes of a text column all stand for something."""
     for name, column in block.coords.items():

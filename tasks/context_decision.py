@@ -93,15 +93,16 @@ def _conditions(
             f"none for {listing(absent)}",
             "Give each as a number or as one value for each trial.",
         )
-    columns = dict(
-        zip(
-            CONDITION_VARIABLES,
-            np.broadcast_arrays(
-                *map(_finite, map(given.get, CONDITION_VARIABLES), CONDITION_VARIABLES)
-            ),
-            strict=True,
+    arrays = {name: _finite(given[name], name) for name in CONDITION_VARIABLES}
+    lengths = {array.size for array in arrays.values()} - {1}
+    if len(lengths) > 1:
+        raise InputError(
+            "conditions",
+            "numbers, or arrays of one length",
+            listing(f"{name} {array.size}" for name, array in arrays.items()),
+            "Give one value for each trial.",
         )
-    )
+    columns = dict(zip(arrays, np.broadcast_arrays(*arrays.values()), strict=True))
     ones = np.ones(columns["direction"].shape)
     columns |= {
         "direction_2": (columns["direction"] + np.pi) % (2 * np.pi),
@@ -113,11 +114,18 @@ def _conditions(
 
 
 def _finite(values: Any, name: str) -> Floats:
-    array = np.atleast_1d(np.asarray(values, dtype=float))
-    if array.ndim != 1 or not np.isfinite(array).all():
-        raise InputError(
-            f"conditions[{name!r}]", "finite numbers (trial,)", repr(values), "Correct them."
-        )
+    refused = InputError(
+        f"conditions[{name!r}]",
+        "one or more finite numbers (trial,)",
+        repr(values),
+        "Correct them.",
+    )
+    try:
+        array = np.atleast_1d(np.asarray(values, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise refused from error
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
+        raise refused
     return array
 
 

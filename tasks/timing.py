@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from nwbcompare.errors import InputError
+from nwbcompare.tasks.checks import is_finite
 
 TAU_MS = 100.0
 """Time constant of the published networks, to which the input noise refers."""
@@ -25,18 +24,18 @@ def steps(interval_ms: float, dt_ms: float) -> int:
     return int(interval_ms / dt_ms + 1e-3)
 
 
-def check_dt(dt_ms: float) -> None:
+def check_dt(dt_ms: float, tau_ms: float = TAU_MS) -> None:
     """Refuse a time step that is not above 0 and at most the time constant.
 
     Raises
     ------
     InputError
-        Where dt_ms lies outside (0, 100] ms.
+        Where dt_ms lies outside (0, tau_ms].
     """
-    if not (np.isfinite(dt_ms) and 0 < dt_ms <= TAU_MS):
+    if not (is_finite(dt_ms) and 0 < dt_ms <= tau_ms):
         raise InputError(
             "dt_ms",
-            f"a time step above 0 and at most tau = {TAU_MS:g} ms",
+            f"a time step above 0 and at most tau = {tau_ms:g} ms",
             f"{dt_ms!r}",
             "Use dt_ms=20, as published.",
         )

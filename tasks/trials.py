@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.errors import InputError, unknown_name
 from nwbcompare.tasks.channels import INPUT_CHANNELS, OUTPUT_CHANNELS
+from nwbcompare.tasks.checks import check_not_negative, check_whole
 from nwbcompare.tasks.description import (
     TrialDescription,
     make_cost_mask,
@@ -44,7 +46,7 @@ def make_trials(
     kind
         "test": the published dense sweep with fixed timing, on which the variance analyses
         run. "random": drawn as published, one timing for the whole call. "conditions": the
-        given ones.
+        given ones. Arguments of another kind are refused.
     dt_ms
         Time step (ms); 20 as published. Each interval is truncated to whole steps.
     n_trials
@@ -54,7 +56,8 @@ def make_trials(
     conditions
         For "conditions": values by condition variable, each a number or ``(trial,)``. In the
         context tasks ``direction`` (rad) is the first stimulus, the second lies opposite,
-        with strengths 1 + c and 1 - c where c is ``coherence_1`` (``_2``) in modality 1 (2).
+        with strengths 1 + c and 1 - c where c is ``coherence_1`` (``_2``) in modality 1 (2);
+        where the attended coherence is 0 the response goes to the second, as in the reference.
     stimulus_ms
         Duration of the stimulus (ms) for "conditions"; fixation lasts 500 ms before it and
         the response 500 ms after it.
@@ -93,26 +96,56 @@ def make_trials(
     check_dt(dt_ms)
     if kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
-    needs_seed = kind == "random" or sigma_x > 0
-    if needs_seed and seed is None:
-        raise InputError("seed", "an integer", "None", "Random trials and noise need a seed.")
+    check_not_negative("sigma_x", sigma_x, "Use 0.01, as published, or 0 for none.")
+    check_not_negative("coherence_scale", coherence_scale, "Use 1, as published.")
+    _check_seed(seed, needed=kind == "random" or sigma_x > 0)
+    _check_belongs(kind, random={"n_trials": n_trials}, conditions={"conditions": conditions})
     rng = np.random.default_rng(seed)
     if kind == "random":
-        if n_trials is None or n_trials < 1:
-            raise InputError("n_trials", "1 or more", repr(n_trials), "Use n_trials=64.")
-        described = definition.random(rng, n_trials, dt_ms, coherence_scale)
+        number = check_whole("n_trials", n_trials, 1, "Use n_trials=64.")
+        described = definition.random(rng, number, dt_ms, coherence_scale)
     elif kind == "test":
         described = definition.test(dt_ms)
     else:
-        if not stimulus_ms >= dt_ms:
-            raise InputError("stimulus_ms", "at least one step", repr(stimulus_ms), "Use 800.")
+        if not dt_ms <= stimulus_ms < np.inf:
+            raise InputError(
+                "stimulus_ms", "at least one step, and finite", repr(stimulus_ms), "Use 800."
+            )
         described = definition.conditions(conditions or {}, dt_ms, stimulus_ms)
     trials = _as_dataset(definition, described, dt_ms)
     if sigma_x > 0:
         scale = np.float32(sigma_x * np.sqrt(2 * TAU_MS / dt_ms))
         noise = rng.standard_normal(trials["input"].shape, dtype=np.float32)
         trials["input"] += scale * noise
-    return trials.assign_attrs(kind=kind, dt_ms=float(dt_ms), seed=-1 if seed is None else seed)
+    return trials.assign_attrs(
+        kind=kind,
+        dt_ms=float(dt_ms),
+        seed=-1 if seed is None else int(seed),
+        sigma_x=float(sigma_x),
+        coherence_scale=float(coherence_scale),
+    )
+
+
+def _check_seed(seed: int | None, *, needed: bool) -> None:
+    if needed or seed is not None:
+        check_whole("seed", seed, 0, "Random trials and noise need a seed.")
+
+
+def _check_belongs(kind: Kind, **arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments, listed by the kind they belong to, that this kind would ignore."""
+    for owner, values in arguments.items():
+        for name, value in values.items():
+            if owner != kind and value is not None:
+                raise InputError(
+                    name,
+                    f"None for kind {kind!r}",
+                    repr(value),
+                    f"Leave it out, or use kind={owner!r}.",
+                )
+
+
+def _column(name: str, values: npt.NDArray[np.float64]) -> tuple[str, Any, dict[str, str]]:
+    return "trial", np.array(values), {"units": "rad" if name.startswith("direction") else "1"}
 
 
 def _as_dataset(task: Task, described: TrialDescription, dt_ms: float) -> xr.Dataset:
@@ -137,7 +170,7 @@ def _as_dataset(task: Task, described: TrialDescription, dt_ms: float) -> xr.Dat
                 {"categories": json.dumps([task.name])},
             ),
             "response_direction": ("trial", described.response, {"units": "rad"}),
-            **{name: ("trial", np.array(values)) for name, values in described.columns.items()},
+            **{name: _column(name, values) for name, values in described.columns.items()},
             "epoch": list(described.epochs),
             "epoch_start_time": (("trial", "epoch"), per_trial[:, :, 0].copy(), {"units": "s"}),
             "epoch_stop_time": (("trial", "epoch"), per_trial[:, :, 1].copy(), {"units": "s"}),

@@ -53,6 +53,49 @@ def test_the_error_of_a_broken_activity_lists_every_problem():
     assert len(caught.value.problems) == 2
 
 
+def _time(values):
+    return lambda b: b.assign_coords(time=("time", values, b["time"].attrs))
+
+
+DENSE_FAULTS = {
+    "rate: expected a variable of this name": lambda b: b.rename(rate="rates"),
+    "time: expected a coordinate": lambda b: b.drop_vars("time"),
+    "time: expected finite, ascending": _time([0.1, 0.2, 0.2, 0.4, 0.5]),
+    "check that bin_width_s is in s, not ms": _time([50.0, 49.0, 48.0, 47.0, 46.0]),
+    "unit: expected a coordinate": lambda b: b.drop_vars("unit"),
+    "unit: expected unique values, got repeated: u0": lambda b: b.assign_coords(
+        unit=["u0", "u0", "u1"]
+    ),
+    "epoch_start_time: expected a coordinate": lambda b: b.drop_vars("epoch_start_time"),
+    "epoch: expected a coordinate": lambda b: b.drop_vars("epoch"),
+    "epoch: expected unique values": lambda b: b.assign_coords(epoch=["x", "x"]),
+    "stop times at or after start": lambda b: b.assign_coords(
+        epoch_stop_time=b["epoch_stop_time"] - 9
+    ),
+    "categories'\\]: expected a JSON list": lambda b: b.assign_coords(
+        task=b["task"].assign_attrs(categories="go")
+    ),
+    "an entry for task 'go'": lambda b: b.assign_attrs(condition_variables="{}"),
+    "provenance'\\]: expected a JSON object": lambda b: b.assign_attrs(provenance="[]"),
+    "deterministic'\\]: expected one of 0, 1": lambda b: b.assign_attrs(deterministic=2),
+}
+
+
+@pytest.mark.parametrize("match", DENSE_FAULTS)
+def test_each_rule_names_what_is_wrong(match):
+    with pytest.raises(nc.InvalidActivityError, match=match):
+        nc.check_activity(DENSE_FAULTS[match](example_block()))
+
+
+@pytest.mark.parametrize("name", ["unit_key", "observation_unit"])
+def test_a_ragged_block_needs_its_keys(name):
+    with pytest.raises(nc.InvalidActivityError, match=f"{name}: expected a coordinate"):
+        nc.check_activity(_ragged().drop_vars(name))
+    twice = _ragged().assign_coords(unit_key=("unit", [1, 1]))
+    with pytest.raises(nc.InvalidActivityError, match="unit_key: expected unique values"):
+        nc.check_activity(twice)
+
+
 def test_a_dangling_key_is_refused():
     block = _ragged().isel(unit=[0])
     with pytest.raises(nc.InvalidActivityError, match="dangling keys 1"):
@@ -229,3 +272,12 @@ def _shifted():
     block["epoch_start_time"][:, 1] = start
     block["epoch_stop_time"][:, 1] = start + 0.3
     return block
+
+
+def test_aligning_without_bounds_or_bins_is_refused():
+    block = example_block()
+    block["epoch_start_time"][0, 1] = np.nan
+    with pytest.raises(nc.InputError, match="none in 1 trials"):
+        nc.align(block, "stim1")
+    with pytest.raises(nc.InputError, match="inside the time axis in every trial"):
+        nc.align(example_block().isel(time=slice(2)), "stim1")

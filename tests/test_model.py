@@ -27,7 +27,7 @@ from nwbcompare.model import (
     save_run,
     train,
 )
-from nwbcompare.model.checkpoint import read_evaluation, read_training
+from nwbcompare.model.checkpoint import EVALUATION, read_evaluation, read_training
 from nwbcompare.model.network import is_correct, task_cost
 from nwbcompare.model.training import DivergedError
 from nwbcompare.tasks import make_trials
@@ -80,9 +80,14 @@ def test_small_networks_equal_the_reference(shared, nonlinearity):
         np.testing.assert_allclose(
             gradient, cells[f"{key}/grad_task_cost/rnn.leaky_rnn_cell.kernel"], atol=1e-6
         )
-        np.testing.assert_allclose(
-            network.output_bias.grad, cells[f"{key}/grad_task_cost/output.biases"], atol=1e-6
-        )
+        for weight, theirs in {
+            network.bias: "rnn.leaky_rnn_cell.bias",
+            network.output_weight: "output.weights",
+            network.output_bias: "output.biases",
+        }.items():
+            np.testing.assert_allclose(
+                weight.grad, cells[f"{key}/grad_task_cost/{theirs}"], atol=1e-6
+            )
 
 
 @pytest.mark.shared
@@ -99,6 +104,11 @@ def test_a_trained_network_equals_the_reference_and_so_does_its_task_variance(sh
             first["rate"][::50].transpose("time", "trial", "unit"),
             oracle["contextdm1/rate_every_50th_trial"],
             atol=2e-4,
+        )
+        np.testing.assert_allclose(
+            first["output"][::50].transpose("time", "trial", "output_channel"),
+            oracle["contextdm1/output_every_50th_trial"],
+            atol=1e-5,
         )
         tv = nc.task_variance(nc.make_activity(blocks))["task_variance"].sel(task=list(TASKS))
         np.testing.assert_allclose(tv, oracle["task_variance"][:, places], rtol=1e-4, atol=1e-8)
@@ -246,6 +256,67 @@ def test_divergence_stops_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     assert torch.isfinite(load(tmp_path / "run").bias).all()
 
 
+def test_a_gradient_that_is_no_number_spoils_no_checkpoint(tmp_path, monkeypatch):
+    from nwbcompare.model import training
+
+    real, calls = training._cost, []
+
+    def spoil_the_gradient(network, *others):
+        calls.append(1)
+        # the square root's slope at 0 is infinite, and infinity times 0 no number
+        nothing = 0 * torch.sqrt(0 * network.bias.sum())
+        return real(network, *others) + (nothing if len(calls) == 20 else 0)
+
+    monkeypatch.setattr(training, "_cost", spoil_the_gradient)
+    with pytest.raises(DivergedError, match="gradient is not finite at step 19.*keeps the last"):
+        train(NetworkConfig(n_units=8), SHORT, out=tmp_path / "run")
+    assert torch.isfinite(load(tmp_path / "run").bias).all()
+
+
+def test_divergence_before_the_first_checkpoint_says_that_there_is_none(tmp_path, monkeypatch):
+    from nwbcompare.model import training
+
+    real = training._cost
+    monkeypatch.setattr(training, "_cost", lambda *given: real(*given) * float("nan"))
+    with pytest.raises(DivergedError, match="at step 0; no checkpoint was written yet"):
+        train(NetworkConfig(n_units=8), SHORT, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("write", [save_run, "train"])
+def test_overwriting_never_deletes_what_is_no_run(tmp_path, write):
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter.txt").write_text("years of work")
+    with pytest.raises(nc.InputError, match="a run to replace.*an existing folder that is no run"):
+        if write == "train":
+            train(NetworkConfig(n_units=4), SHORT, out=folder, overwrite=True)
+        else:
+            write(Network(NetworkConfig(n_units=4)), folder, overwrite=True)
+    assert (folder / "chapter.txt").read_text() == "years of work"
+
+
+def test_a_run_may_be_overwritten(run):
+    save_run(Network(NetworkConfig(n_units=9)), run, overwrite=True)
+    assert load(run).config.n_units == 9
+
+
+def test_weights_are_as_readable_as_the_configuration(run):
+    modes = {(run / name).stat().st_mode for name in ("config.json", "weights.safetensors")}
+    assert len(modes) == 1
+
+
+def test_noise_free_input_is_deterministic_whatever_its_seed():
+    network = Network(NetworkConfig(n_units=4))
+    flags = [
+        record(
+            network, make_trials("contextdm1", "random", n_trials=2, seed=0, sigma_x=noise)
+        ).attrs["deterministic"]
+        for noise in (0.0, 0.1)
+    ]
+    assert flags == [1, 0]
+
+
 def test_a_run_folder_is_read_back(tmp_path):
     network = Network(NetworkConfig(n_units=6, seed=4), name="x")
     save_run(network, tmp_path / "run")
@@ -295,9 +366,26 @@ def test_damaged_runs_are_refused(run, tmp_path):
     config.write_text(json.dumps(values | {"version": 99}))
     with pytest.raises(nc.InputError, match="nwbcompare run 1"):
         load(run)
+    newer = values | {"version": 2, "network": values["network"] | {"new_field": 1}}
+    config.write_text(json.dumps(newer))
+    with pytest.raises(nc.InputError, match="expected nwbcompare run 1, got .*2"):
+        load(run)
     config.write_text("{}")
     with pytest.raises(nc.InputError, match="a run's configuration"):
         load(run)
+
+
+def test_weights_that_are_no_numbers_are_refused(run):
+    network = Network(NetworkConfig(n_units=4))
+    save_run(fill(network, bias=np.full(4, np.nan, "f4")), run, overwrite=True)
+    with pytest.raises(nc.InputError, match="finite weights, got NaN or infinity in bias"):
+        load(run)
+
+
+def test_a_damaged_evaluation_is_refused(run):
+    (run / EVALUATION).write_text("{")
+    with pytest.raises(nc.InputError, match="evaluation.json: expected a JSON object"):
+        read_evaluation(run)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +393,7 @@ def test_damaged_runs_are_refused(run, tmp_path):
     [
         (lambda: NetworkConfig(nonlinearity="softpluss"), "Did you mean 'softplus'"),
         (lambda: NetworkConfig(recurrent_initialisation="ortho"), "Did you mean 'randortho'"),
-        (lambda: NetworkConfig(n_units=0), "n_units: expected 1 or more"),
+        (lambda: NetworkConfig(n_units=0), "n_units: expected a whole number of 1"),
         (lambda: NetworkConfig(dt_ms=200), "dt_ms"),
         (lambda: NetworkConfig(sigma_rec=-1), "sigma_rec"),
         (lambda: default_configs((), seed=0), "at least one task"),
@@ -313,6 +401,16 @@ def test_damaged_runs_are_refused(run, tmp_path):
         (lambda: TrainingConfig(tasks=TASKS, stages=()), "at least one stage"),
         (lambda: TrainingConfig(tasks=TASKS, batch_size=0), "batch_size"),
         (lambda: pretrained("ctxdm-9"), "Did you mean 'ctxdm-"),
+        (lambda: NetworkConfig(n_units=2.5), "n_units: expected a whole number"),
+        (lambda: NetworkConfig(tau_ms=0), "tau_ms: expected a finite number above 0"),
+        (lambda: NetworkConfig(tau_ms=10), "at most tau = 10 ms"),
+        (lambda: NetworkConfig(sigma_x=float("inf")), "sigma_x"),
+        (lambda: NetworkConfig(seed=-1), "seed: expected a whole number of 0"),
+        (lambda: TrainingConfig(tasks=TASKS, learning_rate=-1), "learning_rate"),
+        (lambda: TrainingConfig(tasks=TASKS, clip=float("nan")), "clip"),
+        (lambda: Stage(dt_ms=300, coherence_scale=1, target=0.9, max_steps=5), "dt_ms"),
+        (lambda: Stage(dt_ms=20, coherence_scale=0, target=0.9, max_steps=5), "coherence_scale"),
+        (lambda: Stage(dt_ms=20, coherence_scale=1, target=0.9, max_steps=0), "max_steps"),
     ],
 )
 def test_bad_configurations_are_refused(make, match):

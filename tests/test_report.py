@@ -346,6 +346,20 @@ def test_an_existing_output_is_refused_before_any_work(tmp_path):
     assert "--overwrite" in result.stderr
 
 
+def test_overwriting_never_deletes_what_is_no_report(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(nc.InputError, match="a report to replace.*an existing folder that is no"):
+        write_report(tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_report_needs_networks_and_permutations(tmp_path):
+    with pytest.raises(nc.InputError, match="models: expected at least one network"):
+        write_report(tmp_path / "report", models=[])
+    with pytest.raises(nc.InputError, match="n_permutations: expected 1 or more"):
+        write_report(tmp_path / "report", n_permutations=0)
+
+
 @pytest.mark.parametrize(
     ("files", "match"),
     [

@@ -166,9 +166,13 @@ def test_names_of_tasks_and_channels():
         (("contextdm1",), {"dt_ms": -20}, "dt_ms: expected a time step above 0"),
         (("contextdm1",), {"dt_ms": 101}, "at most tau"),
         (("contextdm1",), {"dt_ms": float("nan")}, "dt_ms"),
-        (("contextdm1", "random"), {"n_trials": 3}, "seed: expected an integer"),
-        (("contextdm1",), {"sigma_x": 0.1}, "seed: expected an integer"),
-        (("contextdm1", "random"), {"seed": 0, "n_trials": 0}, "n_trials: expected 1 or more"),
+        (("contextdm1", "random"), {"n_trials": 3}, "seed: expected a whole number"),
+        (("contextdm1",), {"sigma_x": 0.1}, "seed: expected a whole number"),
+        (
+            ("contextdm1", "random"),
+            {"seed": 0, "n_trials": 0},
+            "n_trials: expected a whole number of 1 or more",
+        ),
         (("contextdm1", "conditions"), {}, "none for direction"),
         (
             ("contextdm1", "conditions"),
@@ -181,11 +185,64 @@ def test_names_of_tasks_and_channels():
             "finite numbers",
         ),
         (("contextdm1", "conditions"), {"stimulus_ms": 1}, "stimulus_ms"),
+        (("contextdm1", "conditions"), {"stimulus_ms": float("inf")}, "stimulus_ms.*finite"),
+        (("contextdm1",), {"dt_ms": "20"}, "dt_ms: expected a time step"),
+        (
+            ("contextdm1", "random"),
+            {"seed": -1, "n_trials": 3},
+            "seed: expected a whole number of 0",
+        ),
+        (
+            ("contextdm1", "random"),
+            {"seed": 1.5, "n_trials": 3},
+            "seed: expected a whole number of 0",
+        ),
+        (
+            ("contextdm1", "random"),
+            {"seed": 0, "n_trials": 3.5},
+            "n_trials: expected a whole number",
+        ),
+        (("contextdm1",), {"n_trials": 7}, "n_trials: expected None for kind 'test'"),
+        (("contextdm1",), {"conditions": {}}, "conditions: .* use kind='conditions'"),
+        (("contextdm1",), {"sigma_x": -0.1, "seed": 0}, "sigma_x: expected a finite number"),
+        (("contextdm1",), {"sigma_x": float("nan"), "seed": 0}, "sigma_x"),
+        (("contextdm1",), {"coherence_scale": float("nan")}, "coherence_scale"),
+        (("contextdm1",), {"coherence_scale": -1}, "coherence_scale"),
     ],
 )
 def test_bad_requests_are_refused(arguments, options, match):
     with pytest.raises(nc.InputError, match=match):
         make_trials(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({"direction": [0, 1, 2], "coherence_1": [0.1, 0.2]}, "direction 3, coherence_1 2"),
+        ({"direction": []}, "one or more finite numbers"),
+        ({"coherence_2": "strong"}, r"conditions\['coherence_2'\]"),
+        ({"coherence_1": [[0.1]]}, r"finite numbers \(trial,\)"),
+    ],
+)
+def test_conditions_of_other_shapes_are_refused(values, match):
+    conditions = {"direction": 0.0, "coherence_1": 0.1, "coherence_2": 0.1} | values
+    with pytest.raises(nc.InputError, match=match):
+        make_trials("contextdm1", "conditions", conditions=conditions)
+
+
+def test_a_tie_goes_to_the_second_stimulus():
+    conditions = {"direction": 0.0, "coherence_1": 0.0, "coherence_2": 0.1}
+    for task, response in (("contextdm1", np.pi), ("contextdm2", 0.0)):
+        trials = make_trials(task, "conditions", conditions=conditions)
+        np.testing.assert_allclose(trials["response_direction"], response)
+
+
+def test_trials_say_how_they_were_made():
+    trials = _random(7, sigma_x=0.01, coherence_scale=4)
+    attrs = ("kind", "seed", "dt_ms", "sigma_x", "coherence_scale")
+    assert [trials.attrs[name] for name in attrs] == ["random", 7, 20.0, 0.01, 4.0]
+    assert trials["direction_2"].attrs["units"] == "rad"
+    assert trials["coherence_1"].attrs["units"] == "1"
 
 
 def test_a_task_needs_a_rule_channel():
