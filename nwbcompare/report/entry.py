@@ -57,7 +57,7 @@ class Entry:
     def numbers(self) -> dict[str, Any]:
         """Give the row of the table of numbers."""
         null, floor = self.context_null, self.condition_null
-        values = self.values
+        values, active = self.values, self.ftv["active"].values
         return {
             "source": self.name,
             "protocol": self.protocol,
@@ -71,10 +71,10 @@ class Entry:
             "share_p_below_0.05": None
             if null is None
             else _rounded((null["p_value"].values < 0.05).mean()),
-            "median_tv": _rounded(np.nanmedian(self.variance["task_variance"].values)),
+            "median_tv": _rounded(np.nanmedian(self.variance["task_variance"].values[active])),
             "median_tv_floor": None
             if floor is None
-            else _rounded(np.nanmedian(floor["task_variance"].mean("permutation").values)),
+            else _rounded(np.nanmedian(floor["task_variance"].mean("permutation").values[active])),
         }
 
 
