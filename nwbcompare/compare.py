@@ -33,6 +33,17 @@ MODELS = ("pretrained:ctxdm-0", "pretrained:ctxdm-1", "pretrained:ctxdm-2")
 SIMULATED_FROM = "pretrained:ctxdm-3"
 N_PERMUTATIONS, N_ROTATIONS = 200, 10
 EXAMPLE_PERCENTILES = (5, 50, 95)
+RECORDED_METHOD = (
+    "Recording: spike counts in 50-ms bins, spikes/s, each trial smoothed with a 40-ms "
+    "Gaussian; all trials, errors included; four conditions a context, the signs of motion "
+    "and colour coherence towards the preferred target. Motion context is held against "
+    "Ctx DM 1, colour context against Ctx DM 2 (Mante et al. 2013; Yang et al. 2019, "
+    "Fig. 8)."
+)
+SIMULATED_METHOD = (
+    "Recording: SIMULATED. Poisson spikes drawn at the rates of a network that is not among those "
+    "compared, on the matched protocol, in 50-ms bins, smoothed with a 40-ms Gaussian."
+)
 
 
 def write_report(
@@ -212,7 +223,9 @@ def _comparison(
         entries=entries,
         header={
             "networks": len(networks),
-            "animals": int(np.unique(recording.variance["subject"].values).size),
+            "simulated animals" if simulated else "animals": int(
+                np.unique(recording.variance["subject"].values).size
+            ),
             "sessions": recording.counts["sessions"],
             "recorded units": recording.counts["units"],
             "unit × trial observations": f"{recording.counts['trials']:,}",
@@ -229,7 +242,7 @@ def _comparison(
         },
         simulated=simulated,
         how_to_get=guidance,
-        notes=_methods(n_permutations, networks[0]),
+        notes=_methods(n_permutations, networks[0], simulated=simulated),
     )
 
 
@@ -238,16 +251,12 @@ def _run_folder(model: str) -> Path:
     return pretrained_path(rest) if name == PRETRAINED and colon else Path(model)
 
 
-def _methods(n_permutations: int, network: Network) -> list[str]:
+def _methods(n_permutations: int, network: Network, *, simulated: bool) -> list[str]:
     protocol = MatchedProtocol()
     strengths = ", ".join(f"{c:g}" for c in protocol.coherences)
     config = network.config
     return [
-        "Recording: spike counts in 50-ms bins, spikes/s, each trial smoothed with a 40-ms "
-        "Gaussian; all trials, errors included; four conditions a context, the signs of motion "
-        "and colour coherence towards the preferred target. Motion context is held against "
-        "Ctx DM 1, colour context against Ctx DM 2 (Mante et al. 2013; Yang et al. 2019, "
-        "Fig. 8).",
+        SIMULATED_METHOD if simulated else RECORDED_METHOD,
         f"Networks: leaky recurrent networks of {config.n_units} {config.nonlinearity} units "
         "trained on Ctx DM 1 and Ctx DM 2 by this project, recorded without noise.",
         f"Matched protocol: two opposite targets on {protocol.n_axes} axes, six signed "

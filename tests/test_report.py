@@ -82,6 +82,8 @@ def test_without_a_recording_it_says_how_to_get_it_and_marks_everything(simulate
     page = (folder / "index.html").read_text()
     assert "<title>SIMULATED" in page
     assert page.count('alt="SIMULATED recording.') == len(FIGURES)
+    assert "Recording: SIMULATED." in page
+    assert values["compared"]["simulated animals"] == 1
     # text in the figures is drawn as paths, and matplotlib leaves the words as comments
     assert all("SIMULATED recording" in (folder / f"{name}.svg").read_text() for name in FIGURES)
 
