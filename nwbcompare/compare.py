@@ -215,6 +215,7 @@ def _comparison(
     recording = entries[0]
     simulated = bool(json.loads(recording.variance.attrs["provenance"]).get("simulated"))
     title = f"{len(networks)} trained networks against {recording.name}"
+    animals = "simulated animals" if simulated else "animals"
     return Comparison(
         title=f"SIMULATED: {title}" if simulated else title,
         task_a=CONTEXTS[0],
@@ -223,9 +224,7 @@ def _comparison(
         entries=entries,
         header={
             "networks": len(networks),
-            "simulated animals" if simulated else "animals": int(
-                np.unique(recording.variance["subject"].values).size
-            ),
+            animals: int(np.unique(recording.variance["subject"].values).size),
             "sessions": recording.counts["sessions"],
             "recorded units": recording.counts["units"],
             "unit × trial observations": f"{recording.counts['trials']:,}",
