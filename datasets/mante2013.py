@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,17 @@ CITATION = (
     "Mante V, Sussillo D, Shenoy KV, Newsome WT (2013). Context-dependent computation by "
     "recurrent dynamics in prefrontal cortex. Nature 503, 78-84."
 )
+UNREADABLE = (
+    zlib.error,
+    ValueError,
+    TypeError,
+    OSError,
+    NotImplementedError,
+    LookupError,
+    MemoryError,
+    ArithmeticError,
+)
+"""What scipy's reader raises on damaged or foreign bytes, besides its own error."""
 COLUMNS: dict[str, tuple[str, str, str]] = {
     "coherence_1": ("stim_dir", "f4", "motion coherence, positive towards the preferred target"),
     "coherence_2": (
@@ -233,32 +245,12 @@ def _parse(file: Path, content: bytes) -> Any:
 
     try:
         variables = loadmat(io.BytesIO(content), variable_names=["unit"])
-    except (
-        MatReadError,
-        ValueError,
-        TypeError,
-        OSError,
-        NotImplementedError,
-        KeyError,
-        IndexError,
-        OverflowError,
-        MemoryError,
-        ArithmeticError,
-    ) as error:
+    except (MatReadError, *UNREADABLE) as error:
         raise InputError(
             str(file),
             "a MATLAB 5 file",
             f"one that cannot be read ({error})",
             "It is truncated or another kind of file: obtain it again.",
-        ) from error
-    except Exception as error:  # zlib.error has no public base class of its own
-        if type(error).__module__ != "zlib":
-            raise
-        raise InputError(
-            str(file),
-            "a MATLAB 5 file",
-            f"one that cannot be read ({error})",
-            "It is truncated: obtain it again.",
         ) from error
     unit = variables.get("unit")
     if unit is None or unit.dtype.names is None or unit.size != 1:

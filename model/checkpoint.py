@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from nwbcompare.errors import InputError, listing, unknown_name
-from nwbcompare.files import check_output, written_aside
+from nwbcompare.files import check_output_folder, written_aside
 from nwbcompare.model.config import TrainingConfig, as_json, from_json
 from nwbcompare.model.network import Network
 
@@ -91,16 +91,7 @@ def check_run_output(out: str | os.PathLike[str], *, overwrite: bool = False) ->
     InputError
         Where ``out`` exists or cannot be written, or is a file or folder that holds no run.
     """
-    path = check_output(out, overwrite=overwrite)
-    empty = path.is_dir() and not any(path.iterdir())
-    if path.exists() and not empty and not is_run(path):
-        raise InputError(
-            str(path),
-            "a new or empty folder, or a run to replace",
-            f"an existing {'folder' if path.is_dir() else 'file'} that is no run",
-            "Choose another folder: overwriting would delete what is there.",
-        )
-    return path
+    return check_output_folder(out, kind="run", is_kind=is_run, overwrite=overwrite)
 
 
 def load(path: str | os.PathLike[str]) -> Network:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nwbcompare.activity import make_block
+from nwbcompare.activity import columns_on, make_block
 from nwbcompare.model.network import Network, input_of, is_correct
 from nwbcompare.tasks.channels import read_direction, response_channels
 
@@ -100,11 +100,7 @@ def record(
 
 
 def _trial_columns(trials: xr.Dataset, last_output: np.ndarray) -> dict[str, Any]:
-    columns = {
-        str(name): column.variable
-        for name, column in trials.coords.items()
-        if column.dims == ("trial",)
-    }
+    columns = {name: column.variable for name, column in columns_on(trials, "trial").items()}
     return columns | {
         "correct": is_correct(last_output, trials["response_direction"].values),
         "choice_direction": (

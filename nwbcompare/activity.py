@@ -211,6 +211,19 @@ def row_dim(block: xr.Dataset) -> str:
     return "observation" if is_ragged(block) else "trial"
 
 
+def columns_on(dataset: xr.Dataset, dim: str) -> dict[str, xr.DataArray]:
+    """Give the columns of a table: the coordinates that lie on one dimension alone.
+
+    Parameters
+    ----------
+    dataset
+        A block, trials, or a result.
+    dim
+        "unit" for the unit table; "trial" or "observation" for the trial columns.
+    """
+    return {str(name): column for name, column in dataset.coords.items() if column.dims == (dim,)}
+
+
 def tasks_of(activity: Activity) -> list[str]:
     """Give the names of the tasks that an activity holds trials of, block by block."""
     names: list[str] = []
@@ -405,7 +418,7 @@ def _select_in_block(
     places = np.arange(block.sizes["unit"]) if units is None else _unit_places(block, units)
     for name, wanted in columns.items():
         if name not in block.coords or block[name].dims not in {("unit",), (row,)}:
-            known = [str(c) for c in block.coords if block[c].dims in {("unit",), (row,)}]
+            known = [*columns_on(block, "unit"), *columns_on(block, row)]
             raise unknown_name("column", name, known)
         matches = _matches(block[name], wanted)
         if block[name].dims == ("unit",):

@@ -100,11 +100,7 @@ def tv(
       nwbcompare tv runs/ctxdm-0 --estimator pooled --out tv.nc
     """  # noqa: D301 - click's paragraph mark
     _check(out, overwrite)
-    result = nc.task_variance(
-        _resolve(source),
-        estimator=estimator,
-        conditions=_names(conditions),
-    )
+    result = _task_variance(source, estimator, conditions)
     _give(result, out, overwrite, as_json)
 
 
@@ -141,11 +137,7 @@ def ftv(
     task_a, colon, task_b = pair.partition(":")
     if not colon:
         raise InputError("--pair", "TASK_A:TASK_B", repr(pair), "Use contextdm1:contextdm2.")
-    variance = nc.task_variance(
-        _resolve(source),
-        estimator=estimator,
-        conditions=_names(conditions),
-    )
+    variance = _task_variance(source, estimator, conditions)
     result = nc.fractional_task_variance(variance, task_a, task_b, missing=missing)
     _give(result, out, overwrite, as_json)
     if not as_json:
@@ -202,8 +194,8 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.sources import find_network, record_test_trials  # noqa: PLC0415
 
-    path = _check(out, overwrite)
-    if path is None or path.suffix not in {".nwb", ".nc"}:
+    path = check_output(out, overwrite=overwrite)
+    if path.suffix not in {".nwb", ".nc"}:
         raise InputError("--out", "a file ending in .nwb or .nc", repr(out), "Use activity.nwb.")
     network = find_network(source)
     if protocol == "matched":
@@ -215,8 +207,7 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
     if path.suffix == ".nwb":
         nc.write_nwb(activity, path, overwrite=overwrite)
     else:
-        with written_aside(path, overwrite=overwrite) as aside:
-            activity.to_netcdf(aside, engine="h5netcdf")
+        _write_netcdf(activity, path, overwrite)
     click.echo(f"Activity: {path}")
 
 
@@ -299,24 +290,29 @@ def datasets_info(name: str) -> None:
         click.echo("Not found here.")
 
 
-def _resolve(source: str) -> xr.DataTree:
+def _task_variance(source: str, estimator: Estimator, conditions: str | None) -> xr.Dataset:
     from nwbcompare.sources import resolve  # noqa: PLC0415
 
-    return resolve(source)
+    return nc.task_variance(resolve(source), estimator=estimator, conditions=_names(conditions))
 
 
 def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _check(out: str | None, overwrite: bool) -> Path | None:
-    return None if out is None else check_output(out, overwrite=overwrite)
+def _check(out: str | None, overwrite: bool) -> None:
+    if out is not None:
+        check_output(out, overwrite=overwrite)
+
+
+def _write_netcdf(labelled: xr.Dataset | xr.DataTree, path: str | Path, overwrite: bool) -> None:
+    with written_aside(path, overwrite=overwrite) as aside:
+        labelled.to_netcdf(aside, engine="h5netcdf")
 
 
 def _give(result: xr.Dataset, out: str | None, overwrite: bool, as_json: bool) -> None:
     if out is not None:
-        with written_aside(out, overwrite=overwrite) as aside:
-            result.to_netcdf(aside, engine="h5netcdf")
+        _write_netcdf(result, out, overwrite)
     if as_json:
         click.echo(json.dumps(_plain(result)))
     elif out is None and "task_variance" in result:

@@ -17,14 +17,14 @@ from nwbcompare.analysis.variance import means_by_task
 from nwbcompare.datasets import DatasetNotFoundError, get_loader, how_to_get
 from nwbcompare.datasets.location import ENVIRONMENT_VARIABLE
 from nwbcompare.errors import InputError
-from nwbcompare.files import check_output, sha256_of_file, written_aside
+from nwbcompare.files import check_output_folder, sha256_of_file, written_aside
 from nwbcompare.model import Network
-from nwbcompare.model.checkpoint import WEIGHTS, pretrained_path
+from nwbcompare.model.checkpoint import WEIGHTS
 from nwbcompare.nwb import write_nwb
 from nwbcompare.protocol import CONTEXTS, MatchedProtocol, record_matched, simulate_recording
 from nwbcompare.provenance import environment
 from nwbcompare.report import Comparison, Entry, write_page
-from nwbcompare.sources import PRETRAINED, find_network, load, record_test_trials, resolve
+from nwbcompare.sources import find_network, load, record_test_trials, resolve, run_folder
 from nwbcompare.stats import condition_label_null, context_label_null, rotation_control
 from nwbcompare.tasks import display_name
 
@@ -84,7 +84,7 @@ def write_report(
     InputError
         Where a source is not there or does not fit, or ``out`` cannot be written.
     """
-    _check_folder(out, overwrite=overwrite)
+    check_output_folder(out, kind="report", is_kind=_is_report, overwrite=overwrite)
     if not models:
         raise InputError("models", "at least one network", "none", "Use pretrained:ctxdm-0.")
     if n_permutations < 1:
@@ -112,17 +112,8 @@ def write_report(
     return Path(out)
 
 
-def _check_folder(out: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Refuse to replace a folder that holds no report: that would delete what is there."""
-    path = check_output(out, overwrite=overwrite)
-    empty = path.is_dir() and not any(path.iterdir())
-    if path.exists() and not empty and not (path / "report.json").is_file():
-        raise InputError(
-            str(path),
-            "a new or empty folder, or a report to replace",
-            f"an existing {'folder' if path.is_dir() else 'file'} that is no report",
-            "Choose another folder: overwriting would delete what is there.",
-        )
+def _is_report(folder: Path) -> bool:
+    return (folder / "report.json").is_file()
 
 
 def _find_recording(recording: str | None, seed: int) -> tuple[xr.DataTree, str]:
@@ -235,7 +226,7 @@ def _comparison(
             "seed": seed,
             "recording": json.loads(recording.variance.attrs["provenance"]),
             "models": {
-                model: {"weights_sha256": sha256_of_file(_run_folder(model) / WEIGHTS)}
+                model: {"weights_sha256": sha256_of_file(run_folder(model) / WEIGHTS)}
                 for model in models
             },
         },
@@ -243,11 +234,6 @@ def _comparison(
         how_to_get=guidance,
         notes=_methods(n_permutations, networks[0], simulated=simulated),
     )
-
-
-def _run_folder(model: str) -> Path:
-    name, colon, rest = model.partition(":")
-    return pretrained_path(rest) if name == PRETRAINED and colon else Path(model)
 
 
 def _methods(n_permutations: int, network: Network, *, simulated: bool) -> list[str]:

@@ -11,10 +11,12 @@ import xarray as xr
 
 from nwbcompare.activity import (
     codes_and_categories,
+    columns_on,
     condition_variables_of,
     is_ragged,
     labels,
     row_dim,
+    tasks_of,
     unit_positions,
 )
 from nwbcompare.errors import InputError, unknown_name
@@ -68,8 +70,8 @@ def condition_means(block: xr.Dataset, *, conditions: Sequence[str] | None = Non
             for moment in group_moments(rate, condition, n_conditions, squares=noisy)
         )
     dims = ("unit", "condition", "time")
-    units = {name: c for name, c in block.coords.items() if c.dims in {("unit",), ("time",)}}
-    return table.assign_coords(units).assign(
+    axes = columns_on(block, "unit") | columns_on(block, "time")
+    return table.assign_coords(axes).assign(
         rate_mean=(dims, mean, dict(block["rate"].attrs)),
         n_trials=(dims, count),
         mean_variance=(dims, _squared_standard_error(count, squares, block)),
@@ -113,12 +115,11 @@ def condition_table(
 
 
 def _variables_by_task(block: xr.Dataset, conditions: Sequence[str] | None) -> dict[str, list[str]]:
-    row = row_dim(block)
     known = condition_variables_of(block)
-    codes, categories = codes_and_categories(block["task"])
-    tasks = [categories[code] for code in np.unique(codes)]
-    variables = {task: list(known[task] if conditions is None else conditions) for task in tasks}
-    columns = [str(name) for name in block.coords if block[name].dims == (row,)]
+    variables = {
+        task: list(known[task] if conditions is None else conditions) for task in tasks_of(block)
+    }
+    columns = columns_on(block, row_dim(block))
     for name in {name for names in variables.values() for name in names}:
         if name not in columns:
             raise unknown_name("conditions", name, columns)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,6 +50,43 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
             "a path in a folder that can be written",
             f"{folder}, which is not a writable folder",
             "Choose another path, or change the folder's permissions.",
+        )
+    return path
+
+
+def check_output_folder(
+    path: str | os.PathLike[str],
+    *,
+    kind: str,
+    is_kind: Callable[[Path], bool],
+    overwrite: bool = False,
+) -> Path:
+    """Refuse an output folder before any work; only one of its own kind is ever replaced.
+
+    Parameters
+    ----------
+    path
+        The folder to be written.
+    kind
+        What it will hold, in a word.
+    is_kind
+        Tells whether an existing folder holds that.
+    overwrite
+        Whether an existing one of this kind may be replaced.
+
+    Raises
+    ------
+    InputError
+        As `check_output`, and where a file or a folder of another kind would be deleted.
+    """
+    path = check_output(path, overwrite=overwrite)
+    empty = path.is_dir() and not any(path.iterdir())
+    if path.exists() and not empty and not is_kind(path):
+        raise InputError(
+            str(path),
+            f"a new or empty folder, or a {kind} to replace",
+            f"an existing {'folder' if path.is_dir() else 'file'} that is no {kind}",
+            "Choose another folder: overwriting would delete what is there.",
         )
     return path
 

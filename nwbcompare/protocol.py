@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.activity import make_activity, make_block
+from nwbcompare.activity import columns_on, make_activity, make_block
 from nwbcompare.errors import InputError
 from nwbcompare.model import Network, record
 from nwbcompare.resample import align, rebin, smooth
@@ -76,7 +76,7 @@ def record_matched(
     """
     protocol = protocol or MatchedProtocol()
     axes = np.arange(protocol.n_axes) * np.pi / protocol.n_axes
-    block = _join_axes([_record_axis(network, axis, protocol) for axis in axes], axes, network)
+    block = _join_axes([_record_axis(network, axis, protocol) for axis in axes], axes)
     return make_activity({"matched": smooth(block, protocol.smooth_s) if smoothed else block})
 
 
@@ -115,7 +115,7 @@ def _record_axis(network: Network, axis: float, protocol: MatchedProtocol) -> xr
         bin_width_s=protocol.bin_s,
         aligned_to="stimulus onset",
         trials=columns,
-        units={"unit": [f"h{i:03d}" for i in range(network.config.n_units)]},
+        units=columns_on(block, "unit"),
         epochs={"stim1": (0.0, protocol.stimulus_ms / 1000)},
         condition_variables={t: ["coherence_1_sign", "coherence_2_sign"] for t in CONTEXTS},
         source="model",
@@ -125,9 +125,7 @@ def _record_axis(network: Network, axis: float, protocol: MatchedProtocol) -> xr
     )
 
 
-def _join_axes(
-    recorded: list[xr.Dataset], axes: npt.NDArray[np.float64], network: Network
-) -> xr.Dataset:
+def _join_axes(recorded: list[xr.Dataset], axes: npt.NDArray[np.float64]) -> xr.Dataset:
     degrees = [f"{np.degrees(axis):03.0f}" for axis in axes]
     parts = []
     for block, degree in zip(recorded, degrees, strict=True):
@@ -136,9 +134,7 @@ def _join_axes(
             block.assign_coords(
                 unit=[f"{unit}@{degree}deg" for unit in units],
                 network_unit=("unit", units),
-                subject=("unit", np.full(units.size, network.name)),
                 session=("unit", np.full(units.size, f"axis {degree} deg")),
-                area=("unit", np.full(units.size, "hidden layer")),
             )
         )
     return xr.concat(
@@ -214,9 +210,8 @@ def simulate_recording(
         bin_width_s=protocol.bin_s,
         aligned_to="stimulus onset",
         trials={
-            str(name): (column.values[np.concatenate(rows)], dict(column.attrs))
-            for name, column in block.coords.items()
-            if column.dims == ("trial",)
+            name: (column.values[np.concatenate(rows)], dict(column.attrs))
+            for name, column in columns_on(block, "trial").items()
         },
         units={
             "unit": names,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -85,28 +86,27 @@ def smooth(activity: AnyActivity, sd_s: float) -> AnyActivity:
 
     def smoothed(block: xr.Dataset) -> xr.Dataset:
         width = block["time"].attrs["bin_width_s"]
-        return _times_matrix(block, smoothing_matrix(block.sizes["time"], sd_s / width))
+        matrix = smoothing_matrix(block.sizes["time"], sd_s / width)
+        return _times_matrix(block, matrix, block["time"].variable)
 
     return _each(activity, smoothed)
 
 
-def _each(activity: AnyActivity, change: object) -> AnyActivity:
-    assert callable(change)  # noqa: S101 - typed loosely for the generic return
+def _each(activity: AnyActivity, change: Callable[[xr.Dataset], xr.Dataset]) -> AnyActivity:
     if isinstance(activity, xr.Dataset):
-        changed: AnyActivity = change(activity)
-        return changed
+        return change(activity)
     return make_activity({leaf: change(b) for leaf, b in blocks(activity).items()})
 
 
-def _times_matrix(block: xr.Dataset, matrix: npt.NDArray[np.float64]) -> xr.Dataset:
+def _times_matrix(
+    block: xr.Dataset, matrix: npt.NDArray[np.float64], time: xr.Variable
+) -> xr.Dataset:
     """Multiply the rates' time axis with a (time, new time) matrix."""
     rate = block["rate"]
     product = np.moveaxis(rate.values, rate.dims.index("time"), -1) @ matrix
     values = np.moveaxis(product, -1, rate.dims.index("time")).astype(np.float32)
     kept = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
-    time = block["time"] if values.shape[rate.dims.index("time")] == block.sizes["time"] else None
-    changed = kept.assign(rate=(rate.dims, values, rate.attrs))
-    return changed if time is None else changed.assign_coords(time=time)
+    return kept.assign(rate=(rate.dims, values, rate.attrs)).assign_coords(time=time)
 
 
 def _rebin_block(block: xr.Dataset, width_s: float) -> xr.Dataset:
@@ -124,9 +124,9 @@ def _rebin_block(block: xr.Dataset, width_s: float) -> xr.Dataset:
             "Rates cannot be had in narrower bins, nor in longer ones than the trial.",
         )
     edges = left + np.arange(n_bins + 1) * width_s
-    changed = _times_matrix(block.drop_vars("time"), bin_membership(centres, edges, slack))
     attrs = block["time"].attrs | {"bin_width_s": float(width_s)}
-    return changed.assign_coords(time=("time", edges[:-1] + width_s / 2, attrs))
+    time = xr.Variable("time", edges[:-1] + width_s / 2, attrs)
+    return _times_matrix(block, bin_membership(centres, edges, slack), time)
 
 
 def _align_block(block: xr.Dataset, epoch: str) -> xr.Dataset:

@@ -46,9 +46,7 @@ def open_source(path: str | os.PathLike[str]) -> xr.DataTree:
         return _open_netcdf(path)
     from nwbcompare.nwb import open_nwb  # noqa: PLC0415 - pynwb takes seconds to import
 
-    opened = open_nwb(path)
-    check_activity(opened)
-    return opened
+    return check_activity(open_nwb(path))
 
 
 def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) -> xr.DataTree:
@@ -73,9 +71,7 @@ def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) 
 
     loader = get_loader(name)
     loader.check_options(options)
-    loaded = loader.load(find_dataset(name, path), **options)
-    check_activity(loaded)
-    return loaded
+    return check_activity(loader.load(find_dataset(name, path), **options))
 
 
 def resolve(source: str) -> xr.DataTree:
@@ -99,7 +95,7 @@ def resolve(source: str) -> xr.DataTree:
     head, _, query = source.partition("?")
     name, colon, path = head.partition(":")
     if name == PRETRAINED and colon:
-        return record_test_trials(find_network(source))
+        return open_source(run_folder(source))
     if name in loaders():
         options = get_loader(name).parse_options(dict(parse_qsl(query, strict_parsing=bool(query))))
         return load(name, path or None, **options)
@@ -111,13 +107,19 @@ def resolve(source: str) -> xr.DataTree:
     )
 
 
+def run_folder(source: str) -> Path:
+    """Give the run folder that a path or ``pretrained:NAME`` means."""
+    from nwbcompare.model import pretrained_path  # noqa: PLC0415 - imports torch
+
+    name, colon, rest = source.partition(":")
+    return pretrained_path(rest) if name == PRETRAINED and colon else Path(source)
+
+
 def find_network(source: str) -> Network:
     """Load the network of a run folder or of ``pretrained:NAME``."""
     from nwbcompare.model import load as load_run  # noqa: PLC0415 - imports torch
-    from nwbcompare.model import pretrained  # noqa: PLC0415
 
-    name, colon, rest = source.partition(":")
-    return pretrained(rest) if name == PRETRAINED and colon else load_run(source)
+    return load_run(run_folder(source))
 
 
 def record_test_trials(
@@ -170,5 +172,4 @@ def _open_netcdf(path: Path) -> xr.DataTree:
             f"one that cannot be read ({error})",
             "It is damaged or another kind of file: write it again with to_netcdf.",
         ) from error
-    check_activity(opened)
-    return opened
+    return check_activity(opened)

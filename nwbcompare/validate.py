@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,7 @@ from nwbcompare.activity import (
     SCHEMA_VERSION,
     Activity,
     blocks,
-    codes_and_categories,
+    columns_on,
     is_ragged,
     row_dim,
     tasks_of,
@@ -22,6 +22,7 @@ from nwbcompare.activity import (
 )
 from nwbcompare.errors import InputError, listing
 
+AnyActivity = TypeVar("AnyActivity", bound=Activity)
 Rule = Callable[[xr.Dataset], Iterator[InputError]]
 DENSE = ("trial", "time", "unit")
 RAGGED = ("observation", "time")
@@ -46,7 +47,7 @@ class InvalidActivityError(InputError):
         self.problems = problems
 
 
-def check_activity(activity: Activity) -> Activity:
+def check_activity(activity: AnyActivity) -> AnyActivity:
     """Refuse an activity that breaks the data model, saying what is wrong and how to mend it.
 
     Parameters
@@ -301,7 +302,7 @@ def conditions_name_columns(block: xr.Dataset) -> Iterator[InputError]:
     """For every task the source says which trial columns make a condition."""
     table = json.loads(block.attrs["condition_variables"])
     row = row_dim(block)
-    for task in _tasks_safely(block):
+    for task in tasks_of(block):
         if task not in table:
             yield InputError(
                 "attrs['condition_variables']",
@@ -395,17 +396,12 @@ def _between_leaves(activity: xr.DataTree) -> list[InputError]:
 
 
 def _unit_table(block: xr.Dataset) -> xr.Dataset:
-    columns = [name for name in block.coords if block[name].dims == ("unit",)]
+    columns = list(columns_on(block, "unit"))
     return (
         block[columns]
         .drop_attrs(deep=False)
         .drop_vars([name for name in block.coords if name not in columns], errors="ignore")
     )
-
-
-def _tasks_safely(block: xr.Dataset) -> list[str]:
-    codes, categories = codes_and_categories(block["task"])
-    return [categories[code] for code in np.unique(codes) if 0 <= code < len(categories)]
 
 
 def _repeated(name: str, values: np.ndarray[Any, Any]) -> Iterator[InputError]:

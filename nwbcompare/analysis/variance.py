@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.activity import Activity, bins_in, blocks, epoch_bounds, labels
+from nwbcompare.activity import (
+    Activity,
+    bins_in,
+    blocks,
+    columns_on,
+    epoch_bounds,
+    labels,
+)
 from nwbcompare.conditions import condition_means
 from nwbcompare.errors import InputError, UnitWarning, listing, unknown_name
 from nwbcompare.kernels.variance import ESTIMATORS, complete_times, fractional_variance
@@ -154,16 +161,13 @@ def fractional_task_variance(
             "Leave them out with nwbcompare.select(activity, units=...), or pass missing='nan' "
             "(--missing nan).",
         )
-    with np.errstate(invalid="ignore"):
-        active = a + b > threshold
-    fraction = np.where(active, fractional_variance(a, b), np.nan)
-    units = {n: c for n, c in variance.coords.items() if c.dims == ("unit",)}
+    fraction, active = fractional_variance(a, b, threshold=threshold)
     return xr.Dataset(
         {
             "fractional_task_variance": ("unit", fraction, {"units": "1"}),
             "active": ("unit", active),
         },
-        coords=units,
+        coords=columns_on(variance, "unit"),
         attrs={
             **variance.attrs,
             "analysis": "fractional_task_variance",
@@ -242,7 +246,6 @@ def _variance_of_task(
 ) -> xr.Dataset:
     rates = means["rate_mean"].values[:, :, bins]
     trials = means["n_trials"].values[:, :, int(np.argmax(bins))]
-    units = {n: c for n, c in means.coords.items() if c.dims == ("unit",)}
     rate_units = means["rate_mean"].attrs["units"]
     squared = {"units": "1" if rate_units == "1" else f"({rate_units})^2"}
     return xr.Dataset(
@@ -252,7 +255,7 @@ def _variance_of_task(
             "n_conditions": means.sizes["condition"],
             "n_trials_per_condition": float(np.median(trials)),
         },
-        coords=units | {"task": task},
+        coords={**columns_on(means, "unit"), "task": task},
     )
 
 

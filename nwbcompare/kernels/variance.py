@@ -196,11 +196,13 @@ def centred(means: Array, estimator: str) -> Array:
     return flat
 
 
-def fractional_variance(a: Array, b: Array) -> Array:
-    """Give (a - b) / (a + b); NaN where both are zero.
+def fractional_variance(
+    a: Array, b: Array, *, threshold: float
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Give (a - b) / (a + b) where a + b is above the threshold, else NaN; and where it is.
 
-    Yang et al. 2019: fractional task variance, in [-1, 1] for variances a and b >= 0.
+    Yang et al. 2019: fractional task variance of active units, in [-1, 1] for a and b >= 0.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        fraction: Array = (a - b) / (a + b)
-    return fraction
+        active = a + b > threshold
+        return np.where(active, (a - b) / (a + b), np.nan), active

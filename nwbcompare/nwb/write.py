@@ -20,7 +20,7 @@ from pynwb.core import ScratchData
 from pynwb.epoch import TimeIntervals
 from pynwb.file import Subject
 
-from nwbcompare.activity import Activity, blocks, is_ragged, labels
+from nwbcompare.activity import Activity, blocks, columns_on, is_ragged, labels
 from nwbcompare.errors import InputError
 from nwbcompare.files import written_aside
 from nwbcompare.nwb.inspect import refuse_faults
@@ -167,8 +167,8 @@ def _add_series(nwb: NWBFile, parts: dict[str, xr.Dataset], width: float) -> Non
     module = nwb.create_processing_module(
         name=MODULE, description="Continuous activity of the network."
     )
-    units = {"1": "a.u."}
-    unit = units.get(first["rate"].attrs["units"], first["rate"].attrs["units"])
+    rate_units = first["rate"].attrs["units"]
+    unit = "a.u." if rate_units == "1" else rate_units
     wanted = {RATE: ("rate", unit, "Rates of the hidden units, one column a unit.")}
     for name in CHANNEL_SERIES:
         if all(name in block for block in parts.values()):
@@ -198,7 +198,7 @@ def _add_series(nwb: NWBFile, parts: dict[str, xr.Dataset], width: float) -> Non
         VectorData(
             name=name, description=f"{name} of the hidden unit", data=_listed(first[name].values)
         )
-        for name in _columns(first, "unit")
+        for name in columns_on(first, "unit")
     ]
     module.add(
         DynamicTable(
@@ -229,7 +229,7 @@ def _add_trials(
         length += [block.sizes["time"] * width] * block.sizes["trial"]
         n_bins += block.sizes["trial"] * block.sizes["time"]
     start = np.concatenate(list(starts.values()))
-    names = list(dict.fromkeys(n for block in parts.values() for n in _columns(block, "trial")))
+    names = list(dict.fromkeys(n for block in parts.values() for n in columns_on(block, "trial")))
     columns = [
         VectorData(name="start_time", description="start (s)", data=start),
         VectorData(name="stop_time", description="stop (s)", data=start + np.array(length)),
@@ -266,24 +266,18 @@ def _joined(name: str, parts: dict[str, xr.Dataset]) -> Any:
 def _add_epochs(
     nwb: NWBFile, parts: dict[str, xr.Dataset], starts: dict[str, npt.NDArray[np.float64]]
 ) -> None:
-    rows = [row for leaf, block in parts.items() for row in _epoch_rows(block, starts[leaf])]
-    offset, trial_offset = 0, []
-    for block in parts.values():
-        trial_offset.append(offset)
-        offset += block.sizes["trial"]
+    rows: list[tuple[int, str, float, float, float, float]] = []
+    n_trials = 0
+    for leaf, block in parts.items():
+        rows += _epoch_rows(block, starts[leaf], n_trials)
+        n_trials += block.sizes["trial"]
     if not rows:
         return
-    trial = np.concatenate(
-        [
-            np.array([r[0] for r in _epoch_rows(block, starts[leaf])], dtype=np.int64) + shift
-            for (leaf, block), shift in zip(parts.items(), trial_offset, strict=True)
-        ]
-    )
     named = {
         "start_time": ("start (s)", [r[2] for r in rows]),
         "stop_time": ("stop (s)", [r[3] for r in rows]),
         "epoch": ("name of the epoch", [r[1] for r in rows]),
-        "trial": ("row of the trial in the trials table", trial),
+        "trial": ("row of the trial in the trials table", [r[0] for r in rows]),
         "start_from_event": ("start from the trial's alignment event (s)", [r[4] for r in rows]),
         "stop_from_event": ("stop from the trial's alignment event (s)", [r[5] for r in rows]),
     }
@@ -300,7 +294,7 @@ def _add_epochs(
 
 
 def _epoch_rows(
-    block: xr.Dataset, starts: npt.NDArray[np.float64]
+    block: xr.Dataset, starts: npt.NDArray[np.float64], first_trial: int
 ) -> Iterator[tuple[int, str, float, float, float, float]]:
     if "epoch" not in block.dims:
         return
@@ -312,17 +306,13 @@ def _epoch_rows(
             if np.isfinite(start):
                 # an event before the stream's start would have no place on its clock
                 yield (
-                    trial,
+                    first_trial + trial,
                     str(name),
                     max(origin + start, 0.0),
                     max(origin + stop, 0.0),
                     start,
                     stop,
                 )
-
-
-def _columns(block: xr.Dataset, dim: str) -> list[str]:
-    return [str(name) for name, column in block.coords.items() if column.dims == (dim,)]
 
 
 def _schema(parts: dict[str, xr.Dataset]) -> dict[str, Any]:
@@ -340,8 +330,8 @@ def _leaf(name: str, block: xr.Dataset) -> dict[str, Any]:
         "n_trials": block.sizes["trial"],
         "time": block["time"].values.tolist(),
         "epochs": [str(e) for e in block["epoch"].values] if "epoch" in block.coords else [],
-        "trial_columns": _columns(block, "trial"),
-        "unit_columns": _columns(block, "unit"),
+        "trial_columns": list(columns_on(block, "trial")),
+        "unit_columns": list(columns_on(block, "unit")),
         "channels": {
             dim: [str(channel) for channel in block[dim].values]
             for dim in ("input_channel", "output_channel")

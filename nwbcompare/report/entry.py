@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Entry:
         active: npt.NDArray[np.float64] = every[np.isfinite(every)]
         return active
 
+    @cached_property
     def numbers(self) -> dict[str, Any]:
         """Give the row of the table of numbers."""
         null, floor = self.context_null, self.condition_null

@@ -73,7 +73,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "simulated": comparison.simulated,
         "tasks": [comparison.task_a, comparison.task_b],
         "compared": comparison.header,
-        "numbers": [entry.numbers() | {"counts": entry.counts} for entry in comparison.entries],
+        "numbers": [entry.numbers | {"counts": entry.counts} for entry in comparison.entries],
         "findings": findings(comparison),
         "notes": comparison.notes,
         "provenance": comparison.provenance,
@@ -84,7 +84,7 @@ def findings(comparison: Comparison) -> list[str]:
     """Say in words what the numbers show."""
     lines = []
     recording = comparison.of("recording")[0]
-    numbers = recording.numbers()
+    numbers = recording.numbers
     lines.append(
         f"{recording.name}: FTV of {numbers['active_samples']} units has mean "
         f"{numbers['ftv_mean']:.3f} and s.d. {numbers['ftv_sd']:.3f}; with context labels "
@@ -100,7 +100,7 @@ def findings(comparison: Comparison) -> list[str]:
         "the networks, recorded without noise, do not have."
     )
     for protocol in ("matched", "published"):
-        spread = [e.numbers()["ftv_sd"] for e in comparison.of("model", protocol)]
+        spread = [e.numbers["ftv_sd"] for e in comparison.of("model", protocol)]
         if spread:
             lines.append(
                 f"{len(spread)} networks, {protocol} protocol: s.d. of FTV "
@@ -128,7 +128,7 @@ def _render(comparison: Comparison, figures: list[dict[str, str]]) -> str:
         ("methods", "Methods"),
         ("provenance", "Provenance"),
     ]
-    rows = [[_cell(e.numbers()[key]) for key in COLUMNS] for e in comparison.entries]
+    rows = [[_cell(e.numbers[key]) for key in COLUMNS] for e in comparison.entries]
     return template.render(
         title=comparison.title,
         lead="Recorded units and hidden units of trained networks, through the same functions.",

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.activity import Activity, blocks, is_ragged, unit_positions
+from nwbcompare.activity import (
+    Activity,
+    blocks,
+    columns_on,
+    is_ragged,
+    tasks_of,
+    unit_positions,
+)
 from nwbcompare.analysis.variance import (
     ACTIVE_THRESHOLD,
     Estimator,
@@ -20,7 +27,7 @@ from nwbcompare.analysis.variance import (
 from nwbcompare.conditions import condition_table
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.kernels.permutation import permuted_means, random_rotation
-from nwbcompare.kernels.variance import ESTIMATORS, centred, fractional_variance
+from nwbcompare.kernels.variance import ESTIMATORS, centred, fractional_variance, group_moments
 
 Array = npt.NDArray[np.float64]
 
@@ -80,15 +87,14 @@ def context_label_null(
             )
         return means
 
+    group = np.where(stratum >= 0, context * n_conditions + stratum, -1)
+
+    def observe(rates: Array, rows: Any) -> Array:
+        _, means, _ = group_moments(rates, group[rows], 2 * n_conditions, squares=False)
+        return means.reshape(2, n_conditions, -1)
+
     rng = np.random.default_rng(seed)
-    variance, observed = _for_each_unit(
-        block,
-        permute,
-        rng,
-        n_permutations,
-        estimator,
-        lambda rates, rows: _means(rates, stratum[rows], context[rows], n_conditions),
-    )
+    variance, observed = _for_each_unit(block, permute, rng, n_permutations, estimator, observe)
     null, truth = _fraction(variance, threshold), _fraction(observed, threshold)[0]
     with np.errstate(invalid="ignore"):
         as_far = (np.abs(null) >= np.abs(truth) - 1e-12).sum(axis=0)
@@ -244,7 +250,7 @@ def rotation_control(
                 "Leave them out with nwbcompare.select(activity, units=...).",
             )
         covariance[task] = _covariance(rates, estimator)
-        units = {n: c for n, c in means.coords.items() if c.dims == ("unit",)}
+        units = columns_on(means, "unit")
         # a network's means of one task fill 100 MB: let go before the next are made
         del means, rates
     for task in (task_a, task_b):
@@ -299,12 +305,11 @@ def _rotate(
     return fractions
 
 
-def _unit_groups(units: Any, within: str | None) -> list[npt.NDArray[np.int64]]:
+def _unit_groups(units: dict[str, xr.DataArray], within: str | None) -> list[npt.NDArray[np.int64]]:
     if within is None:
         return [np.arange(units["unit"].size)]
-    known = [name for name, column in units.items() if column.dims == ("unit",)]
-    if within not in known:
-        raise unknown_name("within", within, known)
+    if within not in units:
+        raise unknown_name("within", within, units)
     values = units[within].values
     return [np.flatnonzero(values == value) for value in np.unique(values)]
 
@@ -313,7 +318,7 @@ def _block_with(activity: Activity, tasks: list[str]) -> xr.Dataset:
     known: list[str] = []
     for block in blocks(activity).values():
         _refuse_deterministic(block)
-        here = list(dict.fromkeys(condition_table(block)[0]["task"].values))
+        here = tasks_of(block)
         known += here
         if all(task in here for task in tasks):
             return block
@@ -409,24 +414,6 @@ def _rates_by_unit(block: xr.Dataset) -> Any:
         yield rate[rows].astype(np.float64), rows
 
 
-def _means(
-    rates: Array, stratum: npt.NDArray[np.int64], context: npt.NDArray[np.int64], n: int
-) -> Array:
-    means = np.full((2, n, rates.shape[1]), np.nan)
-    for which in range(2):
-        for place in range(n):
-            rows = rates[(stratum == place) & (context == which)]
-            observed = np.isfinite(rows)
-            count = observed.sum(axis=0)
-            with np.errstate(invalid="ignore"):
-                means[which, place] = np.where(observed, rows, 0).sum(axis=0) / np.where(
-                    count > 0, count, np.nan
-                )
-    return means
-
-
 def _fraction(variance: Array, threshold: float) -> Array:
     """FTV (permutation, unit) of variances (permutation, task, unit); NaN where inactive."""
-    a, b = variance[:, 0], variance[:, 1]
-    with np.errstate(invalid="ignore"):
-        return np.where(a + b > threshold, fractional_variance(a, b), np.nan)
+    return fractional_variance(variance[:, 0], variance[:, 1], threshold=threshold)[0]
