@@ -119,7 +119,16 @@ def _is_report(folder: Path) -> bool:
 def _find_recording(recording: str | None, seed: int) -> tuple[xr.DataTree, str]:
     """Give the recording and, where it had to be simulated, how to get the real one."""
     if recording is not None:
-        return resolve(recording), ""
+        activity = resolve(recording)
+        first = next(iter(blocks(activity).values()))
+        if first.attrs["source"] != "recording" or first.attrs["deterministic"]:
+            raise InputError(
+                "recording",
+                "a recording with noisy trials",
+                f"{first.attrs['name']!r}, a {first.attrs['source']}",
+                "Name networks with models (--model) and a recording here.",
+            )
+        return activity, ""
     try:
         return load(DATASET), ""
     except DatasetNotFoundError:

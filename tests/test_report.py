@@ -355,6 +355,14 @@ def test_overwriting_never_deletes_what_is_no_report(tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_network_is_not_taken_for_a_recording(tmp_path):
+    with pytest.raises(
+        nc.InputError, match="a recording with noisy trials, got 'ctxdm-1', a model"
+    ):
+        write_report(tmp_path / "report", recording="pretrained:ctxdm-1")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_report_needs_networks_and_permutations(tmp_path):
     with pytest.raises(nc.InputError, match="models: expected at least one network"):
         write_report(tmp_path / "report", models=[])
