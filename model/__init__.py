@@ -3,6 +3,7 @@
 if __name__ != "nwbcompare.model":
     raise ImportError("this folder is the package nwbcompare.model: import it by that name")
 
+from nwbcompare.model.arrays import from_arrays
 from nwbcompare.model.checkpoint import (
     load,
     pretrained,
@@ -10,18 +11,22 @@ from nwbcompare.model.checkpoint import (
     pretrained_path,
     save_run,
 )
-from nwbcompare.model.config import NetworkConfig, Stage, TrainingConfig, default_configs
+from nwbcompare.model.config import NetworkConfig, Regularisation, Stage, TrainingConfig
+from nwbcompare.model.evaluation import evaluate
 from nwbcompare.model.network import Network
 from nwbcompare.model.recording import record
-from nwbcompare.model.training import evaluate, train
+from nwbcompare.model.schedules import training_config
+from nwbcompare.model.training import DivergedError, train
 
 __all__ = [
+    "DivergedError",
     "Network",
     "NetworkConfig",
+    "Regularisation",
     "Stage",
     "TrainingConfig",
-    "default_configs",
     "evaluate",
+    "from_arrays",
     "load",
     "pretrained",
     "pretrained_names",
@@ -29,4 +34,5 @@ __all__ = [
     "record",
     "save_run",
     "train",
+    "training_config",
 ]

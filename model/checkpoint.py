@@ -1,6 +1,7 @@
 """Run folders: configuration, weights, log and evaluation of one network.
 
-Weights are safetensors; nothing is ever unpickled.
+Weights are safetensors; nothing is ever unpickled. While a network is in training its folder
+has a checkpoint too, one file that holds all that the run needs to go on.
 """
 
 from __future__ import annotations
@@ -8,26 +9,31 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.files import check_output_folder, written_aside
-from nwbcompare.model.config import TrainingConfig, as_json, from_json
+from nwbcompare.model.config import NetworkConfig, TrainingConfig, as_json, from_json
 from nwbcompare.model.network import Network
 
-FORMAT, FORMAT_VERSION = "nwbcompare run", 1
+FORMAT, FORMAT_VERSION = "nwbcompare run", 2
+READABLE_VERSIONS = (1, 2)
 CONFIG, WEIGHTS, LOG, EVALUATION = (
     "config.json",
     "weights.safetensors",
     "log.csv",
     "evaluation.json",
 )
+CHECKPOINT = "checkpoint.safetensors"
+PROGRESS = "progress"
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -63,14 +69,9 @@ def save_run(
     with written_aside(out, overwrite=overwrite) as aside:
         aside.mkdir()
         _write_json(aside / CONFIG, header | as_json(network.config, training))
-        weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        # not save_file, which lets nobody but the owner read the file
-        (aside / WEIGHTS).write_bytes(save(weights))
+        _write_weights(aside / WEIGHTS, network)
         if log:
-            with (aside / LOG).open("w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(log[0]))
-                writer.writeheader()
-                writer.writerows(log)
+            _write_log(aside / LOG, log)
         if evaluation is not None:
             _write_json(aside / EVALUATION, evaluation)
     return Path(out)
@@ -92,6 +93,123 @@ def check_run_output(out: str | os.PathLike[str], *, overwrite: bool = False) ->
         Where ``out`` exists or cannot be written, or is a file or folder that holds no run.
     """
     return check_output_folder(out, kind="run", is_kind=is_run, overwrite=overwrite)
+
+
+def start_run(
+    out: Path, network: NetworkConfig, training: TrainingConfig, *, overwrite: bool = False
+) -> None:
+    """Make the folder of a run that is about to begin: its configuration alone."""
+    header = {"format": FORMAT, "version": FORMAT_VERSION, "name": out.name}
+    with written_aside(out, overwrite=overwrite) as aside:
+        aside.mkdir()
+        _write_json(aside / CONFIG, header | as_json(network, training))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on; ``progress`` is None where it had not come to a checkpoint."""
+
+    tensors: Mapping[str, torch.Tensor]
+    progress: dict[str, Any] | None
+
+
+def write_checkpoint(
+    out: Path, tensors: Mapping[str, torch.Tensor], progress: Mapping[str, Any], kept: Network
+) -> None:
+    """Write a run's checkpoint, its kept weights and its log.
+
+    The checkpoint is one file, so that a run killed at any moment finds it whole.
+    """
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with _replaced(out / CHECKPOINT) as aside:
+        aside.write_bytes(save(plain, {PROGRESS: json.dumps(progress)}))
+    with _replaced(out / WEIGHTS) as aside:
+        _write_weights(aside, kept)
+    if progress["log"]:
+        with _replaced(out / LOG) as aside:
+            _write_log(aside, progress["log"])
+
+
+def read_checkpoint(out: Path, network: NetworkConfig, training: TrainingConfig) -> Checkpoint:
+    """Read the checkpoint of a run that is to go on.
+
+    Raises
+    ------
+    InputError
+        Where the run was made by other configurations (the differences are shown), is
+        finished, or its checkpoint is damaged.
+    """
+    _check_same(out, as_json(network, training))
+    if (out / EVALUATION).is_file():
+        raise InputError(
+            str(out),
+            "a run that can go on",
+            "a finished one",
+            "Load it, or train to another folder.",
+        )
+    file = out / CHECKPOINT
+    if not file.is_file():
+        return Checkpoint({}, None)
+    tensors = _read_weights(file)
+    with safe_open(file, "pt") as opened:
+        progress = json.loads(opened.metadata()[PROGRESS])
+    return Checkpoint(tensors, progress)
+
+
+def finish_run(out: Path, network: Network, evaluation: Mapping[str, Any]) -> None:
+    """Write the final weights and their evaluation and drop the checkpoint."""
+    with _replaced(out / WEIGHTS) as aside:
+        _write_weights(aside, network)
+    with _replaced(out / EVALUATION) as aside:
+        _write_json(aside, evaluation)
+    (out / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _check_same(out: Path, asked: dict[str, Any]) -> None:
+    """Refuse to go on with other configurations, and show what differs."""
+    found = as_json(*from_json(_read_config(out)))
+    differences = [
+        f"{part}.{name}: {(found[part] or {}).get(name)!r} there, {value!r} asked"
+        for part, values in asked.items()
+        for name, value in (values or {}).items()
+        if (found[part] or {}).get(name) != value
+    ]
+    if differences:
+        raise InputError(
+            str(out),
+            "a run of the same configuration",
+            "; ".join(differences),
+            "Resume it with its own configuration, or train to another folder.",
+        )
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """Give a path beside a file, which it replaces in one step."""
+    aside = path.with_name(f".{path.name}.new")
+    yield aside
+    aside.replace(path)
+
+
+def _write_weights(path: Path, network: Network) -> None:
+    weights = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in network.state_dict().items()
+    }
+    # not save_file, which lets nobody but the owner read the file
+    path.write_bytes(save(weights))
+
+
+def _write_log(path: Path, log: Sequence[Mapping[str, Any]]) -> None:
+    """Write a row for each evaluation, each task's performance in a column of its own."""
+    rows = [
+        {k: v for k, v in row.items() if k != "performance"} | row.get("performance", {})
+        for row in log
+    ]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -136,6 +254,22 @@ def load(path: str | os.PathLike[str]) -> Network:
 def is_run(path: str | os.PathLike[str]) -> bool:
     """Tell whether a path is a run folder."""
     return (Path(path) / CONFIG).is_file()
+
+
+def read_configs(path: str | os.PathLike[str]) -> tuple[NetworkConfig, TrainingConfig]:
+    """Read the configurations of a run.
+
+    Raises
+    ------
+    InputError
+        Where there is no run, or the folder does not say how it was trained.
+    """
+    network, training = from_json(_read_config(Path(path)))
+    if training is None:
+        raise InputError(
+            str(path), "a run with its training", "a network alone", "Give the tasks to train on."
+        )
+    return network, training
 
 
 def read_training(path: str | os.PathLike[str]) -> TrainingConfig | None:
@@ -191,12 +325,13 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         values = json.loads(file.read_text())
         header = (values["format"], values["version"])
+        known = header in {(FORMAT, version) for version in READABLE_VERSIONS}
         # the version first: another one may well have other fields
-        if header == (FORMAT, FORMAT_VERSION):
+        if known:
             from_json(values)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(str(file), "a run's configuration", f"{error}", remedy) from error
-    if header != (FORMAT, FORMAT_VERSION):
+    if not known:
         raise InputError(str(file), f"{FORMAT} {FORMAT_VERSION}", f"{header}", remedy)
     return dict(values)
 

@@ -6,12 +6,18 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from nwbcompare.errors import InputError, unknown_name
+from nwbcompare.tasks.channels import N_SENSORY, RULES
 from nwbcompare.tasks.checks import check_above_zero, check_not_negative, check_whole
 from nwbcompare.tasks.registry import get_task
 from nwbcompare.tasks.timing import check_dt
 
+Cell = Literal["leaky_rnn", "leaky_gru"]
 Nonlinearity = Literal["softplus", "relu", "tanh", "retanh"]
 Initialisation = Literal["diag", "randortho"]
+Batches = Literal["single", "mixed"]
+TaskWeights = Literal["equal", "published", "error"]
+ClipBy = Literal["value", "norm"]
+Noise = Literal["fresh", "pool"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +28,18 @@ class NetworkConfig:
     ----------
     n_units
         Hidden units.
+    cell
+        "leaky_rnn" or "leaky_gru", with reset and update gates.
     nonlinearity
         "softplus", "relu", "tanh" or "retanh" (tanh of relu).
     recurrent_initialisation
         Recurrent weights start as a scaled identity ("diag") or a scaled random orthogonal
-        matrix ("randortho").
+        matrix ("randortho"); those of a GRU are Glorot uniform either way, as published.
+    rules
+        Tasks that have a rule channel; the 20 published ones, and tasks of one's own.
+    separate_rule_input
+        Whether rules enter by a map of their own, as in the published rule-only learning
+        (leaky RNN only).
     dt_ms, tau_ms
         Time step and time constant (ms).
     sigma_rec, sigma_x
@@ -37,8 +50,11 @@ class NetworkConfig:
     """
 
     n_units: int = 256
+    cell: Cell = "leaky_rnn"
     nonlinearity: Nonlinearity = "softplus"
     recurrent_initialisation: Initialisation = "diag"
+    rules: tuple[str, ...] = tuple(RULES)
+    separate_rule_input: bool = False
     dt_ms: float = 20.0
     tau_ms: float = 100.0
     sigma_rec: float = 0.05
@@ -53,11 +69,52 @@ class NetworkConfig:
         check_not_negative("sigma_x", self.sigma_x, "Use sigma_x=0.01.")
         check_dt(self.dt_ms, self.tau_ms)
         for name, known in (
+            ("cell", Cell),
             ("nonlinearity", Nonlinearity),
             ("recurrent_initialisation", Initialisation),
         ):
             if getattr(self, name) not in get_args(known):
                 raise unknown_name(name, getattr(self, name), get_args(known))
+        if not self.rules or len(set(self.rules)) < len(self.rules):
+            raise InputError(
+                "rules", "different names, at least one", repr(self.rules), "Name them."
+            )
+        if self.separate_rule_input and self.cell != "leaky_rnn":
+            raise InputError(
+                "separate_rule_input", f"False for a {self.cell}", "True", "Use cell='leaky_rnn'."
+            )
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input channels."""
+        return N_SENSORY + len(self.rules)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regularisation:
+    """Costs on rates and weights, each added to the task cost with its factor.
+
+    Attributes
+    ----------
+    l1_rate
+        Factor on the mean of the rates' absolute values.
+    l2_rate
+        Factor on half the sum of the squared rates.
+    l1_weight
+        Factor on the mean absolute weight, summed over weight matrices; the input and recurrent
+        weights of a layer count as one matrix.
+    l2_weight
+        Factor on half the sum of the squared weights.
+    """
+
+    l1_rate: float = 0.0
+    l2_rate: float = 0.0
+    l1_weight: float = 0.0
+    l2_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("l1_rate", "l2_rate", "l1_weight", "l2_weight"):
+            check_not_negative(name, getattr(self, name), "Use 0 for none.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,58 +122,93 @@ class Stage:
     """A stage of training: trials at one time step and one scale of coherences.
 
     It ends when the worst task reaches ``target`` at an evaluation, or after ``max_steps`` with
-    the weights of its best evaluation.
+    the weights of its best evaluation; without a target it runs to its last step and keeps the
+    last weights.
+
+    Attributes
+    ----------
+    dt_ms
+        Time step (ms).
+    max_steps
+        Most steps.
+    coherence_scale
+        Factor on coherences; 1 as published.
+    target
+        Performance of the worst task at which the stage ends; None for no early end.
+    learning_rates
+        Adam's rate at the first and the last step, falling between them as a half cosine.
     """
 
     dt_ms: float
-    coherence_scale: float
-    target: float
     max_steps: int
+    coherence_scale: float = 1.0
+    target: float | None = None
+    learning_rates: tuple[float, float] = (1e-3, 1e-3)
 
     def __post_init__(self) -> None:
         check_dt(self.dt_ms)
         check_above_zero("coherence_scale", self.coherence_scale, "Use coherence_scale=1.")
-        check_above_zero("target", self.target, "Use target=0.95.")
+        if self.target is not None:
+            check_above_zero("target", self.target, "Use target=0.95.")
         check_whole("max_steps", self.max_steps, 1, "Use max_steps=4000.")
-
-
-EASY_TO_HARD = (
-    Stage(dt_ms=100, coherence_scale=10, target=0.95, max_steps=4000),
-    Stage(dt_ms=100, coherence_scale=4, target=0.95, max_steps=4000),
-    Stage(dt_ms=100, coherence_scale=2, target=0.95, max_steps=4000),
-    Stage(dt_ms=100, coherence_scale=1, target=0.94, max_steps=6000),
-    Stage(dt_ms=50, coherence_scale=1, target=0.94, max_steps=4000),
-    Stage(dt_ms=20, coherence_scale=1, target=0.94, max_steps=5000),
-)
-"""From easy to hard coherences, then from coarse to fine time steps."""
+        for rate in self.learning_rates:
+            check_above_zero("learning_rates", rate, "Use (0.001, 0.001).")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How a network is trained.
+    """How a network is trained; the defaults are the published recipe.
 
     Attributes
     ----------
     tasks
-        Tasks, one drawn at random for each step.
+        The tasks.
     stages
         Stages of training, one after the other with the same weights.
+    schedule
+        Name of the recipe, for the record.
+    batches
+        "single": a step's trials are of one task with one timing, as published. "mixed": each
+        trial has its own task and timing, and a batch holds trials of like length.
+    task_weights
+        How often tasks are drawn: "equal"; "published", where Ctx DM 1 and 2 come five times
+        as often; "error", in proportion to the share of wrong trials at the last evaluation.
     batch_size
         Trials of a step; 64 as published.
-    learning_rate, clip
-        Adam's rate, and the bound on every entry of a gradient, as published.
-    evaluate_every
-        Steps between evaluations; 250, half the published interval, since stages are short.
+    clip, clip_by
+        Bound on every entry of the gradient ("value", as published) or on its length ("norm").
+    weight_average
+        Decay of a running average of the weights, which is what is evaluated and kept; 0 for
+        none, as published.
+    noise
+        "fresh" numbers for each step, or a "pool" that is renewed bit by bit (see
+        `nwbcompare.model.noise`).
+    regularisation
+        Costs on rates and weights; none as published for the 20-task networks.
+    evaluate_every, evaluation_trials
+        Steps between evaluations, 500 as published, and their trials of each task, a multiple
+        of 32; 512 as published.
+    n_shards
+        Parts of a batch that are worked on at the same time. Results depend on it in the last
+        digits, so it is set here and not by the machine.
     seed
         Seed of trials, order of tasks and noise.
     """
 
     tasks: tuple[str, ...]
-    stages: tuple[Stage, ...] = EASY_TO_HARD
+    stages: tuple[Stage, ...]
+    schedule: str = "custom"
+    batches: Batches = "single"
+    task_weights: TaskWeights = "equal"
     batch_size: int = 64
-    learning_rate: float = 1e-3
     clip: float = 1.0
-    evaluate_every: int = 250
+    clip_by: ClipBy = "value"
+    weight_average: float = 0.0
+    noise: Noise = "fresh"
+    regularisation: Regularisation = Regularisation()
+    evaluate_every: int = 500
+    evaluation_trials: int = 512
+    n_shards: int = 2
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -125,26 +217,32 @@ class TrainingConfig:
         for task in self.tasks:
             get_task(task)
         if not self.stages:
-            raise InputError("stages", "at least one stage", "none", "Use EASY_TO_HARD.")
+            raise InputError("stages", "at least one stage", "none", "Name a schedule.")
+        for name, known in (
+            ("batches", Batches),
+            ("task_weights", TaskWeights),
+            ("clip_by", ClipBy),
+            ("noise", Noise),
+        ):
+            if getattr(self, name) not in get_args(known):
+                raise unknown_name(name, getattr(self, name), get_args(known))
         check_whole("batch_size", self.batch_size, 1, "Use batch_size=64.")
-        check_whole("evaluate_every", self.evaluate_every, 1, "Use evaluate_every=250.")
+        check_whole("evaluate_every", self.evaluate_every, 1, "Use evaluate_every=500.")
+        check_whole("n_shards", self.n_shards, 1, "Use n_shards=2.")
         check_whole("seed", self.seed, 0, "Use seed=0.")
-        check_above_zero("learning_rate", self.learning_rate, "Use learning_rate=0.001.")
         check_above_zero("clip", self.clip, "Use clip=1.")
+        self._check_evaluation_and_average()
 
-
-def default_configs(
-    tasks: tuple[str, ...], *, seed: int, n_units: int = 256
-) -> tuple[NetworkConfig, TrainingConfig]:
-    """Give the configurations of a network of few tasks.
-
-    As published for the networks of the two context tasks: relu units, recurrent weights
-    initialised as a random orthogonal matrix.
-    """
-    network = NetworkConfig(
-        n_units=n_units, nonlinearity="relu", recurrent_initialisation="randortho", seed=seed
-    )
-    return network, TrainingConfig(tasks=tasks, seed=seed)
+    def _check_evaluation_and_average(self) -> None:
+        check_whole("evaluation_trials", self.evaluation_trials, 32, "Use evaluation_trials=512.")
+        if self.evaluation_trials % 32:
+            raise InputError(
+                "evaluation_trials", "a multiple of 32", repr(self.evaluation_trials), "Use 512."
+            )
+        if not 0 <= self.weight_average < 1:
+            raise InputError(
+                "weight_average", "at least 0 and below 1", repr(self.weight_average), "Use 0."
+            )
 
 
 def as_json(network: NetworkConfig, training: TrainingConfig | None) -> dict[str, Any]:
@@ -157,9 +255,25 @@ def as_json(network: NetworkConfig, training: TrainingConfig | None) -> dict[str
 
 def from_json(values: dict[str, Any]) -> tuple[NetworkConfig, TrainingConfig | None]:
     """Read configurations from plain values; see `as_json`."""
-    network = NetworkConfig(**values["network"])
+    network = NetworkConfig(**_tuples(values["network"]))
     plain = values.get("training")
     if plain is None:
         return network, None
-    stages = tuple(Stage(**stage) for stage in plain["stages"])
-    return network, TrainingConfig(**plain | {"tasks": tuple(plain["tasks"]), "stages": stages})
+    if values.get("version") == 1:
+        plain = _from_version_1(plain)
+    stages = tuple(Stage(**_tuples(stage)) for stage in plain["stages"])
+    regularisation = Regularisation(**plain["regularisation"])
+    read = _tuples(plain) | {"stages": stages, "regularisation": regularisation}
+    return network, TrainingConfig(**read)
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
+def _from_version_1(plain: dict[str, Any]) -> dict[str, Any]:
+    """Say in today's words how a run of format version 1 was trained."""
+    rate = plain["learning_rate"]
+    stages = [stage | {"learning_rates": (rate, rate)} for stage in plain["stages"]]
+    kept = {k: v for k, v in plain.items() if k != "learning_rate"}
+    return kept | {"stages": stages, "n_shards": 1, "regularisation": {}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -11,10 +11,11 @@ import xarray as xr
 
 from nwbcompare.errors import InputError
 from nwbcompare.model.config import NetworkConfig, Nonlinearity
+from nwbcompare.model.initialisation import initial_weights
 from nwbcompare.tasks.channels import (
-    INPUT_CHANNELS,
     OUTPUT_CHANNELS,
     angular_distance,
+    input_channels,
     read_direction,
     response_channels,
 )
@@ -25,21 +26,20 @@ NONLINEARITIES: dict[Nonlinearity, Callable[[torch.Tensor], torch.Tensor]] = {
     "tanh": torch.tanh,
     "retanh": lambda x: torch.tanh(torch.relu(x)),
 }
-RECURRENT_GAIN: dict[Nonlinearity, float] = {
-    "softplus": 0.5,
-    "relu": 0.5,
-    "tanh": 1.0,
-    "retanh": 0.5,
-}
 FIXATION_THRESHOLD = 0.5
 TOLERANCE_RAD = 0.2 * np.pi
 
 
 class Network(torch.nn.Module):
-    """A leaky recurrent network (Yang et al. 2019, eq. 1).
+    """A leaky recurrent network (Yang et al. 2019), written plainly.
 
-    ``h_t = (1 - alpha) h_{t-1} + alpha f(h_{t-1} W_rec + x_t W_in + b + noise)`` with
-    ``alpha = dt / tau`` and ``h_0 = 0``; outputs are ``sigmoid(h W_out + b_out)``.
+    A leaky RNN follows ``h_t = (1 - alpha) h_{t-1} + alpha f(h_{t-1} W_rec + x_t W_in + b +
+    noise)`` with ``alpha = dt / tau`` and ``h_0 = 0``. A leaky GRU has gates ``(r, u) =
+    sigmoid(x_t G_in + h_{t-1} G_rec + g)``, a candidate ``c = f(x_t W_in + (r h_{t-1}) W_rec + b
+    + noise)`` and follows ``h_t = (1 - alpha u) h_{t-1} + alpha u c``. Outputs are
+    ``sigmoid(h W_out + b_out)``.
+
+    This is what is meant; `nwbcompare.model.backpropagation` computes the same faster.
 
     Parameters
     ----------
@@ -52,7 +52,13 @@ class Network(torch.nn.Module):
     ----------
     input_weight, recurrent_weight, bias, output_weight, output_bias : torch.nn.Parameter
         ``(input_channel, unit)``, ``(unit, unit)`` from row to column, ``(unit,)``,
-        ``(unit, output_channel)``, ``(output_channel,)``.
+        ``(unit, output_channel)``, ``(output_channel,)``. Where rules have a map of their own,
+        the input weights have the sensory channels only.
+    rule_weight : torch.nn.Parameter
+        ``(rule, unit)``, where rules have a map of their own.
+    gate_input_weight, gate_recurrent_weight, gate_bias : torch.nn.Parameter
+        A GRU's gates, reset before update: ``(input_channel, 2 unit)``, ``(unit, 2 unit)``,
+        ``(2 unit,)``.
 
     Examples
     --------
@@ -63,20 +69,25 @@ class Network(torch.nn.Module):
     ((5, 2, 8), (5, 2, 33))
     """
 
+    bias: torch.Tensor
+    gate_input_weight: torch.Tensor
+    gate_recurrent_weight: torch.Tensor
+    gate_bias: torch.Tensor
+    output_weight: torch.Tensor
+    output_bias: torch.Tensor
+    recurrent_weight: torch.Tensor
+
     def __init__(self, config: NetworkConfig, *, name: str = "network") -> None:
         super().__init__()
         self.config = config
         self.name = name
-        generator = torch.Generator().manual_seed(config.seed)
-        n_units, n_inputs, n_outputs = config.n_units, len(INPUT_CHANNELS), len(OUTPUT_CHANNELS)
-        input_weight = torch.randn(n_inputs, n_units, generator=generator) / math.sqrt(n_inputs)
-        limit = math.sqrt(6 / (n_units + n_outputs))
-        output_weight = torch.empty(n_units, n_outputs).uniform_(-limit, limit, generator=generator)
-        self.input_weight = torch.nn.Parameter(input_weight)
-        self.recurrent_weight = torch.nn.Parameter(_recurrent_start(config, generator))
-        self.bias = torch.nn.Parameter(torch.zeros(n_units))
-        self.output_weight = torch.nn.Parameter(output_weight)
-        self.output_bias = torch.nn.Parameter(torch.zeros(n_outputs))
+        for weight, values in initial_weights(config).items():
+            self.register_parameter(weight, torch.nn.Parameter(values))
+
+    @property
+    def device(self) -> str:
+        """Where the weights lie."""
+        return str(self.bias.device)
 
     def forward(
         self,
@@ -84,6 +95,7 @@ class Network(torch.nn.Module):
         *,
         dt_ms: float | None = None,
         generator: torch.Generator | None = None,
+        noise: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run trials.
 
@@ -94,7 +106,9 @@ class Network(torch.nn.Module):
         dt_ms
             Time step of the inputs (ms); by default the configuration's.
         generator
-            Source of the recurrent noise; without one the network runs without noise.
+            Source of the recurrent noise; without one, and without noise, there is none.
+        noise
+            Normal numbers for the recurrent noise ``(time, trial, unit)``.
 
         Returns
         -------
@@ -102,18 +116,44 @@ class Network(torch.nn.Module):
             ``(time, trial, unit)`` and ``(time, trial, output_channel)``.
         """
         alpha = (dt_ms or self.config.dt_ms) / self.config.tau_ms
-        activate = NONLINEARITIES[self.config.nonlinearity]
-        drive = inputs @ self.input_weight + self.bias
+        drive = inputs @ self._whole("input_weight", "rule_weight") + self.bias
         if generator is not None:
-            noise = torch.randn(drive.shape, generator=generator)
+            noise = torch.randn(drive.shape, generator=generator, device=drive.device)
+        if noise is not None:
             drive = drive + self.config.sigma_rec * math.sqrt(2 / alpha) * noise
-        rate = torch.zeros(inputs.shape[1], self.config.n_units)
-        rates = []
+        advance = self._gru_steps if self.config.cell == "leaky_gru" else self._rnn_steps
+        rates = torch.stack(list(advance(inputs, drive, alpha)))
+        return rates, torch.sigmoid(rates @ self.output_weight + self.output_bias)
+
+    def _whole(self, *names: str) -> torch.Tensor:
+        """Stack the weight matrices that the network has of these names."""
+        weights = dict(self.named_parameters())
+        return torch.cat([weights[name] for name in names if name in weights])
+
+    def _rnn_steps(
+        self,
+        inputs: torch.Tensor,  # noqa: ARG002 - all that matters of them is in the drive
+        drive: torch.Tensor,
+        alpha: float,
+    ) -> Iterator[torch.Tensor]:
+        activate = NONLINEARITIES[self.config.nonlinearity]
+        rate = torch.zeros_like(drive[0])
         for step in drive:
             rate = torch.lerp(rate, activate(torch.addmm(step, rate, self.recurrent_weight)), alpha)
-            rates.append(rate)
-        stacked = torch.stack(rates)
-        return stacked, torch.sigmoid(stacked @ self.output_weight + self.output_bias)
+            yield rate
+
+    def _gru_steps(
+        self, inputs: torch.Tensor, drive: torch.Tensor, alpha: float
+    ) -> Iterator[torch.Tensor]:
+        activate = NONLINEARITIES[self.config.nonlinearity]
+        rate = torch.zeros_like(drive[0])
+        gate_drive = inputs @ self.gate_input_weight + self.gate_bias
+        for step, gate_step in zip(drive, gate_drive, strict=True):
+            gates = torch.sigmoid(gate_step + rate @ self.gate_recurrent_weight)
+            reset, update = gates.chunk(2, dim=-1)
+            candidate = activate(step + (reset * rate) @ self.recurrent_weight)
+            rate = rate + alpha * update * (candidate - rate)
+            yield rate
 
     @torch.no_grad()
     def performance(self, trials: xr.Dataset, *, seed: int | None = None) -> float:
@@ -126,22 +166,14 @@ class Network(torch.nn.Module):
         seed
             Seed of the recurrent noise; without one the network runs without.
         """
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
-        _, outputs = self(input_of(trials), dt_ms=trials.attrs["dt_ms"], generator=generator)
-        return float(is_correct(outputs[-1].numpy(), trials["response_direction"].values).mean())
+        generator = None if seed is None else torch.Generator(self.device).manual_seed(seed)
+        inputs = input_of(trials, self.config).to(self.device)
+        _, outputs = self(inputs, dt_ms=trials.attrs["dt_ms"], generator=generator)
+        last = at_last_step(outputs.cpu().numpy(), trials)
+        return float(is_correct(last, trials["response_direction"].values).mean())
 
 
-def _recurrent_start(config: NetworkConfig, generator: torch.Generator) -> torch.Tensor:
-    gain, n_units = RECURRENT_GAIN[config.nonlinearity], config.n_units
-    if config.recurrent_initialisation == "diag":
-        return torch.eye(n_units) * gain
-    orthogonal, upper = torch.linalg.qr(torch.randn(n_units, n_units, generator=generator))
-    # the signs make the distribution uniform over all orthogonal matrices
-    start: torch.Tensor = gain * orthogonal * torch.sign(torch.diagonal(upper))
-    return start.contiguous()
-
-
-def input_of(trials: xr.Dataset) -> torch.Tensor:
+def input_of(trials: xr.Dataset, config: NetworkConfig) -> torch.Tensor:
     """Give the trials' input as a tensor, refusing trials of other channels.
 
     Raises
@@ -150,14 +182,22 @@ def input_of(trials: xr.Dataset) -> torch.Tensor:
         Where the channels are not the network's.
     """
     channels = tuple(trials["input_channel"].values) if "input_channel" in trials.coords else ()
-    if channels != INPUT_CHANNELS:
+    expected = input_channels(config.rules)
+    if channels != expected:
         raise InputError(
             "trials",
-            f"the {len(INPUT_CHANNELS)} input channels fixation ... {INPUT_CHANNELS[-1]}",
-            f"{len(channels)} channels",
-            "Make trials with nwbcompare.tasks.make_trials.",
+            f"the {len(expected)} input channels fixation ... {expected[-1]}",
+            f"{len(channels)} channels" + (f" ... {channels[-1]}" if channels else ""),
+            "Make trials with nwbcompare.tasks.make_trials(..., rules=network.config.rules).",
         )
     return torch.from_numpy(trials["input"].transpose("time", "trial", "input_channel").values)
+
+
+def at_last_step(values: np.ndarray, trials: xr.Dataset) -> np.ndarray:
+    """Give ``(time, trial, channel)`` at the last step of each trial, ``(trial, channel)``."""
+    ends = trials["trial_stop_time"].values / trials["time"].attrs["bin_width_s"]
+    picked: np.ndarray = values[np.round(ends).astype(int) - 1, np.arange(ends.size)]
+    return picked
 
 
 def is_correct(
@@ -179,13 +219,3 @@ def is_correct(
     read = read_direction(last_output[:, response_channels()])
     near = angular_distance(read, np.nan_to_num(response_direction)) < TOLERANCE_RAD
     return np.where(np.isnan(response_direction), fixating, ~fixating & near)
-
-
-def task_cost(outputs: torch.Tensor, target: torch.Tensor, cost_mask: torch.Tensor) -> torch.Tensor:
-    """Give the published cost: the mean of the squared masked error.
-
-    The mask is squared with the error, as in the reference implementation (the paper's formula
-    weights the squared error by the mask itself).
-    """
-    cost: torch.Tensor = (((target - outputs) * cost_mask) ** 2).mean()
-    return cost

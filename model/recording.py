@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from nwbcompare.activity import columns_on, make_block
-from nwbcompare.model.network import Network, input_of, is_correct
+from nwbcompare.model.network import Network, at_last_step, input_of, is_correct
 from nwbcompare.tasks.channels import read_direction, response_channels
 
 TRIALS_AT_ONCE = 128
@@ -60,23 +60,26 @@ def record(
     >>> dict(block["rate"].sizes)
     {'trial': 500, 'time': 100, 'unit': 4}
     """
-    inputs = input_of(trials)
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    inputs = input_of(trials, network.config)
+    generator = None if seed is None else torch.Generator(network.device).manual_seed(seed)
     n_steps, n_trials, _ = inputs.shape
     rate = np.empty((n_trials, n_steps, network.config.n_units), dtype=np.float32)
     output = np.empty((n_trials, n_steps, trials.sizes["output_channel"]), dtype=np.float32)
     for start in range(0, n_trials, TRIALS_AT_ONCE):
         part = slice(start, start + TRIALS_AT_ONCE)
-        rates, outputs = network(inputs[:, part], dt_ms=trials.attrs["dt_ms"], generator=generator)
-        rate[part] = rates.numpy().swapaxes(0, 1)
-        output[part] = outputs.numpy().swapaxes(0, 1)
+        rates, outputs = network(
+            inputs[:, part].to(network.device), dt_ms=trials.attrs["dt_ms"], generator=generator
+        )
+        rate[part] = rates.cpu().numpy().swapaxes(0, 1)
+        output[part] = outputs.cpu().numpy().swapaxes(0, 1)
+    _hide_after_the_end(rate, output, trials)
     noise_free = seed is None and trials.attrs["sigma_x"] == 0
     block = make_block(
         rate,
         time_s=trials["time"].values,
         bin_width_s=trials["time"].attrs["bin_width_s"],
         aligned_to=trials["time"].attrs["aligned_to"],
-        trials=_trial_columns(trials, output[:, -1]),
+        trials=_trial_columns(trials, at_last_step(output.swapaxes(0, 1), trials)),
         units=_unit_table(network),
         epochs=_epochs(trials),
         condition_variables=json.loads(trials.attrs["condition_variables"]),
@@ -97,6 +100,13 @@ def record(
             | {"output": (("trial", "time", "output_channel"), output)}
         )
     return block
+
+
+def _hide_after_the_end(rate: np.ndarray, output: np.ndarray, trials: xr.Dataset) -> None:
+    """Mark what comes after the end of a trial as not observed."""
+    after = trials["time"].values > trials["trial_stop_time"].values[:, None]
+    if after.any():
+        rate[after], output[after] = np.nan, np.nan
 
 
 def _trial_columns(trials: xr.Dataset, last_output: np.ndarray) -> dict[str, Any]:

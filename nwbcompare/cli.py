@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,9 +17,13 @@ import xarray as xr
 import nwbcompare as nc
 from nwbcompare.errors import InputError
 from nwbcompare.files import check_output, written_aside
+from nwbcompare.tasks import task_names
+from nwbcompare.tasks.trials import rules_of
 
 if TYPE_CHECKING:
     from nwbcompare.analysis.variance import Estimator
+    from nwbcompare.model.config import Cell, Initialisation, Nonlinearity
+    from nwbcompare.model.schedules import Schedule
 
 SOURCE_HELP = (
     "\n\nSOURCE is an NWB or netCDF file that nwbcompare wrote, a run folder, "
@@ -150,27 +155,104 @@ def ftv(
 
 
 @cli.command()
-@click.option("--tasks", required=True, help="Tasks by commas, e.g. contextdm1,contextdm2.")
+@click.option("--tasks", help="Tasks by commas, e.g. contextdm1,contextdm2, or all.")
+@click.option(
+    "--schedule",
+    type=click.Choice(["fast", "paper"]),
+    default="fast",
+    show_default=True,
+    help="From easy to hard and coarse to fine, or as published.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of weights, trials and noise.")
 @click.option("--units", default=256, show_default=True, help="Hidden units.")
+@click.option("--cell", default="leaky_rnn", show_default=True, help="leaky_rnn or leaky_gru.")
+@click.option(
+    "--nonlinearity", default="softplus", show_default=True, help="softplus, relu, tanh or retanh."
+)
+@click.option(
+    "--initialisation",
+    default="diag",
+    show_default=True,
+    help="Recurrent weights at the start: diag or randortho.",
+)
+@click.option("--target", type=float, help="Performance of the worst task at which to end.")
+@click.option("--max-steps", type=int, help="Most steps of the last stage.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--figure", type=click.Path(), help="Draw the progress here at every evaluation.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder, if there is one.")
 @click.option("--out", required=True, type=click.Path(), help="The run folder to write.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run folder.")
-def train(tasks: str, seed: int, units: int, out: str, overwrite: bool) -> None:
-    """Train a network, from easy to hard coherences and from coarse to fine time steps.
+def train(
+    tasks: str | None,
+    schedule: Schedule,
+    seed: int,
+    units: int,
+    cell: Cell,
+    nonlinearity: Nonlinearity,
+    initialisation: Initialisation,
+    target: float | None,
+    max_steps: int | None,
+    device: str,
+    figure: str | None,
+    resume: bool,
+    out: str,
+    overwrite: bool,
+) -> None:
+    """Train a network on any of the tasks.
+
+    With --resume and no --tasks a run goes on with its own configuration.
 
     \b
-    Example:
-      nwbcompare train --tasks contextdm1,contextdm2 --seed 1 --out runs/ctxdm-1
+    Examples:
+      nwbcompare train --tasks all --out runs/all20
+      nwbcompare train --tasks all --schedule paper --figure paper.svg --out runs/paper
+      nwbcompare train --resume --out runs/paper
     """  # noqa: D301 - click's paragraph mark
-    from nwbcompare.model import default_configs  # noqa: PLC0415 - imports torch
+    from nwbcompare.model import NetworkConfig, training_config  # noqa: PLC0415 - imports torch
     from nwbcompare.model import train as train_network  # noqa: PLC0415
-    from nwbcompare.model.checkpoint import read_evaluation  # noqa: PLC0415
+    from nwbcompare.model.checkpoint import read_configs, read_evaluation  # noqa: PLC0415
 
-    network, training = default_configs(tuple(_names(tasks) or ()), seed=seed, n_units=units)
-    train_network(network, training, out=out, overwrite=overwrite)
-    for task, share in read_evaluation(out)["performance"].items():
-        click.echo(f"{task}: {share:.3f} of 512 random trials with noise")
+    if resume and tasks is None:
+        network, training = read_configs(out)
+    else:
+        chosen = _task_choice(tasks)
+        training = training_config(
+            chosen, schedule=schedule, target=target, max_steps=max_steps, seed=seed
+        )
+        network = NetworkConfig(
+            n_units=units,
+            cell=cell,
+            nonlinearity=nonlinearity,
+            recurrent_initialisation=initialisation,
+            rules=rules_of(chosen),
+            seed=seed,
+        )
+    train_network(
+        network,
+        training,
+        out=out,
+        overwrite=overwrite,
+        resume=resume,
+        device=device,
+        watch=None if figure is None else partial(_draw_progress, figure),
+    )
+    evaluation = read_evaluation(out)
+    for task, share in evaluation["performance"].items():
+        click.echo(f"{task}: {share:.3f} of {evaluation['n_trials']} random trials with noise")
+    click.echo(f"{evaluation['steps']} steps in {evaluation['seconds']:.0f} s")
     click.echo(f"Run folder: {out}")
+
+
+def _task_choice(tasks: str | None) -> tuple[str, ...]:
+    if tasks is None:
+        raise InputError("--tasks", "names of tasks, or all", "none", "Name them, or --resume.")
+    return tuple(task_names()) if tasks == "all" else tuple(_names(tasks) or ())
+
+
+def _draw_progress(figure: str, log: list[dict[str, Any]]) -> None:
+    from nwbcompare.report.learning import write_learning  # noqa: PLC0415 - imports matplotlib
+
+    write_learning(log, figure)
 
 
 @cli.command(epilog=SOURCE_HELP)
@@ -192,7 +274,12 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
       nwbcompare record runs/ctxdm-0 --out ctxdm-0.nwb
       nwbcompare record pretrained:ctxdm-0 --protocol matched --out matched.nc
     """  # noqa: D301 - click's paragraph mark
-    from nwbcompare.sources import find_network, record_test_trials  # noqa: PLC0415
+    from nwbcompare.sources import (  # noqa: PLC0415
+        find_network,
+        record_test_trials,
+        run_folder,
+        tasks_of,
+    )
 
     path = check_output(out, overwrite=overwrite)
     if path.suffix not in {".nwb", ".nc"}:
@@ -202,7 +289,7 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
         activity = nc.record_matched(network)
     else:
         activity = record_test_trials(
-            network, ("contextdm1", "contextdm2"), inputs_and_outputs=path.suffix == ".nwb"
+            network, tasks_of(run_folder(source)), inputs_and_outputs=path.suffix == ".nwb"
         )
     if path.suffix == ".nwb":
         nc.write_nwb(activity, path, overwrite=overwrite)

@@ -89,10 +89,11 @@ def _record_axis(network: Network, axis: float, protocol: MatchedProtocol) -> xr
     for task in CONTEXTS:
         trials = make_trials(
             task,
-            "conditions",
+            "psychometric",
             conditions=conditions,
             stimulus_ms=protocol.stimulus_ms,
             dt_ms=network.config.dt_ms,
+            rules=network.config.rules,
         )
         block = rebin(align(record(network, trials), "stim1"), protocol.bin_s)
         parts.append(block["rate"].values)

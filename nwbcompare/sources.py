@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -122,31 +123,39 @@ def find_network(source: str) -> Network:
     return load_run(run_folder(source))
 
 
+def tasks_of(run: Path) -> tuple[str, ...]:
+    """Give the tasks that a run was trained on; where it does not say, those of its rules."""
+    from nwbcompare.model import load as load_run  # noqa: PLC0415 - imports torch
+    from nwbcompare.model.checkpoint import read_training  # noqa: PLC0415
+
+    training = read_training(run)
+    return load_run(run).config.rules if training is None else training.tasks
+
+
 def record_test_trials(
-    network: Network, tasks: tuple[str, ...] | None = None, *, inputs_and_outputs: bool = False
+    network: Network, tasks: Sequence[str], *, inputs_and_outputs: bool = False
 ) -> xr.DataTree:
     """Record a network without noise on the published test trials, one block a task."""
     from nwbcompare.model import record  # noqa: PLC0415
-    from nwbcompare.tasks import make_trials, task_names  # noqa: PLC0415
+    from nwbcompare.tasks import make_trials  # noqa: PLC0415
 
     return make_activity(
         {
             task: record(
                 network,
-                make_trials(task, "test", dt_ms=network.config.dt_ms),
+                make_trials(task, "test", dt_ms=network.config.dt_ms, rules=network.config.rules),
                 inputs_and_outputs=inputs_and_outputs,
             )
-            for task in tasks or task_names()
+            for task in tasks
         }
     )
 
 
 def _open_folder(path: Path) -> xr.DataTree:
-    from nwbcompare.model.checkpoint import is_run, read_training  # noqa: PLC0415
+    from nwbcompare.model.checkpoint import is_run  # noqa: PLC0415
 
     if is_run(path):
-        training = read_training(path)
-        return record_test_trials(find_network(str(path)), training.tasks if training else None)
+        return record_test_trials(find_network(str(path)), tasks_of(path))
     files = sorted(path.glob("*.nwb"))
     if len(files) == 1:
         return open_source(files[0])

@@ -1,11 +1,24 @@
-"""Trials of the published tasks, from one registry."""
+"""Trials of the published tasks and of others, from one registry."""
 
 if __name__ != "nwbcompare.tasks":
     raise ImportError("this folder is the package nwbcompare.tasks: import it by that name")
 
-from nwbcompare.tasks import context_decision as context_decision  # registers its tasks
+# importing a family registers its tasks
+from nwbcompare.tasks import decision as decision
+from nwbcompare.tasks import delayed_decision as delayed_decision
+from nwbcompare.tasks import go as go
+from nwbcompare.tasks import matching as matching
 from nwbcompare.tasks.channels import RULES, read_direction
-from nwbcompare.tasks.registry import display_name, task_names
+from nwbcompare.tasks.registry import Task, display_name, get_task, register, task_names
 from nwbcompare.tasks.trials import make_trials
 
-__all__ = ["RULES", "display_name", "make_trials", "read_direction", "task_names"]
+__all__ = [
+    "RULES",
+    "Task",
+    "display_name",
+    "get_task",
+    "make_trials",
+    "read_direction",
+    "register",
+    "task_names",
+]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -36,20 +38,29 @@ RULES: dict[str, str] = {
 """The 20 published tasks, name to display name, in the order of their rule channels."""
 
 MODALITIES = (1, 2)
-INPUT_CHANNELS: tuple[str, ...] = (
+SENSORY_CHANNELS: tuple[str, ...] = (
     "fixation",
     *(f"modality{m}_{place:02d}" for m in MODALITIES for place in range(RING_SIZE)),
-    *(f"rule_{rule}" for rule in RULES),
 )
+N_SENSORY = len(SENSORY_CHANNELS)
 OUTPUT_CHANNELS: tuple[str, ...] = (
     "fixation",
     *(f"response_{place:02d}" for place in range(RING_SIZE)),
 )
 
 
+def input_channels(rules: Iterable[str] = RULES) -> tuple[str, ...]:
+    """Give the names of the input channels: fixation, two rings, one for each rule."""
+    return (*SENSORY_CHANNELS, *(f"rule_{rule}" for rule in rules))
+
+
+INPUT_CHANNELS = input_channels()
+"""The 85 input channels of the 20 published tasks."""
+
+
 def modality_channels(modality: int) -> slice:
     """Give the input channels of one modality's ring."""
-    first = INPUT_CHANNELS.index(f"modality{modality}_00")
+    first = SENSORY_CHANNELS.index(f"modality{modality}_00")
     return slice(first, first + RING_SIZE)
 
 

@@ -1,94 +1,202 @@
-"""What a task says of its trials, and the arrays made from it."""
+"""What tasks say of their trials: who is shown what, from when to when, and what is due."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from nwbcompare.tasks.channels import (
-    INPUT_CHANNELS,
-    OUTPUT_CHANNELS,
-    bump,
-    modality_channels,
-    response_channels,
-)
-from nwbcompare.tasks.timing import steps
-
 Floats = npt.NDArray[np.float64]
-BASELINE, FIXATING = 0.05, 0.8
-UNCOUNTED_MS = 100.0
-"""At the start of a trial and after the go cue the cost leaves out this long."""
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stimulus:
-    """One direction shown in one modality, from step ``start`` to ``stop``.
+class Stimuli:
+    """Directions shown on the rings; every field is ``(trial, stimulus)``.
 
-    ``direction`` (rad) and ``strength`` are ``(trial,)``.
+    ``modality`` is 1 or 2, ``direction`` in rad; shown from step ``start`` to ``stop``. Trials
+    with fewer stimuli than others of their batch have some of strength 0.
     """
 
-    modality: int
+    modality: Integers
     direction: Floats
     strength: Floats
-    start: int
-    stop: int
+    start: Integers
+    stop: Integers
+
+    @classmethod
+    def of(cls, n_trials: int, *shown: Mapping[str, npt.ArrayLike]) -> Self:
+        """Stack stimuli, each a mapping of the fields to a number or ``(trial,)``."""
+        stacked = {
+            each.name: np.stack(
+                [np.broadcast_to(one[each.name], n_trials) for one in shown], axis=1
+            )
+            for each in fields(cls)
+        }
+        real, whole = np.float64, np.int64
+        return cls(
+            modality=stacked["modality"].astype(whole),
+            direction=stacked["direction"].astype(real),
+            strength=stacked["strength"].astype(real),
+            start=stacked["start"].astype(whole),
+            stop=stacked["stop"].astype(whole),
+        )
+
+    def take(self, trials: npt.NDArray[np.integer]) -> Stimuli:
+        """Give the stimuli of some trials."""
+        return Stimuli(**{each.name: getattr(self, each.name)[trials] for each in fields(self)})
+
+    def padded(self, n_stimuli: int) -> Stimuli:
+        """Add stimuli of strength 0 up to ``n_stimuli``."""
+        more = n_stimuli - self.strength.shape[1]
+        pad = ((0, 0), (0, more))
+        padded = {each.name: np.pad(getattr(self, each.name), pad) for each in fields(self)}
+        padded["modality"] = np.where(padded["modality"] == 0, 1, padded["modality"])
+        return Stimuli(**padded)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialDescription:
-    """A batch of trials with common timing, in steps.
+    """Trials of one or more tasks, their times in steps.
 
-    ``fixation_off`` is the step from which fixation input is off, ``go`` the one from which a
-    response is due; ``response`` (trial,) is NaN where fixation is to be kept.
+    Attributes
+    ----------
+    tasks
+        The tasks' names.
+    task
+        Places in ``tasks`` ``(trial,)``.
+    n_steps, fixation_off, go
+        Length, the step from which fixation input is off, and the one from which a response is
+        due, each ``(trial,)``.
+    stimuli
+        What is shown.
+    response
+        Direction (rad) of the response that is due ``(trial,)``; NaN: keep fixating.
+    epochs
+        Bounds ``(trial, 2)`` by name; -1 in trials that lack the epoch.
+    columns
+        What varies between trials ``(trial,)``; NaN where a task has no such column.
     """
 
-    n_steps: int
-    fixation_off: int
-    go: int
-    stimuli: tuple[Stimulus, ...]
+    tasks: tuple[str, ...]
+    task: Integers
+    n_steps: Integers
+    fixation_off: Integers
+    go: Integers
+    stimuli: Stimuli
     response: Floats
-    epochs: Mapping[str, tuple[int, int]]
+    epochs: Mapping[str, Integers]
     columns: Mapping[str, Floats] = field(default_factory=dict)
 
+    @property
+    def n_trials(self) -> int:
+        """Number of trials."""
+        return self.response.size
 
-def make_input(trials: TrialDescription, rule: str) -> npt.NDArray[np.float32]:
-    """Make the noise-free input, (time, trial, input_channel)."""
-    shape = (trials.n_steps, trials.response.size, len(INPUT_CHANNELS))
-    array = np.zeros(shape, dtype=np.float32)
-    array[: trials.fixation_off, :, INPUT_CHANNELS.index("fixation")] = 1
-    for stimulus in trials.stimuli:
-        shown = stimulus.strength[:, None] * bump(stimulus.direction)
-        channels = modality_channels(stimulus.modality)
-        array[stimulus.start : stimulus.stop, :, channels] += shown.astype(np.float32)
-    array[:, :, INPUT_CHANNELS.index(f"rule_{rule}")] = 1
-    return array
-
-
-def make_target(trials: TrialDescription) -> npt.NDArray[np.float32]:
-    """Make the target output, (time, trial, output_channel)."""
-    n_trials = trials.response.size
-    array = np.full((trials.n_steps, n_trials, len(OUTPUT_CHANNELS)), BASELINE, dtype=np.float32)
-    fixation = OUTPUT_CHANNELS.index("fixation")
-    array[: trials.go, :, fixation] = FIXATING
-    keep = np.isnan(trials.response)
-    array[trials.go :, keep, fixation] = FIXATING
-    ring = np.where(keep[:, None], 0.0, bump(np.nan_to_num(trials.response)))
-    array[trials.go :, :, response_channels()] += ring.astype(np.float32)
-    return array
+    def take(self, trials: npt.NDArray[np.integer]) -> TrialDescription:
+        """Give some of the trials."""
+        return TrialDescription(
+            tasks=self.tasks,
+            task=self.task[trials],
+            n_steps=self.n_steps[trials],
+            fixation_off=self.fixation_off[trials],
+            go=self.go[trials],
+            stimuli=self.stimuli.take(trials),
+            response=self.response[trials],
+            epochs={name: bounds[trials] for name, bounds in self.epochs.items()},
+            columns={name: column[trials] for name, column in self.columns.items()},
+        )
 
 
-def make_cost_mask(trials: TrialDescription, dt_ms: float) -> npt.NDArray[np.float32]:
-    """Make the cost mask, (time, trial, output_channel).
+def describe(
+    task: str,
+    n_trials: int,
+    *shown: Mapping[str, npt.ArrayLike],
+    epochs: Mapping[str, npt.ArrayLike],
+    response: npt.ArrayLike,
+    columns: Mapping[str, npt.ArrayLike],
+    keep_fixation_input: bool = False,
+) -> TrialDescription:
+    """Describe trials of one task by their epochs.
 
-    It is 1, from the response on 5, twice as much on the fixation output, and 0 while a
-    network cannot have reacted yet.
+    Parameters
+    ----------
+    task
+        Its name.
+    n_trials
+        Number of trials.
+    *shown
+        The stimuli; see `Stimuli.of`.
+    epochs
+        The step at which each epoch ends, a number or ``(trial,)``; each starts where the one
+        before ended, and the response is due from the last one on.
+    response
+        Direction of the response (rad; NaN: keep fixating).
+    columns
+        What varies between trials.
+    keep_fixation_input
+        Whether fixation input stays on to the end, the stimulus being the go cue.
     """
-    uncounted = steps(UNCOUNTED_MS, dt_ms)
-    array = np.zeros((trials.n_steps, 1, len(OUTPUT_CHANNELS)), dtype=np.float32)
-    array[uncounted : trials.go] = 1
-    array[trials.go + uncounted :] = 5
-    array[:, :, OUTPUT_CHANNELS.index("fixation")] *= 2
-    return np.repeat(array, trials.response.size, axis=1)
+    stops = [np.broadcast_to(stop, n_trials).astype(np.int64) for stop in epochs.values()]
+    starts = [np.zeros(n_trials, dtype=np.int64), *stops[:-1]]
+    return TrialDescription(
+        tasks=(task,),
+        task=np.zeros(n_trials, dtype=np.int64),
+        n_steps=stops[-1],
+        fixation_off=stops[-1] if keep_fixation_input else starts[-1],
+        go=starts[-1],
+        stimuli=Stimuli.of(n_trials, *shown),
+        response=np.broadcast_to(response, n_trials).astype(np.float64),
+        epochs={
+            name: np.stack([start, stop], axis=1)
+            for name, start, stop in zip(epochs, starts, stops, strict=True)
+        },
+        columns={
+            name: np.broadcast_to(column, n_trials).astype(np.float64)
+            for name, column in columns.items()
+        },
+    )
+
+
+def concatenate(parts: Sequence[TrialDescription]) -> TrialDescription:
+    """Join trials of several tasks, one part after the other."""
+    tasks = tuple(dict.fromkeys(name for part in parts for name in part.tasks))
+    most = max(part.stimuli.strength.shape[1] for part in parts)
+    stimuli = [part.stimuli.padded(most) for part in parts]
+    places = [np.array([tasks.index(name) for name in part.tasks])[part.task] for part in parts]
+    return TrialDescription(
+        tasks=tasks,
+        task=np.concatenate(places),
+        n_steps=np.concatenate([part.n_steps for part in parts]),
+        fixation_off=np.concatenate([part.fixation_off for part in parts]),
+        go=np.concatenate([part.go for part in parts]),
+        stimuli=Stimuli(
+            **{
+                each.name: np.concatenate([getattr(one, each.name) for one in stimuli])
+                for each in fields(Stimuli)
+            }
+        ),
+        response=np.concatenate([part.response for part in parts]),
+        epochs={
+            name: np.concatenate(
+                [part.epochs.get(name, np.full((part.n_trials, 2), -1)) for part in parts]
+            )
+            for name in _in_order(parts)
+        },
+        columns={
+            name: np.concatenate(
+                [part.columns.get(name, np.full(part.n_trials, np.nan)) for part in parts]
+            )
+            for name in dict.fromkeys(name for part in parts for name in part.columns)
+        },
+    )
+
+
+def _in_order(parts: Sequence[TrialDescription]) -> list[str]:
+    """Give all epochs, so ordered that each part's own order is kept."""
+    longest = max((list(part.epochs) for part in parts), key=len)
+    others = dict.fromkeys(name for part in parts for name in part.epochs)
+    return [*longest[:-1], *(name for name in others if name not in longest), longest[-1]]

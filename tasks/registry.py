@@ -1,19 +1,32 @@
-"""The registry of tasks: a name, a display name, and how trials of each kind are drawn."""
+"""The registry of tasks: a name, a display name, and how trials of each kind are made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from importlib.metadata import entry_points
 
-import numpy as np
-
-from nwbcompare.errors import unknown_name
+from nwbcompare.errors import InputError, unknown_name
 from nwbcompare.tasks.channels import RULES
-from nwbcompare.tasks.description import TrialDescription
+from nwbcompare.tasks.description import Floats, TrialDescription
+from nwbcompare.tasks.draw import Draw
 
-Draw = Callable[..., TrialDescription]
-KINDS = ("random", "test", "conditions")
+KINDS = ("random", "test", "psychometric")
+ENTRY_POINTS = "nwbcompare.tasks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Psychometric:
+    """What is asked of psychometric trials: their conditions and durations.
+
+    ``conditions`` has a column ``(trial,)`` for each of the task's given variables.
+    """
+
+    conditions: Mapping[str, Floats]
+    dt_ms: float
+    stimulus_ms: float
+    delay_ms: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,35 +36,52 @@ class Task:
     Attributes
     ----------
     name
-        Its stable name, which is also its rule channel.
+        Its stable name, which is also that of its rule channel.
+    display_name
+        Its name as papers write it.
     condition_variables
         The trial columns whose combinations are conditions: everything its test trials sweep.
-    random, test, conditions
-        Draw trials of each kind: ``random(rng, n_trials, dt_ms, coherence_scale)``,
-        ``test(dt_ms)``, ``conditions(columns, dt_ms, stimulus_ms)``.
+    given_variables
+        The columns that psychometric trials are made from.
+    random, test, psychometric
+        Make trials of each kind: ``random(draw)``, ``test(dt_ms)``, ``psychometric(asked)``.
     """
 
     name: str
+    display_name: str
     condition_variables: tuple[str, ...]
-    random: Callable[[np.random.Generator, int, float, float], TrialDescription]
+    given_variables: tuple[str, ...]
+    random: Callable[[Draw], TrialDescription]
     test: Callable[[float], TrialDescription]
-    conditions: Callable[[Mapping[str, Any], float, float], TrialDescription]
+    psychometric: Callable[[Psychometric], TrialDescription]
 
 
 _TASKS: dict[str, Task] = {}
 
 
 def register(task: Task) -> Task:
-    """Add a task to the registry, under its rule's name."""
-    if task.name not in RULES:
-        raise unknown_name("rule", task.name, RULES)
+    """Add a task to the registry.
+
+    Raises
+    ------
+    InputError
+        Where another task has the name.
+    """
+    if task.name in _TASKS:
+        raise InputError(
+            "task",
+            "a name that no registered task has",
+            repr(task.name),
+            "Give the task another name.",
+        )
     _TASKS[task.name] = task
     return task
 
 
 def task_names() -> list[str]:
-    """Give the names of the tasks that trials can be made of."""
-    return list(_TASKS)
+    """Give the names of all tasks: the published ones in the order of their rules, then others."""
+    _load_third_party()
+    return [*(name for name in RULES if name in _TASKS), *(n for n in _TASKS if n not in RULES)]
 
 
 def get_task(name: str) -> Task:
@@ -63,7 +93,9 @@ def get_task(name: str) -> Task:
         Where there is none of this name; the nearest are named.
     """
     if name not in _TASKS:
-        raise unknown_name("task", name, _TASKS)
+        _load_third_party()
+    if name not in _TASKS:
+        raise unknown_name("task", name, task_names())
     return _TASKS[name]
 
 
@@ -75,4 +107,11 @@ def display_name(task: str) -> str:
     >>> display_name("contextdm1")
     'Ctx DM 1'
     """
-    return RULES.get(task, task)
+    return _TASKS[task].display_name if task in _TASKS else task
+
+
+@cache
+def _load_third_party() -> None:
+    """Import what installed packages name under ``nwbcompare.tasks``; importing registers."""
+    for entry in entry_points(group=ENTRY_POINTS):
+        entry.load()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
 from nwbcompare.errors import InputError
 from nwbcompare.tasks.checks import is_finite
 
@@ -9,8 +14,12 @@ TAU_MS = 100.0
 """Time constant of the published networks, to which the input noise refers."""
 
 
-def steps(interval_ms: float, dt_ms: float) -> int:
-    """Give the whole steps in an interval.
+@overload
+def steps(interval_ms: float, dt_ms: float) -> int: ...
+@overload
+def steps(interval_ms: npt.NDArray[np.float64], dt_ms: float) -> npt.NDArray[np.int64]: ...
+def steps(interval_ms: Any, dt_ms: float) -> Any:
+    """Give the whole steps in an interval, or in each of an array of them.
 
     As published, every interval is truncated by itself and then added: at a dt that does not
     divide the timings a trial is a little shorter, and bounds still add up.
@@ -21,7 +30,8 @@ def steps(interval_ms: float, dt_ms: float) -> int:
     37
     """
     # 0.3 / 0.1 is 2.999...: a thousandth of a step is no truncation
-    return int(interval_ms / dt_ms + 1e-3)
+    whole = np.floor(np.asarray(interval_ms) / dt_ms + 1e-3).astype(np.int64)
+    return whole if whole.ndim else int(whole)
 
 
 def check_dt(dt_ms: float, tau_ms: float = TAU_MS) -> None:

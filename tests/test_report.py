@@ -264,20 +264,14 @@ def test_tv_on_the_command_line_takes_a_loader_with_options(mante2013_path):
     assert len(values) == 181
 
 
-def test_training_and_recording_on_the_command_line(tmp_path, monkeypatch):
+def test_training_and_recording_on_the_command_line(tmp_path):
     from click.testing import CliRunner
 
     from nwbcompare.cli import cli
-    from nwbcompare.model import Stage, config
 
-    short = (Stage(dt_ms=100, coherence_scale=10, target=1.1, max_steps=4),)
-    monkeypatch.setattr(
-        config.TrainingConfig, "__init__", _with_stages(config.TrainingConfig.__init__, short)
-    )
     run = tmp_path / "run"
-    result = CliRunner().invoke(
-        cli, ["train", "--tasks", "contextdm1,contextdm2", "--units", "8", "--out", str(run)]
-    )
+    command = ["train", "--tasks", "contextdm1,contextdm2", "--units", "8", "--out", str(run)]
+    result = CliRunner().invoke(cli, [*command, "--schedule", "paper", "--max-steps", "4"])
     assert result.exit_code == 0, result.output
     assert "of 512 random trials with noise" in result.output
     for name in ("a.nwb", "a.nc"):
@@ -294,13 +288,6 @@ def test_training_and_recording_on_the_command_line(tmp_path, monkeypatch):
         cli, ["record", str(run), "--protocol", "matched", "--out", str(tmp_path / "m.nc")]
     )
     assert nc.open(tmp_path / "m.nc")["matched"].sizes["unit"] == 48
-
-
-def _with_stages(init, stages):
-    def replaced(self, **options):
-        init(self, **({"stages": stages, "evaluate_every": 2} | options))
-
-    return replaced
 
 
 def test_datasets_are_listed_and_explained():
@@ -326,7 +313,7 @@ def test_datasets_are_listed_and_explained():
             ["tv", "pretrained:ctxdm-0", "--estimator", "mean"],
             "estimator: expected one of per_time",
         ),
-        (["train", "--tasks", "fdgo", "--out", "run"], "task: expected one of contextdm1"),
+        (["train", "--tasks", "flipgo", "--out", "run"], "task: expected one of fdgo"),
         (["report", "--model", "nowhere"], "a run folder with config.json"),
         (["datasets", "info", "mante"], "Did you mean 'mante2013'"),
         (["record", "pretrained:ctxdm-0", "--out", "/proc/nowhere/x.nwb"], "can be written"),

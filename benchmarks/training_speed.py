@@ -1,0 +1,160 @@
+"""Training steps a second: the fast core against a plain loop, interleaved in one process.
+
+Run: ``python benchmarks/training_speed.py``. A step is forward, backward and Adam of 256 softplus
+units on 64 trials of 100 steps, with recurrent noise; the trials are made beforehand. Prints the
+median over interleaved rounds, each round's ratio to the plain loop, and the share of the speed
+of a large float32 product in the same run that the step's products amount to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from statistics import median
+
+import torch
+
+from nwbcompare.model import Network, NetworkConfig
+from nwbcompare.model.adam import Adam
+from nwbcompare.model.batch import Batch
+from nwbcompare.model.noise import FreshNoise, NoisePool
+from nwbcompare.model.parallel import FastCore, one_thread_each
+
+N_TIME, N_TRIALS, N_INPUTS, N_UNITS, N_OUTPUTS = 100, 64, 85, 256, 33
+ALPHA, NOISE_SCALE, LEARNING_RATE = 0.2, 0.05 * math.sqrt(10), 1e-3
+SQUARE = 2048
+STEP_FLOP = (
+    2 * N_TIME * N_TRIALS * N_UNITS * (2 * (N_INPUTS + N_UNITS + N_OUTPUTS) + N_UNITS + N_OUTPUTS)
+)
+"""Multiplications and additions of a step's products: every weight matrix once forward and once
+for its gradient, the recurrent and output weights once more to go back; 3.40 GFLOP."""
+NoiseOfShard = Callable[[int, int], torch.Tensor | None]
+Step = Callable[[], object]
+
+
+def make_batch(n_trials: int) -> Batch:
+    """Make trials of one length, of random numbers."""
+    return Batch(
+        input=torch.rand(N_TIME, n_trials, N_INPUTS),
+        target=torch.rand(N_TIME, n_trials, N_OUTPUTS),
+        cost_mask=torch.ones(N_TIME, n_trials, N_OUTPUTS),
+        lengths=torch.full((n_trials,), N_TIME),
+        dt_ms=20,
+    )
+
+
+def plain_step() -> Step:
+    """Give a step as most people write it: a loop, autograd, torch's Adam, fresh noise."""
+    network, batch = Network(NetworkConfig(n_units=N_UNITS)), make_batch(N_TRIALS)
+    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+
+    def step() -> None:
+        rate, rates = torch.zeros(N_TRIALS, N_UNITS), []
+        for shown in batch.input:
+            drive = shown @ network.get_parameter("input_weight") + rate @ network.recurrent_weight
+            drive = drive + network.bias + NOISE_SCALE * torch.randn(N_TRIALS, N_UNITS)
+            rate = (1 - ALPHA) * rate + ALPHA * torch.nn.functional.softplus(drive)
+            rates.append(rate)
+        outputs = torch.sigmoid(torch.stack(rates) @ network.output_weight + network.output_bias)
+        cost = (((batch.target - outputs) * batch.cost_mask) ** 2).mean()
+        optimiser.zero_grad()
+        cost.backward()
+        optimiser.step()
+
+    return step
+
+
+def fast_step(n_shards: int, noise: NoiseOfShard) -> Step:
+    """Give a step of the fast core, with the noise of ``noise(step, shard)``."""
+    core = FastCore(Network(NetworkConfig(n_units=N_UNITS)), n_shards=n_shards)
+    adam = Adam(core.parameters)
+    shards = [make_batch(N_TRIALS // n_shards) for _ in range(n_shards)]
+    n_done = 0
+
+    def make_shard(place: int) -> tuple[Batch, torch.Tensor | None]:
+        return shards[place], noise(n_done, place)
+
+    def step() -> None:
+        nonlocal n_done
+        core.cost_and_gradients(make_shard, N_TIME * N_TRIALS)
+        adam.step(core.gradients, LEARNING_RATE)
+        n_done += 1
+
+    return step
+
+
+def variants(n_shards: int) -> dict[str, Step]:
+    """Give what is compared, by name; the plain loop comes first."""
+    shape = (N_TIME, N_TRIALS // n_shards, N_UNITS)
+    size = math.prod(shape)
+    fresh, pool = FreshNoise(0), NoisePool(0, size * n_shards)
+    given = [torch.randn(shape) for _ in range(n_shards)]
+
+    def pooled(step: int, shard: int) -> torch.Tensor:
+        return pool.shard(step, shard, n_shards, size).view(shape)
+
+    of_pool = fast_step(n_shards, pooled)
+    n_done = 0
+
+    def step_of_pool() -> None:
+        nonlocal n_done
+        pool.prepare(n_done)
+        of_pool()
+        n_done += 1
+
+    return {
+        "plain loop, fresh noise": plain_step(),
+        "fast core, fresh noise": fast_step(
+            n_shards, lambda step, shard: fresh.shard(step, shard, n_shards, size).view(shape)
+        ),
+        "fast core, pooled noise": step_of_pool,
+        "fast core, noise given": fast_step(n_shards, lambda _, shard: given[shard]),
+        "fast core, no noise": fast_step(n_shards, lambda _, __: None),
+    }
+
+
+def rate(work: Step, number: int) -> float:
+    """Give calls a second, after two that are not counted."""
+    work()
+    work()
+    start = time.perf_counter()
+    for _ in range(number):
+        work()
+    return number / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Run the benchmark and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=15, help="steps of each variant in a round")
+    parser.add_argument("--shards", type=int, default=2, help="shards, each in its own thread")
+    options = parser.parse_args()
+    steps = variants(options.shards)
+    square = torch.rand(SQUARE, SQUARE)
+    room = torch.empty_like(square)
+    rates: dict[str, list[float]] = {name: [] for name in steps}
+    peaks = []
+    for _ in range(options.rounds):
+        peaks.append(rate(lambda: torch.mm(square, square, out=room), 8) * 2 * SQUARE**3)
+        for name, step in steps.items():
+            # torch's own threads for the plain loop; the fast core brings its own
+            with nullcontext() if name.startswith("plain") else one_thread_each():
+                rates[name].append(rate(step, options.steps))
+    plain = next(iter(rates.values()))
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__}, {threads} threads, {options.rounds} interleaved rounds")
+    print(f"float32 product of {SQUARE} x {SQUARE}: {median(peaks) / 1e9:.0f} GFLOP/s")
+    print(f"{STEP_FLOP / 1e9:.2f} GFLOP a step")
+    print(f"{'':26}{'steps/s':>8}{'ratio':>7}{'of peak':>9}")
+    for name, found in rates.items():
+        ratio = median(ours / theirs for ours, theirs in zip(found, plain, strict=True))
+        share = median(r * STEP_FLOP / peak for r, peak in zip(found, peaks, strict=True))
+        print(f"{name:26}{median(found):8.1f}{ratio:7.2f}{share:9.0%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Adam and gradient clipping on one vector of all weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+
+BETA_1, BETA_2 = 0.9, 0.999
+EPSILON = 1e-8
+
+
+class Adam:
+    """Adam as the reference implementation has it (Kingma & Ba 2015, before section 2.1).
+
+    Epsilon is added to the square root of the uncorrected second moment, which differs from
+    `torch.optim.Adam` in the first steps.
+
+    Parameters
+    ----------
+    weights
+        All weights ``(weight,)``, changed in place.
+    """
+
+    def __init__(self, weights: torch.Tensor) -> None:
+        self._weights = weights
+        self._first = torch.zeros_like(weights)
+        self._second = torch.zeros_like(weights)
+        self._scratch = torch.empty_like(weights)
+        self._n_steps = 0
+
+    def step(self, gradient: torch.Tensor, learning_rate: float) -> None:
+        """Take a step along a gradient ``(weight,)``."""
+        self._n_steps += 1
+        self._first.lerp_(gradient, 1 - BETA_1)
+        self._second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
+        corrected = math.sqrt(1 - BETA_2**self._n_steps) / (1 - BETA_1**self._n_steps)
+        torch.sqrt(self._second, out=self._scratch).add_(EPSILON)
+        self._weights.addcdiv_(self._first, self._scratch, value=-learning_rate * corrected)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Give what has to be kept to go on later."""
+        return {
+            "adam_first": self._first,
+            "adam_second": self._second,
+            "adam_steps": torch.tensor(self._n_steps),
+        }
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state` gave."""
+        self._first.copy_(state["adam_first"])
+        self._second.copy_(state["adam_second"])
+        self._n_steps = int(state["adam_steps"])
+
+
+def clip_by_value(gradient: torch.Tensor, bound: float) -> bool:
+    """Bound every entry, in place; tell whether all were numbers."""
+    finite = math.isfinite(float(gradient.sum()))
+    gradient.clamp_(-bound, bound)
+    return finite
+
+
+def clip_by_norm(gradient: torch.Tensor, bound: float) -> bool:
+    """Shorten a gradient to a length, in place; tell whether all entries were numbers."""
+    norm = float(torch.linalg.vector_norm(gradient))
+    if norm > bound:
+        gradient.mul_(bound / norm)
+    return math.isfinite(norm)

@@ -1,0 +1,27 @@
+"""Where a network runs."""
+
+from __future__ import annotations
+
+import torch
+
+from nwbcompare.errors import InputError
+
+
+def check_device(device: str) -> str:
+    """Refuse a device that is not there.
+
+    Raises
+    ------
+    InputError
+        For anything but "cpu", and "cuda" where torch finds such a device.
+    """
+    kind = device.partition(":")[0]
+    if kind == "cpu" or (kind == "cuda" and torch.cuda.is_available()):
+        return device
+    raise InputError(
+        "device",
+        "'cpu', or 'cuda' where torch finds one",
+        f"{device!r}, and torch {torch.__version__} finds "
+        + ("CUDA" if torch.cuda.is_available() else "no CUDA"),
+        "Use device='cpu', or install a CUDA build of torch on a machine with a GPU.",
+    )

@@ -1,0 +1,80 @@
+"""Initial weights, by cell."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from nwbcompare.model.config import NetworkConfig, Nonlinearity
+from nwbcompare.tasks.channels import N_SENSORY, OUTPUT_CHANNELS
+
+RECURRENT_GAIN: dict[Nonlinearity, float] = {
+    "softplus": 0.5,
+    "relu": 0.5,
+    "tanh": 1.0,
+    "retanh": 0.5,
+}
+
+
+def initial_weights(config: NetworkConfig) -> dict[str, torch.Tensor]:
+    """Give a new network's weights by name.
+
+    Yang et al. 2019 and its reference implementation: the leaky RNN starts with normal input
+    weights and scaled identity or orthogonal recurrent ones; a GRU's kernels, and both maps of
+    a split input, are Glorot uniform, its gate biases 1.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    n_inputs, n_units, n_outputs = config.n_inputs, config.n_units, len(OUTPUT_CHANNELS)
+    if config.cell == "leaky_gru":
+        weights = _gru_weights(config, generator)
+    elif config.separate_rule_input:
+        weights = {
+            "input_weight": _glorot(N_SENSORY, n_units, generator),
+            "rule_weight": _glorot(len(config.rules), n_units, generator),
+            "recurrent_weight": _recurrent_start(config, generator),
+        }
+    else:
+        drawn = torch.randn(n_inputs, n_units, generator=generator)
+        output = _glorot(n_units, n_outputs, generator)
+        return {
+            "input_weight": drawn / math.sqrt(n_inputs),
+            "recurrent_weight": _recurrent_start(config, generator),
+            "bias": torch.zeros(n_units),
+            "output_weight": output,
+            "output_bias": torch.zeros(n_outputs),
+        }
+    return weights | {
+        "bias": torch.zeros(n_units),
+        "output_weight": _glorot(n_units, n_outputs, generator),
+        "output_bias": torch.zeros(n_outputs),
+    }
+
+
+def _gru_weights(config: NetworkConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    n_inputs, n_units = config.n_inputs, config.n_units
+    # one kernel each for both gates and for the candidate, over the stacked [input, rate] rows
+    gates = _glorot(n_inputs + n_units, 2 * n_units, generator)
+    candidate = _glorot(n_inputs + n_units, n_units, generator)
+    return {
+        "gate_input_weight": gates[:n_inputs].clone(),
+        "gate_recurrent_weight": gates[n_inputs:].clone(),
+        "gate_bias": torch.ones(2 * n_units),
+        "input_weight": candidate[:n_inputs].clone(),
+        "recurrent_weight": candidate[n_inputs:].clone(),
+    }
+
+
+def _glorot(n_from: int, n_to: int, generator: torch.Generator) -> torch.Tensor:
+    limit = math.sqrt(6 / (n_from + n_to))
+    return torch.empty(n_from, n_to).uniform_(-limit, limit, generator=generator)
+
+
+def _recurrent_start(config: NetworkConfig, generator: torch.Generator) -> torch.Tensor:
+    gain, n_units = RECURRENT_GAIN[config.nonlinearity], config.n_units
+    if config.recurrent_initialisation == "diag":
+        return torch.eye(n_units) * gain
+    orthogonal, upper = torch.linalg.qr(torch.randn(n_units, n_units, generator=generator))
+    # the signs make the distribution uniform over all orthogonal matrices
+    start: torch.Tensor = gain * orthogonal * torch.sign(torch.diagonal(upper))
+    return start.contiguous()

@@ -1,0 +1,50 @@
+"""Memory that training needs, planned before it starts."""
+
+from __future__ import annotations
+
+import psutil
+import torch
+
+from nwbcompare.errors import InputError
+from nwbcompare.model.config import NetworkConfig, TrainingConfig
+
+LONGEST_TRIAL_MS = 4400.0
+"""The longest published random trial is a little shorter: Dly DM with all intervals longest."""
+BUFFERS = 4
+"""Arrays (time, trial, unit) alive at once: drive, rates, gradients of both."""
+CHANNEL_BUFFERS = 5
+"""Arrays (time, trial, channel): input and its noise, target, mask, output."""
+GIB = 2**30
+
+
+def needed_bytes(network: NetworkConfig, training: TrainingConfig) -> int:
+    """Give the memory (bytes) of a training step of the longest trials."""
+    n_steps = max(LONGEST_TRIAL_MS / stage.dt_ms for stage in training.stages)
+    gates = 3 if network.cell == "leaky_gru" else 1
+    per_trial = BUFFERS * gates * network.n_units + CHANNEL_BUFFERS * (65 + len(network.rules))
+    return int(4 * n_steps * training.batch_size * per_trial)
+
+
+def available_bytes(device: str) -> int:
+    """Give the free memory (bytes) of a device."""
+    if device != "cpu":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def check_memory(network: NetworkConfig, training: TrainingConfig, device: str) -> None:
+    """Refuse a batch that the device's free memory cannot hold.
+
+    Raises
+    ------
+    InputError
+        With the memory that the batch needs and that is free.
+    """
+    needed, free = needed_bytes(network, training), available_bytes(device)
+    if needed > free:
+        raise InputError(
+            "batch_size",
+            f"a batch that fits in the {free / GIB:.1f} GiB that are free",
+            f"{training.batch_size} trials of {network.n_units} units, {needed / GIB:.1f} GiB",
+            f"Use batch_size={max(1, int(training.batch_size * free / needed))} or less.",
+        )

@@ -1,0 +1,189 @@
+"""Decide which of two directions is the stronger: DM, Ctx DM and MultSen DM.
+
+Two directions are shown at once, in one modality or in both. DM tasks show one modality; Ctx DM
+tasks show both and ask for the stronger in one, whatever the other shows; MultSen DM asks for
+the stronger in the sum of both. In every modality the two strengths are a mean plus and minus
+a coherence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from nwbcompare.tasks.channels import MODALITIES, RULES
+from nwbcompare.tasks.description import Floats, Integers, TrialDescription, describe
+from nwbcompare.tasks.draw import Draw
+from nwbcompare.tasks.registry import Psychometric, Task, register
+from nwbcompare.tasks.sweep import sweep
+from nwbcompare.tasks.timing import steps
+
+COHERENCES = (0.01, 0.02, 0.04, 0.08)
+RESPONSE_MS = 500.0
+FIXATION_MS = 500.0
+TIE = 1e-9
+"""Rounding is no evidence: sums of coherences below this are ties."""
+
+
+@dataclass(frozen=True)
+class Modalities:
+    """The modalities that a task shows, and those in which strength is asked for."""
+
+    shown: tuple[int, ...]
+    attended: tuple[int, ...]
+
+    @property
+    def coherences(self) -> tuple[str, ...]:
+        """Names of the coherence columns."""
+        return tuple(f"coherence_{modality}" for modality in self.shown)
+
+    @property
+    def are_summed(self) -> bool:
+        """Whether the task asks for the sum of several modalities."""
+        return len(self.attended) > 1
+
+
+def draw_columns(
+    draw: Draw, modalities: Modalities, coherences: tuple[float, ...]
+) -> dict[str, Floats]:
+    """Draw two directions and their strengths in every shown modality."""
+    direction = draw.direction()
+    columns = {
+        "direction": direction,
+        "direction_2": draw.direction_apart(direction, 0.5 * np.pi, 1.5 * np.pi),
+    }
+    if modalities.are_summed:
+        return columns | _split_strengths(draw, *_draw_strength(draw, coherences))
+    for modality in modalities.shown:
+        mean, coherence = _draw_strength(draw, coherences)
+        columns |= {f"strength_{modality}": mean, f"coherence_{modality}": coherence}
+    return columns
+
+
+def _draw_strength(draw: Draw, coherences: tuple[float, ...]) -> tuple[Floats, Floats]:
+    mean = draw.uniform(0.8, 1.2)
+    return mean, draw.coherence_scale * draw.choice(coherences) * draw.sign()
+
+
+def _split_strengths(draw: Draw, mean: Floats, coherence: Floats) -> dict[str, Floats]:
+    """Split each direction's strength unevenly over the two modalities."""
+    halves = [draw.uniform(0.2, 0.8) * draw.sign() / 2 for _ in range(2)]
+    columns = {}
+    for modality, side in zip(MODALITIES, (1, -1), strict=True):
+        first = (mean + coherence) * (1 + side * halves[0])
+        second = (mean - coherence) * (1 + side * halves[1])
+        columns[f"strength_{modality}"] = (first + second) / 2
+        columns[f"coherence_{modality}"] = (first - second) / 2
+    return columns
+
+
+def given_columns(conditions: Mapping[str, Floats], modalities: Modalities) -> dict[str, Floats]:
+    """Complete given conditions: the second direction lies opposite, strengths are about 1."""
+    return {
+        **conditions,
+        "direction_2": (conditions["direction"] + np.pi) % (2 * np.pi),
+        **{f"strength_{m}": np.ones(conditions["direction"].size) for m in modalities.shown},
+    }
+
+
+def swept_columns(strengths: npt.ArrayLike, modalities: Modalities) -> dict[str, Floats]:
+    """Give the test trials' conditions: 20 directions by the strengths in each modality."""
+    coherences = np.asarray(strengths, dtype=np.float64) - 1
+    swept = sweep(
+        direction=2 * np.pi * np.arange(20) / 20,
+        **dict.fromkeys(modalities.coherences, coherences),
+    )
+    return given_columns(swept, modalities)
+
+
+def stronger(columns: Mapping[str, Floats], modalities: Modalities) -> Floats:
+    """Give the direction (rad) that is the stronger; a tie goes to the second, as published."""
+    evidence = sum(columns[f"coherence_{modality}"] for modality in modalities.attended)
+    return np.where(evidence > TIE, columns["direction"], columns["direction_2"])
+
+
+def stimuli(
+    columns: Mapping[str, Floats],
+    modalities: Modalities,
+    first: tuple[int | Integers, int | Integers],
+    second: tuple[int | Integers, int | Integers],
+) -> list[dict[str, npt.ArrayLike]]:
+    """Give the two directions in every shown modality, each from a step to a step."""
+    shown: list[dict[str, npt.ArrayLike]] = []
+    for modality in modalities.shown:
+        mean, coherence = columns[f"strength_{modality}"], columns[f"coherence_{modality}"]
+        for name, strength, (start, stop) in (
+            ("direction", mean + coherence, first),
+            ("direction_2", mean - coherence, second),
+        ):
+            shown.append(
+                {
+                    "modality": modality,
+                    "direction": columns[name],
+                    "strength": strength,
+                    "start": start,
+                    "stop": stop,
+                }
+            )
+    return shown
+
+
+def _describe(
+    task: str,
+    modalities: Modalities,
+    dt_ms: float,
+    columns: Mapping[str, Floats],
+    onset: int | Integers,
+    duration: int | Integers,
+) -> TrialDescription:
+    offset = onset + duration
+    return describe(
+        task,
+        columns["direction"].size,
+        *stimuli(columns, modalities, (onset, offset), (onset, offset)),
+        epochs={"fix1": onset, "stim1": offset, "go1": offset + steps(RESPONSE_MS, dt_ms)},
+        response=stronger(columns, modalities),
+        columns=columns,
+    )
+
+
+def _random(task: str, modalities: Modalities, draw: Draw) -> TrialDescription:
+    onset, duration = draw.interval(100, 400), draw.interval_of(400, 800, 1600)
+    columns = draw_columns(draw, modalities, COHERENCES)
+    return _describe(task, modalities, draw.dt_ms, columns, onset, duration)
+
+
+def _test(task: str, modalities: Modalities, stimulus_ms: float, dt_ms: float) -> TrialDescription:
+    columns = swept_columns(0.8 + 0.4 * np.arange(5) / 5, modalities)
+    onset, duration = steps(FIXATION_MS, dt_ms), steps(stimulus_ms, dt_ms)
+    return _describe(task, modalities, dt_ms, columns, onset, duration)
+
+
+def _psychometric(task: str, modalities: Modalities, asked: Psychometric) -> TrialDescription:
+    columns = given_columns(asked.conditions, modalities)
+    onset, duration = steps(FIXATION_MS, asked.dt_ms), steps(asked.stimulus_ms, asked.dt_ms)
+    return _describe(task, modalities, asked.dt_ms, columns, onset, duration)
+
+
+for _name, _modalities, _test_ms in (
+    ("dm1", Modalities((1,), (1,)), 1500.0),
+    ("dm2", Modalities((2,), (2,)), 1500.0),
+    ("contextdm1", Modalities(MODALITIES, (1,)), 1000.0),
+    ("contextdm2", Modalities(MODALITIES, (2,)), 1000.0),
+    ("multidm", Modalities(MODALITIES, MODALITIES), 1000.0),
+):
+    register(
+        Task(
+            name=_name,
+            display_name=RULES[_name],
+            condition_variables=("direction", *_modalities.coherences),
+            given_variables=("direction", *_modalities.coherences),
+            random=partial(_random, _name, _modalities),
+            test=partial(_test, _name, _modalities, _test_ms),
+            psychometric=partial(_psychometric, _name, _modalities),
+        )
+    )

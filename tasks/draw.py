@@ -1,0 +1,78 @@
+"""Random draws of trials: what a batch shares and what every trial has for itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nwbcompare.tasks.description import Floats, Integers
+from nwbcompare.tasks.timing import steps
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draws for a number of trials of one task.
+
+    Attributes
+    ----------
+    rng
+        Generator.
+    n_trials
+        Number of trials.
+    dt_ms
+        Time step (ms).
+    shared_timing
+        Whether all trials have one timing and one choice of modalities, as a published batch
+        has; else each has its own.
+    coherence_scale
+        Factor on coherences; above 1 the task is easier.
+    """
+
+    rng: np.random.Generator
+    n_trials: int
+    dt_ms: float
+    shared_timing: bool = True
+    coherence_scale: float = 1.0
+
+    @property
+    def _n_shared(self) -> int:
+        return 1 if self.shared_timing else self.n_trials
+
+    def interval(self, low_ms: float, high_ms: float) -> Integers:
+        """Draw an interval, uniform between bounds, in steps ``(trial,)``."""
+        return self._spread(steps(self.rng.uniform(low_ms, high_ms, self._n_shared), self.dt_ms))
+
+    def interval_of(self, *choices_ms: float) -> Integers:
+        """Draw one of some intervals, in steps ``(trial,)``."""
+        return self._spread(steps(self.rng.choice(choices_ms, self._n_shared), self.dt_ms))
+
+    def modality(self) -> Integers:
+        """Draw modality 1 or 2 ``(trial,)``."""
+        return self._spread(self.rng.integers(1, 3, self._n_shared))
+
+    def _spread(self, values: npt.NDArray[np.int64]) -> Integers:
+        return np.broadcast_to(values, self.n_trials)
+
+    def uniform(self, low: float, high: float) -> Floats:
+        """Draw uniform numbers ``(trial,)``."""
+        return self.rng.uniform(low, high, self.n_trials)
+
+    def choice(self, values: npt.ArrayLike) -> Floats:
+        """Draw some of the values ``(trial,)``."""
+        drawn: Floats = self.rng.choice(np.asarray(values, dtype=np.float64), self.n_trials)
+        return drawn
+
+    def sign(self) -> Floats:
+        """Draw -1 or 1 ``(trial,)``."""
+        return self.choice((-1, 1))
+
+    def direction(self) -> Floats:
+        """Draw directions (rad) round the circle ``(trial,)``."""
+        return self.uniform(0, 2 * np.pi)
+
+    def direction_apart(self, from_: Floats, low: float, high: float) -> Floats:
+        """Draw directions (rad) apart from others by low to high, to either side."""
+        apart: Floats = (from_ + self.sign() * self.uniform(low, high)) % (2 * np.pi)
+        return apart

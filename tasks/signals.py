@@ -1,0 +1,142 @@
+"""The arrays of trials: sums of patterns, each switched on and off once.
+
+Inputs, targets and cost masks are piecewise constant in time, so each is kept as a few
+patterns over channels with their times, and made into an array by one product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nwbcompare.tasks.channels import (
+    MODALITIES,
+    N_SENSORY,
+    OUTPUT_CHANNELS,
+    bump,
+    modality_channels,
+)
+from nwbcompare.tasks.description import Integers, TrialDescription
+from nwbcompare.tasks.timing import steps
+
+BASELINE, FIXATING = 0.05, 0.8
+UNCOUNTED_MS = 100.0
+"""At the start of a trial and after the go cue the cost leaves out this long."""
+BEFORE, AFTER, FIXATION_FACTOR = 1.0, 5.0, 2.0
+"""The cost mask before and after the go cue, and its factor on the fixation output."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A sum of patterns over channels, each on from step ``start`` to ``stop``.
+
+    ``pattern`` is float32 ``(trial, segment, channel)``; ``start`` and ``stop`` are
+    ``(trial, segment)``.
+    """
+
+    pattern: npt.NDArray[np.float32]
+    start: Integers
+    stop: Integers
+
+    def render(self, n_steps: int) -> npt.NDArray[np.float32]:
+        """Give the array ``(time, trial, channel)``."""
+        n_trials, _, n_channels = self.pattern.shape
+        array = np.empty((n_steps, n_trials, n_channels), dtype=np.float32)
+        time = np.arange(n_steps)[:, None]
+        gates = (time >= self.start[:, None]) & (time < self.stop[:, None])
+        np.matmul(gates.astype(np.float32), self.pattern, out=array.swapaxes(0, 1))
+        return array
+
+
+def input_signal(
+    trials: TrialDescription,
+    rules: tuple[str, ...],
+    rule_weights: Mapping[str, float] | None = None,
+) -> Signal:
+    """Give the noise-free input.
+
+    Parameters
+    ----------
+    trials
+        The trials.
+    rules
+        The rule channels.
+    rule_weights
+        What the rule channels carry, instead of 1 in that of the trial's task.
+    """
+    shown = trials.stimuli
+    n_trials, n_stimuli = shown.strength.shape
+    pattern = np.zeros((n_trials, 2 + n_stimuli, N_SENSORY + len(rules)), dtype=np.float32)
+    pattern[:, 0, 0] = 1
+    pattern[:, 1, N_SENSORY:] = _rule_pattern(trials, rules, rule_weights)
+    bumps = (shown.strength[:, :, None] * bump(shown.direction)).astype(np.float32)
+    for modality in MODALITIES:
+        in_this = (shown.modality == modality)[:, :, None]
+        pattern[:, 2:, modality_channels(modality)] = np.where(in_this, bumps, 0)
+    return Signal(
+        pattern,
+        *_bounds(
+            trials,
+            (0, trials.fixation_off),
+            (0, trials.n_steps),
+            *zip(shown.start.T, shown.stop.T, strict=True),
+        ),
+    )
+
+
+def target_signal(trials: TrialDescription) -> Signal:
+    """Give the target output."""
+    keep = np.isnan(trials.response)
+    pattern = np.zeros((trials.n_trials, 3, len(OUTPUT_CHANNELS)), dtype=np.float32)
+    pattern[:, 0] = BASELINE
+    pattern[:, 1, 0] = FIXATING - BASELINE
+    pattern[:, 2, 1:] = np.where(keep[:, None], 0, bump(np.nan_to_num(trials.response)))
+    return Signal(
+        pattern,
+        *_bounds(
+            trials,
+            (0, trials.n_steps),
+            (0, np.where(keep, trials.n_steps, trials.go)),
+            (trials.go, trials.n_steps),
+        ),
+    )
+
+
+def cost_mask_signal(trials: TrialDescription, dt_ms: float) -> Signal:
+    """Give the cost mask.
+
+    It is 1, from the response on 5, twice as much on the fixation output, and 0 while a
+    network cannot have reacted yet and after a trial's end.
+    """
+    uncounted = steps(UNCOUNTED_MS, dt_ms)
+    pattern = np.empty((trials.n_trials, 2, len(OUTPUT_CHANNELS)), dtype=np.float32)
+    pattern[:, 0], pattern[:, 1] = BEFORE, AFTER
+    pattern[:, :, 0] *= FIXATION_FACTOR
+    return Signal(
+        pattern,
+        *_bounds(trials, (uncounted, trials.go), (trials.go + uncounted, trials.n_steps)),
+    )
+
+
+def _rule_pattern(
+    trials: TrialDescription, rules: tuple[str, ...], weights: Mapping[str, float] | None
+) -> npt.NDArray[np.float32]:
+    if weights is not None:
+        return np.array([weights.get(rule, 0.0) for rule in rules], dtype=np.float32)
+    own = np.array([rules.index(name) for name in trials.tasks])
+    one_hot: npt.NDArray[np.float32] = np.eye(len(rules), dtype=np.float32)[own[trials.task]]
+    return one_hot
+
+
+def _bounds(
+    trials: TrialDescription, *segments: tuple[int | Integers, Integers]
+) -> tuple[Integers, Integers]:
+    """Stack the segments' starts and stops, none beyond its trial's end."""
+    starts, stops = (
+        np.stack([np.broadcast_to(bound, trials.n_trials) for bound in side], axis=1)
+        for side in zip(*segments, strict=True)
+    )
+    return starts, np.minimum(stops, trials.n_steps[:, None])
