@@ -4,12 +4,17 @@ Run: ``python benchmarks/training_speed.py``. A step is forward, backward and Ad
 units on 64 trials of 100 steps, with recurrent noise; the trials are made beforehand. Prints the
 median over interleaved rounds, each round's ratio to the plain loop, and the share of the speed
 of a large float32 product in the same run that the step's products amount to.
+
+Nothing else may run meanwhile: small products on two threads collapse beside another process, so
+the plain loop falls to a fraction of a step a second and its ratio means nothing. The load before
+the run is printed for that.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -130,9 +135,10 @@ def main() -> None:
     """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=15, help="steps of each variant in a round")
+    parser.add_argument("--steps", type=int, default=10, help="steps of each variant in a round")
     parser.add_argument("--shards", type=int, default=2, help="shards, each in its own thread")
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     steps = variants(options.shards)
     square = torch.rand(SQUARE, SQUARE)
     room = torch.empty_like(square)
@@ -147,6 +153,7 @@ def main() -> None:
     plain = next(iter(rates.values()))
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads, {options.rounds} interleaved rounds")
+    print(f"load before the run: {load:.1f} processes")
     print(f"float32 product of {SQUARE} x {SQUARE}: {median(peaks) / 1e9:.0f} GFLOP/s")
     print(f"{STEP_FLOP / 1e9:.2f} GFLOP a step")
     print(f"{'':26}{'steps/s':>8}{'ratio':>7}{'of peak':>9}")

@@ -22,10 +22,13 @@ Weights = Mapping[str, torch.Tensor]
 
 
 class ShardCost(NamedTuple):
-    """A shard's part of the cost, and its gradients by weight."""
+    """A shard's part of the cost, and its gradients by weight.
 
-    task: float
-    rates: float
+    Numbers stay tensors: reading them would make a GPU wait.
+    """
+
+    task: torch.Tensor
+    rates: torch.Tensor
     gradients: dict[str, torch.Tensor]
 
 
@@ -64,10 +67,13 @@ class Backpropagation:
         self._config, self._regularisation = config, regularisation
         self._space = Workspace(device)
         self._activation: Activation = ACTIVATIONS[config.nonlinearity]
+        # what is recorded once for a GPU cannot look at its results and choose
+        if self._activation.overflows and device != "cpu":
+            self._activation = SAFE_SOFTPLUS
 
     @torch.no_grad()
     def __call__(
-        self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: int
+        self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: torch.Tensor
     ) -> ShardCost:
         """Give cost and gradients.
 
@@ -80,7 +86,7 @@ class Backpropagation:
         noise
             Normal numbers for the recurrent noise ``(time, trial, unit)``; overwritten nowhere.
         n_counted
-            Steps of all trials of all shards together, over which the cost is a mean.
+            Steps of all trials of all shards together, over which the cost is a mean ``()``.
         """
         result = self._pass(weights, batch, noise, n_counted)
         # infinite rates stay infinite, so the last ones tell
@@ -91,7 +97,7 @@ class Backpropagation:
         return result
 
     def _pass(
-        self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: int
+        self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: torch.Tensor
     ) -> ShardCost:
         alpha = batch.dt_ms / self._config.tau_ms
         n_steps, n_trials, n_inputs = batch.input.shape
@@ -133,8 +139,8 @@ class Backpropagation:
         return drive.add_(weights["bias"], alpha=sign)
 
     def _read_out(
-        self, weights: Weights, batch: Batch, rates: torch.Tensor, n_counted: int
-    ) -> tuple[float, dict[str, torch.Tensor], torch.Tensor]:
+        self, weights: Weights, batch: Batch, rates: torch.Tensor, n_counted: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """Give the task cost, the read-out's gradients and the cost's slope by the rates."""
         n_steps, n_trials, n_units = rates.shape
         flat = rates.reshape(-1, n_units)
@@ -145,7 +151,7 @@ class Backpropagation:
         mask = batch.cost_mask.reshape(-1, n_outputs)
         error = self._space.get("error", *outputs.shape)
         torch.sub(outputs, batch.target.reshape(-1, n_outputs), out=error).mul_(mask)
-        task = float(error.square().sum()) / (n_counted * n_outputs)
+        task = error.square().sum() / (n_counted * n_outputs)
         # outputs * (1 - outputs) is the slope of the logistic function
         by_output = error.mul_(mask).mul_(outputs.addcmul_(outputs, outputs, value=-1))
         by_output.mul_(2 / (n_counted * n_outputs))
@@ -155,16 +161,16 @@ class Backpropagation:
         return task, gradients, slope.view(n_steps, n_trials, n_units)
 
     def _add_rate_slope(
-        self, batch: Batch, rates: torch.Tensor, slope: torch.Tensor, n_counted: int
-    ) -> float:
+        self, batch: Batch, rates: torch.Tensor, slope: torch.Tensor, n_counted: torch.Tensor
+    ) -> torch.Tensor:
         """Add the slope of the costs on rates and give these costs."""
         by_mean, by_square = self._regularisation.l1_rate, self._regularisation.l2_rate
         if not (by_mean or by_square):
-            return 0.0
+            return torch.zeros((), device=rates.device)
         counted = rates * batch.inside
-        by_mean /= n_counted * rates.shape[2]
-        slope.add_(counted.sign(), alpha=by_mean).add_(counted, alpha=by_square)
-        return float(counted.abs().sum()) * by_mean + float(counted.square().sum()) * by_square / 2
+        by_one = by_mean / (n_counted * rates.shape[2])
+        slope.add_(counted.sign().mul_(by_one)).add_(counted, alpha=by_square)
+        return counted.abs().sum() * by_one + counted.square().sum() * (by_square / 2)
 
     @staticmethod
     def _input_gradients(

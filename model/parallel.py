@@ -1,7 +1,7 @@
 """A training step's cost and gradients, its shards worked on at the same time.
 
 Small products do not gain from several threads, whole shards do: each runs in a thread of its
-own with operations of one thread each.
+own with operations of one thread each. On a GPU shards follow each other, each replayed whole.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nwbcompare.model.batch import Batch
 from nwbcompare.model.config import Regularisation
 from nwbcompare.model.cost import add_weight_gradients, weight_cost
 from nwbcompare.model.network import Network
+from nwbcompare.model.replay import Replay
 
 MakeShard = Callable[[int], tuple[Batch, torch.Tensor | None]]
 
@@ -88,11 +89,11 @@ class FastCore:
         self.gradient_by_weight = _views(self.gradients, shapes)
         for name, weight in weights.items():
             weight.data = self._weights[name]
-        self._passes = [
-            Backpropagation(network.config, self._regularisation, network.device)
-            for _ in range(n_shards)
-        ]
-        self._pool = threads(n_shards)
+        make_pass = partial(Backpropagation, network.config, self._regularisation, network.device)
+        on_gpu = self.parameters.is_cuda
+        self._passes = [Replay(make_pass) if on_gpu else make_pass() for _ in range(n_shards)]
+        # a graph cannot be recorded while another thread uses the GPU
+        self._pool = None if on_gpu or n_shards == 1 else threads(n_shards)
 
     def cost_and_gradients(self, make_shard: MakeShard, n_counted: int) -> Cost:
         """Give the cost and set ``gradients``.
@@ -105,14 +106,12 @@ class FastCore:
             Steps of all trials of all shards together.
         """
         with one_thread_each():
-            if len(self._passes) == 1:
-                parts = [self._run(make_shard, n_counted, 0)]
-            else:
-                run = partial(self._run, make_shard, n_counted)
-                parts = list(self._pool.map(run, range(len(self._passes))))
-            return self._sum(parts)
+            total = torch.tensor(n_counted, dtype=torch.float64, device=self.parameters.device)
+            run = partial(self._run, make_shard, total)
+            go = map if self._pool is None else self._pool.map
+            return self._sum(list(go(run, range(len(self._passes)))))
 
-    def _run(self, make_shard: MakeShard, n_counted: int, place: int) -> ShardCost:
+    def _run(self, make_shard: MakeShard, n_counted: torch.Tensor, place: int) -> ShardCost:
         batch, noise = make_shard(place)
         return self._passes[place](self._weights, batch, noise, n_counted)
 
@@ -125,7 +124,8 @@ class FastCore:
         add_weight_gradients(self._weights, self.gradient_by_weight, self._regularisation)
         on_weights = float(weight_cost(self._weights, self._regularisation))
         return Cost(
-            sum(part.task for part in parts), sum(part.rates for part in parts) + on_weights
+            sum(float(part.task) for part in parts),
+            sum(float(part.rates) for part in parts) + on_weights,
         )
 
     @torch.no_grad()

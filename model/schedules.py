@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from nwbcompare.errors import unknown_name
@@ -23,6 +24,7 @@ def training_config(
     schedule: Schedule = "fast",
     target: float | None = None,
     max_steps: int | None = None,
+    n_shards: int = 2,
     seed: int = 0,
 ) -> TrainingConfig:
     """Give a recipe for tasks.
@@ -40,6 +42,9 @@ def training_config(
         published, and 0.965 for "fast".
     max_steps
         Most steps of the last stage; by default 156,250 (1e7 trials) for "paper".
+    n_shards
+        Parts of a batch that are worked on at the same time; networks of fewer than about 128
+        units are faster with 1.
     seed
         Seed of trials, order of tasks and noise.
 
@@ -61,24 +66,20 @@ def training_config(
     """
     if schedule not in SCHEDULES:
         raise unknown_name("schedule", schedule, SCHEDULES)
-    return SCHEDULES[schedule](tuple(tasks), target, max_steps, seed)
+    config = SCHEDULES[schedule](tuple(tasks), target, max_steps)
+    return replace(config, n_shards=n_shards, seed=seed)
 
 
-def _paper(
-    tasks: tuple[str, ...], target: float | None, max_steps: int | None, seed: int
-) -> TrainingConfig:
+def _paper(tasks: tuple[str, ...], target: float | None, max_steps: int | None) -> TrainingConfig:
     return TrainingConfig(
         tasks=tasks,
         stages=(Stage(dt_ms=20, max_steps=max_steps or PAPER_STEPS, target=target),),
         schedule="paper",
         task_weights="published" if set(tasks) == set(RULES) else "equal",
-        seed=seed,
     )
 
 
-def _fast(
-    tasks: tuple[str, ...], target: float | None, max_steps: int | None, seed: int
-) -> TrainingConfig:
+def _fast(tasks: tuple[str, ...], target: float | None, max_steps: int | None) -> TrainingConfig:
     easy = [
         Stage(
             dt_ms=100,
@@ -109,8 +110,6 @@ def _fast(
         noise="pool",
         # few tasks are learned in fewer steps
         evaluate_every=min(500, 25 * len(tasks)),
-        evaluation_trials=128,
-        seed=seed,
     )
 
 

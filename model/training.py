@@ -276,10 +276,7 @@ class _Run:
         progress, target = self.progress, self.stage.target
         now = self.average if self.config.weight_average else self.core.parameters
         self.core.fill(self.kept, now)
-        performance = self._evaluate(self.config.evaluation_trials)
-        if target is not None and min(performance.values()) >= target:
-            # the worst of many tasks on few trials may be there by luck
-            performance = self._evaluate(FINAL_TRIALS)
+        performance = self._evaluate()
         worst = min(performance.values())
         if target is None or worst > progress.best:
             progress.best = max(worst, progress.best)
@@ -287,14 +284,14 @@ class _Run:
         self._add_to_log(cost, performance)
         return target is not None and worst >= target
 
-    def _evaluate(self, n_trials: int) -> dict[str, float]:
+    def _evaluate(self) -> dict[str, float]:
         """Measure the kept weights on trials of the stage."""
-        seed = np.random.default_rng((self.config.seed, 2, self.progress.step, n_trials))
+        seed = np.random.default_rng((self.config.seed, 2, self.progress.step))
         return evaluate(
             self.kept,
             self.config.tasks,
             seed=int(seed.integers(FINAL_EVALUATION_SEED)),
-            n_trials=n_trials,
+            n_trials=self.config.evaluation_trials,
             dt_ms=self.stage.dt_ms,
             coherence_scale=self.stage.coherence_scale,
         )

@@ -217,7 +217,13 @@ def train(
     else:
         chosen = _task_choice(tasks)
         training = training_config(
-            chosen, schedule=schedule, target=target, max_steps=max_steps, seed=seed
+            chosen,
+            schedule=schedule,
+            target=target,
+            max_steps=max_steps,
+            # two threads slow each other down on small products
+            n_shards=1 if units < 128 else 2,
+            seed=seed,
         )
         network = NetworkConfig(
             n_units=units,

@@ -1,0 +1,90 @@
+"""Time until the worst of the 20 tasks passes 90 and 95 %, over seeds.
+
+Run it as ``python benchmarks/time_to_criterion.py --seeds 0-9 --runs runs`` (finished seeds are
+kept, a stopped one goes on) and print the table with ``--table``. Performance is the share of
+correct trials among 512 random ones a task, 16 batches of 32, with both noises; the last
+columns are from an evaluation whose seed no training uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+from nwbcompare.model import NetworkConfig, train, training_config
+from nwbcompare.model.checkpoint import EVALUATION, LOG, is_run, read_evaluation
+from nwbcompare.tasks import RULES
+
+TASKS = tuple(RULES)
+RESULTS = Path(__file__).parent / "results" / "time_to_criterion.csv"
+
+
+def run_folder(runs: Path, schedule: str, seed: int) -> Path:
+    """Give the folder of a seed."""
+    return runs / f"all20-{schedule}-{seed}"
+
+
+def train_seed(runs: Path, schedule: str, seed: int, max_steps: int | None) -> None:
+    """Train a seed, or go on with it."""
+    out = run_folder(runs, schedule, seed)
+    if (out / EVALUATION).is_file():
+        return
+    config = training_config(TASKS, schedule=schedule, max_steps=max_steps, seed=seed)
+    train(NetworkConfig(seed=seed), config, out=out, resume=is_run(out))
+
+
+def time_to(rows: list[dict[str, str]], share: float) -> float:
+    """Give the time (s) of the first evaluation at 20 ms whose worst task passes a share."""
+    for row in rows:
+        if float(row["dt_ms"]) == 20 and min(float(row[task]) for task in TASKS) > share:
+            return float(row["seconds"])
+    return float("nan")
+
+
+def describe(out: Path) -> dict[str, object]:
+    """Give a seed's row of the table."""
+    with (out / LOG).open() as file:
+        rows = list(csv.DictReader(file))
+    final = read_evaluation(out)
+    shares = final["performance"]
+    worst = min(shares, key=shares.get)
+    return {
+        "network": out.name,
+        "seconds_to_0.90": time_to(rows, 0.90),
+        "seconds_to_0.95": time_to(rows, 0.95),
+        "seconds": final["seconds"],
+        "steps": final["steps"],
+        "worst": round(shares[worst], 3),
+        "worst_task": worst,
+        "mean": round(sum(shares.values()) / len(shares), 4),
+    }
+
+
+def main() -> None:
+    """Train the seeds, or print and write the table of those that are finished."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="0-9", help="first-last")
+    parser.add_argument("--schedule", default="fast", choices=["fast", "paper"])
+    parser.add_argument("--max-steps", type=int)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--table", action="store_true")
+    asked = parser.parse_args()
+    first, _, last = asked.seeds.partition("-")
+    seeds = range(int(first), int(last or first) + 1)
+    if not asked.table:
+        for seed in seeds:
+            train_seed(asked.runs, asked.schedule, seed, asked.max_steps)
+        return
+    folders = [run_folder(asked.runs, asked.schedule, seed) for seed in seeds]
+    table = [describe(out) for out in folders if (out / EVALUATION).is_file()]
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(table[0]))
+        writer.writeheader()
+        writer.writerows(table)
+    print(json.dumps(table, indent=1))
+
+
+if __name__ == "__main__":
+    main()
