@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import xarray as xr
 
@@ -81,6 +83,7 @@ class Network(torch.nn.Module):
         super().__init__()
         self.config = config
         self.name = name
+        self._intact: torch.Tensor | None = None
         for weight, values in initial_weights(config).items():
             self.register_parameter(weight, torch.nn.Parameter(values))
 
@@ -123,7 +126,49 @@ class Network(torch.nn.Module):
             drive = drive + self.config.sigma_rec * math.sqrt(2 / alpha) * noise
         advance = self._gru_steps if self.config.cell == "leaky_gru" else self._rnn_steps
         rates = torch.stack(list(advance(inputs, drive, alpha)))
-        return rates, torch.sigmoid(rates @ self.output_weight + self.output_bias)
+        return rates, torch.sigmoid(self._sent(rates) @ self.output_weight + self.output_bias)
+
+    def lesioned(self, units: Sequence[int] | npt.NDArray[np.integer]) -> Network:
+        """Give a view of the network in which some units reach no other unit and no output.
+
+        They still fire; as published, their outgoing recurrent and output weights count as 0.
+        No weight is changed or copied: the view follows the network.
+
+        Parameters
+        ----------
+        units
+            Places of the units.
+
+        Raises
+        ------
+        InputError
+            For places that the network does not have.
+
+        Examples
+        --------
+        >>> network = Network(NetworkConfig(n_units=8))
+        >>> view = network.lesioned([0, 3])
+        >>> view.recurrent_weight is network.recurrent_weight
+        True
+        """
+        places = np.asarray(units, dtype=int)
+        n_units = self.config.n_units
+        if places.size and not (places.min() >= 0 and places.max() < n_units):
+            raise InputError(
+                "units",
+                f"places from 0 to {n_units - 1}",
+                f"{places.min()} to {places.max()}",
+                "Count units from 0.",
+            )
+        view = copy.copy(self)
+        intact = torch.ones(n_units) if self._intact is None else self._intact.clone()
+        intact[torch.from_numpy(places)] = 0
+        view._intact = intact.to(self.device)
+        return view
+
+    def _sent(self, rates: torch.Tensor) -> torch.Tensor:
+        """Give what other units and outputs get to see of the rates."""
+        return rates if self._intact is None else rates * self._intact
 
     def _whole(self, *names: str) -> torch.Tensor:
         """Stack the weight matrices that the network has of these names."""
@@ -139,7 +184,8 @@ class Network(torch.nn.Module):
         activate = NONLINEARITIES[self.config.nonlinearity]
         rate = torch.zeros_like(drive[0])
         for step in drive:
-            rate = torch.lerp(rate, activate(torch.addmm(step, rate, self.recurrent_weight)), alpha)
+            sum_of_all = torch.addmm(step, self._sent(rate), self.recurrent_weight)
+            rate = torch.lerp(rate, activate(sum_of_all), alpha)
             yield rate
 
     def _gru_steps(
@@ -149,9 +195,9 @@ class Network(torch.nn.Module):
         rate = torch.zeros_like(drive[0])
         gate_drive = inputs @ self.gate_input_weight + self.gate_bias
         for step, gate_step in zip(drive, gate_drive, strict=True):
-            gates = torch.sigmoid(gate_step + rate @ self.gate_recurrent_weight)
+            gates = torch.sigmoid(gate_step + self._sent(rate) @ self.gate_recurrent_weight)
             reset, update = gates.chunk(2, dim=-1)
-            candidate = activate(step + (reset * rate) @ self.recurrent_weight)
+            candidate = activate(step + (reset * self._sent(rate)) @ self.recurrent_weight)
             rate = rate + alpha * update * (candidate - rate)
             yield rate
 

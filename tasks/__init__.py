@@ -9,6 +9,7 @@ from nwbcompare.tasks import delayed_decision as delayed_decision
 from nwbcompare.tasks import go as go
 from nwbcompare.tasks import matching as matching
 from nwbcompare.tasks.channels import RULES, read_direction
+from nwbcompare.tasks.neurogym import trials_of_environment
 from nwbcompare.tasks.registry import Task, display_name, get_task, register, task_names
 from nwbcompare.tasks.trials import make_trials
 
@@ -21,4 +22,5 @@ __all__ = [
     "read_direction",
     "register",
     "task_names",
+    "trials_of_environment",
 ]

@@ -82,6 +82,41 @@ def test_without_noise_the_network_is_deterministic_and_with_it_seeded():
     assert (plain.attrs["deterministic"], noisy.attrs["deterministic"]) == (1, 0)
 
 
+@pytest.mark.parametrize("cell", ["leaky_rnn", "leaky_gru"])
+def test_a_lesion_is_a_view_with_the_outgoing_weights_at_zero(cell):
+    network = Network(NetworkConfig(n_units=12, cell=cell, seed=2))
+    before = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
+    units = [1, 5, 6]
+    cut = Network(network.config)
+    with torch.no_grad():
+        for name, weight in network.state_dict().items():
+            values = weight.clone()
+            if "recurrent" in name or name == "output_weight":
+                values[units] = 0
+            getattr(cut, name).copy_(values)
+    inputs = torch.rand(20, 3, 85, generator=torch.Generator().manual_seed(0))
+    view = network.lesioned(units[:1]).lesioned(units[1:])
+    for found, expected in zip(view(inputs), cut(inputs), strict=True):
+        torch.testing.assert_close(found, expected)
+    rates, _ = view(inputs)
+    assert (rates[-1][:, units] != 0).all()
+    assert not torch.allclose(rates, network(inputs)[0])
+    for name, weight in network.state_dict().items():
+        assert torch.equal(weight, before[name])
+    with torch.no_grad():
+        network.output_bias.add_(1)
+    assert torch.equal(view.output_bias, network.output_bias)
+
+
+def test_lesioning_nothing_changes_nothing_and_everything_all():
+    network = pretrained("ctxdm-0")
+    trials = make_trials("contextdm1")
+    assert network.lesioned([]).performance(trials) == network.performance(trials)
+    assert network.lesioned(range(256)).performance(trials) < 0.3
+    with pytest.raises(nc.InputError, match="units: expected places from 0 to 255, got 3 to 256"):
+        network.lesioned([3, 256])
+
+
 def test_recurrent_noise_has_the_published_size():
     network = fill(
         Network(NetworkConfig(n_units=400, nonlinearity="relu")),
