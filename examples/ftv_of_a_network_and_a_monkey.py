@@ -9,7 +9,7 @@ import nwbcompare as nc
 
 def main() -> None:
     """Print the spread of FTV of both."""
-    network = nc.model.pretrained("ctxdm-1")
+    network = nc.model.pretrained("all20-fast-1")
     for name, activity in {
         "network": nc.record_matched(network),
         "monkey A": nc.load("mante2013", animal="ar"),

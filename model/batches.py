@@ -53,6 +53,7 @@ def single_batch(
         dt_ms=stage.dt_ms,
         shared_timing=True,
         coherence_scale=stage.coherence_scale,
+        easy=stage.easy,
     )
 
 
@@ -79,6 +80,7 @@ def mixed_batches(
         dt_ms=stage.dt_ms,
         shared_timing=False,
         coherence_scale=stage.coherence_scale,
+        easy=stage.easy,
     )
     # trials of one length come in random order
     order = np.lexsort((rng.random(number), trials.n_steps))

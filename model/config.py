@@ -133,6 +133,8 @@ class Stage:
         Most steps.
     coherence_scale
         Factor on coherences; 1 as published.
+    easy
+        Whether the tasks' easy variants are trained, as published for sequential training.
     target
         Performance of the worst task at which the stage ends; None for no early end.
     learning_rates
@@ -142,6 +144,7 @@ class Stage:
     dt_ms: float
     max_steps: int
     coherence_scale: float = 1.0
+    easy: bool = False
     target: float | None = None
     learning_rates: tuple[float, float] = (1e-3, 1e-3)
 

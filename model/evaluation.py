@@ -29,6 +29,7 @@ def evaluate(
     n_trials: int = 512,
     dt_ms: float | None = None,
     coherence_scale: float = 1.0,
+    easy: bool = False,
 ) -> dict[str, float]:
     """Give a network's performance on random trials of tasks, with both noises.
 
@@ -48,6 +49,8 @@ def evaluate(
         Time step (ms); by default the network's.
     coherence_scale
         Factor on the coherences; 1 as published.
+    easy
+        Whether the trials are of the tasks' easy variants.
 
     Returns
     -------
@@ -79,6 +82,7 @@ def evaluate(
                 dt_ms=dt_ms,
                 shared_timing=True,
                 coherence_scale=coherence_scale,
+                easy=easy,
             )
             for task in tasks
             for _ in range(n_trials // BATCH_SIZE)

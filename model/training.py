@@ -294,6 +294,7 @@ class _Run:
             n_trials=self.config.evaluation_trials,
             dt_ms=self.stage.dt_ms,
             coherence_scale=self.stage.coherence_scale,
+            easy=self.stage.easy,
         )
 
     def _add_to_log(self, cost: float | None, performance: dict[str, float]) -> None:

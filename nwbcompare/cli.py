@@ -327,7 +327,7 @@ def report(
 
     \b
     Example:
-      nwbcompare report --model pretrained:ctxdm-0 --recording mante2013 --out report
+      nwbcompare report --model pretrained:all20-fast-0 --recording mante2013 --out report
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.compare import MODELS, write_report  # noqa: PLC0415 - imports torch
 

@@ -19,18 +19,18 @@ from nwbcompare.datasets.location import ENVIRONMENT_VARIABLE
 from nwbcompare.errors import InputError
 from nwbcompare.files import check_output_folder, sha256_of_file, written_aside
 from nwbcompare.model import Network
-from nwbcompare.model.checkpoint import WEIGHTS
+from nwbcompare.model.checkpoint import WEIGHTS, read_training
 from nwbcompare.nwb import write_nwb
 from nwbcompare.protocol import CONTEXTS, MatchedProtocol, record_matched, simulate_recording
 from nwbcompare.provenance import environment
 from nwbcompare.report import Comparison, Entry, write_page
 from nwbcompare.sources import find_network, load, record_test_trials, resolve, run_folder
 from nwbcompare.stats import condition_label_null, context_label_null, rotation_control
-from nwbcompare.tasks import display_name
+from nwbcompare.tasks import RULES, display_name
 
 DATASET = "mante2013"
-MODELS = ("pretrained:ctxdm-0", "pretrained:ctxdm-1", "pretrained:ctxdm-2")
-SIMULATED_FROM = "pretrained:ctxdm-3"
+MODELS = ("pretrained:all20-fast-0", "pretrained:all20-fast-1", "pretrained:all20-fast-2")
+SIMULATED_FROM = "pretrained:all20-fast-3"
 N_PERMUTATIONS, N_ROTATIONS = 200, 10
 EXAMPLE_PERCENTILES = (5, 50, 95)
 RECORDED_METHOD = (
@@ -86,7 +86,7 @@ def write_report(
     """
     check_output_folder(out, kind="report", is_kind=_is_report, overwrite=overwrite)
     if not models:
-        raise InputError("models", "at least one network", "none", "Use pretrained:ctxdm-0.")
+        raise InputError("models", "at least one network", "none", "Use pretrained:all20-fast-0.")
     if n_permutations < 1:
         raise InputError("n_permutations", "1 or more", repr(n_permutations), "Use 200.")
     networks = [find_network(model) for model in models]
@@ -241,18 +241,31 @@ def _comparison(
         },
         simulated=simulated,
         how_to_get=guidance,
-        notes=_methods(n_permutations, networks[0], simulated=simulated),
+        notes=_methods(n_permutations, networks, models, simulated=simulated),
     )
 
 
-def _methods(n_permutations: int, network: Network, *, simulated: bool) -> list[str]:
+def _training_method(network: Network, model: str) -> str:
+    """Say in a sentence what a network is and how it came about."""
+    config, training = network.config, read_training(run_folder(model))
+    cell = config.cell.replace("_", " ")
+    made = f"a {cell} of {config.n_units} {config.nonlinearity} units"
+    if training is None:
+        return f"{made}, whose training is not known"
+    names = ", ".join(display_name(task) for task in training.tasks)
+    tasks = "all 20 tasks" if set(training.tasks) == set(RULES) else names
+    return f"{made} trained on {tasks} (schedule {training.schedule!r})"
+
+
+def _methods(
+    n_permutations: int, networks: list[Network], models: Sequence[str], *, simulated: bool
+) -> list[str]:
     protocol = MatchedProtocol()
     strengths = ", ".join(f"{c:g}" for c in protocol.coherences)
-    config = network.config
+    kinds = dict.fromkeys(map(_training_method, networks, models))
     return [
         SIMULATED_METHOD if simulated else RECORDED_METHOD,
-        f"Networks: leaky recurrent networks of {config.n_units} {config.nonlinearity} units "
-        "trained on Ctx DM 1 and Ctx DM 2 by this project, recorded without noise.",
+        f"Networks: {'; '.join(kinds)}; recorded without noise.",
         f"Matched protocol: two opposite targets on {protocol.n_axes} axes, six signed "
         f"coherences (±{strengths}) of modality 1 by six of modality 2, a stimulus of "
         f"{protocol.stimulus_ms:g} ms, rates of the stimulus epoch in 50-ms bins, smoothed as "

@@ -185,5 +185,6 @@ for _name, _modalities, _test_ms in (
             random=partial(_random, _name, _modalities),
             test=partial(_test, _name, _modalities, _test_ms),
             psychometric=partial(_psychometric, _name, _modalities),
+            easy_scale=10.0,
         )
     )

@@ -107,5 +107,6 @@ for _name, _modalities, _strengths, _end_ms in (
             random=partial(_random, _name, _modalities),
             test=partial(_test, _name, _modalities, _strengths, _end_ms),
             psychometric=partial(_psychometric, _name, _modalities),
+            easy_scale=2.0,
         )
     )

@@ -43,6 +43,8 @@ class Task:
         The trial columns whose combinations are conditions: everything its test trials sweep.
     given_variables
         The columns that psychometric trials are made from.
+    easy_scale
+        Factor on the coherences in the task's easy variant; 1 where it has none.
     random, test, psychometric
         Make trials of each kind: ``random(draw)``, ``test(dt_ms)``, ``psychometric(asked)``.
     """
@@ -54,6 +56,7 @@ class Task:
     random: Callable[[Draw], TrialDescription]
     test: Callable[[float], TrialDescription]
     psychometric: Callable[[Psychometric], TrialDescription]
+    easy_scale: float = 1.0
 
 
 _TASKS: dict[str, Task] = {}

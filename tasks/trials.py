@@ -35,6 +35,7 @@ def make_trials(
     seed: int | None = None,
     timing: Timing = "batch",
     coherence_scale: float = 1.0,
+    easy: bool = False,
     conditions: Mapping[str, Any] | None = None,
     stimulus_ms: float = 800.0,
     delay_ms: float = 800.0,
@@ -63,8 +64,10 @@ def make_trials(
         Random trials of a task share one timing and one choice of modalities ("batch", as
         published), or each has its own ("trial").
     coherence_scale
-        Factor on the random trials' coherences: 1 as published; the easy variants have 10 in
-        the DM, Ctx DM and MultSen DM tasks and 2 in the delayed ones.
+        Factor on the random trials' coherences; 1 as published.
+    easy
+        Whether random trials are of the tasks' easy variants, as published for sequential
+        training: coherences times 10 in DM, Ctx DM and MultSen DM, times 2 in the delayed ones.
     conditions
         For "psychometric": values of the task's given variables (``get_task(name)`` says
         which), each a number or ``(trial,)``. ``direction`` (rad) is the first stimulus. In the
@@ -131,6 +134,7 @@ def make_trials(
             dt_ms=dt_ms,
             shared_timing=timing == "batch",
             coherence_scale=coherence_scale,
+            easy=easy,
         )
     elif kind == "test":
         described = concatenate([get_task(name).test(dt_ms) for name in tasks])
@@ -151,6 +155,7 @@ def make_trials(
         seed=-1 if seed is None else int(seed),
         sigma_x=float(sigma_x),
         coherence_scale=float(coherence_scale),
+        easy=int(easy),
     )
 
 
@@ -182,6 +187,7 @@ def draw_trials(
     dt_ms: float,
     shared_timing: bool,
     coherence_scale: float = 1.0,
+    easy: bool = False,
 ) -> TrialDescription:
     """Draw random trials, each of a chosen task.
 
@@ -195,14 +201,16 @@ def draw_trials(
         Generator.
     dt_ms, shared_timing, coherence_scale
         See `nwbcompare.tasks.draw.Draw`; trials of one task share their timing.
+    easy
+        Whether they are of the tasks' easy variants.
     """
     order = np.argsort(chosen, kind="stable")
     numbers = np.bincount(chosen, minlength=len(tasks))
-    parts = [
-        get_task(name).random(Draw(rng, int(number), dt_ms, shared_timing, coherence_scale))
-        for name, number in zip(tasks, numbers, strict=True)
-        if number
-    ]
+    parts = []
+    for task, number in zip(map(get_task, tasks), numbers, strict=True):
+        scale = coherence_scale * (task.easy_scale if easy else 1.0)
+        if number:
+            parts.append(task.random(Draw(rng, int(number), dt_ms, shared_timing, scale)))
     places = np.empty_like(order)
     places[order] = np.arange(order.size)
     drawn = concatenate(parts).take(places)

@@ -271,6 +271,24 @@ def test_the_easy_variant_scales_coherences_only():
     np.testing.assert_allclose(easy["direction"], hard["direction"])
 
 
+def test_easy_variants_have_the_published_factors():
+    for task, factor in (("dm1", 10), ("multidm", 10), ("contextdelaydm2", 2), ("fdgo", 1)):
+        plain, easy = (
+            make_trials(task, "random", n_trials=20, seed=3, easy=easy) for easy in (False, True)
+        )
+        np.testing.assert_allclose(easy["direction"], plain["direction"])
+        names = [name for name in plain.coords if str(name).startswith("coherence")]
+        if task == "multidm":  # the split of the strengths hangs on the coherence
+            assert get_task(task).easy_scale == 10
+            continue
+        assert bool(names) == (factor > 1)
+        for name in names:
+            np.testing.assert_allclose(easy[name], factor * plain[name])
+    mixed = make_trials(["dm1", "delaydm1"], "random", n_trials=400, seed=0, easy=True)
+    largest = [np.abs(mixed["coherence_1"].values[mixed["task"] == k]).max() for k in (0, 1)]
+    np.testing.assert_allclose(largest, [0.8, 0.64])
+
+
 def test_given_conditions_are_shown():
     trials = make_trials(
         "contextdm2",
