@@ -1,0 +1,145 @@
+"""Whether the two recipes give the same science.
+
+For every network of a recipe, on noise-free test trials and as published: the number of clusters
+of units and their silhouette, the shares of units by FTV over all 190 pairs of tasks, and the
+performance under composed rules (on random trials with noise; test trials of the match tasks
+always demand a response). The unit of inference is the network. For each measure it prints the
+mean of each recipe, their difference with a 95 % interval (Welch), and the 95 % seed-to-seed
+range of the paper recipe. With few paper networks the verdict is "not shown different" at most.
+
+Run: ``python benchmarks/recipes.py NETWORK...``, names of run folders or ``pretrained:NAME``; what
+is computed is kept in ``benchmarks/results/recipes/``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from sklearn.cluster import KMeans
+from sklearn.metrics import silhouette_score
+from tqdm import tqdm
+
+import nwbcompare as nc
+from nwbcompare.model import Network
+from nwbcompare.model.checkpoint import read_training
+from nwbcompare.sources import find_network, record_test_trials, run_folder
+from nwbcompare.tasks import RULES, make_trials
+
+RESULTS = Path(__file__).parent / "results" / "recipes"
+TASKS = tuple(RULES)
+THRESHOLD = 1e-3
+N_CLUSTERS = range(2, 30)
+COMPOSITIONS = {
+    "delayanti": {"fdanti": 1, "delaygo": 1, "fdgo": -1},
+    "contextdelaydm1": {"contextdelaydm2": 1, "contextdm1": 1, "contextdm2": -1},
+    "dmsgo": {"dmcgo": 1, "dmsnogo": 1, "dmcnogo": -1},
+}
+N_BATCHES, BATCH_SIZE = 20, 50
+
+
+def clusters(variance: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Cluster units by their normalised task variance ``(unit, task)``, as published."""
+    active = variance[variance.sum(axis=1) > THRESHOLD]
+    rows = active / active.max(axis=1, keepdims=True)
+    scores = []
+    for k in N_CLUSTERS:
+        labels = KMeans(k, n_init=20, random_state=0, algorithm="lloyd").fit_predict(rows)
+        scores.append(float(silhouette_score(rows, labels)))
+    best = int(np.argmax(scores))
+    return {
+        "active units": float(len(active)),
+        "clusters": float(N_CLUSTERS[best]),
+        "silhouette": scores[best],
+    }
+
+
+def ftv_shares(variance: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Give the shares of units that serve both tasks of a pair alike, or one alone."""
+    mixed, single = [], []
+    for a, b in combinations(range(variance.shape[1]), 2):
+        total = variance[:, a] + variance[:, b]
+        active = total > THRESHOLD
+        size = np.abs(variance[active, a] - variance[active, b]) / total[active]
+        mixed.append(np.mean(size < 0.5))
+        single.append(np.mean(size > 0.9))
+    return {"FTV mixed": float(np.mean(mixed)), "FTV single": float(np.mean(single))}
+
+
+def composition(network: Network) -> dict[str, float]:
+    """Give the performance of three tasks under composed rules, on random trials with noise."""
+    found = {}
+    for task, weights in COMPOSITIONS.items():
+        shares = [
+            network.performance(
+                make_trials(
+                    task,
+                    "random",
+                    n_trials=BATCH_SIZE,
+                    seed=seed,
+                    sigma_x=network.config.sigma_x,
+                    rule_weights=weights,
+                ),
+                seed=seed,
+            )
+            for seed in range(N_BATCHES)
+        ]
+        found[f"composed {task}"] = float(np.mean(shares))
+    return found
+
+
+def measure(source: str) -> dict[str, float]:
+    """Give all measures of a network."""
+    network = find_network(source)
+    variance = nc.task_variance(record_test_trials(network, TASKS))["task_variance"]
+    values = variance.sel(task=list(TASKS)).transpose("unit", "task").values
+    return clusters(values) | ftv_shares(values) | composition(network)
+
+
+def compare(fast: npt.NDArray[np.float64], paper: npt.NDArray[np.float64]) -> str:
+    """Say how the recipes differ in one measure, each ``(network,)``."""
+    if paper.size < 2:
+        return "no verdict: fewer than two paper networks"
+    interval = stats.ttest_ind(fast, paper, equal_var=False).confidence_interval()
+    spread = stats.t.ppf(0.975, paper.size - 1) * paper.std(ddof=1) * np.sqrt(1 + 1 / paper.size)
+    difference = fast.mean() - paper.mean()
+    verdict = "not shown different" if abs(difference) <= spread else "different"
+    return (
+        f"difference {difference:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}], "
+        f"seed-to-seed range ±{spread:.3f}: {verdict}"
+    )
+
+
+def main() -> None:
+    """Measure the networks that are not yet measured, and compare the recipes."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    by_recipe: dict[str, list[dict[str, float]]] = {"fast": [], "paper": []}
+    for source in tqdm(sys.argv[1:], disable=None):
+        kept = RESULTS / f"{run_folder(source).name}.json"
+        if not kept.is_file():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                kept.write_text(json.dumps(measure(source), indent=1) + "\n")
+        training = read_training(run_folder(source))
+        by_recipe["custom" if training is None else training.schedule].append(
+            json.loads(kept.read_text())
+        )
+    for name in next(iter(by_recipe["fast"] or by_recipe["paper"])):
+        fast, paper = (np.array([one[name] for one in by_recipe[k]]) for k in ("fast", "paper"))
+        for recipe, values in (("fast", fast), ("paper", paper)):
+            if values.size:
+                print(
+                    f"{name}, {recipe} (n = {values.size}): mean {values.mean():.3f}, "
+                    f"range {values.min():.3f} to {values.max():.3f}"
+                )
+        print(f"  {compare(fast, paper)}")
+
+
+if __name__ == "__main__":
+    main()
