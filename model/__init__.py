@@ -3,6 +3,7 @@
 if __name__ != "nwbcompare.model":
     raise ImportError("this folder is the package nwbcompare.model: import it by that name")
 
+from nwbcompare.errors import DivergedError
 from nwbcompare.model.arrays import from_arrays
 from nwbcompare.model.checkpoint import (
     load,
@@ -16,7 +17,7 @@ from nwbcompare.model.evaluation import evaluate
 from nwbcompare.model.network import Network
 from nwbcompare.model.recording import record
 from nwbcompare.model.schedules import training_config
-from nwbcompare.model.training import DivergedError, train
+from nwbcompare.model.training import train
 
 __all__ = [
     "DivergedError",

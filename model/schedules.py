@@ -99,6 +99,8 @@ def _fast(tasks: tuple[str, ...], target: float | None, max_steps: int | None) -
             learning_rates=(8e-4, 1e-4),
         ),
     ]
+    # few tasks are learned in fewer steps, and an average must not reach back too far
+    evaluate_every = max(1, min(500, 25 * len(tasks)))
     return TrainingConfig(
         tasks=tasks,
         stages=(*easy, *fine),
@@ -106,10 +108,9 @@ def _fast(tasks: tuple[str, ...], target: float | None, max_steps: int | None) -
         batches="mixed",
         task_weights="error",
         clip_by="norm",
-        weight_average=0.998,
+        weight_average=1 - 1 / evaluate_every,
         noise="pool",
-        # few tasks are learned in fewer steps
-        evaluate_every=min(500, 25 * len(tasks)),
+        evaluate_every=evaluate_every,
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from nwbcompare.errors import unknown_name
+from nwbcompare.errors import DivergedError, unknown_name
 from nwbcompare.model.adam import Adam, clip_by_norm, clip_by_value
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.batches import mixed_batches, single_batch, task_probabilities
@@ -43,10 +43,6 @@ FINAL_EVALUATION_SEED = 2**31
 FINAL_TRIALS = 512
 TYPICAL_TRIAL_MS = 2000
 Watcher = Callable[[list[dict[str, Any]]], None]
-
-
-class DivergedError(RuntimeError):
-    """Training stopped since the cost or its gradient was no longer a number."""
 
 
 def train(

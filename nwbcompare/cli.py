@@ -15,7 +15,7 @@ import click
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare.errors import InputError
+from nwbcompare.errors import DivergedError, InputError
 from nwbcompare.files import check_output, written_aside
 from nwbcompare.tasks import task_names
 from nwbcompare.tasks.trials import rules_of
@@ -40,13 +40,16 @@ def main() -> None:
     except InputError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
+    except DivergedError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped; no output was changed.", err=True)
+        click.echo("Stopped; no finished output was changed.", err=True)
         sys.exit(130)
     except BrokenPipeError:
         # the reader of our output (head, less) left: not our failure

@@ -39,6 +39,10 @@ class InputError(ValueError):
         return f"{self.subject}: expected {self.expected}, got {self.got}. {self.remedy}"
 
 
+class DivergedError(RuntimeError):
+    """Training stopped since the cost or its gradient was no longer a number."""
+
+
 class UnitWarning(UserWarning):
     """Some units could not be analysed; the message names them."""
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from scipy.stats import chisquare
 
 import nwbcompare as nc
-from nwbcompare.cli import cli
+from nwbcompare.cli import cli, main
 from nwbcompare.model import (
     DivergedError,
     Network,
@@ -311,6 +311,16 @@ def test_divergence_before_the_first_checkpoint_says_that_there_is_none(tmp_path
     _diverge(monkeypatch, _no_cost, 0)
     with pytest.raises(DivergedError, match="at step 0; .* has no checkpoint yet"):
         train(SMALL, SHORT, out=tmp_path / "run")
+
+
+def test_divergence_ends_the_command_line_with_status_1(tmp_path, monkeypatch, capsys):
+    _diverge(monkeypatch, _no_cost, 0)
+    arguments = ["train", "--tasks", "fdgo", "--units", "4", "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", ["nwbcompare", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert "Error: the cost is nan at step 0" in capsys.readouterr().err
 
 
 def test_task_weights():
