@@ -19,6 +19,8 @@ from nwbcompare.tasks.trials import draw_trials
 BATCH_SIZE = 32
 """Trials that share a timing: as published, 512 trials are 16 batches of 32."""
 TRIALS_AT_ONCE = 128
+MOST_THREADS = 8
+"""Each holds the rates of its trials: more would cost memory."""
 
 
 def evaluate(
@@ -105,7 +107,7 @@ def _correct(
         return is_correct(output.numpy(), part.response)
 
     correct = np.empty(trials.n_trials, dtype=np.bool_)
-    with one_thread_each(), threads(os.cpu_count() or 1) as pool:
+    with one_thread_each(), threads(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         for places, judged in zip(parts, pool.map(judge, range(len(parts))), strict=True):
             correct[places] = judged
     return correct

@@ -346,6 +346,22 @@ def test_published_batches_are_of_one_task_drawn_by_its_weight():
     np.testing.assert_array_equal(one.response, again.response)
 
 
+@pytest.mark.parametrize("batches", ["single", "mixed"])
+def test_a_stage_may_train_the_easy_variants(batches):
+    config = replace(SHORT, batches=batches, batch_size=50)
+    largest = {}
+    for easy in (False, True):
+        stage = Stage(dt_ms=20, max_steps=10, easy=easy)
+        weights = np.array([0.5, 0.5])
+        if batches == "single":
+            trials = single_batch(config, stage, 3, weights)
+        else:
+            trials, _ = mixed_batches(config, stage, 0, tuple(weights))
+        largest[easy] = np.abs(trials.columns["coherence_1"]).max()
+    assert largest[True] == pytest.approx(10 * largest[False])
+    assert largest[False] == pytest.approx(0.08)
+
+
 def test_mixed_batches_hold_every_trial_once_and_are_alike_in_length():
     config = replace(training_config(tuple(RULES)), evaluate_every=50)
     trials, places = mixed_batches(config, config.stages[-1], 0, tuple(np.full(20, 0.05)))
