@@ -4,6 +4,9 @@ Run it as ``python benchmarks/time_to_criterion.py --seeds 0-9 --runs runs`` (fi
 kept, a stopped one goes on) and print the table with ``--table``. Performance is the share of
 correct trials among 512 random ones a task, 16 batches of 32, with both noises; the last
 columns are from an evaluation whose seed no training uses.
+
+``--schedule paper --target 0.93`` ends the published recipe early; on the way the weights that
+were the best so far are kept after each of `LENGTHS` steps, to compare networks of several lengths.
 """
 
 from __future__ import annotations
@@ -11,14 +14,18 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from nwbcompare.model import NetworkConfig, train, training_config
-from nwbcompare.model.checkpoint import EVALUATION, LOG, is_run, read_evaluation
+from nwbcompare.model.checkpoint import CONFIG, EVALUATION, LOG, WEIGHTS, is_run, read_evaluation
 from nwbcompare.tasks import RULES
 
 TASKS = tuple(RULES)
 RESULTS = Path(__file__).parent / "results" / "time_to_criterion.csv"
+LENGTHS = (10_000, 20_000, 40_000, 80_000)
 
 
 def run_folder(runs: Path, schedule: str, seed: int) -> Path:
@@ -26,13 +33,32 @@ def run_folder(runs: Path, schedule: str, seed: int) -> Path:
     return runs / f"all20-{schedule}-{seed}"
 
 
-def train_seed(runs: Path, schedule: str, seed: int, max_steps: int | None) -> None:
+def train_seed(
+    runs: Path, schedule: str, seed: int, target: float | None, max_steps: int | None
+) -> None:
     """Train a seed, or go on with it."""
     out = run_folder(runs, schedule, seed)
     if (out / EVALUATION).is_file():
         return
-    config = training_config(TASKS, schedule=schedule, max_steps=max_steps, seed=seed)
-    train(NetworkConfig(seed=seed), config, out=out, resume=is_run(out))
+    config = training_config(
+        TASKS, schedule=schedule, target=target, max_steps=max_steps, seed=seed
+    )
+    watch = keep_lengths(out) if schedule == "paper" else None
+    train(NetworkConfig(seed=seed), config, out=out, resume=is_run(out), watch=watch)
+
+
+def keep_lengths(out: Path) -> Callable[[list[dict[str, Any]]], None]:
+    """Give a watcher that keeps the weights of `LENGTHS` as run folders of their own."""
+
+    def watch(log: list[dict[str, Any]]) -> None:
+        # when an evaluation is announced, the folder still has the weights of the one before
+        if len(log) > 1 and log[-2]["step"] in LENGTHS:
+            kept = out.with_name(f"{out.name}-at-{log[-2]['step']}")
+            kept.mkdir(exist_ok=True)
+            for name in (CONFIG, WEIGHTS):
+                shutil.copy(out / name, kept / name)
+
+    return watch
 
 
 def time_to(rows: list[dict[str, str]], share: float) -> float:
@@ -67,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0-9", help="first-last")
     parser.add_argument("--schedule", default="fast", choices=["fast", "paper"])
+    parser.add_argument("--target", type=float, help="worst task at which training ends")
     parser.add_argument("--max-steps", type=int)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--table", action="store_true")
@@ -75,7 +102,7 @@ def main() -> None:
     seeds = range(int(first), int(last or first) + 1)
     if not asked.table:
         for seed in seeds:
-            train_seed(asked.runs, asked.schedule, seed, asked.max_steps)
+            train_seed(asked.runs, asked.schedule, seed, asked.target, asked.max_steps)
         return
     folders = [run_folder(asked.runs, asked.schedule, seed) for seed in seeds]
     table = [describe(out) for out in folders if (out / EVALUATION).is_file()]

@@ -139,9 +139,11 @@ def test_the_data_of_the_figures_agree_with_the_numbers(recorded):
 
 @pytest.mark.shared
 def test_the_networks_activity_is_written_beside_it(recorded):
-    opened = nc.open(recorded / "ctxdm-0.nwb")
+    opened = nc.open(recorded / "all20-fast-0.nwb")
     values = json.loads((recorded / "report.json").read_text())["numbers"]
-    published = next(n for n in values if n["source"] == "ctxdm-0" and n["protocol"] == "published")
+    published = next(
+        n for n in values if n["source"] == "all20-fast-0" and n["protocol"] == "published"
+    )
     ftv = nc.fractional_task_variance(nc.task_variance(opened), "contextdm1", "contextdm2")
     assert float(ftv["fractional_task_variance"].std()) == pytest.approx(
         published["ftv_sd"], rel=1e-4
