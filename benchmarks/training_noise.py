@@ -29,7 +29,7 @@ RESULTS = Path(__file__).parent / "results" / "training_noise.json"
 def performance(noise: str, seed: int, folder: Path) -> float:
     """Train a network with a kind of noise and give its mean performance on fresh trials."""
     config = replace(
-        training_config(TASKS, seed=seed, n_shards=1),
+        training_config(TASKS, seed=seed, n_units=64),
         stages=STAGES,
         noise=noise,
         evaluate_every=400,

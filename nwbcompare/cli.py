@@ -224,8 +224,7 @@ def train(
             schedule=schedule,
             target=target,
             max_steps=max_steps,
-            # two threads slow each other down on small products
-            n_shards=1 if units < 128 else 2,
+            n_units=units,
             seed=seed,
         )
         network = NetworkConfig(

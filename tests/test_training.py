@@ -138,11 +138,19 @@ def test_training_reduces_the_cost(tmp_path):
 
 
 def test_the_fast_schedule_learns_three_tasks(tmp_path):
-    config = training_config(("fdgo", "delaygo", "fdanti"), seed=1)
-    config = replace(config, stages=config.stages[:1])
-    train(NetworkConfig(n_units=64, seed=1), config, out=tmp_path / "run")
-    performance = evaluate(load(tmp_path / "run"), config.tasks, seed=5, dt_ms=100, n_trials=128)
-    assert min(performance.values()) > 0.85
+    config = training_config(("fdgo", "delaygo", "fdanti"), n_units=64, seed=1)
+    network = NetworkConfig(n_units=64, rules=config.tasks, seed=1)
+    trained = train(network, config, out=tmp_path / "run")
+    assert min(evaluate(trained, config.tasks, seed=5).values()) > 0.94
+
+
+def test_small_networks_learn_at_higher_rates_and_in_one_part():
+    of = {n: training_config(TASKS, n_units=n) for n in (8, 64, 128, 256, 512)}
+    rates = {n: config.stages[0].learning_rates[0] for n, config in of.items()}
+    assert rates == pytest.approx({8: 6e-3, 64: 6e-3, 128: 4e-3, 256: 2e-3, 512: 2e-3})
+    assert [config.n_shards for config in of.values()] == [1, 1, 2, 2, 2]
+    paper = training_config(TASKS, schedule="paper", n_units=64)
+    assert paper.stages == training_config(TASKS, schedule="paper").stages
 
 
 class StopHereError(Exception):
@@ -476,6 +484,7 @@ def test_tasks_need_a_rule_channel(tmp_path):
     [
         (lambda: training_config(()), "at least one task"),
         (lambda: training_config(("contextdm3",)), "Did you mean 'contextdm"),
+        (lambda: training_config(TASKS, n_units=0), "n_units"),
         (lambda: training_config(TASKS, schedule="papers"), "schedule: .*Did you mean 'paper'"),
         (lambda: replace(SHORT, stages=()), "at least one stage"),
         (lambda: replace(SHORT, batch_size=0), "batch_size"),
