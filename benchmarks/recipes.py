@@ -61,7 +61,10 @@ def clusters(variance: npt.NDArray[np.float64]) -> dict[str, float]:
 
 
 def ftv_shares(variance: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Give the shares of units that serve both tasks of a pair alike, or one alone."""
+    """Give the shares of units that serve both tasks of a pair alike, or one alone.
+
+    They are means over all pairs; the spread is that of the pair the report shows.
+    """
     mixed, single = [], []
     for a, b in combinations(range(variance.shape[1]), 2):
         total = variance[:, a] + variance[:, b]
@@ -69,7 +72,14 @@ def ftv_shares(variance: npt.NDArray[np.float64]) -> dict[str, float]:
         size = np.abs(variance[active, a] - variance[active, b]) / total[active]
         mixed.append(np.mean(size < 0.5))
         single.append(np.mean(size > 0.9))
-    return {"FTV mixed": float(np.mean(mixed)), "FTV single": float(np.mean(single))}
+    a, b = (variance[:, TASKS.index(task)] for task in ("contextdm1", "contextdm2"))
+    active = a + b > THRESHOLD
+    context = (a[active] - b[active]) / (a + b)[active]
+    return {
+        "FTV mixed": float(np.mean(mixed)),
+        "FTV single": float(np.mean(single)),
+        "FTV s.d., Ctx DM 1 and 2": float(context.std()),
+    }
 
 
 def composition(network: Network) -> dict[str, float]:
