@@ -8,7 +8,8 @@ mean of each recipe, their difference with a 95 % interval (Welch), and the 95 %
 range of the paper recipe. With few paper networks the verdict is "not shown different" at most.
 
 Run: ``python benchmarks/recipes.py NETWORK...``, names of run folders or ``pretrained:NAME``; what
-is computed is kept in ``benchmarks/results/recipes/``.
+is computed is kept in ``benchmarks/results/recipes/`` and is not computed again. Folders named
+``RUN-at-STEPS`` (see ``time_to_criterion.py``) make groups of their own.
 """
 
 from __future__ import annotations
@@ -126,29 +127,36 @@ def compare(fast: npt.NDArray[np.float64], paper: npt.NDArray[np.float64]) -> st
     )
 
 
+def group_of(source: str) -> str:
+    """Give the recipe of a network, with its length where training had not ended."""
+    folder = run_folder(source)
+    training = read_training(folder)
+    recipe = "custom" if training is None else training.schedule
+    _, cut, steps = folder.name.partition("-at-")
+    return f"{recipe}, first {int(steps):,} steps" if cut else recipe
+
+
 def main() -> None:
     """Measure the networks that are not yet measured, and compare the recipes."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    by_recipe: dict[str, list[dict[str, float]]] = {"fast": [], "paper": []}
+    groups: dict[str, list[dict[str, float]]] = {"fast": [], "paper": []}
     for source in tqdm(sys.argv[1:], disable=None):
         kept = RESULTS / f"{run_folder(source).name}.json"
         if not kept.is_file():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 kept.write_text(json.dumps(measure(source), indent=1) + "\n")
-        training = read_training(run_folder(source))
-        by_recipe["custom" if training is None else training.schedule].append(
-            json.loads(kept.read_text())
-        )
-    for name in next(iter(by_recipe["fast"] or by_recipe["paper"])):
-        fast, paper = (np.array([one[name] for one in by_recipe[k]]) for k in ("fast", "paper"))
-        for recipe, values in (("fast", fast), ("paper", paper)):
-            if values.size:
+        groups.setdefault(group_of(source), []).append(json.loads(kept.read_text()))
+    for name in next(iter(groups["fast"] or groups["paper"])):
+        values = {group: np.array([one[name] for one in found]) for group, found in groups.items()}
+        print(name)
+        for group, found in values.items():
+            if found.size:
                 print(
-                    f"{name}, {recipe} (n = {values.size}): mean {values.mean():.3f}, "
-                    f"range {values.min():.3f} to {values.max():.3f}"
+                    f"  {group} (n = {found.size}): mean {found.mean():.3f}, "
+                    f"range {found.min():.3f} to {found.max():.3f}"
                 )
-        print(f"  {compare(fast, paper)}")
+        print(f"  fast minus paper: {compare(values['fast'], values['paper'])}")
 
 
 if __name__ == "__main__":
