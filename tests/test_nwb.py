@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from pynwb import NWBHDF5IO
 
 import nwbcompare as nc
@@ -76,9 +76,17 @@ def test_a_network_with_inputs_and_outputs_goes_round(tmp_path):
     assert inspect_nwb(path) == []
 
 
+def _is_one_trial_with_an_empty_epoch(block):
+    """Tell whether all intervals of the epochs' table start at once."""
+    return (
+        block.sizes["trial"] == 1 and "epoch" in block.sizes and block["epoch_stop_time"][0, 0] == 0
+    )
+
+
 @settings(max_examples=5)
 @given(dense_blocks())
 def test_drawn_blocks_go_round(tmp_path_factory, block):
+    assume(not _is_one_trial_with_an_empty_epoch(block))
     path = tmp_path_factory.mktemp("nwb") / "drawn.nwb"
     activity = nc.make_activity({"leaf": block})
     with warnings.catch_warnings():
@@ -86,6 +94,25 @@ def test_drawn_blocks_go_round(tmp_path_factory, block):
         warnings.simplefilter("ignore", UserWarning)
         write_nwb(activity, path)
     assert_same(activity, open_nwb(path))
+
+
+def test_one_trial_with_an_empty_epoch_is_refused_as_the_inspector_refuses_it(tmp_path):
+    block = nc.make_block(
+        np.ones((1, 4, 2)),
+        time_s=np.arange(4) * 0.01 + 0.005,
+        bin_width_s=0.01,
+        aligned_to="trial start",
+        trials={"task": ["wait"]},
+        units={"unit": ["a", "b"]},
+        epochs={"fix1": (0.0, 0.0), "stim1": (0.0, 0.04)},
+        condition_variables={"wait": []},
+        source="model",
+        name="one",
+    )
+    assert _is_one_trial_with_an_empty_epoch(block)
+    with pytest.raises(nc.InputError, match=r"start_time_not_constant.*Nothing was written"):
+        write_nwb(nc.make_activity({"leaf": block}), tmp_path / "one.nwb")
+    assert not list(tmp_path.iterdir())
 
 
 def test_trials_times_fetch_their_rates_from_the_continuous_series(tmp_path):
