@@ -28,6 +28,8 @@ from sklearn.metrics import silhouette_score
 from tqdm import tqdm
 
 import nwbcompare as nc
+from nwbcompare.analysis.variance import ACTIVE_THRESHOLD
+from nwbcompare.kernels.variance import fractional_variance
 from nwbcompare.model import Network
 from nwbcompare.model.checkpoint import read_training
 from nwbcompare.sources import find_network, record_test_trials, run_folder
@@ -35,7 +37,6 @@ from nwbcompare.tasks import RULES, make_trials
 
 RESULTS = Path(__file__).parent / "results" / "recipes"
 TASKS = tuple(RULES)
-THRESHOLD = 1e-3
 N_CLUSTERS = range(2, 30)
 COMPOSITIONS = {
     "delayanti": {"fdanti": 1, "delaygo": 1, "fdgo": -1},
@@ -47,7 +48,7 @@ N_BATCHES, BATCH_SIZE = 20, 50
 
 def clusters(variance: npt.NDArray[np.float64]) -> dict[str, float]:
     """Cluster units by their normalised task variance ``(unit, task)``, as published."""
-    active = variance[variance.sum(axis=1) > THRESHOLD]
+    active = variance[variance.sum(axis=1) > ACTIVE_THRESHOLD]
     rows = active / active.max(axis=1, keepdims=True)
     scores = []
     for k in N_CLUSTERS:
@@ -66,21 +67,21 @@ def ftv_shares(variance: npt.NDArray[np.float64]) -> dict[str, float]:
 
     They are means over all pairs; the spread is that of the pair the report shows.
     """
-    mixed, single = [], []
-    for a, b in combinations(range(variance.shape[1]), 2):
-        total = variance[:, a] + variance[:, b]
-        active = total > THRESHOLD
-        size = np.abs(variance[active, a] - variance[active, b]) / total[active]
-        mixed.append(np.mean(size < 0.5))
-        single.append(np.mean(size > 0.9))
-    a, b = (variance[:, TASKS.index(task)] for task in ("contextdm1", "contextdm2"))
-    active = a + b > THRESHOLD
-    context = (a[active] - b[active]) / (a + b)[active]
-    return {
-        "FTV mixed": float(np.mean(mixed)),
-        "FTV single": float(np.mean(single)),
-        "FTV s.d., Ctx DM 1 and 2": float(context.std()),
+    by_pair = {
+        (TASKS[a], TASKS[b]): _active_ftv(variance[:, a], variance[:, b])
+        for a, b in combinations(range(len(TASKS)), 2)
     }
+    sizes = [np.abs(ftv) for ftv in by_pair.values()]
+    return {
+        "FTV mixed": float(np.mean([np.mean(size < 0.5) for size in sizes])),
+        "FTV single": float(np.mean([np.mean(size > 0.9) for size in sizes])),
+        "FTV s.d., Ctx DM 1 and 2": float(by_pair["contextdm1", "contextdm2"].std()),
+    }
+
+
+def _active_ftv(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    ftv, active = fractional_variance(a, b, threshold=ACTIVE_THRESHOLD)
+    return ftv[active]
 
 
 def composition(network: Network) -> dict[str, float]:

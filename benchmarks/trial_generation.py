@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from nwbcompare.model import NetworkConfig
 from nwbcompare.model.noise import FreshNoise, NoisePool, NoiseSource
 from nwbcompare.model.rendering import make_batch
-from nwbcompare.tasks import RULES
 from nwbcompare.tasks.trials import draw_trials
 
 BATCH_SIZE, N_BATCHES, N_ROUNDS, DT_MS = 64, 200, 5, 20.0
@@ -24,7 +24,8 @@ STEP_MS = 1000 / 36.3
 
 def trials_per_second(noise: NoiseSource, seed: int) -> float:
     """Draw, sort by length and render batches."""
-    rules = tuple(RULES)
+    network = NetworkConfig()
+    rules = network.rules
     start = time.perf_counter()
     rng = np.random.default_rng(seed)
     chosen = rng.integers(len(rules), size=BATCH_SIZE * N_BATCHES)
@@ -34,13 +35,13 @@ def trials_per_second(noise: NoiseSource, seed: int) -> float:
         trials = drawn.take(places)
         n_steps = int(trials.n_steps.max())
         noise.prepare(step)
-        numbers = noise.shard(step, 0, 1, n_steps * BATCH_SIZE * (65 + len(rules)))
+        numbers = noise.shard(step, 0, 1, n_steps * BATCH_SIZE * network.n_inputs)
         make_batch(
             trials,
             rules,
             n_steps,
             dt_ms=DT_MS,
-            sigma_x=0.01,
+            sigma_x=network.sigma_x,
             noise=numbers.view(n_steps, BATCH_SIZE, -1),
         )
     return drawn.n_trials / (time.perf_counter() - start)
@@ -51,7 +52,7 @@ def main() -> None:
     torch.set_num_threads(1)
     sources: dict[str, Callable[[], NoiseSource]] = {
         "fresh": lambda: FreshNoise(0),
-        "pool": lambda: NoisePool(0, step_size=100 * BATCH_SIZE * 85),
+        "pool": lambda: NoisePool(0, step_size=100 * BATCH_SIZE * NetworkConfig().n_inputs),
     }
     rates: dict[str, list[float]] = {name: [] for name in sources}
     for seed in range(N_ROUNDS):
