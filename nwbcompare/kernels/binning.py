@@ -38,7 +38,9 @@ def sum_in_bins(counts: npt.NDArray[Any], samples_per_bin: int) -> npt.NDArray[n
     return summed
 
 
-def smoothing_matrix(n_bins: int, sd_bins: float) -> npt.NDArray[np.float64]:
+def smoothing_matrix(
+    n_bins: int, sd_bins: float, wanted: slice = slice(None)
+) -> npt.NDArray[np.float64]:
     """Give the matrix K with ``rates @ K`` smoothed along the last axis.
 
     A normalised Gaussian, cut at the radius ``int(4 sd + 0.5)``; edges are padded with the
@@ -50,15 +52,18 @@ def smoothing_matrix(n_bins: int, sd_bins: float) -> npt.NDArray[np.float64]:
         Bins of the rates.
     sd_bins
         Standard deviation, in bins; 0 gives the identity.
+    wanted
+        Which of the smoothed bins, the matrix's columns, are wanted; all by default.
     """
     radius = int(4 * sd_bins + 0.5)
     offsets = np.arange(-radius, radius + 1)
     taps = np.exp(-0.5 * (offsets / sd_bins) ** 2) if radius else np.ones(1)
     taps /= taps.sum()
-    matrix = np.zeros((n_bins, n_bins))
-    target = np.arange(n_bins)
+    target = np.arange(n_bins)[wanted]
+    matrix = np.zeros((n_bins, target.size))
     for offset, tap in zip(offsets, taps, strict=True):
-        np.add.at(matrix, (np.clip(target + offset, 0, n_bins - 1), target), tap)
+        source = np.clip(target + offset, 0, n_bins - 1)
+        np.add.at(matrix, (source, np.arange(target.size)), tap)
     return matrix
 
 

@@ -1,0 +1,221 @@
+"""Spike trains and samples in bins about events, on plain arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nwbcompare.kernels.binning import smoothing_matrix
+
+Times = npt.NDArray[np.float64]
+BINS_AT_ONCE = 1024
+"""Smoothed at once: the matrix of that many bins and their margins is small."""
+
+
+def count_in_windows(spike_times: Times, origins: Times, edges: Times) -> npt.NDArray[np.int64]:
+    """Count spikes in even bins about each event.
+
+    Bin ``j`` of event ``i`` is ``[origins[i] + edges[j], origins[i] + edges[j + 1])``, to the
+    last bit: the counts are those of a binary search for every edge, found in one pass over
+    the spikes inside the windows. Windows may overlap.
+
+    Parameters
+    ----------
+    spike_times
+        ``(spike,)``, ascending (s).
+    origins
+        ``(trial,)``: times of the events (s).
+    edges
+        ``(bin + 1,)``: even edges (s) from the event.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(trial, bin)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spikes = np.array([0.05, 0.15, 0.16, 1.2])
+    >>> count_in_windows(spikes, np.array([0.0, 1.0]), np.array([0.0, 0.1, 0.2, 0.3])).tolist()
+    [[1, 2, 0], [0, 0, 1]]
+    """
+    n_bins = edges.size - 1
+    first = np.searchsorted(spike_times, origins + edges[0])
+    number = np.searchsorted(spike_times, origins + edges[-1]) - first
+    trial = np.repeat(np.arange(origins.size), number)
+    place = np.arange(trial.size) + np.repeat(first - (np.cumsum(number) - number), number)
+    times, origin = spike_times[place], origins[trial]
+    bins = ((times - origin - edges[0]) * (n_bins / (edges[-1] - edges[0]))).astype(np.int64)
+    np.clip(bins, 0, n_bins - 1, out=bins)
+    # rounding may have put a spike into the bin beside its own
+    bins -= times < origin + edges[bins]
+    bins += times >= origin + edges[bins + 1]
+    counts = np.bincount(trial * n_bins + bins, minlength=origins.size * n_bins)
+    return counts.reshape(origins.size, n_bins)
+
+
+def merge_intervals(intervals: Times, tolerance: float = 0.0) -> Times:
+    """Sort intervals ``(interval, 2)`` and join those that touch or overlap."""
+    if len(intervals) == 0:
+        return np.empty((0, 2))
+    ordered = intervals[np.argsort(intervals[:, 0], kind="stable")]
+    reach = np.maximum.accumulate(ordered[:, 1])
+    opens = np.concatenate([[True], ordered[1:, 0] > reach[:-1] + tolerance])
+    starts = np.flatnonzero(opens)
+    return np.column_stack([ordered[starts, 0], np.maximum.reduceat(ordered[:, 1], starts)])
+
+
+def bins_inside(
+    origins: Times, edges: Times, intervals: Times, tolerance: float
+) -> npt.NDArray[np.bool_]:
+    """Tell which bins about each event lie in one interval from end to end.
+
+    Parameters
+    ----------
+    origins, edges
+        As for `count_in_windows`.
+    intervals
+        ``(interval, 2)``: starts and stops (s), merged (see `merge_intervals`).
+    tolerance
+        By how much (s) a bin may reach over a bound.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(trial, bin)``.
+    """
+    shape = (origins.size, edges.size - 1)
+    if len(intervals) == 0:
+        return np.zeros(shape, dtype=bool)
+    starts, stops = intervals[:, 0], intervals[:, 1]
+    inside = np.zeros(shape, dtype=bool)
+    left, right = origins + edges[0], origins + edges[-1]
+    holder = np.searchsorted(starts, left + tolerance, side="right") - 1
+    inside[(holder >= 0) & (stops[holder] >= right - tolerance)] = True
+    touched = np.searchsorted(stops, left) < np.searchsorted(starts, right)
+    partly = np.flatnonzero(touched & ~inside[:, 0])
+    if partly.size:
+        lefts = origins[partly, None] + edges[:-1]
+        holder = np.searchsorted(starts, lefts + tolerance, side="right") - 1
+        ends = origins[partly, None] + edges[1:]
+        inside[partly] = (holder >= 0) & (stops[holder] >= ends - tolerance)
+    return inside
+
+
+def smooth_observed(
+    values: npt.NDArray[Any],
+    observed: npt.NDArray[np.bool_],
+    sd_bins: float,
+    scale: float,
+    kept: slice,
+) -> npt.NDArray[np.float32]:
+    """Smooth rows along time where they were observed; NaN elsewhere.
+
+    Each run of observed bins is smoothed by itself, its edges padded with its end values, so
+    that nothing leaks over what was not observed.
+
+    Parameters
+    ----------
+    values
+        ``(row, bin)``.
+    observed
+        ``(row, bin)``.
+    sd_bins
+        Standard deviation of the Gaussian, in bins; 0 for none.
+    scale
+        Factor on the values, such as bins per second.
+    kept
+        Which bins are wanted: the others only serve the smoothing.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(row, kept bin)``, float32.
+    """
+    wanted = range(*kept.indices(values.shape[1]))
+    rates = np.full((len(values), len(wanted)), np.nan, dtype=np.float32)
+    for rows, (start, stop) in _runs(observed):
+        inside = slice(max(start, wanted.start), min(stop, wanted.stop))
+        if inside.start >= inside.stop:
+            continue
+        run = values[rows, start:stop].astype(np.float64)
+        wanted_of_run = slice(inside.start - start, inside.stop - start)
+        if sd_bins > 0:
+            run = _smoothed(run, sd_bins, scale, wanted_of_run)
+        else:
+            run = run[:, wanted_of_run] * scale
+        rates[rows, inside.start - wanted.start : inside.stop - wanted.start] = run
+    return rates
+
+
+def _smoothed(run: Times, sd_bins: float, scale: float, wanted: slice) -> Times:
+    """Smooth rows by a product with a matrix, of as many bins at a time as keep it small."""
+    radius = int(4 * sd_bins + 0.5)
+    smooth = np.empty((len(run), wanted.stop - wanted.start))
+    for first in range(wanted.start, wanted.stop, BINS_AT_ONCE):
+        last = min(first + BINS_AT_ONCE, wanted.stop)
+        # beyond the radius nothing counts; at an end of the run the matrix pads it
+        low, high = max(first - radius, 0), min(last + radius, run.shape[1])
+        kernel = smoothing_matrix(high - low, sd_bins, slice(first - low, last - low)) * scale
+        smooth[:, first - wanted.start : last - wanted.start] = run[:, low:high] @ kernel
+    return smooth
+
+
+def _runs(
+    observed: npt.NDArray[np.bool_],
+) -> list[tuple[npt.NDArray[np.int64] | slice, tuple[int, int]]]:
+    """Give the runs of observed bins, each with the rows that share its pattern."""
+    if observed.all():
+        return [(slice(None), (0, observed.shape[1]))]
+    patterns, member = np.unique(observed, axis=0, return_inverse=True)
+    found: list[tuple[npt.NDArray[np.int64] | slice, tuple[int, int]]] = []
+    for number, pattern in enumerate(patterns):
+        rows = np.flatnonzero(member.reshape(-1) == number)
+        steps = np.flatnonzero(np.diff(np.concatenate([[0], pattern.astype(int), [0]])))
+        found += [(rows, (int(a), int(b))) for a, b in steps.reshape(-1, 2)]
+    return found
+
+
+def mean_in_bins(samples: Times, bounds: npt.NDArray[np.int64]) -> Times:
+    """Average samples between consecutive bounds; NaN where there are none or one is NaN.
+
+    Parameters
+    ----------
+    samples
+        ``(sample, channel)``.
+    bounds
+        ``(bin + 1,)``: ascending places in the samples.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(bin, channel)``.
+    """
+    number = np.diff(bounds)
+    means = np.full((number.size, samples.shape[1]), np.nan)
+    filled = np.flatnonzero(number)
+    if filled.size:
+        sums = np.add.reduceat(samples[: bounds[-1]], bounds[filled], axis=0)
+        means[filled] = sums / number[filled, None]
+    return means
+
+
+def nearest_place(times: Times, wanted: Times) -> npt.NDArray[np.int64]:
+    """Give for each wanted time the place of the nearest of ascending times.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nearest_place(np.array([0.0, 1.0, 5.0]), np.array([0.4, 3.5, 9.0])).tolist()
+    [0, 2, 2]
+    """
+    right = np.clip(np.searchsorted(times, wanted), 1, max(times.size - 1, 1))
+    left = right - 1
+    right = np.minimum(right, times.size - 1)
+    nearer: npt.NDArray[np.int64] = np.where(
+        wanted - times[left] <= times[right] - wanted, left, right
+    )
+    return nearer
