@@ -33,6 +33,7 @@ CONFIG, WEIGHTS, LOG, EVALUATION = (
     "evaluation.json",
 )
 CHECKPOINT = "checkpoint.safetensors"
+SIDECAR = ".safetensors"
 PROGRESS = "progress"
 PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -218,7 +219,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     Parameters
     ----------
     path
-        A folder that `save_run` or ``nwbcompare train`` wrote.
+        A folder that `save_run` or ``nwbcompare train`` wrote, or a file that `write_sidecar`
+        wrote.
 
     Raises
     ------
@@ -227,14 +229,16 @@ def load(path: str | os.PathLike[str]) -> Network:
         the file is named. Pickled weights are refused unread.
     """
     folder = Path(path)
-    values = _read_config(folder)
+    single = folder.suffix == SIDECAR and folder.is_file()
+    values = _config_of_sidecar(folder) if single else _read_config(folder)
+    file = folder if single else folder / WEIGHTS
     network = Network(from_json(values)[0], name=str(values.get("name", folder.name)))
-    weights = _read_weights(folder / WEIGHTS)
+    weights = _read_weights(file)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if found != expected:
         raise InputError(
-            str(folder / WEIGHTS),
+            str(file),
             f"tensors {expected}",
             str(found),
             "The weights do not belong to the configuration beside them: train again.",
@@ -242,13 +246,53 @@ def load(path: str | os.PathLike[str]) -> Network:
     spoilt = [name for name, value in weights.items() if not torch.isfinite(value).all()]
     if spoilt:
         raise InputError(
-            str(folder / WEIGHTS),
+            str(file),
             "finite weights",
             f"NaN or infinity in {listing(spoilt)}",
             "Training diverged or the file is damaged: train again.",
         )
     network.load_state_dict(weights)
     return network
+
+
+def write_sidecar(run: str | os.PathLike[str], path: str | os.PathLike[str]) -> Path:
+    """Write a run's configuration and weights as one safetensors file, to go with an export.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    path
+        The file, ending in .safetensors. `load` reads it.
+
+    Raises
+    ------
+    InputError
+        As `load`, and where the file exists.
+    """
+    folder = Path(run)
+    weights = {name: value.detach() for name, value in load(folder).state_dict().items()}
+    with written_aside(path) as aside:
+        aside.write_bytes(save(weights, {CONFIG: json.dumps(_read_config(folder))}))
+    return Path(path)
+
+
+def _config_of_sidecar(file: Path) -> dict[str, Any]:
+    try:
+        with safe_open(file, "pt") as opened:
+            text = (opened.metadata() or {}).get(CONFIG)
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            str(file), "weights in safetensors format", f"a damaged file ({error})", "Export again."
+        ) from error
+    if text is None:
+        raise InputError(
+            str(file),
+            "weights with their configuration",
+            "weights alone",
+            "Give the run folder, or a file that an export wrote beside an NWB file.",
+        )
+    return _checked_config(text, file)
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
@@ -322,8 +366,13 @@ def _read_config(folder: Path) -> dict[str, Any]:
     remedy = "Give a folder that `nwbcompare train` wrote."
     if not file.is_file():
         raise InputError(str(folder), f"a run folder with {CONFIG}", "none", remedy)
+    return _checked_config(file.read_text(errors="replace"), file)
+
+
+def _checked_config(text: str, file: Path) -> dict[str, Any]:
+    remedy = "Give a folder that `nwbcompare train` wrote."
     try:
-        values = json.loads(file.read_text())
+        values = json.loads(text)
         header = (values["format"], values["version"])
         known = header in {(FORMAT, version) for version in READABLE_VERSIONS}
         # the version first: another one may well have other fields

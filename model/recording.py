@@ -2,64 +2,118 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import xarray as xr
 
-from nwbcompare.activity import columns_on, make_block
-from nwbcompare.model.network import Network, at_last_step, input_of, is_correct
-from nwbcompare.tasks.channels import read_direction, response_channels
+from nwbcompare.errors import InputError
+from nwbcompare.model.labelling import as_block, unit_table
+from nwbcompare.model.module_recording import TRIALS_AT_ONCE, record_module
+from nwbcompare.model.network import Network, input_of
 
-TRIALS_AT_ONCE = 128
-"""Bounds the memory of the steps' intermediate tensors."""
+LAYER = "recurrent"
+"""What the unit table calls the only layer of a `Network`."""
 
 
-@torch.no_grad()
 def record(
-    network: Network,
+    network: torch.nn.Module,
     trials: xr.Dataset,
     *,
+    layer: str | Sequence[str] | None = None,
+    batch_first: bool | None = None,
+    name: str | None = None,
     seed: int | None = None,
     inputs_and_outputs: bool = False,
 ) -> xr.Dataset:
-    """Run trials through a network and keep its hidden rates as a block.
+    """Run trials through a network, any torch module, and keep its hidden rates as a block.
 
     Parameters
     ----------
     network
-        The network.
+        A `Network`, an ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM``, or any module that takes one
+        tensor of inputs; `nwbcompare.model.module_recording` says what is recorded of it. It
+        is run in evaluation mode and left in the mode that it was in.
     trials
-        From `nwbcompare.tasks.make_trials`.
+        From `nwbcompare.tasks.make_trials`, or, for a module, any dataset with ``input (time,
+        trial, input_channel)`` and ``time`` (s; attrs ``bin_width_s`` and, unless it is trial
+        start, ``aligned_to``). Whatever lies on ``trial`` goes along. Where the attribute
+        ``sigma_x`` is not 0, or not there, the inputs count as noisy.
+    layer
+        For a module: the layer to record, or several, whose units then stand side by side, by
+        their names in ``module.named_modules()``; "" is the module itself. By default the
+        module, if it is an RNN, GRU or LSTM, else the only such layer in it.
+    batch_first
+        For a module: whether it takes its input as ``(trial, time, channel)`` rather than
+        ``(time, trial, channel)``. By default as its recurrent layers take theirs.
+    name
+        What figures and tables call the network; by default a `Network`'s name, and a module's
+        class.
     seed
-        Seed of the recurrent noise; without one the network runs without noise, as published
-        for the variance analyses; the block is marked deterministic if the inputs have no
-        noise either.
+        Seed of the noise. Without one a `Network` runs without noise, as published for the
+        variance analyses, and a module runs as it is; with one, torch's random numbers are the
+        same every time.
     inputs_and_outputs
-        Whether to keep ``input``, ``output`` and ``target`` ``(trial, time, channel)`` too,
-        as an export wants them.
+        Whether to keep ``input``, ``output`` and ``target`` ``(trial, time, channel)`` too, as
+        far as they are there, as an export wants them.
 
     Returns
     -------
     xarray.Dataset
-        A dense block; beside the trials' columns it has ``correct`` and
-        ``choice_direction`` (rad).
+        A dense block; the unit table's ``layer`` says where a unit lies. Beside the trials'
+        columns it has ``choice_direction`` (rad) and ``correct`` where the network's output has
+        the 33 channels of `nwbcompare.tasks.channels`. It is marked deterministic where neither
+        the network nor its inputs have noise; of a module that is measured.
 
     Raises
     ------
     InputError
-        Where the trials' channels are not the network's.
+        Where the trials' channels are not the network's, and where it cannot be told what of a
+        module to record, or what it gave.
 
     Examples
     --------
     >>> from nwbcompare.model import NetworkConfig
     >>> from nwbcompare.tasks import make_trials
-    >>> block = record(Network(NetworkConfig(n_units=4)), make_trials("contextdm1"))
-    >>> dict(block["rate"].sizes)
+    >>> trials = make_trials("contextdm1")
+    >>> dict(record(Network(NetworkConfig(n_units=4)), trials)["rate"].sizes)
     {'trial': 500, 'time': 100, 'unit': 4}
+    >>> block = record(torch.nn.GRU(85, 3, batch_first=True), trials, name="my GRU")
+    >>> block["unit"].values.tolist(), block["layer"].values.tolist()
+    (['h000', 'h001', 'h002'], ['GRU', 'GRU', 'GRU'])
     """
+    if isinstance(network, Network):
+        _refuse_for_a_network(layer=layer, batch_first=batch_first)
+        return _record_network(
+            network,
+            trials,
+            name=name or network.name,
+            seed=seed,
+            inputs_and_outputs=inputs_and_outputs,
+        )
+    if not isinstance(network, torch.nn.Module):
+        raise InputError(
+            "network",
+            "a torch.nn.Module",
+            f"a {type(network).__name__}",
+            "Load a run with nwbcompare.model.load, or give the module itself.",
+        )
+    return record_module(
+        network,
+        trials,
+        layer=layer,
+        batch_first=batch_first,
+        name=name,
+        seed=seed,
+        inputs_and_outputs=inputs_and_outputs,
+    )
+
+
+@torch.no_grad()
+def _record_network(
+    network: Network, trials: xr.Dataset, *, name: str, seed: int | None, inputs_and_outputs: bool
+) -> xr.Dataset:
     inputs = input_of(trials, network.config)
     generator = None if seed is None else torch.Generator(network.device).manual_seed(seed)
     n_steps, n_trials, _ = inputs.shape
@@ -72,69 +126,24 @@ def record(
         )
         rate[part] = rates.cpu().numpy().swapaxes(0, 1)
         output[part] = outputs.cpu().numpy().swapaxes(0, 1)
-    _hide_after_the_end(rate, output, trials)
-    noise_free = seed is None and trials.attrs["sigma_x"] == 0
-    block = make_block(
+    return as_block(
         rate,
-        time_s=trials["time"].values,
-        bin_width_s=trials["time"].attrs["bin_width_s"],
-        aligned_to=trials["time"].attrs["aligned_to"],
-        trials=_trial_columns(trials, at_last_step(output.swapaxes(0, 1), trials)),
-        units=_unit_table(network),
-        epochs=_epochs(trials),
-        condition_variables=json.loads(trials.attrs["condition_variables"]),
-        source="model",
-        name=network.name,
-        deterministic=noise_free,
-        provenance={"network": network.name, "kind": trials.attrs["kind"], "seed": seed},
+        output,
+        trials,
+        units=unit_table({LAYER: network.config.n_units}, name),
+        name=name,
+        deterministic=seed is None and trials.attrs["sigma_x"] == 0,
+        provenance={"network": name, "kind": trials.attrs["kind"], "seed": seed},
+        inputs_and_outputs=inputs_and_outputs,
     )
-    if inputs_and_outputs:
-        named = {
-            "input": (("trial", "time", "input_channel"), trials["input"]),
-            "target": (("trial", "time", "output_channel"), trials["target"]),
-        }
-        block = block.assign_coords(
-            input_channel=trials["input_channel"], output_channel=trials["output_channel"]
-        ).assign(
-            {name: (dims, values.transpose(*dims).values) for name, (dims, values) in named.items()}
-            | {"output": (("trial", "time", "output_channel"), output)}
-        )
-    return block
 
 
-def _hide_after_the_end(rate: np.ndarray, output: np.ndarray, trials: xr.Dataset) -> None:
-    """Mark what comes after the end of a trial as not observed."""
-    after = trials["time"].values > trials["trial_stop_time"].values[:, None]
-    if after.any():
-        rate[after], output[after] = np.nan, np.nan
-
-
-def _trial_columns(trials: xr.Dataset, last_output: np.ndarray) -> dict[str, Any]:
-    columns = {name: column.variable for name, column in columns_on(trials, "trial").items()}
-    return columns | {
-        "correct": is_correct(last_output, trials["response_direction"].values),
-        "choice_direction": (
-            read_direction(last_output[:, response_channels()]),
-            {"units": "rad"},
-        ),
-    }
-
-
-def _unit_table(network: Network) -> dict[str, Any]:
-    n_units = network.config.n_units
-    return {
-        "unit": [f"h{place:03d}" for place in range(n_units)],
-        "subject": [network.name] * n_units,
-        "session": [network.name] * n_units,
-        "area": ["hidden layer"] * n_units,
-    }
-
-
-def _epochs(trials: xr.Dataset) -> dict[str, tuple[Any, Any]]:
-    return {
-        str(name): (
-            trials["epoch_start_time"].values[:, place],
-            trials["epoch_stop_time"].values[:, place],
-        )
-        for place, name in enumerate(trials["epoch"].values)
-    }
+def _refuse_for_a_network(**arguments: object) -> None:
+    for argument, value in arguments.items():
+        if value is not None:
+            raise InputError(
+                argument,
+                "None for a Network, which has one layer and takes its trials as they are",
+                repr(value),
+                "Leave it out.",
+            )

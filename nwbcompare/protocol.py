@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from nwbcompare.errors import InputError
 from nwbcompare.model import Network, record
 from nwbcompare.resample import align, rebin, smooth
 from nwbcompare.tasks import make_trials
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 CONTEXTS = ("contextdm1", "contextdm2")
 
@@ -52,9 +56,15 @@ class MatchedProtocol:
 
 
 def record_matched(
-    network: Network, protocol: MatchedProtocol | None = None, *, smoothed: bool = True
+    network: Module,
+    protocol: MatchedProtocol | None = None,
+    *,
+    smoothed: bool = True,
+    dt_ms: float | None = None,
+    rules: Sequence[str] | None = None,
+    **recording: Any,
 ) -> xr.DataTree:
-    """Record a network on the monkeys' protocol.
+    """Record a network, any torch module, on the monkeys' protocol.
 
     Each unit on each axis of targets is one sample, as an animal's unit is recorded with one
     pair of targets; ``session`` names the axis and ``network_unit`` the unit, so that samples
@@ -63,40 +73,86 @@ def record_matched(
     Parameters
     ----------
     network
-        A network of both context tasks.
+        A network of both context tasks: a `Network`, or a module that takes the trials' input.
     protocol
         The protocol; by default the one above.
     smoothed
         Whether to smooth as the recording is smoothed.
+    dt_ms
+        Time step (ms), at most a bin's width; by default a `Network`'s own. A module does not
+        tell the one that it was trained with, so it has to be given.
+    rules
+        Tasks that have an input channel (see `nwbcompare.tasks.make_trials`); by default a
+        `Network`'s own, and for a module the 20 published ones.
+    **recording
+        How to record a module: ``layer``, ``batch_first``, ``name``, ``seed``; see
+        `nwbcompare.record`.
 
     Returns
     -------
     xarray.DataTree
-        One dense block ``(trial, time, unit)`` of both contexts, without noise.
+        One dense block ``(trial, time, unit)`` of both contexts; of a `Network` without noise
+        unless ``seed`` is given.
+
+    Raises
+    ------
+    InputError
+        Where a module's time step is not given or wider than a bin, and as `nwbcompare.record`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> matched = record_matched(torch.nn.GRU(85, 4), dt_ms=50, name="my GRU")
+    >>> dict(matched["matched"]["rate"].sizes)
+    {'trial': 72, 'time': 15, 'unit': 24}
     """
     protocol = protocol or MatchedProtocol()
+    if isinstance(network, Network):
+        dt_ms, rules = dt_ms or network.config.dt_ms, rules or network.config.rules
+    _check_step(dt_ms, protocol)
+    shown: dict[str, Any] = {"dt_ms": dt_ms, "rules": rules, "stimulus_ms": protocol.stimulus_ms}
+    made = {"protocol": "matched", "matched_protocol": parameters_of(protocol, smoothed=smoothed)}
+
+    def record_trials(task: str, conditions: Mapping[str, Any]) -> xr.Dataset:
+        trials = make_trials(task, "psychometric", conditions=conditions, **shown)
+        return record(network, trials, **recording)
+
     axes = np.arange(protocol.n_axes) * np.pi / protocol.n_axes
-    block = _join_axes([_record_axis(network, axis, protocol) for axis in axes], axes)
+    recorded = [_record_axis(record_trials, axis, protocol, made) for axis in axes]
+    block = _join_axes(recorded, axes)
     return make_activity({"matched": smooth(block, protocol.smooth_s) if smoothed else block})
 
 
-def _record_axis(network: Network, axis: float, protocol: MatchedProtocol) -> xr.Dataset:
+def parameters_of(protocol: MatchedProtocol, *, smoothed: bool) -> dict[str, Any]:
+    """Give a protocol's parameters as a file's provenance holds them."""
+    parameters: dict[str, Any] = json.loads(json.dumps(asdict(protocol) | {"smoothed": smoothed}))
+    return parameters
+
+
+def _check_step(dt_ms: float | None, protocol: MatchedProtocol) -> None:
+    widest = 1000 * protocol.bin_s
+    if dt_ms is None or dt_ms > widest:
+        raise InputError(
+            "dt_ms",
+            f"the time step that the module was trained with, at most {widest:g} ms",
+            repr(dt_ms),
+            "Pass it, e.g. dt_ms=20; if it is wider, take wider bins: MatchedProtocol(bin_s=0.1).",
+        )
+
+
+def _record_axis(
+    record_trials: Callable[[str, Mapping[str, Any]], xr.Dataset],
+    axis: float,
+    protocol: MatchedProtocol,
+    made: Mapping[str, Any],
+) -> xr.Dataset:
     levels = np.array([-3, -2, -1, 1, 2, 3])
     signed = np.sign(levels) * np.array(protocol.coherences)[np.abs(levels) - 1]
     first, second = (grid.ravel() for grid in np.meshgrid(np.arange(6), np.arange(6)))
     conditions = {"direction": axis, "coherence_1": signed[first], "coherence_2": signed[second]}
-    parts = []
-    for task in CONTEXTS:
-        trials = make_trials(
-            task,
-            "psychometric",
-            conditions=conditions,
-            stimulus_ms=protocol.stimulus_ms,
-            dt_ms=network.config.dt_ms,
-            rules=network.config.rules,
-        )
-        block = rebin(align(record(network, trials), "stim1"), protocol.bin_s)
-        parts.append(block["rate"].values)
+    parts = [
+        rebin(align(record_trials(task, conditions), "stim1"), protocol.bin_s) for task in CONTEXTS
+    ]
     columns = {
         "task": np.repeat(CONTEXTS, levels.size**2),
         **{
@@ -109,20 +165,20 @@ def _record_axis(network: Network, axis: float, protocol: MatchedProtocol) -> xr
             )
         },
     }
-    time_s = (np.arange(parts[0].shape[1]) + 0.5) * protocol.bin_s
+    recorded = parts[0]
     return make_block(
-        np.concatenate(parts),
-        time_s=time_s,
+        np.concatenate([part["rate"].values for part in parts]),
+        time_s=(np.arange(recorded.sizes["time"]) + 0.5) * protocol.bin_s,
         bin_width_s=protocol.bin_s,
         aligned_to="stimulus onset",
         trials=columns,
-        units=columns_on(block, "unit"),
+        units=columns_on(recorded, "unit"),
         epochs={"stim1": (0.0, protocol.stimulus_ms / 1000)},
         condition_variables={t: ["coherence_1_sign", "coherence_2_sign"] for t in CONTEXTS},
         source="model",
-        name=network.name,
-        deterministic=True,
-        provenance={"protocol": "matched", "network": network.name},
+        name=recorded.attrs["name"],
+        deterministic=all(part.attrs["deterministic"] for part in parts),
+        provenance=json.loads(recorded.attrs["provenance"]) | dict(made),
     )
 
 

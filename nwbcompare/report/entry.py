@@ -11,6 +11,12 @@ import numpy.typing as npt
 import xarray as xr
 
 FTV = "fractional_task_variance"
+PROTOCOLS = {
+    "matched": "Matched protocol: the animals' own task",
+    "published": "Published protocol: 500 conditions, all epochs",
+    "as recorded": "Activity as recorded",
+}
+"""What networks were shown, with the titles of panels, from the nearest to the animals' task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +30,8 @@ class Entry:
     source
         "model" or "recording".
     protocol
-        "matched", "published" or, for a recording, "recorded".
+        "matched", "published", "as recorded" (an activity that is neither) or, for a recording,
+        "recorded".
     variance, ftv
         From `nwbcompare.task_variance` and `nwbcompare.fractional_task_variance`.
     rotation
@@ -106,6 +113,19 @@ class Comparison:
             for entry in self.entries
             if entry.source == source and protocol in (None, entry.protocol)
         ]
+
+    def nearest(self) -> list[Entry]:
+        """Give one entry a network: on the protocol that is nearest to the animals' task."""
+        chosen: dict[str, Entry] = {}
+        for protocol in PROTOCOLS:
+            for entry in self.of("model", protocol):
+                chosen.setdefault(entry.name, entry)
+        return [entry for entry in self.entries if chosen.get(entry.name) is entry]
+
+    @property
+    def noise_free(self) -> bool:
+        """Whether no network had noise."""
+        return all(entry.variance.attrs["deterministic"] for entry in self.of("model"))
 
 
 def _rounded(value: Any) -> float:

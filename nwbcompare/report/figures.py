@@ -13,10 +13,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nwbcompare.report.entry import FTV, Comparison, Entry
+from nwbcompare.report.entry import FTV, PROTOCOLS, Comparison, Entry
 
 NETWORK_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#CC79A7")
 RECORDING_COLOUR = "#D55E00"
@@ -131,22 +132,12 @@ def draw_example(ax: Axes, entry: Entry, unit: int, task: str, comparison: Compa
 
 
 def figure_ftv(comparison: Comparison) -> Figure:
-    """Draw the distributions: matched protocol first, the published one beside it."""
+    """Draw the distributions: matched protocol first, the others beside it."""
     recorded = comparison.of("recording")
-    figure, axes = _figure(1, 2, (10, 4.9), comparison)
-    draw_ftv(
-        axes[0, 0],
-        [*comparison.of("model", "matched"), *recorded],
-        comparison,
-        "Matched protocol: the animals' own task",
-    )
-    draw_ftv(
-        axes[0, 1],
-        [*comparison.of("model", "published"), *recorded],
-        comparison,
-        "Published protocol: 500 conditions, all epochs",
-    )
-    for ax in axes[0]:
+    shown = {name: entries for name in PROTOCOLS if (entries := comparison.of("model", name))}
+    figure, axes = _figure(1, len(shown), (5 * len(shown), 4.9), comparison)
+    for ax, (protocol, entries) in zip(axes[0], shown.items(), strict=True):
+        draw_ftv(ax, [*entries, *recorded], comparison, PROTOCOLS[protocol])
         # sample sizes differ by protocol, so each panel has its own key
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     return figure
@@ -154,7 +145,7 @@ def figure_ftv(comparison: Comparison) -> Figure:
 
 def figure_variance(comparison: Comparison) -> Figure:
     """Draw task variance in both contexts, one panel a source."""
-    entries = [*comparison.of("recording"), *comparison.of("model", "matched")]
+    entries = [*comparison.of("recording"), *comparison.nearest()]
     figure, axes = _figure(1, len(entries), (2.9 * len(entries), 3.3), comparison)
     for ax, entry, colour in zip(axes[0], entries, _colours(entries), strict=True):
         draw_variance_scatter(ax, entry, comparison, colour)
@@ -174,9 +165,9 @@ def figure_examples(comparison: Comparison) -> Figure:
             for ax, task in zip(pair, (comparison.task_a, comparison.task_b), strict=True):
                 draw_example(ax, entry, unit, task, comparison)
                 ax.set_xlabel("time (s)")
-            top = max(ax.get_ylim()[1] for ax in pair)
+            bottom, top = _common_limits(pair, entry.examples.isel(unit=unit))
             for ax in pair:
-                ax.set_ylim(0, top)
+                ax.set_ylim(bottom, top)
         unit_name = "rate" if entry.source == "model" else "rate (spikes/s)"
         row[0].set_ylabel(f"{entry.name}\n{unit_name}")
     handles, names = axes[0, 0].get_legend_handles_labels()
@@ -189,14 +180,15 @@ FIGURES: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
         figure_ftv,
         "Fractional task variance of the active units. Filled: the recording; lines: networks, "
         "each on its own. Dashed: the recording with context labels permuted within condition. "
-        "Dotted: random rotations of the units. Left: networks on the animals' protocol; "
-        "right: networks on the published test trials; the recording is the same in both.",
+        "Dotted: random rotations of the units. One panel a protocol of the networks (the "
+        "animals' own, the published test trials, or as recorded); the recording is the same in "
+        "each.",
     ),
     "variance": (
         figure_variance,
         "Task variance in both contexts; each point is an active unit (for networks on the "
         "matched protocol, a unit on one axis of targets). The line marks equal variance. "
-        "Variances of recordings hold trial noise; those of networks do not.",
+        "Variances of recordings hold trial noise; those of noise-free networks do not.",
     ),
     "examples": (
         figure_examples,
@@ -302,6 +294,13 @@ def _colours(entries: Sequence[Entry]) -> list[str]:
 def _shares(values: Any) -> Any:
     kept = np.asarray(values)[np.isfinite(values)]
     return np.histogram(kept, bins=EDGES)[0] / max(kept.size, 1)
+
+
+def _common_limits(pair: Sequence[Axes], example: xr.Dataset) -> tuple[float, float]:
+    """Give limits that hold both axes, from 0 unless rates are negative, as a tanh unit's are."""
+    lows, highs = zip(*(ax.get_ylim() for ax in pair), strict=True)
+    negative = bool((example["rate_mean"] < 0).any())
+    return (min(lows) if negative else 0.0), max(highs)
 
 
 def _limits(values: Any) -> tuple[float, float]:

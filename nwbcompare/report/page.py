@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from nwbcompare.report.entry import Comparison
+from nwbcompare.report.entry import PROTOCOLS, Comparison
 from nwbcompare.report.figures import FIGURES, as_svg, data_of, draw
 
 HEADINGS = {
@@ -97,14 +97,19 @@ def findings(comparison: Comparison) -> list[str]:
         f"{recording.name}: the median task variance is {numbers['median_tv']:.2f} "
         f"(spikes/s)²; with condition labels shuffled {numbers['median_tv_floor']:.2f} is left "
         f"({share:.0%}). So much is trial noise, which pulls a recording's FTV to 0 and which "
-        "the networks, recorded without noise, do not have."
+        + (
+            "the networks, recorded without noise, do not have."
+            if comparison.noise_free
+            else "networks recorded without noise do not have."
+        )
     )
-    for protocol in ("matched", "published"):
+    for protocol in PROTOCOLS:
         spread = [e.numbers["ftv_sd"] for e in comparison.of("model", protocol)]
         if spread:
+            several = f" to {max(spread):.3f} (mean {np.mean(spread):.3f})"
             lines.append(
-                f"{len(spread)} networks, {protocol} protocol: s.d. of FTV "
-                f"{min(spread):.3f} to {max(spread):.3f} (mean {np.mean(spread):.3f}), "
+                f"{_networks(len(spread))}, protocol {protocol!r}: s.d. of FTV "
+                f"{min(spread):.3f}{several if len(spread) > 1 else ''}, "
                 f"against {numbers['ftv_sd']:.3f} of {recording.name}."
             )
     lines.append(
@@ -131,7 +136,7 @@ def _render(comparison: Comparison, figures: list[dict[str, str]]) -> str:
     rows = [[_cell(e.numbers[key]) for key in COLUMNS] for e in comparison.entries]
     return template.render(
         title=comparison.title,
-        lead="Recorded units and hidden units of trained networks, through the same functions.",
+        lead="Recorded units and hidden units of networks, through the same functions.",
         contents=contents,
         simulated=comparison.simulated,
         how_to_get=comparison.how_to_get,
@@ -149,10 +154,14 @@ def _render(comparison: Comparison, figures: list[dict[str, str]]) -> str:
 def _caution(comparison: Comparison) -> str:
     networks = len({entry.name for entry in comparison.of("model")})
     return (
-        f"An illustration, not a test: {networks} networks and one animal. The units of "
+        f"An illustration, not a test: {_networks(networks)} and one animal. The units of "
         "inference are the network and the animal, and with so few of them nothing can be "
         "inferred about networks or animals in general."
     )
+
+
+def _networks(number: int) -> str:
+    return f"{number} network{'' if number == 1 else 's'}"
 
 
 def _cell(value: Any) -> str:
