@@ -1,0 +1,62 @@
+"""From a trained network to a folder that the DANDI archive takes, and into other tools.
+
+A network is recorded without noise, exported with its weights beside it and Poisson spikes drawn
+at its rates, and opened again: by nwbcompare, by xarray, and by pynapple where it is installed.
+
+Run: ``python examples/network_to_dandi.py [--network pretrained:all20-fast-0] [--out FOLDER]``.
+"""
+
+import argparse
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import nwbcompare as nc
+from nwbcompare.export import export_source
+
+
+def main() -> None:
+    """Go all the way and print what comes out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", default="pretrained:ctxdm-0", help="run or pretrained:NAME")
+    parser.add_argument("--out", help="the folder of the dandiset; temporary by default")
+    chosen = parser.parse_args()
+    out = Path(chosen.out or tempfile.mkdtemp(prefix="dandiset-"))
+
+    # the same as: nwbcompare export NETWORK --dandiset OUT --spikes --gain 20 --task-variance
+    (path,) = export_source(
+        chosen.network,
+        dandiset=out,
+        spikes=nc.PoissonSpikes(gain=20.0, seed=0),
+        task_variance=True,
+        overwrite=True,
+    )
+    print(f"written: {path.relative_to(out)}, {path.stat().st_size / 1e6:.0f} MB, with weights")
+    print("messages of the validators:", nc.inspect_nwb(path) or "none")
+
+    tree = xr.open_datatree(path, engine="nwbcompare")
+    block = tree["contextdm1"].to_dataset()
+    by_direction = block["rate"].groupby("direction").mean()
+    print(f"xarray: {dict(block.sizes)}, by direction {dict(by_direction.sizes)}")
+
+    pair = ("contextdm1", "contextdm2")
+    rates = nc.open(path)
+    spikes = nc.open(path, series="units", bin=0.02, conditions=["direction"])
+    for name, activity in {"rates": rates, "spikes": spikes}.items():
+        ftv = nc.fractional_task_variance(nc.task_variance(activity), *pair)
+        values = ftv["fractional_task_variance"].values
+        print(f"s.d. of FTV from {name}: {np.nanstd(values):.3f} of {np.isfinite(values).sum()}")
+
+    if find_spec("pynapple"):
+        import pynapple as nap
+
+        file = nap.load_file(str(path))
+        first = file["trials"][:10]
+        print(f"pynapple: {file['units'].restrict(first).count(1.0).shape} (s, unit)")
+
+
+if __name__ == "__main__":
+    main()
