@@ -4,9 +4,10 @@ if __name__ != "nwbcompare.datasets":
     raise ImportError("this folder is the package nwbcompare.datasets: import it by that name")
 
 from nwbcompare.datasets.location import DatasetNotFoundError, find_dataset, how_to_get
-from nwbcompare.datasets.registry import Loader, get_loader, loaders
+from nwbcompare.datasets.registry import Conversion, Loader, get_loader, loaders
 
 __all__ = [
+    "Conversion",
     "DatasetNotFoundError",
     "Loader",
     "find_dataset",

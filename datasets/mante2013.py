@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from nwbcompare.activity import make_activity, make_block
-from nwbcompare.datasets.registry import Loader
+from nwbcompare.datasets.registry import Conversion, Loader
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.files import sha256_of_set
 from nwbcompare.kernels.binning import smoothing_matrix, sum_in_bins
@@ -83,6 +84,7 @@ def load(
     *,
     animal: str | None = None,
     quality: str = "single",
+    session: str | None = None,
     bin_s: float = 0.05,
     smooth_s: float = 0.04,
 ) -> xr.DataTree:
@@ -97,6 +99,8 @@ def load(
     quality
         "single": well isolated single units (type s, discriminability 3 or 4), the selection
         of Yang et al. 2019. "all": all units.
+    session
+        One session, such as "ar090313_1"; all by default.
     bin_s
         Width of the bins (s) into which the 1-ms counts are summed; 50 ms as published. An
         incomplete last bin is dropped (so the 751st sample).
@@ -125,9 +129,14 @@ def load(
     """
     samples, sd_bins = _check_options(animal, quality, bin_s, smooth_s)
     files = _unit_files(Path(path), animal)
+    if session is not None:
+        known = dict.fromkeys(map(_session_of, files))
+        if session not in known:
+            raise unknown_name("session", session, known)
+        files = [file for file in files if _session_of(file) == session]
     digests: list[tuple[str, str]] = []
     units = []
-    for file in tqdm(files, desc="mante2013", unit="file", disable=None):
+    for file in tqdm(files, desc="mante2013", unit="file", disable=True if session else None):
         content = file.read_bytes()
         digests.append((file.name, hashlib.sha256(content).hexdigest()))
         unit = _read_unit(file, content, samples)
@@ -144,9 +153,21 @@ def load(
         "dataset": "mante2013",
         "citation": CITATION,
         "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
-        "options": {"animal": animal, "quality": quality, "bin_s": bin_s, "smooth_s": smooth_s},
+        "options": {
+            "animal": animal,
+            "quality": quality,
+            "session": session,
+            "bin_s": bin_s,
+            "smooth_s": smooth_s,
+        },
     }
     return make_activity({"mante2013": _make_block(units, bin_s, sd_bins, provenance)})
+
+
+def _session_of(file: Path) -> str:
+    match = NAME.fullmatch(file.name)
+    assert match is not None  # noqa: S101 - files were listed by this pattern
+    return match["session"]
 
 
 def _check_options(
@@ -335,11 +356,12 @@ def _make_block(
 ) -> xr.Dataset:
     sizes = [unit.task_is_motion.size for unit in units]
     n_bins = units[0].counts.shape[0]
-    kernel = smoothing_matrix(n_bins, sd_bins) / bin_s
+    kernel = smoothing_matrix(n_bins, sd_bins) / bin_s if sd_bins else None
     rate = np.empty((sum(sizes), n_bins), dtype=np.float32)
     stops = np.cumsum(sizes)
     for unit, start, stop in zip(units, stops - sizes, stops, strict=True):
-        rate[start:stop] = unit.counts.T.astype(np.float64) @ kernel
+        counts = unit.counts.T.astype(np.float64)
+        rate[start:stop] = counts / bin_s if kernel is None else counts @ kernel
     table = {name: [unit.table[name] for unit in units] for name in units[0].table}
     sessions, session_code = np.unique(table["session"], return_inverse=True)
     motion = np.concatenate([unit.task_is_motion for unit in units])
@@ -382,6 +404,49 @@ def _trial_columns(units: list[_Unit]) -> dict[str, Any]:
     }
 
 
+def sessions(path: Path) -> list[str]:
+    """List the archive's sessions."""
+    return list(dict.fromkeys(map(_session_of, _unit_files(path, None))))
+
+
+def session_metadata(session: str) -> dict[str, dict[str, Any]]:
+    """Give what is known of a session, for an NWB file.
+
+    The archive has the day of a session and no more: its start is put at midnight (UTC), and
+    said to be so. The monkeys' ages are not published; they were adult, at least four years.
+    """
+    animal, day = session[:2], datetime.strptime(session[2:8], "%y%m%d").replace(tzinfo=UTC)
+    return {
+        "NWBFile": {
+            "session_id": session,
+            "identifier": f"mante2013-{session}",
+            "session_start_time": day,
+            "session_description": "Units recorded while a monkey decided on the motion or the "
+            "colour of random dots, by context. Trials of 0.100 to 0.851 s from dots onset are "
+            "laid end to end: the archive has no absolute times, and not the trials' true "
+            "order in time. The session's start is the day of recording at midnight (UTC).",
+            "experiment_description": "Context-dependent decisions on random dots (Mante et al. "
+            "2013); extracellular recording in prearcuate cortex. Converted from the public archive "
+            f"'PFC data'. Cite: {CITATION}",
+            "experimenter": ["Mante, Valerio", "Sussillo, David"],
+            "institution": "Stanford University",
+            "keywords": ["prefrontal cortex", "decision", "context", "monkey"],
+            "related_publications": ["https://doi.org/10.1038/nature12742"],
+        },
+        "Subject": {
+            "subject_id": SUBJECTS.get(animal, animal).replace(" ", "-"),
+            "species": "Macaca mulatta",
+            "sex": "M",
+            "age": "P4Y/",
+            "description": "Adult rhesus monkey; the age is a lower bound.",
+        },
+    }
+
+
+def _load_session(path: Path, session: str) -> xr.DataTree:
+    return load(path, quality="all", session=session, bin_s=SAMPLE_S, smooth_s=0.0)
+
+
 MANTE2013 = Loader(
     name="mante2013",
     title="Prearcuate cortex of two monkeys deciding on motion or colour by context",
@@ -389,7 +454,20 @@ MANTE2013 = Loader(
     source='the public archive "PFC data" of the Mante lab (Institute of Neuroinformatics, '
     "Zurich, www.ini.uzh.ch/en/research/groups/mante/data.html)",
     unpack="it has folders 'PFC data 1' (monkey A) and 'PFC data 2' (monkey F).",
-    options={"animal": str, "quality": str, "bin_s": float, "smooth_s": float},
+    options={
+        "animal": str,
+        "quality": str,
+        "session": str,
+        "bin_s": float,
+        "smooth_s": float,
+    },
     is_archive=is_archive,
     load=load,
+    conversion=Conversion(
+        sessions=sessions,
+        load=_load_session,
+        metadata=session_metadata,
+        # the archive's window is 0.1 to 0.851 s, of which the loader uses whole bins
+        reading={"bin": 0.05, "smooth": 0.04},
+    ),
 )

@@ -16,6 +16,30 @@ ENTRY_POINT_GROUP = "nwbcompare.datasets"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """How the sessions of an archive become NWB files.
+
+    Attributes
+    ----------
+    sessions
+        Lists the archive's sessions: ``sessions(path)``.
+    load
+        Loads one in the archive's own bins, as rates that are whole counts per bin:
+        ``load(path, session)``.
+    metadata
+        What archives ask of a session (see `nwbcompare.write_nwb`): ``metadata(session)``.
+    reading
+        How `nwbcompare.open` is to read the files by default, so that it gives what the
+        loader gives: ``{"bin": 0.05, "smooth": 0.04}``.
+    """
+
+    sessions: Callable[[Path], list[str]]
+    load: Callable[[Path, str], xr.DataTree]
+    metadata: Callable[[str], Mapping[str, Mapping[str, Any]]]
+    reading: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Loader:
     """An archive that can be loaded.
 
@@ -31,6 +55,8 @@ class Loader:
         Tells whether a folder holds the archive's files.
     load
         Loads it: ``load(path, **options)``.
+    conversion
+        How its sessions become NWB files; None where nobody has said.
     """
 
     name: str
@@ -41,6 +67,7 @@ class Loader:
     options: Mapping[str, Callable[[str], Any]]
     is_archive: Callable[[Path], bool]
     load: Callable[..., xr.DataTree]
+    conversion: Conversion | None = None
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse options that the loader does not have; the nearest are named."""

@@ -12,9 +12,20 @@ if TYPE_CHECKING:
     from nwbcompare.activity import Activity, blocks, labels, make_activity, make_block, select
     from nwbcompare.analysis import fractional_task_variance, ftv_histogram, task_variance
     from nwbcompare.conditions import condition_means
+    from nwbcompare.conversion import convert
     from nwbcompare.errors import InputError, UnitWarning
+    from nwbcompare.exchange import (
+        from_arrays,
+        from_mat,
+        from_neo,
+        from_pynapple,
+        to_neo,
+        to_numpy,
+        to_pandas,
+        to_pynapple,
+    )
     from nwbcompare.model import record
-    from nwbcompare.nwb import inspect_nwb, write_nwb
+    from nwbcompare.nwb import PoissonSpikes, inspect_nwb, write_dandiset, write_nwb
     from nwbcompare.protocol import MatchedProtocol, record_matched, simulate_recording
     from nwbcompare.resample import align, rebin, smooth
     from nwbcompare.sources import load
@@ -24,6 +35,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Activity": "activity",
+    "PoissonSpikes": "nwb",
     "InputError": "errors",
     "InvalidActivityError": "validate",
     "MatchedProtocol": "protocol",
@@ -34,7 +46,12 @@ _HOME = {
     "condition_label_null": "stats",
     "condition_means": "conditions",
     "context_label_null": "stats",
+    "convert": "conversion",
     "fractional_task_variance": "analysis",
+    "from_arrays": "exchange",
+    "from_mat": "exchange",
+    "from_neo": "exchange",
+    "from_pynapple": "exchange",
     "ftv_histogram": "analysis",
     "inspect_nwb": "nwb",
     "labels": "activity",
@@ -50,6 +67,11 @@ _HOME = {
     "simulate_recording": "protocol",
     "smooth": "resample",
     "task_variance": "analysis",
+    "to_neo": "exchange",
+    "to_numpy": "exchange",
+    "to_pandas": "exchange",
+    "to_pynapple": "exchange",
+    "write_dandiset": "nwb",
     "write_nwb": "nwb",
 }
 _PACKAGES = ("datasets", "model", "tasks", "testing")

@@ -1,4 +1,4 @@
-"""The command line: ``nwbcompare train | record | tv | ftv | report | datasets``."""
+"""The command line: ``nwbcompare train | record | export | convert | validate | ...``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import click
 import xarray as xr
 
 import nwbcompare as nc
+from nwbcompare import cli_nwb
 from nwbcompare.errors import DivergedError, InputError
 from nwbcompare.files import check_output, written_aside
 from nwbcompare.tasks import task_names
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from nwbcompare.model.schedules import Schedule
 
 SOURCE_HELP = (
-    "\n\nSOURCE is an NWB or netCDF file that nwbcompare wrote, a run folder, "
+    "\n\nSOURCE is an NWB file or a folder of them (with options, such as "
+    "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side'), a netCDF file that nwbcompare "
+    "wrote, a run folder, "
     "LOADER:PATH?option=value (such as 'mante2013:PATH?quality=all', or just 'mante2013' where "
     "its files are found), or pretrained:NAME."
 )
@@ -297,7 +300,7 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
         activity = nc.record_matched(network)
     else:
         activity = record_test_trials(
-            network, tasks_of(run_folder(source)), inputs_and_outputs=path.suffix == ".nwb"
+            network, tasks_of(run_folder(source)), inputs_and_outputs=True
         )
     if path.suffix == ".nwb":
         nc.write_nwb(activity, path, overwrite=overwrite)
@@ -308,7 +311,11 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
 
 @cli.command()
 @click.option(
-    "--model", "models", multiple=True, help="A run folder or pretrained:NAME; several times."
+    "--model",
+    "models",
+    multiple=True,
+    help="A run folder, pretrained:NAME, or an NWB or netCDF file of a model's activity; "
+    "several times.",
 )
 @click.option("--recording", help="SOURCE of the recording; by default Mante et al. 2013.")
 @click.option("--out", default="report", show_default=True, type=click.Path(), help="The folder.")
@@ -383,6 +390,10 @@ def datasets_info(name: str) -> None:
         click.echo(f"Found here: {find_dataset(name)}")
     except DatasetNotFoundError:
         click.echo("Not found here.")
+
+
+for _command in (cli_nwb.export, cli_nwb.convert, cli_nwb.validate):
+    cli.add_command(_command)
 
 
 def _task_variance(source: str, estimator: Estimator, conditions: str | None) -> xr.Dataset:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import os
+import platform
 import shutil
+import signal
 import tempfile
+import threading
+import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from nwbcompare.errors import InputError
 
@@ -96,7 +103,9 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     """Give a temporary path beside ``path``; it takes the final name when all went well.
 
     Works for a file or a folder: whatever the caller makes at the temporary path is moved.
-    An error leaves nothing behind and an earlier output as it was.
+    An error, an interrupt or a request to end (SIGTERM) leaves nothing behind and an earlier
+    output as it was. What a killed process leaves is a hidden folder, which the next writer
+    of the same path removes.
 
     Parameters
     ----------
@@ -123,7 +132,8 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     path = check_output(path, overwrite=overwrite)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        _remove_abandoned(path)
+        scratch, held = _scratch_folder(path)
     except OSError as error:
         raise InputError(
             str(path),
@@ -133,17 +143,77 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
         ) from error
     aside = scratch / path.name
     try:
-        yield aside
-        _move_into_place(aside, path, scratch)
+        with _ended_by_an_exception():
+            yield aside
+            # another writer may have been faster
+            check_output(path, overwrite=overwrite)
+            _move_into_place(aside, path, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        os.close(held)
+
+
+REPLACED = "replaced"
 
 
 def _move_into_place(aside: Path, path: Path, scratch: Path) -> None:
     if path.is_dir():
         # A folder cannot be replaced in one step: the old one steps aside first.
-        path.rename(scratch / "replaced")
+        path.rename(scratch / REPLACED)
     aside.replace(path)
+
+
+def _prefix(path: Path) -> str:
+    # a lock tells of processes of one machine only, where folders are shared by several
+    host = zlib.crc32(platform.node().encode())
+    return f".{path.name}.writing-{host:08x}-"
+
+
+def _scratch_folder(path: Path) -> tuple[Path, int]:
+    """Make a folder beside a path, locked for as long as this process lives."""
+    while True:
+        scratch = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+        with suppress(FileNotFoundError):
+            held = os.open(scratch, os.O_RDONLY)
+            with suppress(OSError):
+                # not every file system has locks; then nothing is ever taken for abandoned
+                fcntl.flock(held, fcntl.LOCK_EX)
+            if scratch.exists():
+                return scratch, held
+            # another writer took it for abandoned before it was locked
+            os.close(held)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed writers of a path have left: folders that nobody holds locked."""
+    for folder in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
+        with suppress(OSError):
+            held = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # an earlier folder that stepped aside may be the only copy
+                if not (folder / REPLACED).exists():
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(held)
+
+
+@contextmanager
+def _ended_by_an_exception() -> Iterator[None]:
+    """Have SIGTERM end the process as an exception, so that what is open is tidied up."""
+    own = threading.current_thread() is threading.main_thread()
+    if not own or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end(number: int, _frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from nwbcompare.errors import InputError
 
 REFUSED = ("ERROR", "CRITICAL")
+WARNED = ("BEST_PRACTICE_VIOLATION",)
 
 
 def inspect_nwb(path: str | os.PathLike[str]) -> list[str]:
@@ -37,7 +38,9 @@ def inspect_nwb(path: str | os.PathLike[str]) -> list[str]:
 
 
 def refuse_faults(path: Path, final: Path) -> None:
-    """Refuse a file that an archive would; warn of lesser faults.
+    """Refuse a file that an archive would; warn where it goes against best practice.
+
+    What the inspector merely suggests is left to `inspect_nwb`.
 
     Raises
     ------
@@ -53,8 +56,9 @@ def refuse_faults(path: Path, final: Path) -> None:
             "; ".join(bad),
             "Nothing was written. Correct what the messages name.",
         )
-    if messages:
-        warnings.warn(f"{final}: " + "; ".join(messages), UserWarning, stacklevel=3)
+    lesser = [message for message in messages if message.startswith(WARNED)]
+    if lesser:
+        warnings.warn(f"{final}: " + "; ".join(lesser), UserWarning, stacklevel=3)
 
 
 def _errors(result: Any) -> list[Any]:

@@ -1,156 +1,315 @@
-"""NWB files that `write_nwb` made, as activity."""
+"""Any NWB file with trials, or several, as activity."""
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.activity import make_activity
-from nwbcompare.errors import InputError
-from nwbcompare.nwb.layout import EPOCHS, FORMAT_VERSION, MODULE, RATE, SCHEMA, UNITS
+from nwbcompare.errors import InputError, listing
+from nwbcompare.lazy import guarded, kept_in_memory
+from nwbcompare.nwb.anew import Written, own_sessions
+from nwbcompare.nwb.foreign import read_session
+from nwbcompare.nwb.hdf5 import named, opened, scalar
+from nwbcompare.nwb.own import has_rates, read_blocks, read_schema
+from nwbcompare.session import Reading, Session, lay_on_one_clock
+from nwbcompare.validate import check_activity
+
+PathLike = str | os.PathLike[str]
+MOST_NAMED_FILES = 20
 
 
-def open_nwb(path: str | os.PathLike[str]) -> xr.DataTree:
-    """Open an NWB file that `write_nwb` made.
+def open_nwb(
+    path: PathLike | Sequence[PathLike],
+    *,
+    align: str | None = None,
+    window: tuple[float, float] | None = None,
+    bin: float | None = None,  # noqa: A002 - the word that users know
+    smooth: float | None = None,
+    task: str | None = None,
+    conditions: Sequence[str] | None = None,
+    series: str | None = None,
+) -> xr.DataTree:
+    """Open NWB files as labelled arrays, aligned to trials; rates are read when looked at.
 
     Parameters
     ----------
     path
-        The file.
+        A file, or several files that make one activity: sessions with trials and units of
+        their own, or files of one network's tasks.
+    align
+        The trial column with the time (s) of the event that becomes time 0; by default the
+        start of the trial. Trials without it are left out, with a warning.
+    window
+        Start and stop (s) about the event. By default from the event to the end of the
+        longest trial; bins that reach beyond a trial's own end are then NaN.
+    bin
+        Width of the bins (s): 0.05 by default for spikes; for a time series one sample, or
+        the mean of the samples in a wider bin. An incomplete last bin is dropped.
+    smooth
+        Standard deviation (s) of a Gaussian, 0 by default. The rates are aligned wider,
+        smoothed, then cut, so that the window's edges are not biased; where recording ended,
+        edges are padded with the end values.
+    task
+        The trial column that names the task; by default ``task``. Without one all trials are
+        of one task, named after the file, with a warning.
+    conditions
+        The trial columns whose combinations are conditions; none by default.
+    series
+        "units" for spikes, or the name or path of a time series or of a table of units; by
+        default spikes where there are any, else the only series. Files of ours with rates give
+        those.
 
     Returns
     -------
     xarray.DataTree
-        The activity that was written, bit for bit.
+        Files of `write_nwb`: the activity that was written, bit for bit. Where one of the
+        options above is given each block is read anew; event, window and bins that are not
+        given are those that were written, and nothing is taken from the trials beside one.
+        Other files: one block. It is
+        dense where every unit was recorded in every trial, else ragged (an observation for
+        each unit and trial that were recorded, with ``observation_trial`` naming the trial).
+        Bins outside a unit's ``obs_intervals`` are NaN, not silence. A unit's id is its
+        ``unit_name``, else the table's id, with the session in front where ids repeat. Text
+        that is JSON is decoded. Trial columns with several values a trial are left out; the
+        provenance names them.
 
     Raises
     ------
     InputError
-        Where there is no such file, or it is no NWB file, damaged, without trials, of a newer
-        version, or not written by nwbcompare; the file is named.
+        Where there is no such file, or it is no NWB file, damaged, without trials or units, of
+        a newer version, or leads out of its folder; and for options that do not fit.
+
+    Examples
+    --------
+    >>> import tempfile, nwbcompare as nc
+    >>> from pathlib import Path
+    >>> from nwbcompare.testing import example_block
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = nc.write_nwb(example_block(), Path(folder) / "example.nwb")
+    ...     anew = open_nwb(path, window=(0.1, 0.5), bin=0.2, conditions=["direction"])
+    ...     anew["example"]["rate"].load().shape
+    (8, 2, 3)
     """
-    path = Path(path)
+    activity = open_lazily(
+        path,
+        align=align,
+        window=window,
+        bin=bin,
+        smooth=smooth,
+        task=task,
+        conditions=conditions,
+        series=series,
+    )
+    return make_activity(
+        {name: kept_in_memory(leaf.to_dataset()) for name, leaf in activity.children.items()}
+    )
+
+
+def open_lazily(
+    path: PathLike | Sequence[PathLike], *, series: str | None = None, **reading: Any
+) -> xr.DataTree:
+    """Open NWB files as `open_nwb` does, keeping nothing in memory that was looked at."""
+    paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
+    if not paths:
+        raise InputError("path", "at least one NWB file", "none", "Name one.")
+    _refuse_repeated(paths)
+    asked = {name: value for name, value in reading.items() if value is not None}
+    # a mistake in what is asked is not to be taken for one in a file
+    Reading(**asked)
+    guard = partial(named, paths[0] if len(paths) == 1 else paths[0].resolve().parent)
+    with guard():
+        activity = check_activity(_joined(paths, asked, series))
+    for leaf in activity.children.values():
+        guarded(leaf.to_dataset(), guard)
+    return activity
+
+
+def _joined(paths: Sequence[Path], asked: dict[str, Any], series: str | None) -> xr.DataTree:
+    looked = [_look(one, series=series, anew=bool(asked or series)) for one in paths]
+    rates = [_blocks_of_rates(found, asked) for found in looked]
+    of_rates = [found for found in rates if found is not None]
+    if not of_rates:
+        sessions = [one for found in looked if isinstance(found, list) for one in found]
+        return _joined_sessions(paths, sessions, asked)
+    if len(of_rates) < len(rates):
+        raise InputError(
+            listing(paths, most=3),
+            "files of one kind",
+            "rates that nwbcompare wrote beside others",
+            "Open them apart.",
+        )
+    return _joined_blocks(paths, of_rates)
+
+
+def _refuse_repeated(paths: Sequence[Path]) -> None:
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise InputError(str(path), "each file once", "the same file again", "Name it once.")
+        seen.add(path.resolve())
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A session of a file, and what the file says of itself."""
+
+    session: Session
+    about: dict[str, Any]
+    written: Written | None = None
+    of_rates: bool = False
+
+
+def _look(path: Path, *, series: str | None, anew: bool) -> dict[str, xr.Dataset] | list[_Found]:
+    """Read the tables of a file: blocks of ours as they were written, or sessions."""
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing there"
         raise InputError(str(path), "an NWB file", got, "Check the path.")
-    try:
-        with h5py.File(path, "r") as file:
-            _check_kind(path, file)
-            return _read(path, file)
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError, IndexError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            str(path),
-            "a whole NWB file (HDF5)",
-            f"one that cannot be read ({error})",
-            "It is damaged, truncated or another kind of file: write or obtain it again.",
-        ) from error
+    with opened(path) as file:
+        if "nwb_version" not in file.attrs:
+            raise InputError(
+                str(path), "an NWB file", "an HDF5 file of another kind", "Check the path."
+            )
+        schema = read_schema(file, path)
+        if schema is None:
+            session = read_session(file, path, series)
+            return [_Found(session, _described(file, path, session))]
+        if has_rates(schema) and not anew:
+            return read_blocks(file, path, schema)
+        return [
+            _Found(session, _described(file, path, session), written, has_rates(schema))
+            for session, written in own_sessions(file, path, schema, series)
+        ]
 
 
-def _check_kind(path: Path, file: h5py.File) -> None:
-    if "nwb_version" not in file.attrs:
-        raise InputError(
-            str(path), "an NWB file", "an HDF5 file of another kind", "Check the path."
-        )
-    if "intervals/trials" not in file:
-        raise InputError(
-            str(path),
-            "a trials table (/intervals/trials)",
-            "none",
-            "Add one with pynwb: analyses need to know when trials began.",
-        )
-    if f"scratch/{SCHEMA}" not in file:
-        raise InputError(
-            str(path),
-            "a file that nwbcompare wrote",
-            "an NWB file from elsewhere",
-            "This release opens files written by nwbcompare.write_nwb; for others make a block "
-            "from arrays with nwbcompare.make_block.",
-        )
+def _described(file: h5py.File, path: Path, session: Session) -> dict[str, Any]:
+    """Give what a file says of itself, for the provenance."""
+    about = {
+        "file": path.name,
+        "identifier": scalar(file, "identifier"),
+        "session": session.name,
+        "description": scalar(file, "session_description"),
+    }
+    return about | ({"columns_left_out": list(session.left_out)} if session.left_out else {})
 
 
-def _read(path: Path, file: h5py.File) -> xr.DataTree:
-    schema = json.loads(file[f"scratch/{SCHEMA}"].asstr()[()])
-    if schema["format_version"] > FORMAT_VERSION:
-        raise InputError(
-            str(path),
-            f"format version {FORMAT_VERSION} or older",
-            str(schema["format_version"]),
-            "Upgrade nwbcompare.",
-        )
-    n_trials = sum(leaf["n_trials"] for leaf in schema["leaves"])
-    rows_there = file["intervals/trials/start_time"].shape[0]
-    if n_trials != rows_there:
-        raise InputError(
-            str(path), f"{n_trials} trials", f"{rows_there}", "The trials table was changed."
-        )
-    parts, trial, sample = {}, 0, 0
-    for leaf in schema["leaves"]:
-        parts[leaf["name"]] = _read_leaf(file, leaf, trial, sample)
-        trial += leaf["n_trials"]
-        sample += leaf["n_trials"] * len(leaf["time"])
+def _blocks_of_rates(
+    found: Mapping[str, xr.Dataset] | Sequence[_Found], asked: Mapping[str, Any]
+) -> Mapping[str, xr.Dataset] | None:
+    """Give the blocks of a file of rates, binned anew where that was asked; None for others."""
+    if isinstance(found, Mapping):
+        return found
+    if not all(one.of_rates for one in found):
+        return None
+    return {
+        one.written.leaf: _laid([one], one.written, asked).to_dataset()
+        for one in found
+        if one.written is not None
+    }
+
+
+def _laid(found: Sequence[_Found], first: Written, asked: Mapping[str, Any]) -> xr.DataTree:
+    """Lay sessions that nwbcompare wrote on one clock, and give their block."""
+    reading = Reading(**{**first.reading, **asked})
+    written = [one.written for one in found if one.written is not None]
+    provenance = _together([dict(one.provenance) for one in written])
+    if asked:
+        provenance["read_with"] = {name: _plain(value) for name, value in asked.items()}
+    activity = lay_on_one_clock(
+        [one.session for one in found],
+        reading,
+        name=" and ".join(dict.fromkeys(one.name for one in written)),
+        leaf=first.leaf,
+        aligned_to=first.aligned_to if reading.align == first.reading["align"] else None,
+        source=first.source,
+        deterministic=first.deterministic,
+        condition_variables=first.condition_variables,
+        provenance=provenance,
+    )
+    return next(iter(activity.children.values()))
+
+
+def _plain(value: Any) -> Any:
+    """Give an option as JSON has it."""
+    if isinstance(value, str | None):
+        return value
+    return np.asarray(value).tolist()
+
+
+def _together(parts: Sequence[Any]) -> Any:
+    """Join what several files say: once where they agree, else a list, key by key."""
+    if all(part == parts[0] for part in parts):
+        return parts[0]
+    if all(isinstance(part, dict) for part in parts):
+        keys = dict.fromkeys(key for part in parts for key in part)
+        return {key: _together([part.get(key) for part in parts]) for key in keys}
+    return list(parts)
+
+
+def _joined_blocks(paths: Sequence[Path], files: Sequence[Mapping[str, xr.Dataset]]) -> xr.DataTree:
+    """Join the blocks of files of one network."""
+    if len(files) == 1:
+        return make_activity(files[0])
+    parts: dict[str, xr.Dataset] = {}
+    for path, found in zip(paths, files, strict=True):
+        for leaf, block in found.items():
+            name = leaf if leaf not in parts else f"{path.stem}-{leaf}"
+            if name in parts:
+                raise InputError(
+                    str(path), "blocks of other names", f"{leaf!r} again", "Leave one file out."
+                )
+            parts[name] = block
     return make_activity(parts)
 
 
-def _read_leaf(file: h5py.File, leaf: dict[str, Any], trial: int, sample: int) -> xr.Dataset:
-    n_trials, n_bins = leaf["n_trials"], len(leaf["time"])
-    about = leaf["variables"]
-    trials = slice(trial, trial + n_trials)
-    samples = slice(sample, sample + n_trials * n_bins)
-    coords: dict[str, Any] = {"time": ("time", np.array(leaf["time"], dtype=np.float64))}
-    for name in leaf["unit_columns"]:
-        values = _column(file[f"processing/{MODULE}/{UNITS}/{name}"][:])
-        coords[name] = ("unit", _as(values, about[name]))
-    for name in leaf["trial_columns"]:
-        values = _column(file[f"intervals/trials/{name}"][trials])
-        coords[name] = ("trial", _as(values, about[name]))
-    if leaf["epochs"]:
-        coords |= _epochs(file, leaf, trial)
-    coords |= {dim: (dim, np.array(names)) for dim, names in leaf["channels"].items()}
-    data = {}
-    for name, dims in leaf["series"].items():
-        series = file[f"processing/{MODULE}/{RATE if name == 'rate' else name}/data"]
-        data[name] = (dims, series[samples].reshape(n_trials, n_bins, -1))
-    block = xr.Dataset(data, coords=coords, attrs=leaf["attrs"])
-    for name, description in about.items():
-        block[name].attrs.update(description["attrs"])
-    return block
+def _joined_sessions(
+    paths: Sequence[Path], found: Sequence[_Found], asked: Mapping[str, Any]
+) -> xr.DataTree:
+    written = [one.written for one in found if one.written is not None]
+    if len(written) == len(found):
+        _refuse_other_archives(paths, written, asked)
+        block = _laid(found, written[0], asked)
+        return make_activity({str(block.name): block.to_dataset()})
+    alone = len(found) == 1
+    return lay_on_one_clock(
+        [one.session for one in found],
+        Reading(**asked),
+        name=found[0].session.name if alone else paths[0].resolve().parent.name or "sessions",
+        provenance={
+            "files": [one.about for one in found[:MOST_NAMED_FILES]],
+            "n_files": len(found),
+        },
+    )
 
 
-def _column(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if values.dtype.kind == "O":
-        return np.array([v.decode() if isinstance(v, bytes) else str(v) for v in values], dtype=str)
-    return values
+def _refuse_other_archives(
+    paths: Sequence[Path], written: Sequence[Written], asked: Mapping[str, Any]
+) -> None:
+    """Refuse files that nwbcompare wrote of archives with other events, bins or conditions."""
+    first = _of_archive(written[0], asked)
+    for path, one in zip(paths, written, strict=True):
+        for key, value in _of_archive(one, asked).items():
+            if value != first[key]:
+                raise InputError(
+                    str(path),
+                    f"the {key} of {paths[0].name}, {first[key]}",
+                    str(value),
+                    "Open files of different archives apart.",
+                )
 
 
-def _as(values: npt.NDArray[Any], about: dict[str, Any]) -> npt.NDArray[Any]:
-    """Restore a column's type, and the codes of a text column."""
-    if "categories" in about["attrs"]:
-        code = {text: place for place, text in enumerate(json.loads(about["attrs"]["categories"]))}
-        values = np.array([code[value] for value in values])
-    restored: npt.NDArray[Any] = values.astype(np.dtype(about["dtype"]))
-    return restored
-
-
-def _epochs(file: h5py.File, leaf: dict[str, Any], trial: int) -> dict[str, Any]:
-    table = file[f"intervals/{EPOCHS}"]
-    rows = table["trial"][:] - trial
-    names = _column(table["epoch"][:])
-    inside = (rows >= 0) & (rows < leaf["n_trials"])
-    place = {name: index for index, name in enumerate(leaf["epochs"])}
-    coords: dict[str, Any] = {"epoch": ("epoch", np.array(leaf["epochs"]))}
-    columns = (("epoch_start_time", "start_from_event"), ("epoch_stop_time", "stop_from_event"))
-    for name, column in columns:
-        times = np.full((leaf["n_trials"], len(place)), np.nan)
-        where = [place[epoch] for epoch in names[inside]]
-        times[rows[inside], where] = table[column][:][inside]
-        coords[name] = (("trial", "epoch"), times)
-    return coords
+def _of_archive(written: Written, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "reading": {k: v for k, v in written.reading.items() if k not in asked},
+        "aligned_to": written.aligned_to,
+        "condition_variables": written.condition_variables,
+        "source": written.source,
+    }

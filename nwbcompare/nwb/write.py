@@ -1,60 +1,117 @@
-"""Network activity as an NWB file that archives accept."""
+"""Activity as an NWB file that archives accept: networks and recordings, by one writer."""
 
 from __future__ import annotations
 
-import json
 import os
-import uuid
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from hdmf.backends.hdf5 import H5DataIO
-from hdmf.common import DynamicTable, VectorData
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
-from pynwb.core import ScratchData
-from pynwb.epoch import TimeIntervals
-from pynwb.file import Subject
+from tqdm import tqdm
 
-from nwbcompare.activity import Activity, blocks, columns_on, is_ragged, labels
-from nwbcompare.errors import InputError
-from nwbcompare.files import written_aside
+from nwbcompare.activity import Activity, blocks
+from nwbcompare.errors import InputError, unknown_name
+from nwbcompare.files import check_output, sha256_of_file, written_aside
+from nwbcompare.nwb.counts import add_counts
 from nwbcompare.nwb.inspect import refuse_faults
-from nwbcompare.nwb.layout import (
-    CHANNEL_SERIES,
-    EPOCHS,
-    FORMAT_VERSION,
-    MODULE,
-    RATE,
-    SCHEMA,
-    STEP_TOLERANCE,
-    UNITS,
-)
+from nwbcompare.nwb.layout import MODULE, STEP_TOLERANCE
+from nwbcompare.nwb.metadata import Metadata, make_file
+from nwbcompare.nwb.plan import Leaf, Plan, make_plan
+from nwbcompare.nwb.poisson import PoissonSpikes, declared_units, draw_spikes
+from nwbcompare.nwb.schema import add_schema, rate_leaf
+from nwbcompare.nwb.stream import Compression, SeriesWriter, empty_series
+from nwbcompare.nwb.tables import add_epochs, trials_table, units_table
 from nwbcompare.validate import check_activity
 
-CHUNK_BYTES = 1_000_000
-SYNTHETIC_SPECIES = "http://purl.obolibrary.org/obo/NCBITaxon_32630"
+BYTES_AT_ONCE = 8_000_000
+SERIES_KIND = {
+    "rate": "Rates of the units, one column a unit.",
+    "input": "The network's input, one column a channel.",
+    "output": "The network's output, one column a channel.",
+    "target": "The output that the task asks for, one column a channel.",
+}
+DTYPES = ("float32", "float16")
+LARGEST_FLOAT16 = 65504.0
 
 
-def write_nwb(activity: Activity, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write network activity as an NWB file.
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """How series are stored.
+
+    Attributes
+    ----------
+    dtype
+        "float32", bit for bit; or "float16", half the size with three significant digits.
+    compression
+        "gzip" (level 1 after a shuffle) or "none".
+    """
+
+    dtype: Literal["float32", "float16"] = "float32"
+    compression: Compression = "gzip"
+
+    def __post_init__(self) -> None:
+        """Refuse other words."""
+        if self.dtype not in DTYPES:
+            raise unknown_name("dtype", self.dtype, DTYPES)
+        if self.compression not in {"gzip", "none"}:
+            raise unknown_name("compression", self.compression, ("gzip", "none"))
+
+
+def write_nwb(
+    activity: Activity,
+    path: str | os.PathLike[str],
+    *,
+    spikes: PoissonSpikes | Literal["counts"] | None = None,
+    task_variance: xr.Dataset | None = None,
+    metadata: Metadata | None = None,
+    sidecar: str | os.PathLike[str] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    dtype: Literal["float32", "float16"] = "float32",
+    compression: Compression = "gzip",
+    overwrite: bool = False,
+) -> Path:
+    """Write activity as an NWB file.
 
     The file is laid out as if it had been recorded in vivo: one continuous series of rates
-    ``hidden_rate`` (time x unit) with the trials end to end, a trials table with every trial
-    column, the epochs of each trial, a table of hidden units, and series of inputs, outputs
-    and targets where the activity has them. It appears under its name only once the NWB
-    validator and nwbinspector (dandi configuration) have found no critical fault.
+    (time x unit) with the trials end to end, a trials table with every trial column, the
+    epochs of each trial, a table of units, and series of inputs, outputs and targets where
+    the activity has them. Series are streamed: memory does not grow with the number of trials.
+    The file appears under its name only once the NWB validator and nwbinspector (dandi
+    configuration) have found no critical fault.
 
     Parameters
     ----------
     activity
-        Dense blocks, on time axes of the same even step.
+        An activity or a block, dense or ragged, of a network or a recording, in memory or
+        file-backed. Its time axes need the same even step.
     path
         The file.
+    spikes
+        `PoissonSpikes`: besides the rates a units table with spikes drawn at them, so that
+        spike tools work. "counts": instead of rates, spike times made of them, for
+        recordings in bins of whole counts (one block).
+    task_variance
+        From `nwbcompare.task_variance`: kept in the table of units, a column for each task.
+    metadata
+        pynwb's keys in tables ``NWBFile`` and ``Subject``. For networks the defaults pass; a
+        recording needs ``Subject.species``, ``Subject.age`` and
+        ``NWBFile.session_start_time``, which nobody can guess.
+    sidecar
+        A file with configuration and weights, copied beside the NWB file under its name; the
+        file's notes tie it by its SHA-256.
+    reading
+        For "counts": how `nwbcompare.open` is to read by default, such as
+        ``{"bin": 0.05, "smooth": 0.04}``; by default in the bins that were written.
+    dtype, compression
+        See `Storage`: float32 with gzip, since rates then come back bit for bit at about
+        half their size.
     overwrite
         Whether an existing file may be replaced.
 
@@ -66,13 +123,14 @@ def write_nwb(activity: Activity, path: str | os.PathLike[str], *, overwrite: bo
     Raises
     ------
     InputError
-        For an invalid or ragged activity, uneven or different time steps, a path that exists
-        or cannot be written, and a file that the inspector refuses.
+        For an invalid activity, uneven or different time steps, infinite rates, options that do
+        not fit, a path that exists or cannot be written, and a file that the inspector
+        refuses. Nothing is then left under the path.
 
     Warns
     -----
     UserWarning
-        With the inspector's lesser messages.
+        Where the inspector finds best practice violated.
 
     Examples
     --------
@@ -84,27 +142,80 @@ def write_nwb(activity: Activity, path: str | os.PathLike[str], *, overwrite: bo
     ...     nc.open(path).children["example"]["rate"].identical(example_block()["rate"])
     True
     """
+    check_output(path, overwrite=overwrite)
+    storage = Storage(dtype=dtype, compression=compression)
     check_activity(activity)
     parts = blocks(activity)
     width = _common_step(parts)
+    more = _task_variance_columns(parts, task_variance)
+    notes, extra = _sidecar_notes(path, sidecar)
     with written_aside(path, overwrite=overwrite) as aside:
-        nwb = _make_file(parts, width)
-        with NWBHDF5IO(str(aside), "w") as io:
-            io.write(nwb)
+        nwb = make_file(next(iter(parts.values())), metadata, notes=notes)
+        if spikes == "counts":
+            add_counts(nwb, parts, more, reading or {})
+            _write(nwb, aside)
+        else:
+            if reading is not None:
+                raise InputError("reading", "None unless spikes='counts'", "options", "Leave out.")
+            plan = make_plan(parts, width)
+            _add_rates(nwb, plan, more, storage, spikes)
+            _write(nwb, aside)
+            _fill(aside, plan, spikes)
         refuse_faults(aside, Path(path))
+        if sidecar is not None and extra is not None:
+            _place_beside(Path(sidecar), extra)
     return Path(path)
 
 
-def _common_step(parts: dict[str, xr.Dataset]) -> float:
-    width: float | None = None
+def _write(nwb: NWBFile, aside: Path) -> None:
+    with NWBHDF5IO(str(aside), "w") as io:
+        io.write(nwb)
+
+
+def _sidecar_notes(
+    path: str | os.PathLike[str], sidecar: str | os.PathLike[str] | None
+) -> tuple[list[str], Path | None]:
+    if sidecar is None:
+        return [], None
+    source = Path(sidecar)
+    if not source.is_file():
+        raise InputError("sidecar", "a file", str(source), "Check the path.")
+    extra = Path(path).with_suffix(source.suffix)
+    about = f"Configuration and weights: {extra.name}, SHA-256 {sha256_of_file(source)}."
+    return [about], extra
+
+
+def _place_beside(source: Path, target: Path) -> None:
+    with written_aside(target, overwrite=True) as aside:
+        shutil.copyfile(source, aside)
+
+
+def _task_variance_columns(
+    parts: Mapping[str, xr.Dataset], result: xr.Dataset | None
+) -> dict[str, npt.NDArray[Any]]:
+    if result is None:
+        return {}
+    units = next(iter(parts.values()))["unit"].values
+    fits = (
+        "task_variance" in result
+        and result["task_variance"].dims == ("unit", "task")
+        and np.array_equal(result["unit"].values, units)
+    )
+    if not fits:
+        raise InputError(
+            "task_variance",
+            "the result of nwbcompare.task_variance of this activity (unit, task)",
+            "another result, or other units",
+            "Pass nwbcompare.task_variance(activity).",
+        )
+    values = result["task_variance"]
+    return {f"task_variance_{task}": values.sel(task=task).values for task in values["task"].values}
+
+
+def _common_step(parts: Mapping[str, xr.Dataset]) -> float:
+    """Give the step (s) that all time axes share, refusing others."""
+    width = float(next(iter(parts.values()))["time"].attrs["bin_width_s"])
     for leaf, block in parts.items():
-        if is_ragged(block):
-            raise InputError(
-                f"block {leaf!r}",
-                "a dense block",
-                "a ragged one",
-                "This release writes network activity; save recordings with to_netcdf.",
-            )
         own = float(block["time"].attrs["bin_width_s"])
         time_s = block["time"].values
         if np.abs(np.diff(time_s) - own).max(initial=0) > STEP_TOLERANCE * own:
@@ -114,7 +225,6 @@ def _common_step(parts: dict[str, xr.Dataset]) -> float:
                 "uneven ones",
                 "Bin the rates evenly: nwbcompare.rebin(activity, width_s).",
             )
-        width = own if width is None else width
         if not np.isclose(own, width, rtol=STEP_TOLERANCE):
             raise InputError(
                 f"time of {leaf!r}",
@@ -122,228 +232,103 @@ def _common_step(parts: dict[str, xr.Dataset]) -> float:
                 f"{own:g} s",
                 "Write them to separate files, or bin them alike with nwbcompare.rebin.",
             )
-    assert width is not None  # noqa: S101 - an activity has at least one block
     return width
 
 
-def _make_file(parts: dict[str, xr.Dataset], width: float) -> NWBFile:
-    first = next(iter(parts.values()))
-    name = str(first.attrs["name"])
-    identity = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
-    nwb = NWBFile(
-        session_description=f"Simulated: hidden rates of {name}, a recurrent neural network, "
-        "on task trials laid end to end.",
-        identifier=str(uuid.uuid4()),
-        # a simulation has no time of its own: the time of writing
-        session_start_time=datetime.now(UTC),
-        session_id=identity,
-        experimenter=["Network, Simulated"],
-        institution="simulation",
-        keywords=["recurrent neural network", "simulation"],
-        experiment_description="Activity of a task-trained recurrent network.",
-        subject=Subject(
-            subject_id=identity,
-            species=SYNTHETIC_SPECIES,
-            sex="U",
-            age="P0D",
-            description="An artificial recurrent neural network.",
-        ),
-    )
-    _add_series(nwb, parts, width)
-    starts = _add_trials(nwb, parts, width)
-    _add_epochs(nwb, parts, starts)
-    nwb.add_scratch(
-        ScratchData(
-            name=SCHEMA,
-            data=json.dumps(_schema(parts)),
-            description="What nwbcompare needs to restore its labelled arrays, as JSON.",
-        )
-    )
-    return nwb
-
-
-def _add_series(nwb: NWBFile, parts: dict[str, xr.Dataset], width: float) -> None:
-    first = next(iter(parts.values()))
+def _add_rates(
+    nwb: NWBFile,
+    plan: Plan,
+    more: Mapping[str, npt.NDArray[Any]],
+    storage: Storage,
+    spikes: PoissonSpikes | None,
+) -> None:
     module = nwb.create_processing_module(
-        name=MODULE, description="Continuous activity of the network."
+        name=MODULE, description="Continuous activity, trials end to end."
     )
-    rate_units = first["rate"].attrs["units"]
-    unit = "a.u." if rate_units == "1" else rate_units
-    wanted = {RATE: ("rate", unit, "Rates of the hidden units, one column a unit.")}
-    for name in CHANNEL_SERIES:
-        if all(name in block for block in parts.values()):
-            wanted[name] = (name, "a.u.", f"The network's {name}, one column a channel.")
-    for name, (variable, unit_name, description) in wanted.items():
-        data = np.concatenate([_stream(block[variable]) for block in parts.values()])
-        rows = max(1, min(len(data), CHUNK_BYTES // (data.itemsize * data.shape[1])))
+    first = plan.leaves[0].block
+    rate_units = str(first["rate"].attrs["units"])
+    for name, variable, leaves in plan.series():
+        n_columns = 1 if leaves[0].layout == "ragged" else leaves[0].block[variable].shape[2]
+        n_samples = sum(leaf.n_samples for leaf in leaves)
+        earlier = 0 if leaves[0].layout == "dense" else plan.n_dense_samples
         module.add(
             TimeSeries(
                 name=name,
-                description=description,
-                data=H5DataIO(
-                    data,
-                    compression="gzip",
-                    compression_opts=1,
-                    shuffle=True,
-                    chunks=(rows, data.shape[1]),
-                ),
-                unit=unit_name,
-                rate=1 / width,
+                description=SERIES_KIND[variable],
+                data=empty_series((n_samples, n_columns), storage.dtype, storage.compression),
+                unit=rate_units if variable == "rate" and rate_units != "1" else "a.u.",
+                rate=1 / plan.width_s,
                 # samples stand at the centres of their bins
-                starting_time=width / 2,
+                starting_time=plan.start_s + (earlier + 0.5) * plan.width_s,
                 comments="Trials are laid end to end; /intervals/trials has their times.",
             )
         )
-    columns = [
-        VectorData(
-            name=name, description=f"{name} of the hidden unit", data=_listed(first[name].values)
-        )
-        for name in columns_on(first, "unit")
-    ]
-    module.add(
-        DynamicTable(
-            name=UNITS, description="The hidden units: columns of hidden_rate.", columns=columns
-        )
+    module.add(units_table(plan.unit_table, first, more))
+    described = [leaf.block for leaf in plan.leaves]
+    times = [leaf.times for leaf in plan.leaves]
+    shifted = any(not np.array_equal(t.event, t.start) for t in times)
+    nwb.trials = trials_table(
+        described,
+        times,
+        event="event_time" if shifted else "",
+        description="Trials, one block of tasks after another.",
     )
-
-
-def _listed(values: npt.NDArray[Any]) -> Any:
-    """Give text as a list: HDF5 has no type for numpy's text arrays."""
-    return [str(value) for value in values] if values.dtype.kind == "U" else values
-
-
-def _stream(variable: xr.DataArray) -> npt.NDArray[Any]:
-    values = variable.transpose("trial", "time", ...).values
-    return values.reshape(-1, values.shape[-1])
-
-
-def _add_trials(
-    nwb: NWBFile, parts: dict[str, xr.Dataset], width: float
-) -> dict[str, npt.NDArray[np.float64]]:
-    starts: dict[str, npt.NDArray[np.float64]] = {}
-    length: list[float] = []
-    n_bins = 0
-    for leaf, block in parts.items():
-        first_bin = n_bins + np.arange(block.sizes["trial"]) * block.sizes["time"]
-        starts[leaf] = np.asarray(first_bin * width, dtype=np.float64)
-        length += [block.sizes["time"] * width] * block.sizes["trial"]
-        n_bins += block.sizes["trial"] * block.sizes["time"]
-    start = np.concatenate(list(starts.values()))
-    names = list(dict.fromkeys(n for block in parts.values() for n in columns_on(block, "trial")))
-    columns = [
-        VectorData(name="start_time", description="start (s)", data=start),
-        VectorData(name="stop_time", description="stop (s)", data=start + np.array(length)),
-    ]
-    for name in names:
-        about = next(b[name].attrs for b in parts.values() if name in b.coords)
-        columns.append(
-            VectorData(
-                name=name,
-                description=str(about.get("long_name", f"{name} of the trial")),
-                data=_joined(name, parts),
+    add_epochs(nwb, described, times)
+    add_schema(nwb, [rate_leaf(plan, leaf) for leaf in plan.in_given_order()])
+    if spikes is not None:
+        if len(plan.of_layout("dense")) < len(plan.leaves):
+            raise InputError(
+                "spikes", "dense blocks to draw spikes for", "a ragged one", "Leave spikes out."
             )
+        about = (
+            f"Simulated: Poisson spikes at {spikes.gain:g} spikes/s for a rate of 1, "
+            f"seed {spikes.seed}."
         )
-    nwb.trials = TimeIntervals(
-        name="trials", description="Trials, one block of tasks after another.", columns=columns
-    )
-    return starts
+        nwb.units = declared_units(first, more, about)
 
 
-def _joined(name: str, parts: dict[str, xr.Dataset]) -> Any:
-    like = next(labels(block[name]) for block in parts.values() if name in block.coords)
-    blank = {"U": "", "f": np.nan}.get(like.dtype.kind, 0)
-    values = np.concatenate(
-        [
-            labels(block[name])
-            if name in block.coords
-            else np.full(block.sizes["trial"], blank, dtype=like.dtype)
-            for block in parts.values()
-        ]
-    )
-    return _listed(values)
+def _fill(aside: Path, plan: Plan, spikes: PoissonSpikes | None) -> None:
+    """Write the series' values, and draw spikes at them."""
+    with h5py.File(aside, "r+") as file:
+        module = file[f"processing/{MODULE}"]
+        total = sum(leaf.n_samples for _, _, leaves in plan.series() for leaf in leaves)
+        with tqdm(total=total, desc="samples", unit="", unit_scale=True, disable=None) as bar:
+            for name, variable, leaves in plan.series():
+                with SeriesWriter(module[f"{name}/data"]) as writer:
+                    for leaf in leaves:
+                        for rows in _pieces(leaf, variable):
+                            _refuse_unfit(rows, writer, f"{leaf.name}: {variable}")
+                            writer.append(rows)
+                            bar.update(len(rows))
+        if spikes is not None:
+            series = module[f"{plan.rate_series(plan.leaves[0])}/data"]
+            draw_spikes(file, series, spikes, start_s=plan.start_s, bin_s=plan.width_s)
 
 
-def _add_epochs(
-    nwb: NWBFile, parts: dict[str, xr.Dataset], starts: dict[str, npt.NDArray[np.float64]]
-) -> None:
-    rows: list[tuple[int, str, float, float, float, float]] = []
-    n_trials = 0
-    for leaf, block in parts.items():
-        rows += _epoch_rows(block, starts[leaf], n_trials)
-        n_trials += block.sizes["trial"]
-    if not rows:
-        return
-    named = {
-        "start_time": ("start (s)", [r[2] for r in rows]),
-        "stop_time": ("stop (s)", [r[3] for r in rows]),
-        "epoch": ("name of the epoch", [r[1] for r in rows]),
-        "trial": ("row of the trial in the trials table", [r[0] for r in rows]),
-        "start_from_event": ("start from the trial's alignment event (s)", [r[4] for r in rows]),
-        "stop_from_event": ("stop from the trial's alignment event (s)", [r[5] for r in rows]),
-    }
-    nwb.add_time_intervals(
-        TimeIntervals(
-            name=EPOCHS,
-            description="Epochs of the task in each trial.",
-            columns=[
-                VectorData(name=name, description=about, data=data)
-                for name, (about, data) in named.items()
-            ],
+def _pieces(leaf: Leaf, variable: str) -> Iterator[npt.NDArray[Any]]:
+    """Give a variable's values ``(time, channel)``, a few trials at a time."""
+    values = leaf.block[variable]
+    row = str(values.dims[0]) if leaf.layout == "ragged" else "trial"
+    per_row = values.size // max(values.sizes[row], 1) * values.dtype.itemsize
+    at_once = max(1, BYTES_AT_ONCE // max(per_row, 1))
+    for start in range(0, values.sizes[row], at_once):
+        part = values.isel({row: slice(start, start + at_once)}).transpose(row, "time", ...)
+        rows = part.values
+        yield rows.reshape(rows.shape[0] * rows.shape[1], -1)
+
+
+def _refuse_unfit(rows: npt.NDArray[Any], writer: SeriesWriter, name: str) -> None:
+    if np.isinf(rows).any():
+        raise InputError(
+            name,
+            "finite values, or NaN where nothing was observed",
+            "infinite ones",
+            "Look for a division by a zero duration in what made them.",
         )
-    )
-
-
-def _epoch_rows(
-    block: xr.Dataset, starts: npt.NDArray[np.float64], first_trial: int
-) -> Iterator[tuple[int, str, float, float, float, float]]:
-    if "epoch" not in block.dims:
-        return
-    left_edge = float(block["time"].values[0]) - block["time"].attrs["bin_width_s"] / 2
-    first, last = block["epoch_start_time"].values, block["epoch_stop_time"].values
-    for trial, origin in enumerate(starts - left_edge):
-        for place, name in enumerate(block["epoch"].values):
-            start, stop = first[trial, place], last[trial, place]
-            if np.isfinite(start):
-                # an event before the stream's start would have no place on its clock
-                yield (
-                    first_trial + trial,
-                    str(name),
-                    max(origin + start, 0.0),
-                    max(origin + stop, 0.0),
-                    start,
-                    stop,
-                )
-
-
-def _schema(parts: dict[str, xr.Dataset]) -> dict[str, Any]:
-    return {"format_version": FORMAT_VERSION, "leaves": [_leaf(*item) for item in parts.items()]}
-
-
-def _leaf(name: str, block: xr.Dataset) -> dict[str, Any]:
-    described = {
-        str(key): {"dtype": str(column.dtype), "attrs": _plain(column.attrs)}
-        for key, column in block.variables.items()
-    }
-    return {
-        "name": name,
-        "attrs": _plain(block.attrs),
-        "n_trials": block.sizes["trial"],
-        "time": block["time"].values.tolist(),
-        "epochs": [str(e) for e in block["epoch"].values] if "epoch" in block.coords else [],
-        "trial_columns": list(columns_on(block, "trial")),
-        "unit_columns": list(columns_on(block, "unit")),
-        "channels": {
-            dim: [str(channel) for channel in block[dim].values]
-            for dim in ("input_channel", "output_channel")
-            if dim in block.coords
-        },
-        "series": {
-            str(key): [str(dim) for dim in variable.dims]
-            for key, variable in block.data_vars.items()
-        },
-        "variables": described,
-    }
-
-
-def _plain(attrs: dict[Any, Any]) -> dict[str, Any]:
-    return {str(k): v.item() if isinstance(v, np.generic) else v for k, v in attrs.items()}
+    if writer.dtype == np.float16 and np.nanmax(np.abs(rows), initial=0) > LARGEST_FLOAT16:
+        raise InputError(
+            name,
+            f"values up to {LARGEST_FLOAT16:g}, which float16 can hold",
+            f"{np.nanmax(np.abs(rows)):g}",
+            "Use dtype='float32'.",
+        )

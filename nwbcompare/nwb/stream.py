@@ -1,0 +1,128 @@
+"""Writing a long series chunk by chunk, packed on every core, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from hdmf.backends.hdf5 import H5DataIO
+
+Compression = Literal["gzip", "none"]
+GZIP_LEVEL = 1
+"""Higher levels take half as long again for a few per cent of size."""
+CHUNK_ROWS = 1024
+CHUNK_COLUMNS = 32
+"""A chunk is this many samples of this many units: one trial of all units and one unit of all
+trials are both read without unpacking much else (benchmarks/nwb_export.py has the times)."""
+MOST_THREADS = 4
+MOST_PENDING = 16
+"""Packed chunks that may wait to be written."""
+
+
+def empty_series(
+    shape: tuple[int, int], dtype: npt.DTypeLike, compression: Compression
+) -> H5DataIO:
+    """Declare a series ``(time, channel)`` that is written later, chunk by chunk."""
+    packed: dict[str, Any] = {}
+    if compression == "gzip":
+        packed = {
+            "chunks": (min(CHUNK_ROWS, shape[0]), min(CHUNK_COLUMNS, shape[1])),
+            "compression": "gzip",
+            "compression_opts": GZIP_LEVEL,
+            "shuffle": True,
+        }
+    return H5DataIO(shape=shape, dtype=np.dtype(dtype), **packed)
+
+
+class SeriesWriter:
+    """Appends rows to a declared series; chunks are packed by threads and written in order.
+
+    Bytes are those that HDF5's own filters would write: zlib after a shuffle.
+
+    Parameters
+    ----------
+    data
+        The declared series ``(time, channel)``.
+    """
+
+    def __init__(self, data: h5py.Dataset) -> None:
+        self._data = data
+        self._row = 0
+        self._filled = 0
+        chunk_rows = data.chunks[0] if data.chunks else CHUNK_ROWS
+        self._band = np.zeros((chunk_rows, data.shape[1]), dtype=data.dtype)
+        self._pool = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
+        self._pending: deque[tuple[tuple[int, int], Future[bytes]]] = deque()
+
+    def __enter__(self) -> SeriesWriter:
+        """Give the writer."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write what is left, unless there was an error."""
+        try:
+            if kind is None:
+                self._write_band()
+                while self._pending:
+                    self._write_oldest()
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the series."""
+        kind: np.dtype[Any] = self._data.dtype
+        return kind
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Append rows ``(time, channel)``."""
+        done = 0
+        while done < len(rows):
+            part = rows[done : done + len(self._band) - self._filled]
+            self._band[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
+            done += len(part)
+            if self._filled == len(self._band):
+                self._write_band()
+
+    def _write_band(self) -> None:
+        if not self._filled:
+            return
+        if self._data.chunks is None:
+            self._data[self._row : self._row + self._filled] = self._band[: self._filled]
+        else:
+            self._band[self._filled :] = 0
+            self._pack_band(self._data.chunks[1])
+        self._row += self._filled
+        self._filled = 0
+
+    def _pack_band(self, width: int) -> None:
+        for column in range(0, self._band.shape[1], width):
+            chunk = np.zeros((len(self._band), width), dtype=self._band.dtype)
+            part = self._band[:, column : column + width]
+            chunk[:, : part.shape[1]] = part
+            self._pending.append(((self._row, column), self._pool.submit(packed, chunk)))
+        while len(self._pending) > MOST_PENDING:
+            self._write_oldest()
+
+    def _write_oldest(self) -> None:
+        offset, chunk = self._pending.popleft()
+        self._data.id.write_direct_chunk(offset, chunk.result())
+
+
+def packed(chunk: npt.NDArray[Any]) -> bytes:
+    """Pack a chunk as HDF5's shuffle and deflate filters do."""
+    as_bytes = chunk.reshape(-1).view(np.uint8).reshape(-1, chunk.itemsize)
+    return zlib.compress(np.ascontiguousarray(as_bytes.T).tobytes(), GZIP_LEVEL)
