@@ -136,7 +136,8 @@ def load(
         files = [file for file in files if _session_of(file) == session]
     digests: list[tuple[str, str]] = []
     units = []
-    for file in tqdm(files, desc="mante2013", unit="file", disable=True if session else None):
+    quiet = True if session else None  # one session takes no time; else: off without a terminal
+    for file in tqdm(files, desc="mante2013", unit="file", disable=quiet):
         content = file.read_bytes()
         digests.append((file.name, hashlib.sha256(content).hexdigest()))
         unit = _read_unit(file, content, samples)
@@ -426,8 +427,8 @@ def session_metadata(session: str) -> dict[str, dict[str, Any]]:
             "laid end to end: the archive has no absolute times, and not the trials' true "
             "order in time. The session's start is the day of recording at midnight (UTC).",
             "experiment_description": "Context-dependent decisions on random dots (Mante et al. "
-            "2013); extracellular recording in prearcuate cortex. Converted from the public archive "
-            f"'PFC data'. Cite: {CITATION}",
+            "2013); extracellular recording in prearcuate cortex. Converted from the public "
+            f"archive 'PFC data'. Cite: {CITATION}",
             "experimenter": ["Mante, Valerio", "Sussillo, David"],
             "institution": "Stanford University",
             "keywords": ["prefrontal cortex", "decision", "context", "monkey"],

@@ -51,7 +51,7 @@ def main() -> None:
         print(f"s.d. of FTV from {name}: {np.nanstd(values):.3f} of {np.isfinite(values).sum()}")
 
     if find_spec("pynapple"):
-        import pynapple as nap
+        import pynapple as nap  # noqa: PLC0415 - optional
 
         file = nap.load_file(str(path))
         first = file["trials"][:10]

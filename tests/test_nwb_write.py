@@ -360,6 +360,73 @@ def test_a_recording_needs_what_nobody_can_guess(tmp_path):
         assert file["general/subject/species"].asstr()[()].endswith("NCBITaxon_32630")
 
 
+def timed(*, gap):
+    """A recording read on a session's own clock, with windows that may overlap."""
+    start = np.arange(4) * gap + 1.0
+    rng = np.random.default_rng(0)
+    return nc.from_arrays(
+        spikes=[np.sort(rng.uniform(0.5, 5 + 4 * gap, 200)) for _ in range(3)],
+        trials={
+            "start_time": start,
+            "stop_time": start + 0.4,
+            "cue_time": start + 0.1,
+            "task": ["go"] * 4,
+            "side": [0, 1, 0, 1],
+        },
+        align="cue_time",
+        window=(-0.2, 0.4),
+        bin=0.01,
+        conditions=["side"],
+        name="timed",
+    )
+
+
+def test_trials_keep_their_times_in_the_session_where_no_two_overlap(tmp_path):
+    activity = timed(gap=0.6)
+    path = write(activity, tmp_path / "x.nwb", spikes="counts", metadata=ANIMAL)
+    with h5py.File(path) as file:
+        trials = file["intervals/trials"]
+        np.testing.assert_allclose(trials["start_time"], np.arange(4) * 0.6 + 1)
+        np.testing.assert_allclose(trials["cue_time"], np.arange(4) * 0.6 + 1.1)
+        assert trials.attrs["description"] == "Trials, at their times in the session."
+    opened = nc.open(path)["timed"].to_dataset()
+    xr.testing.assert_allclose(
+        opened["rate"].drop_vars(opened["rate"].coords),
+        activity["timed"]["rate"].drop_vars(activity["timed"]["rate"].coords),
+    )
+    np.testing.assert_array_equal(opened["cue_time"], activity["timed"]["cue_time"])
+    # the same session aligned to another of its events, and wider than it was cut
+    start = nc.open(path, align="start_time", window=(-0.1, 0.5), bin=0.1)["timed"]
+    np.testing.assert_allclose(
+        start["rate"], nc.rebin(activity["timed"].to_dataset(), 0.1)["rate"], rtol=1e-5
+    )
+
+
+def test_trials_whose_windows_overlap_are_laid_end_to_end(tmp_path):
+    activity = timed(gap=0.5)
+    path = write(activity, tmp_path / "x.nwb", spikes="counts", metadata=ANIMAL)
+    opened = nc.open(path)["timed"]
+    np.testing.assert_array_equal(opened["rate"], activity["timed"]["rate"])
+    np.testing.assert_allclose(np.diff(opened["start_time"]), 0.6)
+    np.testing.assert_array_equal(opened["source_cue_time"], activity["timed"]["cue_time"])
+    with h5py.File(path) as file:
+        about = file["intervals/trials"].attrs["description"]
+    assert (
+        about
+        == "Trials, laid end to end: their true times are not known, or their windows overlap."
+    )
+
+
+def test_columns_with_names_of_the_trials_table_come_back_with_rates(tmp_path):
+    activity = timed(gap=0.6)
+    path = write(activity, tmp_path / "x.nwb", metadata=ANIMAL)
+    assert_same(activity, open_nwb(path))
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(
+            file["intervals/trials/source_start_time"], activity["timed"]["start_time"]
+        )
+
+
 # ---- Poisson spikes
 
 

@@ -159,8 +159,8 @@ def _as_written(
             name: (start[:, place], stop[:, place]) for place, name in enumerate(leaf["epochs"])
         },
         event=event,
-        # trials were laid end to end: what lies beside one is another
-        apart=True,
+        # where trials were laid end to end, what lies beside one is another
+        apart=bool(leaf.get("apart", True)),
     )
 
 

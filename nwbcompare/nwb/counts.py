@@ -32,6 +32,7 @@ Times = npt.NDArray[np.float64]
 TOLERANCE = 1e-3
 """By how much a rate times the bin's width may miss a whole number."""
 GROUP = "trial_group"
+END_TO_END = "Trials, laid end to end: their true times are not known, or their windows overlap."
 
 
 @dataclass(frozen=True)
@@ -266,9 +267,7 @@ def add_counts(
         [table],
         [times],
         event="" if event == "start_time" else event,
-        description="Trials, laid end to end: their true times are not known."
-        if own is None
-        else "Trials, at their times in the session.",
+        description=END_TO_END if own is None else "Trials, at their times in the session.",
         more={
             GROUP: (
                 f"trials of one group were recorded of the units of that {GROUP}",
@@ -290,6 +289,7 @@ def add_counts(
         renamed=renamed,
         reading=as_written | dict(reading),
         added_columns=[GROUP],
+        apart=own is None,
     )
     add_schema(nwb, [leaf])
 

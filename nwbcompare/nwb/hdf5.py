@@ -350,7 +350,7 @@ def check_stored(data: h5py.Dataset, n_bytes: int) -> None:
 
 def is_stored(data: h5py.Dataset) -> bool:
     """Tell whether anything was ever written to a dataset; libhdf5 makes up the rest."""
-    return data.is_virtual or data.id.get_storage_size() > 0
+    return bool(data.is_virtual or data.id.get_storage_size() > 0)
 
 
 def _too_much(data: h5py.Dataset, got: str) -> InputError:

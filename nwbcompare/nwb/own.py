@@ -104,10 +104,16 @@ def read_blocks(file: h5py.File, path: Path, schema: Schema) -> dict[str, xr.Dat
     InputError
         Where the tables or series do not fit what the file says of itself.
     """
-    rows = trials_table(file, path)["start_time"].shape[0]
+    rows = dataset(trials_table(file, path), "start_time").shape[0]
     stated = sum(leaf["n_rows"] for leaf in schema["leaves"])
     if stated != rows:
         raise InputError(str(path), f"{stated} trials", f"{rows}", "The trials table was changed.")
+    for name in {name for leaf in schema["leaves"] for name in leaf["trial_columns"]}:
+        data = dataset(file, f"intervals/trials/{name}")
+        if data.shape != (rows,):
+            raise InputError(
+                f"{path}: {data.name}", f"{rows} values", f"{data.shape}", "The table was changed."
+            )
     return {leaf["name"]: _block(file, path, leaf) for leaf in schema["leaves"]}
 
 
@@ -132,7 +138,7 @@ def _block(file: h5py.File, path: Path, leaf: dict[str, Any]) -> xr.Dataset:
     block = xr.Dataset(data, coords=coords, attrs=leaf["attrs"])
     for name, description in about.items():
         block[name].attrs.update(description["attrs"])
-    return block
+    return block.rename(leaf.get("renamed", {}))
 
 
 def _series(

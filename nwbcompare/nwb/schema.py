@@ -57,8 +57,12 @@ def spikes_leaf(
     renamed: Mapping[str, str],
     reading: Mapping[str, Any],
     added_columns: list[str],
+    apart: bool,
 ) -> dict[str, Any]:
-    """Describe a block that is kept as spike times, and how it is to be read."""
+    """Describe a block that is kept as spike times, and how it is to be read.
+
+    ``apart`` tells whether its trials were laid end to end, apart from their true times.
+    """
     return _common(name, block, renamed) | {
         "layout": "spikes",
         "aligned_to": str(block["time"].attrs["aligned_to"]),
@@ -66,6 +70,7 @@ def spikes_leaf(
         "provenance": json.loads(block.attrs["provenance"]),
         "reading": dict(reading),
         "added_columns": added_columns,
+        "apart": apart,
     }
 
 
