@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import hashlib
 import os
@@ -18,6 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from nwbcompare.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: there nothing is ever taken for abandoned
+    fcntl = None  # type: ignore[assignment]
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -150,7 +154,8 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
             _move_into_place(aside, path, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        os.close(held)
+        if held is not None:
+            os.close(held)
 
 
 REPLACED = "replaced"
@@ -169,10 +174,12 @@ def _prefix(path: Path) -> str:
     return f".{path.name}.writing-{host:08x}-"
 
 
-def _scratch_folder(path: Path) -> tuple[Path, int]:
+def _scratch_folder(path: Path) -> tuple[Path, int | None]:
     """Make a folder beside a path, locked for as long as this process lives."""
     while True:
         scratch = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+        if fcntl is None:
+            return scratch, None
         with suppress(FileNotFoundError):
             held = os.open(scratch, os.O_RDONLY)
             with suppress(OSError):
@@ -186,6 +193,8 @@ def _scratch_folder(path: Path) -> tuple[Path, int]:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove what killed writers of a path have left: folders that nobody holds locked."""
+    if fcntl is None:
+        return
     for folder in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
         with suppress(OSError):
             held = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)

@@ -83,7 +83,7 @@ def _open_files(paths: list[Path], reading: dict[str, Any], vendor: dict[str, An
         given = {name: value for name, value in reading.items() if value is not None}
         return check_activity(open_vendor(paths[0], **given, **vendor))
     _refuse_options(paths[0] if paths else Path(), vendor)
-    from nwbcompare.nwb import open_nwb  # noqa: PLC0415 - pynwb takes seconds to import
+    from nwbcompare.nwb import open_nwb  # noqa: PLC0415 - only those who read need h5py
 
     return open_nwb(paths, **reading)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -193,19 +194,23 @@ def test_outside_the_observed_intervals_is_nan_and_not_silence(tmp_path):
 
 
 def test_damaged_intervals_hold_nothing(tmp_path):
-    intervals = [[[0.0, 9.0]], [[np.nan, 9.0], [9.0, 0.0], [1.0, 2.0]]]
+    intervals = [[[0.0, 9.0]], [[1.0, np.nan], [9.0, 0.0], [3.0, 4.0]]]
     nwb = add_units(add_trials(new_file()), [np.empty(0)] * 2, obs_intervals=intervals)
     block = lone_block(written(nwb, tmp_path / "a.nwb"), window=(0, 0.8), bin=0.4)
-    assert (block["observation_unit"].values == 1).sum() == 1
+    assert block["observation_trial"].values[block["observation_unit"].values == 1].tolist() == [2]
 
 
-def test_spikes_out_of_order_and_missing_ones_are_sorted_out(tmp_path):
+def test_spikes_out_of_order_and_missing_ones_are_sorted_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(foreign, "STRIDE", 4)
     times = trains(2)
     shuffled = np.random.default_rng(0).permutation(times[0])
     nwb = add_units(add_trials(new_file()), [shuffled, np.append(times[1], np.nan)])
-    block = lone_block(written(nwb, tmp_path / "a.nwb"), window=(0, 0.8))
+    rate = lone_block(written(nwb, tmp_path / "a.nwb"), window=(0, 0.8))["rate"]
     right = written(add_units(add_trials(new_file()), times), tmp_path / "b.nwb")
-    np.testing.assert_array_equal(block["rate"], lone_block(right, window=(0, 0.8))["rate"])
+    expected = lone_block(right, window=(0, 0.8))["rate"].values
+    # the first look tells that they are out of order, later ones have to know it
+    for trial in (4, 0, 2):
+        np.testing.assert_array_equal(rate.isel(trial=trial), expected[trial])
 
 
 def add_electrodes(nwb, places=("V4", "PFC", "PFC")):
@@ -380,6 +385,8 @@ def test_names_with_a_meaning_of_their_own_are_changed(tmp_path):
         rate=np.arange(6) * 2.0,
         unit=["x"] * 6,
         session=["morning"] * 6,
+        observation=np.arange(6) + 10,
+        trial_observation=np.arange(6) + 20,
         subject=["human"] * 6,
         epoch=["e"] * 6,
     )
@@ -390,6 +397,8 @@ def test_names_with_a_meaning_of_their_own_are_changed(tmp_path):
     assert set(nc.labels(block["trial_session"])) == {"morning"}
     assert set(nc.labels(block["session"])) == {"day1"}
     assert set(nc.labels(block["trial_epoch"])) == {"e"}
+    assert block["trial_observation"].values[0] == 20
+    assert block["trial_observation_"].values[0] == 10
     assert set(nc.labels(block["subject"])) == {"human"}
     assert set(block["unit_subject"].values) == {"m1"}
 
@@ -914,6 +923,21 @@ def test_counts_of_ours_smoothed_take_nothing_from_the_trial_before(tmp_path):
     assert smooth["time"].attrs["aligned_to"] == "dots onset"
 
 
+@pytest.mark.parametrize("spikes", [None, "counts"])
+def test_columns_that_a_trials_table_has_taken_come_back_from_reading_anew(tmp_path, spikes):
+    source = lone_block(spiking(tmp_path / "a.nwb"), window=(0, 0.8), bin=0.1)
+    # clocks that overlap: the trials are laid end to end
+    started = np.array([5, 5, 5, 6, 6, 6], dtype="i2")
+    block = source.assign_coords(start_time=("trial", started, {"long_name": "day"}))
+    with quiet():
+        path = nc.write_nwb(block, tmp_path / "b.nwb", spikes=spikes, metadata=RECORDED)
+    anew = lone_block(path, bin=0.2)
+    assert anew["start_time"].values.tolist() == started.tolist()
+    assert anew["start_time"].dtype == np.int16
+    assert anew["start_time"].attrs["long_name"] == "day"
+    np.testing.assert_allclose(anew["rate"], nc.rebin(block, 0.2)["rate"], rtol=1e-5)
+
+
 def test_epochs_of_ours_move_with_the_event(tmp_path):
     _, path = counts_file(tmp_path / "a.nwb", start=0.1)
     at_event = lone_block(path)
@@ -1190,6 +1214,16 @@ def test_dask_chunks_rates_and_leaves_the_tables_in_memory(tmp_path, chunks):
     )
 
 
+def test_large_rates_are_cut_into_chunks_of_whole_trials(tmp_path, monkeypatch):
+    path = spiking(tmp_path / "a.nwb")
+    whole = xr.open_dataset(path, engine="nwbcompare", chunks={})
+    assert whole["rate"].chunksizes["trial"] == (6,)
+    monkeypatch.setattr("nwbcompare.nwb.backend.CHUNK_BYTES", 2 * 16 * 3 * 4)
+    cut = xr.open_dataset(path, engine="nwbcompare", chunks={})
+    assert cut["rate"].chunksizes == {"trial": (2, 2, 2), "time": (16,), "unit": (3,)}
+    np.testing.assert_array_equal(cut["rate"], whole["rate"])
+
+
 def test_chunks_of_many_trials_read_each_spike_about_once(tmp_path, monkeypatch):
     monkeypatch.setattr(foreign, "STRIDE", 8)
     nwb = add_trials(new_file(), 20)
@@ -1226,6 +1260,14 @@ def test_some_of_a_units_spikes_are_those_of_all(tmp_path_factory, data):
         assert set(some) <= set(times)
     finally:
         foreign.STRIDE = stride
+
+
+def test_lazy_rates_go_to_other_processes(tmp_path):
+    spikes = lone_block(spiking(tmp_path / "a.nwb"), window=(0, 0.8))
+    frames = fluorescence(tmp_path / "b.nwb", np.arange(240) / 30, np.ones((240, 2)))
+    for block in (spikes, lone_block(frames, window=(0, 0.8))):
+        sent = pickle.loads(pickle.dumps(block))
+        np.testing.assert_array_equal(sent["rate"], block["rate"])
 
 
 WITHOUT_DASK = """

@@ -621,6 +621,9 @@ def test_a_sidecar_holds_the_network_and_is_tied_by_its_digest(tmp_path):
     assert loaded.config == network.config
     for name, value in network.state_dict().items():
         assert value.equal(loaded.state_dict()[name])
+    path.unlink()
+    with pytest.raises(nc.InputError, match=r"x.safetensors: expected a path that does not exist"):
+        write_nwb(example_block(), path, sidecar=sidecar)
     with pytest.raises(nc.InputError, match="sidecar: expected a file"):
         write_nwb(example_block(), tmp_path / "y.nwb", sidecar=tmp_path / "gone")
 

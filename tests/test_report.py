@@ -364,7 +364,7 @@ def test_a_report_needs_networks_and_permutations(tmp_path):
     [
         ([], "an empty folder"),
         (["a.txt"], "a folder of other files"),
-        (["a.nwb", "b.nwb"], "2 NWB files"),
+        (["a.nwb", "b.nwb"], "a.nwb: expected a whole NWB file"),
     ],
 )
 def test_folders_that_are_no_source_are_refused(tmp_path, files, match):

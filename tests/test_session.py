@@ -46,13 +46,25 @@ def spikes_and_windows(draw):
     origins = offset + np.array(draw(st.lists(st.floats(0, 3), min_size=1, max_size=5)))
     anywhere = [offset + t for t in draw(st.lists(st.floats(-1, 5), max_size=10))]
     on_edges = (origins[:, None] + edges).ravel()
-    places = draw(st.lists(st.integers(0, on_edges.size - 1), max_size=10))
-    return np.sort(np.array([*anywhere, *on_edges[places]])), origins, edges
+    near = on_edges[draw(st.lists(st.integers(0, on_edges.size - 1), max_size=10))]
+    beside = [np.nextafter(near, side) for side in (-np.inf, np.inf)]
+    return np.sort(np.concatenate([anywhere, near, *beside])), origins, edges
 
 
 @given(spikes_and_windows())
 def test_counts_are_those_of_a_binary_search_for_every_edge(drawn):
     spike_times, origins, edges = drawn
+    expected = np.diff(np.searchsorted(spike_times, origins[:, None] + edges), axis=1)
+    np.testing.assert_array_equal(count_in_windows(spike_times, origins, edges), expected)
+
+
+@pytest.mark.parametrize("width", [0.1, 0.05, 1 / 3, 0.007])
+def test_spikes_a_last_bit_beside_an_edge_are_counted_on_their_side(width):
+    rng = np.random.default_rng(0)
+    origins, edges = rng.uniform(0, 1000, 300), -0.3 + np.arange(40) * width
+    on_edges = (origins[:, None] + edges).ravel()
+    beside = [np.nextafter(on_edges, side) for side in (-np.inf, np.inf)]
+    spike_times = np.sort(np.concatenate([on_edges, *beside]))
     expected = np.diff(np.searchsorted(spike_times, origins[:, None] + edges), axis=1)
     np.testing.assert_array_equal(count_in_windows(spike_times, origins, edges), expected)
 
@@ -307,6 +319,17 @@ def test_units_that_were_never_recorded_are_left_out_with_a_warning():
     np.testing.assert_array_equal(block["rate"], whole["rate"].isel(unit=[0, 2]))
     with pytest.raises(nc.InputError, match=r"units: expected at least one .* got none of 3"):
         block_of(spikes_of(intervals=[never] * 3), window=(0, 1))
+
+
+def test_what_is_left_of_several_sessions_keeps_its_rates():
+    never, always = np.empty((0, 2)), np.array([[0.0, 9.0]])
+    first = spikes_of(name="s1", intervals=[never, always, always])
+    second = spikes_of(name="s2", seed=1)
+    with pytest.warns(nc.UnitWarning, match="u0"):
+        block = block_of([first, second], window=(0, 1))
+    whole = block_of([spikes_of(name="s1"), second], window=(0, 1))
+    np.testing.assert_array_equal(block["rate"], whole["rate"][4:])
+    assert block["unit"].values.tolist() == ["s1/u1", "s1/u2", "s2/u0", "s2/u1", "s2/u2"]
 
 
 def test_a_session_without_a_recorded_unit_leaves_the_others_as_they_are():

@@ -34,6 +34,8 @@ class Written:
         What the event was called.
     condition_variables, source, deterministic, provenance
         As in `nwbcompare.activity.make_block`.
+    renamed
+        Names of trial columns that the trials table had taken, by those in the file.
     """
 
     leaf: str
@@ -44,6 +46,7 @@ class Written:
     source: Source
     deterministic: bool
     provenance: Mapping[str, Any]
+    renamed: Mapping[str, str]
 
     def __post_init__(self) -> None:
         """Refuse a damaged description while its file is known."""
@@ -98,6 +101,7 @@ def _as_spikes(file: h5py.File, session: Session, leaf: dict[str, Any]) -> tuple
         source=leaf["attrs"]["source"],
         deterministic=False,
         provenance=leaf["provenance"],
+        renamed=_renamed(leaf),
     )
     event = str(leaf["reading"]["align"])
     return _as_written(file, session, leaf, columns, slice(0, n_rows), event), written
@@ -121,6 +125,7 @@ def _as_rates(
         source=attrs["source"],
         deterministic=exact and bool(attrs["deterministic"]),
         provenance=json.loads(attrs["provenance"]),
+        renamed=_renamed(leaf),
     )
     return _as_written(file, session, leaf, columns, rows, event), written
 
@@ -134,8 +139,8 @@ def _as_written(
     event: str,
 ) -> Session:
     """Take a block's rows and columns, with their types, attributes and epochs."""
-    about = leaf["variables"]
-    trials = {name: _typed(session.trials[name][rows], about.get(name)) for name in columns}
+    about = {name: _told_of(leaf, name) for name in columns}
+    trials = {name: _typed(session.trials[name][rows], about[name]) for name in columns}
     n_rows = len(trials["start_time"])
     if n_rows != rows.stop - rows.start:
         raise InputError(
@@ -146,9 +151,9 @@ def _as_written(
         )
     start, stop = epoch_bounds(file, leaf["epochs"], rows.start, n_rows)
     attrs = {
-        name: {k: v for k, v in about[name]["attrs"].items() if k != "categories"}
-        for name in trials
-        if name in about
+        name: {k: v for k, v in told["attrs"].items() if k != "categories"}
+        for name, told in about.items()
+        if told is not None
     }
     return replace(
         session,
@@ -162,6 +167,20 @@ def _as_written(
         # where trials were laid end to end, what lies beside one is another
         apart=bool(leaf.get("apart", True)),
     )
+
+
+def _renamed(leaf: dict[str, Any]) -> dict[str, str]:
+    return dict(leaf.get("renamed", {}))
+
+
+def _told_of(leaf: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """Give what a file says of a trial column; None for one of the trials table's own."""
+    renamed = _renamed(leaf)
+    if name in renamed.values():
+        return None
+    about: dict[str, Any] = leaf["variables"]
+    told: dict[str, Any] | None = about.get(name, about.get(renamed.get(name, "")))
+    return told
 
 
 def _typed(column: Column, about: dict[str, Any] | None) -> Column:

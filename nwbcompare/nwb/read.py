@@ -210,13 +210,13 @@ def _blocks_of_rates(
     if not all(one.of_rates for one in found):
         return None
     return {
-        one.written.leaf: _laid([one], one.written, asked).to_dataset()
+        one.written.leaf: _laid([one], one.written, asked)
         for one in found
         if one.written is not None
     }
 
 
-def _laid(found: Sequence[_Found], first: Written, asked: Mapping[str, Any]) -> xr.DataTree:
+def _laid(found: Sequence[_Found], first: Written, asked: Mapping[str, Any]) -> xr.Dataset:
     """Lay sessions that nwbcompare wrote on one clock, and give their block."""
     reading = Reading(**{**first.reading, **asked})
     written = [one.written for one in found if one.written is not None]
@@ -234,7 +234,9 @@ def _laid(found: Sequence[_Found], first: Written, asked: Mapping[str, Any]) -> 
         condition_variables=first.condition_variables,
         provenance=provenance,
     )
-    return next(iter(activity.children.values()))
+    block = next(iter(activity.children.values())).to_dataset()
+    renamed = {new: old for new, old in first.renamed.items() if new in block.coords}
+    return block.drop_vars(list(renamed.values()), errors="ignore").rename(renamed)
 
 
 def _plain(value: Any) -> Any:
@@ -276,8 +278,7 @@ def _joined_sessions(
     written = [one.written for one in found if one.written is not None]
     if len(written) == len(found):
         _refuse_other_archives(paths, written, asked)
-        block = _laid(found, written[0], asked)
-        return make_activity({str(block.name): block.to_dataset()})
+        return make_activity({written[0].leaf.replace("/", "_"): _laid(found, written[0], asked)})
     alone = len(found) == 1
     return lay_on_one_clock(
         [one.session for one in found],

@@ -148,7 +148,7 @@ def write_nwb(
     parts = blocks(activity)
     width = _common_step(parts)
     more = _task_variance_columns(parts, task_variance)
-    notes, extra = _sidecar_notes(path, sidecar)
+    notes, extra = _sidecar_notes(path, sidecar, overwrite=overwrite)
     with written_aside(path, overwrite=overwrite) as aside:
         nwb = make_file(next(iter(parts.values())), metadata, notes=notes)
         if spikes == "counts":
@@ -163,7 +163,7 @@ def write_nwb(
             _fill(aside, plan, spikes)
         refuse_faults(aside, Path(path))
         if sidecar is not None and extra is not None:
-            _place_beside(Path(sidecar), extra)
+            _place_beside(Path(sidecar), extra, overwrite=overwrite)
     return Path(path)
 
 
@@ -173,20 +173,20 @@ def _write(nwb: NWBFile, aside: Path) -> None:
 
 
 def _sidecar_notes(
-    path: str | os.PathLike[str], sidecar: str | os.PathLike[str] | None
+    path: str | os.PathLike[str], sidecar: str | os.PathLike[str] | None, *, overwrite: bool
 ) -> tuple[list[str], Path | None]:
     if sidecar is None:
         return [], None
     source = Path(sidecar)
     if not source.is_file():
         raise InputError("sidecar", "a file", str(source), "Check the path.")
-    extra = Path(path).with_suffix(source.suffix)
+    extra = check_output(Path(path).with_suffix(source.suffix), overwrite=overwrite)
     about = f"Configuration and weights: {extra.name}, SHA-256 {sha256_of_file(source)}."
     return [about], extra
 
 
-def _place_beside(source: Path, target: Path) -> None:
-    with written_aside(target, overwrite=True) as aside:
+def _place_beside(source: Path, target: Path, *, overwrite: bool) -> None:
+    with written_aside(target, overwrite=overwrite) as aside:
         shutil.copyfile(source, aside)
 
 
