@@ -13,15 +13,14 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from nwbcompare.errors import InputError
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks: there nothing is ever taken for abandoned
-    fcntl = None  # type: ignore[assignment]
+# Windows has no such locks: there nothing is ever taken for abandoned
+LOCKS: Any = import_module("fcntl") if os.name == "posix" else None
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -178,13 +177,13 @@ def _scratch_folder(path: Path) -> tuple[Path, int | None]:
     """Make a folder beside a path, locked for as long as this process lives."""
     while True:
         scratch = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
-        if fcntl is None:
+        if LOCKS is None:
             return scratch, None
         with suppress(FileNotFoundError):
             held = os.open(scratch, os.O_RDONLY)
             with suppress(OSError):
                 # not every file system has locks; then nothing is ever taken for abandoned
-                fcntl.flock(held, fcntl.LOCK_EX)
+                LOCKS.flock(held, LOCKS.LOCK_EX)
             if scratch.exists():
                 return scratch, held
             # another writer took it for abandoned before it was locked
@@ -193,13 +192,13 @@ def _scratch_folder(path: Path) -> tuple[Path, int | None]:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove what killed writers of a path have left: folders that nobody holds locked."""
-    if fcntl is None:
+    if LOCKS is None:
         return
     for folder in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
         with suppress(OSError):
             held = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                LOCKS.flock(held, LOCKS.LOCK_EX | LOCKS.LOCK_NB)
                 # an earlier folder that stepped aside may be the only copy
                 if not (folder / REPLACED).exists():
                     shutil.rmtree(folder, ignore_errors=True)
