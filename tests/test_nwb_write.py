@@ -622,8 +622,13 @@ def test_a_sidecar_holds_the_network_and_is_tied_by_its_digest(tmp_path):
     for name, value in network.state_dict().items():
         assert value.equal(loaded.state_dict()[name])
     path.unlink()
+    # the same weights may be there, left by an export that was killed; others not
+    write_nwb(example_block(), path, sidecar=sidecar)
+    path.unlink()
+    beside.write_bytes(b"other weights")
     with pytest.raises(nc.InputError, match=r"x.safetensors: expected a path that does not exist"):
         write_nwb(example_block(), path, sidecar=sidecar)
+    assert beside.read_bytes() == b"other weights"
     with pytest.raises(nc.InputError, match="sidecar: expected a file"):
         write_nwb(example_block(), tmp_path / "y.nwb", sidecar=tmp_path / "gone")
 

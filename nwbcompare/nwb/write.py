@@ -163,7 +163,7 @@ def write_nwb(
             _fill(aside, plan, spikes)
         refuse_faults(aside, Path(path))
         if sidecar is not None and extra is not None:
-            _place_beside(Path(sidecar), extra, overwrite=overwrite)
+            _place_beside(Path(sidecar), extra)
     return Path(path)
 
 
@@ -180,13 +180,18 @@ def _sidecar_notes(
     source = Path(sidecar)
     if not source.is_file():
         raise InputError("sidecar", "a file", str(source), "Check the path.")
-    extra = check_output(Path(path).with_suffix(source.suffix), overwrite=overwrite)
-    about = f"Configuration and weights: {extra.name}, SHA-256 {sha256_of_file(source)}."
+    extra = Path(path).with_suffix(source.suffix)
+    digest = sha256_of_file(source)
+    # the same file may be there already, left by an export that was killed
+    same = extra.is_file() and sha256_of_file(extra) == digest
+    check_output(extra, overwrite=overwrite or same)
+    about = f"Configuration and weights: {extra.name}, SHA-256 {digest}."
     return [about], extra
 
 
-def _place_beside(source: Path, target: Path, *, overwrite: bool) -> None:
-    with written_aside(target, overwrite=overwrite) as aside:
+def _place_beside(source: Path, target: Path) -> None:
+    # that it may be replaced was settled before any work
+    with written_aside(target, overwrite=True) as aside:
         shutil.copyfile(source, aside)
 
 
