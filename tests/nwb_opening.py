@@ -107,7 +107,9 @@ def _answers() -> Iterator[dict[str, object]]:
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # not ru_maxrss: that begins with the size of the process that started this one
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def _open(path: Path) -> tuple[str, str]:

@@ -407,10 +407,13 @@ def test_trials_whose_windows_overlap_are_laid_end_to_end(tmp_path):
     path = write(activity, tmp_path / "x.nwb", spikes="counts", metadata=ANIMAL)
     opened = nc.open(path)["timed"]
     np.testing.assert_array_equal(opened["rate"], activity["timed"]["rate"])
-    np.testing.assert_allclose(np.diff(opened["start_time"]), 0.6)
-    np.testing.assert_array_equal(opened["source_cue_time"], activity["timed"]["cue_time"])
+    for name in ("start_time", "stop_time", "cue_time"):
+        np.testing.assert_array_equal(opened[name], activity["timed"][name])
     with h5py.File(path) as file:
-        about = file["intervals/trials"].attrs["description"]
+        trials = file["intervals/trials"]
+        np.testing.assert_allclose(np.diff(trials["start_time"]), 0.6)
+        np.testing.assert_array_equal(trials["source_cue_time"], activity["timed"]["cue_time"])
+        about = trials.attrs["description"]
     assert (
         about
         == "Trials, laid end to end: their true times are not known, or their windows overlap."
