@@ -333,11 +333,11 @@ class Samples:
             for trial in np.flatnonzero(inside.any(axis=1)):
                 edges = near.origin[trial] + grid.wide_edges
                 values[trial] = self._means(edges, grid, units, stamps)
-            for place in range(units.size):
-                own = values[:, :, place]
-                rates[some, :, place] = smooth_observed(
-                    own, inside & ~np.isnan(own), grid.sd_bins, 1.0, grid.kept
-                )
+            # all units at once: a row for each unit and trial
+            rows = values.transpose(2, 0, 1).reshape(-1, n_wide)
+            observed = np.tile(inside, (units.size, 1)) & ~np.isnan(rows)
+            smoothed = smooth_observed(rows, observed, grid.sd_bins, 1.0, grid.kept)
+            rates[some] = smoothed.reshape(units.size, some.size, -1).transpose(1, 2, 0)
         return rates
 
     def _means(self, edges: Times, grid: Grid, units: Places, stamps: Stamps | None) -> Times:

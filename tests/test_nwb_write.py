@@ -140,6 +140,35 @@ def test_compression_changes_no_bit(tmp_path_factory, block, compression):
     assert_same(activity, open_nwb(path))
 
 
+DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "U"]
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_columns_of_every_type_come_back_as_they_were(tmp_path, ragged):
+    def column(dtype, size):
+        if dtype == "U":
+            return np.array(["é", "", '{"a": 1}', "日本", "12"])[:size]
+        return np.array([0, 1, 1, 0, 1])[:size].astype(dtype)
+
+    units = {"unit": ["a", "1", "é"]} | {f"u_{d}".replace("?", "b"): column(d, 3) for d in DTYPES}
+    trials = {"task": ["go"] * 5} | {f"t_{d}".replace("?", "b"): column(d, 5) for d in DTYPES}
+    trials["t_nan"] = np.array([np.nan, 1, 2, np.nan, np.inf])
+    block = nc.make_block(
+        np.arange(10.0).reshape(5, 2) if ragged else np.arange(30.0).reshape(5, 2, 3),
+        time_s=[0.01, 0.03],
+        bin_width_s=0.02,
+        aligned_to="cue",
+        trials=trials,
+        units=units,
+        observation_unit=[0, 1, 2, 2, 0] if ragged else None,
+        condition_variables={"go": ["t_U"]},
+        source="model",
+        name="every type",
+    )
+    activity = nc.make_activity({"leaf": block})
+    assert_same(activity, open_nwb(write(activity, tmp_path / "x.nwb")))
+
+
 def test_many_chunks_hold_what_was_written_in_order(tmp_path):
     rng = np.random.default_rng(0)
     rate = rng.random((300, 11, 70), dtype=np.float32)
@@ -659,7 +688,9 @@ def test_pynapple_opens_our_files_with_every_trial_column(tmp_path):
         file = nap.load_file(str(path))
         rates, trials, units = file["hidden_rate"], file["trials"], file["units"]
     assert rates.shape == (2 * 8 * 5, 3)
-    assert {"task", "direction", "correct"} <= set(trials.metadata_columns)
+    with h5py.File(path) as opened:
+        every = set(opened["intervals/trials"]) - {"id", "start_time", "stop_time"}
+    assert every == {"task", "direction", "correct"} == set(trials.metadata_columns)
     np.testing.assert_array_equal(trials["task"], ["go"] * 8 + ["stop"] * 8)
     fifth = rates.restrict(trials[4])
     np.testing.assert_allclose(fifth.values, activity["go"]["rate"][4], rtol=1e-6)
