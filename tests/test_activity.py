@@ -281,3 +281,19 @@ def test_aligning_without_bounds_or_bins_is_refused():
         nc.align(block, "stim1")
     with pytest.raises(nc.InputError, match="inside the time axis in every trial"):
         nc.align(example_block().isel(time=slice(2)), "stim1")
+
+
+def test_activities_that_differ_in_a_type_a_value_or_a_name_are_told_apart():
+    from nwbcompare.testing import assert_same_activity
+
+    one = example_block()
+    assert_same_activity(one, one.copy(deep=True))
+    other = one.assign_coords(direction=one["direction"].astype("f4"))
+    other["direction"].attrs.update(one["direction"].attrs)
+    same_values = one.assign_coords(direction=other["direction"].astype("f8"))
+    with pytest.raises(AssertionError, match="direction is float64 against float32"):
+        assert_same_activity(same_values, other)
+    with pytest.raises(AssertionError, match="not identical"):
+        assert_same_activity(one, one.assign(rate=one["rate"] + 1))
+    with pytest.raises(AssertionError, match="leaves"):
+        assert_same_activity(nc.make_activity({"a": one}), nc.make_activity({"b": one}))

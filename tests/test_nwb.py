@@ -17,7 +17,7 @@ from nwbcompare.model import Network, NetworkConfig, record
 from nwbcompare.nwb import inspect_nwb, open_nwb, write_nwb
 from nwbcompare.nwb.layout import SCHEMA
 from nwbcompare.tasks import make_trials
-from nwbcompare.testing import dense_blocks, example_block
+from nwbcompare.testing import assert_same_activity, dense_blocks, example_block
 
 
 def two_blocks():
@@ -43,21 +43,10 @@ def two_blocks():
     return nc.make_activity({"go": first, "stop": second})
 
 
-def assert_same(one, two):
-    assert list(one.children) == list(two.children)
-    for leaf in one.children:
-        a, b = one[leaf].to_dataset(), two[leaf].to_dataset()
-        xr.testing.assert_identical(a, b)
-        for name, variable in a.variables.items():
-            assert (variable.dtype.kind, name) == (b[name].dtype.kind, name)
-            if variable.dtype.kind != "U":
-                assert variable.dtype == b[name].dtype
-
-
 def test_the_round_trip_is_identical_and_the_inspector_silent(tmp_path):
     activity = two_blocks()
     path = write_nwb(activity, tmp_path / "two.nwb")
-    assert_same(activity, open_nwb(path))
+    assert_same_activity(activity, open_nwb(path))
     assert inspect_nwb(path) == []
 
 
@@ -71,7 +60,7 @@ def test_a_network_with_inputs_and_outputs_goes_round(tmp_path):
     )
     path = write_nwb(activity, tmp_path / "net.nwb")
     opened = nc.open(path)
-    assert_same(activity, opened)
+    assert_same_activity(activity, opened)
     xr.testing.assert_identical(nc.task_variance(opened), nc.task_variance(activity))
     assert inspect_nwb(path) == []
 
@@ -93,7 +82,7 @@ def test_drawn_blocks_go_round(tmp_path_factory, block):
         # drawn names can earn suggestions from the inspector
         warnings.simplefilter("ignore", UserWarning)
         write_nwb(activity, path)
-    assert_same(activity, open_nwb(path))
+    assert_same_activity(activity, open_nwb(path))
 
 
 def test_one_trial_with_an_empty_epoch_is_refused_as_the_inspector_refuses_it(tmp_path):

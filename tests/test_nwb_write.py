@@ -20,23 +20,12 @@ from nwbcompare.lazy import lazy_variable
 from nwbcompare.nwb import inspect_nwb, open_nwb, write_nwb
 from nwbcompare.nwb.counts import event_column
 from nwbcompare.nwb.metadata import checked_metadata, read_metadata
-from nwbcompare.testing import dense_blocks, example_block, ragged_blocks
+from nwbcompare.testing import assert_same_activity, dense_blocks, example_block, ragged_blocks
 
 ANIMAL = {
     "Subject": {"species": "Macaca mulatta", "age": "P6Y"},
     "NWBFile": {"session_start_time": "2009-03-13T00:00:00+00:00"},
 }
-
-
-def assert_same(one, two):
-    assert list(one.children) == list(two.children)
-    for leaf in one.children:
-        a, b = one[leaf].to_dataset(), two[leaf].to_dataset()
-        xr.testing.assert_identical(a, b)
-        for name, variable in a.variables.items():
-            assert (variable.dtype.kind, name) == (b[name].dtype.kind, name)
-            if variable.dtype.kind != "U":
-                assert variable.dtype == b[name].dtype
 
 
 def write(activity, path, **options):
@@ -105,7 +94,7 @@ def test_drawn_ragged_recordings_go_round(tmp_path_factory, block):
     path = tmp_path_factory.mktemp("nwb") / "ragged.nwb"
     activity = nc.make_activity({"leaf": block})
     write(activity, path, metadata=ANIMAL)
-    assert_same(activity, open_nwb(path).map_over_datasets(xr.Dataset.load))
+    assert_same_activity(activity, open_nwb(path).map_over_datasets(xr.Dataset.load))
 
 
 def test_dense_and_ragged_blocks_of_one_activity_go_round(tmp_path):
@@ -117,7 +106,7 @@ def test_dense_and_ragged_blocks_of_one_activity_go_round(tmp_path):
     dense.attrs["condition_variables"] = json.dumps({"wait": []})
     activity = nc.make_activity({"first": ragged, "second": dense})
     path = write(activity, tmp_path / "mixed.nwb", metadata=ANIMAL)
-    assert_same(activity, open_nwb(path))
+    assert_same_activity(activity, open_nwb(path))
     with h5py.File(path) as file:
         module = file["processing/misc"]
         assert {"firing_rate", "observed_firing_rate", "recorded_units"} <= set(module)
@@ -137,7 +126,7 @@ def test_compression_changes_no_bit(tmp_path_factory, block, compression):
     path = tmp_path_factory.mktemp("nwb") / "x.nwb"
     activity = nc.make_activity({"leaf": block})
     write(activity, path, compression=compression)
-    assert_same(activity, open_nwb(path))
+    assert_same_activity(activity, open_nwb(path))
 
 
 DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "U"]
@@ -166,7 +155,7 @@ def test_columns_of_every_type_come_back_as_they_were(tmp_path, ragged):
         name="every type",
     )
     activity = nc.make_activity({"leaf": block})
-    assert_same(activity, open_nwb(write(activity, tmp_path / "x.nwb")))
+    assert_same_activity(activity, open_nwb(write(activity, tmp_path / "x.nwb")))
 
 
 def test_many_chunks_hold_what_was_written_in_order(tmp_path):
@@ -452,7 +441,7 @@ def test_trials_whose_windows_overlap_are_laid_end_to_end(tmp_path):
 def test_columns_with_names_of_the_trials_table_come_back_with_rates(tmp_path):
     activity = timed(gap=0.6)
     path = write(activity, tmp_path / "x.nwb", metadata=ANIMAL)
-    assert_same(activity, open_nwb(path))
+    assert_same_activity(activity, open_nwb(path))
     with h5py.File(path) as file:
         np.testing.assert_array_equal(
             file["intervals/trials/source_start_time"], activity["timed"]["start_time"]
@@ -546,7 +535,7 @@ def test_task_variance_is_kept_with_the_units(tmp_path):
             file["processing/misc/hidden_units/task_variance_go"],
             variance["task_variance"].sel(task="go"),
         )
-    assert_same(nc.make_activity({"example": block}), open_nwb(path))
+    assert_same_activity(nc.make_activity({"example": block}), open_nwb(path))
     with pytest.raises(nc.InputError, match="of this activity"):
         write_nwb(block, tmp_path / "y.nwb", task_variance=variance.isel(unit=[0, 1]))
 
@@ -624,8 +613,8 @@ def test_files_by_task_open_as_one_activity(tmp_path):
         "sub-example_ses-example-go.nwb",
         "sub-example_ses-example-stop.nwb",
     ]
-    assert_same(activity, nc.open(tmp_path / "set"))
-    assert_same(activity, nc.open(paths))
+    assert_same_activity(activity, nc.open(tmp_path / "set"))
+    assert_same_activity(activity, nc.open(paths))
 
 
 def test_sessions_that_would_share_a_file_are_refused(tmp_path):

@@ -1,13 +1,20 @@
-"""For tests, ours and users': an example, and strategies of valid and broken activities."""
+"""For tests, ours and users': an example, an assertion, and strategies of activities."""
 
 from typing import TYPE_CHECKING, Any
 
+from nwbcompare.testing.assertions import assert_same_activity
 from nwbcompare.testing.example import example_block
 
 if TYPE_CHECKING:
     from nwbcompare.testing.strategies import broken_blocks, dense_blocks, ragged_blocks
 
-__all__ = ["broken_blocks", "dense_blocks", "example_block", "ragged_blocks"]
+__all__ = [
+    "assert_same_activity",
+    "broken_blocks",
+    "dense_blocks",
+    "example_block",
+    "ragged_blocks",
+]
 
 
 def __getattr__(name: str) -> Any:

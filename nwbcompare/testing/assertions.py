@@ -1,0 +1,36 @@
+"""Assertions on activities, for tests of loaders, formats and analyses."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from nwbcompare.activity import Activity, blocks
+
+
+def assert_same_activity(one: Activity, two: Activity) -> None:
+    """Assert that two activities are alike to the last bit: leaves, values, types, attributes.
+
+    Parameters
+    ----------
+    one, two
+        Activities or blocks.
+
+    Raises
+    ------
+    AssertionError
+        With the first difference.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> assert_same_activity(example_block(), example_block())
+    """
+    first, second = blocks(one), blocks(two)
+    assert list(first) == list(second), f"leaves {list(first)} against {list(second)}"  # noqa: S101
+    for leaf, block in first.items():
+        xr.testing.assert_identical(block, second[leaf])
+        for name, variable in block.variables.items():
+            here, there = variable.dtype, second[leaf][name].dtype
+            # the width of text is no part of its type
+            same = here == there or here.kind == there.kind == "U"
+            assert same, f"{leaf}: {name} is {here} against {there}"  # noqa: S101
