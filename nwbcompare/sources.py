@@ -82,7 +82,8 @@ def _open_files(paths: list[Path], reading: dict[str, Any], vendor: dict[str, An
 
         given = {name: value for name, value in reading.items() if value is not None}
         return check_activity(open_vendor(paths[0], **given, **vendor))
-    _refuse_options(paths[0] if paths else Path(), vendor)
+    for name in vendor:
+        raise unknown_name("option of nwbcompare.open for NWB files", name, READING_OPTIONS)
     from nwbcompare.nwb import open_nwb  # noqa: PLC0415 - only those who read need h5py
 
     return open_nwb(paths, **reading)

@@ -164,8 +164,13 @@ def test_a_source_may_carry_options_of_reading(tmp_path):
         run("tv", f"{path}?windw=0,1")
     with pytest.raises(nc.InputError, match="option 'window': expected numbers"):
         run("tv", f"{path}?window=a,b")
-    with pytest.raises(nc.InputError, match="no options for this kind of file"):
-        nc.open(tmp_path, bin=0.1, trials="x")
+    with pytest.raises(
+        nc.InputError, match="for NWB files: expected one of .*Did you mean 'window'"
+    ):
+        nc.open(tmp_path, bin=0.1, windows=(0, 1))
+    nc.make_activity({"a": example_block()}).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    with pytest.raises(nc.InputError, match="no options for this kind of file, got bin"):
+        nc.open(tmp_path / "x.nc", bin=0.1)
 
 
 def test_a_loader_that_cannot_convert_says_so(monkeypatch, tmp_path):

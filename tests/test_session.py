@@ -382,7 +382,7 @@ def test_windows_and_bins_that_do_not_fit_are_refused():
 
 
 def test_no_more_cells_are_looked_at_than_needed(monkeypatch):
-    monkeypatch.setattr("nwbcompare.session.CELLS_AT_ONCE", 3)
+    monkeypatch.setattr("nwbcompare.session.signals.CELLS_AT_ONCE", 3)
     options = {"window": (0, 1), "bin": 0.25, "smooth": 0.3}
     late = [np.array([[3.4, 9.0]])] * 3
     small = block_of(spikes_of(intervals=late), **options)
