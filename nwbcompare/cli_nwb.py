@@ -194,7 +194,7 @@ def validate(
 
     found = {file: inspect_nwb(file) for file in files}
     for file, messages in found.items():
-        click.echo(f"{file}: " + ("no message" if not messages else f"{len(messages)} messages"))
+        click.echo(f"{file}: " + (f"{len(messages)} message(s)" if messages else "no message"))
         for message in messages:
             click.echo(f"  {message}")
     if json_file_path is not None:

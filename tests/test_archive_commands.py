@@ -154,6 +154,26 @@ def test_validate_prints_writes_and_tells_by_its_status(tmp_path):
         run("validate", good, "--json-file-path", out)
 
 
+def test_validate_says_of_any_file_what_is_wrong_with_it(tmp_path):
+    text, other = tmp_path / "text.nwb", tmp_path / "other.nwb"
+    text.write_text("no NWB at all")
+    h5py.File(other, "w").close()
+    damaged = nc.write_nwb(example_block(), tmp_path / "damaged.nwb")
+    with h5py.File(damaged, "a") as file:
+        del file["session_description"]
+    result = run("validate", text, other, damaged)
+    assert result.exit_code == 1
+    assert result.output.count("ERROR: the validator cannot read it") == 2
+    assert "session_description (): argument missing" in result.output
+    # neither a traceback nor the whole file
+    assert "Traceback" not in result.output
+    assert max(map(len, result.output.splitlines())) < 1200
+    with pytest.raises(nc.InputError, match="an NWB file, got nothing there"):
+        run("validate", tmp_path / "gone.nwb")
+    with pytest.raises(nc.InputError, match="an NWB file, got a folder"):
+        run("validate", tmp_path)
+
+
 def test_a_source_may_carry_options_of_reading(tmp_path):
     path = nc.write_nwb(example_block(), tmp_path / "x.nwb")
     result = run("tv", f"{path}?window=0.1,0.5&bin=0.2&conditions=direction", "--json")
