@@ -25,11 +25,11 @@ from nwb_damage import (
 )
 from nwb_opening import MEMORY_BYTES, open_each
 from nwb_traps import CANARY, make_traps, payload
-from test_nwb import assert_same, two_blocks
+from test_nwb import two_blocks
 
 import nwbcompare as nc
 from nwbcompare.nwb import write_nwb
-from nwbcompare.testing import example_block
+from nwbcompare.testing import assert_same_activity, example_block
 
 N_BROKEN = 350
 ORDINARY_MB = 900
@@ -57,7 +57,7 @@ def test_whole_files_are_read(bases):
 
 
 def test_a_file_of_the_first_format_is_read(bases):
-    assert_same(two_blocks(), nc.open(bases["format_1"]))
+    assert_same_activity(two_blocks(), nc.open(bases["format_1"]))
 
 
 def test_truncated_files_are_refused_wherever_they_end(bases, tmp_path):
