@@ -57,8 +57,12 @@ def export_source(
     Raises
     ------
     InputError
-        As `nwbcompare.sources.resolve` and `nwbcompare.write_nwb`.
+        Where not just one of ``out`` and ``dandiset`` is given, before any work; and as
+        `nwbcompare.sources.resolve` and `nwbcompare.write_nwb`.
     """
+    if (out is None) == (dandiset is None):
+        got = "none" if out is None else "both"
+        raise InputError("out, dandiset", "one of the two", got, "Name one.")
     activity = resolve(source, inputs_and_outputs=True)
     if task_variance:
         from nwbcompare.analysis import task_variance as measure  # noqa: PLC0415
@@ -69,8 +73,7 @@ def export_source(
         options |= {"metadata": metadata, "overwrite": overwrite, "sidecar": sidecar}
         if dandiset is not None:
             return write_dandiset(activity, dandiset, per_task=per_task, **options)
-        if out is None:
-            raise InputError("out, dandiset", "one of the two", "none", "Name one.")
+        assert out is not None  # noqa: S101 - one of the two, as checked above
         if not per_task:
             return [write_nwb(activity, out, **options)]
         parts = parts_of(activity, per_task=True)

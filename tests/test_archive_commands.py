@@ -135,6 +135,15 @@ def test_wrong_options_are_refused_before_any_work(options, match):
         run("convert", "mante2013")
 
 
+def test_a_place_to_write_to_is_asked_for_before_the_source_is_looked_at(tmp_path):
+    from nwbcompare.export import export_source
+
+    with pytest.raises(nc.InputError, match="expected one of the two, got none"):
+        export_source("no such source")
+    with pytest.raises(nc.InputError, match="expected one of the two, got both"):
+        export_source("no such source", out=tmp_path / "x.nwb", dandiset=tmp_path)
+
+
 def test_validate_prints_writes_and_tells_by_its_status(tmp_path):
     good = nc.write_nwb(example_block(), tmp_path / "good.nwb")
     bad = tmp_path / "bad.nwb"

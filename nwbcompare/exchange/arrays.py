@@ -432,7 +432,6 @@ def _on_one_clock(
             [session],
             reading,
             name=about.name,
-            leaf=about.leaf,
             aligned_to=about.aligned_to,
             source=about.source,
             provenance=about.provenance,

@@ -131,7 +131,6 @@ def from_neo(
             align=align, window=window, bin=bin, smooth=smooth, task=task, conditions=conditions
         ),
         name=name,
-        leaf=name.replace("/", "_"),
         provenance=provenance,
     )
 

@@ -177,7 +177,6 @@ def from_pynapple(
             align=align, window=window, bin=bin, smooth=smooth, task=task, conditions=conditions
         ),
         name=name,
-        leaf=name.replace("/", "_"),
     )
 
 
