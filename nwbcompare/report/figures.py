@@ -6,7 +6,6 @@ recordings by line style.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,26 +16,21 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nwbcompare.figures.style import (
+    BLUE,
+    FTV_EDGES,
+    NETWORK_COLOURS,
+    NULL_COLOUR,
+    ORANGE,
+    RECORDING_COLOUR,
+    SKY,
+    STYLE,
+    VERMILION,
+)
 from nwbcompare.report.entry import FTV, PROTOCOLS, Comparison, Entry
 
-NETWORK_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#CC79A7")
-RECORDING_COLOUR = "#D55E00"
-NULL_COLOUR = "#777777"
-CONDITION_COLOURS = ("#D55E00", "#E69F00", "#56B4E9", "#0072B2")
-EDGES = np.linspace(-1, 1, 21)
-STYLE: Any = {
-    "font.size": 9,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "svg.hashsalt": "nwbcompare",
-    "svg.fonttype": "path",
-}
+CONDITION_COLOURS = (VERMILION, ORANGE, SKY, BLUE)
+EDGES = FTV_EDGES
 
 
 def draw_ftv(ax: Axes, entries: Sequence[Entry], comparison: Comparison, title: str) -> Axes:
@@ -197,14 +191,6 @@ FIGURES: dict[str, tuple[Callable[[Comparison], Figure], str]] = {
     ),
 }
 """Each figure of the report with its caption."""
-
-
-def as_svg(figure: Figure) -> bytes:
-    """Give a figure as SVG, the same bytes for the same figure."""
-    buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
 
 
 def draw(name: str, comparison: Comparison) -> Figure:

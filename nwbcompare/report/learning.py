@@ -11,10 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nwbcompare.figures.style import BLUE, LIGHT_GREY, NULL_COLOUR, RECORDING_COLOUR, STYLE
 from nwbcompare.files import written_aside
-from nwbcompare.report.figures import NULL_COLOUR, RECORDING_COLOUR, STYLE
-
-TASK_COLOUR = "#BBBBBB"
 
 
 def draw_learning(ax: Axes, log: Sequence[Mapping[str, Any]]) -> Axes:
@@ -29,9 +27,9 @@ def draw_learning(ax: Axes, log: Sequence[Mapping[str, Any]]) -> Axes:
     """
     minutes = np.array([row["seconds"] for row in log]) / 60
     shares = np.array([list(row["performance"].values()) for row in log])
-    ax.plot(minutes, shares, color=TASK_COLOUR, lw=0.7)
+    ax.plot(minutes, shares, color=LIGHT_GREY, lw=0.7)
     ax.plot(minutes, shares.min(axis=1), color=RECORDING_COLOUR, lw=1.6, label="worst task")
-    ax.plot(minutes, shares.mean(axis=1), color="#0072B2", lw=1.6, label="mean of tasks")
+    ax.plot(minutes, shares.mean(axis=1), color=BLUE, lw=1.6, label="mean of tasks")
     stages = np.array([row["stage"] for row in log])
     for place in np.flatnonzero(np.diff(stages)) + 1:
         ax.axvline(minutes[place], color=NULL_COLOUR, lw=0.6, ls=":")

@@ -12,8 +12,9 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from nwbcompare.figures.style import as_svg
 from nwbcompare.report.entry import PROTOCOLS, Comparison
-from nwbcompare.report.figures import FIGURES, as_svg, data_of, draw
+from nwbcompare.report.figures import FIGURES, data_of, draw
 
 HEADINGS = {
     "ftv": "Fractional task variance",
