@@ -17,6 +17,8 @@ import torch
 from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS, Activation
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.config import NetworkConfig, Regularisation
+from nwbcompare.model.initialisation import rule_mixing
+from nwbcompare.tasks.channels import N_SENSORY
 
 Weights = Mapping[str, torch.Tensor]
 
@@ -66,6 +68,7 @@ class Backpropagation:
     ) -> None:
         self._config, self._regularisation = config, regularisation
         self._space = Workspace(device)
+        self._mixing = rule_mixing(config, device)
         self._activation: Activation = ACTIVATIONS[config.nonlinearity]
         # what is recorded once for a GPU cannot look at its results and choose
         if self._activation.overflows and device != "cpu":
@@ -101,7 +104,7 @@ class Backpropagation:
     ) -> ShardCost:
         alpha = batch.dt_ms / self._config.tau_ms
         n_steps, n_trials, n_inputs = batch.input.shape
-        inputs = batch.input.reshape(n_steps * n_trials, n_inputs)
+        inputs = self._mixed(batch.input.reshape(n_steps * n_trials, n_inputs))
         drive = self._drive(weights, inputs, noise, alpha).view(n_steps, n_trials, -1)
         cell = (_Gru if self._config.cell == "leaky_gru" else _Rnn)(
             self._space, self._activation, weights, alpha
@@ -115,6 +118,13 @@ class Backpropagation:
         gradients |= cell.backward(drive, rates, slope)
         gradients |= self._input_gradients(weights, inputs, drive, gradients)
         return ShardCost(task, rate_cost, gradients)
+
+    def _mixed(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Give the inputs with their rules mixed, where the network mixes them."""
+        if self._mixing is None:
+            return inputs
+        rules = inputs[:, N_SENSORY:] @ self._mixing
+        return torch.cat([inputs[:, :N_SENSORY], rules], dim=1)
 
     def _drive(
         self, weights: Weights, inputs: torch.Tensor, noise: torch.Tensor | None, alpha: float

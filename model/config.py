@@ -40,6 +40,9 @@ class NetworkConfig:
     separate_rule_input
         Whether rules enter by a map of their own, as in the published rule-only learning
         (leaky RNN only).
+    rule_mixing_seed
+        Seed of a fixed random orthogonal matrix through which the rule channels enter, so that
+        no rule has a channel of its own (the published control); None for no mixing.
     dt_ms, tau_ms
         Time step and time constant (ms).
     sigma_rec, sigma_x
@@ -55,6 +58,7 @@ class NetworkConfig:
     recurrent_initialisation: Initialisation = "diag"
     rules: tuple[str, ...] = tuple(RULES)
     separate_rule_input: bool = False
+    rule_mixing_seed: int | None = None
     dt_ms: float = 20.0
     tau_ms: float = 100.0
     sigma_rec: float = 0.05
@@ -64,6 +68,8 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         check_whole("n_units", self.n_units, 1, "Use n_units=256.")
         check_whole("seed", self.seed, 0, "Use seed=0.")
+        if self.rule_mixing_seed is not None:
+            check_whole("rule_mixing_seed", self.rule_mixing_seed, 0, "Use 0, or None for none.")
         check_above_zero("tau_ms", self.tau_ms, "Use tau_ms=100.")
         check_not_negative("sigma_rec", self.sigma_rec, "Use sigma_rec=0.05.")
         check_not_negative("sigma_x", self.sigma_x, "Use sigma_x=0.01.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
+from nwbcompare.kernels.permutation import random_rotation
 from nwbcompare.model.config import NetworkConfig, Nonlinearity
 from nwbcompare.tasks.channels import N_SENSORY, OUTPUT_CHANNELS
 
@@ -49,6 +51,18 @@ def initial_weights(config: NetworkConfig) -> dict[str, torch.Tensor]:
         "output_weight": _glorot(n_units, n_outputs, generator),
         "output_bias": torch.zeros(n_outputs),
     }
+
+
+def rule_mixing(config: NetworkConfig, device: str = "cpu") -> torch.Tensor | None:
+    """Give the orthogonal matrix ``(rule, rule)`` that mixes a network's rule channels.
+
+    Row by row what the network gets of each rule channel; None where rules are not mixed.
+    """
+    if config.rule_mixing_seed is None:
+        return None
+    rng = np.random.default_rng(config.rule_mixing_seed)
+    mixing = random_rotation(len(config.rules), rng)
+    return torch.as_tensor(mixing, dtype=torch.get_default_dtype(), device=device)
 
 
 def _gru_weights(config: NetworkConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:

@@ -13,8 +13,9 @@ import xarray as xr
 
 from nwbcompare.errors import InputError
 from nwbcompare.model.config import NetworkConfig, Nonlinearity
-from nwbcompare.model.initialisation import initial_weights
+from nwbcompare.model.initialisation import initial_weights, rule_mixing
 from nwbcompare.tasks.channels import (
+    N_SENSORY,
     OUTPUT_CHANNELS,
     angular_distance,
     input_channels,
@@ -171,9 +172,13 @@ class Network(torch.nn.Module):
         return rates if self._intact is None else rates * self._intact
 
     def _whole(self, *names: str) -> torch.Tensor:
-        """Stack the weight matrices that the network has of these names."""
+        """Stack the network's matrices of these names into one from the input channels on."""
         weights = dict(self.named_parameters())
-        return torch.cat([weights[name] for name in names if name in weights])
+        stacked = torch.cat([weights[name] for name in names if name in weights])
+        mixing = rule_mixing(self.config, self.device)
+        if mixing is None:
+            return stacked
+        return torch.cat([stacked[:N_SENSORY], mixing @ stacked[N_SENSORY:]])
 
     def _rnn_steps(
         self,
@@ -193,7 +198,7 @@ class Network(torch.nn.Module):
     ) -> Iterator[torch.Tensor]:
         activate = NONLINEARITIES[self.config.nonlinearity]
         rate = torch.zeros_like(drive[0])
-        gate_drive = inputs @ self.gate_input_weight + self.gate_bias
+        gate_drive = inputs @ self._whole("gate_input_weight") + self.gate_bias
         for step, gate_step in zip(drive, gate_drive, strict=True):
             gates = torch.sigmoid(gate_step + self._sent(rate) @ self.gate_recurrent_weight)
             reset, update = gates.chunk(2, dim=-1)

@@ -181,6 +181,11 @@ def ftv(
     show_default=True,
     help="Recurrent weights at the start: diag or randortho.",
 )
+@click.option(
+    "--rule-mixing-seed",
+    type=int,
+    help="Let the rules enter through a random orthogonal matrix of this seed (a control).",
+)
 @click.option("--target", type=float, help="Performance of the worst task at which to end.")
 @click.option("--max-steps", type=int, help="Most steps of the last stage.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
@@ -196,6 +201,7 @@ def train(
     cell: Cell,
     nonlinearity: Nonlinearity,
     initialisation: Initialisation,
+    rule_mixing_seed: int | None,
     target: float | None,
     max_steps: int | None,
     device: str,
@@ -235,6 +241,7 @@ def train(
             cell=cell,
             nonlinearity=nonlinearity,
             recurrent_initialisation=initialisation,
+            rule_mixing_seed=rule_mixing_seed,
             rules=rules_of(chosen),
             seed=seed,
         )

@@ -152,6 +152,7 @@ def cases(draw):
         nonlinearity=draw(st.sampled_from(["softplus", "relu", "tanh", "retanh"])),
         recurrent_initialisation=draw(st.sampled_from(["diag", "randortho"])),
         separate_rule_input=cell == "leaky_rnn" and draw(st.booleans()),
+        rule_mixing_seed=draw(st.sampled_from([None, 3])),
         seed=draw(st.integers(0, 100)),
     )
     n_steps, n_trials = draw(st.integers(1, 25)), draw(st.integers(1, 7))

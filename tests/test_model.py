@@ -26,6 +26,7 @@ from nwbcompare.model import (
     save_run,
 )
 from nwbcompare.model.checkpoint import EVALUATION, read_evaluation, read_training
+from nwbcompare.model.initialisation import rule_mixing
 from nwbcompare.model.network import is_correct
 from nwbcompare.tasks import make_trials
 
@@ -300,12 +301,37 @@ def test_a_damaged_evaluation_is_refused(run):
         (lambda: NetworkConfig(tau_ms=0), "tau_ms: expected a finite number above 0"),
         (lambda: NetworkConfig(tau_ms=10), "at most tau = 10 ms"),
         (lambda: NetworkConfig(sigma_x=float("inf")), "sigma_x"),
+        (lambda: NetworkConfig(rule_mixing_seed=-1), "rule_mixing_seed: expected a whole number"),
         (lambda: NetworkConfig(seed=-1), "seed: expected a whole number of 0"),
     ],
 )
 def test_bad_configurations_are_refused(make, match):
     with pytest.raises(nc.InputError, match=match):
         make()
+
+
+@pytest.mark.parametrize("cell", ["leaky_rnn", "leaky_gru"])
+def test_mixed_rules_are_a_rotation_of_the_rule_inputs(cell):
+    trials = nc.tasks.make_trials(["fdgo", "dmsgo"], "random", n_trials=6, seed=0)
+    plain = Network(NetworkConfig(n_units=12, cell=cell))
+    mixed = Network(NetworkConfig(n_units=12, cell=cell, rule_mixing_seed=5))
+    mixing = rule_mixing(mixed.config)
+    torch.testing.assert_close(mixing @ mixing.T, torch.eye(20))
+    before = nc.record(mixed, trials)["rate"]
+    assert float(abs(before - nc.record(plain, trials)["rate"]).max()) > 0.01
+    with torch.no_grad():
+        for name in ("input_weight", "gate_input_weight"):
+            if hasattr(plain, name):
+                rules = getattr(plain, name)[65:]
+                rules.copy_(mixing @ rules)
+    np.testing.assert_allclose(before, nc.record(plain, trials)["rate"], atol=1e-6)
+
+
+def test_the_mixing_is_kept_with_the_run(tmp_path):
+    network = Network(NetworkConfig(n_units=4, rule_mixing_seed=2))
+    save_run(network, tmp_path / "run")
+    assert load(tmp_path / "run").config == network.config
+    assert set(network.state_dict()) == set(Network(NetworkConfig(n_units=4)).state_dict())
 
 
 def test_the_matched_protocol_has_the_monkeys_conditions():
