@@ -32,6 +32,7 @@ CONFIG, WEIGHTS, LOG, EVALUATION = (
     "log.csv",
     "evaluation.json",
 )
+LOG_COLUMNS = ("step", "stage", "dt_ms", "coherence_scale", "cost", "seconds")
 CHECKPOINT = "checkpoint.safetensors"
 SIDECAR = ".safetensors"
 PROGRESS = "progress"
@@ -332,6 +333,37 @@ def read_evaluation(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(
             str(file), "a JSON object", f"{error}", "Train again, or delete the damaged file."
         ) from error
+
+
+def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Read a run's log: a row for each evaluation, its performance by task; empty without one.
+
+    Parameters
+    ----------
+    path
+        The run folder.
+
+    Raises
+    ------
+    InputError
+        Where the log is damaged.
+    """
+    file = Path(path) / LOG
+    if not file.is_file():
+        return []
+    try:
+        with file.open(newline="") as opened:
+            return [_log_row(row) for row in csv.DictReader(opened)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            str(file), "a table of evaluations", f"{error!r}", "Delete the damaged file."
+        ) from error
+
+
+def _log_row(row: Mapping[str, str]) -> dict[str, Any]:
+    values = {name: float(text) if text else None for name, text in row.items()}
+    performance = {name: value for name, value in values.items() if name not in LOG_COLUMNS}
+    return {name: values[name] for name in LOG_COLUMNS} | {"performance": performance}
 
 
 def pretrained_names() -> list[str]:

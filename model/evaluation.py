@@ -6,9 +6,11 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from nwbcompare.errors import InputError
+from nwbcompare.model.config import NetworkConfig
 from nwbcompare.model.network import Network, is_correct
 from nwbcompare.model.noise import FreshNoise
 from nwbcompare.model.parallel import one_thread_each, threads
@@ -71,11 +73,41 @@ def evaluate(
     >>> share["contextdm1"] > 0.8
     True
     """
+    dt_ms = dt_ms or network.config.dt_ms
+    trials = evaluation_trials(
+        tasks,
+        seed=seed,
+        n_trials=n_trials,
+        dt_ms=dt_ms,
+        coherence_scale=coherence_scale,
+        easy=easy,
+    )
+    correct = _correct(network, trials, dt_ms, FreshNoise(seed, network.device))
+    return {task: float(correct[trials.task == place].mean()) for place, task in enumerate(tasks)}
+
+
+def evaluation_trials(
+    tasks: Sequence[str],
+    *,
+    seed: int,
+    n_trials: int,
+    dt_ms: float,
+    coherence_scale: float = 1.0,
+    easy: bool = False,
+) -> TrialDescription:
+    """Draw the random trials on which networks are evaluated, task by task.
+
+    See `evaluate` for the parameters.
+
+    Raises
+    ------
+    InputError
+        Where n_trials is no multiple of 32, and for an unknown task.
+    """
     if n_trials < BATCH_SIZE or n_trials % BATCH_SIZE:
         raise InputError("n_trials", f"a multiple of {BATCH_SIZE}", repr(n_trials), "Use 512.")
-    dt_ms = dt_ms or network.config.dt_ms
     rng = np.random.default_rng((seed, 0))
-    trials = concatenate(
+    return concatenate(
         [
             draw_trials(
                 [task],
@@ -90,16 +122,19 @@ def evaluate(
             for _ in range(n_trials // BATCH_SIZE)
         ]
     )
-    correct = _correct(network, trials, dt_ms, FreshNoise(seed, network.device))
-    return {task: float(correct[trials.task == place].mean()) for place, task in enumerate(tasks)}
+
+
+def parts_of_like_length(trials: TrialDescription) -> list[npt.NDArray[np.int64]]:
+    """Give the places of the trials in parts that run together, shorter trials first."""
+    order = np.argsort(trials.n_steps, kind="stable")
+    return [order[at : at + TRIALS_AT_ONCE] for at in range(0, order.size, TRIALS_AT_ONCE)]
 
 
 def _correct(
     network: Network, trials: TrialDescription, dt_ms: float, noise: FreshNoise
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Tell which trials end as they should, running trials of like length together."""
-    order = np.argsort(trials.n_steps, kind="stable")
-    parts = [order[at : at + TRIALS_AT_ONCE] for at in range(0, order.size, TRIALS_AT_ONCE)]
+    parts = parts_of_like_length(trials)
 
     def judge(place: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         part = trials.take(parts[place])
@@ -130,17 +165,33 @@ def final_output(
     noise, step
         Source of the noise, and what tells this call's numbers from others.
     """
-    n_steps, rules = int(trials.n_steps.max()), network.config.rules
-    inputs, units = (
-        noise.shard(step, half, 2, n_steps * trials.n_trials * width).view(
-            n_steps, trials.n_trials, width
-        )
-        for half, width in enumerate((network.config.n_inputs, network.config.n_units))
-    )
-    shown = render_input(
-        trials, rules, n_steps, dt_ms=dt_ms, sigma_x=network.config.sigma_x, noise=inputs
-    )
+    shown, units = noisy_input(network.config, trials, dt_ms=dt_ms, noise=noise, step=step)
     _, outputs = network(shown, dt_ms=dt_ms, noise=units)
     last = torch.from_numpy(trials.n_steps - 1)
     final: torch.Tensor = outputs.cpu()[last, torch.arange(trials.n_trials)]
     return final
+
+
+def noisy_input(
+    config: NetworkConfig,
+    trials: TrialDescription,
+    *,
+    dt_ms: float,
+    noise: FreshNoise,
+    step: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the trials' noisy input, and normal numbers for the units, each by time and trial.
+
+    See `final_output` for the parameters.
+    """
+    n_steps = int(trials.n_steps.max())
+    inputs, units = (
+        noise.shard(step, half, 2, n_steps * trials.n_trials * width).view(
+            n_steps, trials.n_trials, width
+        )
+        for half, width in enumerate((config.n_inputs, config.n_units))
+    )
+    shown = render_input(
+        trials, config.rules, n_steps, dt_ms=dt_ms, sigma_x=config.sigma_x, noise=inputs
+    )
+    return shown, units

@@ -120,14 +120,37 @@ class Network(torch.nn.Module):
             ``(time, trial, unit)`` and ``(time, trial, output_channel)``.
         """
         alpha = (dt_ms or self.config.dt_ms) / self.config.tau_ms
-        drive = inputs @ self._whole("input_weight", "rule_weight") + self.bias
         if generator is not None:
-            noise = torch.randn(drive.shape, generator=generator, device=drive.device)
-        if noise is not None:
-            drive = drive + self.config.sigma_rec * math.sqrt(2 / alpha) * noise
+            size = (*inputs.shape[:2], self.config.n_units)
+            noise = torch.randn(size, generator=generator, device=self.bias.device)
+        drive = self.drive(inputs, dt_ms=dt_ms, noise=noise)
         advance = self._gru_steps if self.config.cell == "leaky_gru" else self._rnn_steps
         rates = torch.stack(list(advance(inputs, drive, alpha)))
         return rates, torch.sigmoid(self._sent(rates) @ self.output_weight + self.output_bias)
+
+    def drive(
+        self,
+        inputs: torch.Tensor,
+        *,
+        dt_ms: float | None = None,
+        noise: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Give what drives the units from outside: input, bias and noise ``(time, trial, unit)``.
+
+        See `forward` for the parameters.
+        """
+        drive = inputs @ self._whole("input_weight", "rule_weight") + self.bias
+        if noise is not None:
+            alpha = (dt_ms or self.config.dt_ms) / self.config.tau_ms
+            drive = drive + self.config.sigma_rec * math.sqrt(2 / alpha) * noise
+        return drive
+
+    @property
+    def intact_units(self) -> npt.NDArray[np.int64]:
+        """Places of the units that a lesion has not cut off ``(unit,)``."""
+        if self._intact is None:
+            return np.arange(self.config.n_units)
+        return np.flatnonzero(self._intact.cpu().numpy())
 
     def lesioned(self, units: Sequence[int] | npt.NDArray[np.integer]) -> Network:
         """Give a view of the network in which some units reach no other unit and no output.

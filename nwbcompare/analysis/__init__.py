@@ -1,9 +1,22 @@
-"""Variance analyses of any activity."""
+"""Analyses of any activity: variance by task, clusters, pairs of tasks, groups, task vectors."""
 
+from nwbcompare.analysis.groups import unit_groups
+from nwbcompare.analysis.pairs import median_histogram, pairwise_ftv
 from nwbcompare.analysis.variance import (
+    epoch_variance,
     fractional_task_variance,
     ftv_histogram,
     task_variance,
+    variance_in_time,
 )
 
-__all__ = ["fractional_task_variance", "ftv_histogram", "task_variance"]
+__all__ = [
+    "epoch_variance",
+    "fractional_task_variance",
+    "ftv_histogram",
+    "median_histogram",
+    "pairwise_ftv",
+    "task_variance",
+    "unit_groups",
+    "variance_in_time",
+]

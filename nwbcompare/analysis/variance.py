@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.activity import (
+    EPOCH_TOLERANCE,
     Activity,
     bins_in,
     blocks,
@@ -84,10 +85,9 @@ def task_variance(
     >>> task_variance(example_block())["task_variance"].sizes["unit"]
     3
     """
-    if estimator not in ESTIMATORS:
-        raise unknown_name("estimator", estimator, ESTIMATORS)
+    _check_estimator(estimator)
     parts = [
-        _variance_of_task(task, means, bins, estimator)
+        _variance_in(bins, means, estimator).assign_coords(task=task)
         for task, means, bins in means_by_task(
             activity, conditions=conditions, epochs=epochs, leave_out=leave_out
         )
@@ -95,7 +95,7 @@ def task_variance(
     result = xr.concat(
         parts, dim="task", coords="minimal", compat="override", combine_attrs="override"
     ).transpose("unit", "task")
-    _warn_of_missing(result)
+    _warn_of_missing(result["task_variance"])
     first = next(iter(blocks(activity).values()))
     return result.assign_attrs(
         _source_attrs(first),
@@ -105,6 +105,155 @@ def task_variance(
         epochs=json.dumps(None if epochs is None else list(epochs)),
         leave_out=json.dumps(list(leave_out)),
     )
+
+
+def epoch_variance(
+    activity: Activity,
+    *,
+    estimator: Estimator = "per_time",
+    conditions: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> xr.Dataset:
+    """Measure each unit's task variance in every epoch of every task.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, of a network or a recording.
+    estimator, conditions
+        See `task_variance`.
+    leave_out
+        Epochs that get no column; by default fixation, as published.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `task_variance`, with the columns on ``task_epoch``: labels such as "dm1/stim1",
+        with the coordinates ``task`` and ``epoch``. An epoch too short to hold the centre of a
+        bin has no column.
+
+    Raises
+    ------
+    InputError
+        For an unknown estimator, trials whose epochs differ in their bounds, and where no task
+        has an epoch left.
+
+    Warns
+    -----
+    UnitWarning
+        Where units lack a condition: their variance is NaN, and they are named.
+
+    Notes
+    -----
+    Yang et al. 2019, Fig. 2: the columns that units are clustered by in the second place.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> epoch_variance(example_block())["task_epoch"].values.tolist()
+    ['go/stim1']
+    """
+    _check_estimator(estimator)
+    keys, parts = [], []
+    for block, task, means in _means_of_tasks(activity, conditions):
+        for epoch, bins in _bins_by_epoch(block, task).items():
+            if epoch not in leave_out and bins.any():
+                keys.append((task, epoch))
+                parts.append(_variance_in(bins, means, estimator))
+    if not parts:
+        raise InputError(
+            "activity",
+            f"trials with epochs other than {listing(leave_out)}",
+            "none",
+            "Give make_block epochs, or use task_variance, which needs none.",
+        )
+    result = xr.concat(
+        parts, dim="task_epoch", coords="minimal", compat="override", combine_attrs="override"
+    ).transpose("unit", "task_epoch")
+    result = result.assign_coords(
+        task_epoch=["/".join(key) for key in keys],
+        task=("task_epoch", [task for task, _ in keys]),
+        epoch=("task_epoch", [epoch for _, epoch in keys]),
+    )
+    _warn_of_missing(result["task_variance"])
+    return result.assign_attrs(
+        _source_attrs(next(iter(blocks(activity).values()))),
+        analysis="epoch_variance",
+        estimator=estimator,
+        conditions=json.dumps(None if conditions is None else list(conditions)),
+        leave_out=json.dumps(list(leave_out)),
+    )
+
+
+def variance_in_time(
+    activity: Activity,
+    *,
+    conditions: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> xr.Dataset:
+    """Measure the variance of each unit's rate across conditions at each time.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, of a network or a recording.
+    conditions
+        See `task_variance`.
+    leave_out
+        Epochs that do not count towards `task_variance`; their times are given all the same.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``task_variance (unit, task, time)``, population variance in squared units of the rate,
+        and ``counted (task, time)``: where a unit has every condition at every time, its mean
+        over the counted times is `task_variance`. ``time`` joins the times of all tasks: NaN
+        where a task has no such time, and where a unit lacks a condition.
+
+    Raises
+    ------
+    InputError
+        For tasks that differ in the width of their bins or in what time 0 is.
+
+    Warns
+    -----
+    UnitWarning
+        Where units lack a condition at all counted times; they are named.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> dict(variance_in_time(example_block())["task_variance"].sizes)
+    {'unit': 3, 'task': 1, 'time': 5}
+    """
+    variances, counted, clocks = {}, {}, {}
+    for block, task, means in _means_of_tasks(activity, conditions):
+        variances[task] = means["rate_mean"].values.var(axis=1)
+        counted[task] = counted_bins(block, task, leave_out=leave_out)
+        clocks[task] = block["time"]
+    time = _joined_time(clocks)
+    slack = EPOCH_TOLERANCE * time.attrs["bin_width_s"]
+    n_units = len(next(iter(variances.values())))
+    values = np.full((n_units, len(clocks), time.size), np.nan)
+    counts = np.zeros((len(clocks), time.size), dtype=bool)
+    for place, (task, clock) in enumerate(clocks.items()):
+        columns = np.searchsorted(time.values, clock.values - slack)
+        values[:, place, columns], counts[place, columns] = variances[task], counted[task]
+    result = xr.Dataset(
+        {
+            "task_variance": (("unit", "task", "time"), values, _squared(means)),
+            "counted": (("task", "time"), counts),
+        },
+        coords={**columns_on(means, "unit"), "task": list(clocks), "time": time},
+        attrs={
+            **_source_attrs(next(iter(blocks(activity).values()))),
+            "analysis": "variance_in_time",
+            "conditions": json.dumps(None if conditions is None else list(conditions)),
+            "leave_out": json.dumps(list(leave_out)),
+        },
+    )
+    _warn_of_missing(result["task_variance"].where(result["counted"]).max("time"))
+    return result
 
 
 def fractional_task_variance(
@@ -198,13 +347,21 @@ def means_by_task(
     """
     for block in blocks(activity).values():
         _check_epochs(block, epochs)
+    for block, task, means in _means_of_tasks(activity, conditions):
+        yield task, means, counted_bins(block, task, epochs=epochs, leave_out=leave_out)
+
+
+def _means_of_tasks(
+    activity: Activity, conditions: Sequence[str] | None
+) -> Iterator[tuple[xr.Dataset, str, xr.Dataset]]:
+    """Give, task by task, its block and its condition means."""
+    for block in blocks(activity).values():
         means = condition_means(block, conditions=conditions)
         tasks = list(dict.fromkeys(means["task"].values))
         for task in tasks:
-            bins = counted_bins(block, task, epochs=epochs, leave_out=leave_out)
             # selecting copies: a block of one task is given as it is
             own = means if len(tasks) == 1 else means.isel(condition=means["task"].values == task)
-            yield str(task), own, bins
+            yield block, str(task), own
 
 
 def _check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
@@ -222,14 +379,8 @@ def counted_bins(
     leave_out: Sequence[str] = ("fix1",),
 ) -> npt.NDArray[np.bool_]:
     """Tell which time bins of a task count; see `task_variance` for the parameters."""
-    rows = labels(block["task"]) == task
-    time_s, width = block["time"].values, block["time"].attrs["bin_width_s"]
-    inside = {}
-    for epoch in block["epoch"].values if "epoch" in block.coords else ():
-        bounds = epoch_bounds(block, epoch, rows)
-        if bounds is not None:
-            inside[str(epoch)] = bins_in(time_s, *bounds, width)
-    bins = np.full(time_s.size, epochs is None)
+    inside = _bins_by_epoch(block, task)
+    bins = np.full(block.sizes["time"], epochs is None)
     for epoch in epochs or ():
         bins |= inside.get(epoch, False)
     for epoch in leave_out:
@@ -241,31 +392,70 @@ def counted_bins(
     return bins
 
 
-def _variance_of_task(
-    task: str, means: xr.Dataset, bins: npt.NDArray[np.bool_], estimator: str
+def _bins_by_epoch(block: xr.Dataset, task: str) -> dict[str, npt.NDArray[np.bool_]]:
+    """Tell which time bins lie in each epoch that a task has."""
+    rows = labels(block["task"]) == task
+    time_s, width = block["time"].values, block["time"].attrs["bin_width_s"]
+    inside = {}
+    for epoch in block["epoch"].values if "epoch" in block.coords else ():
+        bounds = epoch_bounds(block, epoch, rows)
+        if bounds is not None:
+            inside[str(epoch)] = bins_in(time_s, *bounds, width)
+    return inside
+
+
+def _joined_time(clocks: Mapping[str, xr.DataArray]) -> xr.DataArray:
+    """Join the time axes of several tasks; times within a thousandth of a bin are one."""
+    first, *others = clocks.values()
+    for name in ("bin_width_s", "aligned_to"):
+        for other in others:
+            if other.attrs[name] != first.attrs[name]:
+                raise InputError(
+                    f"{name} of the tasks' time axes",
+                    "the same in all tasks",
+                    f"{first.attrs[name]} and {other.attrs[name]}",
+                    "Take the tasks one by one, or use nwbcompare.align and nwbcompare.rebin.",
+                )
+    every = np.sort(np.concatenate([clock.values for clock in clocks.values()]))
+    apart = np.diff(every, prepend=-np.inf) > EPOCH_TOLERANCE * first.attrs["bin_width_s"]
+    return xr.DataArray(every[apart], dims="time", attrs=dict(first.attrs))
+
+
+def _squared(means: xr.Dataset) -> dict[str, str]:
+    units = means["rate_mean"].attrs["units"]
+    return {"units": "1" if units == "1" else f"({units})^2"}
+
+
+def _variance_in(
+    bins: npt.NDArray[np.bool_], means: xr.Dataset, estimator: Estimator
 ) -> xr.Dataset:
     rates = means["rate_mean"].values[:, :, bins]
     trials = means["n_trials"].values[:, :, int(np.argmax(bins))]
-    rate_units = means["rate_mean"].attrs["units"]
-    squared = {"units": "1" if rate_units == "1" else f"({rate_units})^2"}
     return xr.Dataset(
         {
-            "task_variance": ("unit", ESTIMATORS[estimator](rates), squared),
+            "task_variance": ("unit", ESTIMATORS[estimator](rates), _squared(means)),
             "n_bins": ("unit", complete_times(rates).sum(axis=-1)),
             "n_conditions": means.sizes["condition"],
             "n_trials_per_condition": float(np.median(trials)),
         },
-        coords={**columns_on(means, "unit"), "task": task},
+        coords=columns_on(means, "unit"),
     )
 
 
-def _warn_of_missing(result: xr.Dataset) -> None:
-    for task in map(str, result["task"].values):
-        lacking = np.isnan(result["task_variance"].sel(task=task).values)
+def _check_estimator(estimator: str) -> None:
+    if estimator not in ESTIMATORS:
+        raise unknown_name("estimator", estimator, ESTIMATORS)
+
+
+def _warn_of_missing(variance: xr.DataArray) -> None:
+    """Name the units that have no variance in a column ``(unit, column)``."""
+    _, dim = variance.dims
+    for place, column in enumerate(map(str, variance[dim].values)):
+        lacking = np.isnan(variance.values[:, place])
         if lacking.any():
-            names = listing(result["unit"].values[lacking], most=5)
+            names = listing(variance["unit"].values[lacking], most=5)
             warnings.warn(
-                f"{int(lacking.sum())} units lack a condition of task {task!r} and get NaN: "
+                f"{int(lacking.sum())} units lack a condition of task {column!r} and get NaN: "
                 f"{names}",
                 UnitWarning,
                 stacklevel=3,

@@ -27,6 +27,7 @@ from nwbcompare.analysis.variance import (
 from nwbcompare.conditions import condition_table
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.kernels.permutation import permuted_means, random_rotation
+from nwbcompare.kernels.rotation import factorise, mixed_variances
 from nwbcompare.kernels.variance import ESTIMATORS, centred, fractional_variance, group_moments
 
 Array = npt.NDArray[np.float64]
@@ -235,28 +236,9 @@ def rotation_control(
     Each estimator is a quadratic form, so the variance of a rotated unit needs only the
     covariance of the units over conditions, averaged over time (`kernels.variance.centred`).
     """
-    covariance = {}
-    units = None
-    for task, means, bins in means_by_task(activity, conditions=conditions):
-        if task not in {task_a, task_b}:
-            continue
-        rates = means["rate_mean"].values[:, :, bins]
-        lacking = ~np.isfinite(rates).all(axis=(1, 2))
-        if lacking.any():
-            raise InputError(
-                "activity",
-                "units that have every condition",
-                "units that lack one: " + listing(means["unit"].values[lacking], most=5),
-                "Leave them out with nwbcompare.select(activity, units=...).",
-            )
-        covariance[task] = _covariance(rates, estimator)
-        units = columns_on(means, "unit")
-        # a network's means of one task fill 100 MB: let go before the next are made
-        del means, rates
-    for task in (task_a, task_b):
-        if task not in covariance:
-            raise unknown_name("task", task, covariance)
-    assert units is not None  # noqa: S101 - both tasks were found
+    covariance, units = task_covariances(
+        activity, (task_a, task_b), estimator=estimator, conditions=conditions
+    )
     fractions = _rotate(covariance, _unit_groups(units, within), n_rotations, seed, threshold)
     return xr.Dataset(
         {"fractional_task_variance": (("rotation", "unit"), fractions)},
@@ -274,10 +256,49 @@ def rotation_control(
     )
 
 
-def _covariance(rates: Array, estimator: str) -> Array:
-    sample = centred(rates, estimator)
-    covariance: Array = sample @ sample.T
-    return covariance
+def task_covariances(
+    activity: Activity,
+    tasks: Sequence[str] | None,
+    *,
+    estimator: Estimator,
+    conditions: Sequence[str] | None,
+) -> tuple[dict[str, Array], dict[str, xr.DataArray]]:
+    """Give the units' covariance over the conditions of each task, and the unit table.
+
+    ``tasks`` says which and in which order, by default all. The variance that ``estimator``
+    gives to a mixture ``r`` of the units is ``r @ covariance @ r``.
+    """
+    if estimator not in ESTIMATORS:
+        raise unknown_name("estimator", estimator, ESTIMATORS)
+    covariance = {}
+    units: dict[str, xr.DataArray] = {}
+    for task, means, bins in means_by_task(activity, conditions=conditions):
+        if tasks is not None and task not in tasks:
+            continue
+        sample = centred(_complete_rates(means, bins), estimator)
+        covariance[task] = sample @ sample.T
+        units = columns_on(means, "unit")
+        # a network's means of one task fill 100 MB: let go before the next are made
+        del means, sample
+    if tasks is None:
+        return covariance, units
+    for task in tasks:
+        if task not in covariance:
+            raise unknown_name("task", task, covariance)
+    return {task: covariance[task] for task in tasks}, units
+
+
+def _complete_rates(means: xr.Dataset, bins: npt.NDArray[np.bool_]) -> Array:
+    rates: Array = means["rate_mean"].values[:, :, bins]
+    lacking = ~np.isfinite(rates).all(axis=(1, 2))
+    if lacking.any():
+        raise InputError(
+            "activity",
+            "units that have every condition",
+            "units that lack one: " + listing(means["unit"].values[lacking], most=5),
+            "Leave them out with nwbcompare.select(activity, units=...).",
+        )
+    return rates
 
 
 def _rotate(
@@ -288,20 +309,14 @@ def _rotate(
     threshold: float,
 ) -> Array:
     rng = np.random.default_rng(seed)
-    n_units = sum(len(group) for group in groups)
-    fractions = np.empty((n_rotations, n_units))
+    factors = [
+        factorise([c[np.ix_(group, group)] for c in covariance.values()]) for group in groups
+    ]
+    fractions = np.empty((n_rotations, sum(len(group) for group in groups)))
     for place in range(n_rotations):
-        for group in groups:
-            rotation = random_rotation(len(group), rng)
-            pair = np.stack(
-                [
-                    np.einsum(
-                        "ij,jk,ik->i", rotation, c[np.ix_(group, group)], rotation, optimize=True
-                    )
-                    for c in covariance.values()
-                ]
-            )
-            fractions[place, group] = _fraction(pair[None], threshold)[0]
+        for group, factor in zip(groups, factors, strict=True):
+            variance = mixed_variances(random_rotation(len(group), rng), factor)
+            fractions[place, group] = _fraction(variance[None], threshold)[0]
     return fractions
 
 

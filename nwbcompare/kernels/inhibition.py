@@ -1,0 +1,165 @@
+"""Means of weights over pairs of units, and the same with the units' groups permuted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+DRAWS_AT_ONCE = 2000
+"""Bounds the memory: a draw of 256 units takes some 10 kB."""
+
+
+class PairMean(NamedTuple):
+    """A mean over pairs of units."""
+
+    mean: float
+    standard_error: float
+    n_pairs: int
+
+
+def mean_over_pairs(weights: Array, pairs: Mask) -> PairMean:
+    """Give the mean weight over some pairs of units, with its standard error over units.
+
+    Parameters
+    ----------
+    weights
+        ``(unit, unit)``, from row to column.
+    pairs
+        ``(unit, unit)``: which pairs count.
+
+    Returns
+    -------
+    PairMean
+        Mean and standard error are NaN where there is no pair; the error is NaN too where one
+        unit is in all pairs.
+
+    Notes
+    -----
+    Pairs that share a unit are not independent, so the standard error is the jackknife's over
+    units: each unit is left out in turn with all its pairs, sent and received.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights = np.array([[0.0, 1.0, 2.0], [3.0, 0.0, 4.0], [5.0, 6.0, 0.0]])
+    >>> mean_over_pairs(weights, ~np.eye(3, dtype=bool)).mean
+    3.5
+    """
+    n_pairs = int(pairs.sum())
+    if not n_pairs:
+        return PairMean(np.nan, np.nan, 0)
+    counted = np.where(pairs, weights, 0.0)
+    total = counted.sum()
+    lost, lost_pairs = _touching(counted), _touching(pairs.astype(np.float64))
+    units = lost_pairs > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        without = (total - lost[units]) / (n_pairs - lost_pairs[units])
+    n_units = int(units.sum())
+    # a unit that is in every pair leaves none: 0 / 0, and the error is not known
+    spread = (n_units - 1) / n_units * ((without - total / n_pairs) ** 2).sum()
+    known = bool((lost_pairs[units] < n_pairs).all())
+    return PairMean(float(total / n_pairs), float(np.sqrt(spread)) if known else np.nan, n_pairs)
+
+
+def _touching(matrix: Array) -> Array:
+    """Sum, for each unit, over its row and its column, with what lies in both counted once."""
+    touching: Array = matrix.sum(axis=0) + matrix.sum(axis=1) - np.diagonal(matrix)
+    return touching
+
+
+def means_between(weights: Array, pairs: Mask, in_second: Mask) -> Array:
+    """Give the mean weight within and between two groups, for many ways to divide the units.
+
+    Parameters
+    ----------
+    weights, pairs
+        As in `mean_over_pairs`.
+    in_second
+        ``(draw, unit)``: which units are in the second group; the others are in the first.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(draw, group_from, group_to)``; NaN where there is no pair.
+
+    Notes
+    -----
+    Sum and number of pairs are quadratic forms of the groups' indicators, ``g1 @ A @ g2``, so
+    all draws are a matrix product.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights = np.array([[0.0, 1.0], [2.0, 0.0]])
+    >>> means_between(weights, np.ones((2, 2), dtype=bool), np.array([[False, True]])).tolist()
+    [[[0.0, 1.0], [2.0, 0.0]]]
+    """
+    groups = np.stack([~in_second, in_second]).astype(np.float64)
+
+    def sums(matrix: Array) -> Array:
+        total: Array = np.einsum("fdu,tdu->dft", groups @ matrix, groups)
+        return total
+
+    with np.errstate(invalid="ignore"):
+        means: Array = sums(np.where(pairs, weights, 0.0)) / sums(pairs.astype(np.float64))
+    return means
+
+
+def inhibition_statistic(means: Array) -> Array:
+    """Give W12 + W21 - W11 - W22 of ``(..., group_from, group_to)``."""
+    statistic: Array = means[..., 0, 1] + means[..., 1, 0] - means[..., 0, 0] - means[..., 1, 1]
+    return statistic
+
+
+def permuted_statistic(
+    weights: Array,
+    pairs: Mask,
+    in_second: Mask,
+    bins: npt.NDArray[np.integer],
+    *,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> Array:
+    """Give the inhibition statistic with the groups permuted among units of one bin.
+
+    Parameters
+    ----------
+    weights, pairs
+        As in `mean_over_pairs`.
+    in_second
+        ``(unit,)``: which units are in the second group.
+    bins
+        ``(unit,)``: units are exchanged only with those of the same bin, so that each bin
+        keeps its number of units of each group.
+    n_permutations
+        How many permutations.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(permutation,)``; NaN where a permutation leaves no pair in one of the four means.
+    """
+    statistic = np.empty(n_permutations)
+    for start in range(0, n_permutations, DRAWS_AT_ONCE):
+        part = statistic[start : start + DRAWS_AT_ONCE]
+        drawn = shuffled_within(in_second, bins, n_draws=part.size, rng=rng)
+        part[:] = inhibition_statistic(means_between(weights, pairs, drawn))
+    return statistic
+
+
+def shuffled_within(
+    labels: Mask, bins: npt.NDArray[np.integer], *, n_draws: int, rng: np.random.Generator
+) -> Mask:
+    """Permute labels within bins: ``(unit,)`` to ``(draw, unit)``."""
+    place = np.argsort(bins, kind="stable")
+    # a random number below 1 orders the units of a bin and leaves the order of the bins
+    origin = np.argsort(bins + rng.random((n_draws, bins.size)), axis=1)
+    shuffled = np.empty((n_draws, bins.size), dtype=bool)
+    shuffled[:, place] = labels[origin]
+    return shuffled
