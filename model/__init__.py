@@ -12,7 +12,13 @@ from nwbcompare.model.checkpoint import (
     pretrained_path,
     save_run,
 )
+from nwbcompare.model.composition import (
+    composition_performance,
+    parse_rule_expression,
+    rule_composition,
+)
 from nwbcompare.model.config import NetworkConfig, Regularisation, Stage, TrainingConfig
+from nwbcompare.model.controls import untrained, with_gaussian_rules
 from nwbcompare.model.evaluation import evaluate
 from nwbcompare.model.lesions import (
     lesion_controls,
@@ -33,6 +39,7 @@ __all__ = [
     "Regularisation",
     "Stage",
     "TrainingConfig",
+    "composition_performance",
     "evaluate",
     "from_arrays",
     "group_lesions",
@@ -41,13 +48,17 @@ __all__ = [
     "load",
     "matched_lesion_controls",
     "network_weights",
+    "parse_rule_expression",
     "pooled_over",
     "pretrained",
     "pretrained_names",
     "pretrained_path",
     "psychometric_curves",
     "record",
+    "rule_composition",
     "save_run",
     "train",
     "training_config",
+    "untrained",
+    "with_gaussian_rules",
 ]

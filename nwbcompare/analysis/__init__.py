@@ -9,14 +9,19 @@ from nwbcompare.analysis.variance import (
     task_variance,
     variance_in_time,
 )
+from nwbcompare.analysis.vectors import condition_vectors, rule_vectors, task_space, task_vectors
 
 __all__ = [
+    "condition_vectors",
     "epoch_variance",
     "fractional_task_variance",
     "ftv_histogram",
     "median_histogram",
     "pairwise_ftv",
+    "rule_vectors",
+    "task_space",
     "task_variance",
+    "task_vectors",
     "unit_groups",
     "variance_in_time",
 ]

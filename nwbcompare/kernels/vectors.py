@@ -1,0 +1,145 @@
+"""Geometry of a few vectors: differences, their cosines, principal axes; on plain arrays."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+def squared_distances(vectors: Array) -> Array:
+    """Give the squared distances of vectors: (vector, unit) to (vector, vector).
+
+    Taken from differences and not from products, so that equal vectors are 0 apart exactly.
+    """
+    return np.stack([((vectors - vector) ** 2).sum(axis=1) for vector in vectors])
+
+
+def composition_cosines(distances: Array, quadruples: Integers) -> Array:
+    """Give the cosine between a - b and c - d for quadruples of vectors.
+
+    Parameters
+    ----------
+    distances
+        From `squared_distances`: nothing else about the vectors is needed.
+    quadruples
+        ``(quadruple, 4)``: places of a, b, c and d.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(quadruple,)``; NaN where a difference is 0.
+
+    Notes
+    -----
+    ``2 (a - b) . (c - d) = |a - d|^2 + |b - c|^2 - |a - c|^2 - |b - d|^2``. The sums are so
+    bracketed that the two differences exchanged, or both turned round, give the same bits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> square = np.array([[0.0, 1.0], [0.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
+    >>> composition_cosines(squared_distances(square), np.array([[0, 1, 2, 3]])).tolist()
+    [1.0]
+    """
+    a, b, c, d = quadruples.T
+    product = (distances[a, d] + distances[b, c]) - (distances[a, c] + distances[b, d])
+    lengths = np.sqrt(distances[a, b] * distances[c, d])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosines: Array = np.clip(product / (2 * lengths), -1, 1)
+    return cosines
+
+
+def disjoint_quadruples(n_vectors: int) -> Integers:
+    """Give the quadruples of different vectors, one for each value that a cosine can have.
+
+    The cosine between a - b and c - d is that between c - d and a - b, and that between b - a
+    and d - c. So of the 24 orders of four vectors six are left: three ways to pair them, each
+    with two signs.
+
+    Parameters
+    ----------
+    n_vectors
+        How many vectors there are.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(quadruple, 4)``: six for each choice of four vectors.
+
+    Examples
+    --------
+    >>> disjoint_quadruples(17).shape
+    (14280, 4)
+    """
+    chosen = np.array(list(combinations(range(n_vectors), 4)), dtype=np.int64).reshape(-1, 4)
+    orders = [
+        (0, 1, 2, 3),
+        (0, 1, 3, 2),
+        (0, 2, 1, 3),
+        (0, 2, 3, 1),
+        (0, 3, 1, 2),
+        (0, 3, 2, 1),
+    ]
+    return chosen[:, np.array(orders)].reshape(-1, 4)
+
+
+def bootstrap_cosines(x: Array, y: Array, n_draws: int, rng: np.random.Generator) -> Array:
+    """Give the cosine of two vectors over units drawn anew with replacement ``(draw,)``.
+
+    Parameters
+    ----------
+    x, y
+        ``(unit,)``.
+    n_draws
+        Draws.
+    rng
+        Generator.
+    """
+    drawn = rng.multinomial(x.size, np.full(x.size, 1 / x.size), size=n_draws)
+    xy, xx, yy = (drawn @ np.stack([x * y, x * x, y * y], axis=1)).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosines: Array = xy / np.sqrt(xx * yy)
+    return cosines
+
+
+def principal_axes(vectors: Array, n_axes: int) -> tuple[Array, Array, Array]:
+    """Give principal axes, turned so that the first vector lies on +x, the second at y > 0.
+
+    Axes beyond the second stay as they are; a single axis points towards the first vector.
+
+    Parameters
+    ----------
+    vectors
+        ``(vector, unit)``.
+    n_axes
+        How many axes.
+
+    Returns
+    -------
+    position, axes, shares : numpy.ndarray
+        Positions about the mean ``(vector, axis)``; orthonormal axes ``(axis, unit)``; the
+        share of the variance of every principal component, before the turn ``(component,)``.
+    """
+    centred = vectors - vectors.mean(axis=0)
+    _, sizes, components = np.linalg.svd(centred, full_matrices=False)
+    axes: Array = components[:n_axes]
+    axes[:2] = _turned(axes[:2], centred[:2] @ axes[:2].T)
+    total = (sizes**2).sum()
+    return centred @ axes.T, axes, sizes**2 / total if total > 0 else np.zeros_like(sizes)
+
+
+def _turned(axes: Array, first_two: Array) -> Array:
+    """Turn one or two axes by where the first two vectors lie on them."""
+    if len(axes) == 1:
+        return -axes if first_two[0, 0] < 0 else axes
+    x, y = first_two[0] / max(np.hypot(*first_two[0]), np.finfo(float).tiny)
+    turn = np.array([[x, y], [-y, x]])
+    if len(first_two) > 1 and (turn @ first_two[1])[1] < 0:
+        turn[1] *= -1
+    turned: Array = turn @ axes
+    return turned
