@@ -22,12 +22,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 from scipy import stats
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 from tqdm import tqdm
 
 import nwbcompare as nc
+from nwbcompare.analysis.clusters import cluster_units
 from nwbcompare.analysis.variance import ACTIVE_THRESHOLD
 from nwbcompare.kernels.variance import fractional_variance
 from nwbcompare.model import Network
@@ -37,7 +37,6 @@ from nwbcompare.tasks import RULES, make_trials
 
 RESULTS = Path(__file__).parent / "results" / "recipes"
 TASKS = tuple(RULES)
-N_CLUSTERS = range(2, 30)
 COMPOSITIONS = {
     "delayanti": {"fdanti": 1, "delaygo": 1, "fdgo": -1},
     "contextdelaydm1": {"contextdelaydm2": 1, "contextdm1": 1, "contextdm2": -1},
@@ -46,19 +45,13 @@ COMPOSITIONS = {
 N_BATCHES, BATCH_SIZE = 20, 50
 
 
-def clusters(variance: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Cluster units by their normalised task variance ``(unit, task)``, as published."""
-    active = variance[variance.sum(axis=1) > ACTIVE_THRESHOLD]
-    rows = active / active.max(axis=1, keepdims=True)
-    scores = []
-    for k in N_CLUSTERS:
-        labels = KMeans(k, n_init=20, random_state=0, algorithm="lloyd").fit_predict(rows)
-        scores.append(float(silhouette_score(rows, labels)))
-    best = int(np.argmax(scores))
+def clusters(variance: xr.Dataset) -> dict[str, float]:
+    """Cluster units by their normalised task variance, as published."""
+    found = cluster_units(variance)
     return {
-        "active units": float(len(active)),
-        "clusters": float(N_CLUSTERS[best]),
-        "silhouette": scores[best],
+        "active units": float(found["active"].sum()),
+        "clusters": float(found.attrs["n_clusters"]),
+        "silhouette": float(found["silhouette"].max()),
     }
 
 
@@ -109,9 +102,9 @@ def composition(network: Network) -> dict[str, float]:
 def measure(source: str) -> dict[str, float]:
     """Give all measures of a network."""
     network = find_network(source)
-    variance = nc.task_variance(record_test_trials(network, TASKS))["task_variance"]
-    values = variance.sel(task=list(TASKS)).transpose("unit", "task").values
-    return clusters(values) | ftv_shares(values) | composition(network)
+    variance = nc.task_variance(record_test_trials(network, TASKS)).sel(task=list(TASKS))
+    values = variance["task_variance"].transpose("unit", "task").values
+    return clusters(variance) | ftv_shares(values) | composition(network)
 
 
 def compare(fast: npt.NDArray[np.float64], paper: npt.NDArray[np.float64]) -> str:

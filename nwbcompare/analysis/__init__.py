@@ -1,5 +1,6 @@
 """Analyses of any activity: variance by task, clusters, pairs of tasks, groups, task vectors."""
 
+from nwbcompare.analysis.clusters import cluster_units, embed_units
 from nwbcompare.analysis.groups import unit_groups
 from nwbcompare.analysis.pairs import median_histogram, pairwise_ftv
 from nwbcompare.analysis.variance import (
@@ -12,7 +13,9 @@ from nwbcompare.analysis.variance import (
 from nwbcompare.analysis.vectors import condition_vectors, rule_vectors, task_space, task_vectors
 
 __all__ = [
+    "cluster_units",
     "condition_vectors",
+    "embed_units",
     "epoch_variance",
     "fractional_task_variance",
     "ftv_histogram",

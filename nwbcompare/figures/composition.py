@@ -293,3 +293,38 @@ def _spread(place: float, number: int) -> Array:
     steps = (np.arange(number, dtype=np.float64) * 0.618034) % 1 - 0.5
     spread: Array = place + 0.4 * steps
     return spread
+
+
+def draw_condition_cosines(
+    ax: Axes, cosines: Sequence[xr.Dataset], *, names: Mapping[str, str] | None = None
+) -> Axes:
+    """Draw cosines of conditions with their intervals, and those of units paired at random.
+
+    Parameters
+    ----------
+    ax
+        Axes.
+    cosines
+        Each with ``cosine``, ``interval`` and ``null_cosine`` (see
+        `nwbcompare.stats.composition_cosine` and `nwbcompare.stats.pairing_null`), and what it is
+        of in the attributes ``variable``, ``task_a`` and ``task_b``.
+    names
+        What to call the tasks; by default their own names.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    shown, ticks = names or {}, []
+    for place, one in enumerate(cosines):
+        null = np.quantile(one["null_cosine"], (0.025, 0.975))
+        ax.plot(null, [place, place], color=LIGHT_GREY, lw=8, solid_capstyle="butt")
+        ax.plot(one["interval"], [place, place], color=BLUE, lw=1.5)
+        ax.plot(float(one["cosine"]), place, color=BLUE, marker="o", ms=5)
+        a, b = (str(one.attrs[key]) for key in ("task_a", "task_b"))
+        ticks.append(f"{one.attrs['variable']}\n{shown.get(a, a)}, {shown.get(b, b)}")
+    ax.axvline(0, color=GREY, lw=0.8, zorder=0)
+    ax.set_yticks(range(len(ticks)), ticks)
+    ax.set(xlabel="cosine", xlim=(-1, 1), ylim=(len(ticks) - 0.5, -0.5))
+    return ax

@@ -108,6 +108,66 @@ def composition_cosine(
     )
 
 
+def pairing_null(
+    vectors: xr.Dataset,
+    a: str,
+    b: str,
+    c: str,
+    d: str,
+    *,
+    n_permutations: int = 9999,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Test a composition's cosine against that of differences whose units are paired at random.
+
+    The null is that what distinguishes a unit in a - b says nothing about it in c - d. What all
+    units share stays in the null: signs that are defined by each unit's own preference make
+    cosines positive by construction.
+
+    Parameters
+    ----------
+    vectors, a, b, c, d
+        See `composition_cosine`.
+    n_permutations, seed
+        Permutations of the units of c - d, and their seed.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``cosine``, ``null_cosine (permutation)`` and the two-sided ``p_value``, twice the smaller
+        tail, each (1 + b) / (1 + B). The unit of inference is the unit, of one population.
+
+    Raises
+    ------
+    InputError
+        As `composition_cosine`, and for no permutations.
+    """
+    if n_permutations < 1:
+        raise InputError("n_permutations", "1 or more", repr(n_permutations), "Use 9999.")
+    names = _four((a, b, c, d))
+    _, values = vectors_of(vectors, names)
+    cosine = _cosine(values, names)
+    first, second = values[0] - values[1], values[2] - values[3]
+    length = np.linalg.norm(first) * np.linalg.norm(second)
+    rng = np.random.default_rng(seed)
+    null = np.array([first @ rng.permutation(second) for _ in range(n_permutations)]) / length
+    tails = [(null >= cosine - TIE).sum(), (null <= cosine + TIE).sum()]
+    return xr.Dataset(
+        {
+            "cosine": cosine,
+            "null_cosine": ("permutation", null),
+            "p_value": min(1.0, 2 * (1 + min(tails)) / (1 + n_permutations)),
+        },
+        attrs={
+            **vectors.attrs,
+            "analysis": "pairing_null",
+            "quadruple": json.dumps(names),
+            "n_permutations": n_permutations,
+            "seed": seed,
+        },
+    )
+
+
 def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Dataset:
     """Rank a composition's cosine among those of all quadruples of different tasks.
 

@@ -1,0 +1,131 @@
+"""How often the test for clusters errs: false positives without clusters, power with them.
+
+Every data set is a table of task variances of 128 units in 20 tasks, put through
+`nwbcompare.stats.clusters.cluster_null` with 99 surrogates, and through `epairs`. Without clusters:
+
+- ``factors``: the log of the variances is a mixture of 5 random factors and noise of its own
+  (correlated, lognormal marginals, so not quite what the null assumes in its rank correlations);
+- ``gamma``: a Gaussian copula whose correlation falls off with the distance of the tasks, and
+  gamma marginals of shape 0.3 (many variances near 0, few large ones).
+
+With 3, 6 or 11 clusters of equal probability: the log of a unit's variances is the profile of its
+cluster (Gaussian over tasks, with s.d. ``separation``), an overall size (s.d. 1) and noise of its
+own (s.d. 1), so that the separation is in units of the spread within a cluster.
+
+Run: ``python benchmarks/cluster_null.py --datasets N``. Results are kept in
+``benchmarks/results/cluster_null/``, one file for each data set, and are not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from scipy import stats
+from tqdm import tqdm
+
+from nwbcompare.files import written_aside
+from nwbcompare.stats.clusters import cluster_null, epairs
+
+RESULTS = Path(__file__).parent / "results" / "cluster_null"
+N_UNITS, N_TASKS, N_SURROGATES = 128, 20, 99
+N_CLUSTERS, SEPARATIONS = (3, 6, 11), (1.0, 1.5, 2.0)
+SCALE = 0.1
+"""Of the variances: nearly all units are above the threshold of 1e-3, as in networks."""
+Array = npt.NDArray[np.float64]
+
+
+def factors(rng: np.random.Generator) -> Array:
+    """Draw variances ``(unit, task)`` of units on a continuum of 5 factors."""
+    loading = rng.standard_normal((5, N_TASKS)) / np.sqrt(5)
+    shared = rng.standard_normal((N_UNITS, 5)) @ loading
+    return SCALE * np.exp(1.5 * (shared + 0.5 * rng.standard_normal((N_UNITS, N_TASKS))))
+
+
+def gamma(rng: np.random.Generator) -> Array:
+    """Draw variances ``(unit, task)`` with gamma marginals from a Gaussian copula."""
+    tasks = np.arange(N_TASKS)
+    correlation = np.exp(-np.abs(tasks[:, None] - tasks) / 5)
+    gaussian = rng.multivariate_normal(np.zeros(N_TASKS), correlation, size=N_UNITS)
+    variance: Array = SCALE * stats.gamma.ppf(stats.norm.cdf(gaussian), 0.3)
+    return variance
+
+
+def clustered(rng: np.random.Generator, *, n_clusters: int, separation: float) -> Array:
+    """Draw variances ``(unit, task)`` of units in clusters."""
+    profile = separation * rng.standard_normal((n_clusters, N_TASKS))
+    size = rng.standard_normal((N_UNITS, 1))
+    own = rng.standard_normal((N_UNITS, N_TASKS))
+    return SCALE * np.exp(profile[rng.integers(n_clusters, size=N_UNITS)] + size + own)
+
+
+KINDS: dict[str, Callable[[np.random.Generator], Array]] = {
+    "factors": factors,
+    "gamma": gamma,
+    **{
+        f"{k}-clusters-separation-{separation:g}": partial(
+            clustered, n_clusters=k, separation=separation
+        )
+        for k in N_CLUSTERS
+        for separation in SEPARATIONS
+    },
+}
+
+
+def measure(kind: str, seed: int) -> dict[str, Any]:
+    """Draw a data set and test it."""
+    values = KINDS[kind](np.random.default_rng([seed, list(KINDS).index(kind)]))
+    variance = xr.Dataset({"task_variance": (("unit", "task"), values)})
+    null = cluster_null(variance, n_surrogates=N_SURROGATES, seed=seed)
+    pairs = epairs(variance, n_surrogates=N_SURROGATES, seed=seed)
+    return {
+        "p_value": float(null["p_value"]),
+        "n_clusters": int(null["n_clusters"]),
+        "silhouette": float(null["observed"]),
+        "epairs_p_value": float(pairs["p_value"]),
+        "epairs_effect_size": float(pairs["effect_size"]),
+    }
+
+
+def share_below(p_values: list[float], level: float = 0.05) -> str:
+    """Give the share of p values up to a level, with its exact binomial 95 % interval."""
+    below = sum(p <= level for p in p_values)
+    interval = stats.binomtest(below, len(p_values)).proportion_ci()
+    return f"{below / len(p_values):.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def main() -> None:
+    """Test the data sets that are not yet tested, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--datasets", type=int, default=200, help="data sets of each kind")
+    n_datasets = parser.parse_args().datasets
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    with tqdm(total=n_datasets * len(KINDS), desc="data sets", disable=None) as bar:
+        for seed in range(n_datasets):
+            for kind, results in found.items():
+                kept = RESULTS / f"{kind}-{seed:03d}.json"
+                if not kept.is_file():
+                    with written_aside(kept) as aside:
+                        aside.write_text(json.dumps(measure(kind, seed), indent=1) + "\n")
+                results.append(json.loads(kept.read_text()))
+                bar.update()
+    print(f"share with p <= 0.05 of {n_datasets} data sets each, with exact 95 % interval")
+    print(f"{'kind':28} {'silhouette':26} {'ePAIRS':26} median number of clusters")
+    for kind, results in found.items():
+        columns = [share_below([one[name] for one in results]) for name in P_VALUES]
+        number = np.median([one["n_clusters"] for one in results])
+        print(f"{kind:28} {columns[0]:26} {columns[1]:26} {number:g}")
+
+
+P_VALUES = ("p_value", "epairs_p_value")
+
+
+if __name__ == "__main__":
+    main()

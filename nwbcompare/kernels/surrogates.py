@@ -1,0 +1,132 @@
+"""Tables without clusters that are alike in everything else: Gaussian copulas, ePAIRS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Copula:
+    """A Gaussian copula with the marginals of a table's columns and their rank correlations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> table = np.array([[1.0, 0.0], [2.0, 5.0], [3.0, 7.0]])
+    >>> drawn = Copula.of(table).draw(np.random.default_rng(0))
+    >>> np.sort(drawn, axis=0).tolist() == table.tolist()
+    True
+    """
+
+    ordered: Array
+    """``(row, column)``, each column sorted."""
+    factor: Array
+    """``(column, column)``; times its transpose it is the Gaussian's correlation."""
+
+    @classmethod
+    def of(cls, table: Array) -> Copula:
+        """Fit the copula to a table ``(row, column)``."""
+        gaussian = 2 * np.sin(np.pi / 6 * rank_correlation(table))
+        return cls(np.sort(table, axis=0), square_root(gaussian))
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """Draw a table: each column is a permutation of the observed one."""
+        gaussian = rng.standard_normal(self.ordered.shape) @ self.factor.T
+        rank = gaussian.argsort(axis=0).argsort(axis=0)
+        return np.take_along_axis(self.ordered, rank, axis=0)
+
+
+def ranks(values: Array) -> Array:
+    """Rank values from 1; equal ones share the mean of their ranks."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    shared: Array = (last - (count - 1) / 2)[place]
+    return shared
+
+
+def rank_correlation(table: Array) -> Array:
+    """Spearman correlation of the columns ``(row, column)``; 0 with a constant column.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(column, column)``, 1 on the diagonal.
+    """
+    centred = np.stack([ranks(column) for column in table.T])
+    centred -= centred.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    unit = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
+    correlation: Array = unit @ unit.T
+    np.fill_diagonal(correlation, 1)
+    return correlation
+
+
+def square_root(correlation: Array) -> Array:
+    """Give A with A @ A.T the positive semidefinite correlation next to a symmetric matrix.
+
+    Negative eigenvalues are set to 0 and the diagonal is brought back to 1. Rank correlations
+    turned into Gaussian ones need not be positive semidefinite.
+    """
+    values, vectors = np.linalg.eigh(correlation)
+    factor = vectors * np.sqrt(np.maximum(values, 0))
+    scaled: Array = factor / np.linalg.norm(factor, axis=1, keepdims=True)
+    return scaled
+
+
+def mean_neighbour_angle(vectors: Array, n_neighbours: int) -> float:
+    """Mean angle (rad) between each vector and its nearest ones, over all vectors.
+
+    Parameters
+    ----------
+    vectors
+        ``(unit, column)``; one of length 0 is at a right angle to all others.
+    n_neighbours
+        How many nearest vectors count for each.
+    """
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -np.inf)
+    nearest = np.partition(cosine, -n_neighbours, axis=1)[:, -n_neighbours:]
+    return float(np.arccos(np.clip(nearest, -1, 1)).mean())
+
+
+def normal_scores(table: Array) -> Array:
+    """Give each column the normal quantiles of its ranks; a constant column becomes 0."""
+    from scipy.special import ndtri  # noqa: PLC0415 - only where it is needed
+
+    rank = np.stack([ranks(column) for column in table.T], axis=1)
+    scores: Array = ndtri((rank - 0.5) / len(table))
+    return scores
+
+
+def gaussian_like(table: Array, rng: np.random.Generator) -> Array:
+    """Draw a Gaussian table with exactly the mean and the covariance of another.
+
+    Parameters
+    ----------
+    table
+        ``(row, column)``.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(row, column)``. If the table's rows are Gaussian it has the distribution that they
+        have given their mean and covariance: no parameter is estimated.
+    """
+    mean = table.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.cov(table.T, ddof=0))
+    kept = values > 1e-10 * values[-1]
+    scale = np.sqrt(len(table) * values[kept])
+    raw = rng.standard_normal((len(table), int(kept.sum())))
+    white, upper = np.linalg.qr(raw - raw.mean(axis=0))
+    white *= np.sign(np.diagonal(upper))
+    drawn: Array = mean + (white * scale) @ vectors[:, kept].T
+    return drawn
