@@ -1,4 +1,4 @@
-"""The command line: ``nwbcompare train | record | export | convert | validate | ...``."""
+"""The command line: ``nwbcompare train | record | analyze | export | report | ...``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare import cli_nwb
+from nwbcompare import cli_analyze, cli_nwb
 from nwbcompare.errors import DivergedError, InputError
 from nwbcompare.files import check_output, written_aside
 from nwbcompare.tasks import task_names
@@ -326,12 +326,20 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
 )
 @click.option("--recording", help="SOURCE of the recording; by default Mante et al. 2013.")
 @click.option("--out", default="report", show_default=True, type=click.Path(), help="The folder.")
+@click.option(
+    "--analysis",
+    "analyses",
+    multiple=True,
+    type=click.Path(),
+    help="A folder of nwbcompare analyze, to be taken into the page; several times.",
+)
 @click.option("--permutations", default=200, show_default=True, help="For the label nulls.")
 @click.option("--seed", default=0, show_default=True, help="Seed of nulls and simulation.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing folder.")
 def report(
     models: tuple[str, ...],
     recording: str | None,
+    analyses: tuple[str, ...],
     out: str,
     permutations: int,
     seed: int,
@@ -351,6 +359,7 @@ def report(
         out,
         models=models or MODELS,
         recording=recording,
+        analyses=analyses,
         n_permutations=permutations,
         seed=seed,
         overwrite=overwrite,
@@ -399,7 +408,13 @@ def datasets_info(name: str) -> None:
         click.echo("Not found here.")
 
 
-for _command in (cli_nwb.export, cli_nwb.convert, cli_nwb.validate):
+for _command in (
+    cli_analyze.analyze,
+    cli_analyze.compose,
+    cli_nwb.export,
+    cli_nwb.convert,
+    cli_nwb.validate,
+):
     cli.add_command(_command)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +33,8 @@ from nwbcompare.protocol import (
 )
 from nwbcompare.provenance import environment
 from nwbcompare.report import Comparison, Entry, write_page
+from nwbcompare.report.analysis import read_sections
+from nwbcompare.report.section import Section
 from nwbcompare.sources import (
     find_network,
     load,
@@ -67,6 +69,7 @@ def write_report(
     *,
     models: Sequence[str | os.PathLike[str]] = MODELS,
     recording: str | None = None,
+    analyses: Sequence[str | os.PathLike[str]] = (),
     n_permutations: int = N_PERMUTATIONS,
     seed: int = 0,
     overwrite: bool = False,
@@ -86,6 +89,8 @@ def write_report(
     recording
         A SOURCE (see `nwbcompare.sources.resolve`); by default Mante et al. 2013 where it is
         found, else a recording simulated from another network, marked as such everywhere.
+    analyses
+        Folders that `nwbcompare.analyze` has written, whose sections are taken into the page.
     n_permutations
         Permutations of the label nulls.
     seed
@@ -109,6 +114,7 @@ def write_report(
         raise InputError("models", "at least one network", "none", "Use pretrained:all20-fast-0.")
     if n_permutations < 1:
         raise InputError("n_permutations", "1 or more", repr(n_permutations), "Use 200.")
+    sections = _sections(analyses)
     found = [_find_model(os.fspath(model)) for model in models]
     _check_names(found)
     activity, guidance = _find_recording(recording, seed)
@@ -120,7 +126,9 @@ def write_report(
             for protocol, own in zip(model.protocols, model.activities(), strict=True):
                 entries.append(_entry(own, protocol, 0, seed))
                 bar.update()
-        comparison = _comparison(entries, found, guidance, n_permutations, seed)
+        comparison = replace(
+            _comparison(entries, found, guidance, n_permutations, seed), analyses=sections
+        )
         with written_aside(out, overwrite=overwrite) as aside:
             aside.mkdir()
             write_page(comparison, aside)
@@ -129,6 +137,15 @@ def write_report(
                 write_nwb(own, aside / f"{run.name}.nwb")
         bar.update()
     return Path(out)
+
+
+def _sections(analyses: Sequence[str | os.PathLike[str]]) -> list[Section]:
+    """Read the sections of analyses, under names that are the page's only ones."""
+    return [
+        replace(section, name=f"analysis-{number}-{section.name}")
+        for number, folder in enumerate(analyses)
+        for section in read_sections(folder)
+    ]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from nwbcompare.report.section import Section
+
 FTV = "fractional_task_variance"
 PROTOCOLS = {
     "matched": "Matched protocol: the animals' own task",
@@ -92,7 +94,8 @@ class Comparison:
     """Everything that a report shows.
 
     ``header`` and ``provenance`` hold plain values; ``simulated`` marks a stand-in recording,
-    and ``how_to_get`` then says where the real one comes from.
+    and ``how_to_get`` then says where the real one comes from. ``analyses`` are sections of
+    other analyses of the same sources.
     """
 
     title: str
@@ -105,6 +108,7 @@ class Comparison:
     simulated: bool = False
     how_to_get: str = ""
     notes: list[str] = field(default_factory=list)
+    analyses: list[Section] = field(default_factory=list)
 
     def of(self, source: str, protocol: str | None = None) -> list[Entry]:
         """Give the entries of a kind of source, on one protocol."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import os
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from nwbcompare.figures.style import as_svg
 from nwbcompare.report.entry import PROTOCOLS, Comparison
 from nwbcompare.report.figures import FIGURES, data_of, draw
+from nwbcompare.report.section import shown
+from nwbcompare.report.template import render
 
 HEADINGS = {
     "ftv": "Fractional task variance",
@@ -76,6 +76,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "compared": comparison.header,
         "numbers": [entry.numbers | {"counts": entry.counts} for entry in comparison.entries],
         "findings": findings(comparison),
+        "analyses": [section.as_json() for section in comparison.analyses],
         "notes": comparison.notes,
         "provenance": comparison.provenance,
     }
@@ -121,21 +122,17 @@ def findings(comparison: Comparison) -> list[str]:
 
 
 def _render(comparison: Comparison, figures: list[dict[str, str]]) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    template = environment.from_string(
-        files("nwbcompare.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    )
     contents = [
         ("compared", "What was compared"),
         *((f["id"], f["heading"]) for f in figures),
+        *((section.name, section.heading) for section in comparison.analyses),
         ("numbers", "Numbers"),
         ("methods", "Methods"),
         ("provenance", "Provenance"),
     ]
-    rows = [[_cell(e.numbers[key]) for key in COLUMNS] for e in comparison.entries]
-    return template.render(
+    rows = [[shown(e.numbers[key]) for key in COLUMNS] for e in comparison.entries]
+    return render(
+        "page.html.j2",
         title=comparison.title,
         lead="Recorded units and hidden units of networks, through the same functions.",
         contents=contents,
@@ -145,6 +142,7 @@ def _render(comparison: Comparison, figures: list[dict[str, str]]) -> str:
         caution=_caution(comparison),
         findings=findings(comparison),
         figures=figures,
+        sections=comparison.analyses,
         columns=list(COLUMNS.values()),
         rows=rows,
         methods=comparison.notes,
@@ -163,9 +161,3 @@ def _caution(comparison: Comparison) -> str:
 
 def _networks(number: int) -> str:
     return f"{number} network{'' if number == 1 else 's'}"
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

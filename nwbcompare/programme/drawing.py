@@ -1,0 +1,48 @@
+"""Pictures of a part: a figure function on axes of the house style, as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+
+from nwbcompare.figures.style import STYLE, as_svg, new_figure
+from nwbcompare.report.section import Picture
+from nwbcompare.tasks import RULES, display_name
+
+NAMES = {task: display_name(task) for task in RULES}
+"""Shown names of the published tasks; other tasks go by their own."""
+
+
+def picture(
+    name: str,
+    caption: str,
+    *draw: Callable[[Any], object],
+    size: tuple[float, float],
+    n_rows: int = 1,
+    **options: Any,
+) -> Picture:
+    """Draw a picture of one or more panels.
+
+    Parameters
+    ----------
+    name, caption
+        The picture's.
+    *draw
+        What draws each panel on its axes, row by row.
+    size
+        Width and height (inches).
+    n_rows
+        Rows of panels.
+    **options
+        For `nwbcompare.figures.new_figure`.
+    """
+    n_columns = -(-len(draw) // n_rows)
+    figure, axes = new_figure(n_rows, n_columns, size, **options)
+    with mpl.rc_context(STYLE):
+        for ax, one in zip(axes.flat, draw, strict=False):
+            one(ax)
+        for ax in axes.flat[len(draw) :]:
+            ax.axis("off")
+    return Picture(name=name, svg=as_svg(figure), caption=caption, width=size[0])
