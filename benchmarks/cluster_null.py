@@ -12,8 +12,8 @@ With 3, 6 or 11 clusters of equal probability: the log of a unit's variances is 
 cluster (Gaussian over tasks, with s.d. ``separation``), an overall size (s.d. 1) and noise of its
 own (s.d. 1), so that the separation is in units of the spread within a cluster.
 
-Run: ``python benchmarks/cluster_null.py --datasets N``. Results are kept in
-``benchmarks/results/cluster_null/``, one file for each data set, and are not computed again.
+Run: ``python benchmarks/cluster_null.py --datasets N [--kinds factors,gamma]``. Results are kept in
+``benchmarks/results/cluster_null/``, one file for each kind, and are not computed again.
 """
 
 from __future__ import annotations
@@ -105,23 +105,30 @@ def main() -> None:
     """Test the data sets that are not yet tested, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--datasets", type=int, default=200, help="data sets of each kind")
-    n_datasets = parser.parse_args().datasets
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
-    with tqdm(total=n_datasets * len(KINDS), desc="data sets", disable=None) as bar:
-        for seed in range(n_datasets):
+    parser.add_argument("--kinds", help="kinds of data set, by commas; all by default")
+    options = parser.parse_args()
+    kinds = options.kinds.split(",") if options.kinds else list(KINDS)
+    found = {kind: _read(kind) for kind in kinds}
+    with tqdm(total=options.datasets * len(kinds), desc="data sets", disable=None) as bar:
+        for seed in range(options.datasets):
             for kind, results in found.items():
-                kept = RESULTS / f"{kind}-{seed:03d}.json"
-                if not kept.is_file():
-                    with written_aside(kept) as aside:
-                        aside.write_text(json.dumps(measure(kind, seed), indent=1) + "\n")
-                results.append(json.loads(kept.read_text()))
+                if str(seed) not in results:
+                    results[str(seed)] = measure(kind, seed)
+                    with written_aside(RESULTS / f"{kind}.json", overwrite=True) as aside:
+                        aside.write_text(json.dumps(results, indent=1) + "\n")
                 bar.update()
-    print(f"share with p <= 0.05 of {n_datasets} data sets each, with exact 95 % interval")
-    print(f"{'kind':28} {'silhouette':26} {'ePAIRS':26} median number of clusters")
+    print("share with p <= 0.05, with exact 95 % interval, n data sets each")
+    print(f"{'kind':28} {'n':4} {'silhouette':26} {'ePAIRS':26} median number of clusters")
     for kind, results in found.items():
-        columns = [share_below([one[name] for one in results]) for name in P_VALUES]
-        number = np.median([one["n_clusters"] for one in results])
-        print(f"{kind:28} {columns[0]:26} {columns[1]:26} {number:g}")
+        columns = [share_below([one[name] for one in results.values()]) for name in P_VALUES]
+        number = np.median([one["n_clusters"] for one in results.values()])
+        print(f"{kind:28} {len(results):4} {columns[0]:26} {columns[1]:26} {number:g}")
+
+
+def _read(kind: str) -> dict[str, dict[str, Any]]:
+    """Give the results of a kind that are kept, by the seed of the data set."""
+    kept = RESULTS / f"{kind}.json"
+    return dict(json.loads(kept.read_text())) if kept.is_file() else {}
 
 
 P_VALUES = ("p_value", "epairs_p_value")
