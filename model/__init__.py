@@ -10,9 +10,11 @@ from nwbcompare.model.checkpoint import (
     pretrained,
     pretrained_names,
     pretrained_path,
+    read_log,
     save_run,
 )
 from nwbcompare.model.composition import (
+    RULE_COMPOSITIONS,
     composition_performance,
     parse_rule_expression,
     rule_composition,
@@ -33,6 +35,7 @@ from nwbcompare.model.training import train
 from nwbcompare.model.weights import network_weights
 
 __all__ = [
+    "RULE_COMPOSITIONS",
     "DivergedError",
     "Network",
     "NetworkConfig",
@@ -54,6 +57,7 @@ __all__ = [
     "pretrained_names",
     "pretrained_path",
     "psychometric_curves",
+    "read_log",
     "record",
     "rule_composition",
     "save_run",

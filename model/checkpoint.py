@@ -354,16 +354,21 @@ def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     try:
         with file.open(newline="") as opened:
             return [_log_row(row) for row in csv.DictReader(opened)]
-    except (ValueError, TypeError, KeyError) as error:
+    except (csv.Error, ValueError, TypeError, KeyError) as error:
         raise InputError(
             str(file), "a table of evaluations", f"{error!r}", "Delete the damaged file."
         ) from error
 
 
 def _log_row(row: Mapping[str, str]) -> dict[str, Any]:
-    values = {name: float(text) if text else None for name, text in row.items()}
+    # before the first step there is no cost; nothing else is ever empty
+    values = {
+        name: None if name == "cost" and not text else float(text) for name, text in row.items()
+    }
     performance = {name: value for name, value in values.items() if name not in LOG_COLUMNS}
-    return {name: values[name] for name in LOG_COLUMNS} | {"performance": performance}
+    numbers = {name: values[name] for name in LOG_COLUMNS}
+    whole = {name: int(float(row[name])) for name in ("step", "stage")}
+    return numbers | whole | {"performance": performance}
 
 
 def pretrained_names() -> list[str]:

@@ -85,7 +85,7 @@ def lesion_performance(
 
     Notes
     -----
-    Yang et al. 2019, Fig. 4. The interval is over random trials of this one network. Trials of
+    Yang et al. 2019, Fig. 2. The interval is over random trials of this one network. Trials of
     a batch share their timing and modality and so are no independent sample; batches are. The
     interval is Student's over the batches' mean differences. Where these vary less than
     independent trials would (often they are all 0), the variance is that of the paired

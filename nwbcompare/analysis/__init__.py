@@ -10,9 +10,16 @@ from nwbcompare.analysis.variance import (
     task_variance,
     variance_in_time,
 )
-from nwbcompare.analysis.vectors import condition_vectors, rule_vectors, task_space, task_vectors
+from nwbcompare.analysis.vectors import (
+    TASK_SETS,
+    condition_vectors,
+    rule_vectors,
+    task_space,
+    task_vectors,
+)
 
 __all__ = [
+    "TASK_SETS",
     "cluster_units",
     "condition_vectors",
     "embed_units",

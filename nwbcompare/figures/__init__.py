@@ -40,6 +40,7 @@ from nwbcompare.figures.psychometrics import (
     draw_psychometric,
 )
 from nwbcompare.figures.style import (
+    STYLE,
     as_svg,
     new_figure,
     save,
@@ -55,6 +56,7 @@ from nwbcompare.figures.vectors import (
 )
 
 __all__ = [
+    "STYLE",
     "as_svg",
     "draw_cluster_heatmap",
     "draw_cluster_null",

@@ -9,6 +9,7 @@ from nwbcompare.stats.clusters import (
     match_clusters,
 )
 from nwbcompare.stats.composition import (
+    COMPOSITIONS,
     composition_cosine,
     composition_over_networks,
     composition_rank,
@@ -21,6 +22,7 @@ from nwbcompare.stats.nulls import condition_label_null, context_label_null, rot
 from nwbcompare.stats.pairs import classify_pairs, rotated_pairs, shape_shares
 
 __all__ = [
+    "COMPOSITIONS",
     "classify_pairs",
     "cluster_null",
     "cluster_stability",

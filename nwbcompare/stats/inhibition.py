@@ -71,7 +71,7 @@ def group_weights(
 
     Notes
     -----
-    Yang et al. 2019, Fig. 4: mean recurrent weight over pairs whose preferred directions differ
+    Yang et al. 2019, Fig. 5: mean recurrent weight over pairs whose preferred directions differ
     by less than pi/6. There, units are aligned to the peak of their weights from modality 1
     (or to the output) itself; here to `preferred_direction`, from both modalities.
     """

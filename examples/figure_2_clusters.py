@@ -1,0 +1,72 @@
+"""Figure 2 of Yang et al. (2019): units form clusters, and tasks need the clusters that they use.
+
+The variance of every unit by task, ordered by cluster; the silhouette that chooses the number of
+clusters, beside what units without clusters would have; the units in the plane; and what silencing
+each cluster does to each task.
+
+Run: ``python examples/figure_2_clusters.py [--network pretrained:all20-fast-0]`` (2 minutes).
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+import nwbcompare as nc
+from nwbcompare.figures.style import STYLE
+from nwbcompare.sources import find_network, resolve
+
+NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
+
+
+def main() -> None:
+    """Draw the figure and say what it shows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", default="pretrained:all20-fast-0", help="or a run folder")
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
+    parser.add_argument("--surrogates", type=int, default=999, help="units without clusters")
+    parser.add_argument("--trials", type=int, default=512, help="of each task for each lesion")
+    chosen = parser.parse_args()
+    network = find_network(chosen.network)
+
+    # how much each unit's rate varies with the trials' conditions, task by task
+    variance = nc.task_variance(resolve(chosen.network))
+    if variance.sizes["task"] < 2:
+        parser.error(f"{chosen.network} has one task only: units cannot be told apart by task")
+    clusters = nc.cluster_units(variance)
+    n_clusters, n_active = clusters.attrs["n_clusters"], int(clusters["active"].sum())
+    height = float(clusters["silhouette"].max())
+    print(f"{n_clusters} clusters of {n_active} active units, silhouette {height:.3f}")
+
+    # the null has the same values of each task and the same rank correlations between tasks
+    null = nc.cluster_null(variance, n_surrogates=chosen.surrogates)
+    middle, p_value = float(null["surrogate_silhouette"].median()), float(null["p_value"])
+    print(f"without clusters the silhouette would be {middle:.3f}, p = {p_value:.2g}")
+
+    cluster = clusters["cluster"].values
+    members = {str(one): np.flatnonzero(cluster == one) for one in range(n_clusters)}
+    tasks = list(variance["task"].values)
+    lesions = nc.model.lesion_performance(network, members, tasks, n_trials=chosen.trials)
+    statistic = nc.lesion_statistic(lesions, clusters["profile"])
+    correlation = float(statistic["rank_correlation"])
+    low, high = statistic["null_rank_correlation"].quantile([0.025, 0.975]).values
+    print(
+        f"drop without a cluster against the cluster's variance: rank correlation "
+        f"{correlation:.3f}, with clusters permuted {low:.3f} to {high:.3f}"
+    )
+
+    mpl.rcParams.update(STYLE)
+    figure, axes = nc.figures.new_figure(2, 3, (15, 9.5), width_ratios=(1.6, 1, 1))
+    nc.figures.draw_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
+    nc.figures.draw_silhouette(axes[0, 1], clusters, null=null)
+    nc.figures.draw_cluster_null(axes[0, 2], null)
+    nc.figures.draw_lesions(axes[1, 0], lesions, names=NAMES)
+    nc.figures.draw_lesion_scatter(axes[1, 1], statistic)
+    nc.figures.draw_embedding(axes[1, 2], nc.embed_units(clusters, method="tsne"))
+    path = chosen.out / "figure_2_clusters.svg"
+    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+
+
+if __name__ == "__main__":
+    main()

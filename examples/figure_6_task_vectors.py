@@ -1,0 +1,102 @@
+"""Figure 6 of Yang et al. (2019): tasks as vectors that add up.
+
+The population's mean rates at the end of the first stimulus are a vector for each task. Does Anti
+differ from Go as Dly Anti differs from Dly Go? The cosine between the two differences says so. Its
+controls: all other quadruples of tasks; the same time since stimulus onset (until its stimulus ends
+a delayed task is the same task); the rule-input weights (rates may merely inherit them); and
+networks whose rule weights are drawn at random or that were never trained.
+
+Run: ``python examples/figure_6_task_vectors.py [--network pretrained:all20-fast-0]`` (25 s).
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+
+import nwbcompare as nc
+from nwbcompare.analysis.vectors import TASK_SETS
+from nwbcompare.figures.style import STYLE
+from nwbcompare.sources import find_network, run_folder, tasks_of
+from nwbcompare.stats.composition import COMPOSITIONS
+
+NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
+CONTROLS = {
+    "Gaussian rule weights": nc.model.with_gaussian_rules,
+    "untrained": nc.model.untrained,
+}
+
+
+def recorded(network: nc.model.Network, tasks: Sequence[str]) -> xr.DataTree:
+    """Record a network on the test trials with its noise on, as published."""
+    rules, dt_ms = network.config.rules, network.config.dt_ms
+    blocks = {}
+    for seed, task in enumerate(tasks):
+        trials = nc.tasks.make_trials(task, "test", dt_ms=dt_ms, rules=rules)
+        # RT tasks have no first stimulus before the response
+        if "stim1" in trials["epoch"].values:
+            blocks[task] = nc.record(network, trials, seed=seed)
+    return nc.make_activity(blocks)
+
+
+def cosine(vectors: xr.Dataset, quadruple: Sequence[str]) -> float:
+    """Give the cosine between a - b and c - d."""
+    return float(nc.composition_cosine(vectors, *quadruple)["cosine"])
+
+
+def main() -> None:
+    """Draw the figure and say what it shows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", default="pretrained:all20-fast-0", help="or a run folder")
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
+    parser.add_argument("--controls", type=int, default=3, help="networks of each kind of control")
+    chosen = parser.parse_args()
+    tasks = tasks_of(run_folder(chosen.network))
+    sets = [name for name, members in TASK_SETS.items() if set(members) <= set(tasks)]
+    if not sets:
+        parser.error(f"{chosen.network} has none of the sets of tasks {list(TASK_SETS.values())}")
+    network = find_network(chosen.network)
+
+    activity = recorded(network, tasks)
+    vectors = nc.task_vectors(activity)
+    rules = nc.rule_vectors(nc.model.network_weights(network), list(vectors["task"].values))
+    beside = {"0.5 s after onset": nc.task_vectors(activity, at=0.5), "rule weights": rules}
+
+    mpl.rcParams.update(STYLE)
+    figure, axes = nc.figures.new_figure(3, len(sets), (4.8 * len(sets), 13))
+    for name, column in zip(sets, axes.T, strict=True):
+        a, b, c, d = quadruple = COMPOSITIONS[name]
+        found = nc.composition_cosine(vectors, *quadruple)
+        low, high = found["interval"].values
+        print(
+            f"({a} - {b}) and ({c} - {d}): cosine {float(found['cosine']):+.3f} "
+            f"[{low:+.3f}, {high:+.3f}] over units"
+        )
+        if vectors.sizes["task"] > 4:  # or there is no other quadruple
+            rank = nc.composition_rank(vectors, quadruple)
+            print(f"  above {float(rank['share_smaller']):.2%} of other quadruples")
+            nc.figures.draw_cosine_rank(column[2], rank, names=NAMES)
+        else:
+            column[2].set_axis_off()
+        for kind, one in beside.items():
+            print(f"  {kind}: {cosine(one, quadruple):+.3f}")
+        for kind, make in CONTROLS.items():
+            drawn = [recorded(make(network, seed), quadruple) for seed in range(chosen.controls)]
+            mean = np.mean([cosine(nc.task_vectors(one), quadruple) for one in drawn])
+            print(f"  {kind}: mean {mean:+.3f} of {len(drawn)} networks")
+
+        for source, ax in ((vectors, column[0]), (rules, column[1])):
+            space = nc.task_space(source, TASK_SETS[name])
+            nc.figures.draw_task_space(ax, [space], names=NAMES)
+            nc.figures.draw_differences(ax, [space], quadruple)
+    axes[0, 0].set_ylabel("rates: axis 2")
+    axes[1, 0].set_ylabel("rule weights: axis 2")
+    path = chosen.out / "figure_6_task_vectors.svg"
+    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+
+
+if __name__ == "__main__":
+    main()

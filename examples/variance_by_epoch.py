@@ -1,0 +1,66 @@
+"""Clusters by task and epoch, and variance in time: beside Figure 2 of Yang et al. (2019).
+
+A unit may serve one epoch of a task only. Clustered by task and epoch, with the published number of
+10 clusters, units of one function in several tasks come together; in time one sees when each
+cluster is at work.
+
+Run: ``python examples/variance_by_epoch.py [--network pretrained:all20-fast-0]`` (15 s).
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+
+import nwbcompare as nc
+from nwbcompare.figures.style import STYLE
+from nwbcompare.sources import resolve
+
+NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
+TIMED = ("delaygo", "contextdelaydm1")
+"""Tasks shown in time, where they are there: these have delays."""
+
+
+def main() -> None:
+    """Draw the figures and say what they show."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", default="pretrained:all20-fast-0", help="or a run folder")
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figures")
+    chosen = parser.parse_args()
+
+    activity = resolve(chosen.network)
+    by_epoch = nc.epoch_variance(activity)
+    clusters = nc.cluster_units(by_epoch)
+    height = float(clusters["silhouette"].sel(n_clusters=clusters.attrs["n_clusters"]))
+    print(
+        f"{clusters.attrs['n_clusters']} clusters of {int(clusters['active'].sum())} units by "
+        f"{by_epoch.sizes['task_epoch']} pairs of task and epoch, silhouette {height:.3f}"
+    )
+    # the task and epoch in which each cluster varies most
+    place = clusters["profile"].argmax("task_epoch").values
+    for cluster, best in enumerate(place):
+        task, epoch = (str(by_epoch[name].values[best]) for name in ("task", "epoch"))
+        size = int((clusters["cluster"] == cluster).sum())
+        print(f"cluster {cluster}: {size} units, most in {task}, {epoch}")
+
+    mpl.rcParams.update(STYLE)
+    figure, axes = nc.figures.new_figure(1, 1, (12, 5.5))
+    nc.figures.draw_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
+    path = chosen.out / "variance_by_epoch.svg"
+    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+
+    in_time = nc.variance_in_time(activity)
+    tasks = list(in_time["task"].values)
+    timed = [task for task in TIMED if task in tasks] or tasks[:2]
+    figure, axes = nc.figures.new_figure(2, len(timed), (5 * len(timed), 6.4))
+    for column, task in zip(axes.T, timed, strict=True):
+        nc.figures.draw_variance_in_time(column[0], in_time, task, names=NAMES)
+        nc.figures.draw_variance_in_time(column[1], in_time, task, clusters=clusters, names=NAMES)
+        most = in_time["task_variance"].sel(task=task).mean("unit").idxmax("time")
+        print(f"{task}: variance is largest {float(most):.2f} s after the start of the trial")
+    path = chosen.out / "variance_in_time.svg"
+    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+
+
+if __name__ == "__main__":
+    main()
