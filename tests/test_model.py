@@ -61,7 +61,7 @@ def test_what_is_recorded_of_a_trained_network_equals_the_reference(shared):
 SHIPPED = [
     *(f"all20-fast-{seed}" for seed in range(10)),
     *(f"all20-paper-{seed}" for seed in range(4)),
-    *(f"all20-mixed-{seed}" for seed in range(3)),
+    *(f"all20-mixed-{seed}" for seed in range(4)),
     "all20-small-0",
     *(f"ctxdm-{seed}" for seed in range(4)),
 ]
