@@ -9,12 +9,29 @@ import click
 from nwbcompare.errors import InputError
 
 
+def _list_parts(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked:
+        return
+    from nwbcompare.programme import PARTS  # noqa: PLC0415 - imports torch
+
+    for part in PARTS.values():
+        click.echo(f"{part.name}: {part.heading}{' (long)' if part.is_long else ''}")
+    context.exit()
+
+
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--out", required=True, type=click.Path(), help="The folder to write.")
 @click.option("--parts", help="Parts by commas, with those that they need; by default all.")
 @click.option("--long", "with_long", is_flag=True, help="The long parts too.")
-@click.option("--list-parts", is_flag=True, help="List the parts and end.")
+@click.option(
+    "--list-parts",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_parts,
+    help="List the parts and end.",
+)
 @click.option(
     "--surrogates", default=999, show_default=True, help="Surrogates of the null for clusters."
 )
@@ -31,7 +48,6 @@ def analyze(
     out: str,
     parts: str | None,
     with_long: bool,
-    list_parts: bool,
     surrogates: int,
     rotations: int,
     permutations: int,
@@ -54,10 +70,6 @@ def analyze(
     from nwbcompare.programme import PARTS, Settings  # noqa: PLC0415 - imports torch
     from nwbcompare.programme import analyze as run  # noqa: PLC0415
 
-    if list_parts:
-        for part in PARTS.values():
-            click.echo(f"{part.name}: {part.heading}{' (long)' if part.is_long else ''}")
-        return
     if parts is not None and with_long:
         raise InputError("--long", "no --parts beside it", "both", "Name the long parts instead.")
     chosen = list(PARTS) if with_long else None
@@ -105,7 +117,7 @@ def compose(
     from nwbcompare.sources import find_network  # noqa: PLC0415 - imports torch
 
     result = composition_performance(
-        find_network(source), task, expressions, n_batches=batches, seed=seed
+        find_network(source), task, tuple(dict.fromkeys(expressions)), n_batches=batches, seed=seed
     )
     table = result.reset_coords(drop=True)[["performance", "balanced_accuracy"]].to_dataframe()
     if as_json:

@@ -72,6 +72,13 @@ def analyze(
     What cannot be asked of a source (lesions of a recording) is left out, and the page says why.
     """
     settings = settings or Settings()
+    if resume and overwrite:
+        raise InputError(
+            "resume and overwrite",
+            "one of them",
+            "both",
+            "Resume goes on with what is there, overwrite begins anew.",
+        )
     chosen = chosen_parts(parts)
     if not sources:
         raise InputError("sources", "at least one source", "none", "Use pretrained:all20-fast-0.")
@@ -95,7 +102,7 @@ def analyze(
         provenance={
             **environment(),
             "settings": asdict(settings),
-            "sources": {subject.name: subject.identity() for subject in subjects},
+            "sources": {s.name: {"source": s.source, **s.identity()} for s in subjects},
         },
     )
     return folder.path
@@ -105,6 +112,8 @@ def chosen_parts(names: Sequence[str] | None) -> list[Part]:
     """Give the parts of these names, and those that they need, in the programme's order."""
     if names is None:
         return [part for part in PARTS.values() if not part.is_long]
+    if not names:
+        raise InputError("parts", "at least one part", "none", "Leave it out for all.")
     for name in names:
         if name not in PARTS:
             raise unknown_name("parts", name, PARTS)
@@ -129,26 +138,21 @@ def _compute(
     """Give the results by part and source, and why a source has none of a part."""
     found: dict[str, dict[str, Results]] = {part.name: {} for part in parts}
     missing: dict[str, dict[str, str]] = {part.name: {} for part in parts}
+    for subject in subjects:
+        folder.claim(subject.name, subject.identity())
     with tqdm(total=len(parts) * len(subjects), desc="analyze", disable=None) as bar:
         for subject in subjects:
-            folder.claim(subject.name, subject.identity())
             earlier: dict[str, Results] = {}
             for part in parts:
                 bar.set_postfix_str(f"{subject.name}: {part.name}")
-                why = part.missing(subject) or _lacking(part, earlier)
-                if why:
-                    missing[part.name][subject.name] = why
+                got = _results(part, subject, earlier, settings, folder)
+                if isinstance(got, str):
+                    missing[part.name][subject.name] = got
                 else:
-                    earlier[part.name] = _results(part, subject, earlier, settings, folder)
-                    found[part.name][subject.name] = earlier[part.name]
+                    earlier[part.name] = found[part.name][subject.name] = got
                 bar.update()
             subject.forget()
     return found, missing
-
-
-def _lacking(part: Part, earlier: Mapping[str, Results]) -> str:
-    lacking = [name for name in part.needs if name not in earlier]
-    return f"it needs {lacking[0]}, which cannot be asked of it" if lacking else ""
 
 
 def _results(
@@ -157,14 +161,34 @@ def _results(
     earlier: Mapping[str, Results],
     settings: Settings,
     folder: Folder,
-) -> Results:
+) -> Results | str:
+    """Give the results of a part, kept or computed, or why it cannot be asked."""
+    why = part.missing(subject) or _lacking(part, earlier)
+    if why:
+        return why
     kept = folder.read(subject.name, part.name)
     if kept is None:
         work = folder.file(subject.name, part.name, suffix=".partial.nc")
-        kept = part.compute(subject, earlier, settings, work)
+        try:
+            kept = part.compute(subject, earlier, settings, work)
+        except InputError as error:
+            if error.subject.startswith(str(folder.path)):
+                # unfinished work that is damaged is no property of the source
+                raise
+            # too few units or tasks: other parts and sources go on
+            return _reason(error)
         folder.keep(subject.name, part.name, kept)
         work.unlink(missing_ok=True)
     return kept
+
+
+def _lacking(part: Part, earlier: Mapping[str, Results]) -> str:
+    lacking = [name for name in part.needs if name not in earlier]
+    return f"it needs {lacking[0]}, which cannot be asked of it" if lacking else ""
+
+
+def _reason(error: InputError) -> str:
+    return f"{error.subject}: expected {error.expected}, got {error.got}"
 
 
 def _section(
@@ -180,7 +204,12 @@ def _section(
         for kind in ("network", "control")
     )
     if part.show_over is not None and len(alike) > 1:
-        over = part.show_over(alike, controls)
+        try:
+            over = part.show_over(alike, controls)
+        except InputError as error:
+            # networks of other tasks
+            text = f"Over {len(alike)} networks: not asked, since {_reason(error)}."
+            over = Shown(findings=[text], numbers={}, pictures=[])
     rows, own = [], []
     pictured = _pictured(subjects, own_part)
     for name in own_part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from nwbcompare.analysis.clusters import cluster_units, embed_units
-from nwbcompare.errors import InputError
+from nwbcompare.errors import InputError, UnitWarning
 from nwbcompare.figures.clusters import (
     draw_cluster_heatmap,
     draw_cluster_null,
@@ -43,6 +44,7 @@ TIMED_TASKS = ("delaygo", "contextdelaydm1")
 def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
     variance = earlier["variance"]["task"]
     clusters = cluster_units(variance, seed=settings.seed)
+    kept = work.with_suffix(".json")
     draws: dict[str, Any] = {"n_surrogates": settings.n_surrogates, "seed": settings.seed}
     # what too few units or tasks cannot be asked is left out, and the page says so
     asked: dict[str, Callable[[], xr.Dataset]] = {
@@ -53,7 +55,7 @@ def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path)
             method: partial(embed_units, clusters, method=method, seed=settings.seed)
             for method in EMBEDDINGS
         },
-        "null": lambda: cluster_null(variance, kept=work.with_suffix(".json"), **draws),
+        "null": lambda: cluster_null(variance, kept=kept, **draws),
         "epairs": lambda: epairs(variance, **draws),
         "shuffled": lambda: describe_shuffled(variance, seed=settings.seed),
         "rotated": lambda: describe_rotated(subject.activity, seed=settings.seed),
@@ -64,8 +66,11 @@ def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path)
         try:
             results[name] = ask()
         except InputError as error:
+            if error.subject == str(kept):
+                # what an earlier run has left is damaged: no reason to go without
+                raise
             refused[name] = str(error)
-    work.with_suffix(".json").unlink(missing_ok=True)
+    kept.unlink(missing_ok=True)
     clusters.attrs["not_asked"] = json.dumps(refused)
     return results
 
@@ -228,8 +233,12 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
     clusters = [results["clusters"] for results in found.values()]
     numbers = np.array([one.attrs["n_clusters"] for one in clusters])
     p_values = np.array([float(r["null"]["p_value"]) for r in found.values() if "null" in r])
-    matches = match_clusters(clusters)
+    with warnings.catch_warnings():
+        # two networks have no interval, which the sentence leaves out
+        warnings.filterwarnings("ignore", "two networks", UnitWarning)
+        matches = match_clusters(clusters)
     low, high = matches["interval"].values
+    interval = f" [{low:.3f}, {high:.3f}] (jackknife over networks)" if low <= high else ""
     null = matches["null_mean"].values
     findings = [
         f"Over {numbers.size} networks the number of clusters is {numbers.min()} to "
@@ -237,9 +246,8 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
         f"In {(p_values < 0.05).sum()} of {p_values.size} networks units are more clustered than "
         "a continuum (p < 0.05 in the network).",
         f"Clusters matched between networks have profiles that correlate by "
-        f"{float(matches['mean']):.3f} [{low:.3f}, {high:.3f}] (jackknife over networks); profiles "
-        f"with permuted tasks, matched alike, {null.mean():.3f} (p = "
-        f"{float(matches['p_value']):.2g}).",
+        f"{float(matches['mean']):.3f}{interval}; profiles with permuted tasks, matched alike, "
+        f"{null.mean():.3f} (p = {float(matches['p_value']):.2g}).",
     ]
     n_shown = min(6, matches.sizes["cluster"])
     shown = picture(

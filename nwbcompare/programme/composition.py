@@ -104,6 +104,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
         effect = over_networks(
             {name: float(r[task]["effect"].sel(measure=measure)) for name, r in found.items()}
         )
+        above = [float(r["share_of_random_below"].sel(measure=measure)) for r in results]
         right, composed = (
             sum(_value(result, measure, role) for result in results) / len(results)
             for role in ("right", "composed")
@@ -114,7 +115,9 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
                 f"best single wrong rule's,",
                 effect,
             )
-            + f" Composed {composed:.2f}, right {right:.2f}."
+            + f" Composed {composed:.2f}, right {right:.2f}; on average the composed rule is above "
+            f"{sum(above) / len(above):.0%} of random sums (range {min(above):.0%} to "
+            f"{max(above):.0%})."
         )
         panels.append(partial(draw_rule_composition, results=results, measure=measure, names=NAMES))
     if not panels:

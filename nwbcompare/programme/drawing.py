@@ -45,4 +45,5 @@ def picture(
             one(ax)
         for ax in axes.flat[len(draw) :]:
             ax.axis("off")
-    return Picture(name=name, svg=as_svg(figure), caption=caption, width=size[0])
+    # a source's name may be anything
+    return Picture(name=name.replace("/", "_"), svg=as_svg(figure), caption=caption, width=size[0])

@@ -94,7 +94,8 @@ class Folder:
 
 def is_analysis(path: Path) -> bool:
     """Tell whether a folder holds an analysis."""
-    return (path / CONFIGURATION).is_file()
+    # other tools call files configuration.json too, and what is no analysis is never replaced
+    return (path / CONFIGURATION).is_file() and (path / RESULTS).is_dir()
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

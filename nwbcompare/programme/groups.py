@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.analysis.groups import unit_groups
+from nwbcompare.errors import InputError
 from nwbcompare.figures.groups import (
     draw_group_matrix,
     draw_group_scatter,
@@ -51,12 +52,18 @@ def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path)
     from nwbcompare.model.weights import network_weights  # noqa: PLC0415
 
     weights = network_weights(subject.network)
+    try:
+        inhibition = mutual_inhibition(
+            weights, groups, n_permutations=settings.n_permutations, seed=settings.seed
+        )
+    except InputError as error:
+        # small groups may have no pair of like preference
+        groups.attrs["not_asked"] = str(error)
+        return results
     tasks = [t for t in ("dm1", "dm2", *CONTEXTS, "multidm") if t in subject.tasks]
     return results | {
         "weights": group_weights(weights, groups),
-        "inhibition": mutual_inhibition(
-            weights, groups, n_permutations=settings.n_permutations, seed=settings.seed
-        ),
+        "inhibition": inhibition,
         "by_direction": weight_by_direction(weights, groups),
         "lesions": group_lesions(
             subject.network, places, tasks, n_directions=LESION_DIRECTIONS, seed=settings.seed
@@ -78,7 +85,8 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         partial(draw_normalised_variance, groups=groups, names=NAMES),
     ]
     shown = []
-    if pictures:
+    # units of no variance have no place on its axes
+    if pictures and bool(groups["normalised_variance"].notnull().any()):
         shown = [
             picture(
                 f"groups-{name}",
@@ -87,6 +95,8 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
                 size=(8, 3.6),
             )
         ]
+    if "not_asked" in groups.attrs:
+        findings.append(f"{name}: inhibition not asked: {groups.attrs['not_asked']}")
     if "inhibition" in results:
         findings += _inhibition_sentences(name, results)
         numbers |= _inhibition_numbers(results)
@@ -174,7 +184,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
     del controls
     with_both = {name: r["inhibition"] for name, r in found.items() if "inhibition" in r}
     lacking = [name for name in found if name not in with_both]
-    findings = [f"{name} lacks units in group 1 or 2." for name in lacking]
+    findings = [f"{name} lacks like units in groups 1 and 2." for name in lacking]
     if len(with_both) < 2:
         return Shown(findings=findings, numbers={}, pictures=[])
     beyond = {

@@ -67,19 +67,23 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
     marked = int((lesions["change_high"] < 0).sum())
     place = worst.argmin("task")
     task = str(worst["task"].values[place])
+    largest = max(0.0, -float(worst[place]))
+    most = (
+        f", most in {NAMES.get(task, task)}, by {largest:.2f} of "
+        f"{float(lesions['intact'].sel(task=task)):.2f}"
+    )
     findings = [
         f"{name}: over {lesions['change'].size} pairs of cluster and task the drop in performance "
         f"and the cluster's normalised variance have a rank correlation of {correlation:.2f} "
         f"(clusters permuted: 95 % {np.quantile(null, 0.025):.2f} to "
         f"{np.quantile(null, 0.975):.2f}).",
-        f"{name}: performance drops in {marked} of these pairs by an interval that leaves out 0, "
-        f"most in {NAMES.get(task, task)}, by {-float(worst[place]):.2f} of "
-        f"{float(lesions['intact'].sel(task=task)):.2f}.",
+        f"{name}: performance drops in {marked} of these pairs by an interval that leaves out 0"
+        f"{most if largest else ''}.",
     ]
     numbers = {
         "rank correlation": correlation,
         "pairs with a drop": marked,
-        "largest drop": -float(worst.min()),
+        "largest drop": largest,
     }
     if not pictures:
         return Shown(findings=findings, numbers=numbers, pictures=[])

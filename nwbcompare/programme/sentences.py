@@ -16,14 +16,14 @@ def over(what: str, inference: xr.Dataset) -> str:
         From `nwbcompare.stats.inference.over_networks`.
     """
     return (
-        f"Over {int(inference['n_networks'])} networks {what} is {estimate(inference)}, "
-        f"p = {float(inference['p_value']):.2g} by sign flips (the smallest possible is "
-        f"{float(inference['p_smallest']):.2g})."
+        f"Over {inference.sizes['network']} networks {what} is {estimate(inference)}, "
+        f"p = {float(inference['p_value']):.3g} by sign flips (the smallest possible is "
+        f"{float(inference['p_smallest']):.3g})."
     )
 
 
 def estimate(inference: xr.Dataset) -> str:
-    """Give a mean over networks with its 95 % interval.
+    """Give a mean over networks with its 95 % interval, where it has one.
 
     Examples
     --------
@@ -31,4 +31,5 @@ def estimate(inference: xr.Dataset) -> str:
     '+0.250 [+0.200, +0.300]'
     """
     mean, low, high = (float(inference[name]) for name in ("mean", "mean_low", "mean_high"))
-    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+    # one network has no interval
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]" if low <= high else f"{mean:+.3f}"

@@ -14,9 +14,13 @@ from nwbcompare.files import sha256_of_file
 from nwbcompare.sources import find_network, is_network, record_test_trials, resolve, run_folder
 from nwbcompare.sources import tasks_of as tasks_of_run
 from nwbcompare.tasks import display_name
+from nwbcompare.tasks.checks import check_whole
 
 if TYPE_CHECKING:
     from nwbcompare.model import Network
+
+LEAST_TRIALS = 64
+"""Two batches of the lesions' trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,11 @@ class Settings:
         Permutations of group labels.
     n_trials
         Random trials of each task for each lesion.
+
+    Raises
+    ------
+    InputError
+        For numbers that are too small or not whole.
     """
 
     seed: int = 0
@@ -42,6 +51,14 @@ class Settings:
     n_rotations: int = 1000
     n_permutations: int = 9999
     n_trials: int = 512
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no part can work with, before any part has begun."""
+        check_whole("seed", self.seed, 0, "Use seed=0.")
+        check_whole("n_surrogates", self.n_surrogates, 1, "Use n_surrogates=999.")
+        check_whole("n_rotations", self.n_rotations, 1, "Use n_rotations=1000.")
+        check_whole("n_permutations", self.n_permutations, 1, "Use n_permutations=9999.")
+        check_whole("n_trials", self.n_trials, LEAST_TRIALS, "Intervals need two batches: 512.")
 
 
 class Subject:
@@ -104,7 +121,7 @@ class Subject:
             from nwbcompare.model.checkpoint import WEIGHTS  # noqa: PLC0415 - imports torch
 
             folder = run_folder(self.source)
-            return {"source": self.source, "weights_sha256": sha256_of_file(folder / WEIGHTS)}
+            return {"weights_sha256": sha256_of_file(folder / WEIGHTS)}
         path = Path(self.source)
         known = {"sha256": sha256_of_file(path)} if path.is_file() else {}
         return {"source": self.source, **known}

@@ -31,6 +31,7 @@ from nwbcompare.stats.composition import (
     composition_over_networks,
     composition_rank,
 )
+from nwbcompare.stats.inference import over_networks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -223,11 +224,11 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
             for label, value in joined.items()
             if label != KINDS["end"] and "mean_low" in value
         )
-        findings.append(text + ".")
+        findings += [text + ".", _beyond_controls(one, found)]
         if all(f"rank_{one}" in r for r in found.values()):
             shares = [float(r[f"rank_{one}"]["share_smaller"]) for r in found.values()]
             alike = [float(r[f"matched_rank_{one}"]["share_smaller"]) for r in found.values()]
-            findings[-1] += (
+            findings[-2] += (
                 f" Its rank among disjoint quadruples: above {np.mean(shares):.1%} of them (range "
                 f"{min(shares):.1%} to {max(shares):.1%}); {KINDS['matched']} {np.mean(alike):.1%}."
             )
@@ -250,6 +251,20 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
             )
         )
     return Shown(findings=findings, numbers={}, pictures=pictures)
+
+
+def _beyond_controls(one: str, found: Mapping[str, Results]) -> str:
+    """Say by how much the cosine exceeds that of each network's own controls."""
+    said = []
+    for kind in ("rules", "gaussian", "untrained"):
+        excess = over_networks(
+            {
+                name: float(r[f"cosine_end_{one}"]["cosine"] - r[f"cosine_{kind}_{one}"]["cosine"])
+                for name, r in found.items()
+            }
+        )
+        said.append(f"{KINDS[kind]} {estimate(excess)}, p = {float(excess['p_value']):.3g}")
+    return f"Network by network {_said(one)} is above its controls by: {'; '.join(said)}."
 
 
 def _over_kinds(

@@ -56,8 +56,22 @@ def write_analysis(
         **contents | {"provenance": json.dumps(provenance, indent=1)},
     )
     _write(folder / PAGE, page.encode())
+    _remove_others(folder, sections)
     # last, since its being there says that the page is whole
     _write(folder / NUMBERS, (json.dumps(numbers, indent=1) + "\n").encode())
+
+
+def _remove_others(folder: Path, sections: Sequence[Section]) -> None:
+    """Remove tables and figures of an earlier page, which this one does not show."""
+    tables = {f"{section.name}.csv" for section in sections if section.rows}
+    figures = {f"{picture.name}.svg" for section in sections for picture in section.pictures}
+    for found, kept in (
+        (folder.glob("*.csv"), tables),
+        ((folder / FIGURES).glob("*.svg"), figures),
+    ):
+        for file in found:
+            if file.name not in kept:
+                file.unlink()
 
 
 def read_sections(folder: str | os.PathLike[str]) -> list[Section]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +58,11 @@ class Section:
             "name": self.name,
             "heading": self.heading,
             "findings": self.findings,
-            "rows": self.rows,
+            "rows": [
+                # JSON has no NaN
+                {name: None if _is_nan(cell) else cell for name, cell in row.items()}
+                for row in self.rows
+            ],
             "pictures": [
                 {"name": p.name, "caption": p.caption, "width": p.width} for p in self.pictures
             ],
@@ -72,6 +77,10 @@ def shown(value: Cell) -> str:
     >>> shown(0.12345), shown(None), shown(12)
     ('0.123', '–', '12')
     """
-    if value is None:
+    if value is None or _is_nan(value):
         return "–"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _is_nan(value: Cell) -> bool:
+    return isinstance(value, float) and math.isnan(value)
