@@ -32,7 +32,8 @@ from scipy import stats
 from tqdm import tqdm
 
 from nwbcompare.files import written_aside
-from nwbcompare.stats.clusters import cluster_null, epairs
+from nwbcompare.stats.clusters import cluster_null
+from nwbcompare.stats.neighbours import epairs
 
 RESULTS = Path(__file__).parent / "results" / "cluster_null"
 N_UNITS, N_TASKS, N_SURROGATES = 128, 20, 99

@@ -46,14 +46,8 @@ from nwbcompare.kernels.surrogates import (
     ranks,
     square_root,
 )
-from nwbcompare.stats.clusters import (
-    cluster_null,
-    cluster_stability,
-    describe_rotated,
-    describe_shuffled,
-    epairs,
-    match_clusters,
-)
+from nwbcompare.stats import cluster_stability, epairs, match_clusters
+from nwbcompare.stats.clusters import cluster_null, describe_rotated, describe_shuffled
 from nwbcompare.testing import example_block
 
 TRIED = range(2, 7)

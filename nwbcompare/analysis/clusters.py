@@ -221,6 +221,12 @@ def variance_table(variance: xr.Dataset) -> xr.DataArray:
     return table
 
 
+def complete_table(variance: xr.Dataset) -> xr.DataArray:
+    """Give the table of variances of the units that lack none; see `variance_table`."""
+    table = variance_table(variance)
+    return table[~np.isnan(table.values).any(axis=1)].astype(np.float64)
+
+
 def active_rows(table: xr.DataArray, threshold: float) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Give the normalised rows of the active units, and which units these are.
 

@@ -95,7 +95,7 @@ def draw_cluster_null(ax: Axes, null: xr.Dataset) -> Axes:
     ax
         Where to draw.
     null
-        From `nwbcompare.stats.clusters.cluster_null` or `nwbcompare.stats.clusters.epairs`.
+        From `nwbcompare.cluster_null` or `nwbcompare.epairs`.
     """
     silhouette = "surrogate_silhouette" in null
     values = null["surrogate_silhouette" if silhouette else "surrogate_angle"].values
@@ -165,7 +165,7 @@ def draw_matched_profiles(
     ax
         Where to draw.
     matches
-        From `nwbcompare.stats.clusters.match_clusters`.
+        From `nwbcompare.match_clusters`.
     cluster
         The number of a cluster of the reference network.
     names

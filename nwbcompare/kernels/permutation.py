@@ -64,3 +64,16 @@ def random_rotation(size: int, rng: np.random.Generator) -> Array:
     orthogonal, upper = np.linalg.qr(rng.standard_normal((size, size)))
     rotation: Array = orthogonal * np.sign(np.diagonal(upper))
     return rotation
+
+
+def p_value(as_far: npt.NDArray[np.bool_]) -> float:
+    """Give (1 + b) / (1 + B), where b of B draws are at least as far out as the observation.
+
+    Never 0, and valid as it stands: the observation counts as a draw (Phipson & Smyth 2010).
+
+    Examples
+    --------
+    >>> p_value(np.array([True, False, False]))
+    0.5
+    """
+    return float((1 + as_far.sum()) / (1 + as_far.size))

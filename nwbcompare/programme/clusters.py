@@ -26,14 +26,10 @@ from nwbcompare.programme.drawing import NAMES, picture
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.subject import Settings, Subject
 from nwbcompare.report.section import Cell, Picture
-from nwbcompare.stats.clusters import (
-    cluster_null,
-    cluster_stability,
-    describe_rotated,
-    describe_shuffled,
-    epairs,
-    match_clusters,
-)
+from nwbcompare.stats.clusters import cluster_null, describe_rotated, describe_shuffled
+from nwbcompare.stats.matching import match_clusters
+from nwbcompare.stats.neighbours import epairs
+from nwbcompare.stats.stability import cluster_stability
 
 EMBEDDINGS: tuple[Literal["tsne", "pca", "mds"], ...] = ("tsne", "pca", "mds")
 SHOWN = {"tsne": "t-SNE", "pca": "PCA", "mds": "MDS"}

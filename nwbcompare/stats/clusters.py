@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,31 +15,27 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
-from nwbcompare.activity import Activity, columns_on
+from nwbcompare.activity import Activity
 from nwbcompare.analysis.clusters import (
     N_CLUSTERS_TRIED,
     active_rows,
+    complete_table,
     numbers_within,
     variance_table,
 )
 from nwbcompare.analysis.variance import ACTIVE_THRESHOLD, means_by_task, task_variance
-from nwbcompare.errors import InputError, UnitWarning, listing
+from nwbcompare.errors import InputError, listing
 from nwbcompare.files import written_aside
-from nwbcompare.kernels.clustering import cluster, most_clusters, normalised, one_thread
-from nwbcompare.kernels.permutation import random_rotation
+from nwbcompare.kernels.clustering import cluster, most_clusters, normalised
+from nwbcompare.kernels.permutation import p_value, random_rotation
 from nwbcompare.kernels.surrogates import (
     Copula,
-    gaussian_like,
-    mean_neighbour_angle,
-    normal_scores,
 )
 from nwbcompare.kernels.variance import centred
 
 Array = npt.NDArray[np.float64]
 AT_ONCE = 50
 """Surrogates computed between two writes of the file that keeps them."""
-BOOTSTRAPS_OF_A_SURROGATE = 5
-BOUNDS = {"bound": ["low", "high"]}
 
 
 def cluster_null(
@@ -107,7 +101,7 @@ def cluster_null(
     >>> cluster_null(tv, n_surrogates=19, n_clusters_tried=[2, 3, 4], n_jobs=1)["p_value"].item()
     0.05
     """
-    table = _complete_table(variance)
+    table = complete_table(variance)
     search = _Search(tuple(n_clusters_tried), threshold, n_init, seed)
     observed, n_clusters = search.checked(table)
     null = _surrogates(table.values, search, n_surrogates, n_jobs, kept)
@@ -118,105 +112,13 @@ def cluster_null(
             "n_clusters": n_clusters,
             "surrogate_silhouette": ("surrogate", silhouettes, {"units": "1"}),
             "surrogate_n_clusters": ("surrogate", [number for _, number in null]),
-            "p_value": _p_value(silhouettes >= observed - 1e-12),
+            "p_value": p_value(silhouettes >= observed - 1e-12),
         },
         attrs={
             **variance.attrs,
             **search.attrs(),
             "analysis": "cluster_null",
             "n_surrogates": n_surrogates,
-        },
-    )
-
-
-def epairs(
-    variance: xr.Dataset,
-    *,
-    n_surrogates: int = 999,
-    n_neighbours: int = 3,
-    seed: int = 0,
-    threshold: float = ACTIVE_THRESHOLD,
-) -> xr.Dataset:
-    """Test whether units point closer together than Gaussian ones of equal covariance (ePAIRS).
-
-    Parameters
-    ----------
-    variance
-        From `nwbcompare.task_variance` or `nwbcompare.epoch_variance`, of three columns or more.
-    n_surrogates
-        Gaussian draws; 999 give two-sided p values down to 0.002.
-    n_neighbours
-        Nearest units that count for each unit.
-    seed
-        Seed of the draws.
-    threshold
-        See `nwbcompare.analysis.clusters.cluster_units`.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``observed``, the mean angle (rad) of a unit to its nearest; ``surrogate_angle
-        (surrogate)``; ``p_value``, two-sided, twice the smaller (1 + b) / (1 + B);
-        ``effect_size``, how many s.d. of the surrogates the angle is below their mean:
-        positive for units in clusters.
-
-    Raises
-    ------
-    InputError
-        For fewer than three columns, or no more active units than neighbours and two.
-
-    Notes
-    -----
-    Hirokawa et al. 2019 compare profiles with Gaussian ones of the data's mean and covariance.
-    Rows of task variance divided by their maximum are far from Gaussian, so that they are
-    rejected in data without any cluster. Here every column is replaced by the normal quantiles
-    of its ranks, which makes it Gaussian whatever its marginal, and each unit's mean over
-    columns is taken off, which takes out its overall size as the division does. The draws have
-    exactly the data's mean and covariance: for Gaussian rows the test is then exact.
-
-    Examples
-    --------
-    >>> import numpy as np, xarray as xr
-    >>> values = np.random.default_rng(0).random((20, 4))
-    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), values)})
-    >>> bool(epairs(tv, n_surrogates=99)["p_value"] > 0.05)
-    True
-    """
-    table = _complete_table(variance)
-    _, active = active_rows(table, threshold)
-    if table.shape[1] < 3 or active.sum() < n_neighbours + 2:
-        raise InputError(
-            "variance",
-            f"three or more columns and at least {n_neighbours + 2} active units",
-            f"{table.shape[1]} columns and {int(active.sum())} active units",
-            "Give more tasks, or fewer neighbours with n_neighbours=...",
-        )
-    scores = normal_scores(table.values[active])
-    scores -= scores.mean(axis=1, keepdims=True)
-    rng = np.random.default_rng(seed)
-    with one_thread():
-        observed = mean_neighbour_angle(scores, n_neighbours)
-        null = np.array(
-            [
-                mean_neighbour_angle(gaussian_like(scores, rng), n_neighbours)
-                for _ in tqdm(range(n_surrogates), desc="ePAIRS", disable=None)
-            ]
-        )
-    one_sided = min(_p_value(null <= observed), _p_value(null >= observed))
-    return xr.Dataset(
-        {
-            "observed": ((), observed, {"units": "rad"}),
-            "surrogate_angle": ("surrogate", null, {"units": "rad"}),
-            "p_value": min(1.0, 2 * one_sided),
-            "effect_size": (null.mean() - observed) / null.std(),
-        },
-        attrs={
-            **variance.attrs,
-            "analysis": "epairs",
-            "n_surrogates": n_surrogates,
-            "n_neighbours": n_neighbours,
-            "seed": seed,
-            "threshold": threshold,
         },
     )
 
@@ -252,7 +154,7 @@ def describe_shuffled(
         ``observed`` and ``shuffled_silhouette (shuffle)``, each the highest over the numbers of
         clusters, and the ``n_clusters`` and ``shuffled_n_clusters (shuffle)`` they are at.
     """
-    table = _complete_table(variance)
+    table = complete_table(variance)
     search = _Search(tuple(n_clusters_tried), threshold, n_init, seed)
     observed, n_clusters = search.checked(table)
     rng = np.random.default_rng(seed)
@@ -353,180 +255,6 @@ def describe_rotated(
     )
 
 
-def cluster_stability(
-    variance: xr.Dataset,
-    clusters: xr.Dataset,
-    *,
-    n_bootstraps: int = 100,
-    n_surrogates: int = 20,
-    seed: int = 0,
-) -> xr.Dataset:
-    """Measure how well clusters are found again when units are drawn anew.
-
-    Parameters
-    ----------
-    variance
-        What the clusters were made from.
-    clusters
-        From `nwbcompare.analysis.clusters.cluster_units`; its method, number of clusters,
-        starts and seed are used again.
-    n_bootstraps
-        Draws of as many active units, with replacement.
-    n_surrogates
-        Tables without clusters (see `cluster_null`) that go through the same, with 5 draws
-        each. Labels that mean nothing have 0; a continuum cut in pieces has more than that, and
-        this is what stable clusters have to exceed.
-    seed
-        Seed of the draws and of the surrogates.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``adjusted_rand (bootstrap)``, between the labels of the clusters and those found in the
-        drawn units, each unit once; ``mean`` and its ``interval (bound)``, the 2.5th and 97.5th
-        percentile over draws; ``surrogate_adjusted_rand (surrogate)``, means over 5 draws.
-
-    Raises
-    ------
-    InputError
-        Where the two do not have the same units.
-    """
-    table = variance_table(variance)
-    if not np.array_equal(table["unit"].values, clusters["unit"].values):
-        raise InputError(
-            "clusters",
-            "clusters of the same units as the variance",
-            f"{clusters.sizes['unit']} units beside {table.sizes['unit']}",
-            "Give the variance that cluster_units was given.",
-        )
-    active = clusters["active"].values
-    repeat = _Repeat(
-        clusters.attrs["method"],
-        clusters.attrs["n_clusters"],
-        clusters.attrs["n_init"],
-        clusters.attrs["seed"],
-    )
-    rng = np.random.default_rng(seed)
-    rows, labels = (
-        clusters["normalised_variance"].values[active],
-        clusters["cluster"].values[active],
-    )
-    with tqdm(total=n_bootstraps + n_surrogates, desc="stability", disable=None) as bar:
-        agreement = []
-        for _ in range(n_bootstraps):
-            agreement.append(repeat.agreement(rows, labels, rng))
-            bar.update()
-        copula = Copula.of(table.values[~np.isnan(table.values).any(axis=1)])
-        continuum = []
-        for _ in range(n_surrogates):
-            drawn, _ = normalised(copula.draw(rng), clusters.attrs["threshold"])
-            own = repeat(drawn)
-            draws = range(BOOTSTRAPS_OF_A_SURROGATE)
-            continuum.append(np.mean([repeat.agreement(drawn, own, rng) for _ in draws]))
-            bar.update()
-    return xr.Dataset(
-        {
-            "adjusted_rand": ("bootstrap", agreement),
-            "mean": float(np.mean(agreement)),
-            "interval": ("bound", np.percentile(agreement, [2.5, 97.5])),
-            "surrogate_adjusted_rand": ("surrogate", continuum),
-        },
-        coords=BOUNDS,
-        attrs={
-            **clusters.attrs,
-            "analysis": "cluster_stability",
-            "n_bootstraps": n_bootstraps,
-            "n_surrogates": n_surrogates,
-            "seed": seed,
-        },
-    )
-
-
-def match_clusters(
-    results: Sequence[xr.Dataset], *, n_permutations: int = 199, seed: int = 0
-) -> xr.Dataset:
-    """Match the clusters of several networks by their profiles; the network is the unit.
-
-    Parameters
-    ----------
-    results
-        From `nwbcompare.analysis.clusters.cluster_units`, one for each network, all with the
-        same columns and each with a name of its own.
-    n_permutations, seed
-        Permutations for the null, and their seed: the columns of every profile are permuted by
-        themselves, and the profiles matched anew. What is left is what an optimal assignment
-        finds in unrelated profiles.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``correlation`` and ``null_correlation (network, other_network)``: the mean Pearson
-        correlation of matched profiles of each two networks, and its mean over permutations.
-        ``mean`` over pairs, its 95 % ``interval (bound)`` by a jackknife over networks (NaN,
-        with a warning, for two), ``null_mean (permutation)`` and ``p_value``,
-        (1 + b) / (1 + B). Against the network most like the others (attrs ``reference``):
-        ``matched_cluster (network, cluster)``, -1 where a network has none left, its
-        ``matched_correlation`` and ``matched_profile (network, cluster, column)``, then NaN.
-
-    Raises
-    ------
-    InputError
-        For fewer than two networks, two of one name, or networks that differ in their columns.
-
-    Notes
-    -----
-    Assignment is optimal in the summed correlation (`scipy.optimize.linear_sum_assignment`).
-    Where one network has more clusters, the surplus is left out. A profile without variance
-    has correlation 0.
-    """
-    names, column = _check_networks(results)
-    profiles = [result["profile"].values for result in results]
-    rng = np.random.default_rng(seed)
-    correlation = _matched_correlations(profiles)
-    null = np.stack(
-        [
-            _matched_correlations([rng.permuted(profile, axis=1) for profile in profiles])
-            for _ in tqdm(range(n_permutations), desc="matching", disable=None)
-        ]
-    )
-    mean, null_mean = _mean_of_pairs(correlation), np.array([_mean_of_pairs(one) for one in null])
-    # more clusters leave an assignment more choice: what it finds by chance is taken off
-    reference = int(np.argmax((correlation - null.mean(axis=0)).sum(axis=1)))
-    matched = [_assign(profiles[reference], profile) for profile in profiles]
-    places = np.array([place for place, _ in matched])
-    found = np.full((*places.shape, profiles[0].shape[1]), np.nan)
-    for network, profile in enumerate(profiles):
-        inside = places[network] >= 0
-        found[network, inside] = profile[places[network, inside]]
-    pair = ("network", "other_network")
-    return xr.Dataset(
-        {
-            "correlation": (pair, correlation),
-            "null_correlation": (pair, null.mean(axis=0)),
-            "mean": mean,
-            "interval": ("bound", _jackknife_interval(correlation)),
-            "null_mean": ("permutation", null_mean),
-            "p_value": _p_value(null_mean >= mean - 1e-12),
-            "matched_cluster": (("network", "cluster"), places),
-            "matched_correlation": (("network", "cluster"), np.array([r for _, r in matched])),
-            "matched_profile": (("network", "cluster", column), found, {"units": "1"}),
-            "preferred": ("cluster", results[reference]["preferred"].values),
-        },
-        coords={
-            **columns_on(results[0], column),
-            "network": names,
-            "other_network": names,
-            **BOUNDS,
-        },
-        attrs={
-            "analysis": "match_clusters",
-            "reference": names[reference],
-            "n_permutations": n_permutations,
-            "seed": seed,
-        },
-    )
-
-
 @dataclass(frozen=True)
 class _Search:
     """The statistic of `cluster_null`: the highest silhouette of a table, and where it is."""
@@ -558,41 +286,6 @@ class _Search:
             "n_init": self.n_init,
             "seed": self.seed,
         }
-
-
-@dataclass(frozen=True)
-class _Repeat:
-    """A clustering with a number of clusters that is settled."""
-
-    method: str
-    n_clusters: int
-    n_init: int
-    seed: int
-
-    def __call__(self, rows: Array) -> npt.NDArray[np.int64]:
-        tried = [max(1, min(self.n_clusters, most_clusters(rows)))]
-        found = cluster(rows, tried, method=self.method, n_init=self.n_init, seed=self.seed)
-        return found.labels
-
-    def agreement(
-        self, rows: Array, labels: npt.NDArray[np.int64], rng: np.random.Generator
-    ) -> float:
-        """Adjusted Rand index of the labels and those of units drawn with replacement."""
-        from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415 - slow to import
-
-        drawn = rng.integers(len(rows), size=len(rows))
-        again = self(rows[drawn])
-        units, first = np.unique(drawn, return_index=True)
-        return float(adjusted_rand_score(labels[units], again[first]))
-
-
-def _p_value(as_far: npt.NDArray[np.bool_]) -> float:
-    return float((1 + as_far.sum()) / (1 + as_far.size))
-
-
-def _complete_table(variance: xr.Dataset) -> xr.DataArray:
-    table = variance_table(variance)
-    return table[~np.isnan(table.values).any(axis=1)].astype(np.float64)
 
 
 def _surrogate(copula: Copula, search: _Search, index: int) -> tuple[float, int]:
@@ -644,82 +337,3 @@ def _read_kept(path: Path, key: dict[str, Any]) -> list[tuple[float, int]]:
             "Name another path with kept=..., or delete the file.",
         )
     return surrogates
-
-
-def _check_networks(results: Sequence[xr.Dataset]) -> tuple[list[str], str]:
-    if len(results) < 2:
-        raise InputError("results", "two or more networks", str(len(results)), "Give more.")
-    names = [str(result.attrs.get("name", "")) for result in results]
-    if len(set(names)) < len(names):
-        raise InputError(
-            "results",
-            "networks with names of their own",
-            listing(names),
-            "Name them with assign_attrs(name=...).",
-        )
-    column = str(results[0]["profile"].dims[1])
-    for name, result in zip(names, results, strict=True):
-        same = column in result.coords and np.array_equal(
-            result[column].values, results[0][column].values
-        )
-        if not same:
-            raise InputError(
-                "results",
-                f"the columns of {names[0]!r} in all networks",
-                f"others in {name!r}",
-                "Take the same tasks of every network, in the same order.",
-            )
-    return names, column
-
-
-def _correlations(a: Array, b: Array) -> Array:
-    """Pearson correlation of each row of a with each of b; 0 with a row without variance."""
-    unit = []
-    for rows in (a, b):
-        centred = rows - rows.mean(axis=1, keepdims=True)
-        length = np.linalg.norm(centred, axis=1, keepdims=True)
-        unit.append(np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-12))
-    correlation: Array = unit[0] @ unit[1].T
-    return correlation
-
-
-def _assign(reference: Array, profile: Array) -> tuple[npt.NDArray[np.int64], Array]:
-    """Give, for each row of the reference, its matched row (-1: none) and their correlation."""
-    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import
-
-    correlation = _correlations(reference, profile)
-    mine, theirs = linear_sum_assignment(correlation, maximize=True)
-    place, matched = np.full(len(reference), -1), np.full(len(reference), np.nan)
-    place[mine], matched[mine] = theirs, correlation[mine, theirs]
-    return place, matched
-
-
-def _matched_correlations(profiles: Sequence[Array]) -> Array:
-    """Mean matched correlation of each two networks ``(network, network)``."""
-    mean = np.eye(len(profiles))
-    for a, b in combinations(range(len(profiles)), 2):
-        mean[a, b] = mean[b, a] = np.nanmean(_assign(profiles[a], profiles[b])[1])
-    return mean
-
-
-def _mean_of_pairs(correlation: Array) -> float:
-    return float(correlation[np.triu_indices(len(correlation), 1)].mean())
-
-
-def _jackknife_interval(correlation: Array) -> Array:
-    """95 % interval of the mean over pairs, by leaving out each network in turn."""
-    from scipy.special import stdtrit  # noqa: PLC0415 - only where it is needed
-
-    n = len(correlation)
-    if n < 3:
-        warnings.warn("two networks have no interval: it is NaN", UnitWarning, stacklevel=3)
-        return np.full(2, np.nan)
-    without = np.array(
-        [
-            _mean_of_pairs(np.delete(np.delete(correlation, one, axis=0), one, axis=1))
-            for one in range(n)
-        ]
-    )
-    error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
-    half = stdtrit(n - 1, 0.975) * error
-    return _mean_of_pairs(correlation) + np.array([-half, half])
