@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nwbcompare.report.section import shown
 
 
@@ -37,16 +35,10 @@ def _is_of_one(finding: str, rows: list[dict[str, Any]]) -> bool:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Give rows as Markdown, with the mean and the range of every number below."""
+    """Give rows as Markdown."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
     lines += ["| " + " | ".join(shown(row.get(name)) for name in columns) + " |" for row in rows]
-    if len(rows) > 1:
-        summary = ["mean (range)"]
-        for name in columns[1:]:
-            values = np.array([row[name] for row in rows if row.get(name) is not None], float)
-            summary.append(f"{values.mean():.3g} ({values.min():.3g} to {values.max():.3g})")
-        lines.append("| " + " | ".join(summary) + " |")
     return "\n".join(lines)
 
 

@@ -24,9 +24,11 @@ from nwbcompare.figures.clusters import (
 from nwbcompare.figures.variance import draw_variance_heatmap, draw_variance_in_time
 from nwbcompare.programme.drawing import NAMES, picture
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
+from nwbcompare.programme.sentences import over
 from nwbcompare.programme.subject import Settings, Subject
 from nwbcompare.report.section import Cell, Picture
 from nwbcompare.stats.clusters import cluster_null, describe_rotated, describe_shuffled
+from nwbcompare.stats.inference import over_networks
 from nwbcompare.stats.matching import match_clusters
 from nwbcompare.stats.neighbours import epairs
 from nwbcompare.stats.stability import cluster_stability
@@ -237,6 +239,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
     interval = f" [{low:.3f}, {high:.3f}] (jackknife over networks)" if low <= high else ""
     null = matches["null_mean"].values
     findings = [
+        *_excess(found),
         f"Over {numbers.size} networks the number of clusters is {numbers.min()} to "
         f"{numbers.max()} (median {np.median(numbers):g}).",
         f"In {(p_values < 0.05).sum()} of {p_values.size} networks units are more clustered than "
@@ -258,6 +261,21 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
         n_rows=2,
     )
     return Shown(findings=findings, numbers={}, pictures=[shown])
+
+
+def _excess(found: Mapping[str, Results]) -> list[str]:
+    """Say over networks how far silhouettes and neighbours are from those of the nulls."""
+    silhouette = {
+        name: float(r["null"]["observed"] - r["null"]["surrogate_silhouette"].median())
+        for name, r in found.items()
+        if "null" in r
+    }
+    nearer = {name: float(r["epairs"]["effect_size"]) for name, r in found.items() if "epairs" in r}
+    asked = {
+        "the silhouette, less the median of the network's surrogates,": silhouette,
+        "ePAIRS' effect (s.d. by which units are nearer to their neighbours)": nearer,
+    }
+    return [over(what, over_networks(values)) for what, values in asked.items() if len(values) > 1]
 
 
 PART = Part(
