@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from nwbcompare.figures.style import BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, SKY, VERMILION
 
 Array = npt.NDArray[np.float64]
+MOST_SLANTED = 8
 MEASURE_LABELS = {
     "performance": "share correct",
     "balanced_accuracy": "balanced accuracy",
@@ -111,9 +112,11 @@ def draw_cosine_ranks(
     )
     ax.axhline(0, color=GREY, lw=0.6, zorder=0)
     ax.set_xticks(places, [str(rank.attrs.get("name", "")) for rank in ranks])
-    ax.tick_params(axis="x", rotation=30 if len(ranks) > 2 else 0)
+    # slanted names of many networks run into each other
+    rotation = 0 if len(ranks) <= 2 else 30 if len(ranks) <= MOST_SLANTED else 90
+    ax.tick_params(axis="x", rotation=rotation)
     for label in ax.get_xticklabels() if len(ranks) > 2 else ():
-        label.set(ha="right", rotation_mode="anchor")
+        label.set(ha="right", va="center" if rotation == 90 else "top", rotation_mode="anchor")
     ax.set(ylim=(-1.05, 1.05), ylabel="cosine")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, fontsize=8)
     return ax
