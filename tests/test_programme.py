@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from page_reading import Page, rendered
+from scipy.stats import spearmanr
 
 import nwbcompare as nc
 from nwbcompare.cli import cli, main
@@ -36,7 +37,7 @@ from nwbcompare.programme import vectors as vectors_part
 from nwbcompare.programme.analyze import chosen_parts
 from nwbcompare.programme.drawing import picture
 from nwbcompare.programme.folder import Folder, is_analysis
-from nwbcompare.programme.lesions import _false_discovery
+from nwbcompare.programme.lesions import _false_discovery, _floor
 from nwbcompare.programme.sentences import estimate, over
 from nwbcompare.programme.subject import Subject
 from nwbcompare.report.section import Picture, shown
@@ -352,7 +353,14 @@ def test_random_sets_of_units_are_asked_only_when_named(
     assert list(sections(copied)) == ["variance", "clusters", "lesions", "controls"]
     p_values = results(copied, "a", "controls")["sizes"]["p_value"].values
     n = row(copied, "controls", "a")["pairs beyond sets of like size"]
-    assert n == _false_discovery(p_values.ravel())
+    assert n == (p_values < 0.05).sum()
+    said = " ".join(sections(copied)["controls"]["findings"])
+    assert f"{n} of {p_values.size} pairs" in said
+    beyond = results(copied, "a", "controls")["sizes"]["excess"].values
+    profile = results(copied, "a", "clusters")["clusters"]["profile"].values
+    assert row(copied, "controls", "a")["rank correlation of the excess"] == pytest.approx(
+        spearmanr(profile.ravel(), -beyond.ravel()).statistic
+    )
     assert not list((copied / "results" / "a").glob("*partial*"))
 
 
@@ -910,10 +918,25 @@ def test_false_discoveries_are_counted_by_benjamini_and_hochberg(p_values, rate)
 
 def test_false_discoveries_of_no_effect_are_rare_and_of_all_effects_are_all():
     rng = np.random.default_rng(0)
-    any_found = [_false_discovery(rng.uniform(size=50)) > 0 for _ in range(400)]
+    any_found = [_false_discovery(rng.uniform(size=50), 0.05) > 0 for _ in range(400)]
     assert np.mean(any_found) < 0.09
-    assert _false_discovery(np.full(50, 0.05)) == 50
-    assert _false_discovery(np.full(50, 0.0501)) == 0
+    assert _false_discovery(np.full(50, 0.05), 0.05) == 50
+    assert _false_discovery(np.full(50, 0.0501), 0.05) == 0
+
+
+@given(st.integers(1, 400), st.integers(1, 200))
+def test_what_is_said_of_the_floor_of_p_is_what_benjamini_and_hochberg_need(n_tests, n_sets):
+    said = _floor(n_tests, n_sets)
+    needed = int(re.search(r", (\d+) have", said)[1]) if said else 1
+    smallest = 1 / (1 + n_sets)
+
+    def passing(at_the_floor):
+        p_values = np.ones(n_tests)
+        p_values[:at_the_floor] = smallest
+        return _false_discovery(p_values, 0.05)
+
+    assert passing(min(needed - 1, n_tests)) == 0
+    assert needed > n_tests or passing(needed) == needed
 
 
 def test_a_picture_has_a_panel_for_each_function_and_hides_the_rest(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,11 @@ from nwbcompare.programme.drawing import NAMES, picture
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.sentences import over
 from nwbcompare.programme.subject import Settings, Subject
+from nwbcompare.report.section import Cell
 from nwbcompare.stats.inference import over_networks
 from nwbcompare.stats.lesions import lesion_statistic
 
+LEVEL = 0.05
 N_SETS, SET_TRIALS = 100, 64
 """Random sets of each size, and trials of each task, as the published control has them."""
 
@@ -167,21 +170,28 @@ def _compute_controls(
     }
     for file in kept:
         file.unlink(missing_ok=True)
-    return found
+    beyond = found["sizes"].assign(change=found["sizes"]["excess"])
+    return found | {"statistic": lesion_statistic(beyond, clusters["profile"], seed=settings.seed)}
 
 
 def _show_controls(name: str, found: Earlier, *, pictures: bool) -> Shown:
     sizes, matched = found["controls"]["sizes"], found["controls"]["matched"]
-    findings, numbers = [], {}
+    correlation = float(found["controls"]["statistic"]["rank_correlation"])
+    findings = [
+        f"{name}: the drop beyond that of random sets of the cluster's size and the cluster's "
+        f"normalised variance have a rank correlation of {correlation:.2f}."
+    ]
+    numbers: dict[str, Cell] = {"rank correlation of the excess": correlation}
     for what, one in (("size", sizes), ("size and summed variance", matched)):
         p_values = one["p_value"].values.ravel()
-        passing = _false_discovery(p_values)
+        below = int((p_values < LEVEL).sum())
         findings.append(
-            f"{name}: against random sets of the same {what}, {passing} of {p_values.size} pairs "
-            "of cluster and task drop more (false discovery rate 5 %); the mean excess is "
-            f"{float(-one['excess'].mean()):+.3f}."
+            f"{name}: against random sets of the same {what}, {below} of {p_values.size} pairs of "
+            f"cluster and task drop more at p < {LEVEL:g} ({LEVEL * p_values.size:.0f} are "
+            f"expected by chance); {_false_discovery(p_values, LEVEL)} pass at a false discovery "
+            f"rate of {LEVEL:.0%}{_floor(p_values.size, one.sizes['set'])}."
         )
-        numbers[f"pairs beyond sets of like {what}"] = passing
+        numbers[f"pairs beyond sets of like {what}"] = below
     shown = []
     if pictures:
         caption = (
@@ -193,11 +203,34 @@ def _show_controls(name: str, found: Earlier, *, pictures: bool) -> Shown:
     return Shown(findings=findings, numbers=numbers, pictures=shown)
 
 
-def _false_discovery(p_values: npt.NDArray[np.float64], rate: float = 0.05) -> int:
+def _floor(n_tests: int, n_sets: int) -> str:
+    """Say how many tests have to be at the smallest p for any to pass, where that is several."""
+    smallest = 1 / (1 + n_sets)
+    needed = math.ceil(smallest * n_tests / LEVEL)
+    return f" (with p of at least {smallest:.2g}, {needed} have to be there)" if needed > 1 else ""
+
+
+def _false_discovery(p_values: npt.NDArray[np.float64], rate: float) -> int:
     """Count what passes Benjamini and Hochberg's step-up at a rate."""
     ordered = np.sort(p_values)
     below = ordered <= rate * np.arange(1, ordered.size + 1) / ordered.size
     return int(np.flatnonzero(below)[-1]) + 1 if below.any() else 0
+
+
+def _show_controls_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+    del controls
+    inference = over_networks(
+        {name: float(r["statistic"]["rank_correlation"]) for name, r in found.items()}
+    )
+    what = "the rank correlation of a cluster's variance and the drop beyond random sets"
+    shown = picture(
+        "controls-over-networks",
+        "Rank correlation of the drop beyond random sets of the same size and normalised task "
+        "variance, one point a network; mean and 95 % interval over networks.",
+        partial(draw_over_networks, inference=inference, label="rank correlation"),
+        size=(3.2, 3.6),
+    )
+    return Shown(findings=[over(what, inference)], numbers={}, pictures=[shown])
 
 
 CONTROLS = Part(
@@ -205,9 +238,11 @@ CONTROLS = Part(
     heading="Lesions of random sets",
     method=f"{N_SETS} random sets of active units at each of six sizes, {SET_TRIALS} trials of "
     "each task, interpolated in size; and sets of the size and summed variance (within 5 %) of "
-    "each cluster. p values per pair of cluster and task, one-sided, (1 + b) / (1 + B).",
+    "each cluster. p values per pair of cluster and task, one-sided, (1 + b) / (1 + B). Per "
+    "network one statistic, as for the lesions, of the drop beyond sets of the same size.",
     compute=_compute_controls,
     show=_show_controls,
+    show_over=_show_controls_over,
     missing=_missing,
     needs=("variance", "clusters", "lesions"),
     is_long=True,
