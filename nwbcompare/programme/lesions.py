@@ -106,20 +106,22 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
 
 def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
     del controls
+    return _correlation_over(found, "lesions", "the drop without it")
+
+
+def _correlation_over(found: Mapping[str, Results], part: str, drop: str) -> Shown:
+    """Say and draw the rank correlation of a drop and the variance over networks."""
     inference = over_networks(
         {name: float(r["statistic"]["rank_correlation"]) for name, r in found.items()}
     )
+    what = f"the rank correlation of a cluster's variance and {drop}"
     shown = picture(
-        "lesions-over-networks",
-        "Rank correlation of drop and normalised task variance, one point a network; mean and 95 % "
-        "interval over networks.",
+        f"{part}-over-networks",
+        f"{what[0].upper()}{what[1:]}, one point a network; mean and 95 % interval over networks.",
         partial(draw_over_networks, inference=inference, label="rank correlation"),
         size=(3.2, 3.6),
     )
-    finding = over(
-        "the rank correlation of a cluster's variance and the drop without it", inference
-    )
-    return Shown(findings=[finding], numbers={}, pictures=[shown])
+    return Shown(findings=[over(what, inference)], numbers={}, pictures=[shown])
 
 
 PART = Part(
@@ -219,18 +221,7 @@ def _false_discovery(p_values: npt.NDArray[np.float64], rate: float) -> int:
 
 def _show_controls_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
     del controls
-    inference = over_networks(
-        {name: float(r["statistic"]["rank_correlation"]) for name, r in found.items()}
-    )
-    what = "the rank correlation of a cluster's variance and the drop beyond random sets"
-    shown = picture(
-        "controls-over-networks",
-        "Rank correlation of the drop beyond random sets of the same size and normalised task "
-        "variance, one point a network; mean and 95 % interval over networks.",
-        partial(draw_over_networks, inference=inference, label="rank correlation"),
-        size=(3.2, 3.6),
-    )
-    return Shown(findings=[over(what, inference)], numbers={}, pictures=[shown])
+    return _correlation_over(found, "controls", "the drop beyond random sets of its size")
 
 
 CONTROLS = Part(
