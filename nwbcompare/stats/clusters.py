@@ -23,7 +23,7 @@ from nwbcompare.analysis.clusters import (
     numbers_within,
     variance_table,
 )
-from nwbcompare.analysis.variance import ACTIVE_THRESHOLD, means_by_task, task_variance
+from nwbcompare.analysis.variance import ACTIVE_THRESHOLD, task_variance
 from nwbcompare.errors import InputError, listing
 from nwbcompare.files import written_aside
 from nwbcompare.kernels.clustering import cluster, most_clusters, normalised
@@ -31,7 +31,7 @@ from nwbcompare.kernels.permutation import p_value, random_rotation
 from nwbcompare.kernels.surrogates import (
     Copula,
 )
-from nwbcompare.kernels.variance import centred
+from nwbcompare.stats.nulls import task_covariances
 
 Array = npt.NDArray[np.float64]
 AT_ONCE = 50
@@ -221,18 +221,8 @@ def describe_rotated(
     table = variance_table(variance)
     search = _Search(tuple(n_clusters_tried), threshold, n_init, seed)
     observed, n_clusters = search.checked(table)
-    samples = [
-        centred(means["rate_mean"].values[:, :, bins], "per_time")
-        for _, means, bins in means_by_task(activity)
-    ]
-    if not all(np.isfinite(sample).all() for sample in samples):
-        raise InputError(
-            "activity",
-            "units that have every condition at every time",
-            "some that lack one",
-            "Leave them out with nwbcompare.select(activity, units=...).",
-        )
-    covariances = np.stack([sample @ sample.T for sample in samples])
+    by_task, _ = task_covariances(activity, None, estimator="per_time", conditions=None)
+    covariances = np.stack(list(by_task.values()))
     rng = np.random.default_rng(seed)
     rotated = []
     for _ in tqdm(range(n_rotations), desc="rotations", disable=None):
