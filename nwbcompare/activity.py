@@ -224,6 +224,34 @@ def columns_on(dataset: xr.Dataset, dim: str) -> dict[str, xr.DataArray]:
     return {str(name): column for name, column in dataset.coords.items() if column.dims == (dim,)}
 
 
+def unit_table(block: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Give the unit table of a block, with each unit's session.
+
+    In archives ``session`` is a column of the trials; results on units need it to tell which
+    units belong together, and get the session of each unit's trials. A unit with trials of
+    several sessions has their names joined by "+", one without trials "".
+
+    Parameters
+    ----------
+    block
+        A block.
+    """
+    columns = columns_on(block, "unit")
+    if "session" in columns or "session" not in columns_on(block, row_dim(block)):
+        return columns
+    codes, names = codes_and_categories(block["session"])
+    row = unit_positions(block) if is_ragged(block) else np.zeros(len(codes), dtype=np.int64)
+    found: dict[int, list[str]] = {}
+    for pair in np.flatnonzero(np.bincount(row * len(names) + codes)):
+        unit, code = divmod(int(pair), len(names))
+        found.setdefault(unit, []).append(str(names[code]))
+    every = range(block.sizes["unit"])
+    sessions = [found.get(unit if is_ragged(block) else 0, []) for unit in every]
+    return columns | {
+        "session": xr.DataArray(np.array(["+".join(own) for own in sessions]), dims="unit")
+    }
+
+
 def tasks_of(activity: Activity) -> list[str]:
     """Give the names of the tasks that an activity holds trials of, block by block."""
     names: list[str] = []

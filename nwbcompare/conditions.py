@@ -18,6 +18,7 @@ from nwbcompare.activity import (
     row_dim,
     tasks_of,
     unit_positions,
+    unit_table,
 )
 from nwbcompare.errors import InputError, unknown_name
 from nwbcompare.kernels.variance import group_moments
@@ -70,7 +71,7 @@ def condition_means(block: xr.Dataset, *, conditions: Sequence[str] | None = Non
             for moment in group_moments(rate, condition, n_conditions, squares=noisy)
         )
     dims = ("unit", "condition", "time")
-    axes = columns_on(block, "unit") | columns_on(block, "time")
+    axes = unit_table(block) | columns_on(block, "time")
     return table.assign_coords(axes).assign(
         rate_mean=(dims, mean, dict(block["rate"].attrs)),
         n_trials=(dims, count),
