@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 
 import nwbcompare as nc
 from nwbcompare.kernels.binning import bin_membership, smoothing_matrix, sum_in_bins
-from nwbcompare.kernels.permutation import permuted_means, random_rotation
+from nwbcompare.kernels.permutation import random_rotation
 from nwbcompare.kernels.variance import ESTIMATORS, centred, group_moments
 from nwbcompare.testing import dense_blocks, example_block, ragged_blocks
 
@@ -243,21 +243,6 @@ def test_the_variance_of_a_mixture_needs_only_the_covariance(rng, estimator):
 
 
 # nulls -------------------------------------------------------------------------------------
-
-
-def test_permuted_means_keep_the_numbers_and_the_grand_mean(rng):
-    values, label = rng.standard_normal((30, 2)), np.repeat([0, 1], [10, 20])
-    means = permuted_means(values, label, 2, n_permutations=50, rng=rng)
-    grand = (10 * means[:, 0] + 20 * means[:, 1]) / 30
-    np.testing.assert_allclose(grand, np.tile(values.mean(axis=0), (50, 1)))
-    assert means[:, 0, 0].std() > 0
-
-
-def test_permuted_means_leave_out_what_was_not_observed(rng):
-    values = np.array([[1.0], [np.nan], [1.0], [np.nan]])
-    means = permuted_means(values, np.array([0, 0, 1, 1]), 2, n_permutations=40, rng=rng)
-    assert set(np.unique(means[np.isfinite(means)])) == {1.0}
-    assert np.isnan(means).any()
 
 
 def test_the_context_null_has_its_nominal_false_positive_rate():

@@ -1,79 +1,307 @@
-"""Means of groups under permuted labels, many permutations at once."""
+"""Permuted labels of many units at once, means under them, and p values."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.integer[Any]]
 
 
-def permuted_means(
-    values: npt.NDArray[Any],
-    label: npt.NDArray[np.integer[Any]],
-    n_labels: int,
-    *,
-    n_permutations: int,
-    rng: np.random.Generator,
-) -> Array:
-    """Give the mean of each label's rows after the labels were permuted among the rows.
+@dataclass(frozen=True)
+class Alike:
+    """Cells of one stratum with equal numbers of rows and of each label.
+
+    A cell is one unit's rows in one stratum: those among which its labels are permuted.
+
+    Attributes
+    ----------
+    stratum
+        Their stratum.
+    units
+        ``(cell,)``.
+    rows
+        ``(row, cell)``: the rows of each, in the order of their labels.
+    sizes
+        ``(label,)``: how many rows have each label.
+    complete
+        Whether every value of them was observed.
+    """
+
+    stratum: int
+    units: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    complete: bool
+
+
+def cells_alike(
+    unit: Ints, stratum: Ints, label: Ints, n_labels: int, complete: npt.NDArray[np.bool_]
+) -> list[Alike]:
+    """Sort rows into cells, and cells into groups that one matrix of labels serves.
 
     Parameters
     ----------
-    values
-        ``(row, time)``; NaN means not observed.
-    label
-        ``(row,)``, 0 to ``n_labels - 1``; every permutation keeps the number of each.
+    unit, stratum, label
+        ``(row,)``: which unit a row is of, which stratum labels are permuted in, and its label.
     n_labels
         How many labels there are.
+    complete
+        ``(row,)``: whether all of a row was observed.
+
+    Returns
+    -------
+    list of Alike
+        By stratum, then by number of rows.
+    """
+    order = np.lexsort((label, unit, stratum))
+    unit, stratum, label = unit[order], stratum[order], label[order]
+    first = np.ones(order.size, dtype=bool)
+    first[1:] = (np.diff(unit) != 0) | (np.diff(stratum) != 0)
+    starts = np.flatnonzero(first)
+    codes = (np.cumsum(first) - 1) * n_labels + label
+    sizes = np.bincount(codes, minlength=starts.size * n_labels).reshape(-1, n_labels)
+    whole = np.logical_and.reduceat(complete[order], starts) if starts.size else complete
+    keys = np.column_stack([stratum[starts], sizes.sum(axis=1), sizes, whole])
+    kinds, kind, n_alike = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    by_kind = np.split(np.argsort(kind.reshape(-1), kind="stable"), np.cumsum(n_alike)[:-1])
+    return [
+        Alike(
+            stratum=int(key[0]),
+            units=unit[starts[cells]].astype(np.int64),
+            rows=order[starts[cells] + np.arange(key[1])[:, None]],
+            sizes=key[2:-1],
+            complete=bool(key[-1]),
+        )
+        for key, cells in zip(kinds, by_kind, strict=False)
+    ]
+
+
+def nested_places(
+    sizes: Sequence[int], n_permutations: int, rng: np.random.Generator
+) -> Iterator[npt.NDArray[np.int16]]:
+    """Draw random permutations of several sizes, each grown from the one before.
+
+    Parameters
+    ----------
+    sizes
+        Numbers of rows, ascending.
     n_permutations
         How many permutations.
     rng
         Source of randomness.
 
-    Returns
-    -------
+    Yields
+    ------
     numpy.ndarray
-        ``(permutation, label, time)``; NaN where nothing was observed.
+        ``(row, permutation)``: the place that each row has, uniform over all permutations of a
+        size; a view that the next one changes.
 
     Notes
     -----
-    The permuted labels of all permutations form 0/1 matrices, one for each label, and the sums
-    are matrix products: the rows are read once for all permutations.
+    Inside-out Fisher-Yates: a new row takes a random place, and the row that held it goes to
+    the end. All sizes cost as much as the largest.
     """
-    observed = np.isfinite(values)
-    rates = np.where(observed, values, 0.0).astype(np.float64)
-    shuffled = rng.permuted(np.tile(label.astype(np.int16), (n_permutations, 1)), axis=1)
-    complete = observed.all()
-    means = np.empty((n_permutations, n_labels, values.shape[1]))
-    for which in range(n_labels):
-        member = (shuffled == which).astype(np.float64)
-        count = member.sum(axis=1, keepdims=True) if complete else member @ observed
+    most = sizes[-1]
+    kind = np.int16 if most < np.iinfo(np.int16).max else np.int32
+    place = np.empty((most, n_permutations), dtype=kind)
+    row_at = np.empty((most, n_permutations), dtype=np.int64)
+    taken = rng.integers(np.arange(1, most + 1)[:, None], size=(most, n_permutations))
+    column, n_rows = np.arange(n_permutations), 0
+    for size in sizes:
+        for row in range(n_rows, size):
+            row_at[row] = row
+            moved = row_at[taken[row], column]
+            row_at[row], place[moved, column] = moved, row
+            row_at[taken[row], column], place[row] = row, taken[row]
+        n_rows = size
+        yield place[:size]
+
+
+def shuffled(
+    groups: Sequence[Alike], n_permutations: int, rng: np.random.Generator
+) -> Iterator[tuple[Alike, npt.NDArray[np.int64], Ints]]:
+    """Permute the labels of each cell.
+
+    Parameters
+    ----------
+    groups
+        From `cells_alike`.
+    n_permutations
+        How many permutations.
+    rng
+        Source of randomness.
+
+    Yields
+    ------
+    group, rows, place
+        The cells; their rows ``(row, cell)``, in an order of its own for each cell; and the
+        place ``(row, permutation)`` that a row takes among the sorted labels, which gives it
+        its label (`labels_at`). The next item changes ``place``.
+
+    Notes
+    -----
+    Drawing permutations costs far more than the sums under them. So a stratum has one pool of
+    permutations, of which a cell of n rows uses the n first rows, and each cell has its rows
+    put in a random order once. For each cell the permutations are uniform and independent of
+    one another; for each permutation the cells are independent of one another. Two
+    permutations differ by the same shuffle in cells alike of one stratum: statistics summed
+    over units are uncorrelated between permutations, not strictly independent.
+    """
+    for _, together in groupby(groups, key=lambda group: group.stratum):
+        in_stratum = list(together)
+        sizes = list(dict.fromkeys(len(group.rows) for group in in_stratum))
+        pool = nested_places(sizes, n_permutations, rng)
+        n_rows, place = 0, np.empty((0, n_permutations), dtype=np.int16)
+        for group in in_stratum:
+            if len(group.rows) != n_rows:
+                n_rows, place = len(group.rows), next(pool)
+            yield group, rng.permuted(group.rows, axis=0), place
+
+
+def unshuffled(groups: Sequence[Alike]) -> Iterator[tuple[Alike, npt.NDArray[np.int64], Ints]]:
+    """Give what `shuffled` gives, for the labels as they are: one permutation."""
+    for group in groups:
+        yield group, group.rows, np.arange(len(group.rows))[:, None]
+
+
+def labels_at(place: Ints, sizes: Ints) -> npt.NDArray[np.int64]:
+    """Give the label of each place among the sorted labels.
+
+    Examples
+    --------
+    >>> labels_at(np.array([0, 1, 2]), np.array([2, 1])).tolist()
+    [0, 0, 1]
+    """
+    label: npt.NDArray[np.int64] = np.repeat(np.arange(len(sizes)), sizes)[place]
+    return label
+
+
+def label_sums(values: Array, place: Ints, sizes: Ints) -> Array:
+    """Sum the rows that have each label, for all permutations by matrix products (float64).
+
+    Parameters
+    ----------
+    values
+        ``(row, column)``, without NaN.
+    place
+        ``(row, permutation)``: the place of each row among the sorted labels.
+    sizes
+        ``(label,)``: how many rows have each label.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(label, column, permutation)``. The last label's are the total less the others.
+
+    Examples
+    --------
+    >>> label_sums(np.array([[1.0], [2.0], [4.0]]), np.array([[2], [0], [1]]), np.array([2, 1]))
+    array([[[6.]],
+    <BLANKLINE>
+           [[1.]]])
+    """
+    sums = np.empty((len(sizes), values.shape[1], place.shape[1]))
+    sums[-1] = values.sum(axis=0)[:, None]
+    stop = 0
+    for sum_of_label, size in zip(sums[:-1], sizes, strict=False):
+        start, stop = stop, stop + int(size)
+        member = place < stop
+        if start:
+            member &= place >= start
+        np.matmul(values.T, member.astype(np.float64), out=sum_of_label)
+        sums[-1] -= sum_of_label
+    return sums
+
+
+def label_means(
+    values: npt.NDArray[np.floating[Any]],
+    labelled: Iterator[tuple[Alike, npt.NDArray[np.int64], Ints]],
+    shape: tuple[int, int, int, int],
+) -> Array:
+    """Average each unit's rows of each label in each stratum.
+
+    Parameters
+    ----------
+    values
+        ``(row, time)``; NaN means not observed and is left out.
+    labelled
+        From `shuffled` or `unshuffled`.
+    shape
+        How many units, strata, labels and permutations.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(unit, stratum, label, time, permutation)``; NaN where nothing was observed.
+    """
+    n_units, n_strata, n_labels, n_permutations = shape
+    n_times = values.shape[1]
+    means = np.empty((n_units, n_strata, n_labels, n_times, n_permutations))
+    lacking = np.ones((n_units, n_strata), dtype=bool)
+    for group, rows, place in labelled:
+        rates = values[rows].astype(np.float64).reshape(len(rows), -1)
+        count: Array = group.sizes[:, None, None].astype(np.float64)
+        if not group.complete:
+            observed = np.isfinite(rates)
+            rates = np.where(observed, rates, 0.0)
+            # sums of 0 and 1, the last of which is a difference: exact
+            count = label_sums(observed.astype(np.float64), place, group.sizes)
+        sums = label_sums(rates, place, group.sizes)
         with np.errstate(invalid="ignore", divide="ignore"):
-            means[:, which] = np.where(count > 0, (member @ rates) / count, np.nan)
+            sums /= count
+        if not count.all():
+            sums[np.broadcast_to(count == 0, sums.shape)] = np.nan
+        by_cell = sums.reshape(n_labels, group.units.size, n_times, n_permutations)
+        means[group.units, group.stratum] = by_cell.swapaxes(0, 1)
+        lacking[group.units, group.stratum] = False
+    means[lacking] = np.nan
     return means
 
 
-def random_rotation(size: int, rng: np.random.Generator) -> Array:
-    """Draw an orthogonal matrix, uniform over all (Haar): QR of a Gaussian matrix.
+def random_rotation(size: int, rng: np.random.Generator, n_columns: int | None = None) -> Array:
+    """Draw an orthogonal matrix, uniform over all (Haar), or its first columns: QR of a Gaussian.
 
     The signs of the diagonal are put right, without which QR is not uniform (Mezzadri 2007).
     """
-    orthogonal, upper = np.linalg.qr(rng.standard_normal((size, size)))
+    orthogonal, upper = np.linalg.qr(rng.standard_normal((size, n_columns or size)))
     rotation: Array = orthogonal * np.sign(np.diagonal(upper))
     return rotation
 
 
-def p_value(as_far: npt.NDArray[np.bool_]) -> float:
+def p_values(as_far: npt.NDArray[np.bool_], axis: int = 0) -> Array:
     """Give (1 + b) / (1 + B), where b of B draws are at least as far out as the observation.
 
     Never 0, and valid as it stands: the observation counts as a draw (Phipson & Smyth 2010).
+
+    Parameters
+    ----------
+    as_far
+        ``(..., draw, ...)``: whether a draw is at least as far out.
+    axis
+        The axis of the draws.
+
+    Examples
+    --------
+    >>> p_values(np.array([[True, False], [False, False], [True, False]])).tolist()
+    [0.75, 0.25]
+    """
+    values: Array = np.asarray((1 + as_far.sum(axis=axis)) / (1 + as_far.shape[axis]))
+    return values
+
+
+def p_value(as_far: npt.NDArray[np.bool_]) -> float:
+    """Give the p value of one observation; see `p_values`.
 
     Examples
     --------
     >>> p_value(np.array([True, False, False]))
     0.5
     """
-    return float((1 + as_far.sum()) / (1 + as_far.size))
+    return float(p_values(as_far.ravel()))

@@ -1,0 +1,497 @@
+"""The label nulls and p values: brute-force twins, exact cases, simulated truth."""
+
+from __future__ import annotations
+
+import gc
+from itertools import combinations
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+import nwbcompare as nc
+from nwbcompare.kernels.permutation import (
+    cells_alike,
+    label_means,
+    labels_at,
+    nested_places,
+    p_value,
+    p_values,
+    random_rotation,
+    shuffled,
+    unshuffled,
+)
+from nwbcompare.kernels.variance import ESTIMATORS
+from nwbcompare.stats import nulls
+from nwbcompare.stats.multiplicity import METHODS, adjust_p
+
+N_TIMES = 3
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+def recording(
+    rng, *, n_units=4, counts=((5, 9), (8, 4)), signal=(0.0, 0.0), noise=1.0, n_times=N_TIMES
+):
+    """A ragged block of two tasks: ``counts`` of trials by (task, condition), tuning by task."""
+    counts = np.array(counts)
+    task, condition = (
+        np.repeat(index, counts.ravel()) for index in np.indices(counts.shape).reshape(2, -1)
+    )
+    tuning = (
+        rng.standard_normal((n_units, *counts.shape, n_times)) * np.array(signal)[:, None, None]
+    )
+    rate = 10 + tuning[:, task, condition]
+    rate = rate + noise * rng.standard_normal(rate.shape)
+    return nc.make_block(
+        rate.reshape(-1, n_times),
+        time_s=(np.arange(n_times) + 0.5) * 0.1,
+        bin_width_s=0.1,
+        aligned_to="stimulus",
+        trials={
+            "task": np.tile(np.array(["a", "b"])[task], n_units),
+            "c": np.tile(condition.astype(float), n_units),
+        },
+        units={"unit": [f"u{i}" for i in range(n_units)], "session": np.arange(n_units) // 2},
+        observation_unit=np.repeat(np.arange(n_units), task.size),
+        condition_variables={"a": ["c"], "b": ["c"]},
+        source="recording",
+        name="toy",
+    )
+
+
+def as_dense(block):
+    """The same trials as if all units had been recorded at once."""
+    n_units = block.sizes["unit"]
+    rate = block["rate"].values.reshape(n_units, -1, block.sizes["time"]).transpose(1, 2, 0)
+    n_trials = len(rate)
+    return nc.make_block(
+        rate,
+        time_s=block["time"].values,
+        bin_width_s=0.1,
+        aligned_to="stimulus",
+        trials={"task": nc.labels(block["task"])[:n_trials], "c": block["c"].values[:n_trials]},
+        units={"unit": block["unit"].values},
+        condition_variables={"a": ["c"], "b": ["c"]},
+        source="recording",
+        name="toy",
+    )
+
+
+def plain_variance(rates, condition, n_conditions, estimator):
+    """TV from plain loops; a time that lacks a condition is left out."""
+    means = np.full((n_conditions, rates.shape[1]), np.nan)
+    for c in range(n_conditions):
+        for t in range(rates.shape[1]):
+            kept = [
+                r[t]
+                for r, own in zip(rates, condition, strict=True)
+                if own == c and np.isfinite(r[t])
+            ]
+            if kept:
+                means[c, t] = sum(kept) / len(kept)
+    means = means[:, np.isfinite(means).all(axis=0)]
+    if not means.size:
+        return np.nan
+    if estimator == "per_time":
+        return means.var(axis=0).mean()
+    return means.mean(axis=1).var() if estimator == "time_mean" else means.var()
+
+
+def recorded_labels(monkeypatch, n_rows):
+    """Record the labels that the nulls draw, as a list of (row, permutation)."""
+    drawn = []
+
+    def recorder(groups, n_permutations, rng):
+        label = np.full((n_rows, n_permutations), -1)
+        drawn.append(label)
+        for group, rows, place in shuffled(groups, n_permutations, rng):
+            for cell in range(rows.shape[1]):
+                label[rows[:, cell]] = labels_at(place, group.sizes)
+            yield group, rows, place
+
+    monkeypatch.setattr(nulls, "shuffled", recorder)
+    return drawn
+
+
+# equal results for equal labels -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("estimator", list(ESTIMATORS))
+def test_the_context_null_equals_plain_loops_over_the_same_labels(
+    monkeypatch, rng, estimator, missing
+):
+    block = recording(rng, signal=(1, 1))
+    if missing:
+        block["rate"].values[rng.random(block["rate"].shape) < 0.2] = np.nan
+    rates, unit = block["rate"].values.astype(float), block["observation_unit"].values
+    drawn = recorded_labels(monkeypatch, len(rates))
+    null = nc.context_label_null(
+        block, "a", "b", n_permutations=6, estimator=estimator, n_workers=1
+    )
+    for permutation in range(6):
+        for u in range(4):
+            rows, label = unit == u, drawn[0][:, permutation]
+            a, b = (
+                plain_variance(
+                    rates[rows & (label == task)],
+                    block["c"].values[rows & (label == task)],
+                    2,
+                    estimator,
+                )
+                for task in (0, 1)
+            )
+            got = null["fractional_task_variance"].values[permutation, u]
+            assert got == pytest.approx((a - b) / (a + b), rel=1e-10, nan_ok=True)
+    # the numbers of trials are kept in each condition
+    for u, c, task in np.ndindex(4, 2, 2):
+        rows = (unit == u) & (block["c"].values == c)
+        expected = (rows & (block["task"].values == task)).sum()
+        np.testing.assert_array_equal((drawn[0][rows] == task).sum(axis=0), expected)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("estimator", list(ESTIMATORS))
+def test_the_condition_null_equals_plain_loops_over_the_same_labels(
+    monkeypatch, rng, estimator, missing
+):
+    block = recording(rng, counts=((5, 9, 4), (8, 4, 6)), signal=(1, 1))
+    if missing:
+        block["rate"].values[rng.random(block["rate"].shape) < 0.2] = np.nan
+    task_rows = 18
+    drawn = recorded_labels(monkeypatch, 4 * task_rows)
+    null = nc.condition_label_null(block, n_permutations=6, estimator=estimator, n_workers=1)
+    for task in (0, 1):
+        rates = block["rate"].values[block["task"].values == task].astype(float)
+        for permutation, u in np.ndindex(6, 4):
+            rows = slice(u * task_rows, (u + 1) * task_rows)
+            expected = plain_variance(rates[rows], drawn[task][rows, permutation], 3, estimator)
+            got = null["task_variance"].values[permutation, u, task]
+            assert got == pytest.approx(expected, rel=1e-10, nan_ok=True)
+
+
+def test_means_of_true_labels_are_the_condition_means(rng):
+    block = recording(rng, signal=(1, 1))
+    groups = cells_alike(
+        block["observation_unit"].values,
+        block["c"].values.astype(int),
+        block["task"].values,
+        2,
+        np.ones(block.sizes["observation"], dtype=bool),
+    )
+    means = label_means(block["rate"].values, unshuffled(groups), (4, 2, 2, 1))[..., 0]
+    expected = nc.condition_means(block)["rate_mean"].values.reshape(4, 2, 2, N_TIMES)
+    np.testing.assert_allclose(means.swapaxes(1, 2), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("estimator", list(ESTIMATORS))
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_observed_ftv_is_that_of_the_analysis(rng, estimator, dense):
+    block = recording(rng, signal=(1, 1))
+    block = as_dense(block) if dense else block
+    null = nc.context_label_null(block, "a", "b", n_permutations=2, estimator=estimator)
+    ftv = nc.fractional_task_variance(nc.task_variance(block, estimator=estimator), "a", "b")
+    np.testing.assert_allclose(null["observed"], ftv["fractional_task_variance"], rtol=1e-10)
+    np.testing.assert_allclose(null["ftv_sd"], ftv["fractional_task_variance"].std(), rtol=1e-10)
+
+
+# the permutations -----------------------------------------------------------------------------
+
+
+def test_pooled_permutations_are_uniform_at_every_size():
+    pool = nested_places([2, 3, 4], 24_000, np.random.default_rng(0))
+    for place, n_kinds in zip(pool, (2, 6, 24), strict=True):
+        assert (np.sort(place, axis=0) == np.arange(len(place))[:, None]).all()
+        _, counts = np.unique(place, axis=1, return_counts=True)
+        assert counts.size == n_kinds
+        assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def two_cells(n=4):
+    unit, label = np.repeat([0, 1], n), np.tile(np.repeat([0, 1], n // 2), 2)
+    return cells_alike(unit, np.zeros(2 * n, dtype=int), label, 2, np.ones(2 * n, dtype=bool))
+
+
+def test_each_labelling_is_as_likely_as_any_and_units_are_independent():
+    groups = two_cells()
+    rng = np.random.default_rng(1)
+    kinds = {labelling: i for i, labelling in enumerate(combinations(range(4), 2))}
+    joint = np.zeros((6, 6))
+    for _ in range(5000):
+        ((group, rows, place),) = shuffled(groups, 1, rng)
+        chosen = rows[labels_at(place[:, 0], group.sizes) == 0] % 4
+        joint[tuple(kinds[tuple(sorted(chosen[:, unit].tolist()))] for unit in (0, 1))] += 1
+    assert stats.chisquare(joint.ravel()).pvalue > 1e-3
+
+
+def test_permutations_of_one_unit_are_independent_of_one_another():
+    rng = np.random.default_rng(2)
+    joint = np.zeros((2, 2))
+    for _ in range(4000):
+        ((group, rows, place),) = shuffled(two_cells(), 2, rng)
+        label = labels_at(place, group.sizes)[np.argsort(rows[:, 0])[0]]
+        joint[label[0], label[1]] += 1
+    assert stats.chisquare(joint.ravel()).pvalue > 1e-3
+
+
+def test_cells_with_equal_numbers_go_together():
+    unit = np.repeat([0, 1, 2], [4, 4, 3])
+    label = np.array([0, 0, 1, 1, 1, 0, 1, 0, 0, 1, 1])
+    first, second = cells_alike(unit, np.zeros(11, dtype=int), label, 2, np.ones(11, dtype=bool))
+    assert (first.units.tolist(), first.sizes.tolist()) == ([2], [1, 2])
+    assert (second.units.tolist(), second.sizes.tolist()) == ([0, 1], [2, 2])
+    np.testing.assert_array_equal(label[second.rows], [[0, 0], [0, 0], [1, 1], [1, 1]])
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_number_of_workers_changes_nothing_and_seeds_reproduce(monkeypatch, rng, dense):
+    monkeypatch.setattr(nulls, "PERMUTATIONS_AT_ONCE", 8)
+    monkeypatch.setattr(nulls, "VALUES_AT_ONCE", 200)
+    block = recording(rng, n_units=7)
+    block = as_dense(block) if dense else block
+    one, two = (
+        nc.context_label_null(block, "a", "b", n_permutations=30, seed=3, n_workers=n)
+        for n in (1, 2)
+    )
+    xr.testing.assert_identical(one, two)
+    one, two = (
+        nc.condition_label_null(block, n_permutations=30, seed=3, n_workers=n) for n in (1, 2)
+    )
+    xr.testing.assert_identical(one, two)
+    other = nc.condition_label_null(block, n_permutations=30, seed=4)
+    assert not np.isclose(other["task_variance"], one["task_variance"]).any()
+
+
+# p values -------------------------------------------------------------------------------------
+
+
+def test_p_values_count_the_observation_as_a_draw():
+    as_far = np.array([[True, False], [True, False], [False, False]])
+    np.testing.assert_allclose(p_values(as_far), [3 / 4, 1 / 4])
+    np.testing.assert_allclose(p_values(as_far.T, axis=1), [3 / 4, 1 / 4])
+    assert p_value(as_far) == 3 / 7
+
+
+def test_the_p_value_is_that_of_all_labellings(rng):
+    block = recording(rng, n_units=1, counts=((3, 3), (3, 3)), signal=(1.5, 0))
+    rates, c = block["rate"].values.astype(float), block["c"].values
+    every = []
+    for chosen in combinations(np.flatnonzero(c == 0), 3):
+        for others in combinations(np.flatnonzero(c == 1), 3):
+            a = np.isin(np.arange(12), chosen + others)
+            tv = [plain_variance(rates[rows], c[rows], 2, "per_time") for rows in (a, ~a)]
+            every.append((tv[0] - tv[1]) / sum(tv))
+    null = nc.context_label_null(block, "a", "b", n_permutations=4000)
+    observed = null["observed"].item()
+    exact = np.mean(np.abs(every) >= abs(observed) - 1e-9)
+    assert 0.01 < exact < 0.99
+    assert null["p_value"].item() == pytest.approx(
+        exact, abs=4 * np.sqrt(exact * (1 - exact) / 4000)
+    )
+    # the labels as they are come up too, and count as far
+    found = np.unique(np.round(null["fractional_task_variance"], 9))
+    np.testing.assert_allclose(found, np.unique(np.round(every, 9)), atol=2e-9)
+
+
+def interval(n, share=0.05, level=0.999):
+    return np.array(stats.binom.interval(level, n, share)) / n
+
+
+def test_a_unit_has_its_nominal_false_positive_rate_with_unequal_numbers_of_trials():
+    block = recording(np.random.default_rng(5), n_units=800, counts=((4, 12, 6), (15, 5, 9)))
+    null = nc.context_label_null(block, "a", "b", n_permutations=99, seed=1)
+    low, high = interval(800)
+    assert low <= (null["p_value"] <= 0.05).mean() <= high
+    assert null["share_significant"] == (null["p_value"] <= 0.05).mean()
+    # fewer trials in task a give it the larger variance: the null is not centred on 0
+    assert null["fractional_task_variance"].mean() > 0.03
+    assert null["share_discovered"] <= 0.01
+
+
+def test_power_against_a_real_difference_and_its_growth():
+    shares = []
+    for size in (0.3, 1.0, 2.0):
+        block = recording(
+            np.random.default_rng(6), n_units=60, counts=((20, 20, 20),) * 2, signal=(size, 0)
+        )
+        null = nc.context_label_null(block, "a", "b", n_permutations=199)
+        shares.append(float(null["share_significant"]))
+        assert null["share_discovered"] <= null["share_significant"]
+    assert shares[0] < shares[1] < shares[2]
+    assert shares[2] > 0.9
+
+
+def test_the_population_test_has_its_nominal_rate_and_power():
+    rejected = []
+    for seed in range(400):
+        block = recording(
+            np.random.default_rng(seed), n_units=8, counts=((4, 7), (6, 3)), n_times=1
+        )
+        null = nc.context_label_null(block, "a", "b", n_permutations=39, seed=seed, n_workers=1)
+        rejected.append(float(null["ftv_sd_p_value"]) <= 0.05)
+    low, high = interval(400)
+    assert low <= np.mean(rejected) <= high
+    tuned = recording(np.random.default_rng(0), n_units=40, counts=((20,) * 4,) * 2, signal=(1, 1))
+    null = nc.context_label_null(tuned, "a", "b", n_permutations=99)
+    assert null["ftv_sd_p_value"] == 0.01
+    assert null["ftv_sd"] > null["null_ftv_sd"].max()
+
+
+def test_the_floor_is_the_analytic_one(rng):
+    """E[TV] = (C - 1) / C * mean over conditions of S^2 / n, S^2 over all trials of the task."""
+    counts = np.array(((5, 20, 11), (8, 4, 30)))
+    block = recording(rng, counts=counts, signal=(1, 0))
+    floor = nc.condition_label_null(block, n_permutations=4000)["task_variance"].mean("permutation")
+    for task, name in enumerate("ab"):
+        rates = block["rate"].values[block["task"].values == task].reshape(4, -1, N_TIMES)
+        spread = rates.astype(float).var(axis=1, ddof=1).mean(axis=-1)
+        expected = 2 / 3 * spread * (1 / counts[task]).mean()
+        np.testing.assert_allclose(floor.sel(task=name), expected, rtol=0.05)
+
+
+def test_rotations_in_the_units_joint_basis_are_distributed_as_full_ones(rng):
+    block = as_dense(recording(rng, n_units=30, signal=(2, 1)))
+    quick = nc.rotation_control(block, "a", "b", n_rotations=400)["fractional_task_variance"]
+    covariance, _ = nulls.task_covariances(block, ("a", "b"), estimator="per_time", conditions=None)
+    full = []
+    for _ in range(400):
+        rotation = random_rotation(30, rng)
+        a, b = (np.einsum("ij,jk,ik->i", rotation, c, rotation) for c in covariance.values())
+        full.append((a - b) / (a + b))
+    assert nulls._joint_basis(np.stack(list(covariance.values()))).shape == (30, 6)
+    # a rotation's units depend on each other, rotations do not: one unit of each
+    assert stats.ks_2samp(quick.values[:, 0], np.array(full)[:, 0]).pvalue > 1e-3
+    np.testing.assert_allclose(quick.std("unit").mean(), np.std(full, axis=1).mean(), rtol=0.05)
+
+
+def test_units_without_any_variance_have_no_rotated_ftv(rng):
+    block = as_dense(recording(rng))
+    still = block.copy(data={"rate": np.ones_like(block["rate"].values)})
+    control = nc.rotation_control(still, "a", "b", n_rotations=2)
+    assert np.isnan(control["fractional_task_variance"]).all()
+
+
+# units that cannot be tested ------------------------------------------------------------------
+
+
+def test_units_that_lack_a_condition_are_named_and_not_counted(rng):
+    block = recording(rng, n_units=5)
+    lacking = (block["observation_unit"].values == 2) & (block["c"].values == 1)
+    block = block.isel(observation=~(lacking & (block["task"].values == 0)))
+    with pytest.warns(nc.UnitWarning, match=r"1 units lack a condition of task 'a' or 'b'.*u2"):
+        null = nc.context_label_null(block, "a", "b", n_permutations=9)
+    for name in ("observed", "p_value", "q_value"):
+        assert np.isnan(null[name]).values.tolist() == [False, False, True, False, False]
+    assert null["n_tested"] == 4
+    assert np.isfinite(null["null_ftv_sd"]).all()
+    with pytest.warns(nc.UnitWarning, match=r"1 units lack a condition of task 'a'.*u2"):
+        floor = nc.condition_label_null(block, n_permutations=9)["task_variance"]
+    assert np.isnan(floor.sel(unit="u2", task="a")).all()
+    assert np.isfinite(floor.sel(task="b")).all()
+
+
+def test_without_any_active_unit_nothing_is_tested(rng):
+    null = nc.context_label_null(recording(rng), "a", "b", n_permutations=9, threshold=1e6)
+    assert null["n_tested"] == 0
+    assert np.isnan(null["p_value"]).all()
+    for name in ("ftv_sd", "ftv_sd_p_value", "share_significant", "share_discovered"):
+        assert np.isnan(null[name])
+
+
+def test_results_carry_their_units_and_are_saved(rng, tmp_path):
+    block = recording(rng)
+    for result in (
+        nc.context_label_null(block, "a", "b", n_permutations=5, conditions=["c"]),
+        nc.condition_label_null(block, n_permutations=5),
+    ):
+        assert result["session"].values.tolist() == [0, 0, 1, 1]
+        assert (result.attrs["name"], result.attrs["source"]) == ("toy", "recording")
+        file = tmp_path / f"{result.attrs['analysis']}.nc"
+        result.to_netcdf(file, engine="h5netcdf")
+        xr.testing.assert_identical(xr.load_dataset(file, engine="h5netcdf"), result)
+
+
+def test_bad_arguments_are_refused(rng):
+    block = recording(rng)
+    with pytest.raises(nc.InputError, match="estimator: expected one of per_time"):
+        nc.context_label_null(block, "a", "b", estimator="per_tim")
+    with pytest.raises(nc.InputError, match="n_permutations: expected at least 1, got 0"):
+        nc.condition_label_null(block, n_permutations=0)
+
+
+# many tests -----------------------------------------------------------------------------------
+
+
+def plain_adjusted(p, method):
+    order, n = np.argsort(p), len(p)
+    adjusted = np.empty(n)
+    running = 0.0 if method == "holm" else 1.0
+    penalty = sum(1 / k for k in range(1, n + 1)) if method == "fdr_by" else 1.0
+    ranks = range(n) if method == "holm" else reversed(range(n))
+    for rank in ranks:
+        if method == "holm":
+            running = max(running, (n - rank) * p[order[rank]])
+        else:
+            running = min(running, penalty * n / (rank + 1) * p[order[rank]])
+        adjusted[order[rank]] = min(1, running)
+    return adjusted
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_adjusted_p_values_equal_a_plain_loop_and_leave_out_nan(rng, method):
+    p = rng.random(30) ** 3
+    np.testing.assert_allclose(adjust_p(p, method), plain_adjusted(p, method), rtol=1e-12)
+    holes = np.insert(p, [3, 9], np.nan)
+    adjusted = adjust_p(holes, method)
+    assert np.flatnonzero(np.isnan(adjusted)).tolist() == [3, 10]
+    np.testing.assert_array_equal(adjusted[~np.isnan(holes)], adjust_p(p, method))
+    assert (adjust_p(p, method) >= p).all()
+
+
+def test_labelled_p_values_stay_labelled_and_shaped(rng):
+    p = xr.DataArray(
+        rng.random((3, 4)), dims=("task", "unit"), coords={"task": list("abc")}, name="p"
+    )
+    adjusted = adjust_p(p, "fdr_bh")
+    assert adjusted.dims == p.dims
+    np.testing.assert_allclose(adjusted.values.ravel(), plain_adjusted(p.values.ravel(), "fdr_bh"))
+    assert adjusted["task"].identical(p["task"])
+    assert np.isnan(adjust_p(np.full(3, np.nan))).all()
+    assert adjust_p(np.empty(0)).size == 0
+
+
+@pytest.fixture
+def little_garbage():
+    """Spare statsmodels, which collects garbage after each Holm adjustment, all older objects."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("little_garbage")
+def test_families_err_no_more_often_than_they_say():
+    rng = np.random.default_rng(3)
+    family, discovery = [], []
+    for _ in range(600):
+        z = rng.standard_normal(40)
+        z[:20] += 3
+        p = stats.norm.sf(z)
+        family.append((adjust_p(p)[20:] <= 0.05).any())
+        found = adjust_p(p, "fdr_bh") <= 0.1
+        discovery.append(found[20:].sum() / max(1, found.sum()))
+        assert (adjust_p(p, "fdr_by") >= adjust_p(p, "fdr_bh")).all()
+    assert np.mean(family) <= interval(600)[1]
+    # the rate is at most 0.1 times the share of true nulls
+    assert np.mean(discovery) == pytest.approx(0.05, abs=4 * np.std(discovery) / np.sqrt(600))
+
+
+def test_impossible_p_values_and_methods_are_refused():
+    with pytest.raises(nc.InputError, match="p: expected values from 0 to 1.*got 1.2"):
+        adjust_p(np.array([0.1, 1.2]))
+    with pytest.raises(nc.InputError, match="Did you mean 'holm'"):
+        adjust_p(np.array([0.1]), "hom")
