@@ -1,0 +1,328 @@
+"""Wang 2024: monkeys' dorsolateral prefrontal neurons in saccade sequences, seen or remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.activity import make_activity, make_block
+from nwbcompare.datasets.mante2013 import UNREADABLE
+from nwbcompare.datasets.registry import Loader
+from nwbcompare.errors import InputError, listing, unknown_name
+from nwbcompare.files import sha256_of_set
+
+FILES = {
+    "element": "ElementNeuron.mat",
+    "sequence": "SequenceNeuron.mat",
+    "subsequence": "SubsequenceNeuron.mat",
+    "unclassified": "UnclassifiedNeuron.mat",
+}
+"""The authors' class of the neurons: its file."""
+FOLDER = "Presaccadic neurons"
+TASKS = {"visual_saccades": "V", "memory_saccades": "M"}
+SEQUENCES = ("LLRR", "RRLL")
+N_SACCADES = 4
+N_SAMPLES = 701
+SACCADE_SAMPLE = 350
+"""The sample, of 1 ms, at which the saccade starts; the first is 0."""
+CITATION = "Wang Q (2024). DLPFC-LIP. Public repository, github.com/QingjunWang/DLPFC-LIP."
+SUBJECTS = {"m3": "monkey m3", "m9": "monkey m9"}
+Cell = tuple[str, str, int]
+"""Task, sequence, and number of the saccade in it from 0."""
+CELLS: tuple[Cell, ...] = tuple(
+    (task, sequence, saccade)
+    for task in TASKS
+    for sequence in SEQUENCES
+    for saccade in range(N_SACCADES)
+)
+
+
+@dataclass(frozen=True)
+class _Neuron:
+    """One neuron: its spikes (trial, sample) in each cell, NaN where not recorded."""
+
+    name: str
+    kind: str
+    spikes: dict[Cell, npt.NDArray[np.float32]]
+
+
+def load(
+    path: str | os.PathLike[str], *, neuron_class: str | None = None, bin_s: float = 0.05
+) -> xr.DataTree:
+    """Load the archive's dorsolateral prefrontal neurons as a ragged activity.
+
+    Parameters
+    ----------
+    path
+        The folder that holds ``Presaccadic neurons``, or this folder.
+    neuron_class
+        The authors' class: "element", "sequence", "subsequence" or "unclassified"; all by
+        default.
+    bin_s
+        Width of the bins (s), which start from the saccade in both directions; incomplete bins
+        at both ends are dropped (so the 701st sample).
+
+    Returns
+    -------
+    xarray.DataTree
+        One ragged block of rates in spikes/s, -0.35 to 0.35 s from the saccade, not smoothed.
+        Visually guided sequences are task ``visual_saccades``, remembered ones
+        ``memory_saccades``; conditions are the sequence (LLRR, RRLL) and the number of the
+        saccade in it. An observation is one saccade: ``trial_number``, its row in the file, is
+        shared by the saccades of one sequence, whose windows may overlap. Before a trial's
+        start nothing was recorded: the rate of a bin is that of its recorded part, NaN where
+        there is none (first saccades of visual sequences only).
+
+        Unit columns: ``neuron``, the name in the files; ``neuron_class``; ``subject``, taken
+        from the name (m3, m9); ``copied``, whether the file has the same spikes for both
+        sequences. Sessions are not known: there is no such column.
+
+    Raises
+    ------
+    InputError
+        For unknown options, a folder without the archive's files, and a file that is damaged,
+        foreign, lacks a field, or holds what it should not; the file is named.
+
+    Notes
+    -----
+    Two names occur twice with different spikes (m3c276, m9c563): the second is told by "_2".
+    One neuron (m9c382) is ``copied``: leave it out with ``nwbcompare.select(activity,
+    copied=False)``.
+    """
+    if neuron_class is not None and neuron_class not in FILES:
+        raise unknown_name("neuron_class", neuron_class, FILES)
+    samples = _samples_in(bin_s)
+    neurons: list[_Neuron] = []
+    digests = []
+    for kind, file in _files_in(Path(path)).items():
+        content = file.read_bytes()
+        digests.append((file.name, hashlib.sha256(content).hexdigest()))
+        neurons += _read(file, content, kind)
+    units = _unit_ids(neurons)
+    # all files are read, so that a neuron has one id whatever is chosen
+    chosen = {u: n for u, n in units.items() if neuron_class in (None, n.kind)}
+    if not chosen:
+        raise InputError(
+            str(path), f"{FILES[str(neuron_class)]!r}", "no such file", "Choose another class."
+        )
+    provenance = {
+        "dataset": "wang2024",
+        "citation": CITATION,
+        "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
+        "options": {"neuron_class": neuron_class, "bin_s": bin_s},
+    }
+    return make_activity({"wang2024": _make_block(chosen, samples, provenance)})
+
+
+def is_archive(folder: Path) -> bool:
+    """Tell whether a folder holds files of the archive, itself or in ``Presaccadic neurons``."""
+    return bool(_present(folder))
+
+
+def _present(folder: Path) -> dict[str, Path]:
+    for place in (folder / FOLDER, folder):
+        found = {kind: place / name for kind, name in FILES.items() if (place / name).is_file()}
+        if found:
+            return found
+    return {}
+
+
+def _files_in(path: Path) -> dict[str, Path]:
+    found = _present(path)
+    if not found:
+        raise InputError(
+            str(path),
+            f"a folder with {listing(FILES.values())}, here or in {FOLDER!r}",
+            "none of them" if path.is_dir() else "no folder",
+            "Unpack the archive there.",
+        )
+    return found
+
+
+def _samples_in(bin_s: float) -> int:
+    samples = round(bin_s * 1000)
+    if not 1 <= samples <= SACCADE_SAMPLE or abs(samples / 1000 - bin_s) > 1e-9:
+        raise InputError(
+            "bin_s", "a whole number of milliseconds, 0.001 to 0.35 s", repr(bin_s), "Use 0.05."
+        )
+    return samples
+
+
+def _read(file: Path, content: bytes, kind: str) -> list[_Neuron]:
+    records = _parse(file, content)
+    neurons = []
+    for record in records:
+        name = "".join(map(str, np.ravel(_field(file, record, "NeuronNum"))))
+        spikes: dict[Cell, npt.NDArray[np.float32]] = {}
+        for task, letter in TASKS.items():
+            for sequence in SEQUENCES:
+                field = f"RawData_{sequence}_{letter}"
+                saccades = np.ravel(_field(file, record, field))
+                if saccades.dtype != object or saccades.size != N_SACCADES:
+                    raise _damaged(file, f"{field} of {name}", "a cell of four saccades")
+                for number, values in enumerate(saccades):
+                    spikes[task, sequence, number] = _spikes(file, f"{field} of {name}", values)
+        neurons.append(_Neuron(name, kind, spikes))
+    return neurons
+
+
+def _parse(file: Path, content: bytes) -> Any:
+    from scipy.io import loadmat  # noqa: PLC0415 - slow to import
+    from scipy.io.matlab import MatReadError  # noqa: PLC0415
+
+    try:
+        variables = loadmat(io.BytesIO(content), variable_names=["data_structure"])
+    except (MatReadError, *UNREADABLE) as error:
+        raise InputError(
+            str(file),
+            "a MATLAB 5 file",
+            f"one that cannot be read ({error})",
+            "It is truncated or another kind of file: obtain it again.",
+        ) from error
+    outer = variables.get("data_structure")
+    if outer is None or outer.dtype.names is None or outer.size != 1:
+        raise InputError(
+            str(file),
+            "a variable 'data_structure' (1 x 1 struct)",
+            "none",
+            "This is no file of the archive: take it out of the folder.",
+        )
+    neurons = np.ravel(_field(file, outer.ravel()[0], "neurons"))
+    if not neurons.size or neurons.dtype.names is None:
+        raise _damaged(file, "neurons", "at least one record")
+    return neurons
+
+
+def _field(file: Path, record: Any, name: str) -> Any:
+    if name not in (record.dtype.names or ()):
+        raise InputError(
+            str(file),
+            f"a field {name!r}",
+            f"fields {listing(record.dtype.names or ())}",
+            "The file is damaged or of another archive: obtain it again.",
+        )
+    return record[name]
+
+
+def _spikes(file: Path, subject: str, values: Any) -> npt.NDArray[np.float32]:
+    """Give spikes (trial, sample), refusing what is none."""
+    good = values.ndim == 2 and values.shape[0] and values.shape[1] == N_SAMPLES
+    if not good or values.dtype.kind not in "uif":
+        raise _damaged(file, subject, f"[trial x {N_SAMPLES}], at least one trial")
+    spikes: npt.NDArray[np.float32] = values.astype(np.float32)
+    if not (np.isnan(spikes) | (spikes == 0) | (spikes == 1)).all():
+        raise _damaged(file, subject, "0, 1, or NaN (not recorded) in each millisecond")
+    return spikes
+
+
+def _damaged(file: Path, subject: str, expected: str) -> InputError:
+    return InputError(
+        f"{subject} in {file}",
+        expected,
+        "something else",
+        "The file is damaged: obtain it again.",
+    )
+
+
+def _unit_ids(neurons: list[_Neuron]) -> dict[str, _Neuron]:
+    """Give each neuron an id: its name, with a number where the files use it again."""
+    seen: Counter[str] = Counter()
+    units = {}
+    for neuron in neurons:
+        seen[neuron.name] += 1
+        again = seen[neuron.name]
+        units[neuron.name if again == 1 else f"{neuron.name}_{again}"] = neuron
+    return units
+
+
+def _is_copied(neuron: _Neuron) -> bool:
+    """Tell whether the two sequences have the same spikes."""
+    first, second = (
+        [spikes for (_, sequence, _), spikes in neuron.spikes.items() if sequence == which]
+        for which in SEQUENCES
+    )
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True))
+
+
+def _rates(spikes: npt.NDArray[np.float32], samples: int) -> npt.NDArray[np.float32]:
+    """Give rates (trial, bin) in spikes/s, each over the recorded part of the bin."""
+    start = SACCADE_SAMPLE % samples
+    n_bins = (N_SAMPLES - start) // samples
+    binned = spikes[:, start : start + n_bins * samples].reshape(len(spikes), n_bins, samples)
+    recorded_ms = np.isfinite(binned).sum(axis=-1)
+    counts = np.nansum(binned, axis=-1, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        rates: npt.NDArray[np.float32] = (1000 * counts / recorded_ms).astype(np.float32)
+    return rates
+
+
+def _make_block(
+    neurons: dict[str, _Neuron], samples: int, provenance: dict[str, Any]
+) -> xr.Dataset:
+    rates, place, trial_number = [], [], []
+    columns: dict[str, list[Any]] = {"task": [], "sequence": [], "saccade": [], "direction": []}
+    for index, neuron in enumerate(neurons.values()):
+        for task, sequence, saccade in CELLS:
+            rates.append(_rates(neuron.spikes[task, sequence, saccade], samples))
+            n_trials = len(rates[-1])
+            place.append(np.full(n_trials, index))
+            trial_number.append(np.arange(n_trials, dtype=np.int16))
+            values = (task, sequence, saccade + 1, {"L": "left", "R": "right"}[sequence[saccade]])
+            for column, value in zip(columns.values(), values, strict=True):
+                column.append(np.full(n_trials, value))
+    n_bins = rates[0].shape[1]
+    first_s = -(SACCADE_SAMPLE // samples) * samples / 1000
+    bin_s = samples / 1000
+    subjects = [SUBJECTS.get(n.name[:2], n.name[:2]) for n in neurons.values()]
+    return make_block(
+        np.concatenate(rates),
+        time_s=first_s + (np.arange(n_bins) + 0.5) * bin_s,
+        bin_width_s=bin_s,
+        aligned_to="saccade",
+        trials={
+            **{name: np.concatenate(values) for name, values in columns.items()},
+            "trial_number": (
+                np.concatenate(trial_number),
+                {"long_name": "row in the file, shared by the saccades of a sequence"},
+            ),
+        },
+        units={
+            "unit": list(neurons),
+            "neuron": [neuron.name for neuron in neurons.values()],
+            "neuron_class": [neuron.kind for neuron in neurons.values()],
+            "subject": subjects,
+            "area": ["DLPFC"] * len(neurons),
+            "copied": np.array([_is_copied(neuron) for neuron in neurons.values()]),
+        },
+        observation_unit=np.concatenate(place),
+        epochs={
+            "presaccade": (first_s, 0.0),
+            "postsaccade": (0.0, first_s + n_bins * bin_s),
+        },
+        condition_variables={task: ["sequence", "saccade"] for task in TASKS},
+        source="recording",
+        name=" and ".join(sorted(set(subjects))),
+        provenance=provenance,
+    )
+
+
+WANG2024 = Loader(
+    name="wang2024",
+    title="Dorsolateral prefrontal neurons of two monkeys making saccade sequences, seen or "
+    "remembered",
+    citation=CITATION,
+    source="the public repository QingjunWang/DLPFC-LIP on github.com, 'DLPFC_neuron classify.zip'",
+    unpack=f"it has a folder {FOLDER!r} with {listing(FILES.values())}.",
+    options={"neuron_class": str, "bin_s": float},
+    is_archive=is_archive,
+    load=load,
+)
