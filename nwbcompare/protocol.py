@@ -281,7 +281,14 @@ def simulate_recording(
         condition_variables=json.loads(block.attrs["condition_variables"]),
         source="recording",
         name="SIMULATED monkey",
-        provenance={"simulated": True, "network": network.name, "seed": seed},
+        provenance={
+            "simulated": True,
+            "network": network.name,
+            "seed": seed,
+            # what sampling a network as this was needs to know
+            "mapping": "mante2013",
+            "options": {"bin_s": protocol.bin_s, "smooth_s": protocol.smooth_s},
+        },
     )
     return make_activity({"simulated": smooth(simulated, protocol.smooth_s)})
 
