@@ -1,0 +1,157 @@
+"""Linear decoding of labels from populations, on plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.integer[Any]]
+Folds = Sequence[tuple[Labels, Labels]]
+
+
+def pseudo_trials(
+    rate: Array,
+    unit: Labels,
+    cell: Labels,
+    *,
+    shape: tuple[int, int],
+    n_trials: int,
+    rng: np.random.Generator,
+) -> Array:
+    """Join trials that units had each for itself into trials of the whole population.
+
+    Parameters
+    ----------
+    rate
+        ``(row,)``: the rate of one unit in one trial.
+    unit, cell
+        ``(row,)``: its unit, and the cell (condition) of its trial.
+    shape
+        Number of units and of cells.
+    n_trials
+        Trials to draw in each cell; every unit must have as many.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(cell, trial, unit)``. A row stands in one place at most, so that parts of the trials
+        share no row.
+    """
+    n_units, n_cells = shape
+    order, first = shuffled_groups(cell * n_units + unit, n_units * n_cells, rng)
+    rows = order[first[:, None] + np.arange(n_trials)]
+    drawn: Array = rate[rows].reshape(n_cells, n_units, n_trials).transpose(0, 2, 1)
+    return drawn
+
+
+def shuffled_groups(
+    group: Labels, n_groups: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Give the rows ordered by group and shuffled within, and where each group starts."""
+    shuffled = rng.permutation(group.size)
+    # 16-bit numbers are sorted ten times as fast
+    short = group.astype(np.uint16) if n_groups <= 2**16 else group
+    order = shuffled[np.argsort(short[shuffled], kind="stable")]
+    counts = np.bincount(group, minlength=n_groups)
+    return order, np.cumsum(counts) - counts
+
+
+def fold_accuracy(trials: Array, labels: Labels, folds: Folds, *, shrinkage: float = 1.0) -> Array:
+    """Give the cross-validated accuracy of a linear decoder, for many labellings at once.
+
+    Parameters
+    ----------
+    trials
+        ``(sample, unit)``.
+    labels
+        ``(sample, labelling)``: 0 to classes - 1; each labelling is decoded on its own.
+    folds
+        The samples to train on and to test on, fold by fold.
+    shrinkage
+        The ridge, in units of the mean size of a sample: 1 weighs it as the data.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(labelling,)``: share of right answers, the folds weighed alike.
+
+    Notes
+    -----
+    Ridge regression on the indicators of the classes, the largest wins. With classes of equal
+    size that is Fisher's linear discriminant with a shrunken covariance (Hastie et al., The
+    Elements of Statistical Learning, 4.3), and being linear in the labels it decodes 1000
+    permuted labellings in one fit. Units are scaled to unit variance in the training samples.
+    """
+    from sklearn.kernel_ridge import KernelRidge  # noqa: PLC0415 - slow to import
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    n_classes = int(labels.max()) + 1
+    right = np.zeros(labels.shape[1])
+    for train, test in folds:
+        scaler = StandardScaler().fit(trials[train])
+        fit, held = scaler.transform(trials[train]), scaler.transform(trials[test])
+        wanted = labels[train][..., None] == np.arange(n_classes)
+        # two classes mirror each other: one indicator says both
+        wanted = wanted[..., 1:] if n_classes == 2 else wanted
+        target = wanted.reshape(len(train), -1).astype(np.float64)
+        # products of trials instead of units: a population has more units than trials
+        model = KernelRidge(alpha=shrinkage * trials.shape[1], kernel="precomputed")
+        model.fit(fit @ fit.T, target - target.mean(axis=0))
+        score = model.predict(held @ fit.T) + target.mean(axis=0)
+        score = score.reshape(len(test), labels.shape[1], -1)
+        found = score[..., 0] > 0.5 if n_classes == 2 else score.argmax(axis=-1)
+        right += (found == labels[test]).mean(axis=0) / len(folds)
+    return right
+
+
+def permuted_labels(
+    labels: Labels, strata: Labels, n_permutations: int, rng: np.random.Generator
+) -> Labels:
+    """Permute labels among the samples of each stratum.
+
+    Parameters
+    ----------
+    labels, strata
+        ``(sample,)``.
+    n_permutations
+        How many permutations.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(sample, 1 + n_permutations)``: the labels as they are, then permuted.
+    """
+    table = np.tile(labels[:, None], (1, 1 + n_permutations))
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero(strata == stratum)
+        table[rows, 1:] = rng.permuted(table[rows, 1:], axis=0)
+    return table
+
+
+def balanced_folds(n_cells: int, n_trials: int, n_folds: int) -> list[tuple[Labels, Labels]]:
+    """Part samples laid out as (cell, trial) into folds with as many trials of each cell."""
+    fold = np.tile(np.arange(n_trials) % n_folds, n_cells)
+    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)]
+
+
+def combined_p(p_values: Array) -> float:
+    """Give one p for many that stand on the same trials: twice their mean, at most 1.
+
+    Valid whatever the dependence of the p values (Rüschendorf 1982; Vovk & Wang 2020), so it
+    errs less often than it says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> combined_p(np.array([0.01, 0.03]))
+    0.04
+    """
+    return min(1.0, 2 * float(np.mean(p_values)))
