@@ -17,6 +17,7 @@ motion, shown for 600 ms, whose trials' signed coherence (percent) is in the col
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -206,6 +207,13 @@ def read_mapping(source: Any, dataset: str | None = None) -> ProtocolMapping:
         place = FOLDER / f"{name}.yaml"
         return _Table(_parsed(place.read_text(encoding="utf-8"), name), f"{name}.yaml").mapping()
     return _read_file(name)
+
+
+def mapping_name(block: xr.Dataset) -> str | None:
+    """Give the name of a mapping that a recording's provenance tells: its own, or its archive's."""
+    provenance = json.loads(block.attrs["provenance"])
+    name: str | None = provenance.get("mapping", provenance.get("dataset"))
+    return name
 
 
 def mapping_names() -> list[str]:

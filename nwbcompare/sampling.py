@@ -9,8 +9,9 @@ scatter, trial by trial. What then differs between network and recording is not 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -37,7 +38,7 @@ from nwbcompare.conditions import condition_means, condition_table
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.kernels.binning import bin_membership, smoothing_matrix
 from nwbcompare.kernels.counts import draw_counts
-from nwbcompare.mapping import ProtocolMapping, read_mapping
+from nwbcompare.mapping import ProtocolMapping, mapping_name, read_mapping
 from nwbcompare.model import Network, record
 from nwbcompare.tasks import make_trials
 from nwbcompare.tasks.channels import angular_distance
@@ -138,29 +139,64 @@ def sample_like(
     >>> import nwbcompare as nc
     >>> network = nc.model.pretrained("ctxdm-0")
     >>> recording = nc.simulate_recording(network, n_units=4)
-    >>> sample = sample_like(network, recording, "mante2013", smooth_s=0.04)
+    >>> sample = sample_like(network, recording)
     >>> sample["sample"].sizes["observation"] == recording["simulated"].sizes["observation"]
     True
     """
+    check_whole("seed", seed, 0, "Use seed=0.")
+    reading = {"smooth_s": smooth_s, "dt_ms": dt_ms, "rules": rules, **how}
+    draws = sample_draws(
+        network, recording, mapping, seeds=[seed], match=match, noise=noise, **reading
+    )
+    return next(draws)
+
+
+def sample_draws(
+    network: Module,
+    recording: Activity,
+    mapping: Any = None,
+    *,
+    seeds: Iterable[int],
+    match: Match = "rate",
+    noise: bool = True,
+    smooth_s: float | None = None,
+    dt_ms: float | None = None,
+    rules: Sequence[str] | None = None,
+    **how: Any,
+) -> Iterator[xr.DataTree]:
+    """Sample a network several times as a recording was sampled, reading the recording once.
+
+    Parameters
+    ----------
+    seeds
+        Of each draw: which units are drawn, and the spikes.
+    network, recording, mapping, match, noise, smooth_s, dt_ms, rules, **how
+        See `sample_like`.
+
+    Yields
+    ------
+    xarray.DataTree
+        What `sample_like` gives with each seed.
+    """
     if match not in MATCHES:
         raise unknown_name("match", match, MATCHES)
-    check_whole("seed", seed, 0, "Use seed=0.")
     recorded = _read(recording, mapping, smooth_s)
     shown = _show(network, recorded, dt_ms=dt_ms, rules=rules, how=how)
-    drawn = _draw_units(shown, recorded, seed)
     bring = _match_rate if match == "rate" else _match_signal
-    rates, units = bring(shown.rates_of(drawn), recorded)
-    if noise:
-        fano, gain = _as_noisy(rates, recorded)
-        units |= {"drawn_fano_factor": fano, "drawn_gain_variance": gain}
-        sampled = _draw_rates(rates, recorded, fano, gain, seed)
-    else:
-        smoothed = (rates @ recorded.smoothing).astype(np.float32)
-        sampled = smoothed[recorded.unit, recorded.condition]
-    options = {"match": match, "noise": noise, "seed": seed}
-    return make_activity(
-        {"sample": _as_block(sampled, recorded, shown, drawn, units=units, options=options)}
-    )
+    for seed in seeds:
+        drawn = _draw_units(shown, recorded, seed)
+        rates, units = bring(shown.rates_of(drawn), recorded)
+        if noise:
+            fano, gain = _as_noisy(rates, recorded)
+            units |= {"drawn_fano_factor": fano, "drawn_gain_variance": gain}
+            sampled = _draw_rates(rates, recorded, fano, gain, seed)
+        else:
+            smoothed = (rates @ recorded.smoothing).astype(np.float32)
+            sampled = smoothed[recorded.unit, recorded.condition]
+        options = {"match": match, "noise": noise, "seed": seed}
+        yield make_activity(
+            {"sample": _as_block(sampled, recorded, shown, drawn, units=units, options=options)}
+        )
 
 
 @dataclass(frozen=True)
@@ -192,6 +228,18 @@ class _Recorded:
         """Place of each row's unit in the unit table."""
         return self.block["observation_unit"].values.astype(np.int64)
 
+    @cached_property
+    def fano_factor(self) -> Array:
+        """Fano factor of each unit's counts."""
+        scatter = dispersion(self.block, conditions=self.mapping.columns, smooth_s=self.smooth_s)
+        found: Array = scatter["fano_factor"].values
+        return found
+
+    @cached_property
+    def signal_variance(self) -> Array:
+        """Sum over tasks of each unit's corrected task variance."""
+        return _signal_variance(self.block)
+
     @property
     def bin_width_s(self) -> float:
         """Width of a bin (s)."""
@@ -213,7 +261,7 @@ class _Recorded:
 def _read(recording: Activity, mapping: Any, smooth_s: float | None) -> _Recorded:
     """Read a recording as a mapping says."""
     whole = recorded_block(recording)
-    mapping = read_mapping(mapping, json.loads(whole.attrs["provenance"]).get("dataset"))
+    mapping = read_mapping(mapping, mapping_name(whole))
     block = _rows_of(_cut(whole, mapping))
     sd_s = smoothing_of(whole, smooth_s)
     table, condition = condition_table(block, mapping.columns)
@@ -499,7 +547,7 @@ def _match_signal(rates: Array, recorded: _Recorded) -> tuple[Array, dict[str, A
     block, smoothed = recorded.block, rates @ recorded.smoothing
     expected = smoothed.astype(np.float32)[recorded.unit, recorded.condition]
     expected[np.isnan(block["rate"].values)] = np.nan
-    wanted = _signal_variance(block)
+    wanted = recorded.signal_variance
     _refuse_unknown_signal(block, wanted)
     given = _signal_variance(block.assign(rate=(block["rate"].dims, expected)))
     share = np.divide(wanted, given, out=np.zeros_like(given), where=given > 0)
@@ -556,9 +604,6 @@ def _as_noisy(rates: Array, recorded: _Recorded) -> tuple[Array, Array]:
     mean noise variance is the recorded one, as the recorded Fano factor leaves it.
     """
     means, smoothing = recorded.means, recorded.smoothing
-    scatter = dispersion(
-        recorded.block, conditions=recorded.mapping.columns, smooth_s=recorded.smooth_s
-    )
     weight = np.maximum(means["n_trials"].values - 1, 0)
     variance = np.nan_to_num(means["n_trials"].values * means["mean_variance"].values)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -566,7 +611,7 @@ def _as_noisy(rates: Array, recorded: _Recorded) -> tuple[Array, Array]:
         noise = (weight * variance).sum(axis=(1, 2))
         per_fano = (weight * rates).sum(axis=1) @ (smoothing**2).sum(axis=1) / recorded.bin_width_s
         per_gain = (weight * (rates @ smoothing) ** 2).sum(axis=(1, 2))
-        fano = np.minimum(scatter["fano_factor"].values, noise / per_fano)
+        fano = np.minimum(recorded.fano_factor, noise / per_fano)
         # without spikes there is no scatter, and none is needed
         gain = np.nan_to_num((noise - fano * per_fano) / per_gain).clip(0)
     return np.nan_to_num(fano, nan=1.0), gain

@@ -20,7 +20,7 @@ from nwbcompare.kernels.binning import smoothing_matrix
 from nwbcompare.kernels.counts import FANO_FLOOR, draw_counts, moment_dispersion
 from nwbcompare.mapping import FOLDER, ProtocolMapping, read_mapping
 from nwbcompare.model import Network, NetworkConfig
-from nwbcompare.sampling import sample_like
+from nwbcompare.sampling import sample_draws, sample_like
 
 LEVELS = ["coherence_1_level", "coherence_2_level"]
 CONTEXTS = ("contextdm1", "contextdm2")
@@ -459,6 +459,14 @@ class TestSample:
         assert block["rate"].values.min() >= 0
         loud = sample(make_recording(10, rates=(30, 40), signal=0.1), match="signal", noise=False)
         assert loud["clipped_share"].values.max() < clipped.max()
+
+    @pytest.mark.parametrize("match", ["rate", "signal"])
+    def test_several_draws_are_those_of_each_seed(self, match):
+        recording, network = make_recording(), small_network()
+        draws = sample_draws(network, recording, table(), seeds=[3, 4], match=match)
+        for seed, drawn in zip([3, 4], draws, strict=True):
+            once = sample(recording, network=network, seed=seed, match=match)
+            xr.testing.assert_identical(drawn["sample"].to_dataset(), once)
 
     def test_seeds(self):
         recording = make_recording()
