@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from nwbcompare.activity import make_activity, make_block
+from nwbcompare.datasets.matlab import read_struct
 from nwbcompare.datasets.registry import Conversion, Loader
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.files import sha256_of_set
@@ -38,17 +37,6 @@ CITATION = (
     "Mante V, Sussillo D, Shenoy KV, Newsome WT (2013). Context-dependent computation by "
     "recurrent dynamics in prefrontal cortex. Nature 503, 78-84."
 )
-UNREADABLE = (
-    zlib.error,
-    ValueError,
-    TypeError,
-    OSError,
-    NotImplementedError,
-    LookupError,
-    MemoryError,
-    ArithmeticError,
-)
-"""What scipy's reader raises on damaged or foreign bytes, besides its own error."""
 COLUMNS: dict[str, tuple[str, str, str]] = {
     "coherence_1": ("stim_dir", "f4", "motion coherence, positive towards the preferred target"),
     "coherence_2": (
@@ -232,7 +220,7 @@ def _unit_files(path: Path, animal: str | None) -> list[Path]:
 
 
 def _read_unit(file: Path, content: bytes, samples: int) -> _Unit:
-    record = _parse(file, content)
+    record = read_struct(file, content, "unit")
     response = _field(file, record, "response")
     variables = _field(file, record, "task_variable")[0, 0]
     counts = _counts(file, response)
@@ -259,30 +247,6 @@ def _read_unit(file: Path, content: bytes, samples: int) -> _Unit:
             "The file is damaged: obtain it again.",
         )
     return _Unit(_unit_table(file, record), columns, context == 1, sum_in_bins(counts, samples))
-
-
-def _parse(file: Path, content: bytes) -> Any:
-    from scipy.io import loadmat  # noqa: PLC0415 - slow to import
-    from scipy.io.matlab import MatReadError  # noqa: PLC0415
-
-    try:
-        variables = loadmat(io.BytesIO(content), variable_names=["unit"])
-    except (MatReadError, *UNREADABLE) as error:
-        raise InputError(
-            str(file),
-            "a MATLAB 5 file",
-            f"one that cannot be read ({error})",
-            "It is truncated or another kind of file: obtain it again.",
-        ) from error
-    unit = variables.get("unit")
-    if unit is None or unit.dtype.names is None or unit.size != 1:
-        raise InputError(
-            str(file),
-            "a variable 'unit' (1 x 1 struct)",
-            "none",
-            "This is no file of the archive: take it out of the folder.",
-        )
-    return unit[0, 0]
 
 
 def _field(file: Path, record: Any, name: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.activity import make_activity, make_block
-from nwbcompare.datasets.mante2013 import UNREADABLE
+from nwbcompare.datasets.matlab import read_struct
 from nwbcompare.datasets.registry import Loader
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.files import sha256_of_set
@@ -176,27 +175,7 @@ def _read(file: Path, content: bytes, kind: str) -> list[_Neuron]:
 
 
 def _parse(file: Path, content: bytes) -> Any:
-    from scipy.io import loadmat  # noqa: PLC0415 - slow to import
-    from scipy.io.matlab import MatReadError  # noqa: PLC0415
-
-    try:
-        variables = loadmat(io.BytesIO(content), variable_names=["data_structure"])
-    except (MatReadError, *UNREADABLE) as error:
-        raise InputError(
-            str(file),
-            "a MATLAB 5 file",
-            f"one that cannot be read ({error})",
-            "It is truncated or another kind of file: obtain it again.",
-        ) from error
-    outer = variables.get("data_structure")
-    if outer is None or outer.dtype.names is None or outer.size != 1:
-        raise InputError(
-            str(file),
-            "a variable 'data_structure' (1 x 1 struct)",
-            "none",
-            "This is no file of the archive: take it out of the folder.",
-        )
-    neurons = np.ravel(_field(file, outer.ravel()[0], "neurons"))
+    neurons = np.ravel(_field(file, read_struct(file, content, "data_structure"), "neurons"))
     if not neurons.size or neurons.dtype.names is None:
         raise _damaged(file, "neurons", "at least one record")
     return neurons

@@ -27,7 +27,12 @@ from nwbcompare.activity import (
     unit_table,
 )
 from nwbcompare.analysis.noise import corrected_ftv
-from nwbcompare.analysis.variance import ACTIVE_THRESHOLD, counted_bins, fractional_task_variance
+from nwbcompare.analysis.variance import (
+    ACTIVE_THRESHOLD,
+    check_epochs,
+    counted_bins,
+    fractional_task_variance,
+)
 from nwbcompare.errors import InputError, UnitWarning, listing, unknown_name
 from nwbcompare.kernels.factors import Design, Fit, Parts, balanced_design, unit_parts
 
@@ -122,7 +127,7 @@ def variance_parts(
     """
     found: dict[str, tuple[list[str], Array, Array]] = {}
     for block in blocks(activity).values():
-        _check_epochs(block, epochs)
+        check_epochs(block, epochs)
         for task in tasks_of(block):
             crossing = _cross(block, task, factors, interactions)
             bins = counted_bins(block, task, epochs=epochs, leave_out=leave_out)
@@ -219,13 +224,6 @@ def parts_ftv(
         codes=("unit", codes),
         dominant=("unit", dominant),
     ).assign_attrs(analysis="parts_ftv", summed=json.dumps(wanted), corrected=int(corrected))
-
-
-def _check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
-    known = list(block["epoch"].values) if "epoch" in block.coords else []
-    for epoch in epochs or ():
-        if epoch not in known:
-            raise unknown_name("epochs", epoch, known)
 
 
 def _cross(

@@ -346,7 +346,7 @@ def means_by_task(
     See `task_variance` for the parameters.
     """
     for block in blocks(activity).values():
-        _check_epochs(block, epochs)
+        check_epochs(block, epochs)
     for block, task, means in _means_of_tasks(activity, conditions):
         yield task, means, counted_bins(block, task, epochs=epochs, leave_out=leave_out)
 
@@ -364,7 +364,8 @@ def _means_of_tasks(
             yield block, str(task), own
 
 
-def _check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
+def check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
+    """Refuse epochs that a block does not have."""
     known = list(block["epoch"].values) if "epoch" in block.coords else []
     for epoch in epochs or ():
         if epoch not in known:
