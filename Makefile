@@ -16,7 +16,7 @@ report: setup
 	$(RUN)/nwbcompare report --out report --overwrite
 
 test: setup
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(RUN)/ruff check .

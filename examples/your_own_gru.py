@@ -16,7 +16,7 @@ import torch
 from tqdm import trange
 
 import nwbcompare as nc
-from nwbcompare.compare import write_report
+from nwbcompare.comparison import Settings
 
 TASKS = ("contextdm1", "contextdm2")
 DT_MS = 50
@@ -75,7 +75,9 @@ def main() -> None:
     """Train, record, export, analyse, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=1500, help="training steps")
-    parser.add_argument("--permutations", type=int, default=200, help="for the report's nulls")
+    parser.add_argument("--permutations", type=int, default=200, help="for the report's tests")
+    parser.add_argument("--bootstraps", type=int, default=500, help="for its intervals")
+    parser.add_argument("--draws", type=int, default=4, help="samplings of a network with noise")
     parser.add_argument("--out", type=Path, default=Path("your_own_gru"), help="a new folder")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True)
@@ -103,9 +105,12 @@ def main() -> None:
             f"{protocol} protocol: {int(ftv['active'].sum())} of {values.size} samples active, "
             f"s.d. of FTV {np.nanstd(values):.3f} ({files[-1]})"
         )
-    report = write_report(
-        arguments.out / "report", models=files, n_permutations=arguments.permutations
+    settings = Settings(
+        n_permutations=arguments.permutations,
+        n_bootstrap=arguments.bootstraps,
+        n_draws=arguments.draws,
     )
+    report = nc.compare(files, None, arguments.out / "report", settings=settings)
     print(f"report: {report / 'index.html'}")
 
 

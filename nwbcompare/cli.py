@@ -15,7 +15,7 @@ import click
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare import cli_analyze, cli_nwb
+from nwbcompare import cli_analyze, cli_compare, cli_nwb, cli_plan
 from nwbcompare.errors import DivergedError, InputError
 from nwbcompare.files import check_output, written_aside
 from nwbcompare.tasks import task_names
@@ -145,9 +145,7 @@ def ftv(
       nwbcompare ftv pretrained:ctxdm-0 --pair contextdm1:contextdm2 --json
     """  # noqa: D301 - click's paragraph mark
     _check(out, overwrite)
-    task_a, colon, task_b = pair.partition(":")
-    if not colon:
-        raise InputError("--pair", "TASK_A:TASK_B", repr(pair), "Use contextdm1:contextdm2.")
+    task_a, task_b = cli_compare.read_pair(pair)
     variance = _task_variance(source, estimator, conditions)
     result = nc.fractional_task_variance(variance, task_a, task_b, missing=missing)
     _give(result, out, overwrite, as_json)
@@ -316,63 +314,6 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
     click.echo(f"Activity: {path}")
 
 
-@cli.command()
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    help="A run folder, pretrained:NAME, or an NWB or netCDF file of a model's activity; "
-    "several times.",
-)
-@click.option("--recording", help="SOURCE of the recording; by default Mante et al. 2013.")
-@click.option("--out", default="report", show_default=True, type=click.Path(), help="The folder.")
-@click.option(
-    "--analysis",
-    "analyses",
-    multiple=True,
-    type=click.Path(),
-    help="A folder of nwbcompare analyze, to be taken into the page; several times.",
-)
-@click.option("--permutations", default=200, show_default=True, help="For the label nulls.")
-@click.option("--seed", default=0, show_default=True, help="Seed of nulls and simulation.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing folder.")
-def report(
-    models: tuple[str, ...],
-    recording: str | None,
-    analyses: tuple[str, ...],
-    out: str,
-    permutations: int,
-    seed: int,
-    overwrite: bool,
-) -> None:
-    """Compare networks with a recording in the two context tasks; write a page.
-
-    Without a recording at hand it says how to get one and simulates one, marked SIMULATED.
-
-    \b
-    Example:
-      nwbcompare report --model pretrained:all20-fast-0 --recording mante2013 --out report
-    """  # noqa: D301 - click's paragraph mark
-    from nwbcompare.compare import MODELS, write_report  # noqa: PLC0415 - imports torch
-
-    folder = write_report(
-        out,
-        models=models or MODELS,
-        recording=recording,
-        analyses=analyses,
-        n_permutations=permutations,
-        seed=seed,
-        overwrite=overwrite,
-    )
-    from nwbcompare.datasets import get_loader, how_to_get  # noqa: PLC0415
-
-    if json.loads((folder / "report.json").read_text())["simulated"]:
-        click.echo("SIMULATED recording: none was found. " + how_to_get(get_loader("mante2013")))
-    for name in ("index.html", "report.json", "*.csv", "*.nwb"):
-        for path in sorted(folder.glob(name)):
-            click.echo(str(path))
-
-
 @cli.group()
 def datasets() -> None:
     """List the recordings that can be loaded, and say how to get them."""
@@ -411,9 +352,12 @@ def datasets_info(name: str) -> None:
 for _command in (
     cli_analyze.analyze,
     cli_analyze.compose,
+    cli_compare.compare,
+    cli_compare.report,
     cli_nwb.export,
     cli_nwb.convert,
     cli_nwb.validate,
+    cli_plan.plan,
 ):
     cli.add_command(_command)
 

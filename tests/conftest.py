@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -62,3 +63,46 @@ def chromium() -> str:
     if found is None:
         _missing("Chromium", "install Debian's package `chromium` to render the report")
     return str(found)
+
+
+@pytest.fixture(scope="session")
+def simulated_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The report of a user who has no recording, on a small stand-in; and what was printed."""
+    from click.testing import CliRunner
+    from report_inputs import brain
+
+    import nwbcompare.comparison.recording as place
+    from nwbcompare.activity import make_activity
+    from nwbcompare.cli import cli
+
+    folder = tmp_path_factory.mktemp("lab") / "work" / "main"
+    folder.mkdir(parents=True)
+
+    def small(network: Any, *, seed: int) -> Any:
+        return make_activity({"simulated": brain(30, network=network, seed=seed)})
+
+    words = "report --permutations 20 --bootstraps 50 --draws 1"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, "simulate_recording", small)
+        patch.setattr("platformdirs.user_cache_dir", lambda _: str(folder))
+        patch.delenv("NWBCOMPARE_DATA", raising=False)
+        patch.chdir(folder)
+        models = [f"--model=pretrained:ctxdm-{number}" for number in (0, 1)]
+        result = CliRunner().invoke(cli, [*words.split(), *models], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder / "report", result.output
+
+
+@pytest.fixture(scope="session")
+def recorded_report(tmp_path_factory: pytest.TempPathFactory, mante2013_path: Path) -> Path:
+    """The report on the single units of monkey A, without decoding, which takes the longest."""
+    from nwbcompare.comparison import Settings, comparison
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "find_population", lambda *_: "Needed: time; here: none.")
+        return comparison.compare(
+            ["pretrained:all20-fast-0"],
+            f"mante2013:{mante2013_path}",
+            tmp_path_factory.mktemp("real") / "report",
+            settings=Settings(n_permutations=20, n_bootstrap=50, n_draws=1, n_workers=1),
+        )

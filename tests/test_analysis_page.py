@@ -15,9 +15,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from page_reading import Page, rendered
+from report_inputs import brain, written
 
 import nwbcompare as nc
 from nwbcompare.cli import cli
+from nwbcompare.comparison import compare
 from nwbcompare.figures import new_figure, save
 from nwbcompare.figures.composition import draw_condition_cosines
 from nwbcompare.figures.style import as_svg
@@ -106,8 +108,9 @@ def test_the_page_shows_everything_and_escapes_it(folder, sections):
     text = (folder / "index.html").read_text()
     page = Page(text)
     assert page.open == []
-    assert page.ids == ["pairs", "lesions", "methods", "provenance"]
-    assert page.links == [f"#{name}" for name in page.ids]
+    contents = ["pairs", "lesions", "methods", "provenance"]
+    assert [name for name in page.ids if not name.startswith("figure-")] == contents
+    assert page.links == [f"#{name}" for name in contents]
     assert "<title>What they &lt;know&gt;</title>" in text
     assert "a: p &lt; 0.05 &amp; more." in text
     pictures = sections[0].pictures
@@ -211,15 +214,14 @@ def test_a_browser_shows_it_without_overflow(folder, chromium, tmp_path, width):
 def report(sections, tmp_path_factory):
     """A report with an analysis taken in twice."""
     tmp = tmp_path_factory.mktemp("report")
-    activity = nc.simulate_recording(nc.model.pretrained("ctxdm-3"), n_units=8)
-    activity.to_netcdf(tmp / "brain.nc", engine="h5netcdf")
+    written(tmp / "brain.nc", brain())
     (tmp / "analysis").mkdir()
     write_analysis(tmp / "analysis", sections, **AROUND)
     tasks = ("contextdm1", "contextdm2")
     network = Network(NetworkConfig(n_units=16, rules=tasks), name="net")
     save_run(network, tmp / "net", training=training_config(tasks))
     words = ["report", "--model", tmp / "net", "--recording", tmp / "brain.nc"]
-    words += ["--permutations", 2, "--out", tmp / "report"]
+    words += ["--permutations", 2, "--bootstraps", 10, "--draws", 1, "--out", tmp / "report"]
     words += ["--analysis", tmp / "analysis"] * 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nc.UnitWarning)
@@ -234,12 +236,18 @@ def test_the_report_takes_analyses_in_under_names_of_their_own(report, sections)
     assert page.open == []
     assert len(set(page.ids)) == len(page.ids)
     assert [name for name in page.ids if name.startswith("analysis-")] == taken
-    assert page.links == [f"#{name}" for name in page.ids]
+    # the contents lead to them, between the report's own sections and its limits
+    place = page.links.index("#limits")
+    assert page.links[place - len(taken) : place] == [f"#{name}" for name in taken]
+    # their pictures do not take the place of one another, nor of the report's
+    for k in (0, 1):
+        for picture in sections[0].pictures:
+            assert (report / "figures" / f"analysis-{k}-{picture.name}.svg").is_file()
     images = [image["src"] for image in page.images]
     assert images[-4:] == [p.uri for p in sections[0].pictures] * 2
     values = json.loads((report / "report.json").read_text())
-    assert [one["name"] for one in values["analyses"]] == taken
-    assert values["analyses"][2]["rows"] == sections[0].rows
+    assert [one["name"] for one in values["sections"]][-len(taken) :] == taken
+    assert values["sections"][-2]["rows"] == sections[0].rows
 
 
 @pytest.mark.chromium
@@ -250,21 +258,20 @@ def test_a_browser_shows_the_report_with_analyses_without_overflow(report, chrom
 
 
 def test_a_report_refuses_what_is_no_analysis_before_any_work(tmp_path, monkeypatch):
-    from nwbcompare.compare import write_report
-
-    monkeypatch.setattr("nwbcompare.compare._find_model", lambda _: pytest.fail("opened"))
+    monkeypatch.setattr(
+        "nwbcompare.comparison.comparison.find_recording", lambda *_: pytest.fail("opened")
+    )
     (tmp_path / "empty").mkdir()
     for name in ("empty", "nowhere"):
         with pytest.raises(nc.InputError, match=rf"{name}: expected a folder that nwbcompare ana"):
-            write_report(tmp_path / "report", analyses=[tmp_path / name])
+            compare(["net"], None, tmp_path / "report", analyses=[tmp_path / name])
     assert [p.name for p in tmp_path.iterdir()] == ["empty"]
 
 
-def test_a_report_without_analyses_has_none_of_their_sections(report):
-    # the numbers of the report itself are untouched by what is taken in
+def test_the_findings_of_a_report_are_its_own_whatever_is_taken_in(report):
     values = json.loads((report / "report.json").read_text())
-    assert {entry["source"] for entry in values["numbers"]} == {"SIMULATED monkey", "net"}
-    assert not any("analysis" in finding for finding in values["findings"])
+    assert [one["name"] for one in values["sections"]][:3] == ["sampled", "noise", "published"]
+    assert not any("a: p < 0.05" in finding["text"] for finding in values["findings"])
 
 
 # units paired at random

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+import report_inputs
 import torch
 import xarray as xr
 from hypothesis import given
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import nwbcompare as nc
-from nwbcompare.compare import write_report
+from nwbcompare.comparison import comparison
 from nwbcompare.model import Network, NetworkConfig, pretrained
 from nwbcompare.model.network import input_of
 from nwbcompare.tasks import make_trials
@@ -534,7 +535,7 @@ def files(tmp_path_factory):
             }
         ),
         "one task": nc.record(gru, make_trials("contextdm1", dt_ms=50)),
-        "brain": nc.simulate_recording(pretrained("ctxdm-3"), n_units=8, trials_per_condition=2),
+        "brain": report_inputs.brain(),
     }
     silent = activities["matched"]["matched"].to_dataset()
     activities["silent"] = nc.make_activity({"matched": silent.assign(rate=silent["rate"] * 0)})
@@ -544,62 +545,57 @@ def files(tmp_path_factory):
     return folder
 
 
+def small_report(models, files, out):
+    """Make a report without decoding, which is not what these tests are about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "find_population", lambda *_: "Needed: time; here: none.")
+        return comparison.compare(
+            models, str(files / "brain.nc"), out, settings=report_inputs.settings()
+        )
+
+
 def test_a_report_on_files_alone_says_what_is_known_of_them(files, tmp_path):
     models = [files / f"{name}.nc" for name in ("matched", "published", "rough", "noisy")]
-    report = write_report(
-        tmp_path / "report", models=models, recording=str(files / "brain.nc"), n_permutations=2
-    )
-    assert not list(report.glob("*.nwb"))
+    report = small_report(models, files, tmp_path / "report")
     values = json.loads((report / "report.json").read_text())
-    assert [(n["source"], n["protocol"]) for n in values["numbers"]] == [
-        ("SIMULATED monkey", "recorded"),
-        ("mine", "matched"),
-        ("mine", "published"),
-        ("rough", "as recorded"),
-        ("noisy", "as recorded"),
-    ]
     assert values["title"] == "SIMULATED: 3 networks against SIMULATED monkey"
-    assert values["compared"]["networks"] == 3
-    assert values["compared"]["hidden units a network"] == 12
-    notes = "\n".join(values["notes"])
-    assert "trained on" not in notes
+    assert values["cards"]["networks"] == 3
+    assert values["cards"]["hidden units a network"] == 12
+    # nothing could be sampled, and what is on no common protocol is apart
+    names = [one["name"] for one in values["sections"]]
+    assert names[:2] == ["noise", "published"]
+    rows = values["sections"][1]["rows"]
+    assert list(dict.fromkeys(row["protocol"] for row in rows)) == ["published", "as recorded"]
+    methods = "\n".join(values["methods"])
+    assert "trained on" not in methods
     assert (
         "mine, 12 units whose training is not known, from the file matched.nc "
-        "(protocol 'matched', without noise)" in notes
+        "(protocol 'matched', without noise)" in methods
     )
-    assert "from the file noisy.nc (protocol 'as recorded', with noise)" in notes
-    assert all(name in notes for name in ("Matched protocol", "Published protocol", "As recorded"))
-    assert "networks recorded without noise do not have" in " ".join(values["findings"])
+    assert "from the file noisy.nc (protocol 'as recorded', with noise)" in methods
+    assert "Published test trials" in methods
+    assert "As recorded in a file" in methods
     for path in models:
         made = values["provenance"]["models"][str(path)]
         assert made["file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert made["activity"]["module"].endswith("GRU")
-    page = (report / "index.html").read_text()
-    assert page.count("<figure>") == 3
     # its FTV is the file's own
     ftv = nc.fractional_task_variance(nc.task_variance(nc.open(models[1])), *CONTEXTS)
-    expected = float(ftv["fractional_task_variance"].std())
-    assert values["numbers"][2]["ftv_sd"] == pytest.approx(expected, rel=1e-4)
+    own = float(ftv["fractional_task_variance"].std())
+    said = next(f for f in values["sections"][1]["findings"] if "published test" in str(f))
+    assert f"s.d. of FTV {own:.3f}, against" in said["text"]
 
 
 def test_a_file_stands_beside_a_network_that_is_recorded(files, tmp_path):
-    report = write_report(
-        tmp_path / "report",
-        models=["pretrained:ctxdm-0", files / "published.nc"],
-        recording=str(files / "brain.nc"),
-        n_permutations=2,
-    )
+    network = report_inputs.network_in(tmp_path, "net")
+    report = small_report([network, files / "published.nc"], files, tmp_path / "report")
     values = json.loads((report / "report.json").read_text())
-    assert [n["protocol"] for n in values["numbers"]] == [
-        "recorded",
-        "matched",
-        "published",
-        "published",
-    ]
-    assert values["compared"]["hidden units a network"] == "12, 256"
-    assert any("256 relu units trained on" in note for note in values["notes"])
-    assert [path.name for path in report.glob("*.nwb")] == ["ctxdm-0.nwb"]
-    assert "recorded without noise, do not have" in " ".join(values["findings"])
+    published = next(one for one in values["sections"] if one["name"] == "published")
+    assert "The 2 networks, on the published test trials" in str(published["findings"])
+    sampled = values["sections"][0]
+    assert "net, sampled as the recording was" in sampled["findings"][0]["text"]
+    assert values["cards"]["hidden units a network"] == "12, 16"
+    assert any("16 softplus units trained on" in text for text in values["methods"])
 
 
 @pytest.mark.parametrize(
@@ -614,12 +610,7 @@ def test_a_file_stands_beside_a_network_that_is_recorded(files, tmp_path):
 )
 def test_files_that_do_not_fit_are_refused(files, tmp_path, models, match):
     with pytest.raises(nc.InputError, match=match):
-        write_report(
-            tmp_path / "report",
-            models=[files / name for name in models],
-            recording=str(files / "brain.nc"),
-            n_permutations=1,
-        )
+        small_report([files / name for name in models], files, tmp_path / "report")
     assert not list(tmp_path.iterdir())
 
 
@@ -627,7 +618,10 @@ def test_the_example_runs(repository, tmp_path):
     out = tmp_path / "out"
     script = repository / "examples" / "your_own_gru.py"
     result = subprocess.run(
-        [sys.executable, script, "--steps", "40", "--permutations", "2", "--out", out],
+        [
+            *(sys.executable, script, "--steps", "40", "--out", out),
+            *("--permutations", "2", "--bootstraps", "10", "--draws", "1"),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -639,4 +633,5 @@ def test_the_example_runs(repository, tmp_path):
     assert re.search(r"contextdm1: 0\.\d+ of 512", result.stdout)
     assert result.stdout.count("s.d. of FTV 0.") == 2
     values = json.loads((out / "report" / "report.json").read_text())
-    assert [n["protocol"] for n in values["numbers"]] == ["recorded", "published", "matched"]
+    assert values["title"] == "SIMULATED: 1 network against SIMULATED monkey"
+    assert values["provenance"]["settings"]["n_bootstrap"] == 10

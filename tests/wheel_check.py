@@ -12,7 +12,14 @@ with tempfile.TemporaryDirectory() as folder:
     with zipfile.ZipFile(sys.argv[1]) as wheel:
         wheel.extractall(folder)
     package = Path(folder) / "nwbcompare"
-    for needed in ("model/pretrained", "tasks", "datasets", "report/page.html.j2", "py.typed"):
+    for needed in (
+        "model/pretrained",
+        "tasks",
+        "datasets",
+        "mappings/mante2013.yaml",
+        "report/comparison.html.j2",
+        "py.typed",
+    ):
         if not (package / needed).exists():
             sys.exit(f"the wheel lacks nwbcompare/{needed}")
     command = [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", str(package)]

@@ -7,12 +7,25 @@ from nwbcompare.figures.clusters import (
     draw_matched_profiles,
     draw_silhouette,
 )
+from nwbcompare.figures.comparison import (
+    draw_distributions,
+    draw_effects,
+)
 from nwbcompare.figures.composition import (
     draw_condition_cosines,
     draw_cosine_controls,
     draw_cosine_rank,
     draw_cosine_ranks,
     draw_rule_composition,
+)
+from nwbcompare.figures.factors import (
+    draw_confounds,
+    draw_ftv_in_time,
+    draw_variance_parts,
+)
+from nwbcompare.figures.ftv import (
+    draw_ftv_nulls,
+    draw_task_variances,
 )
 from nwbcompare.figures.groups import (
     draw_group_matrix,
@@ -31,6 +44,10 @@ from nwbcompare.figures.lesions import (
     draw_lesions,
     draw_over_networks,
 )
+from nwbcompare.figures.noise import (
+    draw_corrected_ftv,
+    draw_noise_share,
+)
 from nwbcompare.figures.pairs import (
     draw_pair,
     draw_pairs,
@@ -39,6 +56,15 @@ from nwbcompare.figures.pairs import (
 from nwbcompare.figures.psychometrics import (
     draw_psychometric,
 )
+from nwbcompare.figures.ranking import (
+    draw_floor_and_families,
+    draw_power,
+)
+from nwbcompare.figures.similarity import (
+    draw_decoding,
+    draw_dissimilarity,
+    draw_similarity,
+)
 from nwbcompare.figures.style import (
     STYLE,
     as_svg,
@@ -46,6 +72,7 @@ from nwbcompare.figures.style import (
     save,
 )
 from nwbcompare.figures.variance import (
+    draw_condition_rates,
     draw_unit_rates,
     draw_variance_heatmap,
     draw_variance_in_time,
@@ -61,11 +88,21 @@ __all__ = [
     "draw_cluster_heatmap",
     "draw_cluster_null",
     "draw_condition_cosines",
+    "draw_condition_rates",
+    "draw_confounds",
+    "draw_corrected_ftv",
     "draw_cosine_controls",
     "draw_cosine_rank",
     "draw_cosine_ranks",
+    "draw_decoding",
     "draw_differences",
+    "draw_dissimilarity",
+    "draw_distributions",
+    "draw_effects",
     "draw_embedding",
+    "draw_floor_and_families",
+    "draw_ftv_in_time",
+    "draw_ftv_nulls",
     "draw_group_lesions",
     "draw_group_matrix",
     "draw_group_scatter",
@@ -75,20 +112,25 @@ __all__ = [
     "draw_lesion_scatter",
     "draw_lesions",
     "draw_matched_profiles",
+    "draw_noise_share",
     "draw_normalised_variance",
     "draw_output_tuning",
     "draw_over_networks",
     "draw_pair",
     "draw_pairs",
+    "draw_power",
     "draw_psychometric",
     "draw_rule_composition",
     "draw_rule_weights",
     "draw_shape_shares",
     "draw_silhouette",
+    "draw_similarity",
     "draw_task_space",
+    "draw_task_variances",
     "draw_unit_rates",
     "draw_variance_heatmap",
     "draw_variance_in_time",
+    "draw_variance_parts",
     "draw_weight_by_direction",
     "new_figure",
     "save",

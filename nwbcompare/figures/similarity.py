@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.transforms import offset_copy
 
 from nwbcompare.figures.clusters import colour_bar
 from nwbcompare.figures.style import (
@@ -192,7 +193,7 @@ def draw_similarity(ax: Axes, result: xr.Dataset) -> Axes:
             color=BLUE,
             zorder=3,
         )
-    _finish(ax, rows, "likeness (1: the same; 95 % interval over units)")
+    _finish(ax, rows, "likeness (1: the same)\n95 % interval over units")
     ax.set_xlim(ax.get_xlim()[0] - 0.05, 1.02)
     ax.set_title(
         f"{result.attrs['model']} and {result.attrs['recording']}: "
@@ -215,5 +216,6 @@ def _finish(ax: Axes, rows: Sequence[str], xlabel: str) -> None:
     ax.set_yticks(range(len(rows)), rows)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlabel(xlabel)
-    below: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.22), "ncols": 2}
-    ax.legend(frameon=False, **below)
+    # below the axis' label, however tall the axes are
+    below: Any = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-0.6, units="inches")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below)

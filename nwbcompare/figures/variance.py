@@ -173,6 +173,51 @@ def draw_unit_rates(
     return ax
 
 
+def draw_condition_rates(
+    ax: Axes,
+    condition_means: xr.Dataset,
+    unit: str,
+    task: str,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw a unit's mean rate in time, one line for each condition of a task.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    condition_means
+        From `nwbcompare.condition_means`.
+    unit, task
+        The unit and the task.
+    names
+        Display names of tasks.
+    """
+    own = condition_means.isel(condition=condition_means["task"].values == task)
+    rates = own["rate_mean"].sel(unit=unit)
+    variables = json.loads(condition_means.attrs["condition_variables"])[task]
+    colours = mpl.colormaps[SEQUENTIAL](np.linspace(0, 0.9, rates.sizes["condition"]))
+    for place, colour in enumerate(colours):
+        levels = [own[name].values[place] for name in variables]
+        # with many conditions the colours alone tell the order
+        label = ", ".join(_level(level) for level in levels) if len(colours) <= 8 else None
+        style = "-" if place % 2 == 0 else "--"
+        ax.plot(rates["time"], rates.isel(condition=place), color=colour, ls=style, label=label)
+    unit_of_rate = condition_means["rate_mean"].attrs["units"]
+    ax.set(
+        xlabel="time (s)",
+        ylabel="rate" if unit_of_rate == "1" else f"rate ({unit_of_rate})",
+        title=f"{unit}, {(names or {}).get(task, task)}",
+        xlim=_edges(rates["time"]),
+    )
+    return ax
+
+
+def _level(level: object) -> str:
+    return f"{level:+.3g}" if isinstance(level, int | float | np.number) else str(level)
+
+
 def _edges(time: xr.DataArray) -> tuple[float, float]:
     half = time.attrs["bin_width_s"] / 2
     return float(time[0]) - half, float(time[-1]) + half

@@ -22,10 +22,11 @@ from nwbcompare.figures.clusters import (
     draw_silhouette,
 )
 from nwbcompare.figures.variance import draw_variance_heatmap, draw_variance_in_time
-from nwbcompare.programme.drawing import NAMES, picture
+from nwbcompare.programme.names import NAMES
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.sentences import over
 from nwbcompare.programme.subject import Settings, Subject
+from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Cell, Picture
 from nwbcompare.stats.clusters import cluster_null, describe_rotated, describe_shuffled
 from nwbcompare.stats.inference import over_networks

@@ -9,10 +9,11 @@ from pathlib import Path
 import xarray as xr
 
 from nwbcompare.figures.composition import draw_rule_composition
-from nwbcompare.programme.drawing import NAMES, picture
+from nwbcompare.programme.names import NAMES
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.sentences import over
 from nwbcompare.programme.subject import Settings, Subject
+from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Cell
 from nwbcompare.stats.inference import over_networks
 

@@ -12,9 +12,10 @@ import xarray as xr
 from nwbcompare.activity import blocks, condition_variables_of, labels
 from nwbcompare.analysis.vectors import condition_vectors
 from nwbcompare.figures.composition import draw_condition_cosines
-from nwbcompare.programme.drawing import NAMES, picture
+from nwbcompare.programme.names import NAMES
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.subject import Settings, Subject
+from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Cell
 from nwbcompare.stats.composition import composition_cosine, pairing_null
 

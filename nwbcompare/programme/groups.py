@@ -22,11 +22,12 @@ from nwbcompare.figures.groups import (
     draw_weight_by_direction,
 )
 from nwbcompare.figures.lesions import draw_group_lesions, draw_over_networks
-from nwbcompare.programme.drawing import NAMES, picture
+from nwbcompare.programme.names import NAMES
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.sentences import over
 from nwbcompare.programme.subject import Settings, Subject
 from nwbcompare.protocol import CONTEXTS
+from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Cell, Picture
 from nwbcompare.stats.inference import over_networks
 from nwbcompare.stats.inhibition import group_weights, mutual_inhibition, weight_by_direction

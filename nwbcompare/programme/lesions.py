@@ -17,10 +17,11 @@ from nwbcompare.figures.lesions import (
     draw_lesions,
     draw_over_networks,
 )
-from nwbcompare.programme.drawing import NAMES, picture
+from nwbcompare.programme.names import NAMES
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.sentences import over
 from nwbcompare.programme.subject import Settings, Subject
+from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Cell
 from nwbcompare.stats.inference import over_networks
 from nwbcompare.stats.lesions import lesion_statistic

@@ -11,9 +11,10 @@ from nwbcompare.analysis.pairs import median_histogram, pairwise_ftv
 from nwbcompare.errors import InputError
 from nwbcompare.figures.pairs import draw_pair, draw_pairs, draw_shape_shares
 from nwbcompare.kernels.shapes import SHAPES, UNDECIDED
-from nwbcompare.programme.drawing import NAMES, picture
+from nwbcompare.programme.names import NAMES
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.subject import Settings, Subject
+from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Cell
 from nwbcompare.stats.pairs import classify_pairs, rotated_pairs, shape_shares
 

@@ -11,10 +11,11 @@ import xarray as xr
 
 from nwbcompare.figures.lesions import draw_over_networks
 from nwbcompare.figures.psychometrics import draw_psychometric
-from nwbcompare.programme.drawing import NAMES, picture
+from nwbcompare.programme.names import NAMES
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.sentences import over
 from nwbcompare.programme.subject import Settings, Subject
+from nwbcompare.report.drawing import picture
 from nwbcompare.report.learning import draw_learning
 from nwbcompare.report.section import Cell, Picture
 from nwbcompare.sources import run_folder

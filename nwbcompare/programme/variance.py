@@ -19,9 +19,10 @@ from nwbcompare.analysis.variance import (
 from nwbcompare.conditions import condition_means
 from nwbcompare.errors import UnitWarning
 from nwbcompare.figures.variance import draw_unit_rates
-from nwbcompare.programme.drawing import NAMES, picture
+from nwbcompare.programme.names import NAMES
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.subject import Settings, Subject
+from nwbcompare.report.drawing import picture
 
 EXAMPLE_PERCENTILES = {"mixed": 5, "typical": 50, "selective": 95}
 """Example units by the share of their variance that lies in one task, so that none is picked."""

@@ -20,10 +20,11 @@ from nwbcompare.figures.composition import (
     draw_cosine_ranks,
 )
 from nwbcompare.figures.vectors import draw_differences, draw_task_space
-from nwbcompare.programme.drawing import NAMES, picture
+from nwbcompare.programme.names import NAMES
 from nwbcompare.programme.part import Earlier, Part, Results, Shown
 from nwbcompare.programme.sentences import estimate, over
 from nwbcompare.programme.subject import Settings, Subject
+from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Cell, Picture
 from nwbcompare.stats.composition import (
     COMPOSITIONS,

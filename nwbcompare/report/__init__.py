@@ -1,6 +1,5 @@
-"""Tables, figures and the page, from labelled results only."""
+"""Pages: sections of findings, tables and pictures, from labelled results only."""
 
-from nwbcompare.report.entry import Comparison, Entry
-from nwbcompare.report.page import write_page
+from nwbcompare.report.comparison import Comparison, write_comparison
 
-__all__ = ["Comparison", "Entry", "write_page"]
+__all__ = ["Comparison", "write_comparison"]

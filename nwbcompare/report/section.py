@@ -4,20 +4,74 @@ from __future__ import annotations
 
 import base64
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Cell = float | int | str | None
+Row = dict[str, Cell]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The numbers that a finding stands on.
+
+    Attributes
+    ----------
+    measure
+        What was measured, such as "difference in s.d. of FTV".
+    effect, low, high
+        The estimate and its 95 % interval; None where there is none.
+    p_value
+        Of the test against the null that the finding names.
+    n
+        How many of what, such as "3 networks, 78 sessions, 181 units".
+    unit_of_inference
+        What the interval and the test generalise over.
+    figure
+        Name of the picture that shows it.
+    """
+
+    measure: str
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    n: str = ""
+    unit_of_inference: str = ""
+    figure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A finding in plain words with its evidence; ``main`` ones open the page."""
+
+    text: str
+    evidence: Evidence
+    main: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure as SVG, with its caption; ``name`` is that of its file, ``width`` in inches."""
+    """A figure as SVG with its caption.
+
+    Attributes
+    ----------
+    name
+        The name of its file.
+    svg, caption
+        The figure, and what it shows.
+    width
+        Its width (inches).
+    data
+        The numbers behind it, a row a mark.
+    """
 
     name: str
     svg: bytes
     caption: str
     width: float
+    data: Sequence[Row] = ()
 
     @property
     def uri(self) -> str:
@@ -34,7 +88,7 @@ class Section:
     name, heading
         Its short name and its title.
     findings
-        What it found, in sentences.
+        What it found, in sentences, with their evidence where a test was made.
     rows
         A row of numbers for each source, by name of the column.
     pictures
@@ -43,8 +97,8 @@ class Section:
 
     name: str
     heading: str
-    findings: list[str] = field(default_factory=list)
-    rows: list[dict[str, Cell]] = field(default_factory=list)
+    findings: Sequence[str | Finding] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
 
     @property
@@ -52,17 +106,23 @@ class Section:
         """Names of the columns, in the order in which rows bring them."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
+    @property
+    def text_columns(self) -> set[str]:
+        """Names of the columns that hold words, which read from the left."""
+        return {name for row in self.rows for name, cell in row.items() if isinstance(cell, str)}
+
     def as_json(self) -> dict[str, Any]:
         """Give all but the pictures themselves as plain values."""
         return {
             "name": self.name,
             "heading": self.heading,
-            "findings": self.findings,
-            "rows": [
-                # JSON has no NaN
-                {name: None if _is_nan(cell) else cell for name, cell in row.items()}
-                for row in self.rows
+            "findings": [
+                found
+                if isinstance(found, str)
+                else {"text": found.text} | _plain(asdict(found.evidence))
+                for found in self.findings
             ],
+            "rows": [_plain(row) for row in self.rows],
             "pictures": [
                 {"name": p.name, "caption": p.caption, "width": p.width} for p in self.pictures
             ],
@@ -80,6 +140,33 @@ def shown(value: Cell) -> str:
     if value is None or _is_nan(value):
         return "–"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def said(evidence: Evidence) -> str:
+    """Give the numbers of a finding as a page shows them.
+
+    Examples
+    --------
+    >>> said(Evidence(measure="difference", effect=0.5, low=0.25, high=0.75, p_value=0.01))
+    'difference +0.500 [+0.250, +0.750]; p = 0.01'
+    """
+    parts = [evidence.measure]
+    if evidence.effect is not None:
+        parts[0] += f" {evidence.effect:+.3f}"
+    if evidence.low is not None and evidence.high is not None:
+        parts[0] += f" [{evidence.low:+.3f}, {evidence.high:+.3f}]"
+    if evidence.p_value is not None:
+        parts.append(f"p = {evidence.p_value:.2g}")
+    parts += [evidence.n] if evidence.n else []
+    parts += (
+        [f"unit of inference: {evidence.unit_of_inference}"] if evidence.unit_of_inference else []
+    )
+    return "; ".join(parts)
+
+
+def _plain(row: Row) -> Row:
+    """Give cells as JSON has them, which knows no NaN."""
+    return {name: None if _is_nan(cell) else cell for name, cell in row.items()}
 
 
 def _is_nan(value: Cell) -> bool:

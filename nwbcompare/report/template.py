@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from nwbcompare.report.section import shown
+from nwbcompare.report.section import said, shown
 
 
 def render(template: str, **contents: Any) -> str:
@@ -27,7 +27,7 @@ def render(template: str, **contents: Any) -> str:
         trim_blocks=True,
     )
     page = environment.get_template(template)
-    return page.render(css=_text("page.css"), shown=shown, **contents)
+    return page.render(css=_text("page.css"), said=said, shown=shown, **contents)
 
 
 def _text(name: str) -> str:

@@ -1,18 +1,14 @@
-"""Pictures of a part: a figure function on axes of the house style, as SVG."""
+"""Pictures of a page: figure functions on axes of the house style, as SVG."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib as mpl
 
 from nwbcompare.figures.style import STYLE, as_svg, new_figure
-from nwbcompare.report.section import Picture
-from nwbcompare.tasks import RULES, display_name
-
-NAMES = {task: display_name(task) for task in RULES}
-"""Shown names of the published tasks; other tasks go by their own."""
+from nwbcompare.report.section import Picture, Row
 
 
 def picture(
@@ -21,6 +17,8 @@ def picture(
     *draw: Callable[[Any], object],
     size: tuple[float, float],
     n_rows: int = 1,
+    data: Sequence[Row] = (),
+    banner: str = "",
     **options: Any,
 ) -> Picture:
     """Draw a picture of one or more panels.
@@ -35,6 +33,10 @@ def picture(
         Width and height (inches).
     n_rows
         Rows of panels.
+    data
+        The numbers behind it, a row a mark.
+    banner
+        A warning over the panels.
     **options
         For `nwbcompare.figures.new_figure`.
     """
@@ -45,5 +47,13 @@ def picture(
             one(ax)
         for ax in axes.flat[len(draw) :]:
             ax.axis("off")
+        if banner:
+            figure.suptitle(banner, color="#B00020", fontweight="bold")
     # a source's name may be anything
-    return Picture(name=name.replace("/", "_"), svg=as_svg(figure), caption=caption, width=size[0])
+    return Picture(
+        name=name.replace("/", "_"),
+        svg=as_svg(figure),
+        caption=f"{banner}. {caption}" if banner else caption,
+        width=size[0],
+        data=data,
+    )

@@ -1,0 +1,313 @@
+"""What a comparison stands on: a recording and models, measured alike on every protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nwbcompare.activity import blocks
+from nwbcompare.analysis.noise import corrected_task_variance
+from nwbcompare.analysis.variance import fractional_task_variance, task_variance
+from nwbcompare.comparison.models import File, Model, families
+from nwbcompare.comparison.settings import Settings
+from nwbcompare.comparison.work import Task, reason, run_all
+from nwbcompare.errors import InputError, listing
+from nwbcompare.mapping import ProtocolMapping, mapping_name, mapping_names, read_mapping
+from nwbcompare.sampling import sample_draws, sample_like
+from nwbcompare.sources import record_test_trials
+from nwbcompare.tasks import display_name
+
+LEAST_ACTIVE = 3
+PROTOCOLS = {
+    "sampled": "Sampled as the recording: its conditions, trials, rates and noise",
+    "signal": "Sampled, and as strongly tuned as the recorded units",
+    "matched": "The recording's conditions, without noise",
+    "published": "Published test trials, without noise",
+    "as recorded": "As recorded in a file",
+}
+"""What networks were shown and how they were sampled, from the nearest to the recording."""
+NOISY = ("sampled", "signal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The variances of one source on one protocol.
+
+    Attributes
+    ----------
+    name, family
+        Of the model, or of the recording.
+    protocol
+        A name in `PROTOCOLS`, or "recorded".
+    variance
+        From `nwbcompare.task_variance`; of several draws with a dimension ``draw``.
+    ftv
+        From `nwbcompare.fractional_task_variance`, in the same way: the sample table.
+    corrected
+        From `nwbcompare.analysis.noise.corrected_task_variance`, of the first draw.
+    """
+
+    name: str
+    family: str
+    protocol: str
+    variance: xr.Dataset
+    ftv: xr.Dataset
+    corrected: xr.Dataset
+
+    @property
+    def active(self) -> xr.DataArray:
+        """The finite values of FTV of all draws."""
+        values = self.ftv["fractional_task_variance"].values
+        return xr.DataArray(values[np.isfinite(values)], dims="sample")
+
+
+@dataclass
+class Material:
+    """A recording, models, and what has been measured of them."""
+
+    recording: xr.DataTree
+    models: Sequence[Model]
+    settings: Settings
+    mapping: ProtocolMapping | None
+    recorded: Sample
+    samples: list[Sample]
+    drawn: dict[str, xr.DataTree]
+    """The first draw of each network on the protocol "sampled", by name."""
+    refused: list[str]
+    """Why networks were not sampled on the protocol "signal"."""
+    warned: list[str]
+    """What the functions warned of."""
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The two tasks."""
+        return self.settings.pair
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Display names of the two tasks."""
+        return {task: display_name(task) for task in self.pair}
+
+    @property
+    def name(self) -> str:
+        """The recording's name."""
+        return self.recorded.name
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the recording is a simulated stand-in."""
+        return bool(json.loads(self.recorded.variance.attrs["provenance"]).get("simulated"))
+
+    @property
+    def banner(self) -> str:
+        """What stands over every figure of a stand-in."""
+        return "SIMULATED recording" if self.simulated else ""
+
+    @cached_property
+    def families(self) -> dict[str, list[Model]]:
+        """The models by family."""
+        return families(self.models)
+
+    @property
+    def protocols(self) -> list[str]:
+        """The protocols that any model was sampled on, the nearest to the recording first."""
+        here = {sample.protocol for sample in self.samples}
+        return [name for name in PROTOCOLS if name in here]
+
+    def on(self, protocol: str, family: str | None = None) -> list[Sample]:
+        """Give the models' samples on a protocol."""
+        return [
+            sample
+            for sample in self.samples
+            if sample.protocol == protocol and family in {None, sample.family}
+        ]
+
+    def n_of(self, column: str) -> int:
+        """Count the recording's sessions or animals; one that does not say has one."""
+        coords = self.recorded.ftv.coords
+        return int(np.unique(coords[column].values).size) if column in coords else 1
+
+
+def measure(
+    recording: xr.DataTree, models: Sequence[Model], settings: Settings, mapping: Any = None
+) -> Material:
+    """Measure a recording, and models on every protocol that they can be shown.
+
+    Parameters
+    ----------
+    recording, models
+        From `nwbcompare.comparison.recording.find_recording` and
+        `nwbcompare.comparison.models.find_models`.
+    settings
+        How.
+    mapping
+        What the recording's conditions are to a network; see `nwbcompare.sampling.sample_like`.
+        By default that of the recording's archive, and without one networks are not sampled.
+
+    Raises
+    ------
+    InputError
+        Where a source has fewer than 3 active units, and where networks would be sampled from a
+        recording whose tasks are on clocks of their own.
+    """
+    chosen = mapping_of(recording, mapping)
+    if chosen is not None:
+        _check_one_clock(recording)
+    wanted = [(model, one) for model in models for one in _protocols_of(model, chosen)]
+    tasks: list[Task] = [
+        (
+            f"{model.name}, {protocol}",
+            _measured,
+            (model, protocol, seed, recording, settings, chosen),
+        )
+        for model, protocol in wanted
+        for seed in [settings.seed + settings.n_draws * models.index(model)]
+    ]
+    with_recording = [("recording", sample_of, ([recording], settings.pair, "recorded", ""))]
+    (recorded, *found), heard = run_all(
+        [*with_recording, *tasks], settings.workers_for(recording), "networks"
+    )
+    known = [(sample, first) for sample, first in found if not isinstance(sample, str)]
+    drawn = {sample.name: first for sample, first in known if sample.protocol == "sampled"}
+    return Material(
+        recording=recording,
+        models=models,
+        settings=settings,
+        mapping=chosen,
+        recorded=recorded,
+        samples=[sample for sample, _ in known],
+        drawn=drawn,
+        refused=list(dict.fromkeys(why for why, _ in found if isinstance(why, str))),
+        warned=heard,
+    )
+
+
+def _check_one_clock(recording: xr.DataTree) -> None:
+    """Refuse to sample networks from tasks of which each has its own epoch and bins."""
+    if len(found := blocks(recording)) > 1:
+        raise InputError(
+            "recording",
+            "both tasks over the same time, in one block, for networks to be sampled as it was",
+            f"{len(found)} blocks: {listing(found)}",
+            "Cut and bin the tasks alike (nwbcompare.align, nwbcompare.rebin) and join them.",
+        )
+
+
+def _measured(
+    model: Model,
+    protocol: str,
+    seed: int,
+    recording: xr.DataTree,
+    settings: Settings,
+    mapping: ProtocolMapping | None,
+) -> tuple[Sample | str, xr.DataTree | None]:
+    """Measure a model on a protocol, or say why not; give its first draw too, if it is sampled."""
+    try:
+        activities = list(_activities(model, protocol, seed, recording, settings, mapping))
+    except InputError as error:
+        if protocol != "signal":
+            raise
+        # it needs two trials in every condition of every unit, which the others do not
+        return reason(error), None
+    pair = network_pair(settings.pair, mapping) if protocol == "published" else settings.pair
+    sample = sample_of(activities, pair, protocol, model.family)
+    return sample, activities[0] if protocol == "sampled" else None
+
+
+def mapping_of(recording: xr.DataTree, mapping: Any = None) -> ProtocolMapping | None:
+    """Give the mapping that was named, else the one for the recording's archive, if any."""
+    if mapping is not None:
+        return read_mapping(mapping)
+    name = mapping_name(next(iter(blocks(recording).values())))
+    return read_mapping(name) if name in mapping_names() else None
+
+
+def sample_of(
+    activities: Sequence[xr.DataTree], pair: tuple[str, str], protocol: str, family: str
+) -> Sample:
+    """Measure one source, from one or several draws, as every source is measured."""
+    variances = [task_variance(activity) for activity in activities]
+    ftvs = [fractional_task_variance(variance, *pair, missing="nan") for variance in variances]
+    sample = Sample(
+        name=str(variances[0].attrs["name"]),
+        family=family,
+        protocol=protocol,
+        variance=_draws(variances),
+        ftv=_draws(ftvs),
+        corrected=corrected_task_variance(activities[0]),
+    )
+    n_active = min(int(ftv["active"].sum()) for ftv in ftvs)
+    if n_active < LEAST_ACTIVE:
+        raise InputError(
+            sample.name,
+            f"at least {LEAST_ACTIVE} units that are active in the two tasks",
+            f"{n_active} of {ftvs[0].sizes['unit']} ({protocol})",
+            "Its rates hardly vary between conditions: check its training and its units.",
+        )
+    return sample
+
+
+def _draws(tables: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Join the tables of several draws; columns that differ between draws go."""
+    if len(tables) == 1:
+        return tables[0]
+    kept = {"unit", "recorded_unit", "session", "subject", "task"}
+    plain = [
+        table.assign_coords(unit=table["recorded_unit"].values).drop_vars(
+            set(table.coords) - kept, errors="ignore"
+        )
+        for table in tables
+    ]
+    return xr.concat(
+        plain,
+        dim="draw",
+        data_vars="all",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+
+
+def _protocols_of(model: Model, mapping: ProtocolMapping | None) -> tuple[str, ...]:
+    if isinstance(model, File):
+        return (model.protocol,)
+    return ("published",) if mapping is None else ("sampled", "signal", "matched", "published")
+
+
+def _activities(
+    model: Model,
+    protocol: str,
+    seed: int,
+    recording: xr.DataTree,
+    settings: Settings,
+    mapping: ProtocolMapping | None,
+) -> Iterator[xr.DataTree]:
+    """Give a model's activity on a protocol: once without noise, several draws with it."""
+    if isinstance(model, File):
+        yield model.activity
+    elif protocol == "published":
+        yield record_test_trials(model.network, network_pair(settings.pair, mapping))
+    elif protocol == "matched":
+        yield sample_like(model.network, recording, mapping, noise=False, seed=seed)
+    else:
+        # no two networks share their random numbers; the two kinds of draws share units
+        yield from sample_draws(
+            model.network,
+            recording,
+            mapping,
+            seeds=range(seed, seed + settings.n_draws),
+            match="rate" if protocol == "sampled" else "signal",
+        )
+
+
+def network_pair(pair: tuple[str, str], mapping: ProtocolMapping | None) -> tuple[str, str]:
+    """Give what the two tasks of a recording are to a network."""
+    tasks = {} if mapping is None else mapping.tasks
+    return tasks.get(pair[0], pair[0]), tasks.get(pair[1], pair[1])

@@ -1,0 +1,78 @@
+"""Small recordings and networks for reports that take a few seconds."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+import nwbcompare as nc
+from nwbcompare.comparison import Settings
+from nwbcompare.model import Network, NetworkConfig, save_run
+from nwbcompare.model.schedules import training_config
+
+CONTEXTS = ("contextdm1", "contextdm2")
+SMALL = {"n_permutations": 5, "n_bootstrap": 20, "n_draws": 1}
+
+
+def settings(**changes):
+    return Settings(**SMALL | changes)
+
+
+def brain(
+    n_units=16,
+    trials=4,
+    *,
+    variables=("coherence_1_sign",),
+    tasks=CONTEXTS,
+    mapped=True,
+    network=None,
+    seed=0,
+):
+    """A simulated recording; by default with two conditions a task, so that decoding is fast.
+
+    Without a mapping it passes for a recording of animals.
+    """
+    activity = nc.simulate_recording(
+        network or nc.model.pretrained("ctxdm-3"),
+        n_units=n_units,
+        trials_per_condition=trials,
+        seed=seed,
+    )
+    block = activity["simulated"].to_dataset()
+    provenance = json.loads(block.attrs["provenance"])
+    if not mapped:
+        del provenance["mapping"], provenance["simulated"]
+    return renamed(block, tasks).assign_attrs(
+        condition_variables=json.dumps({task: list(variables) for task in tasks}),
+        provenance=json.dumps(provenance),
+    )
+
+
+def renamed(block, tasks):
+    """A block whose two context tasks go by other names."""
+    first = nc.labels(block["task"]) == CONTEXTS[0]
+    return block.assign_coords(task=(block["task"].dims[0], np.where(first, *tasks)))
+
+
+def in_two_blocks(block, n_bins):
+    """A block taken apart by task, the second task cut to fewer bins."""
+    parts = {}
+    for task, own in json.loads(block.attrs["condition_variables"]).items():
+        part = block.isel(observation=np.flatnonzero(nc.labels(block["task"]) == task))
+        parts[task] = part.assign_attrs(condition_variables=json.dumps({task: own}))
+    parts[task] = parts[task].isel(time=slice(0, n_bins))
+    return parts
+
+
+def written(path, activity):
+    """Write a block or blocks as netCDF."""
+    parts = activity if isinstance(activity, dict) else {"a": activity}
+    nc.make_activity(parts).to_netcdf(path, engine="h5netcdf")
+    return str(path)
+
+
+def network_in(folder, name, seed=0):
+    """A small network as it starts out, in a run folder."""
+    network = Network(NetworkConfig(n_units=16, rules=CONTEXTS, seed=seed), name=name)
+    return str(save_run(network, folder / name, training=training_config(CONTEXTS)))
