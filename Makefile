@@ -15,8 +15,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 report: setup
 	$(RUN)/nwbcompare report --out report --overwrite
 
+# one thread a process: processes that each use all cores keep each other from work
 test: setup
-	$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(RUN)/ruff check .
