@@ -10,6 +10,8 @@ from typing import Any
 
 Cell = float | int | str | None
 Row = dict[str, Cell]
+SMALLEST_P = 0.0005
+"""Sentences say p < 0.001 below it; tables and JSON have the number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +158,9 @@ def said(evidence: Evidence) -> str:
     if evidence.low is not None and evidence.high is not None:
         parts[0] += f" [{evidence.low:+.3f}, {evidence.high:+.3f}]"
     if evidence.p_value is not None:
-        parts.append(f"p = {evidence.p_value:.2g}")
+        # smaller ones rest on the tails of a distribution that nobody has seen
+        small = evidence.p_value < SMALLEST_P
+        parts.append("p < 0.001" if small else f"p = {evidence.p_value:.2g}")
     parts += [evidence.n] if evidence.n else []
     parts += (
         [f"unit of inference: {evidence.unit_of_inference}"] if evidence.unit_of_inference else []
