@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.files import written_aside
+from nwbcompare.kernels.permutation import p_values
 from nwbcompare.model.evaluation import BATCH_SIZE, evaluation_trials
 from nwbcompare.model.forward import correct_by_lesion
 from nwbcompare.model.labelling import unit_table
@@ -533,14 +534,14 @@ def _against(own: Floats, null: Floats) -> dict[str, tuple[tuple[str, str], Floa
     """Hold the groups' changes ``(lesion, task)`` against those of sets ``(lesion, set, task)``."""
     expected = null.mean(axis=1)
     low, high = np.quantile(null, (0.025, 0.975), axis=1)
-    as_harmful = (null <= own[:, None] + 1e-9).sum(axis=1)
+    as_harmful = null <= own[:, None] + 1e-9
     cells = {
         "group_change": own,
         "expected_change": expected,
         "expected_low": low,
         "expected_high": high,
         "excess": own - expected,
-        "p_value": (1 + as_harmful) / (1 + null.shape[1]),
+        "p_value": p_values(as_harmful, axis=1),
     }
     return {name: (("lesion", "task"), values) for name, values in cells.items()}
 

@@ -30,6 +30,7 @@ from nwbcompare.conditions import condition_table
 from nwbcompare.errors import InputError, UnitWarning, listing, unknown_name
 from nwbcompare.kernels.decoding import shuffled_groups
 from nwbcompare.kernels.dimensionality import corrected_participation_ratio, participation_ratio
+from nwbcompare.kernels.permutation import p_value
 from nwbcompare.kernels.similarity import (
     compare_distances,
     correlation_distances,
@@ -532,7 +533,7 @@ def _share_below(null: Array, observed: float) -> float:
     if np.isnan(observed):
         return float("nan")
     # a null draw that is not a number counts against the finding
-    return float((1 + (~(null > observed)).sum()) / (1 + null.size))
+    return p_value(~(null > observed))
 
 
 def dissimilarity(

@@ -64,7 +64,7 @@ def nulls_section(material: Material, nulls: Nulls) -> Section:
     """Show the recording against its nulls, each for its claim."""
     findings: list[str | Finding] = []
     if nulls.context is not None:
-        findings += _context(material, nulls.context)
+        findings += _context(nulls.context)
     findings.append(_floor(material, nulls.condition))
     if nulls.rotation is not None:
         spread = float(np.nanstd(nulls.rotation["fractional_task_variance"].values))
@@ -148,10 +148,9 @@ def _histograms(material: Material, nulls: Nulls) -> list[Row]:
     ]
 
 
-def _context(material: Material, null: xr.Dataset) -> list[Finding]:
-    spread = null["fractional_task_variance"].std("unit")
-    observed, expected = sd_of(material.recorded.ftv), float(spread.mean())
-    p = (1 + int((spread.values >= observed).sum())) / (1 + spread.size)
+def _context(null: xr.Dataset) -> list[Finding]:
+    spread, p = null["null_ftv_sd"], float(null["ftv_sd_p_value"])
+    observed, expected = float(null["ftv_sd"]), float(spread.mean())
     verdict = "units tell the two tasks apart" if p < LEVEL else "no difference is shown"
     low, high = np.quantile(observed - spread.values, [0.025, 0.975])
     n = counted(int(np.isfinite(null["p_value"].values).sum()), "unit")

@@ -14,6 +14,7 @@ import xarray as xr
 
 from nwbcompare.errors import InputError, listing
 from nwbcompare.kernels.distances import DISTANCES, EFFECTS, MEASURES, compare_weighted
+from nwbcompare.kernels.permutation import p_values
 from nwbcompare.kernels.resampling import resample_hierarchy
 from nwbcompare.stats.inference import MOST_EXACT, over_networks
 
@@ -396,7 +397,7 @@ def _infer(samples: _Samples, n_bootstrap: int, n_permutations: int) -> xr.Datas
     both, own = samples.resampled(sessions), samples.recording_resampled(sessions)
     floor = null.mean(axis=1) * IS_DISTANCE
     estimate, far = observed[0].mean(axis=0), np.abs(null.mean(axis=0))
-    swap_p = (1 + _as_far(far, np.abs(estimate)).sum(axis=0)) / (1 + n_permutations)
+    swap_p = p_values(_as_far(far, np.abs(estimate)))
     df = samples.recorded.degrees_of_freedom
     intervals, effects = (
         _intervals(value, b, r, df) for value, b, r in zip(observed, both, own, strict=True)

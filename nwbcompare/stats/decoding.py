@@ -37,6 +37,7 @@ from nwbcompare.kernels.dimensionality import (
     dichotomy_accuracy,
     split_pseudo_trials,
 )
+from nwbcompare.kernels.permutation import p_values
 
 Array = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -147,7 +148,7 @@ def decode(
         bootstrap.append(_accuracy(trials[:, drawn], labels, folds))
         by_half.append([_accuracy(trials[:, side], labels, folds) for side in sides])
     table = np.array(accuracies)
-    p_values = (1 + (table[:, 1:] >= table[:, :1] - 1e-12).sum(axis=1)) / (1 + n_permutations)
+    by_resample = p_values(table[:, 1:] >= table[:, :1] - 1e-12, axis=1)
     accuracy, error = table[:, 0].mean(), np.std(bootstrap, ddof=1)
     return xr.Dataset(
         {
@@ -155,7 +156,7 @@ def decode(
             "accuracy_low": max(0.0, accuracy - 1.96 * error),
             "accuracy_high": min(1.0, accuracy + 1.96 * error),
             "chance": 1 / design.classes.size,
-            "p_value": combined_p(p_values),
+            "p_value": combined_p(by_resample),
             "resampled": ("resample", table[:, 0]),
             "null": (("resample", "permutation"), table[:, 1:]),
             "bootstrap": ("resample", bootstrap),

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.kernels.distances import DISTANCES
+from nwbcompare.kernels.permutation import p_values
 from nwbcompare.stats.mixed_effects import animals_of, check_sessions
 
 Array = npt.NDArray[np.float64]
@@ -297,13 +298,13 @@ def _exchanged(
 def _animal_result(observed: Array, null: Array, pairs: npt.NDArray[np.str_]) -> xr.Dataset:
     dims = ("animal_pair", "measure")
     # rounding must not decide between permutations that are equal
-    as_far = (null >= observed[:, None] - 1e-12).sum(axis=1)
+    as_far = null >= observed[:, None] - 1e-12
     return xr.Dataset(
         {
             "value": (dims, observed),
             "null_mean": (dims, null.mean(axis=1)),
             "null_high": (dims, np.percentile(null, 95, axis=1)),
-            "p_value": (dims, (1 + as_far) / (1 + null.shape[1])),
+            "p_value": (dims, p_values(as_far, axis=1)),
         },
         coords={
             "animal_pair": ["/".join(pair) for pair in pairs],

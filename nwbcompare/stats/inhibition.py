@@ -18,6 +18,7 @@ from nwbcompare.kernels.inhibition import (
     mean_over_pairs,
     permuted_statistic,
 )
+from nwbcompare.kernels.permutation import p_value
 from nwbcompare.tasks.channels import RING_DIRECTIONS, RING_SIZE, angular_distance
 
 Array = npt.NDArray[np.float64]
@@ -339,7 +340,7 @@ def _bins(angle: Array, n_bins: int, whole: float, *, wrap: bool = True) -> npt.
 
 def _p_value(beyond: Array, tie: float) -> float:
     """Give (1 + b) / (1 + B); what is not above the tie, or not known, counts as extreme."""
-    return float((1 + (~(beyond > tie)).sum()) / (1 + beyond.size))
+    return p_value(~(beyond > tie))
 
 
 def _n_exchangeable(in_second: Mask, bins: npt.NDArray[np.int64]) -> int:

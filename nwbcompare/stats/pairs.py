@@ -17,6 +17,7 @@ from nwbcompare.activity import Activity, blocks, columns_on
 from nwbcompare.analysis.pairs import EDGES, check_tasks, pair_coords
 from nwbcompare.analysis.variance import ACTIVE_THRESHOLD, Estimator
 from nwbcompare.errors import InputError, UnitWarning, listing
+from nwbcompare.kernels.permutation import p_values
 from nwbcompare.kernels.rotation import factorise, pair_summary, rotated_summaries
 from nwbcompare.kernels.shapes import PARTS, SHAPES, UNDECIDED, part_counts, shape_p_values
 from nwbcompare.stats.nulls import task_covariances
@@ -280,8 +281,8 @@ def _shares_over_rotations(histogram: npt.NDArray[np.int64]) -> dict[str, Any]:
 
 def _p_values(observed: Array, rotated: Array) -> Array:
     """Give the one-sided p value; a rotation without active units counts as wide as any."""
-    as_wide = (~(rotated < observed - 1e-12)).sum(axis=0)
-    return np.where(np.isfinite(observed), (1 + as_wide) / (1 + len(rotated)), np.nan)
+    as_wide = ~(rotated < observed - 1e-12)
+    return np.where(np.isfinite(observed), p_values(as_wide), np.nan)
 
 
 def _warn_of_inactive(pairs: npt.NDArray[Any], observed: Array, rotated: Array) -> None:

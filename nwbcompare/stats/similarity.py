@@ -20,6 +20,7 @@ from nwbcompare.analysis.population import (
     unit_halves,
 )
 from nwbcompare.errors import InputError, listing, unknown_name
+from nwbcompare.kernels.permutation import p_value
 from nwbcompare.kernels.similarity import LEAST_CONDITIONS, MEASURES, permuted
 
 Array = npt.NDArray[np.float64]
@@ -242,7 +243,7 @@ def _compare(
             "low": np.clip(value - 1.96 * error, least, most),
             "high": np.clip(value + 1.96 * error, least, most),
             "standard_error": error,
-            "p_value": float((1 + as_far.sum()) / (1 + null.size)),
+            "p_value": p_value(as_far),
             "distance": distance,
             "null": ("permutation", null),
             "ceiling_units": ("split", by_units),
