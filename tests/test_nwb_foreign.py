@@ -951,7 +951,8 @@ def test_converted_sessions_are_joined_with_what_they_say_of_themselves(tmp_path
     paths = [counts_file(tmp_path / f"{n}.nwb", name=n, seed=k)[1] for k, n in enumerate("ab")]
     block = lone_block(paths)
     provenance = json.loads(block.attrs["provenance"])
-    assert provenance == {"dataset": "made", "files": {"count": 1, "sha256": ["a", "b"]}}
+    files = {"count": 1, "sha256": ["a", "b"]}
+    assert provenance == {"dataset": "made", "files": files, "smooth_s": 0.0}
     assert block["unit"].values.tolist() == ["a0", "a1", "b0", "b1"]
     assert json.loads(block.attrs["condition_variables"]) == {"go": ["direction"]}
     other = counts_file(tmp_path / "c.nwb", name="c", start=0.2)[1]

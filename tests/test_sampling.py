@@ -332,9 +332,17 @@ class TestDispersion:
         converted = {"options": {"bin_s": 0.001, "smooth_s": 0.0}}
         with pytest.raises(InputError, match="smooth_s"):
             dispersion(block.assign_attrs(provenance=json.dumps(converted)))
-        read = json.dumps(converted | {"read_with": {"bin": 0.05, "smooth": SMOOTH_S}})
+        read = json.dumps(converted | {"smooth_s": SMOOTH_S})
         found = dispersion(block.assign_attrs(provenance=read))
         assert found.attrs["smooth_s"] == SMOOTH_S
+
+    @pytest.mark.parametrize("smooth", [0.0, SMOOTH_S])
+    def test_arrays_and_files_say_how_they_were_smoothed(self, smooth):
+        rng = np.random.default_rng(0)
+        trials = {"start_time": np.arange(0, 60, 2.0), "task": ["a"] * 30}
+        spikes = {"spikes": [np.sort(rng.uniform(0, 61, 900))], "trials": trials}
+        activity = nc.from_arrays(**spikes, window=(0, 1), bin=0.05, smooth=smooth, conditions=[])
+        assert dispersion(activity).attrs["smooth_s"] == smooth
 
 
 def as_dense(block):

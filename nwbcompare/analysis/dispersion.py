@@ -184,12 +184,13 @@ def smoothing_of(block: xr.Dataset, smooth_s: float | None = None) -> float:
 
 
 def _recorded_smoothing(block: xr.Dataset) -> float | None:
-    """Look for the smoothing in what a sample or a file was asked for, then a loader's options."""
+    """Look for the smoothing of a sample, then of a file or arrays, then in a loader's options."""
     provenance = json.loads(block.attrs["provenance"])
-    for key, name in (("sampled", "smooth_s"), ("read_with", "smooth")):
-        asked = provenance.get(key)
-        if isinstance(asked, Mapping) and name in asked:
-            return _number(asked[name])
+    sampled = provenance.get("sampled")
+    if isinstance(sampled, Mapping):
+        return _number(sampled.get("smooth_s"))
+    if "smooth_s" in provenance:
+        return _number(provenance["smooth_s"])
     options = provenance.get("options")
     width = block["time"].attrs["bin_width_s"]
     # a converted archive was loaded in other bins than its file is read in

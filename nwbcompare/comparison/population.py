@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.activity import blocks, condition_variables_of
-from nwbcompare.analysis.population import dimensionality, dissimilarity
+from nwbcompare.analysis.population import dimensionality, dissimilarity, population_means
 from nwbcompare.comparison.material import Material
 from nwbcompare.comparison.settings import Settings
 from nwbcompare.comparison.wording import counted, interval, number
@@ -20,12 +20,14 @@ from nwbcompare.errors import InputError
 from nwbcompare.figures.similarity import draw_decoding, draw_dissimilarity, draw_similarity
 from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Evidence, Finding, Picture, Row, Section
-from nwbcompare.stats.decoding import decode, implementable_classifications
+from nwbcompare.stats.decoding import N_FOLDS, decode, implementable_classifications
 from nwbcompare.stats.multiplicity import adjust_p
 from nwbcompare.stats.similarity import compare_populations
 
 MOST_PERMUTATIONS = 200
 """Of decoding: each fits anew, so fewer than elsewhere."""
+MOST_TRIALS = 20
+"""Trials of a condition in a pseudo-population: more cost time and are in few archives."""
 MOST_DRAWN = 4
 """Sources in a figure; the table has all."""
 
@@ -68,6 +70,7 @@ def find_population(
     first = next(iter(blocks(activity).values()))
     variables = condition_variables_of(first)[pair[0]]
     try:
+        n_trials = _n_trials(activity, pair)
         return Population(
             name=name,
             decoded=[
@@ -75,13 +78,16 @@ def find_population(
                     activity,
                     what,
                     tasks=pair,
+                    n_trials=n_trials,
                     n_permutations=min(MOST_PERMUTATIONS, settings.n_permutations),
                     seed=seed,
                 )
                 for what in ("task", *variables)
             ],
             dimensions=dimensionality(activity, pair, seed=seed),
-            classifications=implementable_classifications(activity, pair, seed=seed),
+            classifications=implementable_classifications(
+                activity, pair, n_trials=n_trials and n_trials // 2 * 2, seed=seed
+            ),
             geometry=None
             if recording is None
             else compare_populations(
@@ -95,6 +101,12 @@ def find_population(
         )
     except InputError as error:
         return reason(error)
+
+
+def _n_trials(activity: xr.DataTree, pair: list[str]) -> int | None:
+    """Give the trials of a condition to decode from: five folds of those that all units have."""
+    least = int(population_means(activity, pair)["n_trials"].min())
+    return min(MOST_TRIALS, least // N_FOLDS * N_FOLDS) or None
 
 
 def population_section(

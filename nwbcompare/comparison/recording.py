@@ -7,7 +7,7 @@ from typing import cast
 
 import xarray as xr
 
-from nwbcompare.activity import blocks, select, tasks_of
+from nwbcompare.activity import blocks, make_activity, select, tasks_of
 from nwbcompare.datasets import DatasetNotFoundError, get_loader, how_to_get
 from nwbcompare.datasets.location import ENVIRONMENT_VARIABLE
 from nwbcompare.errors import InputError, listing
@@ -46,7 +46,9 @@ def find_recording(source: str | None, pair: tuple[str, str], seed: int) -> tupl
             "Name a pair of tasks that both sides have (--pair A:B).",
         )
     # a selection is of the type that was given
-    return cast("xr.DataTree", select(activity, task=list(pair))), guidance
+    kept = cast("xr.DataTree", select(activity, task=list(pair)))
+    # every analysis looks at all rates, and files would be read for each
+    return make_activity({leaf: block.load() for leaf, block in blocks(kept).items()}), guidance
 
 
 def _find(source: str | None, seed: int) -> tuple[xr.DataTree, str]:

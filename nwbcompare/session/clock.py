@@ -125,7 +125,8 @@ def lay_on_one_clock(
         deterministic=deterministic,
         rate_units=sessions[0].signal.units,
         name=name,
-        provenance=provenance,
+        # what samples that imitate these rates have to know
+        provenance={**(provenance or {}), "smooth_s": float(reading.smooth)},
     )
     # a slash would make a leaf in a leaf
     return make_activity({(leaf or name).replace("/", "_"): block})
