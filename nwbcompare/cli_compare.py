@@ -13,8 +13,7 @@ from nwbcompare.errors import InputError
 
 MODEL_HELP = (
     "A run folder, pretrained:NAME, or an NWB or netCDF file of a model's activity; FAMILY=SOURCE "
-    "puts "
-    "it into a family; several times."
+    "puts it into a family; several times."
 )
 
 
@@ -31,8 +30,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             "--margin",
             type=float,
             help="Difference in s.d. of FTV within which sides are alike; by default what halves "
-            "of "
-            "the recording differ by.",
+            "of the recording differ by.",
         ),
         click.option(
             "--mapping",

@@ -104,12 +104,13 @@ def compare(
     chromium = find_chromium() if pdf else ""
     taken = _sections(analyses)
     activity, guidance = find_recording(recording, settings.pair, settings.seed)
+    chosen = mapping_of(activity, mapping)
     found = find_models(
         [os.fspath(model) for model in models],
         settings.pair,
-        network_pair(settings.pair, mapping_of(activity, mapping)),
+        network_pair(settings.pair, chosen),
     )
-    material = measure(activity, found, settings, mapping)
+    material = measure(activity, found, settings, chosen)
     comparison = _comparison(material, taken, guidance)
     with written_aside(out, overwrite=overwrite) as aside:
         aside.mkdir()
@@ -227,7 +228,7 @@ def _title(material: Material) -> str:
 
 
 def _cards(material: Material) -> dict[str, Any]:
-    n_trials = material.recorded.variance["n_trials_per_condition"].median()
+    n_trials = material.variance["n_trials_per_condition"].median()
     n_hidden = sorted({model.n_hidden for model in material.models})
     animals = "simulated animals" if material.simulated else "animals"
     families = {"families": len(material.families)} if len(material.families) > 1 else {}
@@ -262,6 +263,6 @@ def _provenance(material: Material) -> dict[str, Any]:
     return made | {
         "settings": material.settings.parameters(),
         "mapping": None if material.mapping is None else material.mapping.parameters(),
-        "recording": json.loads(material.recorded.variance.attrs["provenance"]),
+        "recording": json.loads(material.variance.attrs["provenance"]),
         "models": {model.source: model.provenance() for model in material.models},
     }

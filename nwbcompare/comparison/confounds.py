@@ -163,9 +163,8 @@ def _coding(coded: xr.Dataset) -> list[str]:
     alone = coded["codes"].values == "choice alone"
     return [
         f"What units code, by parts that stand out of their noise: {listed}. Units that code "
-        f"choice "
-        f"alone ({int(alone.sum())}) have an FTV near 0 whatever the stimulus does and are not "
-        f"mixed."
+        f"choice alone ({int(alone.sum())}) have an FTV near 0 whatever the stimulus does and are "
+        "not mixed."
     ]
 
 

@@ -15,7 +15,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.comparison.material import Material, Sample
-from nwbcompare.comparison.wording import interval, number, sd_of, stands_on
+from nwbcompare.comparison.wording import LEVEL, interval, number, sd_of, stands_on
 from nwbcompare.figures.comparison import DISTANCES, draw_distributions, draw_effects
 from nwbcompare.figures.style import FTV_EDGES
 from nwbcompare.report.drawing import picture
@@ -27,11 +27,9 @@ from nwbcompare.stats.multiplicity import adjust_p
 OTHER_PROTOCOLS = ("published", "as recorded")
 Kind = Literal["histogram", "cumulative"]
 THESE, KIND = "these networks", "networks of this kind"
-LEVEL = 0.05
 SAID = {
     "sampled": "sampled as the recording was (its conditions, trials, rates and noise)",
     "signal": "sampled so and tuned as strongly as the recorded units",
-    "matched": "shown the recording's conditions without noise",
     "published": "on the published test trials without noise",
     "as recorded": "as recorded in files",
 }
@@ -221,9 +219,8 @@ def _alike(material: Material, one: Compared, margin: float, margin_is: str) -> 
     smallest = float(found["smallest_margin"])
     return Finding(
         text=f"{_who(material, one)}: {'alike' if alike else 'not shown to be alike'} within a "
-        f"margin of "
-        f"{margin:.3f} in s.d. of FTV ({margin_is}); the smallest margin that would be accepted is "
-        f"{smallest:.3f}.",
+        f"margin of {margin:.3f} in s.d. of FTV ({margin_is}); the smallest margin that would be "
+        f"accepted is {smallest:.3f}.",
         evidence=Evidence(
             measure="equivalence, two one-sided tests (90 % interval)",
             effect=number(found["estimate"]),

@@ -100,8 +100,7 @@ def _halves(material: Material, floor: Floor) -> Finding:
     return Finding(
         text=f"Two halves of {material.name}, split by {floor.by}, have a Wasserstein distance of "
         f"FTV of {float(own['mean']):.3f} on average: the floor. A model that was right would lie "
-        f"about "
-        "as far from it, at half its units.",
+        "about as far from it, at half its units.",
         evidence=Evidence(
             measure="Wasserstein distance of halves (range of 95 % of splits)",
             effect=number(own["mean"]),

@@ -42,10 +42,9 @@ def limits(material: Material) -> list[str]:
         )
     if material.mapping is None:
         lines.append(
-            "There is no mapping from the recording's conditions to a network's, so networks could "
-            "not be sampled as the recording was, and protocols and noise differ between the "
-            "sides. "
-            "Write one (nwbcompare.mapping) and pass it with --mapping."
+            "There is no mapping from the recording's conditions to a network's, so networks "
+            "could not be sampled as the recording was, and protocols and noise differ between "
+            "the sides. Write one (nwbcompare.mapping) and pass it with --mapping."
         )
     lines.append(
         "FTV is taken over units as they come: it depends on how long networks were trained and on "
@@ -106,7 +105,7 @@ def _units(material: Material) -> list[str]:
 
 
 def _trials(material: Material) -> list[str]:
-    variance = material.recorded.corrected
+    variance = material.corrected
     least = variance["least_trials"]
     few = (least < LEAST_TRIALS).any("task")
     lines = []
@@ -115,7 +114,7 @@ def _trials(material: Material) -> list[str]:
             f"{material.name}: fewer than {LEAST_TRIALS} trials in some condition for "
             f"{counted(int(few.sum()), 'unit')}, whose standard errors are guesses."
         )
-    numbers = material.recorded.variance["n_trials_per_condition"]
+    numbers = material.variance["n_trials_per_condition"]
     a, b = (float(numbers.sel(task=task)) for task in material.pair)
     if max(a, b) > IMBALANCE * min(a, b):
         lines.append(

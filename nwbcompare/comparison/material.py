@@ -32,12 +32,11 @@ PROTOCOLS = {
     "as recorded": "As recorded in a file",
 }
 """What networks were shown and how they were sampled, from the nearest to the recording."""
-NOISY = ("sampled", "signal")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The variances of one source on one protocol.
+    """The units of one source on one protocol.
 
     Attributes
     ----------
@@ -45,26 +44,15 @@ class Sample:
         Of the model, or of the recording.
     protocol
         A name in `PROTOCOLS`, or "recorded".
-    variance
-        From `nwbcompare.task_variance`; of several draws with a dimension ``draw``.
     ftv
-        From `nwbcompare.fractional_task_variance`, in the same way: the sample table.
-    corrected
-        From `nwbcompare.analysis.noise.corrected_task_variance`, of the first draw.
+        From `nwbcompare.fractional_task_variance`: the sample table; of several draws with a
+        dimension ``draw``.
     """
 
     name: str
     family: str
     protocol: str
-    variance: xr.Dataset
     ftv: xr.Dataset
-    corrected: xr.Dataset
-
-    @property
-    def active(self) -> xr.DataArray:
-        """The finite values of FTV of all draws."""
-        values = self.ftv["fractional_task_variance"].values
-        return xr.DataArray(values[np.isfinite(values)], dims="sample")
 
 
 @dataclass
@@ -76,6 +64,10 @@ class Material:
     settings: Settings
     mapping: ProtocolMapping | None
     recorded: Sample
+    variance: xr.Dataset
+    """The recording's task variance."""
+    corrected: xr.Dataset
+    """The same without trial noise."""
     samples: list[Sample]
     drawn: dict[str, xr.DataTree]
     """The first draw of each network on the protocol "sampled", by name."""
@@ -102,7 +94,7 @@ class Material:
     @property
     def simulated(self) -> bool:
         """Whether the recording is a simulated stand-in."""
-        return bool(json.loads(self.recorded.variance.attrs["provenance"]).get("simulated"))
+        return bool(json.loads(self.variance.attrs["provenance"]).get("simulated"))
 
     @property
     def banner(self) -> str:
@@ -135,7 +127,10 @@ class Material:
 
 
 def measure(
-    recording: xr.DataTree, models: Sequence[Model], settings: Settings, mapping: Any = None
+    recording: xr.DataTree,
+    models: Sequence[Model],
+    settings: Settings,
+    mapping: ProtocolMapping | None,
 ) -> Material:
     """Measure a recording, and models on every protocol that they can be shown.
 
@@ -147,8 +142,8 @@ def measure(
     settings
         How.
     mapping
-        What the recording's conditions are to a network; see `nwbcompare.sampling.sample_like`.
-        By default that of the recording's archive, and without one networks are not sampled.
+        What the recording's conditions are to a network, from `mapping_of`; without it networks
+        are not sampled.
 
     Raises
     ------
@@ -156,22 +151,25 @@ def measure(
         Where a source has fewer than 3 active units, and where networks would be sampled from a
         recording whose tasks are on clocks of their own.
     """
-    chosen = mapping_of(recording, mapping)
-    if chosen is not None:
+    if mapping is not None:
         _check_one_clock(recording)
-    wanted = [(model, one) for model in models for one in _protocols_of(model, chosen)]
+    wanted = [(model, one) for model in models for one in _protocols_of(model, mapping)]
     tasks: list[Task] = [
         (
             f"{model.name}, {protocol}",
             _measured,
-            (model, protocol, seed, recording, settings, chosen),
+            (model, protocol, seed, recording, settings, mapping),
         )
         for model, protocol in wanted
         for seed in [settings.seed + settings.n_draws * models.index(model)]
     ]
-    with_recording = [("recording", sample_of, ([recording], settings.pair, "recorded", ""))]
-    (recorded, *found), heard = run_all(
-        [*with_recording, *tasks], settings.workers_for(recording), "networks"
+    of_recording: list[Task] = [
+        ("recording", sample_of, ([recording], settings.pair, "recorded", "")),
+        ("recording", task_variance, (recording,)),
+        ("recording", corrected_task_variance, (recording,)),
+    ]
+    (recorded, variance, corrected, *found), heard = run_all(
+        [*of_recording, *tasks], settings.workers_for(recording), "networks"
     )
     known = [(sample, first) for sample, first in found if not isinstance(sample, str)]
     drawn = {sample.name: first for sample, first in known if sample.protocol == "sampled"}
@@ -179,8 +177,10 @@ def measure(
         recording=recording,
         models=models,
         settings=settings,
-        mapping=chosen,
+        mapping=mapping,
         recorded=recorded,
+        variance=variance,
+        corrected=corrected,
         samples=[sample for sample, _ in known],
         drawn=drawn,
         refused=list(dict.fromkeys(why for why, _ in found if isinstance(why, str))),
@@ -232,25 +232,20 @@ def sample_of(
     activities: Sequence[xr.DataTree], pair: tuple[str, str], protocol: str, family: str
 ) -> Sample:
     """Measure one source, from one or several draws, as every source is measured."""
-    variances = [task_variance(activity) for activity in activities]
-    ftvs = [fractional_task_variance(variance, *pair, missing="nan") for variance in variances]
-    sample = Sample(
-        name=str(variances[0].attrs["name"]),
-        family=family,
-        protocol=protocol,
-        variance=_draws(variances),
-        ftv=_draws(ftvs),
-        corrected=corrected_task_variance(activities[0]),
-    )
+    ftvs = [
+        fractional_task_variance(task_variance(activity), *pair, missing="nan")
+        for activity in activities
+    ]
+    name = str(ftvs[0].attrs["name"])
     n_active = min(int(ftv["active"].sum()) for ftv in ftvs)
     if n_active < LEAST_ACTIVE:
         raise InputError(
-            sample.name,
+            name,
             f"at least {LEAST_ACTIVE} units that are active in the two tasks",
             f"{n_active} of {ftvs[0].sizes['unit']} ({protocol})",
             "Its rates hardly vary between conditions: check its training and its units.",
         )
-    return sample
+    return Sample(name=name, family=family, protocol=protocol, ftv=_draws(ftvs))
 
 
 def _draws(tables: Sequence[xr.Dataset]) -> xr.Dataset:

@@ -16,9 +16,8 @@ from nwbcompare.comparison.wording import counted
 ESTIMATOR = (
     "Task variance (TV): the population variance across conditions of the mean rate at each time, "
     "then the mean over time. FTV(A, B) = (TV(A) - TV(B)) / (TV(A) + TV(B)) (Yang et al. 2019). "
-    "Units "
-    "whose variances sum to 1e-3 or less are inactive. Networks and recordings go through the same "
-    "functions."
+    "Units whose variances sum to 1e-3 or less are inactive. Networks and recordings go through "
+    "the same functions."
 )
 
 
@@ -87,14 +86,12 @@ def _populations(material: Material) -> str:
 
 
 def _recording(material: Material) -> str:
-    provenance = json.loads(material.recorded.variance.attrs["provenance"])
+    provenance = json.loads(material.variance.attrs["provenance"])
     if material.simulated:
         return (
             "Recording: SIMULATED. Poisson spikes drawn at the rates of a network that is not "
-            "among "
-            "those compared, on the conditions of Mante et al. 2013, in 50-ms bins, smoothed with "
-            "a "
-            "40-ms Gaussian."
+            "among those compared, on the conditions of Mante et al. 2013, in 50-ms bins, "
+            "smoothed with a 40-ms Gaussian."
         )
     cited = f" {provenance['citation']}" if "citation" in provenance else ""
     options = provenance.get("options", {})
@@ -103,8 +100,7 @@ def _recording(material: Material) -> str:
         f"Recording: {material.name}, {counted(material.recorded.ftv.sizes['unit'], 'unit')} of "
         f"{counted(material.n_of('session'), 'session')}{f' ({read})' if read else ''}. "
         f"{material.pair[0]} is held against {material.shown[material.pair[0]]}, "
-        f"{material.pair[1]} "
-        f"against {material.shown[material.pair[1]]}.{cited}"
+        f"{material.pair[1]} against {material.shown[material.pair[1]]}.{cited}"
     )
 
 
@@ -129,13 +125,10 @@ def _protocol(name: str, material: Material) -> str:
     if name == "sampled" and mapping is not None:
         return (
             f"{PROTOCOLS[name]}: each recorded unit gets a network unit, drawn at random; its "
-            f"rates in "
-            "the recorded unit's own trials (conditions by the mapping "
+            "rates in the recorded unit's own trials (conditions by the mapping "
             f"{mapping.origin!r}, epoch {mapping.epoch!r}) are scaled to the recorded unit's mean "
-            f"rate, "
-            "and spike counts are drawn bin by bin with its Fano factor and trial-wide gain, "
-            "binned and "
-            "smoothed as the recording."
+            "rate, and spike counts are drawn bin by bin with its Fano factor and trial-wide "
+            "gain, binned and smoothed as the recording."
         )
     more = {
         "signal": ": rates are also shifted so that the sum of the corrected task variances is the "

@@ -42,7 +42,7 @@ class Cleaned:
 
 def clean(material: Material) -> Cleaned:
     """Take the noise out of a recording's FTV."""
-    variance = material.recorded.corrected
+    variance = material.corrected
     within = "session" if material.n_of("session") > 1 else None
     shrunken = shrunken_ftv(
         variance,
@@ -60,7 +60,7 @@ def clean(material: Material) -> Cleaned:
 
 def noise_share(material: Material) -> float:
     """Give the part of its task variance that is noise in the median active unit."""
-    variance = material.recorded.corrected
+    variance = material.corrected
     active = material.recorded.ftv["active"].values
     share = variance["noise"].sum("task") / variance["uncorrected"].sum("task")
     return float(np.nanmedian(share.values[active]))
@@ -98,9 +98,7 @@ def noise_section(material: Material, cleaned: Cleaned) -> Section:
         findings += _networks(material, cleaned, family)
     task = material.pair[0]
     panels: list[Callable[[Axes], object]] = [
-        partial(
-            draw_noise_share, variance=material.recorded.corrected, task=task, names=material.shown
-        ),
+        partial(draw_noise_share, variance=material.corrected, task=task, names=material.shown),
         partial(
             draw_corrected_ftv,
             raw=material.recorded.ftv,
@@ -124,11 +122,10 @@ def noise_section(material: Material, cleaned: Cleaned) -> Section:
             picture(
                 "noise",
                 f"The part of each unit's task variance that is noise ({material.shown[task]}); "
-                f"FTV as "
-                "measured, with noise taken out unit by unit (censored units beyond the ends), and "
-                "the distribution over units behind the noise with its 95 % interval; and, for "
-                "each "
-                "family, networks shown the recording's conditions without noise against it.",
+                "FTV as measured, with noise taken out unit by unit (censored units beyond the "
+                "ends), and the distribution over units behind the noise with its 95 % interval; "
+                "and, for each family, networks shown the recording's conditions without noise "
+                "against it.",
                 *panels,
                 size=(8.6, 3.6 * -(-len(panels) // 2)),
                 n_rows=-(-len(panels) // 2),
@@ -208,7 +205,7 @@ def _rules(by_rule: xr.Dataset) -> list[Row]:
 
 def _unit_rows(material: Material, cleaned: Cleaned) -> list[Row]:
     """Give what is drawn of the recording: a row a unit, then a row a bin."""
-    own = material.recorded.corrected.sel(task=material.pair[0])
+    own = material.corrected.sel(task=material.pair[0])
     share = own["noise"] / own["uncorrected"].where(own["uncorrected"] > 0)
     rows: list[Row] = [
         {"unit": str(unit), "raw task variance": number(raw), "noise share": number(part)}

@@ -12,7 +12,7 @@ import xarray as xr
 from nwbcompare.comparison.distributions import share_rows
 from nwbcompare.comparison.material import Material
 from nwbcompare.comparison.settings import Settings
-from nwbcompare.comparison.wording import counted, number, percent, sd_of
+from nwbcompare.comparison.wording import LEVEL, counted, number, percent, sd_of
 from nwbcompare.comparison.work import reason
 from nwbcompare.errors import InputError
 from nwbcompare.figures.ftv import draw_ftv_nulls, draw_task_variances
@@ -21,7 +21,6 @@ from nwbcompare.report.section import Evidence, Finding, Row, Section
 from nwbcompare.stats.nulls import condition_label_null, context_label_null, rotation_control
 
 N_ROTATIONS = 100
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,9 @@ def nulls_section(material: Material, nulls: Nulls) -> Section:
             picture(
                 "nulls",
                 "Left: FTV of the recorded units; dashed, with the labels of the two tasks "
-                "permuted "
-                "within condition; dotted, of random rotations of the units. Right: task variance "
-                "in both tasks, a point a unit; dashed, the floor with condition labels shuffled.",
+                "permuted within condition; dotted, of random rotations of the units. Right: "
+                "task variance in both tasks, a point a unit; dashed, the floor with condition "
+                "labels shuffled.",
                 lambda ax: draw_ftv_nulls(
                     ax,
                     material.recorded.ftv,
@@ -99,7 +98,7 @@ def nulls_section(material: Material, nulls: Nulls) -> Section:
                 ),
                 lambda ax: draw_task_variances(
                     ax,
-                    material.recorded.variance,
+                    material.variance,
                     *material.pair,
                     floor=nulls.condition,
                     names=material.shown,
@@ -117,7 +116,7 @@ def unit_rows(material: Material, nulls: Nulls) -> list[Row]:
     recorded = material.recorded
     columns = {
         **{
-            f"tv_{task}": recorded.variance["task_variance"].sel(task=task)
+            f"tv_{task}": material.variance["task_variance"].sel(task=task)
             for task in material.pair
         },
         "ftv": recorded.ftv["fractional_task_variance"],
@@ -182,7 +181,7 @@ def _share_below(p: npt.NDArray[np.float64]) -> float:
 def _floor(material: Material, null: xr.Dataset) -> str:
     active = material.recorded.ftv["active"].values
     floor = np.nanmedian(null["task_variance"].mean("permutation").values[active])
-    median = np.nanmedian(material.recorded.variance["task_variance"].values[active])
+    median = np.nanmedian(material.variance["task_variance"].values[active])
     return (
         f"With condition labels shuffled within task the median task variance is {floor:.3g}, "
         f"observed {median:.3g}: {percent(floor / median)} is left, which is the floor that noise "

@@ -153,8 +153,8 @@ def _geometry(geometry: Mapping[str, xr.Dataset]) -> list[Finding]:
             Finding(
                 text=f"{name}, sampled as the recording: its condition means lie like the "
                 f"recording's with a correlation of distances (RSA) of {float(own['value']):.3f}; "
-                f"two "
-                f"halves of the recording's units reach {float(own['ceiling_units'].mean()):.3f}.",
+                "two halves of the recording's units reach "
+                f"{float(own['ceiling_units'].mean()):.3f}.",
                 main=place == 0,
                 evidence=Evidence(
                     measure="RSA correlation (p adjusted by Holm over networks and measures)",

@@ -7,6 +7,9 @@ import xarray as xr
 
 from nwbcompare.comparison.material import Material
 
+LEVEL = 0.05
+"""Below it sentences call a difference shown."""
+
 
 def number(value: object) -> float | None:
     """Give a number for tables and JSON: six digits; None for NaN.
