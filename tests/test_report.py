@@ -348,6 +348,26 @@ def test_families_are_ranked_and_two_animals_are_floors_for_each_other(inputs, q
     assert {row["family"] for row in section(values, "sampled")["rows"]} == {"wide", "narrow"}
 
 
+def test_a_ranking_is_of_families_on_its_protocol_and_holds_the_closest_against_the_next(
+    quick, tmp_path
+):
+    values = quick(["a=net", "b=other", "c=third", "file=mine.nc"], "brain.nc")
+    floor = section(values, "floor")
+    assert "Refused: ranking of file. No model of it on protocol 'sampled'." in floor["findings"]
+    found = next(
+        f for f in floor["findings"] if "Closest to" in (f if isinstance(f, str) else f["text"])
+    )
+    data = pd.read_csv(tmp_path / "report" / "figures" / "floor.csv").sort_values("distance")
+    assert sorted(data["family"]) == ["a", "b", "c"]
+    (_, near), (_, far) = list(data.iterrows())[:2]
+    assert f"is the family {near['family']!r}" in found["text"]
+    assert found["text"].endswith(f"The next is {far['family']!r}.")
+    difference = near["distance"] - far["distance"]
+    assert found["effect"] == pytest.approx(difference, abs=1e-5)
+    assert found["low"] <= found["effect"] <= found["high"]
+    assert found["n"].startswith("3 networks")
+
+
 def test_without_a_mapping_nothing_is_sampled_and_it_says_so(quick):
     values = quick(
         ["mine-elsewhere.nc"], "elsewhere.nc", settings=settings(pair=("motion", "colour"))

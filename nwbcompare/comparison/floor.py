@@ -56,8 +56,12 @@ def find_floor(material: Material, protocol: str) -> Floor:
     except InputError as error:
         refused["mixed-effects model"] = reason(error)
     by_family = {
-        family: [s.ftv for s in material.on(protocol, family)] for family in material.families
+        family: [sample.ftv for sample in own]
+        for family in material.families
+        if (own := material.on(protocol, family))
     }
+    if left_out := [family for family in material.families if family not in by_family]:
+        refused["ranking of " + ", ".join(left_out)] = f"No model of it on protocol {protocol!r}."
     if len(by_family) > 1:
         ranking = rank_families(
             by_family,
@@ -82,9 +86,9 @@ def floor_section(material: Material, floor: Floor) -> Section:
     findings: list[str | Finding] = [_halves(material, floor)]
     findings += [_network(floor, name) for name in floor.splits["network"].values]
     if floor.mixed is not None:
-        findings.append(_mixed(material, floor.mixed))
+        findings.append(_mixed(material, floor, floor.mixed))
     if floor.ranking is not None:
-        findings += _ranking(material, floor.ranking)
+        findings.append(_ranking(material, floor.ranking))
     findings += [f"Refused: {what}. {why}" for what, why in floor.refused.items()]
     return Section(
         name="floor",
@@ -123,7 +127,7 @@ def _network(floor: Floor, name: str) -> str:
     )
 
 
-def _mixed(material: Material, mixed: xr.Dataset) -> Finding:
+def _mixed(material: Material, floor: Floor, mixed: xr.Dataset) -> Finding:
     troubles = [str(message) for message in np.atleast_1d(mixed["message"].values) if str(message)]
     trouble = f" The fit says: {'; '.join(troubles)}." if troubles else ""
     return Finding(
@@ -135,35 +139,44 @@ def _mixed(material: Material, mixed: xr.Dataset) -> Finding:
             low=number(mixed["effect_low"]),
             high=number(mixed["effect_high"]),
             p_value=number(mixed["p_value"]),
-            n=stands_on(material, len(material.models)),
+            n=stands_on(material, len(material.on(floor.protocol))),
             unit_of_inference="network and session",
         ),
     )
 
 
-def _ranking(material: Material, ranking: xr.Dataset) -> list[Finding]:
-    closest = str(ranking.attrs["closest"])
-    own = ranking.sel(family=closest)
-    return [
-        Finding(
-            text=f"Closest to {material.name} is the family {closest!r}, with a probability of "
-            f"{float(own['p_closest']):.2f} among {ranking.sizes['family']} families: distance "
-            f"{float(own['distance']):.3f}{interval(own['distance_low'], own['distance_high'])}, "
-            f"{float(own['ratio']):.2f} times the floor.",
-            main=True,
-            evidence=Evidence(
-                measure=f"{ranking['pair'].values[place]}: difference of distances",
-                effect=number(ranking["difference"].values[place]),
-                low=number(ranking["difference_low"].values[place]),
-                high=number(ranking["difference_high"].values[place]),
-                p_value=number(ranking["p_adjusted"].values[place]),
-                n=stands_on(material, len(material.models)),
-                unit_of_inference="network and session",
-                figure="floor",
-            ),
-        )
-        for place in [int(np.argmin(ranking["p_adjusted"].values))]
-    ]
+def _ranking(material: Material, ranking: xr.Dataset) -> Finding:
+    """Say which family is closest, and how much closer than the next."""
+    order = np.argsort(ranking["distance"].values)
+    closest, following = (str(name) for name in ranking["family"].values[order[:2]])
+    own, pair = ranking.sel(family=closest), _pair_of(ranking, closest, following)
+    # differences are the first family's less the second's
+    sign = 1 if str(pair["family_a"].item()) == closest else -1
+    ends = sorted(sign * float(pair[f"difference_{end}"]) for end in ("low", "high"))
+    return Finding(
+        text=f"Closest to {material.name} is the family {closest!r}, with a probability of "
+        f"{float(own['p_closest']):.2f} among {ranking.sizes['family']} families: distance "
+        f"{float(own['distance']):.3f}{interval(own['distance_low'], own['distance_high'])}, "
+        f"{float(own['ratio']):.2f} times the floor. The next is {following!r}.",
+        main=True,
+        evidence=Evidence(
+            measure=f"distance of {closest} less that of {following} (p adjusted by Holm over "
+            "pairs of families)",
+            effect=number(sign * float(pair["difference"])),
+            low=number(ends[0]),
+            high=number(ends[1]),
+            p_value=number(pair["p_adjusted"]),
+            n=stands_on(material, ranking.sizes["network"]),
+            unit_of_inference="network and session",
+            figure="floor",
+        ),
+    )
+
+
+def _pair_of(ranking: xr.Dataset, a: str, b: str) -> xr.Dataset:
+    """Give the comparison of two families, whichever comes first in it."""
+    pairs = zip(ranking["family_a"].values, ranking["family_b"].values, strict=True)
+    return ranking.isel(pair=[{str(x), str(y)} for x, y in pairs].index({a, b}))
 
 
 def _rows(floor: Floor) -> list[Row]:
