@@ -45,9 +45,10 @@ def single_batch(
 ) -> TrialDescription:
     """Draw the trials of a step, of one task with one timing, as published."""
     rng = np.random.default_rng((config.seed, 1, step))
-    task = int(rng.choice(len(config.tasks), p=probabilities))
+    tasks = config.tasks_of(stage)
+    task = int(rng.choice(len(tasks), p=probabilities))
     return draw_trials(
-        config.tasks,
+        tasks,
         np.full(config.batch_size, task),
         rng,
         dt_ms=stage.dt_ms,
@@ -72,9 +73,10 @@ def mixed_batches(
     """
     rng = np.random.default_rng((config.seed, 1, first_step))
     number = config.evaluate_every * config.batch_size
-    chosen = rng.choice(len(config.tasks), number, p=probabilities)
+    tasks = config.tasks_of(stage)
+    chosen = rng.choice(len(tasks), number, p=probabilities)
     trials = draw_trials(
-        config.tasks,
+        tasks,
         chosen,
         rng,
         dt_ms=stage.dt_ms,

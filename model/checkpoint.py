@@ -7,6 +7,7 @@ has a checkpoint too, one file that holds all that the run needs to go on.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +25,8 @@ from nwbcompare.files import check_output_folder, written_aside
 from nwbcompare.model.config import NetworkConfig, TrainingConfig, as_json, from_json
 from nwbcompare.model.network import Network
 
-FORMAT, FORMAT_VERSION = "nwbcompare run", 2
-READABLE_VERSIONS = (1, 2)
+FORMAT, FORMAT_VERSION = "nwbcompare run", 3
+READABLE_VERSIONS = (1, 2, 3)
 CONFIG, WEIGHTS, LOG, EVALUATION = (
     "config.json",
     "weights.safetensors",
@@ -34,6 +35,8 @@ CONFIG, WEIGHTS, LOG, EVALUATION = (
 )
 LOG_COLUMNS = ("step", "stage", "dt_ms", "coherence_scale", "cost", "seconds")
 CHECKPOINT = "checkpoint.safetensors"
+IMPORTANCES = "importances.safetensors"
+MILESTONE = "milestone-{:.2f}.safetensors"
 SIDECAR = ".safetensors"
 PROGRESS = "progress"
 PRETRAINED = Path(__file__).parent / "pretrained"
@@ -183,6 +186,71 @@ def _check_same(out: Path, asked: dict[str, Any]) -> None:
             "; ".join(differences),
             "Resume it with its own configuration, or train to another folder.",
         )
+
+
+def digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Give the SHA-256 of tensors, with their names."""
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    return hashlib.sha256(save(plain)).hexdigest()
+
+
+def keep_milestone(out: Path, level: float, network: Network) -> None:
+    """Write the weights that reached a performance for the first time beside the run's."""
+    with _replaced(out / MILESTONE.format(level)) as aside:
+        _write_weights(aside, network)
+
+
+def load_milestone(path: str | os.PathLike[str], level: float) -> Network | None:
+    """Load the weights that first reached a milestone; None where a run did not reach it.
+
+    Parameters
+    ----------
+    path
+        The run folder.
+    level
+        A performance in the training's ``milestones``.
+
+    Raises
+    ------
+    InputError
+        Where the run kept no such milestone, and as `load`.
+    """
+    folder = Path(path)
+    _, training = read_configs(folder)
+    if level not in training.milestones:
+        raise unknown_name("level", f"{level:g}", map(str, training.milestones))
+    file = folder / MILESTONE.format(level)
+    if not file.is_file():
+        return None
+    network = load(folder)
+    network.load_state_dict(_read_weights(file))
+    network.name = f"{network.name} at {level:g}"
+    return network
+
+
+def write_importances(out: Path, importances: torch.Tensor) -> None:
+    """Write the importances of weights after each stage ``(stage, weight)``."""
+    with _replaced(out / IMPORTANCES) as aside:
+        aside.write_bytes(save({"importance": importances.contiguous()}))
+
+
+def read_importances(path: str | os.PathLike[str]) -> torch.Tensor:
+    """Read the importances of weights after each stage of a run ``(stage, weight)``.
+
+    Raises
+    ------
+    InputError
+        Where the run has none, or the file is damaged.
+    """
+    file = Path(path) / IMPORTANCES
+    if not file.is_file():
+        raise InputError(
+            str(path),
+            f"a finished run with {IMPORTANCES}",
+            "none",
+            "Train it with a consolidation that has importances.",
+        )
+    return _read_weights(file)["importance"]
 
 
 @contextmanager

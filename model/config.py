@@ -18,6 +18,8 @@ Batches = Literal["single", "mixed"]
 TaskWeights = Literal["equal", "published", "error"]
 ClipBy = Literal["value", "norm"]
 Noise = Literal["fresh", "pool"]
+Keep = Literal["best", "last"]
+Method = Literal["none", "synaptic_intelligence", "elastic", "orthogonal", "permuted", "uniform"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +147,9 @@ class Stage:
         Performance of the worst task at which the stage ends; None for no early end.
     learning_rates
         Adam's rate at the first and the last step, falling between them as a half cosine.
+    tasks
+        The tasks that this stage trains; none for all of the training's. Learning one task
+        after another is a stage for each.
     """
 
     dt_ms: float
@@ -153,6 +158,7 @@ class Stage:
     easy: bool = False
     target: float | None = None
     learning_rates: tuple[float, float] = (1e-3, 1e-3)
+    tasks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_dt(self.dt_ms)
@@ -162,6 +168,44 @@ class Stage:
         check_whole("max_steps", self.max_steps, 1, "Use max_steps=4000.")
         for rate in self.learning_rates:
             check_above_zero("learning_rates", rate, "Use (0.001, 0.001).")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consolidation:
+    """How a stage of training is kept from undoing what earlier stages have learned.
+
+    Attributes
+    ----------
+    method
+        "none"; "synaptic_intelligence", as published (Zenke et al. 2017); "elastic", elastic
+        weight consolidation (Kirkpatrick et al. 2017); "orthogonal", projection of weight
+        changes (Duncker et al. 2020). Controls, which take the importances of another run:
+        "permuted" gives them to other synapses, "uniform" spreads their sum over all. See
+        `nwbcompare.model.consolidation`.
+    strength
+        Factor on the penalty; 1 as published for synaptic intelligence. Of "orthogonal", how
+        much activity counts against change (the inverse of its regulariser).
+    damping
+        Of synaptic intelligence: what is added to a weight's squared change before the
+        importance is divided by it (its xi).
+    seed
+        Seed of the permutation, and of the trials by which importances are measured.
+    donor
+        SHA-256 of the importances that a control takes; set by `train`.
+    """
+
+    method: Method = "none"
+    strength: float = 1.0
+    damping: float = 0.01
+    seed: int = 0
+    donor: str = ""
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise unknown_name("method", self.method, get_args(Method))
+        check_not_negative("strength", self.strength, "Use strength=1, or 0 for none.")
+        check_above_zero("damping", self.damping, "Use damping=0.01.")
+        check_whole("seed", self.seed, 0, "Use seed=0.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +244,19 @@ class TrainingConfig:
     n_shards
         Parts of a batch that are worked on at the same time. Results depend on it in the last
         digits, so it is set here and not by the machine.
+    consolidation
+        What keeps a stage from undoing earlier ones.
+    keep
+        With which weights a stage ends: those of its "best" evaluation, or the "last" ones, as
+        published for tasks learned one after another.
+    trainable
+        Names of the weights that learn, such as rule_weight; none for all.
+    milestones, milestone_tasks
+        At the first evaluation where the worst of these tasks reaches each of these
+        performances, the weights are kept beside the run's.
+    start
+        SHA-256 of the weights from which training starts; empty for those of the network's
+        seed. Set by `train`.
     seed
         Seed of trials, order of tasks and noise.
     """
@@ -218,6 +275,12 @@ class TrainingConfig:
     evaluate_every: int = 500
     evaluation_trials: int = 512
     n_shards: int = 2
+    consolidation: Consolidation = Consolidation()
+    keep: Keep = "best"
+    trainable: tuple[str, ...] = ()
+    milestones: tuple[float, ...] = ()
+    milestone_tasks: tuple[str, ...] = ()
+    start: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -227,11 +290,17 @@ class TrainingConfig:
             get_task(task)
         if not self.stages:
             raise InputError("stages", "at least one stage", "none", "Name a schedule.")
+        for task in {*self.milestone_tasks, *(task for one in self.stages for task in one.tasks)}:
+            if task not in self.tasks:
+                raise unknown_name("tasks", task, self.tasks)
+        for level in self.milestones:
+            check_above_zero("milestones", level, "Use milestones=(0.9,).")
         for name, known in (
             ("batches", Batches),
             ("task_weights", TaskWeights),
             ("clip_by", ClipBy),
             ("noise", Noise),
+            ("keep", Keep),
         ):
             if getattr(self, name) not in get_args(known):
                 raise unknown_name(name, getattr(self, name), get_args(known))
@@ -253,6 +322,15 @@ class TrainingConfig:
                 "weight_average", "at least 0 and below 1", repr(self.weight_average), "Use 0."
             )
 
+    def tasks_of(self, stage: Stage) -> tuple[str, ...]:
+        """Give the tasks that a stage trains."""
+        return stage.tasks or self.tasks
+
+    @property
+    def is_curriculum(self) -> bool:
+        """Whether different stages train different tasks."""
+        return any(stage.tasks for stage in self.stages)
+
 
 def as_json(network: NetworkConfig, training: TrainingConfig | None) -> dict[str, Any]:
     """Give configurations as plain values."""
@@ -272,7 +350,11 @@ def from_json(values: dict[str, Any]) -> tuple[NetworkConfig, TrainingConfig | N
         plain = _from_version_1(plain)
     stages = tuple(Stage(**_tuples(stage)) for stage in plain["stages"])
     regularisation = Regularisation(**plain["regularisation"])
-    read = _tuples(plain) | {"stages": stages, "regularisation": regularisation}
+    read = _tuples(plain) | {
+        "stages": stages,
+        "regularisation": regularisation,
+        "consolidation": Consolidation(**plain.get("consolidation", {})),
+    }
     return network, TrainingConfig(**read)
 
 

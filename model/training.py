@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,28 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from nwbcompare.errors import DivergedError, unknown_name
+from nwbcompare.errors import DivergedError, InputError, StalledError, unknown_name
 from nwbcompare.model.adam import Adam, clip_by_norm, clip_by_value
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.batches import mixed_batches, single_batch, task_probabilities
 from nwbcompare.model.checkpoint import (
     Checkpoint,
     check_run_output,
+    digest,
     finish_run,
     is_run,
+    keep_milestone,
     read_checkpoint,
     start_run,
     write_checkpoint,
+    write_importances,
 )
 from nwbcompare.model.config import NetworkConfig, Stage, TrainingConfig
+from nwbcompare.model.consolidation import consolidator
 from nwbcompare.model.device import check_device
 from nwbcompare.model.evaluation import evaluate
+from nwbcompare.model.examples import StageExamples
+from nwbcompare.model.importance import QuadraticPenalty
 from nwbcompare.model.memory import check_memory
 from nwbcompare.model.network import Network
 from nwbcompare.model.noise import FreshNoise, NoisePool, NoiseSource
@@ -42,6 +48,10 @@ FINAL_EVALUATION_SEED = 2**31
 """Seed of the final evaluation; those during training are below it."""
 FINAL_TRIALS = 512
 TYPICAL_TRIAL_MS = 2000
+N_COSTS, JUDGED_AFTER = 20, 100
+"""Steps whose mean cost tells what a stage began and ended with, and that it must have had."""
+STALLED_COST, STALLED_PERFORMANCE = 0.9, 0.8
+"""A stage has stalled that kept this share of its cost, and is below the published bound."""
 Watcher = Callable[[list[dict[str, Any]]], None]
 
 
@@ -53,6 +63,8 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     device: str = "cpu",
+    start: Network | None = None,
+    importances: torch.Tensor | None = None,
     watch: Watcher | None = None,
 ) -> Network:
     """Train a network and write its run folder.
@@ -71,6 +83,12 @@ def train(
         result is the one that an unbroken run gives, bit for bit on the same kind of processor.
     device
         "cpu" or "cuda".
+    start
+        A network of the same configuration whose weights training starts from, with a fresh
+        optimiser; by default those of the configuration's seed. It is not changed.
+    importances
+        For the controls of consolidation, another run's ``(stage, weight)``, from
+        `nwbcompare.model.checkpoint.read_importances`.
     watch
         Called with the log, a row for each evaluation so far, after every evaluation.
 
@@ -85,10 +103,15 @@ def train(
     InputError
         Where ``out`` exists or cannot be written, holds no run, or was made by other
         configurations; where a task has no rule channel in the network, the device is not
-        there or its memory does not suffice.
+        there or its memory does not suffice; where ``start`` is of another configuration,
+        and where a control of consolidation has no importances.
     DivergedError
         Where the cost or its gradient is no longer finite; the folder keeps the last good
         checkpoint, if there was one.
+    StalledError
+        Where a stage with tasks of its own ends with more than 0.9 of the cost that it began
+        with, and a task below 0.8: units have died, or consolidation holds the weights. The
+        folder keeps its log and the weights.
     """
     for task in training_config.tasks:
         if task not in network_config.rules:
@@ -97,17 +120,35 @@ def train(
     check_memory(network_config, training_config, device)
     out = Path(out)
     network = Network(network_config, name=out.name)
+    if start is not None:
+        _start_from(network, start)
+        training_config = replace(training_config, start=digest(start.state_dict()))
+    if importances is not None:
+        donor = digest({"importance": importances})
+        consolidation = replace(training_config.consolidation, donor=donor)
+        training_config = replace(training_config, consolidation=consolidation)
+    run = _Run(network, training_config, out, device, watch, importances)
     if resume and is_run(out):
-        run = _Run(network, training_config, out, device, watch)
         run.load(read_checkpoint(out, network_config, training_config))
     else:
         check_run_output(out, overwrite=overwrite)
         start_run(out, network_config, training_config, overwrite=overwrite)
-        run = _Run(network, training_config, out, device, watch)
     with one_thread_each():
         while run.progress.stage < len(training_config.stages):
             run.train_stage()
         return run.finish()
+
+
+def _start_from(network: Network, start: Network) -> None:
+    """Give a network the weights of another one of the same shape."""
+    if replace(start.config, seed=network.config.seed) != network.config:
+        raise InputError(
+            "start",
+            f"a network of the configuration {network.config}",
+            f"{start.config}",
+            "Train it with the same configuration first.",
+        )
+    network.load_state_dict(start.state_dict())
 
 
 @dataclass
@@ -122,6 +163,10 @@ class Progress:
         The worst task's performance at the stage's best evaluation so far.
     seconds
         Time spent, evaluations included.
+    first_costs, last_costs
+        Costs of the first and of the latest steps of the stage.
+    reached
+        The milestones that have been reached.
     log
         A row for each evaluation.
     """
@@ -131,6 +176,9 @@ class Progress:
     stage_step: int = 0
     best: float = -1.0
     seconds: float = 0.0
+    first_costs: list[float] = field(default_factory=list)
+    last_costs: list[float] = field(default_factory=list)
+    reached: list[float] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -144,6 +192,7 @@ class _Run:
         out: Path,
         device: str,
         watch: Watcher | None,
+        importances: torch.Tensor | None = None,
     ) -> None:
         self.config, self.out, self.watch = config, out, watch
         self.network = network.to(device)
@@ -153,6 +202,19 @@ class _Run:
         self.kept = copy.deepcopy(network)
         self.noise: NoiseSource = FreshNoise(config.seed, device)
         self.adam = Adam(self.core.parameters)
+        shapes = {name: part.shape for name, part in self.core.gradient_by_weight.items()}
+        self.consolidator = consolidator(
+            config.consolidation, self.core.parameters, shapes, importances
+        )
+        self._frozen = [
+            part
+            for name, part in self.core.gradient_by_weight.items()
+            if config.trainable and name not in config.trainable
+        ]
+        for name in config.trainable:
+            if name not in shapes:
+                raise unknown_name("trainable", name, shapes)
+        self._importances: list[torch.Tensor] = []
         self.average = self.core.parameters.clone()
         self.best_weights = self.core.parameters.clone()
         self.progress = Progress()
@@ -167,12 +229,14 @@ class _Run:
         progress, stage = self.progress, self.stage
         if self.config.noise == "pool":
             self.noise = NoisePool(self.config.seed, self._step_size(), self.network.device)
-        label = f"stage {progress.stage + 1}/{len(self.config.stages)}, dt {stage.dt_ms:g} ms"
+        tasks = f" ({', '.join(stage.tasks)})" if stage.tasks else ""
+        label = (
+            f"stage {progress.stage + 1}/{len(self.config.stages)}{tasks}, dt {stage.dt_ms:g} ms"
+        )
         with tqdm(
             total=stage.max_steps, initial=progress.stage_step, desc=label, disable=None
         ) as bar:
-            # what the stage asks for may be there already
-            done = stage.target is not None and not progress.stage_step and self._is_reached(None)
+            done = self._is_there_already()
             while not done and progress.stage_step < stage.max_steps:
                 cost = self._step()
                 bar.update()
@@ -180,8 +244,45 @@ class _Run:
                     done = self._is_reached(cost)
                     bar.set_postfix_str(_worst_of(progress.log))
                     self.save()
+        if self.config.is_curriculum:
+            self._check_stalled()
         self._end_stage()
         self.save()
+
+    def _is_there_already(self) -> bool:
+        """Tell whether what a stage asks for is there before its first step."""
+        progress = self.progress
+        if progress.stage_step:
+            return False
+        # what is learned is measured against what there was before anything was
+        before_all = self.config.is_curriculum and not progress.log
+        if self.stage.target is None:
+            return before_all and self._is_reached(None)
+        return self._is_reached(None)
+
+    def _check_stalled(self) -> None:
+        """Refuse to go on after a stage that has learned nothing."""
+        progress, tasks = self.progress, self.config.tasks_of(self.stage)
+        if progress.stage_step < JUDGED_AFTER:
+            return
+        first, last = (float(np.mean(c)) for c in (progress.first_costs, progress.last_costs))
+        performance = progress.log[-1]["performance"]
+        worst = min(tasks, key=lambda task: performance[task])
+        if last <= STALLED_COST * first or performance[worst] >= STALLED_PERFORMANCE:
+            return
+        self.save()
+        held = isinstance(self.consolidator, QuadraticPenalty) and progress.stage > 0
+        raise StalledError(
+            f"{self.out}: stage {progress.stage + 1} ({', '.join(tasks)}) stalled: its cost was "
+            f"{first:.4g} at the start and is {last:.4g} after {progress.stage_step} steps"
+            + (f", beside a penalty of {self.consolidator.penalty():.4g}" if held else "")
+            + f"; {worst} is at {performance[worst]:.3f}. "
+            + (
+                f"Lower the consolidation's strength ({self.config.consolidation.strength:g})."
+                if held
+                else "Take another seed, or lower learning_rates."
+            )
+        )
 
     def _step_size(self) -> int:
         """Give about how many normal numbers a step takes."""
@@ -207,12 +308,10 @@ class _Run:
         )
         if not math.isfinite(cost):
             raise self._diverged(f"the cost is {cost}")
-        gradient = self.core.gradients
-        clip = clip_by_norm if self.config.clip_by == "norm" else clip_by_value
-        # clipping bounds infinite entries, but leaves NaN, which would spoil every weight
-        if not clip(gradient, self.config.clip):
-            raise self._diverged("the gradient is not finite")
-        self.adam.step(gradient, self._learning_rate())
+        if progress.stage_step < N_COSTS:
+            progress.first_costs.append(cost)
+        progress.last_costs = [*progress.last_costs[-N_COSTS + 1 :], cost]
+        self._move()
         progress.step += 1
         progress.stage_step += 1
         if self.config.weight_average:
@@ -221,11 +320,30 @@ class _Run:
             self.average.lerp_(self.core.parameters, 1 - decay)
         return cost
 
+    def _move(self) -> None:
+        """Change the weights along the gradient, as far as consolidation allows."""
+        gradient, weights = self.core.gradients, self.core.parameters
+        for part in self._frozen:
+            part.zero_()
+        of_task = gradient.clone() if self.config.is_curriculum else gradient
+        before = weights.clone() if self.config.is_curriculum else weights
+        self.consolidator.add_slope(gradient)
+        clip = clip_by_norm if self.config.clip_by == "norm" else clip_by_value
+        # clipping bounds infinite entries, but leaves NaN, which would spoil every weight
+        if not clip(gradient, self.config.clip):
+            raise self._diverged("the gradient is not finite")
+        self.adam.step(gradient, self._learning_rate())
+        if self.config.is_curriculum:
+            change = weights - before
+            if self.consolidator.restrict(change):
+                torch.add(before, change, out=weights)
+            self.consolidator.after_step(of_task, change)
+
     def _shards(self) -> list[TrialDescription]:
         """Give the trials of the step, dealt out to the shards."""
         config, progress = self.config, self.progress
         last = progress.log[-1]["performance"] if progress.log else None
-        weights = task_probabilities(config.tasks, config.task_weights, last)
+        weights = task_probabilities(config.tasks_of(self.stage), config.task_weights, last)
         if config.batches == "single":
             trials = single_batch(config, self.stage, progress.step, weights)
             places = np.arange(config.batch_size)
@@ -273,21 +391,34 @@ class _Run:
         now = self.average if self.config.weight_average else self.core.parameters
         self.core.fill(self.kept, now)
         performance = self._evaluate()
-        worst = min(performance.values())
+        worst = min(performance[task] for task in self.config.tasks_of(self.stage))
         if target is None or worst > progress.best:
             progress.best = max(worst, progress.best)
             self.best_weights.copy_(now)
         self._add_to_log(cost, performance)
+        self._keep_milestones(performance)
         return target is not None and worst >= target
 
+    def _keep_milestones(self, performance: dict[str, float]) -> None:
+        """Keep the weights where they reach a milestone for the first time."""
+        if not self.config.milestones:
+            return
+        worst = min(performance[t] for t in self.config.milestone_tasks or self.config.tasks)
+        for level in self.config.milestones:
+            if worst >= level and level not in self.progress.reached:
+                keep_milestone(self.out, level, self.kept)
+                self.progress.reached.append(level)
+
     def _evaluate(self) -> dict[str, float]:
-        """Measure the kept weights on trials of the stage."""
+        """Measure the kept weights on trials like the stage's, of all tasks."""
         seed = np.random.default_rng((self.config.seed, 2, self.progress.step))
+        # what is left of a stage at its end is what learning is judged by
+        at_end = self.config.is_curriculum and self.progress.stage_step == self.stage.max_steps
         return evaluate(
             self.kept,
             self.config.tasks,
             seed=int(seed.integers(FINAL_EVALUATION_SEED)),
-            n_trials=self.config.evaluation_trials,
+            n_trials=FINAL_TRIALS if at_end else self.config.evaluation_trials,
             dt_ms=self.stage.dt_ms,
             coherence_scale=self.stage.coherence_scale,
             easy=self.stage.easy,
@@ -314,10 +445,20 @@ class _Run:
 
     def _end_stage(self) -> None:
         """Go on with the kept weights: performance goes up and down between evaluations."""
-        self.core.parameters.copy_(self.best_weights)
-        self.average.copy_(self.best_weights)
+        if self.config.keep == "best":
+            self.core.parameters.copy_(self.best_weights)
+            self.average.copy_(self.best_weights)
+        else:
+            self.best_weights.copy_(self.core.parameters)
         progress = self.progress
+        if self.config.is_curriculum:
+            self.consolidator.end_stage(
+                StageExamples(self.network, self.config, self.stage, progress.step)
+            )
+            if isinstance(self.consolidator, QuadraticPenalty):
+                self._importances.append(self.consolidator.importance.cpu().clone())
         progress.stage, progress.stage_step, progress.best = progress.stage + 1, 0, -1.0
+        progress.first_costs, progress.last_costs = [], []
 
     def _diverged(self, what: str) -> DivergedError:
         kept = "keeps the last checkpoint" if self.progress.log else "has no checkpoint yet"
@@ -333,6 +474,8 @@ class _Run:
             "average": self.average,
             "best_weights": self.best_weights,
             **self.adam.state(),
+            **{f"consolidation.{k}": v for k, v in self.consolidator.state().items()},
+            **{f"importances.{place}": one for place, one in enumerate(self._importances)},
         }
         write_checkpoint(self.out, tensors, asdict(self.progress), self.kept)
 
@@ -344,23 +487,34 @@ class _Run:
         self.average.copy_(checkpoint.tensors["average"])
         self.best_weights.copy_(checkpoint.tensors["best_weights"])
         self.adam.load_state(checkpoint.tensors)
+        own, kept = "consolidation.", "importances."
+        tensors = checkpoint.tensors
+        self.consolidator.load_state(
+            {k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)}
+        )
+        n_kept = sum(name.startswith(kept) for name in tensors)
+        self._importances = [tensors[f"{kept}{place}"] for place in range(n_kept)]
         self.progress = Progress(**checkpoint.progress)
 
     def finish(self) -> Network:
         """Evaluate the network for the last time and close its folder."""
         tasks = self.config.tasks
+        easy = self.config.stages[-1].easy
         performance = evaluate(
-            self.network, tasks, seed=FINAL_EVALUATION_SEED, n_trials=FINAL_TRIALS
+            self.network, tasks, seed=FINAL_EVALUATION_SEED, n_trials=FINAL_TRIALS, easy=easy
         )
         evaluation = {
             "performance": performance,
             "worst": min(performance.values()),
             "n_trials": FINAL_TRIALS,
             "noise": "input and recurrent",
+            "easy": easy,
             "seed": FINAL_EVALUATION_SEED,
             "steps": self.progress.step,
             "seconds": round(self.progress.seconds, 1),
         }
+        if self._importances:
+            write_importances(self.out, torch.stack(self._importances))
         finish_run(self.out, self.network, evaluation)
         return self.network.cpu()
 

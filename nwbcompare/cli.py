@@ -16,7 +16,7 @@ import xarray as xr
 
 import nwbcompare as nc
 from nwbcompare import cli_analyze, cli_compare, cli_nwb, cli_plan
-from nwbcompare.errors import DivergedError, InputError
+from nwbcompare.errors import DivergedError, InputError, StalledError
 from nwbcompare.files import check_output, written_aside
 from nwbcompare.tasks import task_names
 from nwbcompare.tasks.trials import rules_of
@@ -43,7 +43,7 @@ def main() -> None:
     except InputError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
-    except DivergedError as error:
+    except (DivergedError, StalledError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     except click.ClickException as error:

@@ -43,6 +43,10 @@ class DivergedError(RuntimeError):
     """Training stopped since the cost or its gradient was no longer a number."""
 
 
+class StalledError(RuntimeError):
+    """A stage of training ended where it had begun: its cost had not fallen."""
+
+
 class UnitWarning(UserWarning):
     """Some units could not be analysed; the message names them."""
 

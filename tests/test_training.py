@@ -545,4 +545,4 @@ def test_a_log_has_a_column_for_each_task(tmp_path):
     rows = _plain_log(tmp_path / "run")
     assert [row["step"] for row in rows] == ["10", "20"]
     assert set(TASKS) < set(rows[0])
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["version"] == 2
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["version"] == 3
