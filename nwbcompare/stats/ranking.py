@@ -15,13 +15,12 @@ from tqdm import tqdm
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.kernels.distances import DISTANCES
 from nwbcompare.kernels.resampling import resample_hierarchy
-from nwbcompare.stats.floor import By, check_number, draw_values, draws_of, split_floor
+from nwbcompare.stats.equal_sizes import equal_size_distance
+from nwbcompare.stats.floor import By, check_number, draws_of, split_floor
 from nwbcompare.stats.mixed_effects import animals_of, check_sessions
 from nwbcompare.stats.multiplicity import adjust_p
 
 Array = npt.NDArray[np.float64]
-N_SUBSAMPLES = 50
-"""Samples of equal size over which a distance is averaged."""
 MOST_VALUES = 4096
 """Values that stand for a network's distribution while the recording is resampled."""
 
@@ -129,7 +128,7 @@ def rank_families(
     measure = DISTANCES[distance]
     n_values = min(draw.size for network in networks for draw in network.draws)
     observed = np.array(
-        [_equal_size(network, values, n_values, measure, rng) for network in networks]
+        [equal_size_distance(one.draws, values, n_values, measure, rng) for one in networks]
     )
     counts = resample_hierarchy([session], rng, n_bootstrap, strata=animal)
     lone = np.bincount(family)[family] == 1
@@ -190,15 +189,6 @@ def _recording(recording: xr.Dataset, by: By) -> tuple[Array, npt.NDArray[Any], 
         check_sessions(recording)
     group = recording["session"].values if by == "session" else np.arange(values.size)
     return values[kept], group[kept], animals_of(recording)[kept]
-
-
-def _equal_size(
-    network: _Network, values: Array, n_values: int, measure: Any, rng: np.random.Generator
-) -> float:
-    if len(network.draws) == 1 and network.pooled.size == n_values:
-        return float(measure(network.pooled, values))
-    drawn = (draw_values(network.draws, n_values, rng) for _ in range(N_SUBSAMPLES))
-    return float(np.mean([measure(sample, values) for sample in drawn]))
 
 
 def _replicates(
