@@ -128,7 +128,9 @@ class OrthogonalProjection(Consolidator):
             allowed = torch.linalg.multi_dot(
                 [self._projections[layer.source], torch.cat(parts), self._projections[layer.result]]
             )
-            for part, new in zip(parts, allowed.split([len(p) for p in parts]), strict=True):
+            for part, new in zip(
+                parts, torch.split(allowed, [len(part) for part in parts]), strict=True
+            ):
                 part.copy_(new)
         return True
 
@@ -168,7 +170,7 @@ class OrthogonalProjection(Consolidator):
     def _parts(self, flat: torch.Tensor, layer: Layer) -> list[torch.Tensor]:
         """Give a layer's part of a vector ``(weight,)`` as views ``(row, column)``."""
         sizes = [shape.numel() for shape in self.shapes.values()]
-        views = dict(zip(self.shapes, flat.split(sizes), strict=True))
+        views = dict(zip(self.shapes, torch.split(flat, sizes), strict=True))
         return [
             views[name].view(-1, self.shapes[name][-1])
             for name in layer.names

@@ -1,0 +1,124 @@
+"""Training all networks of a comparison, side by side, stopped and resumed at will."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from nwbcompare.continual.kinds import DONOR, KINDS, configs_of, importances_for
+from nwbcompare.continual.settings import Settings
+from nwbcompare.errors import DivergedError, StalledError
+from nwbcompare.model import train
+from nwbcompare.model.checkpoint import is_run, read_evaluation
+from nwbcompare.model.parallel import one_thread_each
+
+RUNS = "runs"
+CHAINS = (("sequential", "interleaved"), ("consolidated", "permuted", "uniform"))
+"""What is trained after another: a control takes the importances of the one before it."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of one network.
+
+    Attributes
+    ----------
+    kind, seed
+        Which it is.
+    folder
+        Its run folder.
+    failure
+        Why it was not trained to its end; empty where it was.
+    """
+
+    kind: str
+    seed: int
+    folder: Path
+    failure: str = ""
+
+
+def run_folder_of(out: Path, kind: str, seed: int) -> Path:
+    """Give the run folder of a network."""
+    return out / RUNS / f"{kind}-{seed}"
+
+
+def train_networks(
+    out: Path, settings: Settings, *, n_jobs: int = 1, kinds: Sequence[str] = tuple(KINDS)
+) -> list[Trained]:
+    """Train the networks of all kinds and seeds that are not finished in a folder.
+
+    Parameters
+    ----------
+    out
+        The folder; run folders lie under ``runs``.
+    settings
+        How.
+    n_jobs
+        Processes, each training one network after another on one core. The networks do not
+        depend on their number.
+    kinds
+        What to train, names in `KINDS`; controls need "consolidated".
+
+    Returns
+    -------
+    list of Trained
+        By kind, then seed; those whose cost diverged or whose training stalled say so.
+    """
+    chains = [
+        (seed, tuple(kind for kind in chain if kind in kinds))
+        for seed in range(settings.n_networks)
+        for chain in CHAINS
+    ]
+    chains = [(seed, chain) for seed, chain in chains if chain]
+    (out / RUNS).mkdir(parents=True, exist_ok=True)
+    done: list[Trained] = []
+    with tqdm(total=sum(len(chain) for _, chain in chains), desc="networks", disable=None) as bar:
+        if n_jobs == 1:
+            for seed, chain in chains:
+                done += _train_chain(out, settings, seed, chain)
+                bar.update(len(chain))
+        else:
+            from joblib import Parallel, delayed  # noqa: PLC0415 - only where there is much to do
+
+            pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch=n_jobs)
+            for found in pool(
+                delayed(_train_chain)(out, settings, seed, chain) for seed, chain in chains
+            ):
+                done += found
+                bar.update(len(found))
+    return sorted(done, key=lambda one: (list(KINDS).index(one.kind), one.seed))
+
+
+def _train_chain(out: Path, settings: Settings, seed: int, chain: Sequence[str]) -> list[Trained]:
+    done: list[Trained] = []
+    for kind in chain:
+        donor = next((one for one in done if one.kind == DONOR), None)
+        if donor is not None and donor.failure:
+            why = f"the consolidated network of seed {seed}, whose importances it takes, failed"
+            done.append(Trained(kind, seed, run_folder_of(out, kind, seed), why))
+        else:
+            done.append(_train_one(out, settings, kind, seed))
+    return done
+
+
+def _train_one(out: Path, settings: Settings, kind: str, seed: int) -> Trained:
+    folder = run_folder_of(out, kind, seed)
+    if is_run(folder) and read_evaluation(folder):
+        return Trained(kind, seed, folder)
+    network, training = configs_of(kind, seed, settings)
+    try:
+        with one_thread_each():
+            train(
+                network,
+                training,
+                out=folder,
+                resume=True,
+                importances=importances_for(kind, run_folder_of(out, DONOR, seed)),
+            )
+    except (DivergedError, StalledError) as error:
+        # its path is nobody's business but its own
+        return Trained(kind, seed, folder, str(error).removeprefix(f"{folder}: "))
+    return Trained(kind, seed, folder)
