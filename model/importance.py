@@ -90,8 +90,15 @@ class Elastic(QuadraticPenalty):
     """Importance is the Fisher information: the mean square of the cost's gradient by trial.
 
     Elastic weight consolidation (Kirkpatrick et al. 2017), with one anchor and a running sum of
-    the stages' information (Huszar 2018). The cost of a trial counts as its negative log
-    likelihood, up to a factor that belongs to the strength.
+    the stages' information (Huszar 2018), on 256 trials of each task drawn when a stage has
+    ended. The gradient is that by the targets (the empirical information).
+
+    Of Gaussian outputs the negative log likelihood of a trial would be its cost times a factor
+    (half its steps and outputs over their variance), and its information that factor squared.
+    The factor is left to the strength, which has no natural unit therefore: with the cost as it
+    is, the mean of steps and outputs, importances add up to about 200 times less than those of
+    synaptic intelligence, so that its strength 1 corresponds to about 200 here
+    (``benchmarks/consolidation.py``).
     """
 
     def _gained(self, examples: Examples) -> torch.Tensor:

@@ -70,8 +70,13 @@ class OrthogonalProjection(Consolidator):
     - Outputs are sigmoids here: hV is what enters them.
     - Stages count alike in the mean, as tasks do in the paper; the tasks of one stage share its
       weight by their numbers of time steps.
-    - Moments are measured on trials drawn when a stage has ended, with noise, and on
+    - Moments are measured on trials drawn when a stage has ended, with noise, and with
       the weights that it ended with.
+
+    Noise is activity too. At 20 ms the published input noise has a variance of 0.001 in every
+    channel, so that of strength 1000 a channel that no task has used yet gets half its change.
+    Weights that are not to learn (``TrainingConfig.trainable``) do move: a projection spreads
+    the change of some over all that act together with them.
 
     References
     ----------

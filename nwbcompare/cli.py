@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import xarray as xr
+from click.core import ParameterSource
 
 import nwbcompare as nc
-from nwbcompare import cli_analyze, cli_compare, cli_nwb, cli_plan
+from nwbcompare import cli_analyze, cli_compare, cli_continual, cli_nwb, cli_plan, cli_rules
 from nwbcompare.errors import DivergedError, InputError, StalledError
 from nwbcompare.files import check_output, written_aside
 from nwbcompare.tasks import task_names
@@ -23,9 +24,16 @@ from nwbcompare.tasks.trials import rules_of
 
 if TYPE_CHECKING:
     from nwbcompare.analysis.variance import Estimator
-    from nwbcompare.model.config import Cell, Initialisation, Nonlinearity
+    from nwbcompare.model.config import (
+        Cell,
+        Initialisation,
+        Method,
+        Nonlinearity,
+        TrainingConfig,
+    )
     from nwbcompare.model.schedules import Schedule
 
+STAGE_OPTIONS = ("steps_per_task", "consolidation", "strength")
 SOURCE_HELP = (
     "\n\nSOURCE is an NWB file or a folder of them (with options, such as "
     "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side'), a netCDF file that nwbcompare "
@@ -158,8 +166,41 @@ def ftv(
         click.echo("histogram, 20 bins on [-1, 1]: " + " ".join(map(str, nc.ftv_histogram(result))))
 
 
+def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of learning one task after another."""
+    for option in (
+        click.option(
+            "--strength",
+            default=1.0,
+            show_default=True,
+            help="Factor on what the consolidation holds against change.",
+        ),
+        click.option(
+            "--consolidation",
+            type=click.Choice(["none", "synaptic_intelligence", "elastic", "orthogonal"]),
+            default="none",
+            show_default=True,
+            help="What keeps a stage from undoing earlier ones.",
+        ),
+        click.option(
+            "--steps-per-task",
+            default=6250,
+            show_default=True,
+            help="Steps for each task of a stage, of 64 trials.",
+        ),
+        click.option(
+            "--stages",
+            help="Tasks one after another: stages by semicolons, tasks of one stage by commas, "
+            "e.g. 'fdgo;dm1,dm2'; or published, the order of Yang et al. (2019).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @cli.command()
 @click.option("--tasks", help="Tasks by commas, e.g. contextdm1,contextdm2, or all.")
+@_stage_options
 @click.option(
     "--schedule",
     type=click.Choice(["fast", "paper"]),
@@ -171,13 +212,16 @@ def ftv(
 @click.option("--units", default=256, show_default=True, help="Hidden units.")
 @click.option("--cell", default="leaky_rnn", show_default=True, help="leaky_rnn or leaky_gru.")
 @click.option(
-    "--nonlinearity", default="softplus", show_default=True, help="softplus, relu, tanh or retanh."
+    "--nonlinearity",
+    default="softplus",
+    show_default=True,
+    help="softplus, relu, tanh or retanh; with --stages relu unless given, as published.",
 )
 @click.option(
     "--initialisation",
     default="diag",
     show_default=True,
-    help="Recurrent weights at the start: diag or randortho.",
+    help="Recurrent weights at the start: diag or randortho; with --stages randortho unless given.",
 )
 @click.option(
     "--rule-mixing-seed",
@@ -193,6 +237,10 @@ def ftv(
 @click.option("--overwrite", is_flag=True, help="Replace an existing run folder.")
 def train(
     tasks: str | None,
+    stages: str | None,
+    steps_per_task: int,
+    consolidation: Method,
+    strength: float,
     schedule: Schedule,
     seed: int,
     units: int,
@@ -208,39 +256,58 @@ def train(
     out: str,
     overwrite: bool,
 ) -> None:
-    """Train a network on any of the tasks.
+    """Train a network on any of the tasks, together or one after another.
 
-    With --resume and no --tasks a run goes on with its own configuration.
+    With --resume and neither --tasks nor --stages a run goes on with its own configuration.
 
     \b
     Examples:
       nwbcompare train --tasks all --out runs/all20
       nwbcompare train --tasks all --schedule paper --figure paper.svg --out runs/paper
       nwbcompare train --resume --out runs/paper
+      nwbcompare train --stages published --consolidation synaptic_intelligence --out runs/si
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.model import NetworkConfig, training_config  # noqa: PLC0415 - imports torch
     from nwbcompare.model import train as train_network  # noqa: PLC0415
     from nwbcompare.model.checkpoint import read_configs, read_evaluation  # noqa: PLC0415
+    from nwbcompare.model.curricula import sequential_network  # noqa: PLC0415
 
-    if resume and tasks is None:
+    if stages is None:
+        _refuse_given(STAGE_OPTIONS, "with --stages only", "Give --stages.")
+    else:
+        _refuse_given(
+            ("tasks", "schedule", "max_steps"),
+            "none together with --stages",
+            "Name the tasks in --stages, and give --steps-per-task.",
+        )
+    if resume and tasks is None and stages is None:
         network, training = read_configs(out)
     else:
-        chosen = _task_choice(tasks)
-        training = training_config(
-            chosen,
-            schedule=schedule,
-            target=target,
-            max_steps=max_steps,
-            n_units=units,
-            seed=seed,
-        )
+        if stages is None:
+            training = training_config(
+                _task_choice(tasks),
+                schedule=schedule,
+                target=target,
+                max_steps=max_steps,
+                n_units=units,
+                seed=seed,
+            )
+        else:
+            training = _one_after_another(
+                stages, steps_per_task, consolidation, strength, target=target, seed=seed
+            )
+            published = sequential_network()
+            if not _given("nonlinearity"):
+                nonlinearity = published.nonlinearity
+            if not _given("initialisation"):
+                initialisation = published.recurrent_initialisation
         network = NetworkConfig(
             n_units=units,
             cell=cell,
             nonlinearity=nonlinearity,
             recurrent_initialisation=initialisation,
             rule_mixing_seed=rule_mixing_seed,
-            rules=rules_of(chosen),
+            rules=rules_of(training.tasks),
             seed=seed,
         )
     train_network(
@@ -261,8 +328,47 @@ def train(
 
 def _task_choice(tasks: str | None) -> tuple[str, ...]:
     if tasks is None:
-        raise InputError("--tasks", "names of tasks, or all", "none", "Name them, or --resume.")
+        raise InputError(
+            "--tasks", "names of tasks, or all", "none", "Name them, or give --stages or --resume."
+        )
     return tuple(task_names()) if tasks == "all" else tuple(_names(tasks) or ())
+
+
+def _given(name: str) -> bool:
+    """Say whether the user gave an option of the command that runs."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not ParameterSource.DEFAULT
+
+
+def _refuse_given(names: tuple[str, ...], expected: str, remedy: str) -> None:
+    for name in names:
+        if _given(name):
+            value = click.get_current_context().params[name]
+            raise InputError(f"--{name.replace('_', '-')}", expected, repr(value), remedy)
+
+
+def _one_after_another(
+    stages: str,
+    steps_per_task: int,
+    consolidation: Method,
+    strength: float,
+    *,
+    target: float | None,
+    seed: int,
+) -> TrainingConfig:
+    from nwbcompare.model.config import Consolidation  # noqa: PLC0415 - imports torch
+    from nwbcompare.model.curricula import YANG2019, sequential_config  # noqa: PLC0415
+
+    if consolidation == "none":
+        _refuse_given(("strength",), "none without --consolidation", "Give --consolidation.")
+    named = tuple(tuple(_names(stage) or ()) for stage in stages.split(";"))
+    return sequential_config(
+        YANG2019 if stages == "published" else named,
+        steps_per_task=steps_per_task,
+        target=target,
+        consolidation=Consolidation(method=consolidation, strength=strength, seed=seed),
+        seed=seed,
+    )
 
 
 def _draw_progress(figure: str, log: list[dict[str, Any]]) -> None:
@@ -354,10 +460,12 @@ for _command in (
     cli_analyze.compose,
     cli_compare.compare,
     cli_compare.report,
+    cli_continual.continual,
     cli_nwb.export,
     cli_nwb.convert,
     cli_nwb.validate,
     cli_plan.plan,
+    cli_rules.rules,
 ):
     cli.add_command(_command)
 

@@ -11,11 +11,12 @@ from tqdm import tqdm
 from nwbcompare.continual.kinds import DONOR, KINDS, configs_of, importances_for
 from nwbcompare.continual.settings import Settings
 from nwbcompare.errors import DivergedError, StalledError
+from nwbcompare.files import written_aside
 from nwbcompare.model import train
 from nwbcompare.model.checkpoint import is_run, read_evaluation
 from nwbcompare.model.parallel import one_thread_each
 
-RUNS = "runs"
+RUNS, FAILURE = "runs", "failure.txt"
 CHAINS = (("sequential", "interleaved"), ("consolidated", "permuted", "uniform"))
 """What is trained after another: a control takes the importances of the one before it."""
 
@@ -108,6 +109,8 @@ def _train_one(out: Path, settings: Settings, kind: str, seed: int) -> Trained:
     folder = run_folder_of(out, kind, seed)
     if is_run(folder) and read_evaluation(folder):
         return Trained(kind, seed, folder)
+    if (folder / FAILURE).is_file():
+        return Trained(kind, seed, folder, (folder / FAILURE).read_text().strip())
     network, training = configs_of(kind, seed, settings)
     try:
         with one_thread_each():
@@ -120,5 +123,8 @@ def _train_one(out: Path, settings: Settings, kind: str, seed: int) -> Trained:
             )
     except (DivergedError, StalledError) as error:
         # its path is nobody's business but its own
-        return Trained(kind, seed, folder, str(error).removeprefix(f"{folder}: "))
+        failure = str(error).removeprefix(f"{folder}: ")
+        with written_aside(folder / FAILURE) as aside:
+            aside.write_text(failure + "\n")
+        return Trained(kind, seed, folder, failure)
     return Trained(kind, seed, folder)

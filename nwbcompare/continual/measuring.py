@@ -32,6 +32,7 @@ PROTOCOLS = (PRIMARY, "signal", "matched", "published")
 AT_LEVEL = "sampled at {:.2f}"
 WITH_LEVELS = ("interleaved", "sequential", DONOR)
 REASON = "why_not"
+COLUMNS = ("unit", "draw", "network_unit", "recorded_unit", "session", "subject")
 
 
 @dataclass(frozen=True)
@@ -176,9 +177,15 @@ def _table(
     way: Callable[[], list[xr.DataTree]], pair: tuple[str, str], protocol: str, kind: str
 ) -> xr.Dataset:
     try:
-        return sample_of(way(), pair, protocol, kind).ftv
+        return _slim(sample_of(way(), pair, protocol, kind).ftv)
     except InputError as error:
         return _without(reason(error))
+
+
+def _slim(table: xr.Dataset) -> xr.Dataset:
+    """Keep what comparisons look at, so that the measures of many networks stay small."""
+    kept = table[["fractional_task_variance", "active"]]
+    return kept.drop_vars([str(name) for name in kept.coords if name not in COLUMNS])
 
 
 def _without(why: str) -> xr.Dataset:
@@ -199,7 +206,8 @@ def _read(file: Path, identity: Mapping[str, object], sha: str) -> dict[str, xr.
     if not file.is_file():
         return None
     with xr.open_datatree(file, engine="h5netcdf") as tree:
-        same = json.loads(tree.attrs["identity"]) == identity
+        # through text, which knows no tuples
+        same = json.loads(tree.attrs["identity"]) == json.loads(json.dumps(identity))
         # without weights, as in a repository, the measures stand for themselves
         if not same or (sha and tree.attrs["weights_sha256"] != sha):
             return None
@@ -214,8 +222,9 @@ def _write(
     packing = {
         f"/{name.replace(' ', '_')}": {
             str(variable): {"zlib": True, "complevel": 6}
+            | ({"dtype": "S1"} if values.dtype.kind in "UO" else {})
             for variable, values in table.variables.items()
-            if values.dtype.kind in "fiub" and values.ndim
+            if values.ndim
         }
         for name, table in tables.items()
     }

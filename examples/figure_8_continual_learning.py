@@ -1,0 +1,141 @@
+"""Figure 8a-8c of Yang et al. (2019): tasks learned one after another, and what is kept of them.
+
+Schedules of training, performance in every task through them, and after the last: plain training
+in sequence, protected by synaptic intelligence, and all tasks at once. Networks of one seed began
+with the same weights, so plain and protected training are compared in pairs.
+
+Run: ``python examples/figure_8_continual_learning.py --runs FOLDER`` (5 s), a folder with a run
+folder for each kind and seed: sequential-0, consolidated-0, interleaved-0 and so on. One is made by
+``nwbcompare train --stages published --seed 0 --out FOLDER/sequential-0``.
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import nwbcompare as nc
+from nwbcompare.figures.learning import KIND_COLOURS, draw_final_performance, draw_stages
+from nwbcompare.figures.style import STYLE
+from nwbcompare.model.checkpoint import read_configs, read_evaluation
+from nwbcompare.model.curricula import YANG2019
+from nwbcompare.stats.retention import (
+    MEAN,
+    compare_retention,
+    performance_over_steps,
+    retention_over_networks,
+)
+
+KINDS = ("sequential", "consolidated", "interleaved", "permuted", "uniform")
+PAIR = ("sequential", "consolidated")
+TASKS = tuple(task for stage in YANG2019 for task in stage)
+NAMES = {task: nc.tasks.display_name(task) for task in TASKS}
+
+
+def main() -> None:
+    """Draw the figure and say what it shows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the run folders")
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
+    chosen = parser.parse_args()
+    logs = logs_of_pairs(chosen.runs)
+    if not logs["sequential"]:
+        parser.error(f"{chosen.runs} has no seed with both finished kinds, {' and '.join(PAIR)}")
+
+    courses = {kind: performance_over_steps(logs[kind], YANG2019) for kind in PAIR}
+    # where all tasks are trained at once there is one stage
+    stages = {kind: (TASKS,) if kind == "interleaved" else YANG2019 for kind in KINDS}
+    kept = {kind: retention_over_networks(logs[kind], stages[kind]) for kind in KINDS if logs[kind]}
+
+    mpl.rcParams.update(STYLE)
+    figure = Figure(figsize=(11.0, 8.0), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
+    schedules, at_once, final = left.subplots(3, 1, height_ratios=(1, 1, 1.8))
+    axes = right.subplots(len(TASKS), 1, sharex=True)
+    first = next(iter(logs["sequential"]))
+    batch_size = read_configs(chosen.runs / f"sequential-{first}")[1].batch_size
+    ends = courses["sequential"]["end_step"].mean("network").values * batch_size / 1000
+    draw_schedule(schedules, YANG2019, ends, "sequential")
+    draw_schedule(at_once, (TASKS,), ends[-1:], "interleaved")
+    draw_final_performance(final, kept, names=NAMES)
+    final.legend(loc="lower left", ncols=2, frameon=True, framealpha=0.9)
+    draw_stages(axes, courses, names=NAMES)
+    axes[0].legend(loc="lower right", ncols=2)
+    axes[-1].set_xlabel("stage of training")
+    right.supylabel("share of correct trials", fontsize=9)
+
+    seeds = {
+        folder.name.rpartition("-")[2] for one in PAIR for folder in chosen.runs.glob(f"{one}-*")
+    }
+    if lacking := sorted(seeds - set(logs["sequential"])):
+        print(f"left out, without both finished kinds that are paired: seed {', '.join(lacking)}")
+    for kind, found in kept.items():
+        print(f"{kind}: {described(found)}")
+    difference = compare_retention(*(kept[kind] for kind in reversed(PAIR)))
+    at = difference.sel(measure="final", task=MEAN)
+    print(
+        f"consolidated minus sequential, of one seed: {spread(at)} at the end, p = "
+        f"{float(at['p_value']):.2g} ({int(difference['n_networks'])} pairs)"
+    )
+    path = chosen.out / "figure_8_continual_learning.svg"
+    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+
+
+def logs_of_pairs(runs: Path) -> dict[str, dict[str, list[dict]]]:
+    """Read the logs of finished networks, of the seeds with one of either kind that is paired."""
+    seeds = {
+        kind: [
+            folder.name.rpartition("-")[2]
+            for folder in sorted(runs.glob(f"{kind}-*"))
+            if read_evaluation(folder)
+        ]
+        for kind in KINDS
+    }
+    paired = [seed for seed in seeds["sequential"] if seed in seeds["consolidated"]]
+    return {
+        kind: {
+            seed: nc.model.read_log(runs / f"{kind}-{seed}")
+            for seed in paired
+            if seed in seeds[kind]
+        }
+        for kind in KINDS
+    }
+
+
+def draw_schedule(ax: Axes, stages: tuple, ends: np.ndarray, kind: str) -> None:
+    """Draw when each task is trained: a bar from the beginning to the end of its stage."""
+    colour = KIND_COLOURS[KINDS.index(kind)]
+    for stage, start, end in zip(stages, [0, *ends[:-1]], ends, strict=True):
+        for task in stage:
+            ax.barh(TASKS.index(task), end - start, left=start, height=0.7, color=colour)
+    ax.set_yticks(range(len(TASKS)), [NAMES[task] for task in TASKS])
+    ax.set(xlim=(0, ends[-1]), ylim=(len(TASKS) - 0.5, -0.5), xlabel="trials (thousands)")
+    ax.set_title(f"{kind} training")
+
+
+def described(found: xr.Dataset) -> str:
+    """Say how well the tasks are done at the end, the worst of them, and what was lost."""
+    final = found.sel(measure="final")
+    worst = final["mean"].sel(task=list(TASKS)).idxmin().item()
+    text = (
+        f"{spread(final.sel(task=MEAN))} correct at the end, mean of tasks, worst {worst} "
+        f"{float(final['mean'].sel(task=worst)):.3f} ({int(found['n_networks'])} networks)"
+    )
+    change = found.sel(measure="backward_transfer", task=MEAN)
+    if np.isnan(change["mean"]):
+        return text
+    return f"{text}; change since a task's own stage {spread(change, '+.3f')}"
+
+
+def spread(at: xr.Dataset, form: str = ".3f") -> str:
+    """Give a mean with its 95 % interval over networks."""
+    mean, low, high = (float(at[name]) for name in ("mean", "mean_low", "mean_high"))
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The command line's part for continual learning: ``nwbcompare continual``."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--networks", default=8, show_default=True, help="Seeds; each a network of a kind.")
+@click.option("--out", required=True, type=click.Path(), help="The folder to write.")
+@click.option("--jobs", default=1, show_default=True, help="Processes, a core each.")
+@click.option("--recording", help="SOURCE of the recording; by default Mante et al. 2013.")
+@click.option("--mapping", help="What its conditions are to a network: a YAML file or a name.")
+@click.option(
+    "--steps-per-task", default=400, show_default=True, help="Training steps; 6250 as published."
+)
+@click.option("--units", default=256, show_default=True, help="Hidden units.")
+@click.option(
+    "--strength", default=1.0, show_default=True, help="Of synaptic intelligence; 1 as published."
+)
+@click.option("--draws", default=4, show_default=True, help="Samplings of each network.")
+@click.option("--bootstraps", default=2000, show_default=True, help="For the intervals.")
+@click.option("--seed", default=0, show_default=True, help="Seed of sampling and bootstrap.")
+@click.option("--resume", is_flag=True, help="Go on with what the folder holds.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing study.")
+def continual(
+    networks: int,
+    out: str,
+    jobs: int,
+    recording: str | None,
+    mapping: str | None,
+    steps_per_task: int,
+    units: int,
+    strength: float,
+    draws: int,
+    bootstraps: int,
+    seed: int,
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Train networks one task after another; hold their FTV against a recording's.
+
+    Trains, for every seed, an interleaved, a sequential and a consolidated network and two
+    controls, measures all of them as the recording was, and writes a page.
+
+    \b
+    Examples:
+      nwbcompare continual --networks 8 --out continual --jobs 2
+      nwbcompare continual --networks 12 --out continual --jobs 2 --resume
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.continual import Settings  # noqa: PLC0415 - imports torch
+    from nwbcompare.continual.study import continual as study  # noqa: PLC0415
+
+    folder = study(
+        out,
+        recording=recording,
+        mapping=mapping,
+        settings=Settings(
+            n_networks=networks,
+            steps_per_task=steps_per_task,
+            n_units=units,
+            strength=strength,
+            n_draws=draws,
+            n_bootstrap=bootstraps,
+            seed=seed,
+        ),
+        n_jobs=jobs,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    click.echo(str(folder / "index.html"))
