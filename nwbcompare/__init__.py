@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from nwbcompare.comparison import compare
     from nwbcompare.conditions import condition_means
+    from nwbcompare.continual import continual
     from nwbcompare.conversion import convert
     from nwbcompare.errors import InputError, UnitWarning
     from nwbcompare.exchange import (
@@ -69,12 +70,14 @@ if TYPE_CHECKING:
         classify_pairs,
         cluster_null,
         cluster_stability,
+        compare_kinds,
         compare_populations,
         compare_samples,
         composition_cosine,
         composition_rank,
         condition_label_null,
         context_label_null,
+        credit,
         decode,
         distribution_curves,
         epairs,
@@ -112,6 +115,7 @@ _HOME = {
     "cluster_stability": "stats",
     "cluster_units": "analysis",
     "compare": "comparison",
+    "compare_kinds": "stats",
     "compare_populations": "stats",
     "compare_samples": "stats",
     "composition_cosine": "stats",
@@ -158,6 +162,8 @@ _HOME = {
     "parts_ftv": "analysis",
     "population_means": "analysis",
     "rank_families": "stats",
+    "credit": "stats",
+    "continual": "continual",
     "read_mapping": "mapping",
     "rebin": "resample",
     "record": "model",

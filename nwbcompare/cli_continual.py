@@ -49,7 +49,7 @@ def continual(
       nwbcompare continual --networks 12 --out continual --jobs 2 --resume
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.continual import Settings  # noqa: PLC0415 - imports torch
-    from nwbcompare.continual.study import continual as study  # noqa: PLC0415
+    from nwbcompare.continual import continual as study  # noqa: PLC0415
 
     folder = study(
         out,

@@ -123,7 +123,7 @@ def _train_one(out: Path, settings: Settings, kind: str, seed: int) -> Trained:
             )
     except (DivergedError, StalledError) as error:
         # its path is nobody's business but its own
-        failure = str(error).removeprefix(f"{folder}: ")
+        failure = str(error).removeprefix(f"{folder}: ").replace(str(folder), folder.name)
         with written_aside(folder / FAILURE) as aside:
             aside.write_text(failure + "\n")
         return Trained(kind, seed, folder, failure)

@@ -14,7 +14,7 @@ LEVELS = (0.8, 0.9, 0.95)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How networks are trained and compared; the trained ones depend on the first five alone.
+    """How networks are trained and compared; the trained ones depend on the first four alone.
 
     Attributes
     ----------

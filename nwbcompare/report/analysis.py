@@ -11,7 +11,7 @@ from typing import Any
 
 from nwbcompare.errors import InputError
 from nwbcompare.files import written_aside
-from nwbcompare.report.section import Picture, Section
+from nwbcompare.report.section import Evidence, Finding, Picture, Section
 from nwbcompare.report.template import render
 
 NUMBERS, PAGE, FIGURES = "analysis.json", "index.html", "figures"
@@ -113,10 +113,18 @@ def _section(folder: Path, values: Mapping[str, Any]) -> Section:
     return Section(
         name=values["name"],
         heading=values["heading"],
-        findings=values["findings"],
+        findings=[_finding(found) for found in values["findings"]],
         rows=values["rows"],
         pictures=pictures,
     )
+
+
+def _finding(found: str | Mapping[str, Any]) -> str | Finding:
+    """Read a finding; on another page it opens nothing, so it is no main one."""
+    if isinstance(found, str):
+        return found
+    evidence = {name: value for name, value in found.items() if name != "text"}
+    return Finding(text=found["text"], evidence=Evidence(**evidence))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -12,6 +12,7 @@ from nwbcompare.stats.composition import (
     composition_rank,
     pairing_null,
 )
+from nwbcompare.stats.credit import credit
 from nwbcompare.stats.decoding import (
     decode,
     implementable_classifications,
@@ -26,6 +27,7 @@ from nwbcompare.stats.floor import (
 )
 from nwbcompare.stats.inference import over_networks
 from nwbcompare.stats.inhibition import group_weights, mutual_inhibition, weight_by_direction
+from nwbcompare.stats.kinds import compare_kinds
 from nwbcompare.stats.lesions import lesion_statistic
 from nwbcompare.stats.matching import match_clusters
 from nwbcompare.stats.mixed_effects import (
@@ -43,6 +45,14 @@ from nwbcompare.stats.planning import (
 from nwbcompare.stats.ranking import (
     rank_families,
 )
+from nwbcompare.stats.retention import (
+    compare_retention,
+    learning_curves,
+    performance_matrix,
+    performance_over_steps,
+    retention_over_networks,
+    trials_to,
+)
 from nwbcompare.stats.similarity import (
     compare_populations,
 )
@@ -55,13 +65,16 @@ __all__ = [
     "classify_pairs",
     "cluster_null",
     "cluster_stability",
+    "compare_kinds",
     "compare_populations",
+    "compare_retention",
     "compare_samples",
     "composition_cosine",
     "composition_over_networks",
     "composition_rank",
     "condition_label_null",
     "context_label_null",
+    "credit",
     "decode",
     "describe_rotated",
     "describe_shuffled",
@@ -70,18 +83,23 @@ __all__ = [
     "equivalence_test",
     "group_weights",
     "implementable_classifications",
+    "learning_curves",
     "lesion_statistic",
     "match_clusters",
     "mixed_effects",
     "mutual_inhibition",
     "over_networks",
     "pairing_null",
+    "performance_matrix",
+    "performance_over_steps",
     "plan",
     "rank_families",
+    "retention_over_networks",
     "rotated_pairs",
     "rotation_control",
     "shape_shares",
     "split_floor",
+    "trials_to",
     "two_one_sided",
     "weight_by_direction",
 ]
