@@ -40,7 +40,7 @@ from nwbcompare.provenance import environment
 from nwbcompare.report.analysis import read_sections
 from nwbcompare.report.comparison import NUMBERS, Comparison, write_comparison
 from nwbcompare.report.pdf import find_chromium, write_pdf
-from nwbcompare.report.section import Section
+from nwbcompare.report.section import Finding, Section
 
 MODELS = ("pretrained:all20-fast-0", "pretrained:all20-fast-1", "pretrained:all20-fast-2")
 
@@ -130,6 +130,7 @@ def _sections(analyses: Sequence[str | os.PathLike[str]]) -> list[Section]:
         replace(
             section,
             name=f"analysis-{number}-{section.name}",
+            findings=[_pointing(found, number) for found in section.findings],
             pictures=[
                 replace(picture, name=f"analysis-{number}-{picture.name}")
                 for picture in section.pictures
@@ -138,6 +139,14 @@ def _sections(analyses: Sequence[str | os.PathLike[str]]) -> list[Section]:
         for number, folder in enumerate(analyses)
         for section in read_sections(folder)
     ]
+
+
+def _pointing(found: str | Finding, number: int) -> str | Finding:
+    """Let a finding point at its picture by the picture's new name."""
+    if isinstance(found, str) or not found.evidence.figure:
+        return found
+    figure = f"analysis-{number}-{found.evidence.figure}"
+    return replace(found, evidence=replace(found.evidence, figure=figure))
 
 
 def _comparison(material: Material, taken: list[Section], guidance: str) -> Comparison:

@@ -197,7 +197,9 @@ def _digest(recording: xr.DataTree) -> str:
     found = hashlib.sha256()
     for block in blocks(recording).values():
         found.update(block["rate"].values.tobytes())
-        found.update(block["task"].values.astype(str).tobytes())
+        for name in sorted(map(str, block.coords)):
+            found.update(name.encode())
+            found.update(block[name].values.astype(str).tobytes())
     return found.hexdigest()
 
 

@@ -295,7 +295,6 @@ def _pairs_picture(name: str, result: xr.Dataset) -> Picture:
         partial(draw_kinds, result=result),
         partial(draw_contrasts, result=result),
         size=(11.5, 4.2),
-        data=_rows(result),
     )
 
 
