@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -168,15 +167,23 @@ def described(networks: list[Trained]) -> dict[str, Any]:
     """Give an arm's numbers over its networks."""
     finished = [one for one in networks if one.stalled is None]
     found = over_networks([one.final for one in networks])
-    tasks = networks[0].performance
+    by_task = {
+        task: float(np.mean([one.performance[task] for one in networks]))
+        for task in networks[0].performance
+    }
+    last = YANG2019[-1]
     return {
         "strength": networks[0].strength,
         "final": rounded(found["mean"]),
         "interval_95": [rounded(found["mean_low"]), rounded(found["mean_high"])],
-        "final_by_task": {
-            task: rounded(np.mean([one.performance[task] for one in networks])) for task in tasks
+        "final_of_last_stage": rounded(np.mean([by_task[task] for task in last])),
+        "final_of_earlier_stages": rounded(
+            np.mean([share for task, share in by_task.items() if task not in last])
+        ),
+        "final_by_task": {task: rounded(share) for task, share in by_task.items()},
+        "stalled_in_stage": {
+            str(one.seed): one.stalled + 1 for one in networks if one.stalled is not None
         },
-        "stalled": {str(one.seed): one.stalled for one in networks if one.stalled is not None},
         "learned": rounded(np.mean([one.learned for one in finished])) if finished else None,
         "forgetting": rounded(np.mean([one.forgetting for one in finished])) if finished else None,
         "final_by_seed": {str(one.seed): rounded(one.final) for one in networks},
@@ -222,7 +229,7 @@ def main() -> None:
     for one, p in zip(comparisons.values(), adjusted, strict=True):
         one["p_holm"] = float(p)
     result = {
-        "command": " ".join(["python", "benchmarks/consolidation.py", *sys.argv[1:]]),
+        "command": "python benchmarks/consolidation.py --runs runs",
         "n_units": N_UNITS,
         "steps_per_task": STEPS,
         "learning_rate": LEARNING_RATE,
