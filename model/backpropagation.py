@@ -17,8 +17,7 @@ import torch
 from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS, Activation
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.config import NetworkConfig, Regularisation
-from nwbcompare.model.initialisation import rule_mixing
-from nwbcompare.tasks.channels import N_SENSORY
+from nwbcompare.model.initialisation import mixed_rules, rule_mixing
 
 Weights = Mapping[str, torch.Tensor]
 
@@ -104,7 +103,7 @@ class Backpropagation:
     ) -> ShardCost:
         alpha = batch.dt_ms / self._config.tau_ms
         n_steps, n_trials, n_inputs = batch.input.shape
-        inputs = self._mixed(batch.input.reshape(n_steps * n_trials, n_inputs))
+        inputs = mixed_rules(batch.input.reshape(n_steps * n_trials, n_inputs), self._mixing)
         drive = self._drive(weights, inputs, noise, alpha).view(n_steps, n_trials, -1)
         cell = (_Gru if self._config.cell == "leaky_gru" else _Rnn)(
             self._space, self._activation, weights, alpha
@@ -118,13 +117,6 @@ class Backpropagation:
         gradients |= cell.backward(drive, rates, slope)
         gradients |= self._input_gradients(weights, inputs, drive, gradients)
         return ShardCost(task, rate_cost, gradients)
-
-    def _mixed(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Give the inputs with their rules mixed, where the network mixes them."""
-        if self._mixing is None:
-            return inputs
-        rules = inputs[:, N_SENSORY:] @ self._mixing
-        return torch.cat([inputs[:, :N_SENSORY], rules], dim=1)
 
     def _drive(
         self, weights: Weights, inputs: torch.Tensor, noise: torch.Tensor | None, alpha: float

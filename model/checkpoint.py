@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from nwbcompare.errors import InputError, listing, unknown_name
+from nwbcompare.errors import InputError, differences, listing, unknown_name
 from nwbcompare.files import check_output_folder, written_aside
 from nwbcompare.model.config import NetworkConfig, TrainingConfig, as_json, from_json
 from nwbcompare.model.network import Network
@@ -173,25 +173,23 @@ def finish_run(out: Path, network: Network, evaluation: Mapping[str, Any]) -> No
 def _check_same(out: Path, asked: dict[str, Any]) -> None:
     """Refuse to go on with other configurations, and show what differs."""
     found = as_json(*from_json(_read_config(out)))
-    differences = [
-        f"{part}.{name}: {(found[part] or {}).get(name)!r} there, {value!r} asked"
+    differing = [
+        f"{part}.{difference}"
         for part, values in asked.items()
-        for name, value in (values or {}).items()
-        if (found[part] or {}).get(name) != value
+        for difference in differences(found[part] or {}, values or {})
     ]
-    if differences:
+    if differing:
         raise InputError(
             str(out),
             "a run of the same configuration",
-            "; ".join(differences),
+            "; ".join(differing),
             "Resume it with its own configuration, or train to another folder.",
         )
 
 
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:
     """Give the SHA-256 of tensors, with their names."""
-    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    return hashlib.sha256(save(plain)).hexdigest()
+    return hashlib.sha256(save(_plain(tensors))).hexdigest()
 
 
 def keep_milestone(out: Path, level: float, network: Network) -> None:
@@ -262,12 +260,13 @@ def _replaced(path: Path) -> Iterator[Path]:
 
 
 def _write_weights(path: Path, network: Network) -> None:
-    weights = {
-        name: value.detach().cpu().contiguous().clone()
-        for name, value in network.state_dict().items()
-    }
     # not save_file, which lets nobody but the owner read the file
-    path.write_bytes(save(weights))
+    path.write_bytes(save(_plain(network.state_dict())))
+
+
+def _plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Give tensors as they are saved, none sharing memory with another."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
 
 def _write_log(path: Path, log: Sequence[Mapping[str, Any]]) -> None:

@@ -42,7 +42,14 @@ class Consolidator:
         The weights ``(weight,)`` that training changes in place.
     shapes
         Shape of each weight by name, in the order in which they lie in ``weights``.
+
+    Attributes
+    ----------
+    importance
+        How much each weight counts ``(weight,)``; None for methods that do not weigh them.
     """
+
+    importance: torch.Tensor | None = None
 
     def __init__(self, config: Consolidation, weights: torch.Tensor, shapes: Shapes) -> None:
         self.config, self.weights, self.shapes = config, weights, shapes

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nwbcompare.errors import InputError
 from nwbcompare.model.config import Consolidation, NetworkConfig, Stage, TrainingConfig
+from nwbcompare.model.training import FINAL_TRIALS
 from nwbcompare.tasks.checks import check_whole
 from nwbcompare.tasks.registry import get_task
 
@@ -19,7 +20,7 @@ YANG2019: tuple[tuple[str, ...], ...] = (
 """The published order of tasks (Yang et al. 2019, Fig. 8)."""
 PUBLISHED_STEPS = 6250
 """4e5 trials of each task, in batches of 64."""
-EVALUATE_EVERY, EVALUATION_TRIALS, FINAL_TRIALS = 100, 128, 512
+EVALUATE_EVERY, EVALUATION_TRIALS = 100, 128
 
 
 def sequential_config(

@@ -185,13 +185,23 @@ def noisy_input(
     See `final_output` for the parameters.
     """
     n_steps = int(trials.n_steps.max())
-    inputs, units = (
-        noise.shard(step, half, 2, n_steps * trials.n_trials * width).view(
-            n_steps, trials.n_trials, width
-        )
-        for half, width in enumerate((config.n_inputs, config.n_units))
-    )
+    inputs, units = noise_numbers(config, trials, noise=noise, step=step)
     shown = render_input(
         trials, config.rules, n_steps, dt_ms=dt_ms, sigma_x=config.sigma_x, noise=inputs
     )
     return shown, units
+
+
+def noise_numbers(
+    config: NetworkConfig, trials: TrialDescription, *, noise: FreshNoise, step: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give normal numbers for the inputs and for the units of trials, each by time and trial.
+
+    See `final_output` for the parameters.
+    """
+    n_steps, n_trials = int(trials.n_steps.max()), trials.n_trials
+    inputs, units = (
+        noise.shard(step, half, 2, n_steps * n_trials * width).view(n_steps, n_trials, width)
+        for half, width in enumerate((config.n_inputs, config.n_units))
+    )
+    return inputs, units

@@ -10,12 +10,12 @@ import torch
 
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.config import Stage, TrainingConfig
-from nwbcompare.model.initialisation import rule_mixing
+from nwbcompare.model.evaluation import noise_numbers
+from nwbcompare.model.initialisation import mixed_rules, rule_mixing
 from nwbcompare.model.network import Network
 from nwbcompare.model.noise import FreshNoise
 from nwbcompare.model.parallel import FastCore
 from nwbcompare.model.rendering import make_batch
-from nwbcompare.tasks.channels import N_SENSORY
 from nwbcompare.tasks.description import TrialDescription
 from nwbcompare.tasks.trials import draw_trials
 
@@ -60,10 +60,7 @@ class StageExamples:
         for place, trials in enumerate(self._batches()):
             batch, noise = self._rendered(trials, place)
             rates, _ = self._network(batch.input, dt_ms=batch.dt_ms, noise=noise)
-            inputs = batch.input
-            if mixing is not None:
-                rules = inputs[..., N_SENSORY:] @ mixing
-                inputs = torch.cat([inputs[..., :N_SENSORY], rules], dim=-1)
+            inputs = mixed_rules(batch.input, mixing)
             before = torch.cat([torch.zeros_like(rates[:1]), rates[:-1]])
             inside = batch.inside[:, :, 0] > 0
             yield inputs[inside], before[inside], rates[inside]
@@ -87,17 +84,13 @@ class StageExamples:
     def _rendered(self, trials: TrialDescription, place: int) -> tuple[Batch, torch.Tensor]:
         """Render trials with noise; ``place`` tells the numbers of different calls apart."""
         config = self._network.config
-        n_steps, n_trials = int(trials.n_steps.max()), trials.n_trials
         seed = int(np.random.SeedSequence(self._seed).generate_state(1)[0])
         noise = FreshNoise(seed, self._network.device)
-        inputs, units = (
-            noise.shard(place, half, 2, n_steps * n_trials * width).view(n_steps, n_trials, width)
-            for half, width in enumerate((config.n_inputs, config.n_units))
-        )
+        inputs, units = noise_numbers(config, trials, noise=noise, step=place)
         batch = make_batch(
             trials,
             config.rules,
-            n_steps,
+            int(trials.n_steps.max()),
             dt_ms=self._stage.dt_ms,
             sigma_x=config.sigma_x,
             noise=inputs,

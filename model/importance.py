@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -11,12 +12,14 @@ from nwbcompare.model.config import Consolidation
 from nwbcompare.model.consolidator import Consolidator, Examples, Shapes
 
 
-class QuadraticPenalty(Consolidator):
+class QuadraticPenalty(Consolidator, ABC):
     """A penalty on leaving the weights that the last stage ended with.
 
     ``strength * sum importance * (weight - anchor)^2``; importances are 0 until the first stage
     has ended, anchors the weights at its end.
     """
+
+    importance: torch.Tensor
 
     def __init__(self, config: Consolidation, weights: torch.Tensor, shapes: Shapes) -> None:
         super().__init__(config, weights, shapes)
@@ -36,12 +39,12 @@ class QuadraticPenalty(Consolidator):
 
     def end_stage(self, examples: Examples) -> None:
         """Protect what the stage has taught."""
-        self.importance.add_(self._gained(examples)).relu_()
+        self.importance.copy_(self._importance_after(examples))
         self.anchor.copy_(self.weights)
 
-    def _gained(self, examples: Examples) -> torch.Tensor:
-        """Give what the stage adds to the importances ``(weight,)``."""
-        raise NotImplementedError
+    @abstractmethod
+    def _importance_after(self, examples: Examples) -> torch.Tensor:
+        """Give the importances ``(weight,)`` from the stage that has ended on."""
 
     def state(self) -> dict[str, torch.Tensor]:
         """Give what has to be kept to go on later."""
@@ -70,11 +73,14 @@ class SynapticIntelligence(QuadraticPenalty):
         """Note a step: the task cost's gradient before clipping, and the weights' change."""
         self.path_integral.addcmul_(change, gradient, value=-1)
 
-    def _gained(self, examples: Examples) -> torch.Tensor:  # noqa: ARG002 - the path tells all
+    def _importance_after(
+        self,
+        examples: Examples,  # noqa: ARG002 - the path tells all
+    ) -> torch.Tensor:
         moved = (self.weights - self.anchor).square_().add_(self.config.damping)
-        gained = self.path_integral / moved
+        after = torch.relu(self.importance + self.path_integral / moved)
         self.path_integral.zero_()
-        return gained
+        return after
 
     def state(self) -> dict[str, torch.Tensor]:
         """Give what has to be kept to go on later."""
@@ -101,12 +107,12 @@ class Elastic(QuadraticPenalty):
     (``benchmarks/consolidation.py``).
     """
 
-    def _gained(self, examples: Examples) -> torch.Tensor:
+    def _importance_after(self, examples: Examples) -> torch.Tensor:
         total, number = torch.zeros_like(self.weights), 0
         for gradient in examples.gradients():
             total.addcmul_(gradient, gradient)
             number += 1
-        return total.div_(number)
+        return self.importance + total.div_(number)
 
 
 class Borrowed(QuadraticPenalty):
@@ -146,13 +152,12 @@ class Borrowed(QuadraticPenalty):
         self._given, self._ended = given, 0
         self._move = self._permuted if config.method == "permuted" else self._spread
 
-    def end_stage(self, examples: Examples) -> None:  # noqa: ARG002 - another run measured
-        """Take the other run's importances of this stage."""
-        # the last stage's importances protect nothing any more, so that a run has none of it
-        if self._ended < len(self._given):
-            self.importance.copy_(self._move(self._given[self._ended]))
-        self.anchor.copy_(self.weights)
-        self._ended += 1
+    def _importance_after(
+        self,
+        examples: Examples,  # noqa: ARG002 - another run measured
+    ) -> torch.Tensor:
+        place, self._ended = self._ended, self._ended + 1
+        return self._move(self._given[place]) if place < len(self._given) else self.importance
 
     def _permuted(self, importance: torch.Tensor) -> torch.Tensor:
         """Permute importances within each weight matrix, in every stage alike."""

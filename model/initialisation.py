@@ -65,6 +65,14 @@ def rule_mixing(config: NetworkConfig, device: str = "cpu") -> torch.Tensor | No
     return torch.as_tensor(mixing, dtype=torch.get_default_dtype(), device=device)
 
 
+def mixed_rules(inputs: torch.Tensor, mixing: torch.Tensor | None) -> torch.Tensor:
+    """Give inputs ``(..., input_channel)`` with their rules mixed by `rule_mixing`, if at all."""
+    if mixing is None:
+        return inputs
+    rules = inputs[..., N_SENSORY:] @ mixing
+    return torch.cat([inputs[..., :N_SENSORY], rules], dim=-1)
+
+
 def _gru_weights(config: NetworkConfig, generator: torch.Generator) -> dict[str, torch.Tensor]:
     n_inputs, n_units = config.n_inputs, config.n_units
     # one kernel each for both gates and for the candidate, over the stacked [input, rate] rows

@@ -36,7 +36,6 @@ from nwbcompare.model.consolidation import consolidator
 from nwbcompare.model.device import check_device
 from nwbcompare.model.evaluation import evaluate
 from nwbcompare.model.examples import StageExamples
-from nwbcompare.model.importance import QuadraticPenalty
 from nwbcompare.model.memory import check_memory
 from nwbcompare.model.network import Network
 from nwbcompare.model.noise import FreshNoise, NoisePool, NoiseSource
@@ -251,14 +250,10 @@ class _Run:
 
     def _is_there_already(self) -> bool:
         """Tell whether what a stage asks for is there before its first step."""
-        progress = self.progress
-        if progress.stage_step:
-            return False
         # what is learned is measured against what there was before anything was
-        before_all = self.config.is_curriculum and not progress.log
-        if self.stage.target is None:
-            return before_all and self._is_reached(None)
-        return self._is_reached(None)
+        before_all = self.config.is_curriculum and not self.progress.log
+        asked = self.stage.target is not None or before_all
+        return not self.progress.stage_step and asked and self._is_reached(None)
 
     def _check_stalled(self) -> None:
         """Refuse to go on after a stage that has learned nothing."""
@@ -271,17 +266,16 @@ class _Run:
         if last <= STALLED_COST * first or performance[worst] >= STALLED_PERFORMANCE:
             return
         self.save()
-        held = isinstance(self.consolidator, QuadraticPenalty) and progress.stage > 0
+        method, penalty = self.config.consolidation, ""
+        remedy = "Take another seed, or lower learning_rates."
+        if method.method != "none" and progress.stage > 0:
+            remedy = f"Lower the consolidation's strength ({method.strength:g})."
+            if self.consolidator.importance is not None:
+                penalty = f", beside a penalty of {self.consolidator.penalty():.4g}"
         raise StalledError(
             f"{self.out}: stage {progress.stage + 1} ({', '.join(tasks)}) stalled: its cost was "
             f"{first:.4g} at the start and is {last:.4g} after {progress.stage_step} steps"
-            + (f", beside a penalty of {self.consolidator.penalty():.4g}" if held else "")
-            + f"; {worst} is at {performance[worst]:.3f}. "
-            + (
-                f"Lower the consolidation's strength ({self.config.consolidation.strength:g})."
-                if held
-                else "Take another seed, or lower learning_rates."
-            )
+            f"{penalty}; {worst} is at {performance[worst]:.3f}. {remedy}"
         )
 
     def _step_size(self) -> int:
@@ -455,7 +449,7 @@ class _Run:
             self.consolidator.end_stage(
                 StageExamples(self.network, self.config, self.stage, progress.step)
             )
-            if isinstance(self.consolidator, QuadraticPenalty):
+            if self.consolidator.importance is not None:
                 self._importances.append(self.consolidator.importance.cpu().clone())
         progress.stage, progress.stage_step, progress.best = progress.stage + 1, 0, -1.0
         progress.first_costs, progress.last_costs = [], []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -66,6 +66,21 @@ def unknown_name(subject: str, name: object, known: Iterable[str]) -> InputError
     else:
         remedy = "Choose one of the names listed." if names else "Nothing is registered."
     return InputError(subject, f"one of {listing(names)}", repr(name), remedy)
+
+
+def differences(found: Mapping[str, object], asked: Mapping[str, object]) -> list[str]:
+    """Say which of the settings that are asked for are others than those that are there.
+
+    Examples
+    --------
+    >>> differences({"seed": 1, "units": 8}, {"seed": 2, "units": 8})
+    ['seed: 1 there, 2 asked']
+    """
+    return [
+        f"{name}: {found.get(name)!r} there, {value!r} asked"
+        for name, value in asked.items()
+        if found.get(name) != value
+    ]
 
 
 def listing(names: Iterable[object], most: int = 20) -> str:

@@ -12,13 +12,18 @@ from typing import Any
 PACKAGES = ("nwbcompare", "numpy", "scipy", "xarray", "torch", "pynwb", "matplotlib")
 
 
-def environment() -> dict[str, Any]:
-    """Give the versions, the git revision of the checkout, and the command."""
-    return {
+def environment(*, with_command: bool = True) -> dict[str, Any]:
+    """Give the versions, the git revision of the checkout, and the command.
+
+    Where a command put its page is no part of what it found: without it, the same inputs
+    give the same provenance in any folder.
+    """
+    made: dict[str, Any] = {
         "versions": {"python": platform.python_version()} | {n: _version(n) for n in PACKAGES},
         "git_revision": git_revision(),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return made | {"command": command} if with_command else made
 
 
 def git_revision() -> str:

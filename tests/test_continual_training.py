@@ -340,6 +340,16 @@ def test_a_stage_that_learns_nothing_is_said_with_its_cost(tmp_path, monkeypatch
         train(SMALL, held, out=tmp_path / "held")
 
 
+def test_a_stage_that_a_projection_holds_is_said_to_be_held(tmp_path, few_examples, monkeypatch):
+    monkeypatch.setattr(training, "JUDGED_AFTER", 12)
+    monkeypatch.setattr(training, "STALLED_PERFORMANCE", 0.999)
+    monkeypatch.setattr(training, "STALLED_COST", 0.0)  # the first stage has fewer steps
+    held = _short(consolidation=Consolidation(method="orthogonal", strength=7.0))
+    match = r"stage 2 .*steps; dm\d is at .* Lower the consolidation's strength \(7\)"
+    with pytest.raises(StalledError, match=match):
+        train(SMALL, held, out=tmp_path / "held")
+
+
 def test_the_command_line_ends_with_status_1_where_training_stalls(tmp_path, monkeypatch, capsys):
     from nwbcompare import cli
 

@@ -266,10 +266,7 @@ def _caution(material: Material) -> str:
 
 
 def _provenance(material: Material) -> dict[str, Any]:
-    made = environment()
-    # where the command put the report is no part of what it found
-    made.pop("command")
-    return made | {
+    return environment(with_command=False) | {
         "settings": material.settings.parameters(),
         "mapping": None if material.mapping is None else material.mapping.parameters(),
         "recording": json.loads(material.variance.attrs["provenance"]),

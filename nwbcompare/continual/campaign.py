@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from nwbcompare.continual.kinds import DONOR, KINDS, configs_of, importances_for
+from nwbcompare.comparison.work import Task, run_all
+from nwbcompare.continual.kinds import CONTROLS, DONOR, KINDS, configs_of, importances_for
 from nwbcompare.continual.settings import Settings
 from nwbcompare.errors import DivergedError, StalledError
 from nwbcompare.files import written_aside
@@ -17,7 +16,7 @@ from nwbcompare.model.checkpoint import is_run, read_evaluation
 from nwbcompare.model.parallel import one_thread_each
 
 RUNS, FAILURE = "runs", "failure.txt"
-CHAINS = (("sequential", "interleaved"), ("consolidated", "permuted", "uniform"))
+CHAINS = (("sequential", "interleaved"), (DONOR, *CONTROLS))
 """What is trained after another: a control takes the importances of the one before it."""
 
 
@@ -73,23 +72,14 @@ def train_networks(
         for seed in range(settings.n_networks)
         for chain in CHAINS
     ]
-    chains = [(seed, chain) for seed, chain in chains if chain]
     (out / RUNS).mkdir(parents=True, exist_ok=True)
-    done: list[Trained] = []
-    with tqdm(total=sum(len(chain) for _, chain in chains), desc="networks", disable=None) as bar:
-        if n_jobs == 1:
-            for seed, chain in chains:
-                done += _train_chain(out, settings, seed, chain)
-                bar.update(len(chain))
-        else:
-            from joblib import Parallel, delayed  # noqa: PLC0415 - only where there is much to do
-
-            pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch=n_jobs)
-            for found in pool(
-                delayed(_train_chain)(out, settings, seed, chain) for seed, chain in chains
-            ):
-                done += found
-                bar.update(len(found))
+    tasks: list[Task] = [
+        (f"seed {seed}", _train_chain, (out, settings, seed, chain))
+        for seed, chain in chains
+        if chain
+    ]
+    found, _ = run_all(tasks, n_jobs, "networks")
+    done = [one for chain in found for one in chain]
     return sorted(done, key=lambda one: (list(KINDS).index(one.kind), one.seed))
 
 

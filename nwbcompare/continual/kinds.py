@@ -22,7 +22,7 @@ KINDS = {
 }
 """What is trained, by name; untrained networks come besides."""
 UNTRAINED = "untrained"
-DONOR = "consolidated"
+DONOR, CONTROLS = "consolidated", ("permuted", "uniform")
 METHODS: dict[str, Method] = {
     "sequential": "none",
     "consolidated": "synaptic_intelligence",
@@ -60,4 +60,4 @@ def configs_of(kind: str, seed: int, settings: Settings) -> tuple[NetworkConfig,
 
 def importances_for(kind: str, donor: Path) -> torch.Tensor | None:
     """Give the importances that a control takes from the consolidated network of its seed."""
-    return read_importances(donor) if kind in {"permuted", "uniform"} else None
+    return read_importances(donor) if kind in CONTROLS else None

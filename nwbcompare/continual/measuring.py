@@ -80,11 +80,22 @@ def measure_networks(
         One for each network, in their order, then the untrained ones of the same seeds.
     """
     (out / MEASURES).mkdir(exist_ok=True)
+    identity = {
+        "training": {name: str(value) for name, value in settings.training.items()},
+        "draws": [settings.seed, settings.n_draws],
+        "pair": list(pair),
+        "recording": _digest(recording),
+        "mapping": mapping.parameters(),
+    }
     asked = [(one.kind, one.seed) for one in trained]
     seeds = sorted({seed for _, seed in asked})
     asked += [(UNTRAINED, seed) for seed in seeds]
     tasks: list[Task] = [
-        (f"{kind}-{seed}", _measured, (out, kind, seed, recording, mapping, settings, pair))
+        (
+            f"{kind}-{seed}",
+            _measured,
+            (identity, out, kind, seed, recording, mapping, settings, pair),
+        )
         for kind, seed in asked
     ]
     found, _ = run_all(tasks, n_jobs, "measures")
@@ -92,6 +103,7 @@ def measure_networks(
 
 
 def _measured(
+    identity: Mapping[str, object],
     out: Path,
     kind: str,
     seed: int,
@@ -102,15 +114,7 @@ def _measured(
 ) -> Measured:
     """Measure a network, or read what was measured of it."""
     file = out / MEASURES / f"{kind}-{seed}.nc"
-    folder = run_folder_of(out, kind, seed)
-    identity = {
-        "training": {name: str(value) for name, value in settings.training.items()},
-        "draws": [settings.seed, settings.n_draws],
-        "pair": list(pair),
-        "recording": _digest(recording),
-        "mapping": mapping.parameters(),
-    }
-    weights = folder / WEIGHTS
+    weights = run_folder_of(out, kind, seed) / WEIGHTS
     sha = sha256_of_file(weights) if weights.is_file() else ""
     kept = _read(file, identity, sha)
     if kept is None:

@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 from nwbcompare.continual.campaign import Trained
-from nwbcompare.continual.kinds import KINDS, UNTRAINED
+from nwbcompare.continual.kinds import CONTROLS, DONOR, KINDS, UNTRAINED
 from nwbcompare.continual.measuring import AT_LEVEL, PRIMARY, WITH_LEVELS, Measured
 from nwbcompare.continual.settings import LEVELS, Settings
 from nwbcompare.model.checkpoint import read_evaluation, read_log
@@ -30,8 +30,7 @@ CONTRASTS = (
     ("sequential", UNTRAINED),
 )
 """Fixed in advance; the first is the primary one, the next two decide on credit."""
-CONTROLS = ("permuted", "uniform")
-IN_STAGES = ("sequential", "consolidated", "permuted", "uniform")
+IN_STAGES = ("sequential", DONOR, *CONTROLS)
 COMPARED = (PRIMARY, "signal", "published")
 """Protocols that are held against the recording: those with its noise, and the published one."""
 

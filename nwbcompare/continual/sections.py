@@ -10,13 +10,14 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.comparison.wording import counted, interval, number
-from nwbcompare.continual.kinds import KINDS, UNTRAINED
+from nwbcompare.continual.kinds import CONTROLS, KINDS, UNTRAINED
 from nwbcompare.continual.measuring import PRIMARY
-from nwbcompare.continual.outcome import COMPARED, CONTROLS, IN_STAGES, Outcome, levels_reached
+from nwbcompare.continual.outcome import COMPARED, IN_STAGES, Outcome, levels_reached
 from nwbcompare.continual.settings import LEVELS
 from nwbcompare.figures.comparison import draw_distributions
 from nwbcompare.figures.kinds import draw_contrasts, draw_kinds
 from nwbcompare.figures.learning import draw_final_performance, draw_stages
+from nwbcompare.figures.style import as_svg, new_figure
 from nwbcompare.model.curricula import YANG2019
 from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Evidence, Finding, Picture, Row, Section
@@ -352,8 +353,6 @@ def _learning_pictures(outcome: Outcome, retention: dict[str, xr.Dataset]) -> li
 def _stages_picture(
     courses: dict[str, xr.Dataset], tasks: Sequence[str], names: dict[str, str]
 ) -> Picture:
-    from nwbcompare.figures.style import as_svg, new_figure  # noqa: PLC0415 - one column of axes
-
     figure, axes = new_figure(len(tasks), 1, (8.6, 1.2 * len(tasks)), sharex=True)
     draw_stages(list(axes.flat), courses, names=names)
     axes.flat[0].legend(loc="lower right")

@@ -16,7 +16,7 @@ from nwbcompare.continual.measuring import measure_networks
 from nwbcompare.continual.outcome import Outcome, find_outcome
 from nwbcompare.continual.sections import levels_said, sections_of
 from nwbcompare.continual.settings import Settings
-from nwbcompare.errors import InputError, listing
+from nwbcompare.errors import InputError, differences, listing
 from nwbcompare.files import check_output_folder, written_aside
 from nwbcompare.model.curricula import PUBLISHED_STEPS
 from nwbcompare.provenance import environment
@@ -95,7 +95,7 @@ def continual(
         title=f"Continual learning against {recorded.attrs['name']}",
         caution=_caution(outcome, guidance),
         methods=_methods(settings),
-        provenance={**_environment(), "settings": settings.parameters()},
+        provenance={**environment(with_command=False), "settings": settings.parameters()},
     )
     return folder
 
@@ -109,19 +109,11 @@ def _claim(folder: Path, settings: Settings, *, resume: bool, overwrite: bool) -
     """Make the folder, or refuse one of other settings."""
     if resume and is_study(folder):
         found = json.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))
-        differing = {
-            name: (found.get(name), value)
-            for name, value in settings.training.items()
-            if found.get(name) != value
-        }
-        if differing:
-            shown = (
-                f"{n}: {there!r} there, {asked!r} asked" for n, (there, asked) in differing.items()
-            )
+        if differing := differences(found, settings.training):
             raise InputError(
                 str(folder),
                 "a study with the same training",
-                listing(shown),
+                listing(differing),
                 "Name another folder, or replace it with --overwrite.",
             )
         return
@@ -129,13 +121,6 @@ def _claim(folder: Path, settings: Settings, *, resume: bool, overwrite: bool) -
     with written_aside(folder, overwrite=overwrite) as aside:
         (aside / RUNS).mkdir(parents=True)
         (aside / CONFIGURATION).write_text(json.dumps(settings.training, indent=1) + "\n")
-
-
-def _environment() -> dict[str, Any]:
-    made = environment()
-    # where the command put the page is no part of what it found
-    made.pop("command")
-    return made
 
 
 def _caution(outcome: Outcome, guidance: str) -> str:

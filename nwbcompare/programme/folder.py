@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray as xr
 
-from nwbcompare.errors import InputError, listing
+from nwbcompare.errors import InputError, differences, listing
 from nwbcompare.files import check_output_folder, written_aside
 from nwbcompare.programme.part import Results
 
@@ -108,12 +108,10 @@ def _check_same(path: Path, asked: Mapping[str, Any]) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         found = {}
-    differing = [name for name, value in asked.items() if found.get(name) != value]
-    if differing:
-        shown = (f"{name}: {found.get(name)!r} there, {asked[name]!r} asked" for name in differing)
+    if differing := differences(found, asked):
         raise InputError(
             str(path),
             "an analysis of the same source with the same settings",
-            listing(shown),
+            listing(differing),
             "Name another folder, or replace it with --overwrite.",
         )

@@ -17,6 +17,7 @@ from nwbcompare.kernels.distances import DISTANCES, EFFECTS, MEASURES, compare_w
 from nwbcompare.kernels.permutation import p_values
 from nwbcompare.kernels.resampling import resample_hierarchy
 from nwbcompare.stats.inference import MOST_EXACT, over_networks
+from nwbcompare.stats.twins import are_twins, check_same_pair, has_column
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -191,7 +192,7 @@ def compare_samples(
         if number < 2:
             raise InputError(name, "2 or more", repr(number), "Use 1000.")
     _check_models(models, recording, variable)
-    matched = _are_twins(models)
+    matched = are_twins(models, "models")
     recorded = _read_recording(recording, variable, models if matched else [])
     networks = [_read_network(model, recorded, variable, matched=matched) for model in models]
     if len(networks) == 1:
@@ -587,42 +588,11 @@ def _check_models(models: Sequence[xr.Dataset], recording: xr.Dataset, variable:
     if len(set(names)) < len(names):
         raise InputError("models", "different names of networks", listing(names), "Rename them.")
     for model in models:
-        _check_pair(model, recording)
-
-
-def _check_pair(model: xr.Dataset, recording: xr.Dataset) -> None:
-    a, b = (
-        [str(table.attrs[name]) for name in ("task_a", "task_b") if name in table.attrs]
-        for table in (model, recording)
-    )
-    if a != b:
-        raise InputError(
-            _subject(model, "model"),
-            f"the recording's pair of tasks ({listing(b)})",
-            listing(a),
-            "Compute both sides for the same pair, in the same order.",
-        )
+        check_same_pair(model, recording, _subject(model, "model"))
 
 
 def _subject(table: xr.Dataset, otherwise: str) -> str:
     return repr(str(table.attrs["name"])) if "name" in table.attrs else otherwise
-
-
-def _are_twins(models: Sequence[xr.Dataset]) -> bool:
-    """Tell whether the networks' units are twins of recorded ones."""
-    twins = [_has(model, "session") and _has(model, "recorded_unit") for model in models]
-    if any(twins) and not all(twins):
-        raise InputError(
-            "models",
-            "the unit columns session and recorded_unit in all networks or in none",
-            f"them in {sum(twins)} of {len(twins)}",
-            "Sample all networks alike.",
-        )
-    return all(twins)
-
-
-def _has(table: xr.Dataset, column: str) -> bool:
-    return column in table.coords and table[column].dims == ("unit",)
 
 
 def _read_recording(table: xr.Dataset, variable: str, twins: Sequence[xr.Dataset]) -> _Recording:
@@ -632,7 +602,7 @@ def _read_recording(table: xr.Dataset, variable: str, twins: Sequence[xr.Dataset
     columns = [
         column
         for column in ("subject", "session")
-        if _has(table, column) and all(_has(twin, column) for twin in twins)
+        if has_column(table, column) and all(has_column(twin, column) for twin in twins)
     ]
     n_sessions = np.unique(_names(table, columns)).size if "session" in columns else 0
     columns = columns if n_sessions > 1 else ["unit"]
@@ -640,7 +610,7 @@ def _read_recording(table: xr.Dataset, variable: str, twins: Sequence[xr.Dataset
         _names(table, columns), return_index=True, return_inverse=True
     )
     animals, animal = np.unique(_names(table, ["subject"]), return_inverse=True)
-    known = _has(table, "subject")
+    known = has_column(table, "subject")
     if (animal.reshape(-1)[first][cluster.reshape(-1)] != animal.reshape(-1)).any():
         raise InputError(
             _subject(table, "recording"),
@@ -665,7 +635,7 @@ def _names(table: xr.Dataset, columns: Sequence[str]) -> npt.NDArray[np.str_]:
     """Join the columns that a unit table has to one name for each unit."""
     parts = [
         [str(value) for value in table[column].values]
-        if _has(table, column)
+        if has_column(table, column)
         # units without names go by their place
         else [str(place) if column == "unit" else "" for place in range(table.sizes["unit"])]
         for column in columns
@@ -680,7 +650,7 @@ def _read_network(
     rows = values.transpose(..., "unit").values.reshape(-1, table.sizes["unit"]).astype(np.float64)
     cluster = _twin_clusters(table, recorded) if matched else None
     units = np.unique(_names(table, ["network_unit"]), return_inverse=True)[1].reshape(-1)
-    if not _has(table, "network_unit"):
+    if not has_column(table, "network_unit"):
         units = np.arange(table.sizes["unit"])
     subject, draws = _subject(table, "model"), []
     for row in rows:

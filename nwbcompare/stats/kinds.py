@@ -15,6 +15,7 @@ from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.stats.floor import By, split_floor
 from nwbcompare.stats.inference import over_networks
 from nwbcompare.stats.multiplicity import adjust_p
+from nwbcompare.stats.twins import check_same_pair
 from nwbcompare.stats.unlikeness import STATISTICS, measure_unlikeness
 
 Array = npt.NDArray[np.float64]
@@ -140,7 +141,7 @@ def compare_kinds(
     _check(kinds, contrasts, confidence)
     for name, own in kinds.items():
         for pair, table in own.items():
-            _check_tasks(table, recording, f"{name} {pair}")
+            check_same_pair(table, recording, f"{name} {pair}")
     tables = [table for own in kinds.values() for table in own.values()]
     bounds = {"mixed_below": mixed_below, "single_above": single_above}
     found = measure_unlikeness(
@@ -226,20 +227,6 @@ def _check_contrast(kinds: Kinds, first: str, second: str) -> None:
             "two kinds with a pair in common",
             f"pairs {listing(kinds[first])} and {listing(kinds[second])}",
             "Train networks of both kinds from the same seeds.",
-        )
-
-
-def _check_tasks(table: xr.Dataset, recording: xr.Dataset, subject: str) -> None:
-    theirs, ours = (
-        [str(one.attrs[name]) for name in ("task_a", "task_b") if name in one.attrs]
-        for one in (table, recording)
-    )
-    if theirs != ours:
-        raise InputError(
-            subject,
-            f"the recording's pair of tasks ({listing(ours)})",
-            listing(theirs),
-            "Compute both sides for the same pair, in the same order.",
         )
 
 

@@ -16,6 +16,7 @@ from nwbcompare.kernels.resampling import resample_hierarchy
 from nwbcompare.stats.equal_sizes import equal_size_distance
 from nwbcompare.stats.floor import GROUPINGS, By, check_number, draws_of
 from nwbcompare.stats.mixed_effects import animals_of, check_sessions
+from nwbcompare.stats.twins import are_twins, has_column
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -184,9 +185,9 @@ def _read_recording(table: xr.Dataset, by: By, networks: Sequence[xr.Dataset]) -
     subject = f"recording {table.attrs.get('name', '')!r}"
     values = np.asarray(table[VARIABLE].values, dtype=np.float64)
     active = np.isfinite(values)
-    matched = _are_twins(networks) and by == "session"
+    matched = are_twins(networks, "networks") and by == "session"
     names = np.arange(active.size).astype(str)
-    with_animal = not matched or all(_has(one, "subject") for one in (table, *networks))
+    with_animal = not matched or all(has_column(one, "subject") for one in (table, *networks))
     if by == "session":
         check_sessions(table)
         names = _session_names(table, with_animal=with_animal)
@@ -233,20 +234,3 @@ def _read_network(table: xr.Dataset, recorded: _Recording) -> _Network:
 def _session_names(table: xr.Dataset, *, with_animal: bool) -> npt.NDArray[np.str_]:
     session = table["session"].values.astype(str)
     return np.char.add(np.char.add(animals_of(table), " "), session) if with_animal else session
-
-
-def _are_twins(networks: Sequence[xr.Dataset]) -> bool:
-    """Tell whether the networks' units are twins of recorded ones."""
-    twins = [_has(table, "session") and _has(table, "recorded_unit") for table in networks]
-    if any(twins) and not all(twins):
-        raise InputError(
-            "networks",
-            "the unit columns session and recorded_unit in all or in none",
-            f"them in {sum(twins)} of {len(twins)}",
-            "Sample all networks alike.",
-        )
-    return all(twins)
-
-
-def _has(table: xr.Dataset, column: str) -> bool:
-    return column in table.coords and table[column].dims == ("unit",)
