@@ -23,8 +23,8 @@ from nwbcompare.errors import InputError, unknown_name
 from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS, Activation
 from nwbcompare.model.evaluation import MOST_THREADS
 from nwbcompare.model.network import Network, is_correct
-from nwbcompare.model.parallel import one_thread_each, threads
 from nwbcompare.model.rendering import render
+from nwbcompare.model.threads import one_thread_each, threads
 from nwbcompare.tasks.channels import N_SENSORY
 from nwbcompare.tasks.checks import check_whole
 from nwbcompare.tasks.description import TrialDescription

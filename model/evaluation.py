@@ -13,8 +13,8 @@ from nwbcompare.errors import InputError
 from nwbcompare.model.config import NetworkConfig
 from nwbcompare.model.network import Network, is_correct
 from nwbcompare.model.noise import FreshNoise
-from nwbcompare.model.parallel import one_thread_each, threads
 from nwbcompare.model.rendering import render_input
+from nwbcompare.model.threads import one_thread_each, threads
 from nwbcompare.tasks.description import TrialDescription, concatenate
 from nwbcompare.tasks.trials import draw_trials
 

@@ -9,6 +9,7 @@ import torch
 
 from nwbcompare.kernels.permutation import random_rotation
 from nwbcompare.model.config import NetworkConfig, Nonlinearity
+from nwbcompare.model.threads import one_thread_each
 from nwbcompare.tasks.channels import N_SENSORY, OUTPUT_CHANNELS
 
 RECURRENT_GAIN: dict[Nonlinearity, float] = {
@@ -96,7 +97,10 @@ def _recurrent_start(config: NetworkConfig, generator: torch.Generator) -> torch
     gain, n_units = RECURRENT_GAIN[config.nonlinearity], config.n_units
     if config.recurrent_initialisation == "diag":
         return torch.eye(n_units) * gain
-    orthogonal, upper = torch.linalg.qr(torch.randn(n_units, n_units, generator=generator))
+    drawn = torch.randn(n_units, n_units, generator=generator)
+    # several threads round otherwise, and a network would depend on how many there are
+    with one_thread_each():
+        orthogonal, upper = torch.linalg.qr(drawn)
     # the signs make the distribution uniform over all orthogonal matrices
     start: torch.Tensor = gain * orthogonal * torch.sign(torch.diagonal(upper))
     return start.contiguous()

@@ -6,9 +6,7 @@ own with operations of one thread each. On a GPU shards follow each other, each 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -20,6 +18,7 @@ from nwbcompare.model.config import Regularisation
 from nwbcompare.model.cost import add_weight_gradients, weight_cost
 from nwbcompare.model.network import Network
 from nwbcompare.model.replay import Replay
+from nwbcompare.model.threads import one_thread_each, threads
 
 MakeShard = Callable[[int], tuple[Batch, torch.Tensor | None]]
 
@@ -29,27 +28,6 @@ class Cost(NamedTuple):
 
     task: float
     regularisation: float
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Run torch operations in one thread each.
-
-    Changing the number takes longer than a training step, so the caller does it once.
-    """
-    before = torch.get_num_threads()
-    if before != 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if before != 1:
-            torch.set_num_threads(before)
-
-
-def threads(number: int) -> ThreadPoolExecutor:
-    """Give threads whose torch operations run in one thread each."""
-    return ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(1,))
 
 
 class FastCore:

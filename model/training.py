@@ -39,8 +39,9 @@ from nwbcompare.model.examples import StageExamples
 from nwbcompare.model.memory import check_memory
 from nwbcompare.model.network import Network
 from nwbcompare.model.noise import FreshNoise, NoisePool, NoiseSource
-from nwbcompare.model.parallel import FastCore, one_thread_each
+from nwbcompare.model.parallel import FastCore
 from nwbcompare.model.rendering import make_batch
+from nwbcompare.model.threads import one_thread_each
 from nwbcompare.tasks.description import TrialDescription
 
 FINAL_EVALUATION_SEED = 2**31

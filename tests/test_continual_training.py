@@ -484,6 +484,17 @@ def test_settings_that_cannot_be_are_refused(make, match):
         make()
 
 
+def test_orthogonal_weights_do_not_depend_on_the_number_of_threads():
+    before, found = torch.get_num_threads(), []
+    try:
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            found.append(Network(sequential_network(seed=1)).state_dict())
+    finally:
+        torch.set_num_threads(before)
+    assert _equal(*found)
+
+
 def test_networks_of_earlier_versions_have_no_consolidation():
     from nwbcompare.model.checkpoint import pretrained_path
 

@@ -20,8 +20,9 @@ from nwbcompare.model.backpropagation import Backpropagation
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.cost import rate_cost, task_cost, weight_cost
 from nwbcompare.model.noise import FreshNoise, NoisePool
-from nwbcompare.model.parallel import FastCore, one_thread_each
+from nwbcompare.model.parallel import FastCore
 from nwbcompare.model.replay import Replay, run_anew
+from nwbcompare.model.threads import one_thread_each
 from nwbcompare.tasks import RULES, make_trials
 
 CELLS = [

@@ -13,7 +13,6 @@ from nwbcompare.errors import DivergedError, StalledError
 from nwbcompare.files import written_aside
 from nwbcompare.model import train
 from nwbcompare.model.checkpoint import is_run, read_evaluation
-from nwbcompare.model.parallel import one_thread_each
 
 RUNS, FAILURE = "runs", "failure.txt"
 CHAINS = (("sequential", "interleaved"), (DONOR, *CONTROLS))
@@ -103,14 +102,13 @@ def _train_one(out: Path, settings: Settings, kind: str, seed: int) -> Trained:
         return Trained(kind, seed, folder, (folder / FAILURE).read_text().strip())
     network, training = configs_of(kind, seed, settings)
     try:
-        with one_thread_each():
-            train(
-                network,
-                training,
-                out=folder,
-                resume=True,
-                importances=importances_for(kind, run_folder_of(out, DONOR, seed)),
-            )
+        train(
+            network,
+            training,
+            out=folder,
+            resume=True,
+            importances=importances_for(kind, run_folder_of(out, DONOR, seed)),
+        )
     except (DivergedError, StalledError) as error:
         # its path is nobody's business but its own
         failure = str(error).removeprefix(f"{folder}: ").replace(str(folder), folder.name)
