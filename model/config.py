@@ -250,7 +250,8 @@ class TrainingConfig:
         With which weights a stage ends: those of its "best" evaluation, or the "last" ones, as
         published for tasks learned one after another.
     trainable
-        Names of the weights that learn, such as rule_weight; none for all.
+        Names of the weights that learn, such as rule_weight; none for all. Not with
+        "orthogonal", whose projection spreads a change over all weights that act together.
     milestones, milestone_tasks
         At the first evaluation where the worst of these tasks reaches each of these
         performances, the weights are kept beside the run's.
@@ -309,6 +310,13 @@ class TrainingConfig:
         check_whole("n_shards", self.n_shards, 1, "Use n_shards=2.")
         check_whole("seed", self.seed, 0, "Use seed=0.")
         check_above_zero("clip", self.clip, "Use clip=1.")
+        if self.trainable and self.consolidation.method == "orthogonal":
+            raise InputError(
+                "trainable",
+                "none with consolidation 'orthogonal', which moves all weights together",
+                ", ".join(self.trainable),
+                "Leave it out, or use method='elastic'.",
+            )
         self._check_evaluation_and_average()
 
     def _check_evaluation_and_average(self) -> None:

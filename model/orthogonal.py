@@ -75,8 +75,8 @@ class OrthogonalProjection(Consolidator):
 
     Noise is activity too. At 20 ms the published input noise has a variance of 0.001 in every
     channel, so that of strength 1000 a channel that no task has used yet gets half its change.
-    Weights that are not to learn (``TrainingConfig.trainable``) do move: a projection spreads
-    the change of some over all that act together with them.
+    A projection spreads a weight's change over all that act together with it, so
+    ``TrainingConfig.trainable`` is refused.
 
     References
     ----------

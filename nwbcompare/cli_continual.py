@@ -18,6 +18,14 @@ import click
 @click.option(
     "--strength", default=1.0, show_default=True, help="Of synaptic intelligence; 1 as published."
 )
+@click.option("--kinds", help="Which of the kinds, separated by commas; by default all.")
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="METHOD:STRENGTH",
+    help="A further kind, such as elastic:200; may be repeated.",
+)
+@click.option("--also-networks", type=int, help="Seeds of the further kinds; by default all.")
 @click.option("--draws", default=4, show_default=True, help="Samplings of each network.")
 @click.option("--bootstraps", default=2000, show_default=True, help="For the intervals.")
 @click.option("--seed", default=0, show_default=True, help="Seed of sampling and bootstrap.")
@@ -32,6 +40,9 @@ def continual(
     steps_per_task: int,
     units: int,
     strength: float,
+    kinds: str | None,
+    also: tuple[str, ...],
+    also_networks: int | None,
     draws: int,
     bootstraps: int,
     seed: int,
@@ -47,15 +58,21 @@ def continual(
     Examples:
       nwbcompare continual --networks 8 --out continual --jobs 2
       nwbcompare continual --networks 12 --out continual --jobs 2 --resume
+      nwbcompare continual --networks 8 --out continual --also elastic:200 --resume
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.continual import Settings  # noqa: PLC0415 - imports torch
     from nwbcompare.continual import continual as study  # noqa: PLC0415
+    from nwbcompare.continual.kinds import KINDS  # noqa: PLC0415
 
+    named = tuple(KINDS) if kinds is None else tuple(name.strip() for name in kinds.split(","))
     folder = study(
         out,
         recording=recording,
         mapping=mapping,
         settings=Settings(
+            kinds=named,
+            also=also,
+            n_also=also_networks,
             n_networks=networks,
             steps_per_task=steps_per_task,
             n_units=units,

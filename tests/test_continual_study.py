@@ -20,14 +20,15 @@ from nwbcompare.comparison.comparison import _sections
 from nwbcompare.comparison.material import mapping_of
 from nwbcompare.continual import Settings, campaign, measuring, study
 from nwbcompare.continual.campaign import FAILURE, Trained, run_folder_of, train_networks
-from nwbcompare.continual.kinds import KINDS, METHODS, UNTRAINED, configs_of
+from nwbcompare.continual.configs import configs_of
+from nwbcompare.continual.kinds import KINDS, METHODS, UNTRAINED, chains_of, donor_of
 from nwbcompare.continual.measuring import AT_LEVEL, COLUMNS, PRIMARY, Measured, measure_networks
 from nwbcompare.continual.outcome import Outcome, find_outcome, levels_reached
 from nwbcompare.continual.sections import ftv_section, learning_section, levels_section
 from nwbcompare.continual.settings import LEVELS
 from nwbcompare.errors import DivergedError, StalledError
 from nwbcompare.model import Network, load, save_run
-from nwbcompare.model.checkpoint import WEIGHTS, read_evaluation, read_log
+from nwbcompare.model.checkpoint import WEIGHTS, read_evaluation, read_importances, read_log
 from nwbcompare.model.config import Consolidation
 from nwbcompare.model.curricula import YANG2019
 from nwbcompare.report.analysis import read_sections, write_analysis
@@ -58,6 +59,20 @@ def fails(*_, **__):
         ({"n_units": 2.5}, r"n_units: .* got 2\.5"),
         ({"strength": 0.0}, "strength: .* got 0"),
         ({"strength": float("nan")}, "strength: .* got nan"),
+        ({"kinds": ()}, "kinds: expected some of interleaved.* each once"),
+        ({"kinds": ("sequential", "unifrom")}, "kinds: expected some of .* unifrom"),
+        ({"kinds": ("sequential",) * 2}, "kinds: expected some of .* each once"),
+        ({"kinds": ("uniform",)}, "kinds: expected consolidated beside uniform"),
+        ({"also": ("elastic",)}, "also: expected .* METHOD:STRENGTH, got 'elastic'"),
+        ({"also": ("elastic:much",)}, "also: .* got 'elastic:much'"),
+        ({"also": ("elastic:-1",)}, "also: .* got 'elastic:-1'"),
+        ({"also": ("elastic:inf",)}, "also: .* got 'elastic:inf'"),
+        ({"also": ("none:1",)}, "also: expected a method of consolidation .* got 'none:1'"),
+        ({"also": ("elastik:2",)}, "method: .* Did you mean 'elastic'"),
+        ({"also": ("elastic:2", "elastic:2.0")}, "also: .* not trained already, got elastic:2"),
+        ({"also": ("synaptic_intelligence:1",)}, "also: .* not trained already"),
+        ({"also": ("uniform:0.1",)}, r"also: expected synaptic_intelligence:0\.1 beside uniform:0"),
+        ({"n_also": 0}, "n_also: .* got 0"),
         ({"least_performance": 1.0}, r"least_performance: .* below 1, got 1\.0\. Use 0\.8"),
         ({"least_performance": -0.1}, r"least_performance: .* got -0\.1"),
         ({"least_performance": float("nan")}, "least_performance: .* got nan"),
@@ -73,7 +88,7 @@ def test_settings_that_cannot_be_are_refused(given, match):
 
 
 def test_settings_are_plain_values_and_training_is_part_of_them():
-    settings = Settings(strength=0.5)
+    settings = Settings(strength=0.5, also=("elastic:200",))
     assert json.loads(json.dumps(settings.parameters())) == settings.parameters()
     assert settings.training == {"steps_per_task": 400, "n_units": 256, "strength": 0.5}
     assert settings.training.items() <= settings.parameters().items()
@@ -114,6 +129,46 @@ def test_seeds_differ_in_weights_and_trials():
     one, two = (configs_of("consolidated", seed, tiny()) for seed in (0, 1))
     assert (one[0].seed, one[1].seed, one[1].consolidation.seed) == (0, 0, 0)
     assert (two[0].seed, two[1].seed, two[1].consolidation.seed) == (1, 1, 1)
+
+
+def test_further_kinds_have_a_method_and_strength_and_seeds_of_their_own():
+    more = ("elastic:200", "uniform:0.1", "synaptic_intelligence:0.1")
+    settings = tiny(n_networks=4, also=more, n_also=2, kinds=("consolidated", "sequential"))
+    assert settings.all_kinds == (
+        "sequential",
+        "consolidated",
+        "elastic 200",
+        "uniform 0.1",
+        "synaptic_intelligence 0.1",
+    )
+    assert [len(settings.seeds_of(kind)) for kind in settings.all_kinds] == [4, 4, 2, 2, 2]
+    assert len(tiny(n_also=9, also=more).seeds_of("elastic 200")) == 1
+    network, plain = configs_of("sequential", 3, settings)
+    for kind, method, strength in (
+        ("elastic 200", "elastic", 200.0),
+        ("uniform 0.1", "uniform", 0.1),
+        ("synaptic_intelligence 0.1", "synaptic_intelligence", 0.1),
+    ):
+        same, training = configs_of(kind, 3, settings)
+        assert same == network
+        assert replace(training, consolidation=plain.consolidation) == plain
+        assert training.consolidation == Consolidation(method=method, strength=strength, seed=3)
+
+
+def test_controls_are_trained_after_the_kind_of_their_strength():
+    kinds = ("sequential", "consolidated", "uniform", "uniform 0.1", "synaptic_intelligence 0.1")
+    assert chains_of(kinds) == [
+        ("sequential",),
+        ("consolidated", "uniform"),
+        ("synaptic_intelligence 0.1", "uniform 0.1"),
+    ]
+    assert [donor_of(kind) for kind in kinds] == [
+        None,
+        None,
+        "consolidated",
+        "synaptic_intelligence 0.1",
+        None,
+    ]
 
 
 # a whole study, by the command line, then gone on with -----------------------------------------
@@ -216,15 +271,18 @@ def test_a_study_goes_on_with_more_networks_to_a_whole_page(again, recorded, sma
         return train(*configs, out=out, **options)
 
     monkeypatch.setattr(campaign, "train", counted)
-    settings = tiny(n_networks=2, least_performance=0.0)
+    more = ("synaptic_intelligence:0.1", "uniform:0.1")
+    settings = tiny(n_networks=2, least_performance=0.0, also=more, n_also=1)
     with pytest.MonkeyPatch.context() as patch:
         # one picture of seven tasks takes as long as all the rest
         patch.setattr("nwbcompare.continual.sections._stages_picture", _no_picture)
         found = study.continual(again, recording=recorded, settings=settings, resume=True)
     assert found == again
-    assert sorted(asked) == sorted(f"{kind}-1" for kind in KINDS)
+    further = ["synaptic_intelligence-0.1-0", "uniform-0.1-0"]
+    assert sorted(asked) == sorted([*(f"{kind}-1" for kind in KINDS), *further])
     assert all(file.read_bytes() == content for file, content in before.items())
-    primary, learning, levels, *_ = read_sections(again)
+    primary, learning, levels, also, *_ = read_sections(again)
+    _check_further_kinds(also, again)
     assert isinstance(primary.findings[0], Finding)
     assert primary.findings[0].evidence.n.startswith("2 pairs of networks")
     assert "too few for a sign-flip test" in primary.findings[0].text
@@ -242,6 +300,33 @@ def test_a_study_goes_on_with_more_networks_to_a_whole_page(again, recorded, sma
         assert (again / named).is_file()
     settings_said = json.loads((again / "analysis.json").read_text())
     assert '"n_networks": 2' in json.dumps(settings_said)
+
+
+def _check_further_kinds(also, folder):
+    """Look at the section of one network each of synaptic intelligence and its control at 0.1."""
+    first, one, two, *contrasts = also.findings
+    assert "outside the tests" in first
+    assert one.startswith("synaptic_intelligence 0.1: 1 of 1 network in the comparison, 0 stalled")
+    assert two.startswith("uniform 0.1: 1 of 1 network")
+    # one pair of untrained networks tells nothing
+    assert all("No difference" in found.text for found in contrasts)
+    assert [row["what"] for row in also.rows] == [
+        "sequential",
+        "synaptic_intelligence 0.1",
+        "consolidated",
+        "uniform 0.1",
+        "SIMULATED monkey",
+        "consolidated - sequential",
+        "synaptic_intelligence 0.1 - sequential",
+        "uniform 0.1 - sequential",
+        "synaptic_intelligence 0.1 - consolidated",
+        "uniform 0.1 - consolidated",
+        *(
+            f"{kind}, without the inclusion rule"
+            for kind in ("sequential", "synaptic_intelligence 0.1", "consolidated", "uniform 0.1")
+        ),
+    ]
+    assert (folder / "figures" / "also-pairs.svg").is_file()
 
 
 def test_a_report_takes_the_findings_in_with_links_to_their_pictures(tmp_path):
@@ -283,13 +368,15 @@ def test_a_study_of_other_training_is_not_gone_on_with(again, recorded, monkeypa
         command(again, recorded, "--resume", "--strength", "0.5")
     with pytest.raises(nc.InputError, match="already exists|--overwrite|overwrite"):
         command(again, recorded)
+    with pytest.raises(nc.InputError, match="overwrite: expected either .* got both"):
+        command(again, recorded, "--resume", "--overwrite")
 
 
 def test_a_folder_that_is_no_study_is_left_as_it_is(tmp_path, recorded, monkeypatch):
     monkeypatch.setattr(study, "train_networks", fails)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter").write_text("years of work")
-    for more in (["--overwrite"], ["--overwrite", "--resume"], ["--resume"], []):
+    for more in (["--overwrite"], ["--resume"], []):
         with pytest.raises(nc.InputError, match="thesis: expected"):
             command(tmp_path / "thesis", recorded, *more)
     assert (tmp_path / "thesis" / "chapter").read_text() == "years of work"
@@ -346,13 +433,13 @@ def test_controls_take_the_importances_of_the_consolidated_network(first, tmp_pa
     monkeypatch.setattr(campaign, "train", take)
     train_networks(tmp_path, tiny())
     assert list(given) == [
-        "sequential-0",
         "interleaved-0",
+        "sequential-0",
         "consolidated-0",
         "permuted-0",
         "uniform-0",
     ]
-    kept = campaign.importances_for("uniform", run_folder_of(first[0], "consolidated", 0))
+    kept = read_importances(run_folder_of(first[0], "consolidated", 0))
     assert kept.sum() > 0
     for kind in KINDS:
         own = given[f"{kind}-0"]
@@ -370,7 +457,7 @@ def test_a_failure_is_written_down_and_its_controls_fail_with_it(tmp_path, monke
 
     kinds = ("consolidated", "permuted", "uniform")
     monkeypatch.setattr(campaign, "train", stall)
-    found = train_networks(tmp_path, tiny(), kinds=kinds)
+    found = train_networks(tmp_path, tiny(kinds=kinds))
     assert [one.kind for one in found] == list(kinds)
     assert found[0].failure == "stage 1 stalled; consolidated-0 has no checkpoint yet"
     for control in found[1:]:
@@ -380,7 +467,7 @@ def test_a_failure_is_written_down_and_its_controls_fail_with_it(tmp_path, monke
     text = (run_folder_of(tmp_path, "consolidated", 0) / FAILURE).read_text()
     assert text == found[0].failure + "\n"
     monkeypatch.setattr(campaign, "train", fails)
-    assert train_networks(tmp_path, tiny(), kinds=kinds) == found
+    assert train_networks(tmp_path, tiny(kinds=kinds)) == found
 
 
 def test_other_errors_are_not_taken_for_failures(tmp_path, monkeypatch):
@@ -389,15 +476,13 @@ def test_other_errors_are_not_taken_for_failures(tmp_path, monkeypatch):
 
     monkeypatch.setattr(campaign, "train", break_off)
     with pytest.raises(OSError, match="disk full"):
-        train_networks(tmp_path, tiny(), kinds=("sequential",))
+        train_networks(tmp_path, tiny(kinds=("sequential",)))
     assert not list(tmp_path.rglob(FAILURE))
 
 
 def test_networks_do_not_depend_on_the_number_of_processes(tmp_path):
-    settings = tiny(n_networks=2, steps_per_task=1)
-    one, two = (
-        train_networks(tmp_path / str(n), settings, n_jobs=n, kinds=("sequential",)) for n in (1, 2)
-    )
+    settings = tiny(n_networks=2, steps_per_task=1, kinds=("sequential",))
+    one, two = (train_networks(tmp_path / str(n), settings, n_jobs=n) for n in (1, 2))
     assert [(a.kind, a.seed) for a in one] == [(b.kind, b.seed) for b in two]
     for alone, beside in zip(one, two, strict=True):
         weights, same = (load(each.folder).state_dict() for each in (alone, beside))
@@ -519,7 +604,10 @@ def test_networks_below_the_criterion_are_left_out_with_their_number(first):
         shares = read_evaluation(one.folder)["performance"]
         worst = min(shares[task] for task in CONTEXTS)
         assert f"ended at {worst:.3f}, below 0.8" in found.left_out[f"{one.kind}-0"]
-    assert found.performance == found.logs == {}
+    assert found.logs == {}
+    assert {kind: list(own) for kind, own in found.performance.items()} == {
+        kind: ["0"] for kind in KINDS
+    }
 
 
 def test_networks_at_the_criterion_stay_and_those_not_measured_go(first):
@@ -527,7 +615,7 @@ def test_networks_at_the_criterion_stay_and_those_not_measured_go(first):
     measured = [Measured("uniform", 0, {}, {PRIMARY: "Needed: units; here: none."})]
     found = find_outcome(trained, measured, xr.Dataset(), tiny(least_performance=0.0))
     assert found.left_out == {"uniform-0": "Needed: units; here: none."}
-    assert list(found.performance) == [kind for kind in KINDS if kind != "uniform"]
+    assert list(found.logs) == [kind for kind in KINDS if kind != "uniform"]
     assert found.logs["permuted"]["0"] == read_log(run_folder_of(first[0], "permuted", 0))
 
 

@@ -396,6 +396,8 @@ def test_what_does_not_learn_does_not_move(tmp_path):
     for name, value in found.state_dict().items():
         moved = name in config.trainable
         assert torch.equal(value, start.state_dict()[name]) != moved
+    with pytest.raises(InputError, match="trainable: expected none with .*'orthogonal'"):
+        replace(config, consolidation=Consolidation(method="orthogonal"))
     with pytest.raises(InputError, match="trainable: expected one of .*'rule_weight'"):
         bad = replace(config, trainable=("rule_weight",))
         train(SMALL, bad, out=tmp_path / "other")

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nwbcompare.comparison.work import Task, run_all
-from nwbcompare.continual.kinds import CONTROLS, DONOR, KINDS, configs_of, importances_for
+from nwbcompare.continual.configs import configs_of
+from nwbcompare.continual.kinds import chains_of, donor_of
 from nwbcompare.continual.settings import Settings
 from nwbcompare.errors import DivergedError, StalledError
 from nwbcompare.files import written_aside
 from nwbcompare.model import train
-from nwbcompare.model.checkpoint import is_run, read_evaluation
+from nwbcompare.model.checkpoint import is_run, read_evaluation, read_importances
 
 RUNS, FAILURE = "runs", "failure.txt"
-CHAINS = (("sequential", "interleaved"), (DONOR, *CONTROLS))
-"""What is trained after another: a control takes the importances of the one before it."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,10 @@ class Trained:
 
 def run_folder_of(out: Path, kind: str, seed: int) -> Path:
     """Give the run folder of a network."""
-    return out / RUNS / f"{kind}-{seed}"
+    return out / RUNS / f"{kind.replace(' ', '-')}-{seed}"
 
 
-def train_networks(
-    out: Path, settings: Settings, *, n_jobs: int = 1, kinds: Sequence[str] = tuple(KINDS)
-) -> list[Trained]:
+def train_networks(out: Path, settings: Settings, *, n_jobs: int = 1) -> list[Trained]:
     """Train the networks of all kinds and seeds that are not finished in a folder.
 
     Parameters
@@ -54,44 +51,37 @@ def train_networks(
     out
         The folder; run folders lie under ``runs``.
     settings
-        How.
+        Which, and how.
     n_jobs
         Processes, each training one network after another on one core. The networks do not
         depend on their number.
-    kinds
-        What to train, names in `KINDS`; controls need "consolidated".
 
     Returns
     -------
     list of Trained
         By kind, then seed; those whose cost diverged or whose training stalled say so.
     """
-    chains = [
-        (seed, tuple(kind for kind in chain if kind in kinds))
-        for seed in range(settings.n_networks)
-        for chain in CHAINS
-    ]
     (out / RUNS).mkdir(parents=True, exist_ok=True)
     tasks: list[Task] = [
-        (f"seed {seed}", _train_chain, (out, settings, seed, chain))
-        for seed, chain in chains
-        if chain
+        (f"{chain[0]}, seed {seed}", _train_chain, (out, settings, seed, chain))
+        for seed in range(settings.n_networks)
+        for chain in chains_of(settings.all_kinds)
+        if seed in settings.seeds_of(chain[0])
     ]
     found, _ = run_all(tasks, n_jobs, "networks")
     done = [one for chain in found for one in chain]
-    return sorted(done, key=lambda one: (list(KINDS).index(one.kind), one.seed))
+    return sorted(done, key=lambda one: (settings.all_kinds.index(one.kind), one.seed))
 
 
 def _train_chain(out: Path, settings: Settings, seed: int, chain: Sequence[str]) -> list[Trained]:
-    done: list[Trained] = []
-    for kind in chain:
-        donor = next((one for one in done if one.kind == DONOR), None)
-        if donor is not None and donor.failure:
-            why = f"the consolidated network of seed {seed}, whose importances it takes, failed"
-            done.append(Trained(kind, seed, run_folder_of(out, kind, seed), why))
-        else:
-            done.append(_train_one(out, settings, kind, seed))
-    return done
+    first = _train_one(out, settings, chain[0], seed)
+    if not first.failure:
+        return [first, *(_train_one(out, settings, kind, seed) for kind in chain[1:])]
+    why = f"the {chain[0]} network of seed {seed}, whose importances it takes, failed"
+    return [
+        first,
+        *(Trained(kind, seed, run_folder_of(out, kind, seed), why) for kind in chain[1:]),
+    ]
 
 
 def _train_one(out: Path, settings: Settings, kind: str, seed: int) -> Trained:
@@ -101,13 +91,14 @@ def _train_one(out: Path, settings: Settings, kind: str, seed: int) -> Trained:
     if (folder / FAILURE).is_file():
         return Trained(kind, seed, folder, (folder / FAILURE).read_text().strip())
     network, training = configs_of(kind, seed, settings)
+    donor = donor_of(kind)
     try:
         train(
             network,
             training,
             out=folder,
             resume=True,
-            importances=importances_for(kind, run_folder_of(out, DONOR, seed)),
+            importances=read_importances(run_folder_of(out, donor, seed)) if donor else None,
         )
     except (DivergedError, StalledError) as error:
         # its path is nobody's business but its own

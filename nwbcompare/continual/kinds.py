@@ -1,19 +1,14 @@
-"""The kinds of training that are compared: the published two, and their controls."""
+"""The kinds of training that are compared: the published two, their controls, and more."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterable
+from typing import Final
 
-import torch
+from nwbcompare.errors import InputError, listing
+from nwbcompare.model.config import Consolidation, Method
 
-from nwbcompare.continual.settings import LEVELS, Settings
-from nwbcompare.model.checkpoint import read_importances
-from nwbcompare.model.config import Consolidation, Method, NetworkConfig, TrainingConfig
-from nwbcompare.model.curricula import interleaved_config, sequential_config, sequential_network
-
-KINDS = {
+KINDS: Final = {
     "interleaved": "all tasks at once, as many trials of each",
     "sequential": "one task after another, nothing consolidated",
     "consolidated": "one task after another with synaptic intelligence",
@@ -31,33 +26,117 @@ METHODS: dict[str, Method] = {
 }
 
 
-def configs_of(kind: str, seed: int, settings: Settings) -> tuple[NetworkConfig, TrainingConfig]:
-    """Give how a network is trained; all kinds of a seed share initial weights and trials.
+def read_kind(text: str) -> str:
+    """Give the name of an additional kind, such as "elastic 200", from "elastic:200".
+
+    Parameters
+    ----------
+    text
+        A method of `nwbcompare.model.Consolidation` but "none", and its strength.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+
+    Examples
+    --------
+    >>> read_kind("elastic:200")
+    'elastic 200'
+    """
+    method, colon, number = text.partition(":")
+    try:
+        strength = float(number)
+    except ValueError:
+        strength = 0.0
+    if not colon or not 0 < strength < float("inf") or method == "none":
+        raise InputError(
+            "also",
+            "a method of consolidation and a strength above 0, as METHOD:STRENGTH",
+            repr(text),
+            'Use "elastic:200".',
+        )
+    # refuses methods that there are not
+    Consolidation(method=method, strength=strength)  # type: ignore[arg-type]
+    return f"{method} {strength:g}"
+
+
+def consolidation_of(kind: str, strength: float, seed: int) -> Consolidation:
+    """Give how networks of a kind that learns in stages are kept from forgetting.
 
     Parameters
     ----------
     kind
-        A name in `KINDS`.
+        A name in `METHODS`, or one that `read_kind` gave.
+    strength
+        Of the kinds in `METHODS`; the others have their own.
     seed
         The network's seed.
-    settings
-        Length, size and strength.
     """
-    network = sequential_network(n_units=settings.n_units, seed=seed)
-    make: Callable[..., TrainingConfig] = sequential_config
-    if kind == "interleaved":
-        make = interleaved_config
-    training = make(steps_per_task=settings.steps_per_task, milestones=LEVELS, seed=seed)
-    if kind != "interleaved":
-        consolidation = Consolidation(
-            method=METHODS[kind],
-            strength=settings.strength if METHODS[kind] != "none" else 1.0,
-            seed=seed,
+    if kind == "sequential":
+        return Consolidation(seed=seed)
+    if kind in METHODS:
+        return Consolidation(method=METHODS[kind], strength=strength, seed=seed)
+    method, number = kind.split()
+    return Consolidation(method=method, strength=float(number), seed=seed)  # type: ignore[arg-type]
+
+
+def donor_of(kind: str) -> str | None:
+    """Name the kind whose importances a control takes; None for other kinds."""
+    method, _, number = kind.partition(" ")
+    if method not in CONTROLS:
+        return None
+    return f"{METHODS[DONOR]} {number}" if number else DONOR
+
+
+def chains_of(kinds: Iterable[str]) -> list[tuple[str, ...]]:
+    """Give what is trained after another: each kind with the controls that take its importances."""
+    listed = list(kinds)
+    return [
+        (kind, *(other for other in listed if donor_of(other) == kind))
+        for kind in listed
+        if donor_of(kind) is None
+    ]
+
+
+def check_kinds(kinds: Iterable[str], also: Iterable[str], strength: float) -> None:
+    """Refuse kinds that there are not, that come twice, or that lack what they stand on.
+
+    Parameters
+    ----------
+    kinds
+        Names in `KINDS`.
+    also
+        Names that `read_kind` gave.
+    strength
+        Of the kinds in `METHODS`.
+
+    Raises
+    ------
+    InputError
+        As said.
+    """
+    named, more = list(kinds), list(also)
+    own = {f"{METHODS[kind]} {strength:g}" for kind in METHODS if kind != "sequential"}
+    for kind in more:
+        if kind in own or more.count(kind) > 1:
+            raise InputError(
+                "also",
+                "methods and strengths that are not trained already",
+                kind.replace(" ", ":"),
+                "Name each once.",
+            )
+    if not named or set(named) - set(KINDS) or len(set(named)) < len(named):
+        raise InputError(
+            "kinds", f"some of {listing(KINDS)}, each once", listing(named), "Leave it out for all."
         )
-        training = replace(training, consolidation=consolidation)
-    return network, training
-
-
-def importances_for(kind: str, donor: Path) -> torch.Tensor | None:
-    """Give the importances that a control takes from the consolidated network of its seed."""
-    return read_importances(donor) if kind in CONTROLS else None
+    for kind in (*named, *more):
+        donor = donor_of(kind)
+        if donor is not None and donor not in (*named, *more):
+            raise InputError(
+                "kinds" if kind in KINDS else "also",
+                f"{donor.replace(' ', ':')} beside {kind.replace(' ', ':')}, "
+                "which takes its importances",
+                listing((*named, *more)),
+                "Add it.",
+            )

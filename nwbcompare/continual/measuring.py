@@ -15,7 +15,8 @@ from nwbcompare.activity import blocks
 from nwbcompare.comparison.material import network_pair, sample_of
 from nwbcompare.comparison.work import Task, reason, run_all
 from nwbcompare.continual.campaign import Trained, run_folder_of
-from nwbcompare.continual.kinds import DONOR, UNTRAINED, configs_of
+from nwbcompare.continual.configs import configs_of
+from nwbcompare.continual.kinds import DONOR, UNTRAINED
 from nwbcompare.continual.settings import LEVELS, Settings
 from nwbcompare.errors import InputError
 from nwbcompare.files import sha256_of_file, written_aside
@@ -113,7 +114,7 @@ def _measured(
     pair: tuple[str, str],
 ) -> Measured:
     """Measure a network, or read what was measured of it."""
-    file = out / MEASURES / f"{kind}-{seed}.nc"
+    file = out / MEASURES / f"{kind.replace(' ', '-')}-{seed}.nc"
     weights = run_folder_of(out, kind, seed) / WEIGHTS
     sha = sha256_of_file(weights) if weights.is_file() else ""
     kept = _read(file, identity, sha)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import xarray as xr
 
 from nwbcompare.continual.campaign import Trained
-from nwbcompare.continual.kinds import CONTROLS, DONOR, KINDS, UNTRAINED
+from nwbcompare.continual.kinds import CONTROLS, DONOR, METHODS, UNTRAINED
 from nwbcompare.continual.measuring import AT_LEVEL, PRIMARY, WITH_LEVELS, Measured
 from nwbcompare.continual.settings import LEVELS, Settings
 from nwbcompare.model.checkpoint import read_evaluation, read_log
@@ -30,7 +30,8 @@ CONTRASTS = (
     ("sequential", UNTRAINED),
 )
 """Fixed in advance; the first is the primary one, the next two decide on credit."""
-IN_STAGES = ("sequential", DONOR, *CONTROLS)
+ALSO_BESIDE = ("sequential", DONOR)
+"""What additional kinds are held against."""
 COMPARED = (PRIMARY, "signal", "published")
 """Protocols that are held against the recording: those with its noise, and the published one."""
 
@@ -48,9 +49,9 @@ class Outcome:
     left_out
         By name of the network, why it is in no comparison.
     performance
-        By kind and seed, the final performance by task.
+        By kind and seed, the final performance by task, of all that were trained to the end.
     logs
-        By kind and seed, the log.
+        By kind and seed, the log of those in the comparison.
     measured
         Networks by kind and seed on every protocol.
     recorded
@@ -87,12 +88,33 @@ class Outcome:
 
         See `tables` for the parameters, and `nwbcompare.stats.kinds.compare_kinds`.
         """
-        return _compared(self.tables(protocol, every=every), self.recorded, self.settings)
+        tables = self.tables(protocol, every=every)
+        return _compared(tables, CONTRASTS, self.recorded, self.settings)
+
+    def also_compared(self, *, every: bool = False) -> xr.Dataset | None:
+        """Hold additional kinds and the main ones of their seeds against the recording.
+
+        See `compared`; sampled as the recording was. Kinds stand in the order of `ALSO_BESIDE`,
+        those of synaptic intelligence by strength among them; contrasts are each additional
+        kind less the sequential and less the consolidated one.
+        """
+        more = self.settings.also_kinds
+        if not more:
+            return None
+        seeds = {str(seed) for seed in self.settings.seeds_of(more[0])}
+        tables = {
+            kind: {seed: table for seed, table in own.items() if seed in seeds}
+            for kind, own in self.tables(PRIMARY, every=every).items()
+            if kind in (*ALSO_BESIDE, *more)
+        }
+        contrasts = [CONTRASTS[0], *((kind, other) for other in ALSO_BESIDE for kind in more)]
+        order = sorted(tables, key=lambda kind: _place(kind, self.settings.strength))
+        return _compared({k: tables[k] for k in order}, contrasts, self.recorded, self.settings)
 
     def at_level(self, level: float) -> xr.Dataset | None:
         """Do the same at equal performance in the last stage's tasks."""
         tables = self.tables(AT_LEVEL.format(level))
-        return _compared(tables, self.recorded, self.settings)
+        return _compared(tables, CONTRASTS, self.recorded, self.settings)
 
     def credited(self, result: xr.Dataset) -> xr.Dataset | None:
         """Say whether likeness is credited to consolidation; None without controls."""
@@ -107,8 +129,8 @@ class Outcome:
             warnings.simplefilter("ignore", UserWarning)
             return {
                 kind: retention_over_networks(self.logs[kind], YANG2019)
-                for kind in IN_STAGES
-                if self.logs.get(kind)
+                for kind in self.settings.all_kinds
+                if kind in self.logs and kind != "interleaved"
             }
 
     def kept_more(self, first: str, second: str) -> xr.Dataset | None:
@@ -125,22 +147,35 @@ class Outcome:
             return compare_retention(one, two)
 
 
-def _compared(tables: Tables, recorded: xr.Dataset, settings: Settings) -> xr.Dataset | None:
-    contrasts = [
+def _place(kind: str, strength: float) -> tuple[int, float, str]:
+    """Put plain training first, then synaptic intelligence by strength, then other methods."""
+    if kind == "sequential":
+        return 0, 0.0, kind
+    if kind == DONOR:
+        return 1, strength, kind
+    method, number = kind.split()
+    return (1 if method == METHODS[DONOR] else 2), float(number), kind
+
+
+def _compared(
+    tables: Tables, contrasts: Sequence[tuple[str, str]], recorded: xr.Dataset, settings: Settings
+) -> xr.Dataset | None:
+    """Hold kinds against the recording; contrasts that no pair has are left out."""
+    held = [
         (first, second)
-        for first, second in CONTRASTS
+        for first, second in contrasts
         if set(tables.get(first, ())) & set(tables.get(second, ()))
     ]
-    if not contrasts or contrasts[0] != CONTRASTS[0]:
+    if not held or held[0] != CONTRASTS[0]:
         return None
-    named = {name for pair in contrasts for name in pair}
+    named = {name for pair in held for name in pair}
     with warnings.catch_warnings():
         # of one pair, whose number stands beside it
         warnings.simplefilter("ignore", UserWarning)
         return compare_kinds(
             {kind: own for kind, own in tables.items() if kind in named},
             recorded,
-            contrasts,
+            held,
             n_bootstrap=settings.n_bootstrap,
             n_splits=settings.n_splits,
             seed=settings.seed,
@@ -183,18 +218,18 @@ def find_outcome(
         settings=settings,
         trained=trained,
         left_out=left_out,
-        performance=_by_kind(included, performance),
-        logs=_by_kind(included, {one: read_log(one.folder) for one in included}),
+        performance=_by_kind(performance),
+        logs=_by_kind({one: read_log(one.folder) for one in included}),
         measured=measured,
         recorded=recorded,
     )
 
 
-def _by_kind(networks: Iterable[Trained], values: Mapping[Trained, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {kind: {} for kind in KINDS}
-    for one in networks:
-        found[one.kind][str(one.seed)] = values[one]
-    return {kind: own for kind, own in found.items() if own}
+def _by_kind(values: Mapping[Trained, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for one, value in values.items():
+        found.setdefault(one.kind, {})[str(one.seed)] = value
+    return found
 
 
 def levels_reached(outcome: Outcome) -> dict[float, dict[str, int]]:

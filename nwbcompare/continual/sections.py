@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,13 +13,14 @@ from matplotlib.axes import Axes
 from nwbcompare.comparison.wording import counted, interval, number
 from nwbcompare.continual.kinds import CONTROLS, KINDS, UNTRAINED
 from nwbcompare.continual.measuring import PRIMARY
-from nwbcompare.continual.outcome import COMPARED, IN_STAGES, Outcome, levels_reached
+from nwbcompare.continual.outcome import COMPARED, Outcome, levels_reached
 from nwbcompare.continual.settings import LEVELS
 from nwbcompare.figures.comparison import draw_distributions
 from nwbcompare.figures.kinds import draw_contrasts, draw_kinds
 from nwbcompare.figures.learning import draw_final_performance, draw_stages
 from nwbcompare.figures.style import as_svg, new_figure
 from nwbcompare.model.curricula import YANG2019
+from nwbcompare.model.training import FINAL_TRIALS
 from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Evidence, Finding, Picture, Row, Section
 from nwbcompare.stats.comparison import distribution_curves
@@ -36,7 +38,7 @@ ONE_ANIMAL = "One animal: nothing here is about the monkey brain, or about monke
 
 def learning_section(outcome: Outcome) -> Section:
     """Say what networks learned and kept, and which were left out."""
-    retention = outcome.retention()
+    retention = {kind: own for kind, own in outcome.retention().items() if kind in KINDS}
     findings: list[str | Finding] = []
     kept = outcome.kept_more("consolidated", "sequential")
     if kept is not None:
@@ -145,11 +147,69 @@ def levels_section(outcome: Outcome) -> Section:
     )
 
 
+def also_section(outcome: Outcome) -> Section:
+    """Hold other methods and strengths against the recording, on the seeds that all have."""
+    settings = outcome.settings
+    seeds = settings.seeds_of(settings.also_kinds[0])
+    result, every = outcome.also_compared(), outcome.also_compared(every=True)
+    findings: list[str | Finding] = [
+        f"Seeds 0 to {seeds[-1]}, sampled as the recording was. These kinds are outside the tests "
+        "that were fixed in advance; p Holm is over all differences to sequential and "
+        "consolidated networks here.",
+        *(_also_learned(outcome, kind) for kind in settings.also_kinds),
+    ]
+    section = Section(
+        name="also", heading="Other methods and strengths of consolidation", findings=findings
+    )
+    if result is None:
+        findings.append("No seed has both a sequential and a consolidated network.")
+        return section
+    own = [
+        name for name in result["contrast"].values if name.split(" - ")[0] in settings.also_kinds
+    ]
+    findings += [_contrast_finding(result, name, main=False, figure="also-pairs") for name in own]
+    rows = _rows(result)
+    if every is not None:
+        rows += [
+            {**row, "what": f"{row['what']}, without the inclusion rule"}
+            for row in _rows(every)[: every.sizes["kind"]]
+        ]
+    return replace(section, rows=rows, pictures=[_pairs_picture("also-pairs", result)])
+
+
+def _also_learned(outcome: Outcome, kind: str) -> str:
+    """Say of an additional kind how many networks it gave, and what they kept."""
+    asked = len(outcome.settings.seeds_of(kind))
+    ended = outcome.performance.get(kind, {})
+    text = (
+        f"{kind}: {len(outcome.logs.get(kind, {}))} of {counted(asked, 'network')} in the "
+        f"comparison, {asked - len(ended)} stalled or diverged"
+    )
+    if ended:
+        final = np.mean([list(shares.values()) for shares in ended.values()])
+        pair = np.mean([min(shares[task] for task in YANG2019[-1]) for shares in ended.values()])
+        text += (
+            f"; those that ended did so at {final:.3f} (mean of tasks) and {pair:.3f} (the worse "
+            "of the last two)"
+        )
+    kept = outcome.kept_more(kind, "sequential")
+    if kept is not None:
+        own = kept.sel(task=MEAN, measure="final")
+        text += (
+            f"; mean final performance less that of sequential networks {float(own['mean']):+.3f}"
+            f"{interval(own['mean_low'], own['mean_high'])}, p = {float(own['p_value']):.2g}, "
+            f"{counted(int(kept['n_networks']), 'pair')}"
+        )
+    return f"{text}."
+
+
 def sections_of(outcome: Outcome) -> list[Section]:
     """Give all sections, the primary test first."""
     first, *others = (ftv_section(outcome, protocol) for protocol in COMPARED)
-    every = every_section(outcome)
-    return [first, learning_section(outcome), levels_section(outcome), every, *others]
+    found = [first, learning_section(outcome), levels_section(outcome)]
+    if outcome.settings.also:
+        found.append(also_section(outcome))
+    return [*found, every_section(outcome), *others]
 
 
 def _kept_finding(kept: xr.Dataset) -> Finding:
@@ -175,7 +235,7 @@ def _counts(outcome: Outcome) -> str:
     said = ", ".join(
         f"{len(outcome.logs.get(kind, {}))} of "
         f"{sum(one.kind == kind for one in outcome.trained)} {kind}"
-        for kind in KINDS
+        for kind in outcome.settings.all_kinds
     )
     return (
         f"Networks in the comparison: {said}. Left out are those that stalled, and those that "
@@ -323,7 +383,7 @@ def _distributions(name: str, outcome: Outcome, protocol: str) -> Picture:
 def _learning_pictures(outcome: Outcome, retention: dict[str, xr.Dataset]) -> list[Picture]:
     tasks = [task for stage in YANG2019 for task in stage]
     names = {task: display_name(task) for task in tasks}
-    kinds = [kind for kind in IN_STAGES if kind in retention]
+    kinds = list(retention)
     if not kinds:
         return []
     courses = {
@@ -339,8 +399,8 @@ def _learning_pictures(outcome: Outcome, retention: dict[str, xr.Dataset]) -> li
     found = [
         picture(
             "final-performance",
-            "Performance after the last stage, easy variants, 512 trials a task: networks and "
-            "means with 95 % intervals over networks.",
+            f"Performance after the last stage, easy variants, {FINAL_TRIALS} trials a task: "
+            "networks and means with 95 % intervals over networks.",
             final,
             size=(8.6, 3.6),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from nwbcompare.continual.kinds import KINDS, check_kinds, read_kind
 from nwbcompare.errors import InputError
 from nwbcompare.tasks.checks import check_above_zero, check_whole
 
@@ -14,7 +15,9 @@ LEVELS = (0.8, 0.9, 0.95)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How networks are trained and compared; the trained ones depend on the first four alone.
+    """How networks are trained and compared.
+
+    A trained network depends on its seed and kind and on ``training`` alone.
 
     Attributes
     ----------
@@ -27,6 +30,17 @@ class Settings:
         Units of a network; 256 as published.
     strength
         Of synaptic intelligence; 1 as published.
+    kinds
+        Names in `nwbcompare.continual.kinds.KINDS`, all by default. The primary test needs
+        "sequential" and "consolidated".
+    also
+        More kinds, each a method and strength of consolidation as "METHOD:STRENGTH", such as
+        "elastic:200" or "synaptic_intelligence:0.1". They are held against the others in a
+        section of their own, outside the tests that were fixed in advance. The controls
+        "permuted" and "uniform" take the importances of "synaptic_intelligence" of their
+        strength, which must be named too.
+    n_also
+        Seeds of which there is a network of these kinds, from 0 on; by default all.
     least_performance
         Networks are left out that end with a task of the last stage below it; 0.8 as published.
     n_draws
@@ -46,6 +60,9 @@ class Settings:
     steps_per_task: int = 400
     n_units: int = 256
     strength: float = 1.0
+    kinds: tuple[str, ...] = tuple(KINDS)
+    also: tuple[str, ...] = ()
+    n_also: int | None = None
     least_performance: float = 0.8
     n_draws: int = 4
     n_bootstrap: int = 2000
@@ -58,6 +75,9 @@ class Settings:
         check_whole("steps_per_task", self.steps_per_task, 1, "Use steps_per_task=400.")
         check_whole("n_units", self.n_units, 1, "Use n_units=256.")
         check_above_zero("strength", self.strength, "Use strength=1.")
+        check_kinds(self.kinds, self.also_kinds, self.strength)
+        if self.n_also is not None:
+            check_whole("n_also", self.n_also, 1, "Leave it out for all seeds.")
         if not 0 <= self.least_performance < 1:
             raise InputError(
                 "least_performance",
@@ -71,11 +91,29 @@ class Settings:
         check_whole("seed", self.seed, 0, "Use seed=0.")
 
     @property
+    def also_kinds(self) -> tuple[str, ...]:
+        """Names of the additional kinds, such as "elastic 200"."""
+        return tuple(read_kind(text) for text in self.also)
+
+    @property
+    def all_kinds(self) -> tuple[str, ...]:
+        """Names of all kinds that are trained, in the order in which they are shown."""
+        return (*(kind for kind in KINDS if kind in self.kinds), *self.also_kinds)
+
+    def seeds_of(self, kind: str) -> range:
+        """Give the seeds of which there is a network of a kind."""
+        more = self.n_networks if self.n_also is None else min(self.n_also, self.n_networks)
+        return range(self.n_networks if kind in KINDS else more)
+
+    @property
     def training(self) -> dict[str, Any]:
-        """What a trained network depends on, apart from its seed and kind."""
+        """What a trained network depends on, apart from its seed and kind.
+
+        ``strength`` is that of the kinds in `KINDS`; additional ones have theirs in their name.
+        """
         names = ("steps_per_task", "n_units", "strength")
         return {name: getattr(self, name) for name in names}
 
     def parameters(self) -> dict[str, Any]:
         """Give all of them as plain values."""
-        return asdict(self)
+        return asdict(self) | {"kinds": list(self.kinds), "also": list(self.also)}

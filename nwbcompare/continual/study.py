@@ -18,7 +18,7 @@ from nwbcompare.continual.sections import levels_said, sections_of
 from nwbcompare.continual.settings import Settings
 from nwbcompare.errors import InputError, differences, listing
 from nwbcompare.files import check_output_folder, written_aside
-from nwbcompare.model.curricula import PUBLISHED_STEPS
+from nwbcompare.model.curricula import EVALUATE_EVERY, EVALUATION_TRIALS, PUBLISHED_STEPS
 from nwbcompare.provenance import environment
 from nwbcompare.report.analysis import write_analysis
 from nwbcompare.tasks.checks import check_whole
@@ -53,10 +53,10 @@ def continual(
     n_jobs
         Processes; results do not depend on them.
     resume
-        Whether to go on with what is there. More networks may be asked for than before; anything
-        else that networks depend on must be the same.
+        Whether to go on with what is there. More networks and kinds may be asked for than before;
+        what networks depend on must be the same.
     overwrite
-        Whether an existing study may be replaced.
+        Whether an existing study may be replaced; not together with ``resume``.
 
     Returns
     -------
@@ -66,11 +66,19 @@ def continual(
     Raises
     ------
     InputError
-        For a recording without both contexts or without a mapping, and a folder that cannot be
-        written or was made with other settings; the difference is shown.
+        For both ``resume`` and ``overwrite``, a recording without both contexts or without a
+        mapping, and a folder that cannot be written or was made with other settings; the
+        difference is shown.
     """
     settings = settings or Settings()
     check_whole("n_jobs", n_jobs, 1, "Use n_jobs=1.")
+    if resume and overwrite:
+        raise InputError(
+            "overwrite",
+            "either to resume a study or to replace it",
+            "both",
+            "Leave --overwrite out to go on, --resume to begin anew.",
+        )
     folder = Path(out)
     activity, guidance = find_recording(recording, CONTEXTS, settings.seed)
     chosen = mapping_of(activity, mapping)
@@ -137,7 +145,7 @@ def _caution(outcome: Outcome, guidance: str) -> str:
 
 
 def _methods(settings: Settings) -> list[str]:
-    kinds = "; ".join(f"{name}: {what}" for name, what in KINDS.items())
+    kinds = "; ".join(f"{name}: {KINDS[name]}" for name in KINDS if name in settings.kinds)
     return [
         f"Kinds of training. {kinds}; untrained: the initial weights.",
         f"Training. {settings.n_units} relu units, orthogonal at the start, easy variants of seven "
@@ -149,5 +157,6 @@ def _methods(settings: Settings) -> list[str]:
         "flips; the interval resamples networks and sessions. Likeness is credited to "
         "consolidation only if it beats both controls.",
         f"Equal performance: the first weights at which the worst of the last stage's tasks was at "
-        f"{levels_said()}, evaluated every 100 steps on 128 trials a task.",
+        f"{levels_said()}, evaluated every {EVALUATE_EVERY} steps on {EVALUATION_TRIALS} trials a "
+        "task.",
     ]

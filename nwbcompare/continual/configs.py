@@ -1,0 +1,31 @@
+"""How a network of each kind is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nwbcompare.continual.kinds import consolidation_of
+from nwbcompare.continual.settings import LEVELS, Settings
+from nwbcompare.model.config import NetworkConfig, TrainingConfig
+from nwbcompare.model.curricula import interleaved_config, sequential_config, sequential_network
+
+
+def configs_of(kind: str, seed: int, settings: Settings) -> tuple[NetworkConfig, TrainingConfig]:
+    """Give how a network is trained; all kinds of a seed share initial weights and trials.
+
+    Parameters
+    ----------
+    kind
+        One of ``settings.all_kinds``.
+    seed
+        The network's seed.
+    settings
+        Length, size and strength.
+    """
+    network = sequential_network(n_units=settings.n_units, seed=seed)
+    length = settings.steps_per_task
+    if kind == "interleaved":
+        return network, interleaved_config(steps_per_task=length, milestones=LEVELS, seed=seed)
+    training = sequential_config(steps_per_task=length, milestones=LEVELS, seed=seed)
+    consolidation = consolidation_of(kind, settings.strength, seed)
+    return network, replace(training, consolidation=consolidation)
