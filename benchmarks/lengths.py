@@ -1,0 +1,144 @@
+"""Does it matter how long each task is trained? The same seeds at several lengths.
+
+Run ``python benchmarks/lengths.py results/continual results/continual_longer`` in ``benchmarks``,
+with the recording of Mante et al. 2013 at hand; the folders are those of ``nwbcompare continual``
+with different ``--steps-per-task`` and are read, not trained. Of the seeds that have a sequential
+and a consolidated network in the comparison at *every* length it prints, by length: the Wasserstein
+distance of FTV to the recording (sampled as it was) of both kinds and their difference with its
+interval over networks and sessions, and what was learned and kept. Then how the last length
+differs from the first, paired by seed, with Student's intervals over seeds and exact sign flips: a
+question about other networks and this recording.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nwbcompare.comparison.material import mapping_of, sample_of
+from nwbcompare.comparison.recording import find_recording
+from nwbcompare.comparison.settings import CONTEXTS
+from nwbcompare.continual import Settings
+from nwbcompare.continual.campaign import RUNS, train_networks
+from nwbcompare.continual.measuring import PRIMARY, measure_networks
+from nwbcompare.continual.outcome import Outcome, find_outcome
+from nwbcompare.continual.study import CONFIGURATION
+from nwbcompare.errors import InputError
+from nwbcompare.model.curricula import YANG2019
+from nwbcompare.stats.inference import over_networks
+from nwbcompare.stats.kinds import compare_kinds
+from nwbcompare.stats.retention import MEAN, retention_over_networks
+
+KINDS = ("sequential", "consolidated")
+ESTIMATE = ("mean", "mean_low", "mean_high")
+MEASURES = ("final", "backward_transfer")
+RESULTS = Path(__file__).parent / "results" / "lengths.json"
+
+
+def read_study(folder: Path, recorded: xr.Dataset, activity: xr.DataTree) -> Outcome:
+    """Read what became of a study's networks."""
+    trained_so = json.loads((folder / CONFIGURATION).read_text())
+    seeds = [int(run.name.split("-")[-1]) for run in (folder / RUNS).glob("sequential-*")]
+    settings = Settings(n_networks=max(seeds) + 1, kinds=KINDS, **trained_so)
+    missing = [
+        f"{kind}-{seed}"
+        for kind in KINDS
+        for seed in range(settings.n_networks)
+        if not (folder / RUNS / f"{kind}-{seed}").is_dir()
+    ]
+    if missing:
+        raise InputError(str(folder), "a finished study", f"none of {missing}", "Resume it first.")
+    trained = train_networks(folder, settings)
+    finished = [one for one in trained if not one.failure]
+    mapping = mapping_of(activity)
+    measured = measure_networks(folder, finished, activity, mapping, settings, pair=CONTEXTS)
+    return find_outcome(trained, measured, recorded, settings)
+
+
+def of_length(outcome: Outcome, seeds: list[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Give a length's row, and by measure the difference (or value) of each seed."""
+    tables = {
+        kind: {seed: own[seed] for seed in seeds}
+        for kind, own in outcome.tables(PRIMARY).items()
+        if kind in KINDS
+    }
+    found = compare_kinds(tables, outcome.recorded, [(KINDS[1], KINDS[0])])
+    far = found.sel(measure=found.attrs["distance"])
+    row: dict[str, Any] = {
+        "steps_per_task": outcome.settings.steps_per_task,
+        "seeds": seeds,
+        "values": found.attrs["n_values"],
+        "difference": [
+            float(far[name].item())
+            for name in ("difference", "difference_low", "difference_high", "p_value")
+        ],
+    }
+    by_seed = {
+        "difference of distance": np.subtract(
+            *(far["unlikeness"].sel(kind=kind, pair=seeds).values for kind in KINDS[::-1])
+        )
+    }
+    for kind in KINDS:
+        own = far.sel(kind=kind)
+        row[f"{kind} distance"] = [float(own[name]) for name in ESTIMATE]
+        sd = found["value"].sel(statistic="sd", kind=kind)
+        row[f"{kind} s.d."] = float(sd.mean())
+        by_seed[f"{kind} distance"] = own["unlikeness"].sel(pair=seeds).values
+        kept = retention_over_networks(
+            {seed: outcome.logs[kind][seed] for seed in seeds}, YANG2019
+        ).sel(task=MEAN)
+        for measure in MEASURES:
+            one = kept.sel(measure=measure)
+            row[f"{kind} {measure}"] = [
+                float(one[name]) for name in ("mean", "mean_low", "mean_high")
+            ]
+            by_seed[f"{kind} {measure}"] = one["value"].sel(network=seeds).values
+    for measure in MEASURES:
+        by_seed[f"difference of {measure}"] = (
+            by_seed[f"{KINDS[1]} {measure}"] - by_seed[f"{KINDS[0]} {measure}"]
+        )
+        own = over_networks(by_seed[f"difference of {measure}"])
+        row[f"difference of {measure}"] = said(own)
+    return row, by_seed
+
+
+def said(found: xr.Dataset) -> list[float]:
+    """Give mean, interval and p."""
+    return [float(found[name]) for name in (*ESTIMATE, "p_value")]
+
+
+def main() -> None:
+    """Compare lengths and print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("studies", nargs="+", type=Path)
+    parser.add_argument("--recording")
+    options = parser.parse_args()
+    activity, guidance = find_recording(options.recording, CONTEXTS, 0)
+    if guidance:
+        raise SystemExit(guidance)
+    recorded = sample_of([activity], CONTEXTS, "recorded", "").ftv
+    outcomes = [read_study(folder, recorded, activity) for folder in options.studies]
+    shared = set.intersection(*(set(own.logs.get(kind, {})) for own in outcomes for kind in KINDS))
+    seeds = sorted(shared, key=int)
+    found = [of_length(own, seeds) for own in outcomes]
+    rows = [row for row, _ in found]
+    first, last = found[0][1], found[-1][1]
+    change = {name: said(over_networks(last[name] - first[name])) for name in first}
+    left_out = {str(own.settings.steps_per_task): dict(own.left_out) for own in outcomes}
+    result = {"lengths": rows, "last less first": change, "left_out": left_out}
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    for row in rows:
+        for name, value in row.items():
+            print(f"{name:32}{value}")
+        print()
+    for name, values in change.items():
+        print(f"last less first, {name:32}{[round(value, 4) for value in values]}")
+
+
+if __name__ == "__main__":
+    main()
