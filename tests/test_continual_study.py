@@ -687,9 +687,24 @@ def rng():
 @pytest.fixture
 def undrawn(monkeypatch):
     """Sections without pictures, which the whole study draws."""
-    for name in ("_pairs_picture", "_distributions"):
+    for name in ("pairs_picture", "_distributions"):
         monkeypatch.setattr(f"nwbcompare.continual.sections.{name}", _no_picture)
     monkeypatch.setattr("nwbcompare.continual.sections._learning_pictures", lambda *_: [])
+
+
+def test_two_animals_are_held_against_each_other(rng, undrawn):
+    outcome = outcome_of(rng, n=2)
+    animal = np.where(np.arange(SESSION.size) % 8 < 4, "A", "F")
+    values = outcome.recorded["fractional_task_variance"] * np.where(animal == "F", 0.1, 1)
+    recorded = outcome.recorded.assign(fractional_task_variance=values)
+    recorded = recorded.assign_coords(subject=("unit", animal))
+    *_, floor, apart, scope = ftv_section(replace(outcome, recorded=recorded), PRIMARY).findings
+    assert floor.startswith("Two halves of monkey")
+    # uniform on 0.5 and on 0.05 lie 0.225 apart; sessions exchanged hide it
+    distance, p = re.match(r"Animals A and F lie (\S+) apart .* p = (\S+)\)\.", apart).groups()
+    assert float(distance) == pytest.approx(0.225, abs=0.04)
+    assert float(p) < 0.01
+    assert scope == "These animals: nothing here is about others."
 
 
 def test_likeness_beyond_both_controls_is_credited(rng, undrawn):

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.comparison.wording import counted, interval, number
+from nwbcompare.continual.alternatives import also_section
+from nwbcompare.continual.evidence import (
+    animals_said,
+    contrast_finding,
+    floor_said,
+    pairs_picture,
+    rows_of,
+)
 from nwbcompare.continual.kinds import CONTROLS, KINDS, UNTRAINED
 from nwbcompare.continual.measuring import PRIMARY
 from nwbcompare.continual.outcome import COMPARED, Outcome, levels_reached
 from nwbcompare.continual.settings import LEVELS
 from nwbcompare.figures.comparison import draw_distributions
-from nwbcompare.figures.kinds import draw_contrasts, draw_kinds
 from nwbcompare.figures.learning import draw_final_performance, draw_stages
 from nwbcompare.figures.style import as_svg, new_figure
 from nwbcompare.model.curricula import YANG2019
@@ -33,7 +38,6 @@ SAID = {
     "published": "on the published test trials without noise",
 }
 DRAWN = ("interleaved", "sequential", "consolidated", UNTRAINED)
-ONE_ANIMAL = "One animal: nothing here is about the monkey brain, or about monkeys."
 
 
 def learning_section(outcome: Outcome) -> Section:
@@ -73,21 +77,21 @@ def ftv_section(outcome: Outcome, protocol: str) -> Section:
         return Section(name=name, heading=heading, findings=[why])
     main = protocol == PRIMARY
     findings: list[str | Finding] = [
-        _contrast_finding(result, str(contrast), main=main and place == 0, figure=f"{name}-pairs")
+        contrast_finding(result, str(contrast), main=main and place == 0, figure=f"{name}-pairs")
         for place, contrast in enumerate(result["contrast"].values)
     ]
     if main:
         findings[1:1] = [_verdict(outcome, result)]
-    findings.append(_floor(result))
+    findings.append(floor_said(result))
     if main:
-        findings.append(ONE_ANIMAL)
+        findings += animals_said(outcome.recorded, seed=outcome.settings.seed)
     return Section(
         name=name,
         heading=heading,
         findings=findings,
-        rows=_rows(result),
+        rows=rows_of(result),
         pictures=[
-            _pairs_picture(f"{name}-pairs", result),
+            pairs_picture(f"{name}-pairs", result),
             *([_distributions(name, outcome, protocol)] if protocol != "signal" else []),
         ],
     )
@@ -104,7 +108,7 @@ def every_section(outcome: Outcome) -> Section:
         "Networks that hardly learned the context tasks are among these; a likeness that they "
         "share is none that learning has brought about. Those that stalled are not.",
         *(
-            _contrast_finding(result, str(contrast), main=False, figure=f"{name}-pairs")
+            contrast_finding(result, str(contrast), main=False, figure=f"{name}-pairs")
             for contrast in result["contrast"].values
         ),
     ]
@@ -112,8 +116,8 @@ def every_section(outcome: Outcome) -> Section:
         name=name,
         heading=heading,
         findings=findings,
-        rows=_rows(result),
-        pictures=[_pairs_picture(f"{name}-pairs", result)],
+        rows=rows_of(result),
+        pictures=[pairs_picture(f"{name}-pairs", result)],
     )
 
 
@@ -128,7 +132,7 @@ def levels_section(outcome: Outcome) -> Section:
             findings.append(f"Worst of Ctx DM 1 and 2 at {level:g}: {listed} networks; no pair.")
             continue
         findings.append(
-            _contrast_finding(
+            contrast_finding(
                 result,
                 "consolidated - sequential",
                 main=False,
@@ -137,7 +141,7 @@ def levels_section(outcome: Outcome) -> Section:
                 "networks), ",
             )
         )
-        own: list[Row] = [{"worst of Ctx DM at": level, **row} for row in _rows(result)]
+        own: list[Row] = [{"worst of Ctx DM at": level, **row} for row in rows_of(result)]
         rows += own
     return Section(
         name="levels",
@@ -145,62 +149,6 @@ def levels_section(outcome: Outcome) -> Section:
         findings=findings,
         rows=rows,
     )
-
-
-def also_section(outcome: Outcome) -> Section:
-    """Hold other methods and strengths against the recording, on the seeds that all have."""
-    settings = outcome.settings
-    seeds = settings.seeds_of(settings.also_kinds[0])
-    result, every = outcome.also_compared(), outcome.also_compared(every=True)
-    findings: list[str | Finding] = [
-        f"Seeds 0 to {seeds[-1]}, sampled as the recording was. These kinds are outside the tests "
-        "that were fixed in advance; p Holm is over all differences to sequential and "
-        "consolidated networks here.",
-        *(_also_learned(outcome, kind) for kind in settings.also_kinds),
-    ]
-    section = Section(
-        name="also", heading="Other methods and strengths of consolidation", findings=findings
-    )
-    if result is None:
-        findings.append("No seed has both a sequential and a consolidated network.")
-        return section
-    own = [
-        name for name in result["contrast"].values if name.split(" - ")[0] in settings.also_kinds
-    ]
-    findings += [_contrast_finding(result, name, main=False, figure="also-pairs") for name in own]
-    rows = _rows(result)
-    if every is not None:
-        rows += [
-            {**row, "what": f"{row['what']}, without the inclusion rule"}
-            for row in _rows(every)[: every.sizes["kind"]]
-        ]
-    return replace(section, rows=rows, pictures=[_pairs_picture("also-pairs", result)])
-
-
-def _also_learned(outcome: Outcome, kind: str) -> str:
-    """Say of an additional kind how many networks it gave, and what they kept."""
-    asked = len(outcome.settings.seeds_of(kind))
-    ended = outcome.performance.get(kind, {})
-    text = (
-        f"{kind}: {len(outcome.logs.get(kind, {}))} of {counted(asked, 'network')} in the "
-        f"comparison, {asked - len(ended)} stalled or diverged"
-    )
-    if ended:
-        final = np.mean([list(shares.values()) for shares in ended.values()])
-        pair = np.mean([min(shares[task] for task in YANG2019[-1]) for shares in ended.values()])
-        text += (
-            f"; those that ended did so at {final:.3f} (mean of tasks) and {pair:.3f} (the worse "
-            "of the last two)"
-        )
-    kept = outcome.kept_more(kind, "sequential")
-    if kept is not None:
-        own = kept.sel(task=MEAN, measure="final")
-        text += (
-            f"; mean final performance less that of sequential networks {float(own['mean']):+.3f}"
-            f"{interval(own['mean_low'], own['mean_high'])}, p = {float(own['p_value']):.2g}, "
-            f"{counted(int(kept['n_networks']), 'pair')}"
-        )
-    return f"{text}."
 
 
 def sections_of(outcome: Outcome) -> list[Section]:
@@ -248,40 +196,6 @@ def _left_out(outcome: Outcome) -> list[str]:
     return [f"Left out: {name}, {why.rstrip('.')}." for name, why in outcome.left_out.items()]
 
 
-def _contrast_finding(
-    result: xr.Dataset, contrast: str, *, main: bool, figure: str, before: str = ""
-) -> Finding:
-    own = result.sel(contrast=contrast, measure=result.attrs["distance"])
-    first, second = str(own["first"].item()), str(own["second"].item())
-    difference = float(own["difference"])
-    n, p = int(own["n_pairs"]), float(own["p_value"])
-    low, high = float(own["difference_low"]), float(own["difference_high"])
-    shown = np.isfinite([low, high]).all() and (high < 0 or low > 0) and p < 0.05
-    side = "closer to" if difference < 0 else "further from"
-    verdict = (
-        f"{first} networks are {side} {result.attrs['name']} than {second} ones"
-        if shown
-        else f"no difference in likeness to {result.attrs['name']} is shown between {first} and "
-        f"{second} networks"
-    )
-    few = "" if float(own["p_smallest"]) < 0.05 else ", too few for a sign-flip test"
-    text = f"{before}{verdict} ({counted(n, 'pair')}{few})."
-    return Finding(
-        text=text[0].upper() + text[1:],
-        main=main,
-        evidence=Evidence(
-            measure=f"difference of Wasserstein distance of FTV, {first} less {second}",
-            effect=number(difference),
-            low=number(low),
-            high=number(high),
-            p_value=number(p),
-            n=f"{counted(n, 'pair')} of networks, {result.attrs['n_groups']} sessions",
-            unit_of_inference=str(result.attrs["unit_of_inference"]),
-            figure=figure,
-        ),
-    )
-
-
 def _verdict(outcome: Outcome, result: xr.Dataset) -> str:
     verdict = outcome.credited(result)
     if verdict is None:
@@ -299,64 +213,6 @@ def _verdict(outcome: Outcome, result: xr.Dataset) -> str:
         for contrast, own in zip(verdict["contrast"].values, verdict["verdict"].values, strict=True)
     )
     return f"Credit to consolidation: {verdict['status'].item()} ({said})."
-
-
-def _floor(result: xr.Dataset) -> str:
-    return (
-        f"Two halves of {result.attrs['name']} (by sessions) lie {float(result['floor']):.3f} "
-        f"apart [{float(result['floor_low']):.3f}, {float(result['floor_high']):.3f}]."
-    )
-
-
-def _rows(result: xr.Dataset) -> list[Row]:
-    """Give a row for each kind, then one for each contrast."""
-    distance = result.attrs["distance"]
-    rows: list[Row] = []
-    for kind in result["kind"].values:
-        own = result.sel(kind=kind)
-        far = own.sel(measure=distance)
-        row: Row = {
-            "what": str(kind),
-            "networks or pairs": int(own["n_networks"]),
-            "Wasserstein distance": number(far["mean"]),
-            "95 %": interval(far["mean_low"], far["mean_high"]).strip(),
-            "times the floor": number(own["ratio"]),
-        }
-        for statistic in result["statistic"].values:
-            row[str(statistic)] = number(own["value"].sel(statistic=statistic).mean())
-        rows.append(row)
-    recorded: Row = {"what": str(result.attrs["name"])}
-    recorded |= {
-        str(name): number(result["recorded"].sel(statistic=name))
-        for name in result["statistic"].values
-    }
-    rows.append(recorded)
-    for contrast in result["contrast"].values:
-        own = result.sel(contrast=contrast, measure=distance)
-        rows.append(
-            {
-                "what": str(contrast),
-                "networks or pairs": int(own["n_pairs"]),
-                "Wasserstein distance": number(own["difference"]),
-                "95 %": interval(own["difference_low"], own["difference_high"]).strip(),
-                "p": number(own["p_value"]),
-                "p Holm": number(own["p_adjusted"]),
-            }
-        )
-    return rows
-
-
-def _pairs_picture(name: str, result: xr.Dataset) -> Picture:
-    return picture(
-        name,
-        "Left: Wasserstein distance of the FTV of each network to the recording; thin lines join "
-        "networks of one seed, diamonds are means with 95 % intervals over networks and sessions, "
-        "the band is what halves of the recording differ by. Right: paired differences with 95 % "
-        "intervals; left of 0 the first kind is closer.",
-        partial(draw_kinds, result=result),
-        partial(draw_contrasts, result=result),
-        size=(11.5, 4.2),
-    )
 
 
 def _distributions(name: str, outcome: Outcome, protocol: str) -> Picture:

@@ -140,7 +140,7 @@ def _caution(outcome: Outcome, guidance: str) -> str:
     simulated = f" SIMULATED recording: {guidance}" if guidance else ""
     return (
         f"{length}; FTV depends on how long networks are trained. One recording: what is said "
-        f"generalises over networks of these kinds and sessions of this animal.{simulated}"
+        f"generalises over networks of these kinds and sessions of its animals.{simulated}"
     )
 
 
