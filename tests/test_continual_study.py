@@ -12,6 +12,8 @@ import pytest
 import torch
 import xarray as xr
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from report_inputs import CONTEXTS, brain, written
 
 import nwbcompare as nc
@@ -19,12 +21,26 @@ from nwbcompare.cli import cli
 from nwbcompare.comparison.comparison import _sections
 from nwbcompare.comparison.material import mapping_of
 from nwbcompare.continual import Settings, campaign, measuring, study
+from nwbcompare.continual.alternatives import also_section
 from nwbcompare.continual.campaign import FAILURE, Trained, run_folder_of, train_networks
 from nwbcompare.continual.configs import configs_of
-from nwbcompare.continual.kinds import KINDS, METHODS, UNTRAINED, chains_of, donor_of
+from nwbcompare.continual.kinds import (
+    KINDS,
+    METHODS,
+    UNTRAINED,
+    chains_of,
+    consolidation_of,
+    donor_of,
+    read_kind,
+)
 from nwbcompare.continual.measuring import AT_LEVEL, COLUMNS, PRIMARY, Measured, measure_networks
 from nwbcompare.continual.outcome import Outcome, find_outcome, levels_reached
-from nwbcompare.continual.sections import ftv_section, learning_section, levels_section
+from nwbcompare.continual.sections import (
+    ftv_section,
+    learning_section,
+    levels_section,
+    sections_of,
+)
 from nwbcompare.continual.settings import LEVELS
 from nwbcompare.errors import DivergedError, StalledError
 from nwbcompare.model import Network, load, save_run
@@ -153,6 +169,17 @@ def test_further_kinds_have_a_method_and_strength_and_seeds_of_their_own():
         assert same == network
         assert replace(training, consolidation=plain.consolidation) == plain
         assert training.consolidation == Consolidation(method=method, strength=strength, seed=3)
+
+
+@given(
+    method=st.sampled_from(["elastic", "orthogonal", "synaptic_intelligence"]),
+    strength=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+)
+def test_a_further_kind_has_the_very_strength_that_was_asked(method, strength):
+    kind = read_kind(f"{method}:{strength!r}")
+    assert consolidation_of(kind, 1.0, 4) == Consolidation(method=method, strength=strength, seed=4)
+    assert donor_of(f"uniform {kind.split()[1]}") == f"synaptic_intelligence {kind.split()[1]}"
+    assert read_kind(kind.replace(" ", ":")) == kind
 
 
 def test_controls_are_trained_after_the_kind_of_their_strength():
@@ -779,6 +806,77 @@ def test_levels_are_counted_and_compared_where_they_were_reached(rng):
         for level in (0.9, 0.95)
     ]
     assert {row["worst of Ctx DM at"] for row in section.rows} == {0.8}
+
+
+def with_further_kinds(rng, left_out=()):
+    """Elastic networks as wide as the recording, synaptic intelligence at 0.1 nearly too wide."""
+    further = {"elastic 200": 0.52, "synaptic_intelligence 0.1": 0.9}
+    outcome = outcome_of(rng, widths=WIDTHS | further, left_out=left_out)
+    also = tuple(kind.replace(" ", ":") for kind in further)
+    outcome = replace(outcome, settings=replace(outcome.settings, also=also, n_also=7))
+    good = {task: 0.95 for stage in YANG2019 for task in stage}
+    performance = {"elastic 200": {str(seed): good | {"contextdm1": 0.85} for seed in range(6)}}
+    logs = {"elastic 200": {str(seed): log_of(rng, 0.8) for seed in range(6)}}
+    return replace(outcome, performance=performance, logs=outcome.logs | logs)
+
+
+def test_further_kinds_are_compared_on_the_seeds_that_they_have(rng):
+    result = with_further_kinds(rng, left_out=("elastic 200-2",)).also_compared()
+    assert list(result["kind"].values) == [
+        "sequential",
+        "synaptic_intelligence 0.1",
+        "consolidated",
+        "elastic 200",
+    ]
+    assert list(result["n_networks"].values) == [7, 7, 7, 6]
+    assert list(result["pair"].values) == [str(seed) for seed in range(7)]
+    contrasts = result.sel(measure="wasserstein").set_index(contrast="contrast")
+    closer = contrasts.sel(contrast="elastic 200 - sequential")
+    assert closer["difference"] < -0.1
+    assert (closer["n_pairs"], closer["p_value"]) == (6, 2 / 2**6)
+    alike = contrasts.sel(contrast="elastic 200 - consolidated")
+    assert abs(alike["difference"]) < 0.05
+    # every seed again, with what was left out
+    every = with_further_kinds(rng, left_out=("elastic 200-2",)).also_compared(every=True)
+    assert list(every["n_networks"].values) == [7, 7, 7, 7]
+
+
+def test_without_further_kinds_there_is_no_section_of_them(rng, undrawn):
+    outcome = outcome_of(rng)
+    assert outcome.also_compared() is None
+    assert "also" not in [section.name for section in sections_of(outcome)]
+
+
+def test_further_kinds_say_what_they_learned_and_what_was_left_out(rng, monkeypatch):
+    monkeypatch.setattr("nwbcompare.continual.alternatives.pairs_picture", _no_picture)
+    nothing = tuple(f"synaptic_intelligence 0.1-{seed}" for seed in range(8))
+    section = also_section(with_further_kinds(rng, left_out=nothing))
+    scope, elastic, weak, *contrasts = section.findings
+    assert scope.startswith("Seeds 0 to 6")
+    assert elastic.startswith(
+        "elastic 200: 6 of 7 networks in the comparison, 1 stalled or diverged; those that ended "
+        "did so at 0.936 (mean of tasks) and 0.850 (the worse of the last two); mean final "
+        "performance less that of sequential networks +0."
+    )
+    assert elastic.endswith("p = 0.031, 6 pairs.")
+    assert weak == (
+        "synaptic_intelligence 0.1: 0 of 7 networks in the comparison, 7 stalled or diverged."
+    )
+    assert [one.text for one in contrasts] == [
+        "Elastic 200 networks are closer to monkey than sequential ones (7 pairs).",
+        "No difference in likeness to monkey is shown between elastic 200 and consolidated "
+        "networks (7 pairs).",
+    ]
+    assert not any(one.main for one in contrasts)
+    whole = [row["what"] for row in section.rows if row["what"].endswith("rule")]
+    assert "synaptic_intelligence 0.1, without the inclusion rule" in whole
+
+
+def test_further_kinds_without_pairs_say_so(rng):
+    gone = tuple(f"sequential-{seed}" for seed in range(8))
+    section = also_section(with_further_kinds(rng, left_out=gone))
+    assert section.findings[-1] == "No seed has both a sequential and a consolidated network."
+    assert not section.rows
 
 
 def test_what_was_kept_is_compared_on_pairs(rng, undrawn):

@@ -58,7 +58,12 @@ def read_kind(text: str) -> str:
         )
     # refuses methods that there are not
     Consolidation(method=method, strength=strength)  # type: ignore[arg-type]
-    return f"{method} {strength:g}"
+    return _name(method, strength)
+
+
+def _name(method: str, strength: float) -> str:
+    """Name a kind by its method and strength, of which no digit is lost."""
+    return f"{method} {strength!r}".removesuffix(".0")
 
 
 def consolidation_of(kind: str, strength: float, seed: int) -> Consolidation:
@@ -117,7 +122,7 @@ def check_kinds(kinds: Iterable[str], also: Iterable[str], strength: float) -> N
         As said.
     """
     named, more = list(kinds), list(also)
-    own = {f"{METHODS[kind]} {strength:g}" for kind in METHODS if kind != "sequential"}
+    own = {_name(METHODS[kind], float(strength)) for kind in METHODS if kind != "sequential"}
     for kind in more:
         if kind in own or more.count(kind) > 1:
             raise InputError(
