@@ -348,6 +348,7 @@ def _check_further_kinds(also, folder):
         "uniform 0.1 - sequential",
         "synaptic_intelligence 0.1 - consolidated",
         "uniform 0.1 - consolidated",
+        "synaptic_intelligence 0.1 - uniform 0.1",
         *(
             f"{kind}, without the inclusion rule"
             for kind in ("sequential", "synaptic_intelligence 0.1", "consolidated", "uniform 0.1")

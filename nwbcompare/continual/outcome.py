@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 from nwbcompare.continual.campaign import Trained
-from nwbcompare.continual.kinds import CONTROLS, DONOR, METHODS, UNTRAINED
+from nwbcompare.continual.kinds import CONTROLS, DONOR, METHODS, UNTRAINED, donor_of
 from nwbcompare.continual.measuring import AT_LEVEL, PRIMARY, WITH_LEVELS, Measured
 from nwbcompare.continual.settings import LEVELS, Settings
 from nwbcompare.model.checkpoint import read_evaluation, read_log
@@ -96,7 +96,8 @@ class Outcome:
 
         See `compared`; sampled as the recording was. Kinds stand in the order of `ALSO_BESIDE`,
         those of synaptic intelligence by strength among them; contrasts are each additional
-        kind less the sequential and less the consolidated one.
+        kind less the sequential and less the consolidated one, and of additional controls also
+        the kind whose importances they take less the control.
         """
         more = self.settings.also_kinds
         if not more:
@@ -107,7 +108,11 @@ class Outcome:
             for kind, own in self.tables(PRIMARY, every=every).items()
             if kind in (*ALSO_BESIDE, *more)
         }
-        contrasts = [CONTRASTS[0], *((kind, other) for other in ALSO_BESIDE for kind in more)]
+        contrasts = [
+            CONTRASTS[0],
+            *((kind, other) for other in ALSO_BESIDE for kind in more),
+            *((donor, kind) for kind in more if (donor := donor_of(kind))),
+        ]
         order = sorted(tables, key=lambda kind: _place(kind, self.settings.strength))
         return _compared({k: tables[k] for k in order}, contrasts, self.recorded, self.settings)
 
