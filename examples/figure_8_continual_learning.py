@@ -91,7 +91,8 @@ def logs_of_pairs(runs: Path) -> dict[str, dict[str, list[dict]]]:
         kind: [
             folder.name.rpartition("-")[2]
             for folder in sorted(runs.glob(f"{kind}-*"))
-            if read_evaluation(folder)
+            # uniform-0.1-3 is of another kind
+            if folder.name.removeprefix(f"{kind}-").isdigit() and read_evaluation(folder)
         ]
         for kind in KINDS
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import shutil
 import sys
 
 import matplotlib as mpl
@@ -79,8 +80,11 @@ def test_continual_learning(run, tmp_path):
         for seed in range(3):
             # of the last seed the protected network is not finished
             made_run(runs, kind, seed, finished=(kind, seed) != ("consolidated", 2))
+    # a kind of its own, whose control of strength 1 is not there
+    shutil.copytree(runs / "sequential-0", runs / "uniform-0.1-0")
     printed, n_axes = run("figure_8_continual_learning", "--runs", runs)
     assert n_axes == 10
+    assert "uniform" not in printed
     assert "without both finished kinds that are paired: seed 2\n" in printed
 
     found = {}
