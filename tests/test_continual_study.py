@@ -308,6 +308,8 @@ def test_a_study_goes_on_with_more_networks_to_a_whole_page(again, recorded, sma
     further = ["synaptic_intelligence-0.1-0", "uniform-0.1-0"]
     assert sorted(asked) == sorted([*(f"{kind}-1" for kind in KINDS), *further])
     assert all(file.read_bytes() == content for file, content in before.items())
+    with xr.open_datatree(again / "measures" / "uniform-0.1-0.nc", engine="h5netcdf") as tree:
+        assert list(tree.children) == [PRIMARY]
     primary, learning, levels, also, *_ = read_sections(again)
     _check_further_kinds(also, again)
     assert isinstance(primary.findings[0], Finding)

@@ -16,7 +16,7 @@ from nwbcompare.comparison.material import network_pair, sample_of
 from nwbcompare.comparison.work import Task, reason, run_all
 from nwbcompare.continual.campaign import Trained, run_folder_of
 from nwbcompare.continual.configs import configs_of
-from nwbcompare.continual.kinds import DONOR, UNTRAINED
+from nwbcompare.continual.kinds import DONOR, KINDS, UNTRAINED
 from nwbcompare.continual.settings import LEVELS, Settings
 from nwbcompare.errors import InputError
 from nwbcompare.files import sha256_of_file, written_aside
@@ -149,6 +149,8 @@ def _measure(
     found = {
         name: _table(way, network_pair(pair, mapping) if name == "published" else pair, name, kind)
         for name, way in ways.items()
+        # further kinds are compared on the primary protocol alone
+        if name == PRIMARY or kind in (*KINDS, UNTRAINED)
     }
     for level in LEVELS if kind in WITH_LEVELS else ():
         early = load_milestone(run_folder_of(out, kind, seed), level)
