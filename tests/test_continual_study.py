@@ -429,6 +429,39 @@ def test_a_recording_that_cannot_be_compared_is_refused_before_any_work(
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (["--kinds", "sequential, uniform"], "kinds: expected consolidated beside uniform"),
+        (["--also", "elastic"], "also: expected .* METHOD:STRENGTH, got 'elastic'"),
+        (["--also-networks", "0"], "n_also: .* got 0"),
+    ],
+)
+def test_kinds_that_cannot_be_are_refused_before_any_work(
+    tmp_path, recorded, more, match, monkeypatch
+):
+    monkeypatch.setattr(study, "train_networks", fails)
+    with pytest.raises(nc.InputError, match=match):
+        command(tmp_path / "study", recorded, *more)
+    assert not (tmp_path / "study").exists()
+
+
+def test_some_kinds_and_further_ones_are_asked_by_name(tmp_path, recorded, monkeypatch):
+    asked = []
+
+    def end(_, settings, **__):
+        asked.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "train_networks", end)
+    kinds = ["--kinds", "sequential, consolidated", "--also", "elastic:2", "--also", "orthogonal:1"]
+    ended = command(tmp_path / "study", recorded, *kinds, "--also-networks", "1", n_networks=3)
+    assert ended.exit_code == 1
+    (settings,) = asked
+    assert settings.all_kinds == ("sequential", "consolidated", "elastic 2", "orthogonal 1")
+    assert [len(settings.seeds_of(kind)) for kind in settings.all_kinds] == [3, 3, 1, 1]
+
+
 def test_numbers_of_processes_are_checked_first(tmp_path):
     with pytest.raises(nc.InputError, match="n_jobs: .* got 0"):
         study.continual(tmp_path / "study", n_jobs=0)
