@@ -335,25 +335,25 @@ def _check_further_kinds(also, folder):
     """Look at the section of one network each of synaptic intelligence and its control at 0.1."""
     first, one, two, *contrasts = also.findings
     assert "outside the tests" in first
-    assert one.startswith("synaptic_intelligence 0.1: 1 of 1 network in the comparison, 0 stalled")
+    assert one.startswith("synaptic intelligence 0.1: 1 of 1 network in the comparison, 0 stalled")
     assert two.startswith("uniform 0.1: 1 of 1 network")
     # one pair of untrained networks tells nothing
     assert all("No difference" in found.text for found in contrasts)
     assert [row["what"] for row in also.rows] == [
         "sequential",
-        "synaptic_intelligence 0.1",
+        "synaptic intelligence 0.1",
         "consolidated",
         "uniform 0.1",
         "SIMULATED monkey",
         "consolidated - sequential",
-        "synaptic_intelligence 0.1 - sequential",
+        "synaptic intelligence 0.1 - sequential",
         "uniform 0.1 - sequential",
-        "synaptic_intelligence 0.1 - consolidated",
+        "synaptic intelligence 0.1 - consolidated",
         "uniform 0.1 - consolidated",
-        "synaptic_intelligence 0.1 - uniform 0.1",
+        "synaptic intelligence 0.1 - uniform 0.1",
         *(
             f"{kind}, without the inclusion rule"
-            for kind in ("sequential", "synaptic_intelligence 0.1", "consolidated", "uniform 0.1")
+            for kind in ("sequential", "synaptic intelligence 0.1", "consolidated", "uniform 0.1")
         ),
     ]
     assert (folder / "figures" / "also-pairs.svg").is_file()
@@ -896,7 +896,7 @@ def test_further_kinds_say_what_they_learned_and_what_was_left_out(rng, monkeypa
     )
     assert elastic.endswith("p = 0.031, 6 pairs.")
     assert weak == (
-        "synaptic_intelligence 0.1: 0 of 7 networks in the comparison, 7 stalled or diverged."
+        "synaptic intelligence 0.1: 0 of 7 networks in the comparison, 7 stalled or diverged."
     )
     assert [one.text for one in contrasts] == [
         "Elastic 200 networks are closer to monkey than sequential ones (7 pairs).",
@@ -905,7 +905,7 @@ def test_further_kinds_say_what_they_learned_and_what_was_left_out(rng, monkeypa
     ]
     assert not any(one.main for one in contrasts)
     whole = [row["what"] for row in section.rows if row["what"].endswith("rule")]
-    assert "synaptic_intelligence 0.1, without the inclusion rule" in whole
+    assert "synaptic intelligence 0.1, without the inclusion rule" in whole
 
 
 def test_further_kinds_without_pairs_say_so(rng):

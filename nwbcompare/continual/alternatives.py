@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from nwbcompare.comparison.wording import counted, interval
-from nwbcompare.continual.evidence import contrast_finding, pairs_picture, rows_of
+from nwbcompare.continual.evidence import contrast_finding, pairs_picture, rows_of, shown_name
 from nwbcompare.continual.outcome import Outcome
 from nwbcompare.model.curricula import YANG2019
 from nwbcompare.report.section import Finding, Section
@@ -47,9 +47,10 @@ def _also_learned(outcome: Outcome, kind: str) -> str:
     """Say of an additional kind how many networks it gave, and what they kept."""
     asked = len(outcome.settings.seeds_of(kind))
     ended = outcome.performance.get(kind, {})
+    compared = len(outcome.logs.get(kind, {}))
     text = (
-        f"{kind}: {len(outcome.logs.get(kind, {}))} of {counted(asked, 'network')} in the "
-        f"comparison, {asked - len(ended)} stalled or diverged"
+        f"{shown_name(kind)}: {compared} of {counted(asked, 'network')} in the comparison, "
+        f"{asked - len(ended)} stalled or diverged"
     )
     if ended:
         final = np.mean([list(shares.values()) for shares in ended.values()])

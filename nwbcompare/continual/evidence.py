@@ -17,6 +17,11 @@ from nwbcompare.stats.mixed_effects import animals_of
 ONE_ANIMAL = "One animal: nothing here is about the monkey brain, or about monkeys."
 
 
+def shown_name(kind: str) -> str:
+    """Give the name of a kind in words, such as "synaptic intelligence 0.1"."""
+    return str(kind).replace("_", " ")
+
+
 def contrast_finding(
     result: xr.Dataset, contrast: str, *, main: bool, figure: str, before: str = ""
 ) -> Finding:
@@ -36,7 +41,7 @@ def contrast_finding(
         Words before the sentence.
     """
     own = result.sel(contrast=contrast, measure=result.attrs["distance"])
-    first, second = str(own["first"].item()), str(own["second"].item())
+    first, second = shown_name(own["first"].item()), shown_name(own["second"].item())
     difference = float(own["difference"])
     n, p = int(own["n_pairs"]), float(own["p_value"])
     low, high = float(own["difference_low"]), float(own["difference_high"])
@@ -101,7 +106,7 @@ def rows_of(result: xr.Dataset) -> list[Row]:
         own = result.sel(kind=kind)
         far = own.sel(measure=distance)
         row: Row = {
-            "what": str(kind),
+            "what": shown_name(kind),
             "networks or pairs": int(own["n_networks"]),
             "Wasserstein distance": number(far["mean"]),
             "95 %": interval(far["mean_low"], far["mean_high"]).strip(),
@@ -120,7 +125,7 @@ def rows_of(result: xr.Dataset) -> list[Row]:
         own = result.sel(contrast=contrast, measure=distance)
         rows.append(
             {
-                "what": str(contrast),
+                "what": shown_name(contrast),
                 "networks or pairs": int(own["n_pairs"]),
                 "Wasserstein distance": number(own["difference"]),
                 "95 %": interval(own["difference_low"], own["difference_high"]).strip(),
@@ -133,13 +138,17 @@ def rows_of(result: xr.Dataset) -> list[Row]:
 
 def pairs_picture(name: str, result: xr.Dataset) -> Picture:
     """Draw kinds and contrasts of a comparison side by side."""
+    kinds = [str(kind) for kind in result["kind"].values]
+    shown = [shown_name(kind) for kind in kinds]
+    # long names would run into each other below their marks
+    broken = [name.replace(" ", "\n") for name in shown]
     return picture(
         name,
         "Left: Wasserstein distance of the FTV of each network to the recording; thin lines join "
         "networks of one seed, diamonds are means with 95 % intervals over networks and sessions, "
         "the band is what halves of the recording differ by. Right: paired differences with 95 % "
         "intervals; left of 0 the first kind is closer.",
-        partial(draw_kinds, result=result),
-        partial(draw_contrasts, result=result),
-        size=(11.5, 4.2),
+        partial(draw_kinds, result=result, names=dict(zip(kinds, broken, strict=True))),
+        partial(draw_contrasts, result=result, names=dict(zip(kinds, shown, strict=True))),
+        size=(11.5, max(4.2, 0.62 * result.sizes["contrast"])),
     )

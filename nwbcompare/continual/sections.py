@@ -16,6 +16,7 @@ from nwbcompare.continual.evidence import (
     floor_said,
     pairs_picture,
     rows_of,
+    shown_name,
 )
 from nwbcompare.continual.kinds import CONTROLS, KINDS, UNTRAINED
 from nwbcompare.continual.measuring import PRIMARY
@@ -182,7 +183,7 @@ def _kept_finding(kept: xr.Dataset) -> Finding:
 def _counts(outcome: Outcome) -> str:
     said = ", ".join(
         f"{len(outcome.logs.get(kind, {}))} of "
-        f"{sum(one.kind == kind for one in outcome.trained)} {kind}"
+        f"{sum(one.kind == kind for one in outcome.trained)} {shown_name(kind)}"
         for kind in outcome.settings.all_kinds
     )
     return (
@@ -193,7 +194,10 @@ def _counts(outcome: Outcome) -> str:
 
 
 def _left_out(outcome: Outcome) -> list[str]:
-    return [f"Left out: {name}, {why.rstrip('.')}." for name, why in outcome.left_out.items()]
+    return [
+        f"Left out: {shown_name(name)}, {why.rstrip('.')}."
+        for name, why in outcome.left_out.items()
+    ]
 
 
 def _verdict(outcome: Outcome, result: xr.Dataset) -> str:
