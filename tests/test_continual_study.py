@@ -85,8 +85,11 @@ def fails(*_, **__):
         ({"also": ("elastic:inf",)}, "also: .* got 'elastic:inf'"),
         ({"also": ("none:1",)}, "also: expected a method of consolidation .* got 'none:1'"),
         ({"also": ("elastik:2",)}, "method: .* Did you mean 'elastic'"),
-        ({"also": ("elastic:2", "elastic:2.0")}, "also: .* not trained already, got elastic:2"),
-        ({"also": ("synaptic_intelligence:1",)}, "also: .* not trained already"),
+        ({"also": ("elastic:2", "elastic:2.0")}, "also: .* do not have, each once, got elastic:2"),
+        (
+            {"also": ("synaptic_intelligence:1",)},
+            "also: .* consolidated, permuted, uniform do not have",
+        ),
         ({"also": ("uniform:0.1",)}, r"also: expected synaptic_intelligence:0\.1 beside uniform:0"),
         ({"n_also": 0}, "n_also: .* got 0"),
         ({"least_performance": 1.0}, r"least_performance: .* below 1, got 1\.0\. Use 0\.8"),

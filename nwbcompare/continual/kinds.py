@@ -127,9 +127,9 @@ def check_kinds(kinds: Iterable[str], also: Iterable[str], strength: float) -> N
         if kind in own or more.count(kind) > 1:
             raise InputError(
                 "also",
-                "methods and strengths that are not trained already",
+                f"methods and strengths that {listing(METHODS)} do not have, each once",
                 kind.replace(" ", ":"),
-                "Name each once.",
+                "Leave it out, or ask for the kind by its name.",
             )
     if not named or set(named) - set(KINDS) or len(set(named)) < len(named):
         raise InputError(
