@@ -77,7 +77,8 @@ def _train_chain(out: Path, settings: Settings, seed: int, chain: Sequence[str])
     first = _train_one(out, settings, chain[0], seed)
     if not first.failure:
         return [first, *(_train_one(out, settings, kind, seed) for kind in chain[1:])]
-    why = f"the {chain[0]} network of seed {seed}, whose importances it takes, failed"
+    donor = chain[0].replace("_", " ")
+    why = f"the {donor} network of seed {seed}, whose importances it takes, failed"
     return [
         first,
         *(Trained(kind, seed, run_folder_of(out, kind, seed), why) for kind in chain[1:]),
