@@ -78,11 +78,7 @@ def of_length(outcome: Outcome, seeds: list[str]) -> tuple[dict[str, Any], dict[
             for name in ("difference", "difference_low", "difference_high", "p_value")
         ],
     }
-    by_seed = {
-        "difference of distance": np.subtract(
-            *(far["unlikeness"].sel(kind=kind, pair=seeds).values for kind in KINDS[::-1])
-        )
-    }
+    by_seed: dict[str, np.ndarray] = {}
     for kind in KINDS:
         own = far.sel(kind=kind)
         row[f"{kind} distance"] = [float(own[name]) for name in ESTIMATE]
@@ -94,16 +90,13 @@ def of_length(outcome: Outcome, seeds: list[str]) -> tuple[dict[str, Any], dict[
         ).sel(task=MEAN)
         for measure in MEASURES:
             one = kept.sel(measure=measure)
-            row[f"{kind} {measure}"] = [
-                float(one[name]) for name in ("mean", "mean_low", "mean_high")
-            ]
+            row[f"{kind} {measure}"] = [float(one[name]) for name in ESTIMATE]
             by_seed[f"{kind} {measure}"] = one["value"].sel(network=seeds).values
+    for measure in ("distance", *MEASURES):
+        difference = by_seed[f"{KINDS[1]} {measure}"] - by_seed[f"{KINDS[0]} {measure}"]
+        by_seed[f"difference of {measure}"] = difference
     for measure in MEASURES:
-        by_seed[f"difference of {measure}"] = (
-            by_seed[f"{KINDS[1]} {measure}"] - by_seed[f"{KINDS[0]} {measure}"]
-        )
-        own = over_networks(by_seed[f"difference of {measure}"])
-        row[f"difference of {measure}"] = said(own)
+        row[f"difference of {measure}"] = said(over_networks(by_seed[f"difference of {measure}"]))
     return row, by_seed
 
 

@@ -155,16 +155,14 @@ def main() -> None:
                 networks = networks_of(n_units, number)
                 batches = [make_batch(seed) for seed in range(number)]
                 check(networks, batches)
-                alone, together = (
-                    one_after_another(networks, batches),
-                    InOneBatch(networks, batches),
-                )
+                alone = one_after_another(networks, batches)
+                together = InOneBatch(networks, batches)
                 alone()
                 together.step()
                 pairs = [(seconds(alone), seconds(together.step)) for _ in range(options.rounds)]
                 one, all_ = (median(side) * 1e3 / number for side in zip(*pairs, strict=True))
                 gain = median(a / b for a, b in pairs)
-                print(f"{n_units:6}{number:10}{one:12.1f}{all_:19.1f}{gain:7.2f}", flush=True)
+                print(f"{n_units:6}{number:10}{one:17.1f}{all_:19.1f}{gain:7.2f}", flush=True)
 
 
 if __name__ == "__main__":

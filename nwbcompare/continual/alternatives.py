@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from nwbcompare.comparison.wording import counted, interval
-from nwbcompare.continual.evidence import contrast_finding, pairs_picture, rows_of, shown_name
+from nwbcompare.continual.evidence import contrast_finding, pairs_picture, rows_of
+from nwbcompare.continual.kinds import shown_name
 from nwbcompare.continual.outcome import Outcome
 from nwbcompare.model.curricula import YANG2019
 from nwbcompare.report.section import Finding, Section
@@ -17,11 +18,11 @@ from nwbcompare.stats.retention import MEAN
 def also_section(outcome: Outcome) -> Section:
     """Hold other methods and strengths against the recording, on the seeds that all have."""
     settings = outcome.settings
-    seeds = settings.seeds_of(settings.also_kinds[0])
     result, every = outcome.also_compared(), outcome.also_compared(every=True)
     findings: list[str | Finding] = [
-        f"Seeds 0 to {seeds[-1]}, sampled as the recording was. These kinds are outside the tests "
-        "that were fixed in advance; p Holm is over all differences here but the first.",
+        f"Seeds 0 to {settings.also_seeds[-1]}, sampled as the recording was. These kinds are "
+        "outside the tests that were fixed in advance; p Holm is over all differences here but "
+        "the first.",
         *(_also_learned(outcome, kind) for kind in settings.also_kinds),
     ]
     section = Section(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nwbcompare.comparison.work import Task, run_all
 from nwbcompare.continual.configs import configs_of
-from nwbcompare.continual.kinds import chains_of, donor_of
+from nwbcompare.continual.kinds import chains_of, donor_of, shown_name
 from nwbcompare.continual.settings import Settings
 from nwbcompare.errors import DivergedError, StalledError
 from nwbcompare.files import written_aside
@@ -70,15 +70,15 @@ def train_networks(out: Path, settings: Settings, *, n_jobs: int = 1) -> list[Tr
     ]
     found, _ = run_all(tasks, n_jobs, "networks")
     done = [one for chain in found for one in chain]
-    return sorted(done, key=lambda one: (settings.all_kinds.index(one.kind), one.seed))
+    order = settings.all_kinds
+    return sorted(done, key=lambda one: (order.index(one.kind), one.seed))
 
 
 def _train_chain(out: Path, settings: Settings, seed: int, chain: Sequence[str]) -> list[Trained]:
     first = _train_one(out, settings, chain[0], seed)
     if not first.failure:
         return [first, *(_train_one(out, settings, kind, seed) for kind in chain[1:])]
-    donor = chain[0].replace("_", " ")
-    why = f"the {donor} network of seed {seed}, whose importances it takes, failed"
+    why = f"the {shown_name(chain[0])} network of seed {seed}, whose importances it takes, failed"
     return [
         first,
         *(Trained(kind, seed, run_folder_of(out, kind, seed), why) for kind in chain[1:]),

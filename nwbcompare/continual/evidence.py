@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nwbcompare.comparison.wording import counted, interval, number
+from nwbcompare.continual.kinds import shown_name
 from nwbcompare.figures.kinds import draw_contrasts, draw_kinds
 from nwbcompare.report.drawing import picture
 from nwbcompare.report.section import Evidence, Finding, Picture, Row
@@ -15,11 +16,6 @@ from nwbcompare.stats.floor import animal_floor
 from nwbcompare.stats.mixed_effects import animals_of
 
 ONE_ANIMAL = "One animal: nothing here is about the monkey brain, or about monkeys."
-
-
-def shown_name(kind: str) -> str:
-    """Give the name of a kind in words, such as "synaptic intelligence 0.1"."""
-    return str(kind).replace("_", " ")
 
 
 def contrast_finding(
@@ -84,17 +80,14 @@ def animals_said(recorded: xr.Dataset, *, seed: int) -> list[str]:
     if np.unique(animals_of(recorded)).size < 2:
         return [ONE_ANIMAL]
     found = animal_floor(recorded, seed=seed).sel(measure="wasserstein")
-    said = [
-        f"Animals {first} and {second} lie {float(own['value']):.3f} apart (with sessions "
-        f"exchanged between them {float(own['null_mean']):.3f} on average, "
-        f"p = {float(own['p_value']):.2g})."
-        for first, second, own in zip(
-            found["animal_a"].values,
-            found["animal_b"].values,
-            (found.isel(animal_pair=place) for place in range(found.sizes["animal_pair"])),
-            strict=True,
+    said = []
+    for pair in found["animal_pair"].values:
+        own = found.sel(animal_pair=pair)
+        said.append(
+            f"Animals {own['animal_a'].item()} and {own['animal_b'].item()} lie "
+            f"{float(own['value']):.3f} apart (with sessions exchanged between them "
+            f"{float(own['null_mean']):.3f} on average, p = {float(own['p_value']):.2g})."
         )
-    ]
     return [*said, "These animals: nothing here is about others."]
 
 

@@ -61,9 +61,19 @@ def read_kind(text: str) -> str:
     return _name(method, strength)
 
 
+def _asked(kind: str) -> str:
+    """Give what `read_kind` reads as a kind."""
+    return kind.replace(" ", ":")
+
+
 def _name(method: str, strength: float) -> str:
     """Name a kind by its method and strength, of which no digit is lost."""
     return f"{method} {strength!r}".removesuffix(".0")
+
+
+def shown_name(kind: str) -> str:
+    """Give a name in words, such as "synaptic intelligence 0.1"."""
+    return str(kind).replace("_", " ")
 
 
 def consolidation_of(kind: str, strength: float, seed: int) -> Consolidation:
@@ -128,7 +138,7 @@ def check_kinds(kinds: Iterable[str], also: Iterable[str], strength: float) -> N
             raise InputError(
                 "also",
                 f"methods and strengths that {listing(METHODS)} do not have, each once",
-                kind.replace(" ", ":"),
+                _asked(kind),
                 "Leave it out, or ask for the kind by its name.",
             )
     if not named or set(named) - set(KINDS) or len(set(named)) < len(named):
@@ -140,8 +150,7 @@ def check_kinds(kinds: Iterable[str], also: Iterable[str], strength: float) -> N
         if donor is not None and donor not in (*named, *more):
             raise InputError(
                 "kinds" if kind in KINDS else "also",
-                f"{donor.replace(' ', ':')} beside {kind.replace(' ', ':')}, "
-                "which takes its importances",
+                f"{_asked(donor)} beside {_asked(kind)}, which takes its importances",
                 listing((*named, *more)),
                 "Add it.",
             )

@@ -114,8 +114,8 @@ def _measured(
     pair: tuple[str, str],
 ) -> Measured:
     """Measure a network, or read what was measured of it."""
-    file = out / MEASURES / f"{kind.replace(' ', '-')}-{seed}.nc"
-    weights = run_folder_of(out, kind, seed) / WEIGHTS
+    run = run_folder_of(out, kind, seed)
+    file, weights = out / MEASURES / f"{run.name}.nc", run / WEIGHTS
     sha = sha256_of_file(weights) if weights.is_file() else ""
     kept = _read(file, identity, sha)
     if kept is None:

@@ -102,7 +102,7 @@ class Outcome:
         more = self.settings.also_kinds
         if not more:
             return None
-        seeds = {str(seed) for seed in self.settings.seeds_of(more[0])}
+        seeds = {str(seed) for seed in self.settings.also_seeds}
         tables = {
             kind: {seed: table for seed, table in own.items() if seed in seeds}
             for kind, own in self.tables(PRIMARY, every=every).items()

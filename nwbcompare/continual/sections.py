@@ -16,9 +16,8 @@ from nwbcompare.continual.evidence import (
     floor_said,
     pairs_picture,
     rows_of,
-    shown_name,
 )
-from nwbcompare.continual.kinds import CONTROLS, KINDS, UNTRAINED
+from nwbcompare.continual.kinds import CONTROLS, KINDS, UNTRAINED, shown_name
 from nwbcompare.continual.measuring import PRIMARY
 from nwbcompare.continual.outcome import COMPARED, Outcome, levels_reached
 from nwbcompare.continual.settings import LEVELS

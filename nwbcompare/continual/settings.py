@@ -100,10 +100,14 @@ class Settings:
         """Names of all kinds that are trained, in the order in which they are shown."""
         return (*(kind for kind in KINDS if kind in self.kinds), *self.also_kinds)
 
+    @property
+    def also_seeds(self) -> range:
+        """The seeds of which there is a network of every additional kind."""
+        return range(self.n_networks)[: self.n_also]
+
     def seeds_of(self, kind: str) -> range:
         """Give the seeds of which there is a network of a kind."""
-        more = self.n_networks if self.n_also is None else min(self.n_also, self.n_networks)
-        return range(self.n_networks if kind in KINDS else more)
+        return range(self.n_networks) if kind in KINDS else self.also_seeds
 
     @property
     def training(self) -> dict[str, Any]:
