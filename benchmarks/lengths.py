@@ -111,9 +111,10 @@ def main() -> None:
     parser.add_argument("studies", nargs="+", type=Path)
     parser.add_argument("--recording")
     options = parser.parse_args()
-    activity, guidance = find_recording(options.recording, CONTEXTS, 0)
-    if guidance:
-        raise SystemExit(guidance)
+    brain = find_recording(options.recording, CONTEXTS, 0)
+    if brain.guidance:
+        raise SystemExit(brain.guidance)
+    activity = brain.activity
     recorded = sample_of([activity], CONTEXTS, "recorded", "").ftv
     outcomes = [read_study(folder, recorded, activity) for folder in options.studies]
     shared = set.intersection(*(set(own.logs.get(kind, {})) for own in outcomes for kind in KINDS))

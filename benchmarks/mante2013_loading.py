@@ -22,7 +22,8 @@ from nwbcompare.datasets import find_dataset
 
 ROUNDS = 5
 PEAK = (
-    "import resource, sys, nwbcompare as nc; nc.load('mante2013', sys.argv[1], quality='all');"
+    "import resource, sys, nwbcompare as nc;"
+    "nc.load('mante2013', sys.argv[1], animal='ar', quality='all');"
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
 )
 
@@ -39,15 +40,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", nargs="?", help="the archive's folder")
     path = find_dataset("mante2013", parser.parse_args().path)
-    files = sorted({f.name: f for f in path.glob("PFC data */*.mat")}.values())
+    files = sorted({f.name: f for f in path.glob("PFC data */ar*.mat")}.values())
 
     def plain() -> None:
         for file in files:
             loadmat(file)
 
-    load_all = nc.load("mante2013", path, quality="all")
+    load_all = nc.load("mante2013", path, animal="ar", quality="all")
     pairs = [
-        (seconds(plain), seconds(lambda: nc.load("mante2013", path, quality="all")))
+        (seconds(plain), seconds(lambda: nc.load("mante2013", path, animal="ar", quality="all")))
         for _ in range(ROUNDS)
     ]
     ours = median(pair[1] for pair in pairs)

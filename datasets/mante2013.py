@@ -369,6 +369,12 @@ def _trial_columns(units: list[_Unit]) -> dict[str, Any]:
     }
 
 
+def animals(path: Path) -> list[str]:
+    """List the animals of which the archive has units: "ar", "fe", or both, in this order."""
+    found = {file.name[:2] for file in _unit_files(path, None)}
+    return [animal for animal in SUBJECTS if animal in found] or sorted(found)
+
+
 def sessions(path: Path) -> list[str]:
     """List the archive's sessions."""
     return list(dict.fromkeys(map(_session_of, _unit_files(path, None))))

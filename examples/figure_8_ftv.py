@@ -26,7 +26,7 @@ def main() -> None:
     """Draw the figure and say what it shows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", type=Path, default=STUDY, help="folder of nwbcompare continual")
-    parser.add_argument("--recording", default="mante2013", help="what it was measured like")
+    parser.add_argument("--recording", default="mante2013?animal=ar", help="a SOURCE")
     parser.add_argument("--protocol", default="sampled", help="sampled, signal, published")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
     chosen = parser.parse_args()

@@ -67,20 +67,21 @@ def compare(models: tuple[str, ...], recording: str, out: str, **options: Any) -
 
     \b
     Examples:
-      nwbcompare compare --model pretrained:all20-fast-0 --recording mante2013 --out report
+      nwbcompare compare --model pretrained:all20-fast-0 \\
+        --recording "mante2013?animal=ar" --out report
       nwbcompare compare --model fast=runs/fast-0 --model paper=runs/paper-0 \\
-        --recording "mante2013?quality=all" --out report
+        --recording "mante2013?animal=ar&quality=all" --out report
     """  # noqa: D301 - click's paragraph mark
     _write(models, recording, out, **options)
 
 
 @click.command()
 @click.option("--model", "models", multiple=True, help=MODEL_HELP)
-@click.option("--recording", help="SOURCE of the recording; by default Mante et al. 2013.")
+@click.option("--recording", help="SOURCE; by default monkey A of Mante et al. 2013.")
 @click.option("--out", default="report", show_default=True, type=click.Path(), help="The folder.")
 @_options
 def report(models: tuple[str, ...], recording: str | None, out: str, **options: Any) -> None:
-    """Compare as `nwbcompare compare`, by default three networks with Mante et al. 2013.
+    """Compare as `nwbcompare compare`, by default three networks with monkey A.
 
     Without a recording at hand it says how to get one and simulates one, marked SIMULATED.
 
@@ -147,6 +148,8 @@ def _say(folder: Path, *, given: bool) -> None:
     if numbers["simulated"]:
         none = f"none was found. {how_to_get(get_loader('mante2013'))}"
         click.echo(f"SIMULATED recording: {'nothing here is about a brain.' if given else none}")
+    if numbers["left_out"]:
+        click.echo(numbers["left_out"])
     for finding in numbers["findings"]:
         click.echo(f"- {finding['text']}")
     for path in sorted(path for path in folder.glob("*.*") if path.is_file()):

@@ -9,7 +9,7 @@ import click
 @click.option("--networks", default=8, show_default=True, help="Seeds; each a network of a kind.")
 @click.option("--out", required=True, type=click.Path(), help="The folder to write.")
 @click.option("--jobs", default=1, show_default=True, help="Processes, a core each.")
-@click.option("--recording", help="SOURCE of the recording; by default Mante et al. 2013.")
+@click.option("--recording", help="SOURCE; by default monkey A of Mante et al. 2013.")
 @click.option("--mapping", help="What its conditions are to a network: a YAML file or a name.")
 @click.option(
     "--steps-per-task", default=400, show_default=True, help="Training steps; 6250 as published."

@@ -80,7 +80,7 @@ def plan(
     Examples:
       nwbcompare plan --sd 0.33 --against 0.5
       nwbcompare plan --sd 0.33 --against 0.5 --units 50,100,200 --trials 20,40 --json
-      nwbcompare plan --sd 0.33 --against 0.5 --like mante2013 --estimator corrected
+      nwbcompare plan --sd 0.33 --against 0.5 --like "mante2013?animal=ar" --estimator corrected
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.stats.planning import (  # noqa: PLC0415 - slow to import
         Grouping,

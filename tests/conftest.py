@@ -49,9 +49,9 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def mante2013_path(shared: Path) -> Path:
-    """The folder of the recording of monkey A."""
+    """The folder of the recordings of monkeys A and F."""
     folder = shared / "data" / "mante2013"
-    if not (folder / "PFC data 1").is_dir():
+    if not all((folder / f"PFC data {number}").is_dir() for number in (1, 2)):
         _missing("../shared/data/mante2013", "`nwbcompare datasets info mante2013` says how")
     return folder
 
@@ -102,7 +102,7 @@ def recorded_report(tmp_path_factory: pytest.TempPathFactory, mante2013_path: Pa
         patch.setattr(comparison, "find_population", lambda *_: "Needed: time; here: none.")
         return comparison.compare(
             ["pretrained:all20-fast-0"],
-            f"mante2013:{mante2013_path}",
+            f"mante2013:{mante2013_path}?animal=ar",
             tmp_path_factory.mktemp("real") / "report",
             settings=Settings(n_permutations=20, n_bootstrap=50, n_draws=1, n_workers=1),
         )

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joblib import cpu_count
 from report_inputs import CONTEXTS, brain, network_in, settings
+from test_mante2013 import archive, unit_record
 
 import nwbcompare as nc
 from nwbcompare.analysis.variance import means_by_task
@@ -221,6 +222,26 @@ def test_a_dataset_folder_that_is_named_but_empty_is_no_reason_to_simulate(tmp_p
     monkeypatch.setenv("NWBCOMPARE_DATA", str(tmp_path))
     with pytest.raises(nc.InputError, match="Cite: Mante V"):
         find_recording(None, CONTEXTS, 0)
+
+
+@pytest.mark.parametrize(
+    ("animals", "name", "said"),
+    [
+        (("ar", "fe"), "monkey A", "Monkey F was found too and is not compared here"),
+        (("fe",), "monkey F", ""),
+        (("ar",), "monkey A", ""),
+    ],
+)
+def test_one_animal_is_compared_where_none_is_named(tmp_path, monkeypatch, animals, name, said):
+    rng = np.random.default_rng(0)
+    archive(tmp_path, {f"{animal}090313_1_a1": unit_record(rng) for animal in animals})
+    monkeypatch.setenv("NWBCOMPARE_DATA", str(tmp_path))
+    found = find_recording(None, CONTEXTS, 0)
+    (block,) = nc.blocks(found.activity).values()
+    assert block.attrs["name"] == name
+    assert found.left_out.startswith(said)
+    assert bool(found.left_out) == bool(said)
+    assert not found.guidance
 
 
 # -- what is measured -----------------------------------------------------------------------------

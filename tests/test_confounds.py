@@ -533,7 +533,7 @@ def test_the_figures_show_every_variant_and_the_band(table):
 
 
 def test_correct_trials_of_monkey_a_can_be_selected(mante2013_path):
-    brain = nc.load("mante2013", path=mante2013_path)
+    brain = nc.load("mante2013", path=mante2013_path, animal="ar")
     right = nc.select(brain, correct=True)
     block = next(iter(nc.blocks(right).values()))
     relevant = np.where(

@@ -160,7 +160,7 @@ def test_the_record_of_the_repository_is_drawn(run, repository):
 
 @pytest.mark.shared
 def test_the_networks_of_the_repository_are_drawn_beside_the_monkey(run, mante2013_path):
-    printed, n_axes = run("figure_8_ftv", "--recording", f"mante2013:{mante2013_path}")
+    printed, n_axes = run("figure_8_ftv", "--recording", f"mante2013:{mante2013_path}?animal=ar")
     assert n_axes == 4
     spreads = dict(re.findall(r"(\w[\w ]*): (?:\d+ networks, )?s\.d\. (\d\.\d+)", printed))
     assert float(spreads["monkey A"]) == pytest.approx(0.332, abs=0.001)
@@ -171,5 +171,11 @@ def test_the_networks_of_the_repository_are_drawn_beside_the_monkey(run, mante20
 @pytest.mark.shared
 def test_a_study_without_networks_is_told(run, tmp_path, mante2013_path, capsys):
     with pytest.raises(SystemExit):
-        run("figure_8_ftv", "--recording", f"mante2013:{mante2013_path}", "--study", tmp_path)
+        run(
+            "figure_8_ftv",
+            "--recording",
+            f"mante2013:{mante2013_path}?animal=ar",
+            "--study",
+            tmp_path,
+        )
     assert "has no networks measured on 'sampled'" in capsys.readouterr().err

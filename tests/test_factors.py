@@ -423,7 +423,7 @@ def test_the_figure_shows_shares_of_sums():
 
 
 def test_choice_is_most_of_what_monkey_a_units_code(mante2013_path):
-    brain = nc.load("mante2013", path=mante2013_path)
+    brain = nc.load("mante2013", path=mante2013_path, animal="ar")
     parts = variance_parts(brain)
     total = parts["part_corrected"].sum("unit")
     share = total.sel(factor="choice") / total.sum("factor")

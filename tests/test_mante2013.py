@@ -11,10 +11,13 @@ from scipy.io import savemat
 
 import nwbcompare as nc
 from nwbcompare.datasets import DatasetNotFoundError, find_dataset, get_loader, loaders
-from nwbcompare.datasets.mante2013 import load
+from nwbcompare.datasets.mante2013 import animals, load
 
 NAME = "ar090313_1_a1_Vstim_100_850_ms.mat"
 SINGLE = [0, 2, 2, 0, 5, 4, 11, 18, 15, 22, 17, 23, 15, 19, 13, 7, 5, 2, 0, 1]
+SINGLE_F = [0, 0, 2, 3, 8, 7, 18, 19, 30, 26, 29, 16, 18, 14, 11, 4, 1, 0, 0, 1]
+ALL_F = [0, 1, 4, 7, 15, 20, 46, 62, 79, 95, 95, 78, 65, 37, 25, 9, 1, 0, 0, 1]
+SILENT_F = "fe120106_2_a3"
 ALL = [0, 5, 3, 8, 24, 24, 40, 64, 70, 81, 88, 102, 81, 62, 51, 30, 18, 9, 1, 1]
 
 
@@ -58,7 +61,7 @@ def rng():
 
 @pytest.fixture(scope="module")
 def monkey_a(mante2013_path):
-    return nc.load("mante2013", mante2013_path, quality="all")
+    return nc.load("mante2013", mante2013_path, animal="ar", quality="all")
 
 
 @pytest.mark.shared
@@ -83,6 +86,49 @@ def test_the_published_ftv_is_reproduced_exactly(monkey_a, quality, histogram, m
     values = ftv["fractional_task_variance"].values
     assert nc.ftv_histogram(ftv).tolist() == histogram
     assert (round(values.mean(), 4), round(values.std(), 4)) == (mean, sd)
+
+
+@pytest.fixture(scope="module")
+def monkey_f(mante2013_path):
+    return nc.load("mante2013", mante2013_path, animal="fe", quality="all")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("quality", "n_units", "histogram", "mean", "sd"),
+    [("single", 207, SINGLE_F, -0.0272, 0.2945), ("all", 640, ALL_F, -0.0160, 0.2637)],
+)
+def test_the_ftv_of_monkey_f(monkey_f, quality, n_units, histogram, mean, sd):
+    chosen = monkey_f if quality == "all" else nc.select(monkey_f, quality="single")
+    block = nc.check_activity(chosen)["mante2013"]
+    assert block.sizes["unit"] == n_units
+    assert set(nc.labels(block["subject"])) == {"monkey F"}
+    # a unit of 0.003 spikes/s counts only without the threshold
+    variance = nc.task_variance(chosen)
+    ftv = nc.fractional_task_variance(variance, "contextdm1", "contextdm2", threshold=0)
+    values = ftv["fractional_task_variance"].values
+    assert nc.ftv_histogram(ftv).tolist() == histogram
+    assert (round(values.mean(), 4), round(values.std(), 4)) == (mean, sd)
+
+
+@pytest.mark.shared
+def test_one_silent_unit_of_monkey_f_is_left_out_by_the_published_threshold(monkey_f):
+    single = nc.select(monkey_f, quality="single")
+    ftv = nc.fractional_task_variance(nc.task_variance(single), "contextdm1", "contextdm2")
+    assert ftv["unit"].values[~ftv["active"].values].tolist() == [SILENT_F]
+    values = ftv["fractional_task_variance"].values
+    assert np.isnan(values).sum() == 1
+    assert (round(np.nanmean(values), 4), round(np.nanstd(values), 4)) == (-0.0322, 0.2863)
+    (silent,) = nc.blocks(nc.select(single, units=[SILENT_F])).values()
+    assert float(silent["rate"].mean()) == pytest.approx(0.003, abs=1e-3)
+
+
+@pytest.mark.shared
+def test_both_monkeys_are_pooled_where_none_is_named(mante2013_path):
+    block = nc.load("mante2013", mante2013_path)["mante2013"]
+    assert block.sizes["unit"] == 181 + 207
+    assert block.attrs["name"] == "monkey A and monkey F"
+    assert animals(mante2013_path) == ["ar", "fe"]
 
 
 @pytest.mark.shared

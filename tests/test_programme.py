@@ -689,7 +689,7 @@ def test_a_recording_is_asked_all_but_lesions_weights_and_rules(recording, tmp_p
 @pytest.mark.shared
 def test_monkey_a(mante2013_path, tmp_path, undrawn):
     out = analyze(
-        [f"mante2013:{mante2013_path}"],
+        [f"mante2013:{mante2013_path}?animal=ar"],
         tmp_path / "out",
         parts=["variance", "pairs", "groups", "conditions", "lesions"],
         settings=FEW,

@@ -794,7 +794,7 @@ class TestMapping:
 
 @pytest.fixture(scope="module")
 def monkey_a(mante2013_path):
-    return nc.load("mante2013", path=mante2013_path)
+    return nc.load("mante2013", path=mante2013_path, animal="ar")
 
 
 @pytest.mark.shared

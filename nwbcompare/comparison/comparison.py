@@ -29,7 +29,7 @@ from nwbcompare.comparison.population import (
     find_population,
     population_section,
 )
-from nwbcompare.comparison.recording import find_recording
+from nwbcompare.comparison.recording import FoundRecording, find_recording
 from nwbcompare.comparison.settings import Settings
 from nwbcompare.comparison.units import examples_section, find_examples
 from nwbcompare.comparison.wording import counted
@@ -65,8 +65,8 @@ def compare(
         ``.nc``) of a model's activity in both tasks, taken as they are. With ``FAMILY=`` before
         it a model belongs to a family; two families or more are ranked.
     recording
-        A SOURCE (see `nwbcompare.sources.resolve`); None for Mante et al. 2013 where it is found,
-        else a recording simulated from another network, marked as such everywhere.
+        A SOURCE (see `nwbcompare.sources.resolve`); None for monkey A of Mante et al. 2013 where
+        it is found, else a recording simulated from another network, marked as such everywhere.
     out
         The folder: ``index.html`` (one file that needs no other), ``report.json``, and the
         figures and tables with their data.
@@ -103,15 +103,15 @@ def compare(
     check_output_folder(out, kind="report", is_kind=_is_report, overwrite=overwrite)
     chromium = find_chromium() if pdf else ""
     taken = _sections(analyses)
-    activity, guidance = find_recording(recording, settings.pair, settings.seed)
-    chosen = mapping_of(activity, mapping)
+    brain = find_recording(recording, settings.pair, settings.seed)
+    chosen = mapping_of(brain.activity, mapping)
     found = find_models(
         [os.fspath(model) for model in models],
         settings.pair,
         network_pair(settings.pair, chosen),
     )
-    material = measure(activity, found, settings, chosen)
-    comparison = _comparison(material, taken, guidance)
+    material = measure(brain.activity, found, settings, chosen)
+    comparison = _comparison(material, taken, brain)
     with written_aside(out, overwrite=overwrite) as aside:
         aside.mkdir()
         write_comparison(comparison, aside)
@@ -149,7 +149,7 @@ def _pointing(found: str | Finding, number: int) -> str | Finding:
     return replace(found, evidence=replace(found.evidence, figure=figure))
 
 
-def _comparison(material: Material, taken: list[Section], guidance: str) -> Comparison:
+def _comparison(material: Material, taken: list[Section], brain: FoundRecording) -> Comparison:
     compared = compare_all(material)
     floor = find_floor(material, material.protocols[0])
     margin, margin_is = _margin(material, floor)
@@ -179,7 +179,8 @@ def _comparison(material: Material, taken: list[Section], guidance: str) -> Comp
         methods=methods(material, floor, margin_is),
         provenance=_provenance(material),
         simulated=material.simulated,
-        how_to_get=guidance,
+        how_to_get=brain.guidance,
+        left_out=brain.left_out,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nwbcompare.comparison.material import mapping_of, sample_of
-from nwbcompare.comparison.recording import find_recording
+from nwbcompare.comparison.recording import FoundRecording, find_recording
 from nwbcompare.comparison.settings import CONTEXTS
 from nwbcompare.continual.campaign import RUNS, train_networks
 from nwbcompare.continual.kinds import KINDS
@@ -44,8 +44,8 @@ def continual(
         The folder: ``index.html`` and ``analysis.json`` (which `nwbcompare.compare` takes into a
         report), ``runs/KIND-SEED`` with every network, ``measures`` with its FTV.
     recording
-        A SOURCE (see `nwbcompare.sources.resolve`) with both context tasks; None for Mante et al.
-        2013 where it is found, else a simulated recording, marked as such.
+        A SOURCE (see `nwbcompare.sources.resolve`) with both context tasks; None for monkey A of
+        Mante et al. 2013 where it is found, else a simulated recording, marked as such.
     mapping
         What the recording's conditions are to a network; by default that of its archive.
     settings
@@ -80,8 +80,8 @@ def continual(
             "Leave --overwrite out to go on, --resume to begin anew.",
         )
     folder = Path(out)
-    activity, guidance = find_recording(recording, CONTEXTS, settings.seed)
-    chosen = mapping_of(activity, mapping)
+    brain = find_recording(recording, CONTEXTS, settings.seed)
+    chosen = mapping_of(brain.activity, mapping)
     if chosen is None:
         raise InputError(
             "mapping",
@@ -89,19 +89,19 @@ def continual(
             "none, and none comes along for this recording",
             "Write one (nwbcompare.mapping) and pass it with --mapping.",
         )
-    recorded = sample_of([activity], CONTEXTS, "recorded", "").ftv
+    recorded = sample_of([brain.activity], CONTEXTS, "recorded", "").ftv
     _claim(folder, settings, resume=resume, overwrite=overwrite)
     trained = train_networks(folder, settings, n_jobs=n_jobs)
     finished = [one for one in trained if not one.failure]
     measured = measure_networks(
-        folder, finished, activity, chosen, settings, pair=CONTEXTS, n_jobs=n_jobs
+        folder, finished, brain.activity, chosen, settings, pair=CONTEXTS, n_jobs=n_jobs
     )
     outcome = find_outcome(trained, measured, recorded, settings)
     write_analysis(
         folder,
         sections_of(outcome),
         title=f"Continual learning against {recorded.attrs['name']}",
-        caution=_caution(outcome, guidance),
+        caution=_caution(outcome, brain),
         methods=_methods(settings),
         provenance={**environment(with_command=False), "settings": settings.parameters()},
     )
@@ -131,16 +131,17 @@ def _claim(folder: Path, settings: Settings, *, resume: bool, overwrite: bool) -
         (aside / CONFIGURATION).write_text(json.dumps(settings.training, indent=1) + "\n")
 
 
-def _caution(outcome: Outcome, guidance: str) -> str:
+def _caution(outcome: Outcome, brain: FoundRecording) -> str:
     part = outcome.settings.steps_per_task / PUBLISHED_STEPS
     length = (
         f"Networks were trained {outcome.settings.steps_per_task} steps a task, {part:.3g} of the "
         "published length"
     )
-    simulated = f" SIMULATED recording: {guidance}" if guidance else ""
+    simulated = f" SIMULATED recording: {brain.guidance}" if brain.guidance else ""
+    others = f" {brain.left_out}" if brain.left_out else ""
     return (
         f"{length}; FTV depends on how long networks are trained. One recording: what is said "
-        f"generalises over networks of these kinds and sessions of its animals.{simulated}"
+        f"generalises over networks of these kinds and sessions of its animals.{others}{simulated}"
     )
 
 

@@ -38,6 +38,8 @@ class Comparison:
         Versions, files with checksums, settings.
     simulated, how_to_get
         Whether the recording is a stand-in, and where the real one comes from.
+    left_out
+        Which other animals were found and are not compared.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Comparison:
     provenance: Mapping[str, Any]
     simulated: bool = False
     how_to_get: str = ""
+    left_out: str = ""
 
     @property
     def main_findings(self) -> list[Finding]:
