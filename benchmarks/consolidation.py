@@ -44,6 +44,7 @@ from nwbcompare.model import TrainingConfig, train
 from nwbcompare.model.checkpoint import EVALUATION, is_run, read_log
 from nwbcompare.model.config import Consolidation
 from nwbcompare.model.curricula import YANG2019, sequential_config, sequential_network
+from nwbcompare.orphans import ends_with_parent
 from nwbcompare.stats.inference import over_networks
 from nwbcompare.stats.multiplicity import adjust_p
 from nwbcompare.stats.retention import performance_matrix, retention
@@ -132,7 +133,7 @@ class Runs:
         asked = [(*arm, seed) for seed in seeds for arm in arms]
         missing = [one for one in asked if one not in self._found]
         work = Parallel(n_jobs=self._n_jobs, return_as="generator_unordered")(
-            delayed(trained)(*one, self._folder) for one in missing
+            delayed(ends_with_parent(trained))(*one, self._folder) for one in missing
         )
         for one in tqdm(work, total=len(missing), desc="networks", disable=None):
             with self._file.open("a") as file:

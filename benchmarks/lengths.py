@@ -23,11 +23,10 @@ import xarray as xr
 from nwbcompare.comparison.material import mapping_of, sample_of
 from nwbcompare.comparison.recording import find_recording
 from nwbcompare.comparison.settings import CONTEXTS
-from nwbcompare.continual import Settings
 from nwbcompare.continual.campaign import RUNS, train_networks
 from nwbcompare.continual.measuring import PRIMARY, measure_networks
 from nwbcompare.continual.outcome import Outcome, find_outcome
-from nwbcompare.continual.study import CONFIGURATION
+from nwbcompare.continual.study import settings_of
 from nwbcompare.errors import InputError
 from nwbcompare.model.curricula import YANG2019
 from nwbcompare.stats.inference import over_networks
@@ -42,9 +41,8 @@ RESULTS = Path(__file__).parent / "results" / "lengths.json"
 
 def read_study(folder: Path, recorded: xr.Dataset, activity: xr.DataTree) -> Outcome:
     """Read what became of a study's networks."""
-    trained_so = json.loads((folder / CONFIGURATION).read_text())
     seeds = [int(run.name.split("-")[-1]) for run in (folder / RUNS).glob("sequential-*")]
-    settings = Settings(n_networks=max(seeds) + 1, kinds=KINDS, **trained_so)
+    settings = settings_of(folder, n_networks=max(seeds) + 1, kinds=KINDS, also=())
     missing = [
         f"{kind}-{seed}"
         for kind in KINDS

@@ -10,9 +10,8 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,11 @@ from nwbcompare.errors import InputError, differences, listing, unknown_name
 from nwbcompare.files import check_output_folder, written_aside
 from nwbcompare.model.config import NetworkConfig, TrainingConfig, as_json, from_json
 from nwbcompare.model.network import Network
+from nwbcompare.model.progress import REMEDY
+from nwbcompare.model.stability import Stability
 
-FORMAT, FORMAT_VERSION = "nwbcompare run", 3
-READABLE_VERSIONS = (1, 2, 3)
+FORMAT, FORMAT_VERSION = "nwbcompare run", 4
+READABLE_VERSIONS = (1, 2, 3, 4)
 CONFIG, WEIGHTS, LOG, EVALUATION = (
     "config.json",
     "weights.safetensors",
@@ -34,6 +35,8 @@ CONFIG, WEIGHTS, LOG, EVALUATION = (
     "evaluation.json",
 )
 LOG_COLUMNS = ("step", "stage", "dt_ms", "coherence_scale", "cost", "seconds")
+STABILITY_COLUMNS = tuple(part.name for part in fields(Stability))
+"""Columns of a log that runs of format 3 and older lack."""
 CHECKPOINT = "checkpoint.safetensors"
 IMPORTANCES = "importances.safetensors"
 MILESTONE = "milestone-{:.2f}.safetensors"
@@ -101,10 +104,18 @@ def check_run_output(out: str | os.PathLike[str], *, overwrite: bool = False) ->
 
 
 def start_run(
-    out: Path, network: NetworkConfig, training: TrainingConfig, *, overwrite: bool = False
+    out: Path,
+    network: NetworkConfig,
+    training: TrainingConfig,
+    *,
+    name: str | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Make the folder of a run that is about to begin: its configuration alone."""
-    header = {"format": FORMAT, "version": FORMAT_VERSION, "name": out.name}
+    """Make the folder of a run that is about to begin: its configuration and name alone.
+
+    The name is the folder's, unless another one is given.
+    """
+    header = {"format": FORMAT, "version": FORMAT_VERSION, "name": name or out.name}
     with written_aside(out, overwrite=overwrite) as aside:
         aside.mkdir()
         _write_json(aside / CONFIG, header | as_json(network, training))
@@ -115,7 +126,7 @@ class Checkpoint:
     """What a run needs to go on; ``progress`` is None where it had not come to a checkpoint."""
 
     tensors: Mapping[str, torch.Tensor]
-    progress: dict[str, Any] | None
+    progress: object
 
 
 def write_checkpoint(
@@ -126,12 +137,12 @@ def write_checkpoint(
     The checkpoint is one file, so that a run killed at any moment finds it whole.
     """
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with _replaced(out / CHECKPOINT) as aside:
+    with written_aside(out / CHECKPOINT, overwrite=True) as aside:
         aside.write_bytes(save(plain, {PROGRESS: json.dumps(progress)}))
-    with _replaced(out / WEIGHTS) as aside:
+    with written_aside(out / WEIGHTS, overwrite=True) as aside:
         _write_weights(aside, kept)
     if progress["log"]:
-        with _replaced(out / LOG) as aside:
+        with written_aside(out / LOG, overwrite=True) as aside:
             _write_log(aside, progress["log"])
 
 
@@ -141,31 +152,32 @@ def read_checkpoint(out: Path, network: NetworkConfig, training: TrainingConfig)
     Raises
     ------
     InputError
-        Where the run was made by other configurations (the differences are shown), is
-        finished, or its checkpoint is damaged.
+        Where the run was made by other configurations (the differences are shown), or its
+        checkpoint is damaged.
     """
     _check_same(out, as_json(network, training))
-    if (out / EVALUATION).is_file():
-        raise InputError(
-            str(out),
-            "a run that can go on",
-            "a finished one",
-            "Load it, or train to another folder.",
-        )
     file = out / CHECKPOINT
     if not file.is_file():
         return Checkpoint({}, None)
     tensors = _read_weights(file)
     with safe_open(file, "pt") as opened:
-        progress = json.loads(opened.metadata()[PROGRESS])
-    return Checkpoint(tensors, progress)
+        text = (opened.metadata() or {}).get(PROGRESS, "")
+    try:
+        return Checkpoint(tensors, json.loads(text))
+    except ValueError as error:
+        raise InputError(f"{file}: progress", "JSON", f"{text!r:.40}", REMEDY) from error
+
+
+def is_finished(out: Path) -> bool:
+    """Tell whether a run has come to its end."""
+    return (out / EVALUATION).is_file()
 
 
 def finish_run(out: Path, network: Network, evaluation: Mapping[str, Any]) -> None:
     """Write the final weights and their evaluation and drop the checkpoint."""
-    with _replaced(out / WEIGHTS) as aside:
+    with written_aside(out / WEIGHTS, overwrite=True) as aside:
         _write_weights(aside, network)
-    with _replaced(out / EVALUATION) as aside:
+    with written_aside(out / EVALUATION, overwrite=True) as aside:
         _write_json(aside, evaluation)
     (out / CHECKPOINT).unlink(missing_ok=True)
 
@@ -194,7 +206,7 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
 
 def keep_milestone(out: Path, level: float, network: Network) -> None:
     """Write the weights that reached a performance for the first time beside the run's."""
-    with _replaced(out / MILESTONE.format(level)) as aside:
+    with written_aside(out / MILESTONE.format(level), overwrite=True) as aside:
         _write_weights(aside, network)
 
 
@@ -228,7 +240,7 @@ def load_milestone(path: str | os.PathLike[str], level: float) -> Network | None
 
 def write_importances(out: Path, importances: torch.Tensor) -> None:
     """Write the importances of weights after each stage ``(stage, weight)``."""
-    with _replaced(out / IMPORTANCES) as aside:
+    with written_aside(out / IMPORTANCES, overwrite=True) as aside:
         aside.write_bytes(save({"importance": importances.contiguous()}))
 
 
@@ -249,14 +261,6 @@ def read_importances(path: str | os.PathLike[str]) -> torch.Tensor:
             "Train it with a consolidation that has importances.",
         )
     return _read_weights(file)["importance"]
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """Give a path beside a file, which it replaces in one step."""
-    aside = path.with_name(f".{path.name}.new")
-    yield aside
-    aside.replace(path)
 
 
 def _write_weights(path: Path, network: Network) -> None:
@@ -432,8 +436,9 @@ def _log_row(row: Mapping[str, str]) -> dict[str, Any]:
     values = {
         name: None if name == "cost" and not text else float(text) for name, text in row.items()
     }
-    performance = {name: value for name, value in values.items() if name not in LOG_COLUMNS}
-    numbers = {name: values[name] for name in LOG_COLUMNS}
+    columns = (*LOG_COLUMNS, *(name for name in STABILITY_COLUMNS if name in values))
+    performance = {name: value for name, value in values.items() if name not in columns}
+    numbers = {name: values[name] for name in columns}
     whole = {name: int(float(row[name])) for name in ("step", "stage")}
     return numbers | whole | {"performance": performance}
 

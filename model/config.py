@@ -249,6 +249,11 @@ class TrainingConfig:
     keep
         With which weights a stage ends: those of its "best" evaluation, or the "last" ones, as
         published for tasks learned one after another.
+    warm_up_steps
+        Steps at the start of the run over which the learning rate rises linearly to its value; 0
+        for none, as published. Adam's first steps move every weight by the whole learning rate,
+        most of them in one direction, which makes the rates of about a tenth of relu networks
+        explode.
     trainable
         Names of the weights that learn, such as rule_weight; none for all. Not with
         "orthogonal", whose projection spreads a change over all weights that act together.
@@ -278,6 +283,7 @@ class TrainingConfig:
     n_shards: int = 2
     consolidation: Consolidation = Consolidation()
     keep: Keep = "best"
+    warm_up_steps: int = 0
     trainable: tuple[str, ...] = ()
     milestones: tuple[float, ...] = ()
     milestone_tasks: tuple[str, ...] = ()
@@ -308,6 +314,7 @@ class TrainingConfig:
         check_whole("batch_size", self.batch_size, 1, "Use batch_size=64.")
         check_whole("evaluate_every", self.evaluate_every, 1, "Use evaluate_every=500.")
         check_whole("n_shards", self.n_shards, 1, "Use n_shards=2.")
+        check_whole("warm_up_steps", self.warm_up_steps, 0, "Use 0 for none.")
         check_whole("seed", self.seed, 0, "Use seed=0.")
         check_above_zero("clip", self.clip, "Use clip=1.")
         if self.trainable and self.consolidation.method == "orthogonal":

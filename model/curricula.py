@@ -21,6 +21,8 @@ YANG2019: tuple[tuple[str, ...], ...] = (
 PUBLISHED_STEPS = 6250
 """4e5 trials of each task, in batches of 64."""
 EVALUATE_EVERY, EVALUATION_TRIALS = 100, 128
+WARM_UP_STEPS = 300
+"""The remedy against exploding rates (``benchmarks/exploding_rates.py``); 0 as published."""
 
 
 def sequential_config(
@@ -31,6 +33,7 @@ def sequential_config(
     consolidation: Consolidation | None = None,
     easy: bool = True,
     milestones: tuple[float, ...] = (),
+    warm_up_steps: int = WARM_UP_STEPS,
     seed: int = 0,
 ) -> TrainingConfig:
     """Give a schedule that trains sets of tasks one after another.
@@ -52,6 +55,9 @@ def sequential_config(
     milestones
         Performances of the worst task of the last stage at whose first reaching the weights are
         kept.
+    warm_up_steps
+        Steps over which the learning rate rises at the start of the run; 0 as published, where the
+        rates of some networks explode (see `TrainingConfig`).
     seed
         Seed of trials, order of tasks and noise.
 
@@ -77,7 +83,9 @@ def sequential_config(
         Stage(dt_ms=20, max_steps=steps_per_task * len(own), easy=easy, target=target, tasks=own)
         for own in sets
     ]
-    return _config(sets, tuple(parts), consolidation or Consolidation(), milestones, seed)
+    return _config(
+        sets, tuple(parts), consolidation or Consolidation(), milestones, warm_up_steps, seed
+    )
 
 
 def interleaved_config(
@@ -87,6 +95,7 @@ def interleaved_config(
     target: float | None = None,
     easy: bool = True,
     milestones: tuple[float, ...] = (),
+    warm_up_steps: int = WARM_UP_STEPS,
     seed: int = 0,
 ) -> TrainingConfig:
     """Give the schedule that trains the same tasks at once, with as many trials of each.
@@ -105,7 +114,7 @@ def interleaved_config(
     whole = Stage(
         dt_ms=20, max_steps=steps_per_task * len(tasks), easy=easy, target=target, tasks=tasks
     )
-    return _config(sets, (whole,), Consolidation(), milestones, seed)
+    return _config(sets, (whole,), Consolidation(), milestones, warm_up_steps, seed)
 
 
 def sequential_network(*, n_units: int = 256, seed: int = 0) -> NetworkConfig:
@@ -126,6 +135,7 @@ def _config(
     parts: tuple[Stage, ...],
     consolidation: Consolidation,
     milestones: tuple[float, ...],
+    warm_up_steps: int,
     seed: int,
 ) -> TrainingConfig:
     by_target = any(part.target is not None for part in parts)
@@ -142,6 +152,7 @@ def _config(
         keep="last",
         milestones=milestones,
         milestone_tasks=sets[-1] if milestones else (),
+        warm_up_steps=warm_up_steps,
         seed=seed,
     )
 

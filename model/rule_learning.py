@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from nwbcompare.claim import claimed
 from nwbcompare.errors import InputError, listing, unknown_name
 from nwbcompare.model.checkpoint import (
     digest,
@@ -24,6 +25,7 @@ from nwbcompare.model.checkpoint import (
 from nwbcompare.model.config import NetworkConfig, Regularisation, Stage, TrainingConfig, as_json
 from nwbcompare.model.network import Network
 from nwbcompare.model.training import train
+from nwbcompare.orphans import ends_with_parent
 from nwbcompare.tasks.checks import check_above_zero, check_whole
 
 PRETRAINING: dict[str, tuple[str, ...]] = {
@@ -186,7 +188,8 @@ def learn_rules(
     Raises
     ------
     InputError
-        Where a run under ``out`` has other settings, or cannot be written.
+        Where a run under ``out`` has other settings, or ``out`` cannot be written or is written
+        to by another process.
 
     Notes
     -----
@@ -197,7 +200,7 @@ def learn_rules(
     check_whole("n_jobs", n_jobs, 1, "Use n_jobs=1.")
     chains = [(name, seed) for seed in range(n_networks) for name in PRETRAINING]
     asked, folder = settings or RuleLearning(), Path(out)
-    with tqdm(total=len(chains), desc="networks", disable=None) as bar:
+    with claimed(folder), tqdm(total=len(chains), desc="networks", disable=None) as bar:
         for _ in _side_by_side(folder, chains, asked, n_jobs):
             bar.update()
     return left_out(out)
@@ -215,7 +218,8 @@ def _side_by_side(
 
     pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     yield from pool(
-        delayed(_train_chain)(out, name, seed, settings, quiet=True) for name, seed in chains
+        delayed(ends_with_parent(_train_chain))(out, name, seed, settings, quiet=True)
+        for name, seed in chains
     )
 
 

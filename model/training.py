@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,22 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from nwbcompare.claim import claimed
 from nwbcompare.errors import DivergedError, InputError, StalledError, unknown_name
+from nwbcompare.files import folder_in_progress
 from nwbcompare.model.adam import Adam, clip_by_norm, clip_by_value
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.batches import mixed_batches, single_batch, task_probabilities
 from nwbcompare.model.checkpoint import (
+    CHECKPOINT,
     Checkpoint,
     check_run_output,
     digest,
     finish_run,
+    is_finished,
     is_run,
     keep_milestone,
+    load,
     read_checkpoint,
     start_run,
     write_checkpoint,
@@ -40,7 +45,9 @@ from nwbcompare.model.memory import check_memory
 from nwbcompare.model.network import Network
 from nwbcompare.model.noise import FreshNoise, NoisePool, NoiseSource
 from nwbcompare.model.parallel import FastCore
+from nwbcompare.model.progress import Progress, check_tensors, read_progress
 from nwbcompare.model.rendering import make_batch
+from nwbcompare.model.stability import Stability, measure_stability
 from nwbcompare.model.threads import one_thread_each
 from nwbcompare.tasks.description import TrialDescription
 
@@ -77,10 +84,12 @@ def train(
         The run folder. At every evaluation it gets a checkpoint, the kept weights and the log,
         each file whole or not at all.
     overwrite
-        Whether an existing run may be replaced.
+        Whether an existing run may be replaced. It stays until the new one has ended, which until
+        then lies beside it under the hidden name ``.NAME.replacement``.
     resume
-        Whether to go on with the run in ``out``, if there is one, from its last checkpoint. The
-        result is the one that an unbroken run gives, bit for bit on the same kind of processor.
+        Whether to go on with the run in ``out``, if there is one, from its last checkpoint; with
+        ``overwrite``, with an interrupted replacement of it. The result is the one that an
+        unbroken run gives, bit for bit on the same kind of processor. A finished run is loaded.
     device
         "cpu" or "cuda".
     start
@@ -101,13 +110,14 @@ def train(
     Raises
     ------
     InputError
-        Where ``out`` exists or cannot be written, holds no run, or was made by other
-        configurations; where a task has no rule channel in the network, the device is not
+        Where ``out`` exists or cannot be written, holds no run, was made by other
+        configurations, has a damaged checkpoint, or is written to by another process; where a task
+        has no rule channel in the network, the device is not
         there or its memory does not suffice; where ``start`` is of another configuration,
         and where a control of consolidation has no importances.
     DivergedError
-        Where the cost or its gradient is no longer finite; the folder keeps the last good
-        checkpoint, if there was one.
+        Where the cost or its gradient is no longer finite, or rates have exploded (see
+        `nwbcompare.model.stability`); the folder keeps the last checkpoint, if there was one.
     StalledError
         Where a stage with tasks of its own ends with more than 0.9 of the cost that it began
         with, and a task below 0.8: units have died, or consolidation holds the weights. The
@@ -127,16 +137,21 @@ def train(
         donor = digest({"importance": importances})
         consolidation = replace(training_config.consolidation, donor=donor)
         training_config = replace(training_config, consolidation=consolidation)
-    run = _Run(network, training_config, out, device, watch, importances)
-    if resume and is_run(out):
-        run.load(read_checkpoint(out, network_config, training_config))
-    else:
+    if overwrite or not (resume and is_run(out)):
         check_run_output(out, overwrite=overwrite)
-        start_run(out, network_config, training_config, overwrite=overwrite)
-    with one_thread_each():
-        while run.progress.stage < len(training_config.stages):
-            run.train_stage()
-        return run.finish()
+    with claimed(out), folder_in_progress(out, resume=resume, overwrite=overwrite) as folder:
+        run = _Run(network, training_config, folder, device, watch, importances)
+        if resume and is_run(folder):
+            checkpoint = read_checkpoint(folder, network_config, training_config)
+            if is_finished(folder):
+                return load(folder)
+            run.load(checkpoint)
+        else:
+            start_run(folder, network_config, training_config, name=out.name, overwrite=overwrite)
+        with one_thread_each():
+            while run.progress.stage < len(training_config.stages):
+                run.train_stage()
+            return run.finish()
 
 
 def _start_from(network: Network, start: Network) -> None:
@@ -149,37 +164,6 @@ def _start_from(network: Network, start: Network) -> None:
             "Train it with the same configuration first.",
         )
     network.load_state_dict(start.state_dict())
-
-
-@dataclass
-class Progress:
-    """How far a run has come.
-
-    Attributes
-    ----------
-    step, stage, stage_step
-        Steps in all, the stage, and the steps within it.
-    best
-        The worst task's performance at the stage's best evaluation so far.
-    seconds
-        Time spent, evaluations included.
-    first_costs, last_costs
-        Costs of the first and of the latest steps of the stage.
-    reached
-        The milestones that have been reached.
-    log
-        A row for each evaluation.
-    """
-
-    step: int = 0
-    stage: int = 0
-    stage_step: int = 0
-    best: float = -1.0
-    seconds: float = 0.0
-    first_costs: list[float] = field(default_factory=list)
-    last_costs: list[float] = field(default_factory=list)
-    reached: list[float] = field(default_factory=list)
-    log: list[dict[str, Any]] = field(default_factory=list)
 
 
 class _Run:
@@ -236,6 +220,7 @@ class _Run:
         with tqdm(
             total=stage.max_steps, initial=progress.stage_step, desc=label, disable=None
         ) as bar:
+            self._check_exploded()
             done = self._is_there_already()
             while not done and progress.stage_step < stage.max_steps:
                 cost = self._step()
@@ -244,6 +229,7 @@ class _Run:
                     done = self._is_reached(cost)
                     bar.set_postfix_str(_worst_of(progress.log))
                     self.save()
+                    self._check_exploded()
         if self.config.is_curriculum:
             self._check_stalled()
         self._end_stage()
@@ -255,6 +241,21 @@ class _Run:
         before_all = self.config.is_curriculum and not self.progress.log
         asked = self.stage.target is not None or before_all
         return not self.progress.stage_step and asked and self._is_reached(None)
+
+    def _check_exploded(self) -> None:
+        """Refuse to go on with a network whose rates have exploded: it learns nothing any more."""
+        if not self.progress.log:
+            return
+        row = self.progress.log[-1]
+        signs = Stability(**{part.name: row[part.name] for part in fields(Stability)})
+        if signs.has_exploded:
+            raise DivergedError(
+                f"{self.out}: rates have exploded by step {row['step']}: the largest is "
+                f"{signs.largest_rate:.3g}, {signs.saturated_outputs:.0%} of the outputs are "
+                f"saturated, the weights among active units have a spectral radius of "
+                f"{signs.active_spectral_radius:.3g} (all: {signs.spectral_radius:.3g}). "
+                f"Raise warm_up_steps ({self.config.warm_up_steps}), or lower learning_rates."
+            )
 
     def _check_stalled(self) -> None:
         """Refuse to go on after a stage that has learned nothing."""
@@ -378,7 +379,9 @@ class _Run:
     def _learning_rate(self) -> float:
         start, stop = self.stage.learning_rates
         done = self.progress.stage_step / self.stage.max_steps
-        return stop + (start - stop) * (1 + math.cos(math.pi * done)) / 2
+        rate = stop + (start - stop) * (1 + math.cos(math.pi * done)) / 2
+        warm_up = self.config.warm_up_steps
+        return rate * min(1.0, (self.progress.step + 1) / warm_up) if warm_up else rate
 
     def _is_reached(self, cost: float | None) -> bool:
         """Evaluate, keep the weights of the stage's best evaluation, tell if the stage is done."""
@@ -404,15 +407,18 @@ class _Run:
                 keep_milestone(self.out, level, self.kept)
                 self.progress.reached.append(level)
 
+    def _evaluation_seed(self) -> int:
+        rng = np.random.default_rng((self.config.seed, 2, self.progress.step))
+        return int(rng.integers(FINAL_EVALUATION_SEED))
+
     def _evaluate(self) -> dict[str, float]:
         """Measure the kept weights on trials like the stage's, of all tasks."""
-        seed = np.random.default_rng((self.config.seed, 2, self.progress.step))
         # what is left of a stage at its end is what learning is judged by
         at_end = self.config.is_curriculum and self.progress.stage_step == self.stage.max_steps
         return evaluate(
             self.kept,
             self.config.tasks,
-            seed=int(seed.integers(FINAL_EVALUATION_SEED)),
+            seed=self._evaluation_seed(),
             n_trials=FINAL_TRIALS if at_end else self.config.evaluation_trials,
             dt_ms=self.stage.dt_ms,
             coherence_scale=self.stage.coherence_scale,
@@ -421,6 +427,14 @@ class _Run:
 
     def _add_to_log(self, cost: float | None, performance: dict[str, float]) -> None:
         progress, stage = self.progress, self.stage
+        stability = measure_stability(
+            self.kept,
+            self.config.tasks_of(stage),
+            seed=self._evaluation_seed(),
+            dt_ms=stage.dt_ms,
+            coherence_scale=stage.coherence_scale,
+            easy=stage.easy,
+        )
         now = time.monotonic()
         progress.seconds += now - self._clock
         self._clock = now
@@ -432,6 +446,7 @@ class _Run:
                 "coherence_scale": stage.coherence_scale,
                 "cost": cost,
                 "seconds": round(progress.seconds, 1),
+                **asdict(stability),
                 "performance": performance,
             }
         )
@@ -464,7 +479,11 @@ class _Run:
     def save(self) -> None:
         """Write the checkpoint, the kept weights and the log, each whole or not at all."""
         self.core.fill(self.kept, self.best_weights)
-        tensors = {
+        write_checkpoint(self.out, self._tensors(), asdict(self.progress), self.kept)
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """Return what a checkpoint holds."""
+        return {
             "weights": self.core.parameters,
             "average": self.average,
             "best_weights": self.best_weights,
@@ -472,12 +491,16 @@ class _Run:
             **{f"consolidation.{k}": v for k, v in self.consolidator.state().items()},
             **{f"importances.{place}": one for place, one in enumerate(self._importances)},
         }
-        write_checkpoint(self.out, tensors, asdict(self.progress), self.kept)
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Go back to a checkpoint."""
+        """Go back to a checkpoint, refusing one that this run cannot have written."""
         if checkpoint.progress is None:
             return
+        file = self.out / CHECKPOINT
+        progress = read_progress(checkpoint.progress, self.config, file)
+        weighs = self.config.is_curriculum and self.consolidator.importance is not None
+        self._importances = [self.average] * (progress.stage if weighs else 0)
+        check_tensors(checkpoint.tensors, self._tensors(), file)
         self.core.parameters.copy_(checkpoint.tensors["weights"])
         self.average.copy_(checkpoint.tensors["average"])
         self.best_weights.copy_(checkpoint.tensors["best_weights"])
@@ -487,9 +510,9 @@ class _Run:
         self.consolidator.load_state(
             {k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)}
         )
-        n_kept = sum(name.startswith(kept) for name in tensors)
+        n_kept = len(self._importances)
         self._importances = [tensors[f"{kept}{place}"] for place in range(n_kept)]
-        self.progress = Progress(**checkpoint.progress)
+        self.progress = progress
 
     def finish(self) -> Network:
         """Evaluate the network for the last time and close its folder."""

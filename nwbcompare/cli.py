@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 import xarray as xr
-from click.core import ParameterSource
 
 import nwbcompare as nc
 from nwbcompare import cli_analyze, cli_compare, cli_continual, cli_nwb, cli_plan, cli_rules
-from nwbcompare.errors import DivergedError, InputError, StalledError
-from nwbcompare.files import check_output, written_aside
+from nwbcompare.cli_options import given, refuse_given
+from nwbcompare.errors import DivergedError, InputError, OutputError, StalledError
+from nwbcompare.files import check_output
 from nwbcompare.tasks import task_names
 from nwbcompare.tasks.trials import rules_of
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     )
     from nwbcompare.model.schedules import Schedule
 
-STAGE_OPTIONS = ("steps_per_task", "consolidation", "strength")
+STAGE_OPTIONS = ("steps_per_task", "consolidation", "strength", "warm_up")
 SOURCE_HELP = (
     "\n\nSOURCE is an NWB file or a folder of them (with options, such as "
     "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side'), a netCDF file that nwbcompare "
@@ -44,27 +45,50 @@ SOURCE_HELP = (
 
 
 def main() -> None:
-    """Run the command line; bad input ends with its message and exit status 2."""
+    """Run the command line.
+
+    Exit status: 2 for bad input, 1 for training that failed and outputs that could not be written,
+    130 and 143 after an interrupt (SIGINT) and a request to end (SIGTERM), 0 otherwise.
+    """
     warnings.showwarning = _show_warning
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         cli(standalone_mode=False)
     except InputError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    except (DivergedError, StalledError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        _leave(f"Error: {error}", error, 2)
+    except (DivergedError, StalledError, OutputError) as error:
+        _leave(f"Error: {error}", error, 1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped; no finished output was changed.", err=True)
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click puts an exception of its own in place of an interrupt
+        cause = error.__cause__ or error
+        status = 143 if isinstance(cause, _Ended) else 130
+        _leave("Stopped; no finished output was changed.", cause, status)
     except BrokenPipeError:
         # the reader of our output (head, less) left: not our failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Ended(KeyboardInterrupt):
+    """A request to end (SIGTERM), which is tidied up after like an interrupt."""
+
+
+def _end(*_: object) -> NoReturn:
+    # pools end their workers with the same signal: a second one must not break the tidying up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Ended
+
+
+def _leave(message: str, error: BaseException, status: int) -> NoReturn:
+    for line in (message, *getattr(error, "__notes__", ())):
+        click.echo(line, err=True)
+    sys.exit(status)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -170,6 +194,13 @@ def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of learning one task after another."""
     for option in (
         click.option(
+            "--warm-up",
+            default=300,
+            show_default=True,
+            help="Steps over which the learning rate rises at the start; 0 as published, where "
+            "the rates of some networks explode.",
+        ),
+        click.option(
             "--strength",
             default=1.0,
             show_default=True,
@@ -241,6 +272,7 @@ def train(
     steps_per_task: int,
     consolidation: Method,
     strength: float,
+    warm_up: int,
     schedule: Schedule,
     seed: int,
     units: int,
@@ -272,10 +304,13 @@ def train(
     from nwbcompare.model.checkpoint import read_configs, read_evaluation  # noqa: PLC0415
     from nwbcompare.model.curricula import sequential_network  # noqa: PLC0415
 
+    watch = None
+    if figure is not None:
+        watch = partial(_draw_progress, check_output(figure, overwrite=overwrite or resume))
     if stages is None:
-        _refuse_given(STAGE_OPTIONS, "with --stages only", "Give --stages.")
+        refuse_given(STAGE_OPTIONS, "with --stages only", "Give --stages.")
     else:
-        _refuse_given(
+        refuse_given(
             ("tasks", "schedule", "max_steps"),
             "none together with --stages",
             "Name the tasks in --stages, and give --steps-per-task.",
@@ -294,12 +329,18 @@ def train(
             )
         else:
             training = _one_after_another(
-                stages, steps_per_task, consolidation, strength, target=target, seed=seed
+                stages,
+                steps_per_task,
+                consolidation,
+                strength,
+                warm_up=warm_up,
+                target=target,
+                seed=seed,
             )
             published = sequential_network()
-            if not _given("nonlinearity"):
+            if not given("nonlinearity"):
                 nonlinearity = published.nonlinearity
-            if not _given("initialisation"):
+            if not given("initialisation"):
                 initialisation = published.recurrent_initialisation
         network = NetworkConfig(
             n_units=units,
@@ -317,7 +358,7 @@ def train(
         overwrite=overwrite,
         resume=resume,
         device=device,
-        watch=None if figure is None else partial(_draw_progress, figure),
+        watch=watch,
     )
     evaluation = read_evaluation(out)
     for task, share in evaluation["performance"].items():
@@ -334,25 +375,13 @@ def _task_choice(tasks: str | None) -> tuple[str, ...]:
     return tuple(task_names()) if tasks == "all" else tuple(_names(tasks) or ())
 
 
-def _given(name: str) -> bool:
-    """Say whether the user gave an option of the command that runs."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is not ParameterSource.DEFAULT
-
-
-def _refuse_given(names: tuple[str, ...], expected: str, remedy: str) -> None:
-    for name in names:
-        if _given(name):
-            value = click.get_current_context().params[name]
-            raise InputError(f"--{name.replace('_', '-')}", expected, repr(value), remedy)
-
-
 def _one_after_another(
     stages: str,
     steps_per_task: int,
     consolidation: Method,
     strength: float,
     *,
+    warm_up: int,
     target: float | None,
     seed: int,
 ) -> TrainingConfig:
@@ -360,18 +389,19 @@ def _one_after_another(
     from nwbcompare.model.curricula import YANG2019, sequential_config  # noqa: PLC0415
 
     if consolidation == "none":
-        _refuse_given(("strength",), "none without --consolidation", "Give --consolidation.")
+        refuse_given(("strength",), "none without --consolidation", "Give --consolidation.")
     named = tuple(tuple(_names(stage) or ()) for stage in stages.split(";"))
     return sequential_config(
         YANG2019 if stages == "published" else named,
         steps_per_task=steps_per_task,
         target=target,
         consolidation=Consolidation(method=consolidation, strength=strength, seed=seed),
+        warm_up_steps=warm_up,
         seed=seed,
     )
 
 
-def _draw_progress(figure: str, log: list[dict[str, Any]]) -> None:
+def _draw_progress(figure: Path, log: list[dict[str, Any]]) -> None:
     from nwbcompare.report.learning import write_learning  # noqa: PLC0415 - imports matplotlib
 
     write_learning(log, figure)
@@ -486,8 +516,9 @@ def _check(out: str | None, overwrite: bool) -> None:
 
 
 def _write_netcdf(labelled: xr.Dataset | xr.DataTree, path: str | Path, overwrite: bool) -> None:
-    with written_aside(path, overwrite=overwrite) as aside:
-        labelled.to_netcdf(aside, engine="h5netcdf")
+    from nwbcompare.hdf5_output import write_netcdf  # noqa: PLC0415 - only those who write need it
+
+    write_netcdf(labelled, path, overwrite=overwrite)
 
 
 def _give(result: xr.Dataset, out: str | None, overwrite: bool, as_json: bool) -> None:

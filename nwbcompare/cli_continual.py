@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import click
 
+from nwbcompare.cli_options import given, refuse_given
+
+OF_TRAINING = ("steps_per_task", "units", "warm_up", "strength", "train_only")
+OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
+
 
 @click.command()
 @click.option("--networks", default=8, show_default=True, help="Seeds; each a network of a kind.")
@@ -15,6 +20,12 @@ import click
     "--steps-per-task", default=400, show_default=True, help="Training steps; 6250 as published."
 )
 @click.option("--units", default=256, show_default=True, help="Hidden units.")
+@click.option(
+    "--warm-up",
+    default=300,
+    show_default=True,
+    help="Steps over which the learning rate rises; 0 as published.",
+)
 @click.option(
     "--strength", default=1.0, show_default=True, help="Of synaptic intelligence; 1 as published."
 )
@@ -29,6 +40,14 @@ import click
 @click.option("--draws", default=4, show_default=True, help="Samplings of each network.")
 @click.option("--bootstraps", default=2000, show_default=True, help="For the intervals.")
 @click.option("--seed", default=0, show_default=True, help="Seed of sampling and bootstrap.")
+@click.option(
+    "--train-only", is_flag=True, help="Train and keep the networks; measure nothing, no recording."
+)
+@click.option(
+    "--runs",
+    type=click.Path(),
+    help="Measure the networks of this folder, as --train-only left them; train nothing.",
+)
 @click.option("--resume", is_flag=True, help="Go on with what the folder holds.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing study.")
 def continual(
@@ -39,6 +58,7 @@ def continual(
     mapping: str | None,
     steps_per_task: int,
     units: int,
+    warm_up: int,
     strength: float,
     kinds: str | None,
     also: tuple[str, ...],
@@ -46,6 +66,8 @@ def continual(
     draws: int,
     bootstraps: int,
     seed: int,
+    train_only: bool,
+    runs: str | None,
     resume: bool,
     overwrite: bool,
 ) -> None:
@@ -59,28 +81,55 @@ def continual(
       nwbcompare continual --networks 8 --out continual --jobs 2
       nwbcompare continual --networks 12 --out continual --jobs 2 --resume
       nwbcompare continual --networks 8 --out continual --also elastic:200 --resume
+      nwbcompare continual --networks 10 --steps-per-task 6250 --train-only --out trained
+      nwbcompare continual --runs trained --recording "mante2013?animal=fe" --out monkey-f
     """  # noqa: D301 - click's paragraph mark
-    from nwbcompare.continual import Settings  # noqa: PLC0415 - imports torch
+    from nwbcompare.continual import Settings, settings_of  # noqa: PLC0415 - imports torch
     from nwbcompare.continual import continual as study  # noqa: PLC0415
+    from nwbcompare.continual import train_only as train_networks  # noqa: PLC0415
     from nwbcompare.continual.kinds import KINDS  # noqa: PLC0415
 
-    named = tuple(KINDS) if kinds is None else tuple(name.strip() for name in kinds.split(","))
-    folder = study(
-        out,
-        recording=recording,
-        mapping=mapping,
-        settings=Settings(
+    named = None if kinds is None else tuple(name.strip() for name in kinds.split(","))
+    measuring = {"n_draws": draws, "n_bootstrap": bootstraps, "seed": seed}
+    if runs is not None:
+        refuse_given(OF_TRAINING, "none with --runs", "They are those of its networks.")
+        chosen = settings_of(
+            runs,
             kinds=named,
+            also=also or None,
+            n_also=also_networks,
+            n_networks=networks if given("networks") else None,
+            **measuring,
+        )
+    else:
+        chosen = Settings(
+            kinds=tuple(KINDS) if named is None else named,
             also=also,
             n_also=also_networks,
             n_networks=networks,
             steps_per_task=steps_per_task,
             n_units=units,
+            warm_up_steps=warm_up,
             strength=strength,
-            n_draws=draws,
-            n_bootstrap=bootstraps,
-            seed=seed,
-        ),
+            **measuring,
+        )
+    if train_only:
+        refuse_given(OF_MEASURING, "none with --train-only", "Leave it out.")
+        trained = train_networks(
+            out, settings=chosen, n_jobs=jobs, resume=resume, overwrite=overwrite
+        )
+        for one in trained:
+            if one.failure:
+                click.echo(f"Not trained: {one.folder.name} ({one.failure})")
+        n_whole = sum(not one.failure for one in trained)
+        click.echo(f"Networks: {n_whole} of {len(trained)} trained to the end, in {out}")
+        return
+    folder = study(
+        out,
+        recording=recording,
+        mapping=mapping,
+        settings=chosen,
+        runs=runs,
         n_jobs=jobs,
         resume=resume,
         overwrite=overwrite,

@@ -39,8 +39,12 @@ class InputError(ValueError):
         return f"{self.subject}: expected {self.expected}, got {self.got}. {self.remedy}"
 
 
+class OutputError(RuntimeError):
+    """An output could not be written: the disk is full, over its quota, or fails."""
+
+
 class DivergedError(RuntimeError):
-    """Training stopped since the cost or its gradient was no longer a number."""
+    """Training stopped: the cost or its gradient was no longer a number, or rates exploded."""
 
 
 class StalledError(RuntimeError):

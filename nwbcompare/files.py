@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -17,10 +18,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from nwbcompare.errors import InputError
+from nwbcompare.errors import InputError, OutputError
 
 # Windows has no such locks: there nothing is ever taken for abandoned
 LOCKS: Any = import_module("fcntl") if os.name == "posix" else None
+DISK_ERRORS = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS")
+    if hasattr(errno, name)
+}
+"""What the system says of a disk that is full, over its quota, or fails."""
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -41,9 +48,17 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     Raises
     ------
     InputError
-        Where the path exists and may not be replaced, or its folder cannot be written.
+        Where the path exists and may not be replaced, is neither a plain file nor a folder (a
+        device, a pipe, a link to nothing), or its folder cannot be written.
     """
     path = Path(path)
+    if os.path.lexists(path) and not (path.is_file() or path.is_dir()):
+        raise InputError(
+            str(path),
+            "a plain file, a folder, or a path that does not exist yet",
+            "a link to nothing" if path.is_symlink() and not path.exists() else "a device or pipe",
+            "Choose another path.",
+        )
     if path.exists() and not overwrite:
         raise InputError(
             str(path),
@@ -106,9 +121,9 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     """Give a temporary path beside ``path``; it takes the final name when all went well.
 
     Works for a file or a folder: whatever the caller makes at the temporary path is moved.
-    An error, an interrupt or a request to end (SIGTERM) leaves nothing behind and an earlier
-    output as it was. What a killed process leaves is a hidden folder, which the next writer
-    of the same path removes.
+    An error, a full disk, an interrupt or a request to end (SIGTERM) leaves nothing behind and an
+    earlier output as it was. What a killed process leaves is a hidden folder, which the next
+    writer of the same path removes. Where ``path`` is a link, what it points to is written.
 
     Parameters
     ----------
@@ -122,6 +137,13 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     pathlib.Path
         A path that does not exist yet, with the same suffix, on the same file system.
 
+    Raises
+    ------
+    InputError
+        As `check_output`.
+    OutputError
+        Where the disk is full, over its quota, or fails.
+
     Examples
     --------
     >>> import tempfile
@@ -132,12 +154,14 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     ...     (Path(folder) / "tv.csv").read_text()
     'unit,tv'
     """
-    path = check_output(path, overwrite=overwrite)
+    path = Path(os.path.realpath(check_output(path, overwrite=overwrite)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
         scratch, held = _scratch_folder(path)
     except OSError as error:
+        if error.errno in DISK_ERRORS:
+            raise _full_disk(path, error) from error
         raise InputError(
             str(path),
             "a path in a folder that can be written",
@@ -151,10 +175,81 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
             # another writer may have been faster
             check_output(path, overwrite=overwrite)
             _move_into_place(aside, path, scratch)
+    except Exception as error:
+        if (cause := _disk_error(error)) is not None:
+            raise _full_disk(path, cause) from error
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         if held is not None:
             os.close(held)
+
+
+def _disk_error(error: BaseException | None) -> OSError | None:
+    """Find what a disk said among an error and those that it came from."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _full_disk(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path}: not written: {os.strerror(error.errno or 0)}. What was there is unchanged. Free "
+        f"space in {path.parent}, or choose another path."
+    )
+
+
+@contextmanager
+def folder_in_progress(
+    path: str | os.PathLike[str], *, resume: bool = False, overwrite: bool = False
+) -> Iterator[Path]:
+    """Give the folder in which long work goes on: ``path``, or its replacement beside it.
+
+    Where ``path`` exists and is to be replaced, the work goes on in a hidden folder beside it,
+    which takes its name when all went well: an earlier output stays until the new one is whole.
+    What an interrupt leaves there can be gone on with.
+
+    Parameters
+    ----------
+    path
+        The final folder.
+    resume
+        Whether to go on with an interrupted replacement.
+    overwrite
+        Whether an existing folder is to be replaced.
+
+    Yields
+    ------
+    pathlib.Path
+        The folder to work in; it exists only where something is to be gone on with.
+    """
+    path = Path(os.path.realpath(path))
+    aside = path.with_name(f".{path.name}.replacement")
+    old = path.with_name(f".{path.name}.{REPLACED}")
+    if aside.is_dir() and old.is_dir() and not path.exists():
+        # killed between the two steps in which a folder takes the place of another
+        aside.rename(path)
+    if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    if not overwrite or not path.is_dir() or not any(path.iterdir()):
+        yield path
+        return
+    if not resume:
+        shutil.rmtree(aside, ignore_errors=True)
+    try:
+        yield aside
+    except BaseException as error:
+        if aside.is_dir():
+            error.add_note(
+                f"{path} is as it was. Its replacement is unfinished, in {aside}: go on with it "
+                "with --resume --overwrite."
+            )
+        raise
+    path.rename(old)
+    aside.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 REPLACED = "replaced"

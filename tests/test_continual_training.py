@@ -100,7 +100,10 @@ def test_the_reference_run_is_followed_step_by_step(shared, tmp_path, monkeypatc
     oracle = ReferenceRun(shared / "reference" / "oracles" / "yang19_synaptic_intelligence.npz")
     start = from_arrays(**oracle.named("initial"), cell="leaky_rnn", nonlinearity="relu")
     config = sequential_config(
-        (("fdgo",), ("dm1",), ("delaygo",)), steps_per_task=30, consolidation=SI
+        (("fdgo",), ("dm1",), ("delaygo",)),
+        steps_per_task=30,
+        consolidation=SI,
+        warm_up_steps=0,
     )
     run = training._Run(start, config, tmp_path, "cpu", None)
     views = run.core.gradient_by_weight

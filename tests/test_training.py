@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors import safe_open
+from safetensors.torch import load_file, save
 from scipy.stats import chisquare
 
 import nwbcompare as nc
@@ -40,6 +43,8 @@ from nwbcompare.model.checkpoint import (
     read_training,
     start_run,
 )
+from nwbcompare.model.config import Consolidation
+from nwbcompare.model.curricula import sequential_config
 from nwbcompare.model.memory import needed_bytes
 from nwbcompare.model.rendering import make_batch
 from nwbcompare.tasks import RULES, make_trials
@@ -66,6 +71,7 @@ FAST = replace(
     weight_average=0.9,
     noise="pool",
 )
+SI = Consolidation(method="synaptic_intelligence")
 SMALL = NetworkConfig(n_units=16, nonlinearity="relu", seed=3)
 
 
@@ -205,14 +211,114 @@ def test_resuming_refuses_another_configuration_and_shows_the_difference(tmp_pat
         train(replace(SMALL, n_units=17), SHORT, out=tmp_path / "run", resume=True)
 
 
-def test_resuming_refuses_what_is_finished_or_damaged(tmp_path):
-    train(SMALL, SHORT, out=tmp_path / "run")
-    with pytest.raises(nc.InputError, match="a run that can go on, got a finished one"):
-        train(SMALL, SHORT, out=tmp_path / "run", resume=True)
+def test_resuming_a_finished_run_loads_it(tmp_path):
+    network = train(SMALL, SHORT, out=tmp_path / "run")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    again = train(SMALL, SHORT, out=tmp_path / "run", resume=True)
+    assert _equal(again.state_dict(), network.state_dict())
+    assert before == {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    with pytest.raises(nc.InputError, match=r"network.n_units: 16 there, 17 asked"):
+        train(replace(SMALL, n_units=17), SHORT, out=tmp_path / "run", resume=True)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A run that was stopped in its second stage, with importances of the first."""
+    config = replace(
+        sequential_config([("fdgo",), ("dm1",)], steps_per_task=8, consolidation=SI),
+        evaluate_every=4,
+        evaluation_trials=32,
+        batch_size=4,
+    )
+
+    def stop(log):
+        if log[-1]["step"] == 12:
+            raise KeyboardInterrupt
+
+    out = tmp_path_factory.mktemp("begun") / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, config, out=out, watch=stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, config, out=out, watch=stop, resume=True)
+    file = out / CHECKPOINT
+    with safe_open(file, "pt") as opened:
+        progress = json.loads(opened.metadata()["progress"])
+    assert (progress["stage"], progress["stage_step"]) == (1, 0)
+    return config, out, load_file(file), progress
+
+
+DAMAGED_TENSORS = [
+    (lambda t: t.pop("weights"), "none of weights, unknown nothing"),
+    (lambda t: t.update(weights=t["weights"][:5]), r"weights: expected shape \(\d+,\) of float32"),
+    # one weight alone would be spread over all of them
+    (lambda t: t.update(weights=t["weights"][:1]), r"weights: .* got shape \(1,\) of float32"),
+    (lambda t: t.update(weights=t["weights"].double()), r"weights: .* of float64"),
+    (lambda t: t.update(weights=t["weights"] * np.nan), "weights: expected finite values"),
+    (lambda t: t.update(adam_second=t["adam_second"] / 0), "adam_second: expected finite values"),
+    (lambda t: t.pop("consolidation.anchor"), "none of consolidation.anchor"),
+    (lambda t: t.pop("importances.0"), "none of importances.0"),
+    (lambda t: t.update({"importances.1": t["weights"].clone()}), "unknown importances.1"),
+]
+DAMAGED_PROGRESS = [
+    ([], r"progress: expected the fields step, stage.* got \[\]"),
+    ({"x": 1}, "progress: expected the fields step, .* reached, log, got step"),
+    ({"stage": 99}, "progress: stage: expected one from 0 to 2, got 99"),
+    ({"stage": -1}, "progress: stage: expected a whole number from 0 on, got -1"),
+    ({"stage_step": 9}, "progress: stage_step: expected at most the stage's 8, got 9"),
+    ({"step": 1.5}, "progress: step: expected a whole number from 0 on, got 1.5"),
+    ({"step": 4}, "progress: log: expected a last row of step 4"),
+    ({"best": "good"}, "progress: best: expected a number, got 'good'"),
+    ({"first_costs": [1.0, None]}, "progress: first_costs: expected a list of numbers"),
+    ({"log": []}, "progress: log: expected a row for each evaluation, at least one"),
+    ({"log": [{"step": 8}]}, "progress: log: expected the performance in fdgo, dm1"),
+]
+
+
+def _damaged(begun, tmp_path, tensors, text):
+    config, out, _, _ = begun
+    shutil.copytree(out, tmp_path / "run")
+    metadata = None if text is None else {"progress": text}
+    (tmp_path / "run" / CHECKPOINT).write_bytes(save(tensors, metadata))
+    return config, tmp_path / "run"
+
+
+@pytest.mark.parametrize(("damage", "match"), DAMAGED_TENSORS)
+def test_a_checkpoint_with_other_tensors_is_refused(begun, tmp_path, damage, match):
+    tensors = {name: tensor.clone() for name, tensor in begun[2].items()}
+    damage(tensors)
+    config, out = _damaged(begun, tmp_path, tensors, json.dumps(begun[3]))
+    with pytest.raises(nc.InputError, match=f"{CHECKPOINT}.*{match}.*with --overwrite"):
+        train(SMALL, config, out=out, resume=True)
+
+
+@pytest.mark.parametrize(("change", "match"), DAMAGED_PROGRESS)
+def test_a_checkpoint_with_other_progress_is_refused(begun, tmp_path, change, match):
+    progress = begun[3] | change if isinstance(change, dict) else change
+    config, out = _damaged(begun, tmp_path, begun[2], json.dumps(progress))
+    with pytest.raises(nc.InputError, match=f"{CHECKPOINT}: {match}"):
+        train(SMALL, config, out=out, resume=True)
+
+
+@pytest.mark.parametrize(("text", "got"), [(None, "''"), ("{", "'{'")])
+def test_a_checkpoint_without_progress_is_refused(begun, tmp_path, text, got):
+    config, out = _damaged(begun, tmp_path, begun[2], text)
+    with pytest.raises(nc.InputError, match=f"progress: expected JSON, got {got}"):
+        train(SMALL, config, out=out, resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
     start_run(tmp_path / "other", SMALL, SHORT)
     (tmp_path / "other" / CHECKPOINT).write_bytes(b"\x00" * 100)
     with pytest.raises(nc.InputError, match=r"checkpoint.safetensors: .*cannot be read"):
         train(SMALL, SHORT, out=tmp_path / "other", resume=True)
+
+
+def test_an_undamaged_checkpoint_is_gone_on_with(begun, tmp_path):
+    """The control of the tests above: what they do not change is taken."""
+    config, out = _damaged(begun, tmp_path, begun[2], json.dumps(begun[3]))
+    one = train(SMALL, config, out=out, resume=True)
+    other = train(SMALL, config, out=tmp_path / "unbroken")
+    assert _equal(one.state_dict(), other.state_dict())
 
 
 def test_another_run_is_not_overwritten(tmp_path):
@@ -524,8 +630,11 @@ def test_the_command_line_trains_draws_and_resumes(tmp_path):
     network, config = read_configs(out)
     assert (network.n_units, network.seed, config.seed) == (8, 2, 2)
     assert (config.schedule, config.stages[0].max_steps) == ("paper", 3)
+    finished = CliRunner().invoke(cli, ["train", "--resume", "--out", str(out)])
+    assert finished.exit_code == 0
+    assert finished.output == result.output
     for options, match in (
-        (["--resume", "--out", str(out)], "a run that can go on"),
+        ([*command[1:9], "--figure", str(figure), "--out", str(out) + "2"], "svg: .*not exist yet"),
         (["--resume", "--out", str(tmp_path / "none")], "a run folder with config.json"),
         (["--out", str(tmp_path / "x")], "--tasks: expected names of tasks, or all"),
     ):
@@ -545,4 +654,7 @@ def test_a_log_has_a_column_for_each_task(tmp_path):
     rows = _plain_log(tmp_path / "run")
     assert [row["step"] for row in rows] == ["10", "20"]
     assert set(TASKS) < set(rows[0])
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["version"] == 3
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["version"] == 4
+    signs = ("largest_rate", "spectral_radius", "active_spectral_radius", "saturated_outputs")
+    assert set(signs) < set(rows[0])
+    assert all(float(row[name]) >= 0 for row in rows for name in signs)

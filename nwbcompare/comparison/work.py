@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from nwbcompare.errors import InputError, UnitWarning
+from nwbcompare.orphans import ends_with_parent
 
 T = TypeVar("T")
 Task = tuple[str, Callable[..., Any], tuple[Any, ...]]
@@ -48,7 +49,7 @@ def run_all(tasks: Sequence[Task], n_workers: int, desc: str) -> tuple[list[Any]
 
             pool = Parallel(n_jobs=n_workers, return_as="generator")
             done = []
-            for result in pool(delayed(_run)(task) for task in tasks):
+            for result in pool(delayed(ends_with_parent(_run))(task) for task in tasks):
                 done.append(result)
                 bar.update()
     return [result for result, _ in done], [text for _, heard in done for text in heard]

@@ -6,14 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nwbcompare.claim import held_by
 from nwbcompare.comparison.work import Task, run_all
 from nwbcompare.continual.configs import configs_of
-from nwbcompare.continual.kinds import chains_of, donor_of, shown_name
+from nwbcompare.continual.kinds import KINDS, chains_of, donor_of, read_kind, shown_name
 from nwbcompare.continual.settings import Settings
-from nwbcompare.errors import DivergedError, StalledError
+from nwbcompare.errors import DivergedError, InputError, StalledError
 from nwbcompare.files import written_aside
 from nwbcompare.model import train
-from nwbcompare.model.checkpoint import is_run, read_evaluation, read_importances
+from nwbcompare.model.checkpoint import (
+    WEIGHTS,
+    is_finished,
+    is_run,
+    read_evaluation,
+    read_importances,
+)
 
 RUNS, FAILURE = "runs", "failure.txt"
 
@@ -41,6 +48,29 @@ class Trained:
 def run_folder_of(out: Path, kind: str, seed: int) -> Path:
     """Give the run folder of a network."""
     return out / RUNS / f"{kind.replace(' ', '-')}-{seed}"
+
+
+def name_of(run: Path) -> tuple[str, int]:
+    """Return the kind and the seed of a run folder of a study.
+
+    Raises
+    ------
+    InputError
+        Where its name is none that `run_folder_of` gives.
+
+    Examples
+    --------
+    >>> name_of(Path("runs/elastic-200-3"))
+    ('elastic 200', 3)
+    """
+    kind, _, seed = run.name.rpartition("-")
+    if kind not in KINDS:
+        kind = read_kind(":".join(kind.rsplit("-", 1)))
+    if not seed.isdecimal():
+        raise InputError(
+            str(run), "a run folder KIND-SEED", repr(run.name), "Move it out of the study's runs."
+        )
+    return kind, int(seed)
 
 
 def train_networks(out: Path, settings: Settings, *, n_jobs: int = 1) -> list[Trained]:
@@ -72,6 +102,42 @@ def train_networks(out: Path, settings: Settings, *, n_jobs: int = 1) -> list[Tr
     done = [one for chain in found for one in chain]
     order = settings.all_kinds
     return sorted(done, key=lambda one: (order.index(one.kind), one.seed))
+
+
+def find_networks(runs: Path, settings: Settings) -> list[Trained]:
+    """Find the networks of all kinds and seeds that have been trained in a folder.
+
+    Parameters
+    ----------
+    runs
+        The folder of `train_networks`.
+    settings
+        Which networks.
+
+    Returns
+    -------
+    list of Trained
+        By kind, then seed; those that are not there, not finished or without weights say so.
+    """
+    return [
+        Trained(kind, seed, folder, _why_not(folder))
+        for kind in settings.all_kinds
+        for seed in settings.seeds_of(kind)
+        for folder in [run_folder_of(runs, kind, seed)]
+    ]
+
+
+def _why_not(folder: Path) -> str:
+    """Say why a network cannot be measured; empty where it can."""
+    if (folder / FAILURE).is_file():
+        return (folder / FAILURE).read_text().strip()
+    if not is_run(folder):
+        return "not trained"
+    if not is_finished(folder):
+        return f"not finished: {held}" if (held := held_by(folder)) else "not finished"
+    if not (folder / WEIGHTS).is_file():
+        return "its weights were not kept"
+    return ""
 
 
 def _train_chain(out: Path, settings: Settings, seed: int, chain: Sequence[str]) -> list[Trained]:

@@ -23,9 +23,14 @@ def configs_of(kind: str, seed: int, settings: Settings) -> tuple[NetworkConfig,
         Length, size and strength.
     """
     network = sequential_network(n_units=settings.n_units, seed=seed)
-    length = settings.steps_per_task
+    build = interleaved_config if kind == "interleaved" else sequential_config
+    training = build(
+        steps_per_task=settings.steps_per_task,
+        milestones=LEVELS,
+        warm_up_steps=settings.warm_up_steps,
+        seed=seed,
+    )
     if kind == "interleaved":
-        return network, interleaved_config(steps_per_task=length, milestones=LEVELS, seed=seed)
-    training = sequential_config(steps_per_task=length, milestones=LEVELS, seed=seed)
+        return network, training
     consolidation = consolidation_of(kind, settings.strength, seed)
     return network, replace(training, consolidation=consolidation)

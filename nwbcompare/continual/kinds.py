@@ -61,8 +61,8 @@ def read_kind(text: str) -> str:
     return _name(method, strength)
 
 
-def _asked(kind: str) -> str:
-    """Give what `read_kind` reads as a kind."""
+def asked_kind(kind: str) -> str:
+    """Return the text that `read_kind` reads as a kind, such as "elastic:200"."""
     return kind.replace(" ", ":")
 
 
@@ -138,7 +138,7 @@ def check_kinds(kinds: Iterable[str], also: Iterable[str], strength: float) -> N
             raise InputError(
                 "also",
                 f"methods and strengths that {listing(METHODS)} do not have, each once",
-                _asked(kind),
+                asked_kind(kind),
                 "Leave it out, or ask for the kind by its name.",
             )
     if not named or set(named) - set(KINDS) or len(set(named)) < len(named):
@@ -150,7 +150,7 @@ def check_kinds(kinds: Iterable[str], also: Iterable[str], strength: float) -> N
         if donor is not None and donor not in (*named, *more):
             raise InputError(
                 "kinds" if kind in KINDS else "also",
-                f"{_asked(donor)} beside {_asked(kind)}, which takes its importances",
+                f"{asked_kind(donor)} beside {asked_kind(kind)}, which takes its importances",
                 listing((*named, *more)),
                 "Add it.",
             )

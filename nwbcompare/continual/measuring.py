@@ -19,7 +19,8 @@ from nwbcompare.continual.configs import configs_of
 from nwbcompare.continual.kinds import DONOR, KINDS, UNTRAINED
 from nwbcompare.continual.settings import LEVELS, Settings
 from nwbcompare.errors import InputError
-from nwbcompare.files import sha256_of_file, written_aside
+from nwbcompare.files import sha256_of_file
+from nwbcompare.hdf5_output import write_netcdf
 from nwbcompare.mapping import ProtocolMapping
 from nwbcompare.model import Network, load
 from nwbcompare.model.checkpoint import WEIGHTS, load_milestone
@@ -81,23 +82,23 @@ def measure_networks(
         One for each network, in their order, then the untrained ones of the same seeds.
     """
     (out / MEASURES).mkdir(exist_ok=True)
+    training = {name: str(value) for name, value in settings.training.items()}
+    if not settings.warm_up_steps:
+        # what was measured before there was a warm-up stays valid
+        del training["warm_up_steps"]
     identity = {
-        "training": {name: str(value) for name, value in settings.training.items()},
+        "training": training,
         "draws": [settings.seed, settings.n_draws],
         "pair": list(pair),
         "recording": _digest(recording),
         "mapping": mapping.parameters(),
     }
-    asked = [(one.kind, one.seed) for one in trained]
-    seeds = sorted({seed for _, seed in asked})
-    asked += [(UNTRAINED, seed) for seed in seeds]
+    asked = list(trained)
+    seeds = sorted({one.seed for one in asked})
+    asked += [Trained(UNTRAINED, seed, run_folder_of(out, UNTRAINED, seed)) for seed in seeds]
     tasks: list[Task] = [
-        (
-            f"{kind}-{seed}",
-            _measured,
-            (identity, out, kind, seed, recording, mapping, settings, pair),
-        )
-        for kind, seed in asked
+        (one.folder.name, _measured, (identity, out, one, recording, mapping, settings, pair))
+        for one in asked
     ]
     found, _ = run_all(tasks, n_jobs, "measures")
     return list(found)
@@ -106,36 +107,33 @@ def measure_networks(
 def _measured(
     identity: Mapping[str, object],
     out: Path,
-    kind: str,
-    seed: int,
+    one: Trained,
     recording: xr.DataTree,
     mapping: ProtocolMapping,
     settings: Settings,
     pair: tuple[str, str],
 ) -> Measured:
     """Measure a network, or read what was measured of it."""
-    run = run_folder_of(out, kind, seed)
-    file, weights = out / MEASURES / f"{run.name}.nc", run / WEIGHTS
+    file, weights = out / MEASURES / f"{one.folder.name}.nc", one.folder / WEIGHTS
     sha = sha256_of_file(weights) if weights.is_file() else ""
     kept = _read(file, identity, sha)
     if kept is None:
-        kept = _measure(out, kind, seed, recording, mapping, settings, pair)
+        kept = _measure(one, recording, mapping, settings, pair)
         _write(file, kept, identity, sha)
     refused = {name: str(table.attrs[REASON]) for name, table in kept.items() if not table.sizes}
     tables = {name: table for name, table in kept.items() if table.sizes}
-    return Measured(kind, seed, tables, refused)
+    return Measured(one.kind, one.seed, tables, refused)
 
 
 def _measure(
-    out: Path,
-    kind: str,
-    seed: int,
+    one: Trained,
     recording: xr.DataTree,
     mapping: ProtocolMapping,
     settings: Settings,
     pair: tuple[str, str],
 ) -> dict[str, xr.Dataset]:
-    network = _network(out, kind, seed, settings)
+    kind, seed = one.kind, one.seed
+    network = _network(one, settings)
     # the same units' places and spikes for all kinds of a seed would be no help: their units
     # have nothing in common; what is shared is the recorded unit that each stands in for
     first = settings.seed + settings.n_draws * seed
@@ -153,7 +151,7 @@ def _measure(
         if name == PRIMARY or kind in (*KINDS, UNTRAINED)
     }
     for level in LEVELS if kind in WITH_LEVELS else ():
-        early = load_milestone(run_folder_of(out, kind, seed), level)
+        early = load_milestone(one.folder, level)
         name = AT_LEVEL.format(level)
         if early is None:
             found[name] = _without(f"its Ctx DM tasks never were both at {level:g}")
@@ -163,11 +161,11 @@ def _measure(
     return found
 
 
-def _network(out: Path, kind: str, seed: int, settings: Settings) -> Network:
-    if kind == UNTRAINED:
-        config, _ = configs_of(DONOR, seed, settings)
-        return Network(config, name=f"{UNTRAINED}-{seed}")
-    return load(run_folder_of(out, kind, seed))
+def _network(one: Trained, settings: Settings) -> Network:
+    if one.kind == UNTRAINED:
+        config, _ = configs_of(DONOR, one.seed, settings)
+        return Network(config, name=one.folder.name)
+    return load(one.folder)
 
 
 def _sampled(
@@ -237,5 +235,4 @@ def _write(
         }
         for name, table in tables.items()
     }
-    with written_aside(file, overwrite=True) as aside:
-        tree.to_netcdf(aside, engine="h5netcdf", encoding=packing)
+    write_netcdf(tree, file, overwrite=True, encoding=packing)

@@ -7,6 +7,7 @@ from typing import Any
 
 from nwbcompare.continual.kinds import KINDS, check_kinds, read_kind
 from nwbcompare.errors import InputError
+from nwbcompare.model.curricula import WARM_UP_STEPS
 from nwbcompare.tasks.checks import check_above_zero, check_whole
 
 LEVELS = (0.8, 0.9, 0.95)
@@ -30,6 +31,9 @@ class Settings:
         Units of a network; 256 as published.
     strength
         Of synaptic intelligence; 1 as published.
+    warm_up_steps
+        Steps over which the learning rate rises at the start of every network's training; see
+        `nwbcompare.model.TrainingConfig`. 0 as published, where rates of many networks explode.
     kinds
         Names in `nwbcompare.continual.kinds.KINDS`, all by default. The primary test needs
         "sequential" and "consolidated".
@@ -60,6 +64,7 @@ class Settings:
     steps_per_task: int = 400
     n_units: int = 256
     strength: float = 1.0
+    warm_up_steps: int = WARM_UP_STEPS
     kinds: tuple[str, ...] = tuple(KINDS)
     also: tuple[str, ...] = ()
     n_also: int | None = None
@@ -75,6 +80,7 @@ class Settings:
         check_whole("steps_per_task", self.steps_per_task, 1, "Use steps_per_task=400.")
         check_whole("n_units", self.n_units, 1, "Use n_units=256.")
         check_above_zero("strength", self.strength, "Use strength=1.")
+        check_whole("warm_up_steps", self.warm_up_steps, 0, "Use 0 for none.")
         check_kinds(self.kinds, self.also_kinds, self.strength)
         if self.n_also is not None:
             check_whole("n_also", self.n_also, 1, "Leave it out for all seeds.")
@@ -115,7 +121,7 @@ class Settings:
 
         ``strength`` is that of the kinds in `KINDS`; additional ones have theirs in their name.
         """
-        names = ("steps_per_task", "n_units", "strength")
+        names = ("steps_per_task", "n_units", "strength", "warm_up_steps")
         return {name: getattr(self, name) for name in names}
 
     def parameters(self) -> dict[str, Any]:

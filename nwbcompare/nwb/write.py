@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from nwbcompare.activity import Activity, blocks
 from nwbcompare.errors import InputError, unknown_name
 from nwbcompare.files import check_output, sha256_of_file, written_aside
+from nwbcompare.hdf5_output import hdf5_output
 from nwbcompare.nwb.counts import add_counts
 from nwbcompare.nwb.inspect import refuse_faults
 from nwbcompare.nwb.layout import MODULE, STEP_TOLERANCE
@@ -168,7 +168,7 @@ def write_nwb(
 
 
 def _write(nwb: NWBFile, aside: Path) -> None:
-    with NWBHDF5IO(str(aside), "w") as io:
+    with hdf5_output(aside, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
         io.write(nwb)
 
 
@@ -294,7 +294,7 @@ def _add_rates(
 
 def _fill(aside: Path, plan: Plan, spikes: PoissonSpikes | None) -> None:
     """Write the series' values, and draw spikes at them."""
-    with h5py.File(aside, "r+") as file:
+    with hdf5_output(aside, "r+") as file:
         module = file[f"processing/{MODULE}"]
         total = sum(leaf.n_samples for _, _, leaves in plan.series() for leaf in leaves)
         with tqdm(total=total, desc="samples", unit="", unit_scale=True, disable=None) as bar:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from nwbcompare.claim import claimed
 from nwbcompare.errors import InputError, unknown_name
-from nwbcompare.files import check_output_folder
+from nwbcompare.files import check_output_folder, folder_in_progress
 from nwbcompare.programme.folder import Folder, is_analysis
 from nwbcompare.programme.part import Part, Results, Shown
 from nwbcompare.programme.parts import PARTS
@@ -52,9 +53,10 @@ def analyze(
     settings
         Numbers of surrogates, rotations, trials, and the seed.
     resume
-        Whether to go on with what an earlier run has finished there.
+        Whether to go on with what an earlier run has finished there; with ``overwrite``, with an
+        interrupted replacement.
     overwrite
-        Whether an existing analysis may be replaced.
+        Whether an existing analysis may be replaced. It stays until the new one is whole.
 
     Returns
     -------
@@ -65,47 +67,41 @@ def analyze(
     ------
     InputError
         For an unknown part, a source that is not there, two sources of one name, and a folder
-        that cannot be written or belongs to other settings.
+        that cannot be written, is written to by another process, or belongs to other settings.
 
     Notes
     -----
     What cannot be asked of a source (lesions of a recording) is left out, and the page says why.
     """
     settings = settings or Settings()
-    if resume and overwrite:
-        raise InputError(
-            "resume and overwrite",
-            "one of them",
-            "both",
-            "Resume goes on with what is there, overwrite begins anew.",
-        )
     chosen = chosen_parts(parts)
     if not sources:
         raise InputError("sources", "at least one source", "none", "Use pretrained:all20-fast-0.")
-    if not resume:
+    if overwrite or not (resume and is_analysis(Path(out))):
         check_output_folder(out, kind="analysis", is_kind=is_analysis, overwrite=overwrite)
     subjects = [Subject(source) for source in sources]
     _check_names(subjects)
-    folder = Folder(out, asdict(settings), resume=resume, overwrite=overwrite)
-    found, missing = _compute(subjects, chosen, settings, folder)
-    sections = [
-        section
-        for part in chosen
-        if (section := _section(part, subjects, found, missing[part.name]))
-    ]
-    write_analysis(
-        folder.path,
-        sections,
-        title=_title(subjects),
-        caution=CAUTION,
-        methods=[f"{part.heading}: {part.method}" for part in chosen],
-        provenance={
-            **environment(),
-            "settings": asdict(settings),
-            "sources": {s.name: {"source": s.source, **s.identity()} for s in subjects},
-        },
-    )
-    return folder.path
+    with claimed(out), folder_in_progress(out, resume=resume, overwrite=overwrite) as place:
+        folder = Folder(place, asdict(settings), resume=resume, overwrite=overwrite)
+        found, missing = _compute(subjects, chosen, settings, folder)
+        sections = [
+            section
+            for part in chosen
+            if (section := _section(part, subjects, found, missing[part.name]))
+        ]
+        write_analysis(
+            folder.path,
+            sections,
+            title=_title(subjects),
+            caution=CAUTION,
+            methods=[f"{part.heading}: {part.method}" for part in chosen],
+            provenance={
+                **environment(),
+                "settings": asdict(settings),
+                "sources": {s.name: {"source": s.source, **s.identity()} for s in subjects},
+            },
+        )
+    return Path(out)
 
 
 def chosen_parts(names: Sequence[str] | None) -> list[Part]:

@@ -12,6 +12,7 @@ import xarray as xr
 
 from nwbcompare.errors import InputError, differences, listing
 from nwbcompare.files import check_output_folder, written_aside
+from nwbcompare.hdf5_output import write_netcdf
 from nwbcompare.programme.part import Results
 
 CONFIGURATION, RESULTS, IDENTITY = "configuration.json", "results", "identity.json"
@@ -88,8 +89,7 @@ class Folder:
     def keep(self, source: str, part: str, results: Results) -> None:
         """Keep the results of a part, whole or not at all."""
         tree = xr.DataTree.from_dict({f"/{name}": result for name, result in results.items()})
-        with written_aside(self.file(source, part), overwrite=True) as aside:
-            tree.to_netcdf(aside, engine="h5netcdf")
+        write_netcdf(tree, self.file(source, part), overwrite=True)
 
 
 def is_analysis(path: Path) -> bool:

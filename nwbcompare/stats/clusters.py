@@ -31,6 +31,7 @@ from nwbcompare.kernels.permutation import p_value, random_rotation
 from nwbcompare.kernels.surrogates import (
     Copula,
 )
+from nwbcompare.orphans import ends_with_parent
 from nwbcompare.stats.nulls import task_covariances
 
 Array = npt.NDArray[np.float64]
@@ -297,10 +298,11 @@ def _surrogates(
     found = [] if kept is None else _read_kept(Path(kept), key)
     copula = Copula.of(table)
     at_once = Parallel(n_jobs=n_jobs or cpu_count())
+    work = delayed(ends_with_parent(_surrogate))
     with tqdm(total=n, initial=min(len(found), n), desc="surrogates", disable=None) as bar:
         while len(found) < n:
             indices = range(len(found), min(len(found) + AT_ONCE, n))
-            found += at_once(delayed(_surrogate)(copula, search, index) for index in indices)
+            found += at_once(work(copula, search, index) for index in indices)
             if kept is not None:
                 with written_aside(kept, overwrite=True) as aside:
                     aside.write_text(json.dumps({**key, "surrogates": found}))
