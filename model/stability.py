@@ -108,8 +108,9 @@ def measure_stability(
         rates, outputs = network(shown, dt_ms=dt_ms, noise=units)
         steps = torch.arange(shown.shape[0], device=rates.device)
         inside = steps[:, None] < torch.from_numpy(trials.n_steps).to(rates.device)
-        size = rates[inside].abs()
-        mean = size.double().mean(dim=0)
+        # beyond the largest number rates cancel to NaN
+        size = rates[inside].abs().nan_to_num(nan=math.inf)
+        mean = size.clamp(max=1e30).double().mean(dim=0)
         active = mean > ACTIVE_SHARE * mean.mean()
         slope = outputs[inside] * (1 - outputs[inside])
         weight = network.recurrent_weight
@@ -119,7 +120,7 @@ def measure_stability(
         largest_rate=float(size.max()),
         spectral_radius=radius,
         active_spectral_radius=active_radius,
-        saturated_outputs=float((slope < SATURATED_SLOPE).double().mean()),
+        saturated_outputs=float((~(slope >= SATURATED_SLOPE)).double().mean()),
     )
 
 

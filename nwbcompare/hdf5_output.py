@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from inspect import isfunction
+from types import FrameType
 from typing import Any, Literal
 
 import h5py
@@ -114,6 +118,41 @@ class CarefulFile(io.RawIOBase):
         return max([os.fstat(self._handle).st_size, *ends])
 
 
+AGAIN_S = 0.005
+_METHODS = {value.__code__ for value in vars(CarefulFile).values() if isfunction(value)}
+
+
+@contextmanager
+def _signals_between_writes() -> Iterator[None]:
+    """Let interrupts be heard between the operations of a file, not inside: HDF5 swallows them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = {number: own for number, own in handlers.items() if callable(own)}
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if _is_inside_a_write(frame):
+            # once more, until the file has done what it was asked
+            threading.Timer(AGAIN_S, os.kill, (os.getpid(), number)).start()
+        else:
+            heard[signal.Signals(number)](number, frame)
+
+    for number in heard:
+        signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        for number, own in heard.items():
+            signal.signal(number, own)
+
+
+def _is_inside_a_write(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code not in _METHODS:
+        frame = frame.f_back
+    return frame is not None
+
+
 @contextmanager
 def hdf5_output(path: str | os.PathLike[str], mode: Literal["w", "r+"]) -> Iterator[h5py.File]:
     """Open an HDF5 file for writing; a full disk raises an OSError and crashes nothing.
@@ -125,7 +164,7 @@ def hdf5_output(path: str | os.PathLike[str], mode: Literal["w", "r+"]) -> Itera
     mode
         "w" for a new file, "r+" to change one.
     """
-    with CarefulFile(path, mode) as raw:
+    with _signals_between_writes(), CarefulFile(path, mode) as raw:
         opened = h5py.File(raw, mode)
         try:
             yield opened
@@ -167,10 +206,15 @@ def write_netcdf(
     Examples
     --------
     >>> import tempfile
-    >>>     >>> with tempfile.TemporaryDirectory() as folder:
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_netcdf(xr.Dataset({"a": 1.0}), Path(folder) / "a.nc")
     ...     float(xr.load_dataset(Path(folder) / "a.nc", engine="h5netcdf")["a"])
     1.0
     """
-    with written_aside(path, overwrite=overwrite) as aside, CarefulFile(aside, "w") as raw:
+    with (
+        written_aside(path, overwrite=overwrite) as aside,
+        _signals_between_writes(),
+        CarefulFile(aside, "w") as raw,
+    ):
         labelled.to_netcdf(raw, engine="h5netcdf", encoding=encoding)

@@ -17,12 +17,21 @@ from hypothesis import strategies as st
 from report_inputs import CONTEXTS, brain, written
 
 import nwbcompare as nc
+from nwbcompare.claim import claimed
 from nwbcompare.cli import cli
 from nwbcompare.comparison.comparison import _sections
 from nwbcompare.comparison.material import mapping_of
-from nwbcompare.continual import Settings, campaign, measuring, study
+from nwbcompare.comparison.recording import FoundRecording
+from nwbcompare.continual import Settings, campaign, measuring, settings_of, study
 from nwbcompare.continual.alternatives import also_section
-from nwbcompare.continual.campaign import FAILURE, Trained, run_folder_of, train_networks
+from nwbcompare.continual.campaign import (
+    FAILURE,
+    Trained,
+    find_networks,
+    name_of,
+    run_folder_of,
+    train_networks,
+)
 from nwbcompare.continual.configs import configs_of
 from nwbcompare.continual.kinds import (
     KINDS,
@@ -109,7 +118,12 @@ def test_settings_that_cannot_be_are_refused(given, match):
 def test_settings_are_plain_values_and_training_is_part_of_them():
     settings = Settings(strength=0.5, also=("elastic:200",))
     assert json.loads(json.dumps(settings.parameters())) == settings.parameters()
-    assert settings.training == {"steps_per_task": 400, "n_units": 256, "strength": 0.5}
+    assert settings.training == {
+        "steps_per_task": 400,
+        "n_units": 256,
+        "strength": 0.5,
+        "warm_up_steps": 300,
+    }
     assert settings.training.items() <= settings.parameters().items()
 
 
@@ -401,8 +415,142 @@ def test_a_study_of_other_training_is_not_gone_on_with(again, recorded, monkeypa
         command(again, recorded, "--resume", "--strength", "0.5")
     with pytest.raises(nc.InputError, match="already exists|--overwrite|overwrite"):
         command(again, recorded)
-    with pytest.raises(nc.InputError, match="overwrite: expected either .* got both"):
-        command(again, recorded, "--resume", "--overwrite")
+    with pytest.raises(nc.InputError, match="warm_up_steps: 300 there, 0 asked"):
+        command(again, recorded, "--resume", "--warm-up", "0")
+
+
+# networks trained apart from measuring -------------------------------------------------------
+
+
+def run(*words):
+    return CliRunner().invoke(cli, ["continual", *map(str, words)], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, small):
+    """The networks of the first study, trained where there is no recording."""
+    folder = tmp_path_factory.mktemp("studies") / "alone"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "find_recording", fails)
+        sizes = ("--networks", 1, "--steps-per-task", 2, "--units", 12)
+        result = run(*sizes, "--train-only", "--out", folder)
+    assert result.exit_code == 0, result.output
+    return folder, result.output
+
+
+def test_training_alone_gives_the_same_networks_and_no_page(alone, first):
+    folder, printed = alone
+    assert f"Networks: 5 of 5 trained to the end, in {folder}" in printed
+    assert sorted(file.name for file in folder.iterdir()) == ["continual.json", "runs"]
+    for kind in KINDS:
+        one, other = (load(run_folder_of(place, kind, 0)) for place in (folder, first[0]))
+        assert all(
+            torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items()
+        )
+    assert settings_of(folder) == Settings(n_networks=1, steps_per_task=2, n_units=12)
+
+
+def test_networks_are_measured_on_any_recording_without_training(
+    alone, first, recorded, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(campaign, "train", fails)
+    before = {file: file.stat().st_mtime_ns for file in alone[0].rglob("*")}
+    words = ("--runs", alone[0], "--draws", 1, "--bootstraps", 20)
+    result = run(*words, "--recording", recorded, "--out", tmp_path / "a")
+    assert result.exit_code == 0, result.output
+    # what is found is what the study that trained them found
+    one, other = (json.loads((place / "analysis.json").read_text())["sections"]
+                  for place in (tmp_path / "a", first[0]))  # fmt: skip
+    assert one == other
+    assert not list((tmp_path / "a" / "runs").iterdir())
+    # the runs are not written to, and another recording gives other measures
+    assert before == {file: file.stat().st_mtime_ns for file in alone[0].rglob("*")}
+    second = written(tmp_path / "b.nc", brain(16, 2, seed=5))
+    assert run(*words, "--recording", second, "--out", tmp_path / "b").exit_code == 0
+    trees = [
+        xr.load_dataset(
+            tmp_path / name / "measures" / "sequential-0.nc", group=PRIMARY, engine="h5netcdf"
+        )
+        for name in "ab"
+    ]
+    assert not trees[0]["fractional_task_variance"].equals(trees[1]["fractional_task_variance"])
+    # gone on with, nothing is measured again
+    monkeypatch.setattr(measuring, "_measure", fails)
+    again = run(*words, "--recording", recorded, "--out", tmp_path / "a", "--resume")
+    assert again.exit_code == 0, again.output
+
+
+def test_networks_that_cannot_be_measured_are_named(alone, recorded, tmp_path):
+    runs = shutil.copytree(alone[0], tmp_path / "runs")
+    shutil.rmtree(run_folder_of(runs, "interleaved", 0))
+    (run_folder_of(runs, "sequential", 0) / "evaluation.json").unlink()
+    (run_folder_of(runs, "permuted", 0) / WEIGHTS).unlink()
+    (run_folder_of(runs, "uniform", 0) / FAILURE).write_text("rates have exploded\n")
+    found = {one.kind: one.failure for one in find_networks(runs, settings_of(alone[0]))}
+    assert found == {
+        "interleaved": "not trained",
+        "sequential": "not finished",
+        "consolidated": "",
+        "permuted": "its weights were not kept",
+        "uniform": "rates have exploded",
+    }
+    words = ("--draws", 1, "--bootstraps", 20, "--recording", recorded, "--out", tmp_path / "out")
+    with claimed(run_folder_of(runs, "sequential", 0)):
+        assert run("--runs", runs, *words).exit_code == 0
+    said = (tmp_path / "out" / "index.html").read_text()
+    assert "sequential-0, not finished: held by process" in said
+    assert "uniform-0, rates have exploded" in said
+    # a kind that the folder does not have is asked for by name
+    (run_folder_of(runs, "consolidated", 0) / WEIGHTS).unlink()
+    with pytest.raises(
+        nc.InputError, match="with their weights, got .*consolidated-0: its weights"
+    ):
+        run("--runs", runs, *words, "--overwrite")
+    assert "uniform-0, rates have exploded" in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (
+            ("--runs", "RUNS", "--steps-per-task", "5"),
+            "--steps-per-task: expected none with --runs",
+        ),
+        (("--runs", "RUNS", "--warm-up", "0"), "--warm-up: expected none with --runs, got 0"),
+        (("--runs", "RUNS", "--train-only"), "--train-only: expected none with --runs"),
+        (("--runs", "nowhere"), "nowhere: expected a folder with continual.json .* got no folder"),
+        (("--runs", "EMPTY"), "expected a folder with continual.json and runs.* another folder"),
+        (("--train-only", "--recording", "x"), "--recording: expected none with --train-only"),
+        (("--train-only", "--draws", "2"), "--draws: expected none with --train-only, got 2"),
+    ],
+)
+def test_options_of_training_and_of_measuring_do_not_mix(alone, tmp_path, words, match):
+    (tmp_path / "empty").mkdir()
+    places = {"RUNS": alone[0], "EMPTY": tmp_path / "empty"}
+    with pytest.raises(nc.InputError, match=match):
+        run(*(places.get(word, word) for word in words), "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_kept_study_says_that_it_has_no_weights(repository, tmp_path):
+    kept = repository / "benchmarks" / "results" / "continual"
+    assert settings_of(kept).warm_up_steps == 0
+    assert settings_of(kept).n_networks == 12
+    assert "elastic:200" in settings_of(kept).also
+    with pytest.raises(nc.InputError, match="interleaved-0: its weights were not kept"):
+        study.continual(tmp_path / "out", runs=kept, settings=settings_of(kept))
+
+
+@pytest.mark.parametrize("kind", ["sequential", "elastic 200", "synaptic_intelligence 0.1"])
+def test_the_name_of_a_run_folder_is_read_back(tmp_path, kind):
+    assert name_of(run_folder_of(tmp_path, kind, 12)) == (kind, 12)
+
+
+def test_other_folders_among_the_runs_are_named(tmp_path):
+    with pytest.raises(nc.InputError, match="expected a run folder KIND-SEED, got 'sequential-x'"):
+        name_of(tmp_path / "sequential-x")
+    with pytest.raises(nc.InputError, match="METHOD:STRENGTH"):
+        name_of(tmp_path / "notes")
 
 
 def test_a_folder_that_is_no_study_is_left_as_it_is(tmp_path, recorded, monkeypatch):
@@ -472,10 +620,12 @@ def test_numbers_of_processes_are_checked_first(tmp_path):
 
 def test_a_simulated_recording_and_the_length_of_training_are_cautioned_of():
     outcome = outcome_of(np.random.default_rng(0), n=2)
-    said = study._caution(outcome, "Get it there.")
+    brain = FoundRecording(activity=xr.DataTree(), guidance="Get it there.")
+    said = study._caution(outcome, brain)
     assert "400 steps a task, 0.064 of the published length" in said
     assert said.endswith("SIMULATED recording: Get it there.")
-    assert "SIMULATED" not in study._caution(outcome, "")
+    alone = replace(brain, guidance="", left_out="Monkey F was found too.")
+    assert study._caution(outcome, alone).endswith("Monkey F was found too.")
 
 
 # campaign ------------------------------------------------------------------------------------

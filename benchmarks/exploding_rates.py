@@ -1,0 +1,196 @@
+"""Why networks of the published recipe are lost, and what keeps them: rates explode early.
+
+Trains the first stage of sequential networks, and the first steps of interleaved ones, with the
+published recipe and with remedies, and prints how many are lost. ``choose`` compares remedies on
+seeds of their own, by performance alone; ``verify`` holds the chosen one against the published
+recipe on fifty seeds. What has been trained is kept in ``benchmarks/results/exploding_rates``.
+
+    python benchmarks/exploding_rates.py choose --jobs 2
+    python benchmarks/exploding_rates.py verify --jobs 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.stats import binomtest, wilcoxon
+
+from nwbcompare.errors import DivergedError, StalledError
+from nwbcompare.model import NetworkConfig, TrainingConfig, read_log, stability, train
+from nwbcompare.model.curricula import interleaved_config, sequential_config, sequential_network
+from nwbcompare.model.stability import Stability
+from nwbcompare.orphans import ends_with_parent
+
+RESULTS = Path(__file__).parent / "results" / "exploding_rates"
+STEPS, EVERY = 400, 20
+KINDS = ("sequential", "interleaved")
+REMEDIES: dict[str, dict[str, Any]] = {
+    "published": {},
+    "warm-up 30": {"warm_up_steps": 30},
+    "warm-up 100": {"warm_up_steps": 100},
+    "warm-up 300": {"warm_up_steps": 300},
+    "learning rate 0.0003": {"learning_rate": 3e-4},
+}
+CHOSEN = "warm-up 300"
+COLUMNS = [part.name for part in fields(Stability)]
+CHOICE_SEEDS, VERIFICATION_SEEDS = range(100, 108), range(50)
+
+
+def configs(kind: str, remedy: str, seed: int) -> tuple[NetworkConfig, TrainingConfig]:
+    """Return the configurations of the first steps of a network."""
+    change = dict(REMEDIES[remedy])
+    rate = change.pop("learning_rate", 1e-3)
+    build = sequential_config if kind == "sequential" else interleaved_config
+    whole = build(warm_up_steps=0, seed=seed)
+    # without tasks of its own the stage is not judged: what is lost goes on to the last step
+    stage = replace(whole.stages[0], max_steps=STEPS, learning_rates=(rate, rate), tasks=())
+    tasks = whole.tasks if kind == "interleaved" else whole.stages[0].tasks
+    training = replace(
+        whole, tasks=tasks, stages=(stage,), evaluate_every=EVERY, evaluation_trials=32, **change
+    )
+    return sequential_network(seed=seed), training
+
+
+def measure(kind: str, remedy: str, seed: int) -> dict[str, Any]:
+    """Train a network, or read what was kept of it: its log, and what stopped it, if anything."""
+    file = RESULTS / f"{kind}-{remedy.replace(' ', '_')}-{seed}.json"
+    if file.is_file():
+        return dict(json.loads(file.read_text()))
+    network, training = configs(kind, remedy, seed)
+    stopped = ""
+    # what becomes of networks whose rates have exploded is to be seen, too
+    stability.EXPLODED_RATE = math.inf
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            train(network, training, out=Path(folder) / "run")
+        except (DivergedError, StalledError) as error:
+            stopped = str(error).replace(folder, "")
+        log = read_log(Path(folder) / "run")
+    rows = [
+        {name: _rounded(value) for name, value in row.items() if name not in _LEFT_OUT}
+        | {"worst": min(row["performance"].values()), "best": max(row["performance"].values())}
+        for row in log
+    ]
+    result = {"kind": kind, "remedy": remedy, "seed": seed, "stopped": stopped, "log": rows}
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    aside = file.with_suffix(".new")
+    aside.write_text(json.dumps(result) + "\n")
+    aside.replace(file)
+    return result
+
+
+_LEFT_OUT = ("stage", "dt_ms", "coherence_scale", "seconds", "performance")
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
+
+
+def is_lost(result: dict[str, Any]) -> bool:
+    """Tell whether a network's rates have exploded at the last step."""
+    last = {name: result["log"][-1][name] for name in COLUMNS}
+    whole = {name: math.inf if value is None else value for name, value in last.items()}
+    return bool(result["stopped"]) or Stability(**whole).has_exploded
+
+
+def largest(result: dict[str, Any], column: str) -> float:
+    """Return the largest value of a column of a log, infinity where it was not finite."""
+    values = [row[column] for row in result["log"]]
+    return math.inf if None in values else max(values)
+
+
+def collect(remedies: list[str], seeds: range, n_jobs: int) -> dict[tuple[str, str], list[Any]]:
+    """Return the results by kind and remedy, those that are missing trained."""
+    asked = [(k, r, s) for s in seeds for k in KINDS for r in remedies]
+    found = Parallel(n_jobs=n_jobs)(delayed(ends_with_parent(measure))(*one) for one in asked)
+    by: dict[tuple[str, str], list[Any]] = {}
+    for (kind, remedy, _), result in zip(asked, found, strict=True):
+        by.setdefault((kind, remedy), []).append(result)
+    return by
+
+
+def table(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
+    """Yield a markdown table: networks lost, and the ranges of what explodes."""
+    yield (
+        "| kind | recipe | lost | 95 % | largest rate: kept | lost | active spectral radius in the "
+        "first 100 steps: kept | lost | saturated outputs: kept | lost | cost at the end: kept |"
+    )
+    yield "| --- " * 11 + "|"
+    for (kind, remedy), results in by.items():
+        lost = [one for one in results if is_lost(one)]
+        kept = [one for one in results if not is_lost(one)]
+        interval = binomtest(len(lost), len(results)).proportion_ci(method="wilson")
+        early = [
+            {**one, "log": [row for row in one["log"] if row["step"] <= 100]} for one in results
+        ]
+        parts = [
+            f"{len(lost)} of {len(results)}",
+            f"{interval.low:.2f} to {interval.high:.2f}",
+            _range(kept, "largest_rate"),
+            _range(lost, "largest_rate"),
+            _range([one for one in early if not is_lost_seed(one, lost)], "active_spectral_radius"),
+            _range([one for one in early if is_lost_seed(one, lost)], "active_spectral_radius"),
+            _range(kept, "saturated_outputs"),
+            _range(lost, "saturated_outputs"),
+            f"{np.mean([one['log'][-1]['cost'] for one in kept]):.4f}" if kept else "-",
+        ]
+        yield f"| {kind} | {remedy} | " + " | ".join(parts) + " |"
+
+
+def is_lost_seed(one: dict[str, Any], lost: list[Any]) -> bool:
+    """Tell whether a network's seed is among the lost ones."""
+    return one["seed"] in {other["seed"] for other in lost}
+
+
+def _range(results: list[Any], column: str) -> str:
+    if not results:
+        return "-"
+    values = [largest(one, column) for one in results]
+    return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def performances(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
+    """Yield how far kept networks have come, and each remedy paired with the published recipe."""
+    for (kind, remedy), results in by.items():
+        kept = [one for one in results if not is_lost(one)]
+        ends = [float(np.mean([row["cost"] for row in one["log"][-5:]])) for one in kept]
+        line = f"{kind}, {remedy}: mean cost of the last 50 steps {np.mean(ends):.4f} ({len(kept)})"
+        published = {one["seed"]: one for one in by[kind, "published"] if not is_lost(one)}
+        pairs = [
+            np.mean([row["cost"] for row in one["log"][-5:]])
+            - np.mean([row["cost"] for row in published[one["seed"]]["log"][-5:]])
+            for one in kept
+            if one["seed"] in published
+        ]
+        if remedy != "published" and len(pairs) > 5:
+            line += (
+                f"; less published {np.mean(pairs):+.4f} in {len(pairs)} seeds kept both ways, "
+                f"p = {wilcoxon(pairs).pvalue:.2g}"
+            )
+        yield line
+
+
+def main() -> None:
+    """Train what is missing and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["choose", "verify"])
+    parser.add_argument("--jobs", type=int, default=1)
+    asked = parser.parse_args()
+    if asked.what == "choose":
+        by = collect(list(REMEDIES), CHOICE_SEEDS, asked.jobs)
+    else:
+        by = collect(["published", CHOSEN], VERIFICATION_SEEDS, asked.jobs)
+    print("\n".join([*table(by), "", *performances(by)]))
+
+
+if __name__ == "__main__":
+    main()
