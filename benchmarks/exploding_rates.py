@@ -31,7 +31,7 @@ from nwbcompare.model.stability import Stability
 from nwbcompare.orphans import ends_with_parent
 
 RESULTS = Path(__file__).parent / "results" / "exploding_rates"
-STEPS, EVERY = 400, 20
+STEPS, EVERY = 400, 50
 KINDS = ("sequential", "interleaved")
 REMEDIES: dict[str, dict[str, Any]] = {
     "published": {},

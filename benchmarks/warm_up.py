@@ -1,4 +1,4 @@
-"""Does the warm-up that keeps networks change their FTV? Paired seeds that survive both ways.
+r"""Does the warm-up that keeps networks change their FTV? Paired seeds that survive both ways.
 
 Takes two studies of ``nwbcompare continual``: one trained as published (``--warm-up 0``), one with
 the warm-up. Only what was measured of their networks is needed, not the weights.
@@ -8,7 +8,8 @@ as the recording was, may change by `MARGIN` at most, a third of what consolidat
 of monkey A: 0.779 for sequential and 0.630 for consolidated networks). It holds for a kind if the
 90 % interval of the paired change lies inside it (two one-sided tests at 5 %).
 
-    nwbcompare continual --networks 12 --kinds sequential,consolidated --train-only --out warm --jobs 2
+    nwbcompare continual --networks 12 --kinds sequential,consolidated --train-only --out warm \
+        --jobs 2
     nwbcompare continual --runs warm --recording "mante2013?animal=ar" --out warm-ar --jobs 2
     python benchmarks/warm_up.py benchmarks/results/continual warm-ar
 """
@@ -54,7 +55,7 @@ def performances(runs: Path, kind: str) -> dict[int, float]:
 
 
 def paired(one: dict[int, float], other: dict[int, float]) -> dict[str, object]:
-    """Return what changes from one to the other on the seeds of both, with 90 and 95 % intervals."""
+    """Return what changes from one to the other on the seeds of both, with its intervals."""
     seeds = sorted(set(one) & set(other))
     if len(seeds) < 2:
         return {"seeds": seeds}
@@ -90,7 +91,7 @@ def main() -> None:
             row = {"kind": kind, "measure": f"s.d. of FTV, {protocol}", **found}
             if protocol == "sampled" and "interval_90" in found:
                 low, high = _interval_of(found)
-                row["within_margin"] = bool(-MARGIN < low and high < MARGIN)
+                row["within_margin"] = bool(low > -MARGIN and high < MARGIN)
             rows.append(row)
         ends = (performances(asked.published, kind), performances(asked.runs or asked.warm, kind))
         rows.append({"kind": kind, "measure": "mean final performance", **paired(*ends)})

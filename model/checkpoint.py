@@ -279,8 +279,9 @@ def _write_log(path: Path, log: Sequence[Mapping[str, Any]]) -> None:
         {k: v for k, v in row.items() if k != "performance"} | row.get("performance", {})
         for row in log
     ]
+    # the latest row has all columns: those of runs begun before format 4 lack some
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=list(rows[-1]))
         writer.writeheader()
         writer.writerows(rows)
 
@@ -432,9 +433,11 @@ def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def _log_row(row: Mapping[str, str]) -> dict[str, Any]:
-    # before the first step there is no cost; nothing else is ever empty
+    # before the first step there is no cost, and runs begun before format 4 lack what came with it
+    may_be_empty = ("cost", *STABILITY_COLUMNS)
     values = {
-        name: None if name == "cost" and not text else float(text) for name, text in row.items()
+        name: None if name in may_be_empty and not text else float(text)
+        for name, text in row.items()
     }
     columns = (*LOG_COLUMNS, *(name for name in STABILITY_COLUMNS if name in values))
     performance = {name: value for name, value in values.items() if name not in columns}

@@ -110,11 +110,11 @@ def train(
     Raises
     ------
     InputError
-        Where ``out`` exists or cannot be written, holds no run, was made by other
-        configurations, has a damaged checkpoint, or is written to by another process; where a task
-        has no rule channel in the network, the device is not
-        there or its memory does not suffice; where ``start`` is of another configuration,
-        and where a control of consolidation has no importances.
+        Where ``out`` exists or cannot be written, holds no run, was made by other configurations,
+        has a damaged checkpoint, or is written to by another process; where a task has no rule
+        channel in the network, the device is not there or its memory does not suffice; where
+        ``start`` is of another configuration, and where a control of consolidation has no
+        importances.
     DivergedError
         Where the cost or its gradient is no longer finite, or rates have exploded (see
         `nwbcompare.model.stability`); the folder keeps the last checkpoint, if there was one.
@@ -247,7 +247,8 @@ class _Run:
         if not self.progress.log:
             return
         row = self.progress.log[-1]
-        signs = Stability(**{part.name: row[part.name] for part in fields(Stability)})
+        # runs that were begun before format 4 lack them
+        signs = Stability(**{part.name: row.get(part.name, 0.0) for part in fields(Stability)})
         if signs.has_exploded:
             raise DivergedError(
                 f"{self.out}: rates have exploded by step {row['step']}: the largest is "

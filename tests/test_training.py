@@ -40,6 +40,7 @@ from nwbcompare.model.checkpoint import (
     CHECKPOINT,
     read_configs,
     read_evaluation,
+    read_log,
     read_training,
     start_run,
 )
@@ -311,6 +312,21 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
     (tmp_path / "other" / CHECKPOINT).write_bytes(b"\x00" * 100)
     with pytest.raises(nc.InputError, match=r"checkpoint.safetensors: .*cannot be read"):
         train(SMALL, SHORT, out=tmp_path / "other", resume=True)
+
+
+def test_a_run_of_format_3_is_gone_on_with(begun, tmp_path):
+    """Its configuration has no warm-up and the rows of its log no signs of exploding rates."""
+    signs = {"largest_rate", "spectral_radius", "active_spectral_radius", "saturated_outputs"}
+    log = [{k: v for k, v in row.items() if k not in signs} for row in begun[3]["log"]]
+    config, out = _damaged(begun, tmp_path, begun[2], json.dumps(begun[3] | {"log": log}))
+    values = json.loads((out / "config.json").read_text())
+    del values["training"]["warm_up_steps"]
+    (out / "config.json").write_text(json.dumps(values | {"version": 3}))
+    with pytest.raises(nc.InputError, match="training.warm_up_steps: 0 there, 300 asked"):
+        train(SMALL, config, out=out, resume=True)
+    train(SMALL, replace(config, warm_up_steps=0), out=out, resume=True)
+    rows = read_log(out)
+    assert [row["largest_rate"] is None for row in rows] == [True, True, True, False, False]
 
 
 def test_an_undamaged_checkpoint_is_gone_on_with(begun, tmp_path):
