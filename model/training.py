@@ -255,7 +255,8 @@ class _Run:
                 f"{signs.largest_rate:.3g}, {signs.saturated_outputs:.0%} of the outputs are "
                 f"saturated, the weights among active units have a spectral radius of "
                 f"{signs.active_spectral_radius:.3g} (all: {signs.spectral_radius:.3g}). "
-                f"Raise warm_up_steps ({self.config.warm_up_steps}), or lower learning_rates."
+                f"Raise warm_up_steps (--warm-up; here {self.config.warm_up_steps}), or lower "
+                "learning_rates."
             )
 
     def _check_stalled(self) -> None:

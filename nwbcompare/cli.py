@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     )
     from nwbcompare.model.schedules import Schedule
 
-STAGE_OPTIONS = ("steps_per_task", "consolidation", "strength", "warm_up")
+STAGE_OPTIONS = ("steps_per_task", "consolidation", "strength")
 SOURCE_HELP = (
     "\n\nSOURCE is an NWB file or a folder of them (with options, such as "
     "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side'), a netCDF file that nwbcompare "
@@ -194,13 +195,6 @@ def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of learning one task after another."""
     for option in (
         click.option(
-            "--warm-up",
-            default=300,
-            show_default=True,
-            help="Steps over which the learning rate rises at the start; 0 as published, where "
-            "the rates of some networks explode.",
-        ),
-        click.option(
             "--strength",
             default=1.0,
             show_default=True,
@@ -259,6 +253,12 @@ def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
     type=int,
     help="Let the rules enter through a random orthogonal matrix of this seed (a control).",
 )
+@click.option(
+    "--warm-up",
+    type=int,
+    help="Steps over which the learning rate rises at the start; by default 300 with --stages, "
+    "else 0 as published, where the rates of many relu networks explode.",
+)
 @click.option("--target", type=float, help="Performance of the worst task at which to end.")
 @click.option("--max-steps", type=int, help="Most steps of the last stage.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
@@ -272,7 +272,6 @@ def train(
     steps_per_task: int,
     consolidation: Method,
     strength: float,
-    warm_up: int,
     schedule: Schedule,
     seed: int,
     units: int,
@@ -280,6 +279,7 @@ def train(
     nonlinearity: Nonlinearity,
     initialisation: Initialisation,
     rule_mixing_seed: int | None,
+    warm_up: int | None,
     target: float | None,
     max_steps: int | None,
     device: str,
@@ -333,7 +333,6 @@ def train(
                 steps_per_task,
                 consolidation,
                 strength,
-                warm_up=warm_up,
                 target=target,
                 seed=seed,
             )
@@ -342,6 +341,8 @@ def train(
                 nonlinearity = published.nonlinearity
             if not given("initialisation"):
                 initialisation = published.recurrent_initialisation
+        if warm_up is not None:
+            training = replace(training, warm_up_steps=warm_up)
         network = NetworkConfig(
             n_units=units,
             cell=cell,
@@ -381,7 +382,6 @@ def _one_after_another(
     consolidation: Method,
     strength: float,
     *,
-    warm_up: int,
     target: float | None,
     seed: int,
 ) -> TrainingConfig:
@@ -396,7 +396,6 @@ def _one_after_another(
         steps_per_task=steps_per_task,
         target=target,
         consolidation=Consolidation(method=consolidation, strength=strength, seed=seed),
-        warm_up_steps=warm_up,
         seed=seed,
     )
 

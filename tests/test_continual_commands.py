@@ -89,6 +89,19 @@ def test_the_published_stages_have_the_published_length_and_network(monkeypatch,
     assert all(stage.target is None for stage in training.stages)
 
 
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        (("--stages", "fdgo"), 300),
+        (("--stages", "fdgo", "--warm-up", "0"), 0),
+        (("--tasks", "fdgo"), 0),
+        (("--tasks", "fdgo", "--warm-up", "50"), 50),
+    ],
+)
+def test_any_training_may_warm_up(monkeypatch, tmp_path, words, steps):
+    assert configs(monkeypatch, tmp_path, *words)[1].warm_up_steps == steps
+
+
 @pytest.mark.parametrize("stages", [(), ("--stages", "fdgo;dm1")])
 def test_what_is_given_goes_before_what_was_published(monkeypatch, tmp_path, stages):
     given = ("--nonlinearity", "softplus", "--initialisation", "diag", "--target", "0.9")

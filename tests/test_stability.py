@@ -164,7 +164,7 @@ def test_training_stops_where_rates_have_exploded_and_says_so_again_on_resuming(
         patch.setattr(training._Run, "__init__", excited)
         match = (
             r"run: rates have exploded by step \d: the largest is .*e\+\d+, \d+% of the outputs are "
-            r"saturated, .*radius of 1\.9.*Raise warm_up_steps \(300\), or lower learning_rates"
+            r"saturated, .*radius of 1\.9.*Raise warm_up_steps \(--warm-up; here 300\), or lower"
         )
         with pytest.raises(DivergedError, match=match):
             train(SMALL, config, out=tmp_path / "run")
