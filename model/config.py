@@ -252,8 +252,10 @@ class TrainingConfig:
     warm_up_steps
         Steps at the start of the run over which the learning rate rises linearly to its value; 0
         for none, as published. Adam's first steps move every weight by the whole learning rate,
-        most of them in one direction, which makes the rates of about a tenth of relu networks
-        explode.
+        most of them in one direction, which makes the rates of many relu networks explode.
+    stop_exploded
+        Whether training stops, with the reason, where rates have exploded (see
+        `nwbcompare.model.stability`). Some such networks come back after thousands of steps.
     trainable
         Names of the weights that learn, such as rule_weight; none for all. Not with
         "orthogonal", whose projection spreads a change over all weights that act together.
@@ -284,6 +286,7 @@ class TrainingConfig:
     consolidation: Consolidation = Consolidation()
     keep: Keep = "best"
     warm_up_steps: int = 0
+    stop_exploded: bool = True
     trainable: tuple[str, ...] = ()
     milestones: tuple[float, ...] = ()
     milestone_tasks: tuple[str, ...] = ()
@@ -365,11 +368,16 @@ def from_json(values: dict[str, Any]) -> tuple[NetworkConfig, TrainingConfig | N
         plain = _from_version_1(plain)
     stages = tuple(Stage(**_tuples(stage)) for stage in plain["stages"])
     regularisation = Regularisation(**plain["regularisation"])
-    read = _tuples(plain) | {
-        "stages": stages,
-        "regularisation": regularisation,
-        "consolidation": Consolidation(**plain.get("consolidation", {})),
-    }
+    # before format 4 training went on whatever the rates were
+    read = (
+        {"stop_exploded": False}
+        | _tuples(plain)
+        | {
+            "stages": stages,
+            "regularisation": regularisation,
+            "consolidation": Consolidation(**plain.get("consolidation", {})),
+        }
+    )
     return network, TrainingConfig(**read)
 
 

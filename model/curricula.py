@@ -56,8 +56,8 @@ def sequential_config(
         Performances of the worst task of the last stage at whose first reaching the weights are
         kept.
     warm_up_steps
-        Steps over which the learning rate rises at the start of the run; 0 as published, where the
-        rates of some networks explode (see `TrainingConfig`).
+        Steps over which the learning rate rises at the start of the run. 0 as published: then
+        training goes on also where rates have exploded (see `TrainingConfig`).
     seed
         Seed of trials, order of tasks and noise.
 
@@ -153,6 +153,7 @@ def _config(
         milestones=milestones,
         milestone_tasks=sets[-1] if milestones else (),
         warm_up_steps=warm_up_steps,
+        stop_exploded=warm_up_steps > 0,
         seed=seed,
     )
 

@@ -243,12 +243,11 @@ class _Run:
         return not self.progress.stage_step and asked and self._is_reached(None)
 
     def _check_exploded(self) -> None:
-        """Refuse to go on with a network whose rates have exploded: it learns nothing any more."""
-        if not self.progress.log:
+        """Refuse to go on with a network whose rates have exploded."""
+        if not self.progress.log or not self.config.stop_exploded:
             return
         row = self.progress.log[-1]
-        # runs that were begun before format 4 lack them
-        signs = Stability(**{part.name: row.get(part.name, 0.0) for part in fields(Stability)})
+        signs = Stability(**{part.name: row[part.name] for part in fields(Stability)})
         if signs.has_exploded:
             raise DivergedError(
                 f"{self.out}: rates have exploded by step {row['step']}: the largest is "

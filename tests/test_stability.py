@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import nwbcompare as nc
-from nwbcompare.errors import DivergedError
+from nwbcompare.errors import DivergedError, StalledError
 from nwbcompare.model import Network, NetworkConfig, read_log, train, training
 from nwbcompare.model.curricula import (
     WARM_UP_STEPS,
@@ -174,6 +174,14 @@ def test_training_stops_where_rates_have_exploded_and_says_so_again_on_resuming(
     with pytest.raises(DivergedError, match="rates have exploded by step"):
         train(SMALL, config, out=tmp_path / "run", resume=True)
     assert read_log(tmp_path / "run") == log
+    # the control: asked to go on it does, until nothing is a number any more
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training._Run, "__init__", excited)
+        with pytest.raises(
+            (DivergedError, StalledError), match="the cost is nan|not finite|stalled"
+        ):
+            train(SMALL, replace(config, stop_exploded=False), out=tmp_path / "on")
+    assert read_log(tmp_path / "on")[-1]["step"] > 4
 
 
 # warm-up -------------------------------------------------------------------------------------
@@ -218,6 +226,9 @@ def test_a_warm_up_goes_on_where_a_run_was_stopped(tmp_path):
 def test_both_schedules_warm_up_alike_and_can_be_as_published():
     for build in (sequential_config, interleaved_config):
         assert build().warm_up_steps == WARM_UP_STEPS == 300
+        assert build().stop_exploded
+        # what has exploded may come back: the published recipe goes on
         assert build(warm_up_steps=0).warm_up_steps == 0
+        assert not build(warm_up_steps=0).stop_exploded
     with pytest.raises(nc.InputError, match="warm_up_steps: .* got -1. Use 0 for none"):
         sequential_config(warm_up_steps=-1)

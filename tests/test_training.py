@@ -320,11 +320,13 @@ def test_a_run_of_format_3_is_gone_on_with(begun, tmp_path):
     log = [{k: v for k, v in row.items() if k not in signs} for row in begun[3]["log"]]
     config, out = _damaged(begun, tmp_path, begun[2], json.dumps(begun[3] | {"log": log}))
     values = json.loads((out / "config.json").read_text())
-    del values["training"]["warm_up_steps"]
+    del values["training"]["warm_up_steps"], values["training"]["stop_exploded"]
     (out / "config.json").write_text(json.dumps(values | {"version": 3}))
     with pytest.raises(nc.InputError, match="training.warm_up_steps: 0 there, 300 asked"):
         train(SMALL, config, out=out, resume=True)
-    train(SMALL, replace(config, warm_up_steps=0), out=out, resume=True)
+    before = replace(config, warm_up_steps=0, stop_exploded=False)
+    assert read_training(out) == before
+    train(SMALL, before, out=out, resume=True)
     rows = read_log(out)
     assert [row["largest_rate"] is None for row in rows] == [True, True, True, False, False]
 
