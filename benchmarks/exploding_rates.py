@@ -3,10 +3,14 @@
 Trains the first stage of sequential networks, and the first steps of interleaved ones, with the
 published recipe and with remedies, and prints how many are lost. ``choose`` compares remedies on
 seeds of their own, by performance alone; ``verify`` holds the chosen one against the published
-recipe on fifty seeds. What has been trained is kept in ``benchmarks/results/exploding_rates``.
+recipe on fifty seeds; ``longer`` goes on with the first three sequential networks that are lost to
+the end of the published first stage. What has been trained is kept in
+``benchmarks/results/exploding_rates.jsonl`` (seeds 0 to 13 and 100 to 107 were evaluated every 20
+steps, the others every 50).
 
     python benchmarks/exploding_rates.py choose --jobs 2
     python benchmarks/exploding_rates.py verify --jobs 2
+    python benchmarks/exploding_rates.py longer --jobs 2
 """
 
 from __future__ import annotations
@@ -23,15 +27,22 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import binomtest, wilcoxon
+from tqdm import tqdm
 
 from nwbcompare.errors import DivergedError, StalledError
 from nwbcompare.model import NetworkConfig, TrainingConfig, read_log, train
-from nwbcompare.model.curricula import interleaved_config, sequential_config, sequential_network
+from nwbcompare.model.curricula import (
+    PUBLISHED_STEPS,
+    interleaved_config,
+    sequential_config,
+    sequential_network,
+)
 from nwbcompare.model.stability import Stability
 from nwbcompare.orphans import ends_with_parent
 
-RESULTS = Path(__file__).parent / "results" / "exploding_rates"
+RESULTS = Path(__file__).parent / "results" / "exploding_rates.jsonl"
 STEPS, EVERY = 400, 50
+EVERY_LONGER, N_LONGER, AFTER_WARM_UP = 250, 3, 300
 KINDS = ("sequential", "interleaved")
 REMEDIES: dict[str, dict[str, Any]] = {
     "published": {},
@@ -45,27 +56,29 @@ COLUMNS = [part.name for part in fields(Stability)]
 CHOICE_SEEDS, VERIFICATION_SEEDS = range(100, 108), range(50)
 
 
-def configs(kind: str, remedy: str, seed: int) -> tuple[NetworkConfig, TrainingConfig]:
+def configs(kind: str, remedy: str, seed: int, steps: int) -> tuple[NetworkConfig, TrainingConfig]:
     """Return the configurations of the first steps of a network."""
     change = dict(REMEDIES[remedy])
     rate = change.pop("learning_rate", 1e-3)
     build = sequential_config if kind == "sequential" else interleaved_config
     # without a warm-up, and without tasks of its own, a stage goes on whatever becomes of it
     whole = build(warm_up_steps=0, seed=seed)
-    stage = replace(whole.stages[0], max_steps=STEPS, learning_rates=(rate, rate), tasks=())
+    stage = replace(whole.stages[0], max_steps=steps, learning_rates=(rate, rate), tasks=())
     tasks = whole.tasks if kind == "interleaved" else whole.stages[0].tasks
     training = replace(
-        whole, tasks=tasks, stages=(stage,), evaluate_every=EVERY, evaluation_trials=32, **change
+        whole,
+        tasks=tasks,
+        stages=(stage,),
+        evaluate_every=EVERY if steps == STEPS else EVERY_LONGER,
+        evaluation_trials=32,
+        **change,
     )
     return sequential_network(seed=seed), training
 
 
-def measure(kind: str, remedy: str, seed: int) -> dict[str, Any]:
-    """Train a network, or read what was kept of it: its log, and what stopped it, if anything."""
-    file = RESULTS / f"{kind}-{remedy.replace(' ', '_')}-{seed}.json"
-    if file.is_file():
-        return dict(json.loads(file.read_text()))
-    network, training = configs(kind, remedy, seed)
+def measure(kind: str, remedy: str, seed: int, steps: int) -> dict[str, Any]:
+    """Train a network and return its log, and what stopped it, if anything."""
+    network, training = configs(kind, remedy, seed, steps)
     stopped = ""
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -78,12 +91,8 @@ def measure(kind: str, remedy: str, seed: int) -> dict[str, Any]:
         | {"worst": min(row["performance"].values()), "best": max(row["performance"].values())}
         for row in log
     ]
-    result = {"kind": kind, "remedy": remedy, "seed": seed, "stopped": stopped, "log": rows}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    aside = file.with_suffix(".new")
-    aside.write_text(json.dumps(result) + "\n")
-    aside.replace(file)
-    return result
+    about = {"kind": kind, "remedy": remedy, "seed": seed, "steps": steps}
+    return {**about, "stopped": stopped, "log": rows}
 
 
 _LEFT_OUT = ("stage", "dt_ms", "coherence_scale", "seconds", "performance")
@@ -91,6 +100,13 @@ _LEFT_OUT = ("stage", "dt_ms", "coherence_scale", "seconds", "performance")
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
+
+
+def kept() -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Read what has been trained, by kind, remedy, seed and steps."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.is_file() else []
+    read = map(json.loads, lines)
+    return {(one["kind"], one["remedy"], one["seed"], one["steps"]): one for one in read}
 
 
 def is_lost(result: dict[str, Any]) -> bool:
@@ -106,13 +122,19 @@ def largest(result: dict[str, Any], column: str) -> float:
     return math.inf if None in values else max(values)
 
 
-def collect(remedies: list[str], seeds: range, n_jobs: int) -> dict[tuple[str, str], list[Any]]:
-    """Return the results by kind and remedy, those that are missing trained."""
-    asked = [(k, r, s) for s in seeds for k in KINDS for r in remedies]
-    found = Parallel(n_jobs=n_jobs)(delayed(ends_with_parent(measure))(*one) for one in asked)
+def collect(asked: list[tuple[Any, ...]], n_jobs: int) -> dict[tuple[str, str], list[Any]]:
+    """Return the results by kind and remedy, those that are missing trained and kept."""
+    found = kept()
+    missing = [one for one in asked if one not in found]
+    pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    work = pool(delayed(ends_with_parent(measure))(*one) for one in missing)
+    for result in tqdm(work, total=len(missing), desc="networks", disable=None):
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+    found = kept()
     by: dict[tuple[str, str], list[Any]] = {}
-    for (kind, remedy, _), result in zip(asked, found, strict=True):
-        by.setdefault((kind, remedy), []).append(result)
+    for one in asked:
+        by.setdefault((one[0], one[1]), []).append(found[one])
     return by
 
 
@@ -156,19 +178,18 @@ def _range(results: list[Any], column: str) -> str:
     return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
+def end_cost(result: dict[str, Any]) -> float:
+    """Return the mean cost at the evaluations after step 300, when every warm-up is over."""
+    return float(np.mean([row["cost"] for row in result["log"] if row["step"] > AFTER_WARM_UP]))
+
+
 def performances(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
     """Yield how far kept networks have come, and each remedy paired with the published recipe."""
     for (kind, remedy), results in by.items():
-        kept = [one for one in results if not is_lost(one)]
-        ends = [float(np.mean([row["cost"] for row in one["log"][-5:]])) for one in kept]
-        line = f"{kind}, {remedy}: mean cost of the last 50 steps {np.mean(ends):.4f} ({len(kept)})"
-        published = {one["seed"]: one for one in by[kind, "published"] if not is_lost(one)}
-        pairs = [
-            np.mean([row["cost"] for row in one["log"][-5:]])
-            - np.mean([row["cost"] for row in published[one["seed"]]["log"][-5:]])
-            for one in kept
-            if one["seed"] in published
-        ]
+        ends = {one["seed"]: end_cost(one) for one in results if not is_lost(one)}
+        line = f"{kind}, {remedy}: cost after step {AFTER_WARM_UP} {np.mean([*ends.values()]):.4f}"
+        first = {o["seed"]: end_cost(o) for o in by[kind, "published"] if not is_lost(o)}
+        pairs = [end - first[seed] for seed, end in ends.items() if seed in first]
         if remedy != "published" and len(pairs) > 5:
             line += (
                 f"; less published {np.mean(pairs):+.4f} in {len(pairs)} seeds kept both ways, "
@@ -180,13 +201,23 @@ def performances(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
 def main() -> None:
     """Train what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["choose", "verify"])
+    parser.add_argument("what", choices=["choose", "verify", "longer"])
     parser.add_argument("--jobs", type=int, default=1)
     asked = parser.parse_args()
     if asked.what == "choose":
-        by = collect(list(REMEDIES), CHOICE_SEEDS, asked.jobs)
+        remedies, seeds = list(REMEDIES), CHOICE_SEEDS
     else:
-        by = collect(["published", CHOSEN], VERIFICATION_SEEDS, asked.jobs)
+        remedies, seeds = ["published", CHOSEN], VERIFICATION_SEEDS
+    every = [(kind, remedy, seed, STEPS) for seed in seeds for kind in KINDS for remedy in remedies]
+    by = collect(every, asked.jobs)
+    if asked.what == "longer":
+        lost = [one["seed"] for one in by["sequential", "published"] if is_lost(one)]
+        whole = [("sequential", "published", seed, PUBLISHED_STEPS) for seed in lost[:N_LONGER]]
+        by = collect(whole, asked.jobs)
+        for one in by["sequential", "published"]:
+            path = [(row["step"], f"{row['largest_rate'] or math.inf:.3g}") for row in one["log"]]
+            print(f"seed {one['seed']}: lost {is_lost(one)}; step, largest rate {path}")
+        return
     print("\n".join([*table(by), "", *performances(by)]))
 
 

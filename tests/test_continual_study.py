@@ -519,7 +519,10 @@ def test_networks_that_cannot_be_measured_are_named(alone, recorded, tmp_path):
         (("--runs", "RUNS", "--warm-up", "0"), "--warm-up: expected none with --runs, got 0"),
         (("--runs", "RUNS", "--train-only"), "--train-only: expected none with --runs"),
         (("--runs", "nowhere"), "nowhere: expected a folder with continual.json .* got no folder"),
-        (("--runs", "EMPTY"), "expected a folder with continual.json and runs.* another folder"),
+        (
+            ("--runs", "EMPTY"),
+            "expected a folder with continual.json and networks in runs.* another",
+        ),
         (("--train-only", "--recording", "x"), "--recording: expected none with --train-only"),
         (("--train-only", "--draws", "2"), "--draws: expected none with --train-only, got 2"),
     ],

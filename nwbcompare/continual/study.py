@@ -160,17 +160,17 @@ def settings_of(runs: str | os.PathLike[str], **more: Any) -> Settings:
         Where the folder holds no networks of a study.
     """
     folder = Path(runs)
-    if not is_study(folder):
+    there = [name_of(run) for run in sorted((folder / RUNS).glob("[!.]*")) if run.is_dir()]
+    if not is_study(folder) or not there:
         raise InputError(
             str(runs),
-            f"a folder with {CONFIGURATION} and {RUNS}, as nwbcompare continual writes it",
+            f"a folder with {CONFIGURATION} and networks in {RUNS}",
             "another folder" if folder.is_dir() else "no folder",
             "Train networks with nwbcompare continual --train-only.",
         )
-    there = [name_of(run) for run in sorted((folder / RUNS).glob("[!.]*")) if run.is_dir()]
     kinds = tuple(kind for kind in KINDS if any(own == kind for own, _ in there))
     also = tuple(dict.fromkeys(asked_kind(kind) for kind, _ in there if kind not in KINDS))
-    seeds = max((seed for _, seed in there), default=-1)
+    seeds = max(seed for _, seed in there)
     found: dict[str, Any] = {"kinds": kinds, "also": also, "n_networks": seeds + 1}
     found |= _training_of(folder)
     return Settings(**found | {name: value for name, value in more.items() if value is not None})

@@ -1,0 +1,60 @@
+"""The plan of training at the published length: unchanged, and what the code would train."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from nwbcompare.continual import Settings, settings_of
+from nwbcompare.continual.campaign import find_networks, name_of
+from nwbcompare.continual.configs import configs_of
+from nwbcompare.model.checkpoint import read_configs
+from nwbcompare.model.curricula import PUBLISHED_STEPS, YANG2019
+
+
+@pytest.fixture(scope="module")
+def folder(repository):
+    return repository / "benchmarks" / "results" / "continual_published"
+
+
+@pytest.fixture(scope="module")
+def plan(folder):
+    return json.loads((folder / "plan.json").read_text())
+
+
+def test_the_plan_is_the_one_that_was_fixed(folder):
+    digest, name = (folder / "plan.json.sha256").read_text().split()
+    assert name == "plan.json"
+    assert digest == hashlib.sha256((folder / "plan.json").read_bytes()).hexdigest()
+
+
+def test_the_recipe_is_that_of_the_code(plan):
+    recipe = plan["recipe"]
+    assert recipe["steps_per_task"] == PUBLISHED_STEPS
+    settings = Settings(n_networks=10, steps_per_task=recipe["steps_per_task"])
+    assert settings.training.items() <= recipe.items()
+    network, training = configs_of("consolidated", 3, settings)
+    assert network.n_units == recipe["n_units"]
+    assert [list(stage.tasks) for stage in training.stages] == recipe["stages"]
+    assert tuple(map(tuple, recipe["stages"])) == YANG2019
+    assert {stage.learning_rates for stage in training.stages} == {(recipe["learning_rate"],) * 2}
+    assert training.batch_size == recipe["batch_size"]
+
+
+def test_seeds_are_fixed_and_none_is_trained_that_was_not_planned(plan, folder):
+    seeds = {kind: part["seeds"] for part in plan["order"] for kind in part["kinds"]}
+    assert seeds["sequential"] == seeds["consolidated"] == list(range(10))
+    assert seeds["interleaved"] == list(range(5))
+    for run in (folder / "runs").glob("[!.]*"):
+        kind, seed = name_of(run)
+        assert seed in seeds[kind]
+
+
+def test_every_network_that_is_kept_was_trained_by_the_plan(folder):
+    settings = settings_of(folder, n_networks=10)
+    assert settings.training["steps_per_task"] == PUBLISHED_STEPS
+    for one in find_networks(folder, settings):
+        if one.failure != "not trained":
+            assert read_configs(one.folder)[0] == configs_of(one.kind, one.seed, settings)[0]
