@@ -120,7 +120,7 @@ def train(
         `nwbcompare.model.stability`); the folder keeps the last checkpoint, if there was one.
     StalledError
         Where a stage with tasks of its own ends with more than 0.9 of the cost that it began
-        with, and a task below 0.8: units have died, or consolidation holds the weights. The
+        with, and a task below 0.8: rates have exploded, or consolidation holds the weights. The
         folder keeps its log and the weights.
     """
     for task in training_config.tasks:
@@ -270,7 +270,7 @@ class _Run:
             return
         self.save()
         method, penalty = self.config.consolidation, ""
-        remedy = "Take another seed, or lower learning_rates."
+        remedy = "Take another seed, raise warm_up_steps (--warm-up), or lower learning_rates."
         if method.method != "none" and progress.stage > 0:
             remedy = f"Lower the consolidation's strength ({method.strength:g})."
             if self.consolidator.importance is not None:

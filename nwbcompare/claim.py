@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from nwbcompare.errors import InputError
-from nwbcompare.files import LOCKS
+from nwbcompare.errors import InputError, OutputError
+from nwbcompare.files import DISK_ERRORS, LOCKS
 
 HEARTBEAT_S, SILENT_S = 30.0, 300.0
 """A holder touches its lock every so often; one of another machine that is silent has died."""
@@ -67,7 +67,9 @@ def claimed(path: str | os.PathLike[str], *, wait_s: float = WAIT_S) -> Iterator
     Raises
     ------
     InputError
-        Where another process holds it; the message says which.
+        Where another process holds it; the message says which. Where no lock can be made beside it.
+    OutputError
+        Where the disk is full.
 
     Examples
     --------
@@ -79,17 +81,7 @@ def claimed(path: str | os.PathLike[str], *, wait_s: float = WAIT_S) -> Iterator
     """
     path = Path(os.path.realpath(path))
     file = path.with_name(f".{path.name}.lock")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    give_up = time.monotonic() + wait_s
-    while (handle := _take(file)) is None:
-        if time.monotonic() > give_up:
-            raise InputError(
-                str(path),
-                "a folder that no other process writes to",
-                f"one that is held by {_holder(file) or 'another process'}",
-                f"Wait until that has ended, or choose another folder ({file.name} is its lock).",
-            )
-        time.sleep(TRY_EVERY_S)
+    handle = _wait_for(path, file, wait_s)
     ended = threading.Event()
     beat = threading.Thread(target=_beat, args=(file, ended), daemon=True)
     beat.start()
@@ -100,6 +92,35 @@ def claimed(path: str | os.PathLike[str], *, wait_s: float = WAIT_S) -> Iterator
         beat.join()
         file.unlink(missing_ok=True)
         os.close(handle)
+
+
+def _wait_for(path: Path, file: Path, wait_s: float) -> int:
+    """Take the lock of a folder, or say who holds it."""
+    give_up = time.monotonic() + wait_s
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        while (handle := _take(file)) is None:
+            if time.monotonic() > give_up:
+                raise InputError(
+                    str(path),
+                    "a folder that no other process writes to",
+                    f"one that is held by {_holder(file) or 'another process'}",
+                    f"Wait until that has ended, or choose another folder ({file.name} is its "
+                    "lock).",
+                )
+            time.sleep(TRY_EVERY_S)
+    except OSError as error:
+        if error.errno in DISK_ERRORS:
+            raise OutputError(
+                f"{file}: not written: {error.strerror}. Free space there."
+            ) from error
+        raise InputError(
+            str(path),
+            "a path in a folder that can be written",
+            str(error),
+            "Choose another path, or change the folder's permissions.",
+        ) from error
+    return handle
 
 
 def held_by(path: str | os.PathLike[str]) -> str:

@@ -19,6 +19,7 @@ import pytest
 import nwbcompare as nc
 from nwbcompare import claim
 from nwbcompare.claim import SILENT_S, WAIT_S, Holder, claimed, held_by
+from nwbcompare.errors import OutputError
 
 HOLD = """
 import sys, time
@@ -145,6 +146,22 @@ def test_another_machines_process_is_believed_while_it_is_heard_of(tmp_path):
     os.utime(lock_of(tmp_path), (silent, silent))
     with claimed(tmp_path / "run", wait_s=1):
         pass
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "match"),
+    [
+        (errno.EACCES, nc.InputError, "run: expected a path in a folder that can be written"),
+        (errno.ENOSPC, OutputError, ".run.lock: not written: No space left"),
+    ],
+)
+def test_a_lock_that_cannot_be_made_is_an_error(tmp_path, monkeypatch, number, kind, match):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(claim.os, "open", fail)
+    with pytest.raises(kind, match=match), claimed(tmp_path / "run"):
+        pytest.fail("nobody holds it")
 
 
 def test_a_holder_is_heard_of(tmp_path, monkeypatch):
