@@ -250,9 +250,11 @@ class TrainingConfig:
         With which weights a stage ends: those of its "best" evaluation, or the "last" ones, as
         published for tasks learned one after another.
     warm_up_steps
-        Steps at the start of the run over which the learning rate rises linearly to its value; 0
-        for none, as published. Adam's first steps move every weight by the whole learning rate,
-        most of them in one direction, which makes the rates of many relu networks explode.
+        Steps at the start of every stage over which the learning rate rises linearly to its value;
+        0 for none, as published. Adam's first steps move every weight by the whole learning rate,
+        and those after a change of tasks by up to six times it, since its second moment remembers
+        about a thousand steps; most weights move in one direction, which makes the rates of many
+        relu networks explode.
     stop_exploded
         Whether training stops, with the reason, where rates have exploded (see
         `nwbcompare.model.stability`). Some such networks come back after thousands of steps.

@@ -56,7 +56,7 @@ def sequential_config(
         Performances of the worst task of the last stage at whose first reaching the weights are
         kept.
     warm_up_steps
-        Steps over which the learning rate rises at the start of the run. 0 as published: then
+        Steps over which the learning rate rises at the start of every stage. 0 as published: then
         training goes on also where rates have exploded (see `TrainingConfig`).
     seed
         Seed of trials, order of tasks and noise.

@@ -382,7 +382,7 @@ class _Run:
         done = self.progress.stage_step / self.stage.max_steps
         rate = stop + (start - stop) * (1 + math.cos(math.pi * done)) / 2
         warm_up = self.config.warm_up_steps
-        return rate * min(1.0, (self.progress.step + 1) / warm_up) if warm_up else rate
+        return rate * min(1.0, (self.progress.stage_step + 1) / warm_up) if warm_up else rate
 
     def _is_reached(self, cost: float | None) -> bool:
         """Evaluate, keep the weights of the stage's best evaluation, tell if the stage is done."""

@@ -256,7 +256,7 @@ def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--warm-up",
     type=int,
-    help="Steps over which the learning rate rises at the start; by default 300 with --stages, "
+    help="Steps over which the learning rate rises in every stage; by default 300 with --stages, "
     "else 0 as published, where the rates of many relu networks explode.",
 )
 @click.option("--target", type=float, help="Performance of the worst task at which to end.")

@@ -24,7 +24,7 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
     "--warm-up",
     default=300,
     show_default=True,
-    help="Steps over which the learning rate rises; 0 as published.",
+    help="Steps over which the learning rate rises in every stage; 0 as published.",
 )
 @click.option(
     "--strength", default=1.0, show_default=True, help="Of synaptic intelligence; 1 as published."

@@ -32,7 +32,7 @@ class Settings:
     strength
         Of synaptic intelligence; 1 as published.
     warm_up_steps
-        Steps over which the learning rate rises at the start of every network's training; see
+        Steps over which the learning rate rises at the start of every stage; see
         `nwbcompare.model.TrainingConfig`. 0 as published, where rates of many networks explode.
     kinds
         Names in `nwbcompare.continual.kinds.KINDS`, all by default. The primary test needs

@@ -245,7 +245,7 @@ def _caution(outcome: Outcome, brain: FoundRecording) -> str:
 
 def _methods(settings: Settings) -> list[str]:
     warm_up = (
-        f" after a linear rise over {settings.warm_up_steps} steps"
+        f" after a linear rise over {settings.warm_up_steps} steps in every stage"
         if settings.warm_up_steps
         else ""
     )
