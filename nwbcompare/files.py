@@ -180,9 +180,10 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
             raise _full_disk(path, cause) from error
         raise
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if held is not None:
-            os.close(held)
+        with _uninterrupted():
+            shutil.rmtree(scratch, ignore_errors=True)
+            if held is not None:
+                os.close(held)
 
 
 def _disk_error(error: BaseException | None) -> OSError | None:
@@ -317,6 +318,24 @@ def _ended_by_an_exception() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let interrupts and requests to end be heard after the tidying up, not in the middle of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not None]
+    before = {n: signal.signal(n, lambda number, _: heard.append(number)) for n in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in heard:
+            signal.raise_signal(late)
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:

@@ -271,6 +271,7 @@ def _training(method="none", strength=1.0, **kwargs):
         STAGES,
         steps_per_task=20,
         consolidation=Consolidation(method=method, strength=strength),
+        warm_up_steps=0,
         **kwargs,
     )
     return replace(

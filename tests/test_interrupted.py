@@ -137,7 +137,7 @@ STUDY = [
     "--units",
     "12",
     "--steps-per-task",
-    "60",
+    "40",
     "--kinds",
     "sequential",
     "--train-only",

@@ -262,11 +262,11 @@ def test_damaged_runs_are_refused(run, tmp_path):
     config = run / "config.json"
     values = json.loads(config.read_text())
     config.write_text(json.dumps(values | {"version": 99}))
-    with pytest.raises(nc.InputError, match="nwbcompare run 3"):
+    with pytest.raises(nc.InputError, match="nwbcompare run 4"):
         load(run)
-    newer = values | {"version": 4, "network": values["network"] | {"new_field": 1}}
+    newer = values | {"version": 5, "network": values["network"] | {"new_field": 1}}
     config.write_text(json.dumps(newer))
-    with pytest.raises(nc.InputError, match="expected nwbcompare run 3, got .*4"):
+    with pytest.raises(nc.InputError, match="expected nwbcompare run 4, got .*5"):
         load(run)
     config.write_text("{}")
     with pytest.raises(nc.InputError, match="a run's configuration"):

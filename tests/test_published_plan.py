@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from nwbcompare.continual import Settings, settings_of
+from nwbcompare.continual import Settings
 from nwbcompare.continual.campaign import find_networks, name_of
 from nwbcompare.continual.configs import configs_of
 from nwbcompare.model.checkpoint import read_configs
@@ -53,8 +53,8 @@ def test_seeds_are_fixed_and_none_is_trained_that_was_not_planned(plan, folder):
 
 
 def test_every_network_that_is_kept_was_trained_by_the_plan(folder):
-    settings = settings_of(folder, n_networks=10)
-    assert settings.training["steps_per_task"] == PUBLISHED_STEPS
+    settings = Settings(n_networks=10, steps_per_task=PUBLISHED_STEPS)
+    assert json.loads((folder / "continual.json").read_text()) == settings.training
     for one in find_networks(folder, settings):
         if one.failure != "not trained":
             assert read_configs(one.folder)[0] == configs_of(one.kind, one.seed, settings)[0]
