@@ -3,14 +3,12 @@
 Trains the first stage of sequential networks, and the first steps of interleaved ones, with the
 published recipe and with remedies, and prints how many are lost. ``choose`` compares remedies on
 seeds of their own, by performance alone; ``verify`` holds the chosen one against the published
-recipe on fifty seeds; ``longer`` goes on with the first three sequential networks that are lost to
-the end of the published first stage. What has been trained is kept in
+recipe on fifty seeds. What has been trained is kept in
 ``benchmarks/results/exploding_rates.jsonl`` (seeds 0 to 13 and 100 to 107 were evaluated every 20
 steps, the others every 50).
 
     python benchmarks/exploding_rates.py choose --jobs 2
     python benchmarks/exploding_rates.py verify --jobs 2
-    python benchmarks/exploding_rates.py longer --jobs 2
 """
 
 from __future__ import annotations
@@ -32,7 +30,6 @@ from tqdm import tqdm
 from nwbcompare.errors import DivergedError, StalledError
 from nwbcompare.model import NetworkConfig, TrainingConfig, read_log, train
 from nwbcompare.model.curricula import (
-    PUBLISHED_STEPS,
     interleaved_config,
     sequential_config,
     sequential_network,
@@ -42,7 +39,7 @@ from nwbcompare.orphans import ends_with_parent
 
 RESULTS = Path(__file__).parent / "results" / "exploding_rates.jsonl"
 STEPS, EVERY = 400, 50
-EVERY_LONGER, N_LONGER, AFTER_WARM_UP = 250, 3, 300
+AFTER_WARM_UP = 300
 KINDS = ("sequential", "interleaved")
 REMEDIES: dict[str, dict[str, Any]] = {
     "published": {},
@@ -56,29 +53,29 @@ COLUMNS = [part.name for part in fields(Stability)]
 CHOICE_SEEDS, VERIFICATION_SEEDS = range(100, 108), range(50)
 
 
-def configs(kind: str, remedy: str, seed: int, steps: int) -> tuple[NetworkConfig, TrainingConfig]:
+def configs(kind: str, remedy: str, seed: int) -> tuple[NetworkConfig, TrainingConfig]:
     """Return the configurations of the first steps of a network."""
     change = dict(REMEDIES[remedy])
     rate = change.pop("learning_rate", 1e-3)
     build = sequential_config if kind == "sequential" else interleaved_config
     # without a warm-up, and without tasks of its own, a stage goes on whatever becomes of it
     whole = build(warm_up_steps=0, seed=seed)
-    stage = replace(whole.stages[0], max_steps=steps, learning_rates=(rate, rate), tasks=())
+    stage = replace(whole.stages[0], max_steps=STEPS, learning_rates=(rate, rate), tasks=())
     tasks = whole.tasks if kind == "interleaved" else whole.stages[0].tasks
     training = replace(
         whole,
         tasks=tasks,
         stages=(stage,),
-        evaluate_every=EVERY if steps == STEPS else EVERY_LONGER,
+        evaluate_every=EVERY,
         evaluation_trials=32,
         **change,
     )
     return sequential_network(seed=seed), training
 
 
-def measure(kind: str, remedy: str, seed: int, steps: int) -> dict[str, Any]:
+def measure(kind: str, remedy: str, seed: int) -> dict[str, Any]:
     """Train a network and return its log, and what stopped it, if anything."""
-    network, training = configs(kind, remedy, seed, steps)
+    network, training = configs(kind, remedy, seed)
     stopped = ""
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -91,7 +88,7 @@ def measure(kind: str, remedy: str, seed: int, steps: int) -> dict[str, Any]:
         | {"worst": min(row["performance"].values()), "best": max(row["performance"].values())}
         for row in log
     ]
-    about = {"kind": kind, "remedy": remedy, "seed": seed, "steps": steps}
+    about = {"kind": kind, "remedy": remedy, "seed": seed, "steps": STEPS}
     return {**about, "stopped": stopped, "log": rows}
 
 
@@ -103,10 +100,10 @@ def _rounded(value: float | None) -> float | None:
 
 
 def kept() -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Read what has been trained, by kind, remedy, seed and steps."""
+    """Read what has been trained, by kind, remedy and seed."""
     lines = RESULTS.read_text().splitlines() if RESULTS.is_file() else []
     read = map(json.loads, lines)
-    return {(one["kind"], one["remedy"], one["seed"], one["steps"]): one for one in read}
+    return {(one["kind"], one["remedy"], one["seed"]): one for one in read}
 
 
 def is_lost(result: dict[str, Any]) -> bool:
@@ -201,23 +198,15 @@ def performances(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
 def main() -> None:
     """Train what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["choose", "verify", "longer"])
+    parser.add_argument("what", choices=["choose", "verify"])
     parser.add_argument("--jobs", type=int, default=1)
     asked = parser.parse_args()
     if asked.what == "choose":
         remedies, seeds = list(REMEDIES), CHOICE_SEEDS
     else:
         remedies, seeds = ["published", CHOSEN], VERIFICATION_SEEDS
-    every = [(kind, remedy, seed, STEPS) for seed in seeds for kind in KINDS for remedy in remedies]
+    every = [(kind, remedy, seed) for seed in seeds for kind in KINDS for remedy in remedies]
     by = collect(every, asked.jobs)
-    if asked.what == "longer":
-        lost = [one["seed"] for one in by["sequential", "published"] if is_lost(one)]
-        whole = [("sequential", "published", seed, PUBLISHED_STEPS) for seed in lost[:N_LONGER]]
-        by = collect(whole, asked.jobs)
-        for one in by["sequential", "published"]:
-            path = [(row["step"], f"{row['largest_rate'] or math.inf:.3g}") for row in one["log"]]
-            print(f"seed {one['seed']}: lost {is_lost(one)}; step, largest rate {path}")
-        return
     print("\n".join([*table(by), "", *performances(by)]))
 
 

@@ -3,15 +3,16 @@ r"""Does the warm-up that keeps networks change their FTV? Paired seeds that sur
 Takes two studies of ``nwbcompare continual``: one trained as published (``--warm-up 0``), one with
 the warm-up. Only what was measured of their networks is needed, not the weights.
 
+Networks of 1000 steps a task are compared, of which the warm-up takes 300 in each of five stages.
 The margin was fixed before any FTV of a network with the warm-up was seen: the s.d. of FTV, sampled
 as the recording was, may change by `MARGIN` at most, a third of what consolidation changes (0.150
 of monkey A: 0.779 for sequential and 0.630 for consolidated networks). It holds for a kind if the
 90 % interval of the paired change lies inside it (two one-sided tests at 5 %).
 
-    nwbcompare continual --networks 12 --kinds sequential,consolidated --train-only --out warm \
-        --jobs 2
+    nwbcompare continual --networks 6 --steps-per-task 1000 --kinds sequential --train-only \
+        --out warm --jobs 2
     nwbcompare continual --runs warm --recording "mante2013?animal=ar" --out warm-ar --jobs 2
-    python benchmarks/warm_up.py benchmarks/results/continual warm-ar
+    python benchmarks/warm_up.py benchmarks/results/continual_longer warm-ar --runs warm
 """
 
 from __future__ import annotations
