@@ -26,7 +26,7 @@ import numpy.typing as npt
 import xarray as xr
 from scipy.stats import t as student
 
-from nwbcompare.model import read_evaluation
+from nwbcompare.model.checkpoint import read_evaluation
 
 KINDS = ("sequential", "consolidated", "interleaved")
 PROTOCOLS = ("sampled", "published")
