@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -20,6 +21,7 @@ from nwbcompare import hdf5_output
 from nwbcompare.errors import OutputError
 from nwbcompare.files import written_aside
 from nwbcompare.hdf5_output import CarefulFile, write_netcdf
+from nwbcompare.nwb import poisson
 from nwbcompare.testing import example_block
 
 STEPS = st.one_of(
@@ -115,6 +117,26 @@ def test_a_full_disk_is_named_however_deep_it_is_found(tmp_path):
     # the control: other errors stay what they are
     with pytest.raises(FileNotFoundError), written_aside(tmp_path / "x"):
         raise FileNotFoundError(errno.ENOENT, "none")
+
+
+def test_what_is_drawn_for_spikes_lies_beside_the_output_not_where_the_process_runs(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    seen = []
+    made = poisson.tempfile.TemporaryDirectory
+
+    def spy(*arguments, **options):
+        seen.append(Path(options["dir"]))
+        return made(*arguments, **options)
+
+    monkeypatch.setattr(poisson.tempfile, "TemporaryDirectory", spy)
+    spikes = nc.PoissonSpikes(gain=10, seed=0)
+    nc.write_nwb(example_block(), tmp_path / "out" / "a.nwb", spikes=spikes)
+    assert [folder.parent for folder in seen] == [tmp_path / "out"]
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["a.nwb"]
 
 
 LIMITED = """

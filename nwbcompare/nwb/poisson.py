@@ -94,7 +94,13 @@ def _ragged(name: str, about: str, shape: tuple[int, ...], n_units: int) -> list
 
 
 def draw_spikes(
-    file: h5py.File, series: h5py.Dataset, spikes: PoissonSpikes, *, start_s: float, bin_s: float
+    file: h5py.File,
+    series: h5py.Dataset,
+    spikes: PoissonSpikes,
+    *,
+    start_s: float,
+    bin_s: float,
+    scratch: Path,
 ) -> None:
     """Draw spikes at the rates of a series and fill the declared units table with them.
 
@@ -108,6 +114,8 @@ def draw_spikes(
         Gain and seed.
     start_s, bin_s
         When the first bin starts, and the bins' width (s).
+    scratch
+        A folder for what is drawn, until it is written.
 
     Raises
     ------
@@ -115,7 +123,7 @@ def draw_spikes(
         For negative rates, which no Poisson process has.
     """
     width = series.chunks[1] if series.chunks else 1
-    with tempfile.TemporaryDirectory(dir=Path(file.filename).parent) as folder:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         for first in range(0, series.shape[1], width):
             units = range(first, min(first + width, series.shape[1]))
             trains = [

@@ -307,7 +307,14 @@ def _fill(aside: Path, plan: Plan, spikes: PoissonSpikes | None) -> None:
                             bar.update(len(rows))
         if spikes is not None:
             series = module[f"{plan.rate_series(plan.leaves[0])}/data"]
-            draw_spikes(file, series, spikes, start_s=plan.start_s, bin_s=plan.width_s)
+            draw_spikes(
+                file,
+                series,
+                spikes,
+                start_s=plan.start_s,
+                bin_s=plan.width_s,
+                scratch=aside.parent,
+            )
 
 
 def _pieces(leaf: Leaf, variable: str) -> Iterator[npt.NDArray[Any]]:
