@@ -18,7 +18,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from nwbcompare.errors import DivergedError, StalledError
 from nwbcompare.model import NetworkConfig, TrainingConfig, read_log, train
+from nwbcompare.model.checkpoint import STABILITY_COLUMNS
 from nwbcompare.model.curricula import (
     interleaved_config,
     sequential_config,
@@ -49,7 +50,6 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "learning rate 0.0003": {"learning_rate": 3e-4},
 }
 CHOSEN = "warm-up 300"
-COLUMNS = [part.name for part in fields(Stability)]
 CHOICE_SEEDS, VERIFICATION_SEEDS = range(100, 108), range(50)
 
 
@@ -108,14 +108,14 @@ def kept() -> dict[tuple[Any, ...], dict[str, Any]]:
 
 def is_lost(result: dict[str, Any]) -> bool:
     """Tell whether a network's rates have exploded at the last step."""
-    last = {name: result["log"][-1][name] for name in COLUMNS}
+    last = {name: result["log"][-1][name] for name in STABILITY_COLUMNS}
     whole = {name: math.inf if value is None else value for name, value in last.items()}
     return bool(result["stopped"]) or Stability(**whole).has_exploded
 
 
-def largest(result: dict[str, Any], column: str) -> float:
-    """Return the largest value of a column of a log, infinity where it was not finite."""
-    values = [row[column] for row in result["log"]]
+def largest(result: dict[str, Any], column: str, until: int) -> float:
+    """Return the largest value of a column up to a step, infinity where it was not finite."""
+    values = [row[column] for row in result["log"] if row["step"] <= until]
     return math.inf if None in values else max(values)
 
 
@@ -144,34 +144,26 @@ def table(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
     yield "| --- " * 11 + "|"
     for (kind, remedy), results in by.items():
         lost = [one for one in results if is_lost(one)]
-        kept = [one for one in results if not is_lost(one)]
+        alive = [one for one in results if not is_lost(one)]
         interval = binomtest(len(lost), len(results)).proportion_ci(method="wilson")
-        early = [
-            {**one, "log": [row for row in one["log"] if row["step"] <= 100]} for one in results
-        ]
         parts = [
             f"{len(lost)} of {len(results)}",
             f"{interval.low:.2f} to {interval.high:.2f}",
-            _range(kept, "largest_rate"),
+            _range(alive, "largest_rate"),
             _range(lost, "largest_rate"),
-            _range([one for one in early if not is_lost_seed(one, lost)], "active_spectral_radius"),
-            _range([one for one in early if is_lost_seed(one, lost)], "active_spectral_radius"),
-            _range(kept, "saturated_outputs"),
+            _range(alive, "active_spectral_radius", until=100),
+            _range(lost, "active_spectral_radius", until=100),
+            _range(alive, "saturated_outputs"),
             _range(lost, "saturated_outputs"),
-            f"{np.mean([one['log'][-1]['cost'] for one in kept]):.4f}" if kept else "-",
+            f"{np.mean([one['log'][-1]['cost'] for one in alive]):.4f}" if alive else "-",
         ]
         yield f"| {kind} | {remedy} | " + " | ".join(parts) + " |"
 
 
-def is_lost_seed(one: dict[str, Any], lost: list[Any]) -> bool:
-    """Tell whether a network's seed is among the lost ones."""
-    return one["seed"] in {other["seed"] for other in lost}
-
-
-def _range(results: list[Any], column: str) -> str:
+def _range(results: list[Any], column: str, *, until: int = STEPS) -> str:
     if not results:
         return "-"
-    values = [largest(one, column) for one in results]
+    values = [largest(one, column, until) for one in results]
     return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 

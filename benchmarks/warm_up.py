@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +56,7 @@ def performances(runs: Path, kind: str) -> dict[int, float]:
     return found
 
 
-def paired(one: dict[int, float], other: dict[int, float]) -> dict[str, object]:
+def paired(one: dict[int, float], other: dict[int, float]) -> dict[str, Any]:
     """Return what changes from one to the other on the seeds of both, with its intervals."""
     seeds = sorted(set(one) & set(other))
     if len(seeds) < 2:
@@ -91,19 +92,14 @@ def main() -> None:
             found = paired(*(spreads(study, kind, protocol) for study in studies))
             row = {"kind": kind, "measure": f"s.d. of FTV, {protocol}", **found}
             if protocol == "sampled" and "interval_90" in found:
-                low, high = _interval_of(found)
-                row["within_margin"] = bool(low > -MARGIN and high < MARGIN)
+                low, high = found["interval_90"]
+                row["within_margin"] = -MARGIN < low < high < MARGIN
             rows.append(row)
         ends = (performances(asked.published, kind), performances(asked.runs or asked.warm, kind))
         rows.append({"kind": kind, "measure": "mean final performance", **paired(*ends)})
     for row in rows:
         print(row)
     RESULTS.write_text(json.dumps({"margin": MARGIN, "rows": rows}, indent=1) + "\n")
-
-
-def _interval_of(found: dict[str, object]) -> tuple[float, float]:
-    low, high = found["interval_90"]  # type: ignore[misc]
-    return low, high
 
 
 if __name__ == "__main__":

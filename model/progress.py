@@ -69,39 +69,37 @@ def read_progress(values: object, training: TrainingConfig, file: Path) -> Progr
     if not isinstance(values, dict) or set(values) != set(names):
         found = listing(values) if isinstance(values, dict) else f"{values!r:.40}"
         raise InputError(f"{file}: progress", f"the fields {listing(names)}", found, REMEDY)
-    for name, (expected, fault) in _faults(values, training):
+    for name, expected, fault in _faults(values, training):
         if fault:
             got = f"{values[name]!r:.40}"
             raise InputError(f"{file}: progress: {name}", expected, got, REMEDY)
     return Progress(**values)
 
 
-def _faults(
-    values: Mapping[str, Any], training: TrainingConfig
-) -> Iterator[tuple[str, tuple[str, bool]]]:
+def _faults(values: Mapping[str, Any], training: TrainingConfig) -> Iterator[tuple[str, str, bool]]:
     """Yield, for one field after another, what is expected of it, and whether it is not so."""
     for name in ("step", "stage", "stage_step"):
-        yield name, ("a whole number from 0 on", not _is_whole(values[name]))
+        yield name, "a whole number from 0 on", not _is_whole(values[name])
     n_stages = len(training.stages)
-    yield "stage", (f"one from 0 to {n_stages}", values["stage"] > n_stages)
+    yield "stage", f"one from 0 to {n_stages}", values["stage"] > n_stages
     stage = values["stage"]
     most = training.stages[stage].max_steps if stage < n_stages else 0
-    yield "stage_step", (f"at most the stage's {most}", values["stage_step"] > most)
-    yield "stage_step", ("at most step", values["stage_step"] > values["step"])
+    yield "stage_step", f"at most the stage's {most}", values["stage_step"] > most
+    yield "stage_step", "at most step", values["stage_step"] > values["step"]
     for name in ("best", "seconds"):
-        yield name, ("a number", not _is_number(values[name]))
+        yield name, "a number", not _is_number(values[name])
     for name in ("first_costs", "last_costs", "reached"):
         numbers = values[name]
         bad = not isinstance(numbers, list) or not all(map(_is_number, numbers))
-        yield name, ("a list of numbers", bad)
+        yield name, "a list of numbers", bad
     log = values["log"]
     rows = isinstance(log, list) and log and all(isinstance(row, dict) for row in log)
-    yield "log", ("a row for each evaluation, at least one", not rows)
+    yield "log", "a row for each evaluation, at least one", not rows
     last = log[-1]
-    yield "log", (f"a last row of step {values['step']}", last.get("step") != values["step"])
+    yield "log", f"a last row of step {values['step']}", last.get("step") != values["step"]
     tasks = last.get("performance")
     fits = isinstance(tasks, dict) and set(tasks) == set(training.tasks)
-    yield "log", (f"the performance in {listing(training.tasks)}", not fits)
+    yield "log", f"the performance in {listing(training.tasks)}", not fits
 
 
 def _is_whole(value: object) -> bool:
@@ -142,12 +140,7 @@ def check_tensors(
     for name, tensor in found.items():
         like = expected[name]
         if tensor.shape != like.shape or tensor.dtype != like.dtype:
-            raise InputError(
-                f"{file}: {name}",
-                f"{_kind(like)}",
-                f"{_kind(tensor)}",
-                REMEDY,
-            )
+            raise InputError(f"{file}: {name}", _kind(like), _kind(tensor), REMEDY)
         if not torch.isfinite(tensor).all():
             raise InputError(f"{file}: {name}", "finite values", "NaN or infinity", REMEDY)
 

@@ -500,19 +500,19 @@ class _Run:
         file = self.out / CHECKPOINT
         progress = read_progress(checkpoint.progress, self.config, file)
         weighs = self.config.is_curriculum and self.consolidator.importance is not None
-        self._importances = [self.average] * (progress.stage if weighs else 0)
-        check_tensors(checkpoint.tensors, self._tensors(), file)
+        kept = [f"importances.{place}" for place in range(progress.stage if weighs else 0)]
+        expected = self._tensors() | dict.fromkeys(kept, self.core.parameters)
+        check_tensors(checkpoint.tensors, expected, file)
         self.core.parameters.copy_(checkpoint.tensors["weights"])
         self.average.copy_(checkpoint.tensors["average"])
         self.best_weights.copy_(checkpoint.tensors["best_weights"])
         self.adam.load_state(checkpoint.tensors)
-        own, kept = "consolidation.", "importances."
+        own = "consolidation."
         tensors = checkpoint.tensors
         self.consolidator.load_state(
             {k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)}
         )
-        n_kept = len(self._importances)
-        self._importances = [tensors[f"{kept}{place}"] for place in range(n_kept)]
+        self._importances = [tensors[name] for name in kept]
         self.progress = progress
 
     def finish(self) -> Network:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from nwbcompare.errors import InputError, OutputError
-from nwbcompare.files import DISK_ERRORS, LOCKS
+from nwbcompare.errors import InputError
+from nwbcompare.files import DISK_ERRORS, LOCKS, full_disk, unwritable
 
 HEARTBEAT_S, SILENT_S = 30.0, 300.0
 """A holder touches its lock every so often; one of another machine that is silent has died."""
@@ -111,15 +111,8 @@ def _wait_for(path: Path, file: Path, wait_s: float) -> int:
             time.sleep(TRY_EVERY_S)
     except OSError as error:
         if error.errno in DISK_ERRORS:
-            raise OutputError(
-                f"{file}: not written: {error.strerror}. Free space there."
-            ) from error
-        raise InputError(
-            str(path),
-            "a path in a folder that can be written",
-            str(error),
-            "Choose another path, or change the folder's permissions.",
-        ) from error
+            raise full_disk(file, error) from error
+        raise unwritable(path, error) from error
     return handle
 
 

@@ -161,13 +161,8 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
         scratch, held = _scratch_folder(path)
     except OSError as error:
         if error.errno in DISK_ERRORS:
-            raise _full_disk(path, error) from error
-        raise InputError(
-            str(path),
-            "a path in a folder that can be written",
-            str(error),
-            "Choose another path, or change the folder's permissions.",
-        ) from error
+            raise full_disk(path, error) from error
+        raise unwritable(path, error) from error
     aside = scratch / path.name
     try:
         with _ended_by_an_exception():
@@ -177,7 +172,7 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
             _move_into_place(aside, path, scratch)
     except Exception as error:
         if (cause := _disk_error(error)) is not None:
-            raise _full_disk(path, cause) from error
+            raise full_disk(path, cause) from error
         raise
     finally:
         with _uninterrupted():
@@ -195,7 +190,18 @@ def _disk_error(error: BaseException | None) -> OSError | None:
     return None
 
 
-def _full_disk(path: Path, error: OSError) -> OutputError:
+def unwritable(path: Path, error: OSError) -> InputError:
+    """Return the error for a path that the system does not let be written."""
+    return InputError(
+        str(path),
+        "a path in a folder that can be written",
+        str(error),
+        "Choose another path, or change the folder's permissions.",
+    )
+
+
+def full_disk(path: Path, error: OSError) -> OutputError:
+    """Return the error for a path on a disk that is full, over its quota, or fails."""
     return OutputError(
         f"{path}: not written: {os.strerror(error.errno or 0)}. What was there is unchanged. Free "
         f"space in {path.parent}, or choose another path."
