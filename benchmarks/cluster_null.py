@@ -1,7 +1,8 @@
 """How often the test for clusters errs: false positives without clusters, power with them.
 
 Every data set is a table of task variances of 128 units in 20 tasks, put through
-`nwbcompare.stats.clusters.cluster_null` with 99 surrogates, and through `epairs`. Without clusters:
+`nwbcompare.analysis.clustering.cluster_null.cluster_null` with 99 surrogates, and through `epairs`.
+Without clusters:
 
 - ``factors``: the log of the variances is a mixture of 5 random factors and noise of its own
   (correlated, lognormal marginals, so not quite what the null assumes in its rank correlations);
@@ -31,9 +32,9 @@ import xarray as xr
 from scipy import stats
 from tqdm import tqdm
 
-from nwbcompare.files import written_aside
-from nwbcompare.stats.clusters import cluster_null
-from nwbcompare.stats.neighbours import epairs
+from nwbcompare.analysis.clustering.cluster_null import cluster_null
+from nwbcompare.analysis.clustering.epairs import epairs
+from nwbcompare.core.files import written_aside
 
 RESULTS = Path(__file__).parent / "results" / "cluster_null"
 N_UNITS, N_TASKS, N_SURROGATES = 128, 20, 99

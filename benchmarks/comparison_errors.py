@@ -42,10 +42,10 @@ import xarray as xr
 from scipy import stats
 from tqdm import tqdm
 
-from nwbcompare.kernels.distances import MEASURES, compare_weighted
-from nwbcompare.kernels.resampling import resample_hierarchy
-from nwbcompare.stats.comparison import CLAIMS, compare_samples
-from nwbcompare.stats.equivalence import equivalence_test
+from nwbcompare.comparison.compare_samples import CLAIMS, compare_samples
+from nwbcompare.comparison.equivalence import equivalence_test
+from nwbcompare.comparison.kernels.distances import MEASURES, compare_weighted
+from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 
 RESULTS = Path(__file__).parent / "results"
 N_BOOTSTRAP, N_PERMUTATIONS = 100, 99

@@ -39,15 +39,15 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from nwbcompare.errors import StalledError
+from nwbcompare.analysis.learning.retention import performance_matrix, retention
+from nwbcompare.core.errors import StalledError
+from nwbcompare.core.orphans import ends_with_parent
+from nwbcompare.inference.multiple_comparisons import adjust_p
+from nwbcompare.inference.networks import over_networks
 from nwbcompare.model import TrainingConfig, train
 from nwbcompare.model.checkpoint import EVALUATION, is_run, read_log
 from nwbcompare.model.config import Consolidation
 from nwbcompare.model.curricula import YANG2019, sequential_config, sequential_network
-from nwbcompare.orphans import ends_with_parent
-from nwbcompare.stats.inference import over_networks
-from nwbcompare.stats.multiplicity import adjust_p
-from nwbcompare.stats.retention import performance_matrix, retention
 
 N_UNITS, STEPS, LEARNING_RATE = 64, 250, 2e-3
 FIRST_SEED, N_TUNING, N_TESTING = 10, 2, 8

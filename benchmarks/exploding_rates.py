@@ -27,16 +27,12 @@ from joblib import Parallel, delayed
 from scipy.stats import binomtest, wilcoxon
 from tqdm import tqdm
 
-from nwbcompare.errors import DivergedError, StalledError
+from nwbcompare.core.errors import DivergedError, StalledError
+from nwbcompare.core.orphans import ends_with_parent
 from nwbcompare.model import NetworkConfig, TrainingConfig, read_log, train
 from nwbcompare.model.checkpoint import STABILITY_COLUMNS
-from nwbcompare.model.curricula import (
-    interleaved_config,
-    sequential_config,
-    sequential_network,
-)
-from nwbcompare.model.stability import Stability
-from nwbcompare.orphans import ends_with_parent
+from nwbcompare.model.curricula import interleaved_config, sequential_config, sequential_network
+from nwbcompare.model.rate_stability import Stability
 
 RESULTS = Path(__file__).parent / "results" / "exploding_rates.jsonl"
 STEPS, EVERY = 400, 50

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nwbcompare.report.section import shown
+from nwbcompare.report.page_section import shown
 
 
 def main() -> None:

@@ -34,9 +34,9 @@ import xarray as xr
 from scipy import stats
 from tqdm import tqdm
 
-from nwbcompare.files import written_aside
-from nwbcompare.stats.inference import over_networks
-from nwbcompare.stats.kinds import compare_kinds
+from nwbcompare.comparison.training_regimes import compare_kinds
+from nwbcompare.core.files import written_aside
+from nwbcompare.inference.networks import over_networks
 
 RESULT = Path(__file__).parent / "results" / "kind_errors.json"
 N_PAIRS, N_UNITS, N_BOOTSTRAP = 8, 180, 100

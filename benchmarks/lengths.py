@@ -20,18 +20,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nwbcompare.comparison.material import mapping_of, sample_of
-from nwbcompare.comparison.recording import find_recording
-from nwbcompare.comparison.settings import CONTEXTS
-from nwbcompare.continual.campaign import RUNS, train_networks
-from nwbcompare.continual.measuring import PRIMARY, measure_networks
-from nwbcompare.continual.outcome import Outcome, find_outcome
-from nwbcompare.continual.study import settings_of
-from nwbcompare.errors import InputError
+from nwbcompare.analysis.learning.retention import MEAN, retention_over_networks
+from nwbcompare.comparison.training_regimes import compare_kinds
+from nwbcompare.core.errors import InputError
+from nwbcompare.inference.networks import over_networks
 from nwbcompare.model.curricula import YANG2019
-from nwbcompare.stats.inference import over_networks
-from nwbcompare.stats.kinds import compare_kinds
-from nwbcompare.stats.retention import MEAN, retention_over_networks
+from nwbcompare.workflows.compare_settings import CONTEXTS
+from nwbcompare.workflows.continual import settings_of
+from nwbcompare.workflows.continual_measurements import PRIMARY, measure_networks
+from nwbcompare.workflows.continual_results import Outcome, find_outcome
+from nwbcompare.workflows.continual_training import RUNS, train_networks
+from nwbcompare.workflows.measurements import mapping_of, sample_of
+from nwbcompare.workflows.recording_source import find_recording
 
 KINDS = ("sequential", "consolidated")
 ESTIMATE = ("mean", "mean_low", "mean_high")

@@ -12,8 +12,8 @@ import time
 
 import numpy as np
 
+from nwbcompare.experiments.lesions import lesion_performance
 from nwbcompare.model import evaluate, pretrained
-from nwbcompare.model.lesions import lesion_performance
 from nwbcompare.tasks import RULES
 
 N_CLUSTERS = 12

@@ -27,9 +27,9 @@ import nwbinspector  # noqa: F401 - imported here so that no timing holds its im
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare.nwb import stream
-from nwbcompare.sources import record_test_trials
+from nwbcompare.io.nwb import series_writer as stream
 from nwbcompare.tasks import RULES
+from nwbcompare.workflows.sources import record_test_trials
 
 ROUNDS = 3
 SERIES = ("rate", "input", "output", "target")
@@ -39,7 +39,7 @@ EXPORT = """
 import sys
 import numpy as np, xarray as xr
 import nwbcompare as nc
-from nwbcompare.lazy import lazy_variable
+from nwbcompare.core.lazy import lazy_variable
 times = int(sys.argv[3])
 activity = nc.open(sys.argv[1])
 def repeated(block):

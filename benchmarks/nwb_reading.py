@@ -33,7 +33,7 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from pynwb.file import Subject
 
 import nwbcompare as nc
-from nwbcompare.session import Reading, Session, SpikeTrains, lay_on_one_clock
+from nwbcompare.io.sessions import Reading, Session, SpikeTrains, lay_on_one_clock
 
 ROUNDS = 7
 N_UNITS, N_TRIALS, N_BINS = 100, 1000, 100
@@ -45,7 +45,7 @@ LOOK = """
 import json, sys, time
 from pathlib import Path
 import nwbcompare as nc
-import nwbcompare.nwb
+import nwbcompare.io.nwb.write
 
 def bytes_read():
     return int(Path("/proc/self/io").read_text().split()[1])

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 import nwbcompare as nc
-from nwbcompare.conditions import condition_table
+from nwbcompare.analysis.selectivity.condition_means import condition_table
+from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.kernels.permutation import Alike, cells_alike, label_means
 from nwbcompare.kernels.variance import group_moments
-from nwbcompare.stats.multiplicity import adjust_p
 
 TASKS = ("contextdm1", "contextdm2")
 RESULTS = Path(__file__).parent / "results" / "permutations.json"
@@ -149,9 +149,9 @@ def main() -> None:
     def ours(name: str, n_workers: int) -> None:
         options = {"n_permutations": n, "seed": asked.seed, "n_workers": n_workers}
         if name == "context_label_null":
-            nc.context_label_null(activity, *TASKS, **options)
+            nc.selectivity.context_label_null(activity, *TASKS, **options)
         else:
-            nc.condition_label_null(activity, **options)
+            nc.selectivity.condition_label_null(activity, **options)
 
     print(f"762 units, {n} permutations; plain loops timed on {n_shuffles} and scaled")
     results: dict[str, Any] = {

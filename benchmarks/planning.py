@@ -1,15 +1,16 @@
 """How often the test between models and recordings errs, and whether rankings and plans hold.
 
-- *False positives and power of the mixed-effects test* (`nwbcompare.stats.mixed_effects`) at 5 %:
-  3, 5 or 8 networks of 64 units against a recording of 20 or 80 sessions of 5 units, |FTV| of units
-  of one session and of one network correlated by 0 or 0.1 (normal scores). S.d. of FTV 0.4 on both
-  sides, then 0.4 against 0.5. For comparison a t test that takes every unit for independent, and a
-  z test of the same mixed model.
-- *Ranking* (`nwbcompare.stats.ranking`) of two identical families: the mean probability of being
-  closest and how often one exceeds 0.95; and with one family nearer, how often it comes out first.
-- *Planner*: power promised by `nwbcompare.stats.planning.plan` beside that of the real run: trials
-  with noise are drawn, made blocks, taken through `task_variance`, `fractional_task_variance` and
-  `mixed_effects`.
+- *False positives and power of the mixed-effects test* (`nwbcompare.inference.mixed_effects`) at
+  5 %: 3, 5 or 8 networks of 64 units against a recording of 20 or 80 sessions of 5 units, |FTV| of
+  units of one session and of one network correlated by 0 or 0.1 (normal scores). S.d. of FTV 0.4 on
+  both sides, then 0.4 against 0.5. For comparison a t test that takes every unit for independent,
+  and a z test of the same mixed model.
+- *Ranking* (`nwbcompare.comparison.ranking`) of two identical families: the mean probability of
+  being closest and how often one exceeds 0.95; and with one family nearer, how often it comes out
+  first.
+- *Power analysis*: power promised by `nwbcompare.comparison.power.plan` beside that of the real
+  run: trials with noise are drawn, made blocks, taken through `task_variance`,
+  `fractional_task_variance` and `mixed_effects`.
 
 Run: ``python benchmarks/planning.py [--datasets 200] [--seed 0] [--quick]``. Prints Markdown tables
 and writes ``benchmarks/results/planning.json``.
@@ -30,10 +31,10 @@ from scipy import stats
 from tqdm import tqdm
 
 import nwbcompare as nc
-from nwbcompare.files import written_aside
-from nwbcompare.stats.mixed_effects import mixed_effects
-from nwbcompare.stats.planning import Grouping, TrialNoise, draw_ftv, plan
-from nwbcompare.stats.ranking import rank_families
+from nwbcompare.comparison.power import Grouping, TrialNoise, draw_ftv, plan
+from nwbcompare.comparison.ranking import rank_families
+from nwbcompare.core.files import written_aside
+from nwbcompare.inference.mixed_effects import mixed_effects
 
 RESULT = Path(__file__).parent / "results" / "planning.json"
 NETWORK_UNITS, SESSION_UNITS, SD, OTHER_SD = 64, 5, 0.4, 0.5

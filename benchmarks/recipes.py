@@ -27,13 +27,13 @@ from scipy import stats
 from tqdm import tqdm
 
 import nwbcompare as nc
-from nwbcompare.analysis.clusters import cluster_units
-from nwbcompare.analysis.variance import ACTIVE_THRESHOLD
+from nwbcompare.analysis.clustering.clusters import cluster_units
+from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
 from nwbcompare.kernels.variance import fractional_variance
 from nwbcompare.model import Network
 from nwbcompare.model.checkpoint import read_training
-from nwbcompare.sources import find_network, record_test_trials, run_folder
 from nwbcompare.tasks import RULES, make_trials
+from nwbcompare.workflows.sources import find_network, record_test_trials, run_folder
 
 RESULTS = Path(__file__).parent / "results" / "recipes"
 TASKS = tuple(RULES)

@@ -6,8 +6,8 @@ import resource
 import time
 
 import nwbcompare as nc
-from nwbcompare.sources import record_test_trials
 from nwbcompare.tasks import RULES
+from nwbcompare.workflows.sources import record_test_trials
 
 
 def main() -> None:

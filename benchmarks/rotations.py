@@ -12,15 +12,19 @@ import time
 import numpy as np
 
 import nwbcompare as nc
-from nwbcompare.activity import Activity, blocks
-from nwbcompare.analysis.pairs import EDGES, pairwise_ftv
+from nwbcompare.analysis.selectivity.ftv_shapes import rotated_pairs
+from nwbcompare.analysis.selectivity.kernels.rotation import (
+    factorise,
+    mixed_variances,
+    rotated_summaries,
+)
+from nwbcompare.analysis.selectivity.pairwise_ftv import EDGES, pairwise_ftv
+from nwbcompare.analysis.selectivity.permutation_nulls import task_covariances
+from nwbcompare.core.activity import Activity, blocks
 from nwbcompare.kernels.permutation import random_rotation
-from nwbcompare.kernels.rotation import factorise, mixed_variances, rotated_summaries
 from nwbcompare.kernels.variance import fractional_variance
 from nwbcompare.model import pretrained
-from nwbcompare.sources import record_test_trials
-from nwbcompare.stats.nulls import task_covariances
-from nwbcompare.stats.pairs import rotated_pairs
+from nwbcompare.workflows.sources import record_test_trials
 
 NETWORK, N_ROTATIONS, N_BRUTE, SEED, THRESHOLD, N_WORKERS = "all20-fast-0", 1000, 3, 0, 1e-3, 2
 

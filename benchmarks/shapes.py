@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nwbcompare.kernels.shapes import (
+from nwbcompare.analysis.selectivity.kernels.ftv_shapes import (
     SHAPES,
     UNDECIDED,
     part_counts,

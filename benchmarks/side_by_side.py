@@ -21,7 +21,7 @@ import torch
 
 from nwbcompare.model import Network, NetworkConfig
 from nwbcompare.model.batch import Batch
-from nwbcompare.model.parallel import FastCore
+from nwbcompare.model.shards import FastCore
 from nwbcompare.model.threads import one_thread_each
 
 N_TIME, N_TRIALS, N_INPUTS, N_OUTPUTS, ALPHA = 100, 64, 85, 33, 0.2

@@ -25,9 +25,9 @@ import torch
 from nwbcompare.model import Network, NetworkConfig
 from nwbcompare.model.adam import Adam
 from nwbcompare.model.batch import Batch
-from nwbcompare.model.noise import FreshNoise, NoisePool
-from nwbcompare.model.parallel import FastCore
+from nwbcompare.model.shards import FastCore
 from nwbcompare.model.threads import one_thread_each
+from nwbcompare.model.training_noise import FreshNoise, NoisePool
 
 N_TIME, N_TRIALS, N_INPUTS, N_UNITS, N_OUTPUTS = 100, 64, 85, 256, 33
 ALPHA, NOISE_SCALE, LEARNING_RATE = 0.2, 0.05 * math.sqrt(10), 1e-3

@@ -29,8 +29,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.analysis.noise import corrected_ftv, shrunken_ftv
-from nwbcompare.kernels.noise import noisy_variance, split_half_variance
+from nwbcompare.analysis.selectivity.kernels.noise_correction import (
+    noisy_variance,
+    split_half_variance,
+)
+from nwbcompare.analysis.selectivity.noise_correction import corrected_ftv, shrunken_ftv
 
 Array = npt.NDArray[np.float64]
 RESULTS = Path(__file__).parent / "results" / "variance_estimators.json"

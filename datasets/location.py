@@ -7,8 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from nwbcompare.core.errors import InputError, listing
 from nwbcompare.datasets.registry import Loader, get_loader
-from nwbcompare.errors import InputError, listing
 
 ENVIRONMENT_VARIABLE = "NWBCOMPARE_DATA"
 

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
-from nwbcompare.activity import make_activity, make_block
+from nwbcompare.core.activity import make_activity, make_block
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.files import sha256_of_set
 from nwbcompare.datasets.matlab import read_struct
 from nwbcompare.datasets.registry import Conversion, Loader
-from nwbcompare.errors import InputError, listing, unknown_name
-from nwbcompare.files import sha256_of_set
 from nwbcompare.kernels.binning import smoothing_matrix, sum_in_bins
 
 NAME = re.compile(

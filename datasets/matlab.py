@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from nwbcompare.errors import InputError
+from nwbcompare.core.errors import InputError
 
 UNREADABLE = (
     zlib.error,

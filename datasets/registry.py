@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray as xr
 
-from nwbcompare.errors import InputError, unknown_name
+from nwbcompare.core.errors import InputError, unknown_name
 
 ENTRY_POINT_GROUP = "nwbcompare.datasets"
 

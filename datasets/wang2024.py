@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.activity import make_activity, make_block
+from nwbcompare.core.activity import make_activity, make_block
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.files import sha256_of_set
 from nwbcompare.datasets.matlab import read_struct
 from nwbcompare.datasets.registry import Loader
-from nwbcompare.errors import InputError, listing, unknown_name
-from nwbcompare.files import sha256_of_set
 
 FILES = {
     "element": "ElementNeuron.mat",

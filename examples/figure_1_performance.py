@@ -13,10 +13,10 @@ from pathlib import Path
 import matplotlib as mpl
 
 import nwbcompare as nc
-from nwbcompare.figures.style import STYLE
 from nwbcompare.model.checkpoint import read_log
-from nwbcompare.report.learning import draw_learning
-from nwbcompare.sources import find_network, run_folder, tasks_of
+from nwbcompare.plotting.style import STYLE
+from nwbcompare.report.training_progress import draw_learning
+from nwbcompare.workflows.sources import find_network, run_folder, tasks_of
 
 ASKED = {"dm1": "coherence_1", "contextdm1": "coherence_1", "contextdm2": "coherence_2"}
 """Tasks with a curve, and the coherence that each of them asks for."""
@@ -36,7 +36,7 @@ def main() -> None:
     network = find_network(chosen.network)
 
     mpl.rcParams.update(STYLE)
-    figure, axes = nc.figures.new_figure(1, 1 + len(tasks), (3.6 * (1 + len(tasks)), 3.4))
+    figure, axes = nc.plotting.new_figure(1, 1 + len(tasks), (3.6 * (1 + len(tasks)), 3.4))
     log = read_log(run)
     if log:
         draw_learning(axes[0, 0], log)
@@ -48,12 +48,12 @@ def main() -> None:
         print("the run has no log of its training")
 
     for task, ax in zip(tasks, axes[0, 1:], strict=True):
-        curves = nc.model.psychometric_curves(network, task, n_directions=chosen.directions)
+        curves = nc.experiments.psychometric_curves(network, task, n_directions=chosen.directions)
         # what the task has the network ignore is pooled over
         for other in {"coherence_1", "coherence_2"} - {ASKED[task]}:
             if other in curves.dims:
-                curves = nc.model.pooled_over(curves, other)
-        nc.figures.draw_psychometric(ax, curves, title=nc.tasks.display_name(task))
+                curves = nc.experiments.pooled_over(curves, other)
+        nc.plotting.draw_psychometric(ax, curves, title=nc.tasks.display_name(task))
 
         coherence = curves[ASKED[task]]
         right = curves["choice_1"].where(coherence > 0, 1 - curves["choice_1"])
@@ -62,7 +62,7 @@ def main() -> None:
         print(f"{task}: right choices {said} (mean over coherences)")
 
     path = chosen.out / "figure_1_performance.svg"
-    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+    print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import matplotlib as mpl
 import numpy as np
 
 import nwbcompare as nc
-from nwbcompare.figures.style import STYLE
-from nwbcompare.sources import find_network, resolve
+from nwbcompare.plotting.style import STYLE
+from nwbcompare.workflows.sources import find_network, resolve
 
 NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
 
@@ -34,21 +34,21 @@ def main() -> None:
     variance = nc.task_variance(resolve(chosen.network))
     if variance.sizes["task"] < 2:
         parser.error(f"{chosen.network} has one task only: units cannot be told apart by task")
-    clusters = nc.cluster_units(variance)
+    clusters = nc.clustering.cluster_units(variance)
     n_clusters, n_active = clusters.attrs["n_clusters"], int(clusters["active"].sum())
     height = float(clusters["silhouette"].max())
     print(f"{n_clusters} clusters of {n_active} active units, silhouette {height:.3f}")
 
     # the null has the same values of each task and the same rank correlations between tasks
-    null = nc.cluster_null(variance, n_surrogates=chosen.surrogates)
+    null = nc.clustering.cluster_null(variance, n_surrogates=chosen.surrogates)
     middle, p_value = float(null["surrogate_silhouette"].median()), float(null["p_value"])
     print(f"without clusters the silhouette would be {middle:.3f}, p = {p_value:.2g}")
 
     cluster = clusters["cluster"].values
     members = {str(one): np.flatnonzero(cluster == one) for one in range(n_clusters)}
     tasks = list(variance["task"].values)
-    lesions = nc.model.lesion_performance(network, members, tasks, n_trials=chosen.trials)
-    statistic = nc.lesion_statistic(lesions, clusters["profile"])
+    lesions = nc.experiments.lesion_performance(network, members, tasks, n_trials=chosen.trials)
+    statistic = nc.experiments.lesion_statistic(lesions, clusters["profile"])
     correlation = float(statistic["rank_correlation"])
     low, high = statistic["null_rank_correlation"].quantile([0.025, 0.975]).values
     print(
@@ -57,15 +57,15 @@ def main() -> None:
     )
 
     mpl.rcParams.update(STYLE)
-    figure, axes = nc.figures.new_figure(2, 3, (15, 9.5), width_ratios=(1.6, 1, 1))
-    nc.figures.draw_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
-    nc.figures.draw_silhouette(axes[0, 1], clusters, null=null)
-    nc.figures.draw_cluster_null(axes[0, 2], null)
-    nc.figures.draw_lesions(axes[1, 0], lesions, names=NAMES)
-    nc.figures.draw_lesion_scatter(axes[1, 1], statistic)
-    nc.figures.draw_embedding(axes[1, 2], nc.embed_units(clusters, method="tsne"))
+    figure, axes = nc.plotting.new_figure(2, 3, (15, 9.5), width_ratios=(1.6, 1, 1))
+    nc.plotting.draw_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
+    nc.plotting.draw_silhouette(axes[0, 1], clusters, null=null)
+    nc.plotting.draw_cluster_null(axes[0, 2], null)
+    nc.plotting.draw_lesions(axes[1, 0], lesions, names=NAMES)
+    nc.plotting.draw_lesion_scatter(axes[1, 1], statistic)
+    nc.plotting.draw_embedding(axes[1, 2], nc.clustering.embed_units(clusters, method="tsne"))
     path = chosen.out / "figure_2_clusters.svg"
-    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+    print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from pathlib import Path
 import matplotlib as mpl
 
 import nwbcompare as nc
-from nwbcompare.figures.pairs import SHAPE_COLOURS
-from nwbcompare.figures.style import STYLE
-from nwbcompare.sources import resolve
+from nwbcompare.plotting.pairwise_ftv import SHAPE_COLOURS
+from nwbcompare.plotting.style import STYLE
+from nwbcompare.workflows.sources import resolve
 
 NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
 
@@ -33,22 +33,22 @@ def main() -> None:
     n_tasks = variance.sizes["task"]
     if n_tasks < 2:
         parser.error(f"{chosen.network} has one task only, and so no pair")
-    pairs = nc.pairwise_ftv(variance)
-    shapes = nc.classify_pairs(pairs)
+    pairs = nc.selectivity.pairwise_ftv(variance)
+    shapes = nc.selectivity.classify_pairs(pairs)
     kinds = [str(kind) for kind in shapes["candidate"].values]
     for kind in [*kinds, "undecided"]:
         print(f"{kind}: {int((shapes['shape'] == kind).sum())} of {pairs.sizes['pair']} pairs")
 
-    rotated = nc.rotated_pairs(activity, n_rotations=chosen.rotations)
+    rotated = nc.selectivity.rotated_pairs(activity, n_rotations=chosen.rotations)
     beyond = int((rotated["p_value"] < 0.05).sum())
     print(f"FTV spreads more widely than in mixtures of the units in {beyond} pairs (p < 0.05)")
 
     mpl.rcParams.update(STYLE)
     side = 2.5 + 0.42 * n_tasks
-    figure, axes = nc.figures.new_figure(1, 1, (side, side))
-    nc.figures.draw_pairs(axes[0, 0], pairs, shapes, rotated, names=NAMES)
+    figure, axes = nc.plotting.new_figure(1, 1, (side, side))
+    nc.plotting.draw_pairs(axes[0, 0], pairs, shapes, rotated, names=NAMES)
     path = chosen.out / "figure_4_pairs.svg"
-    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+    print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
     # one pair of each shape that is there, large: the one that is decided most clearly
     typical = {}
@@ -59,12 +59,12 @@ def main() -> None:
             typical[kind] = str(alike["pair"].values[int(clearest)])
             print(f"typically {kind}: {typical[kind]}")
     if typical:
-        figure, axes = nc.figures.new_figure(1, len(typical), (3.7 * len(typical), 3.2))
+        figure, axes = nc.plotting.new_figure(1, len(typical), (3.7 * len(typical), 3.2))
         for ax, (kind, pair) in zip(axes[0], typical.items(), strict=True):
-            nc.figures.draw_pair(ax, pairs, pair, rotated, NAMES, SHAPE_COLOURS[kind])
+            nc.plotting.draw_pair(ax, pairs, pair, rotated, NAMES, SHAPE_COLOURS[kind])
             ax.set_title(kind)
         path = chosen.out / "figure_4_typical_pairs.svg"
-        print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+        print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
 if __name__ == "__main__":

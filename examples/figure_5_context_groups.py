@@ -13,8 +13,8 @@ import matplotlib as mpl
 import numpy as np
 
 import nwbcompare as nc
-from nwbcompare.figures.style import STYLE
-from nwbcompare.sources import find_network, record_test_trials, run_folder, tasks_of
+from nwbcompare.plotting.style import STYLE
+from nwbcompare.workflows.sources import find_network, record_test_trials, run_folder, tasks_of
 
 CONTEXTS = ("contextdm1", "contextdm2")
 LESIONED = ("dm1", "dm2", *CONTEXTS, "multidm")
@@ -35,14 +35,16 @@ def main() -> None:
     network = find_network(chosen.network)
 
     variance = nc.task_variance(record_test_trials(network, CONTEXTS))
-    groups = nc.unit_groups(variance, *CONTEXTS)
+    groups = nc.selectivity.unit_groups(variance, *CONTEXTS)
     sizes = dict(zip(groups["group_label"].values, groups["group_size"].values, strict=True))
     print(", ".join(f"group {label}: {size} units" for label, size in sizes.items()))
 
     # lateral inhibition alone would not tell groups apart at one preferred direction
-    weights = nc.model.network_weights(network)
+    weights = nc.experiments.network_weights(network)
     try:
-        inhibition = nc.mutual_inhibition(weights, groups, n_permutations=chosen.permutations)
+        inhibition = nc.connectivity.mutual_inhibition(
+            weights, groups, n_permutations=chosen.permutations
+        )
     except nc.InputError as error:  # too few units in a group
         parser.error(str(error))
     mean = inhibition["mean_weight"]
@@ -55,7 +57,7 @@ def main() -> None:
     label = groups["group"].values
     members = {one: np.flatnonzero(label == one) for one in sizes if sizes[one]}
     asked = [task for task in LESIONED if task in tasks]
-    lesions = nc.model.group_lesions(network, members, asked, n_directions=chosen.directions)
+    lesions = nc.experiments.group_lesions(network, members, asked, n_directions=chosen.directions)
     for task in CONTEXTS:
         intact, without_1, without_2 = (
             float(lesions["performance"].sel(task=task, lesion=one)) for one in ("intact", "1", "2")
@@ -66,21 +68,21 @@ def main() -> None:
         )
 
     mpl.rcParams.update(STYLE)
-    figure, axes = nc.figures.new_figure(3, 3, (13, 11.5))
-    by_group = nc.stats.group_weights(weights, groups)
-    by_direction = nc.stats.weight_by_direction(weights, groups)
-    nc.figures.draw_group_scatter(axes[0, 0], groups, names=NAMES)
-    nc.figures.draw_normalised_variance(axes[0, 1], groups, names=NAMES)
-    nc.figures.draw_group_lesions(axes[0, 2], lesions, names=NAMES)
+    figure, axes = nc.plotting.new_figure(3, 3, (13, 11.5))
+    by_group = nc.connectivity.group_weights(weights, groups)
+    by_direction = nc.connectivity.weight_by_direction(weights, groups)
+    nc.plotting.draw_group_scatter(axes[0, 0], groups, names=NAMES)
+    nc.plotting.draw_normalised_variance(axes[0, 1], groups, names=NAMES)
+    nc.plotting.draw_group_lesions(axes[0, 2], lesions, names=NAMES)
     axes[0, 2].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    nc.figures.draw_group_matrix(axes[1, 0], by_group)
-    nc.figures.draw_weight_by_direction(axes[1, 1], by_direction)
-    nc.figures.draw_rule_weights(axes[1, 2], by_group, rules=asked, names=NAMES)
-    nc.figures.draw_input_tuning(axes[2, 0], by_group, modality=1)
-    nc.figures.draw_input_tuning(axes[2, 1], by_group, modality=2)
-    nc.figures.draw_output_tuning(axes[2, 2], by_group)
+    nc.plotting.draw_group_matrix(axes[1, 0], by_group)
+    nc.plotting.draw_weight_by_direction(axes[1, 1], by_direction)
+    nc.plotting.draw_rule_weights(axes[1, 2], by_group, rules=asked, names=NAMES)
+    nc.plotting.draw_input_tuning(axes[2, 0], by_group, modality=1)
+    nc.plotting.draw_input_tuning(axes[2, 1], by_group, modality=2)
+    nc.plotting.draw_output_tuning(axes[2, 2], by_group)
     path = chosen.out / "figure_5_context_groups.svg"
-    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+    print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
 if __name__ == "__main__":

@@ -18,15 +18,15 @@ import numpy as np
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare.analysis.vectors import TASK_SETS
-from nwbcompare.figures.style import STYLE
-from nwbcompare.sources import find_network, run_folder, tasks_of
-from nwbcompare.stats.composition import COMPOSITIONS
+from nwbcompare.analysis.population.compositionality import COMPOSITIONS
+from nwbcompare.analysis.population.task_vectors import TASK_SETS
+from nwbcompare.plotting.style import STYLE
+from nwbcompare.workflows.sources import find_network, run_folder, tasks_of
 
 NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
 CONTROLS = {
-    "Gaussian rule weights": nc.model.with_gaussian_rules,
-    "untrained": nc.model.untrained,
+    "Gaussian rule weights": nc.experiments.with_gaussian_rules,
+    "untrained": nc.experiments.untrained,
 }
 
 
@@ -44,7 +44,7 @@ def recorded(network: nc.model.Network, tasks: Sequence[str]) -> xr.DataTree:
 
 def cosine(vectors: xr.Dataset, quadruple: Sequence[str]) -> float:
     """Give the cosine between a - b and c - d."""
-    return float(nc.composition_cosine(vectors, *quadruple)["cosine"])
+    return float(nc.population.composition_cosine(vectors, *quadruple)["cosine"])
 
 
 def main() -> None:
@@ -61,41 +61,46 @@ def main() -> None:
     network = find_network(chosen.network)
 
     activity = recorded(network, tasks)
-    vectors = nc.task_vectors(activity)
-    rules = nc.rule_vectors(nc.model.network_weights(network), list(vectors["task"].values))
-    beside = {"0.5 s after onset": nc.task_vectors(activity, at=0.5), "rule weights": rules}
+    vectors = nc.population.task_vectors(activity)
+    rules = nc.population.rule_vectors(
+        nc.experiments.network_weights(network), list(vectors["task"].values)
+    )
+    beside = {
+        "0.5 s after onset": nc.population.task_vectors(activity, at=0.5),
+        "rule weights": rules,
+    }
 
     mpl.rcParams.update(STYLE)
-    figure, axes = nc.figures.new_figure(3, len(sets), (4.8 * len(sets), 13))
+    figure, axes = nc.plotting.new_figure(3, len(sets), (4.8 * len(sets), 13))
     for name, column in zip(sets, axes.T, strict=True):
         a, b, c, d = quadruple = COMPOSITIONS[name]
-        found = nc.composition_cosine(vectors, *quadruple)
+        found = nc.population.composition_cosine(vectors, *quadruple)
         low, high = found["interval"].values
         print(
             f"({a} - {b}) and ({c} - {d}): cosine {float(found['cosine']):+.3f} "
             f"[{low:+.3f}, {high:+.3f}] over units"
         )
         if vectors.sizes["task"] > 4:  # or there is no other quadruple
-            rank = nc.composition_rank(vectors, quadruple)
+            rank = nc.population.composition_rank(vectors, quadruple)
             print(f"  above {float(rank['share_smaller']):.2%} of other quadruples")
-            nc.figures.draw_cosine_rank(column[2], rank, names=NAMES)
+            nc.plotting.draw_cosine_rank(column[2], rank, names=NAMES)
         else:
             column[2].set_axis_off()
         for kind, one in beside.items():
             print(f"  {kind}: {cosine(one, quadruple):+.3f}")
         for kind, make in CONTROLS.items():
             drawn = [recorded(make(network, seed), quadruple) for seed in range(chosen.controls)]
-            mean = np.mean([cosine(nc.task_vectors(one), quadruple) for one in drawn])
+            mean = np.mean([cosine(nc.population.task_vectors(one), quadruple) for one in drawn])
             print(f"  {kind}: mean {mean:+.3f} of {len(drawn)} networks")
 
         for source, ax in ((vectors, column[0]), (rules, column[1])):
-            space = nc.task_space(source, TASK_SETS[name])
-            nc.figures.draw_task_space(ax, [space], names=NAMES)
-            nc.figures.draw_differences(ax, [space], quadruple)
+            space = nc.population.task_space(source, TASK_SETS[name])
+            nc.plotting.draw_task_space(ax, [space], names=NAMES)
+            nc.plotting.draw_differences(ax, [space], quadruple)
     axes[0, 0].set_ylabel("rates: axis 2")
     axes[1, 0].set_ylabel("rule weights: axis 2")
     path = chosen.out / "figure_6_task_vectors.svg"
-    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+    print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from pathlib import Path
 import matplotlib as mpl
 
 import nwbcompare as nc
-from nwbcompare.figures.style import STYLE
-from nwbcompare.model.composition import RULE_COMPOSITIONS
-from nwbcompare.sources import find_network, run_folder, tasks_of
+from nwbcompare.experiments.rule_composition import RULE_COMPOSITIONS
+from nwbcompare.plotting.style import STYLE
+from nwbcompare.workflows.sources import find_network, run_folder, tasks_of
 
 NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
 
@@ -31,21 +31,21 @@ def main() -> None:
     cases = {
         task: expression
         for task, expression in RULE_COMPOSITIONS.items()
-        if {task, *nc.model.parse_rule_expression(expression)} <= tasks
+        if {task, *nc.experiments.parse_rule_expression(expression)} <= tasks
     }
     if not cases:
         parser.error(f"{chosen.network} lacks tasks of each of {list(RULE_COMPOSITIONS.items())}")
     network = find_network(chosen.network)
 
     mpl.rcParams.update(STYLE)
-    figure, axes = nc.figures.new_figure(1, len(cases), (4.6 * len(cases), 4.6))
+    figure, axes = nc.plotting.new_figure(1, len(cases), (4.6 * len(cases), 4.6))
     for ax, (task, expression) in zip(axes[0], cases.items(), strict=True):
-        result = nc.model.rule_composition(
+        result = nc.experiments.rule_composition(
             network, task, expression, n_batches=chosen.batches, n_random=chosen.random
         )
         # half of the trials of a matching task are done by who never responds: balanced accuracy
         measure = "balanced_accuracy" if task == "dmsgo" else "performance"
-        nc.figures.draw_rule_composition(ax, [result], measure=measure, names=NAMES)
+        nc.plotting.draw_rule_composition(ax, [result], measure=measure, names=NAMES)
 
         at = result.sel(measure=measure)
         right, composed = (
@@ -59,7 +59,7 @@ def main() -> None:
             f"batches), above {float(at['share_of_random_below']):.0%} of random sums"
         )
     path = chosen.out / "figure_7_rule_composition.svg"
-    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+    print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
 if __name__ == "__main__":

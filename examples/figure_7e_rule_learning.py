@@ -15,11 +15,11 @@ import matplotlib as mpl
 import numpy as np
 
 import nwbcompare as nc
-from nwbcompare.figures.learning import draw_learning_curves
-from nwbcompare.figures.style import STYLE
-from nwbcompare.model.rule_curves import logs_of_record
-from nwbcompare.model.rule_learning import PRETRAINING, rule_learning_configs
-from nwbcompare.stats.retention import learning_curves
+from nwbcompare.analysis.learning.retention import learning_curves
+from nwbcompare.experiments.rule_learning import PRETRAINING, rule_learning_configs
+from nwbcompare.experiments.rule_learning_curves import logs_of_record
+from nwbcompare.plotting.learning import draw_learning_curves
+from nwbcompare.plotting.style import STYLE
 
 RECORD = Path(__file__).parents[1] / "benchmarks" / "results" / "rule_learning.json"
 LEARNED = {"rules": "only rule inputs trained", "all": "all weights trained"}
@@ -37,7 +37,7 @@ def main() -> None:
     targets = sorted({target for _, target, _ in logs})
 
     mpl.rcParams.update(STYLE)
-    figure, axes = nc.figures.new_figure(2, len(targets), (4.6 * len(targets), 6.4), sharey=True)
+    figure, axes = nc.plotting.new_figure(2, len(targets), (4.6 * len(targets), 6.4), sharey=True)
     for row, (learned, title) in zip(axes, LEARNED.items(), strict=True):
         for ax, target in zip(row, targets, strict=True):
             curves = {}
@@ -57,7 +57,7 @@ def main() -> None:
     for name, reason in record["left_out"].items():
         print(f"left out: {name} ({reason})")
     path = chosen.out / "figure_7e_rule_learning.svg"
-    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+    print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
 def line(curve: dict) -> str:

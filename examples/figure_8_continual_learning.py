@@ -19,16 +19,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import nwbcompare as nc
-from nwbcompare.figures.learning import KIND_COLOURS, draw_final_performance, draw_stages
-from nwbcompare.figures.style import STYLE
-from nwbcompare.model.checkpoint import read_configs, read_evaluation
-from nwbcompare.model.curricula import YANG2019
-from nwbcompare.stats.retention import (
+from nwbcompare.analysis.learning.retention import (
     MEAN,
     compare_retention,
     performance_over_steps,
     retention_over_networks,
 )
+from nwbcompare.model.checkpoint import read_configs, read_evaluation
+from nwbcompare.model.curricula import YANG2019
+from nwbcompare.plotting.learning import KIND_COLOURS, draw_final_performance, draw_stages
+from nwbcompare.plotting.style import STYLE
 
 KINDS = ("sequential", "consolidated", "interleaved", "permuted", "uniform")
 PAIR = ("sequential", "consolidated")
@@ -82,7 +82,7 @@ def main() -> None:
         f"{float(at['p_value']):.2g} ({int(difference['n_networks'])} pairs)"
     )
     path = chosen.out / "figure_8_continual_learning.svg"
-    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+    print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
 def logs_of_pairs(runs: Path) -> dict[str, dict[str, list[dict]]]:

@@ -14,8 +14,8 @@ import matplotlib as mpl
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare.figures.style import STYLE
-from nwbcompare.sources import resolve
+from nwbcompare.plotting.style import STYLE
+from nwbcompare.workflows.sources import resolve
 
 PAIR = ("contextdm1", "contextdm2")
 STUDY = Path(__file__).parent.parent / "benchmarks" / "results" / "continual"
@@ -37,11 +37,11 @@ def main() -> None:
         parser.error(f"{chosen.study} has no networks measured on {chosen.protocol!r}")
 
     mpl.rcParams.update(STYLE)
-    figure, axes = nc.figures.new_figure(1, len(shown), (3.4 * len(shown), 3.4))
+    figure, axes = nc.plotting.new_figure(1, len(shown), (3.4 * len(shown), 3.4))
     names = {task: nc.tasks.display_name(task) for task in PAIR}
     for kind, ax in zip(shown, axes.flat, strict=True):
-        curves = nc.distribution_curves(networks[kind], recorded)
-        nc.figures.draw_distributions(ax, curves, kind="histogram", names=names)
+        curves = nc.comparison.distribution_curves(networks[kind], recorded)
+        nc.plotting.draw_distributions(ax, curves, kind="histogram", names=names)
         ax.set_title(kind)
         spread = [float(t["fractional_task_variance"].std("unit").mean()) for t in networks[kind]]
         print(f"{kind}: {len(spread)} networks, s.d. {sum(spread) / len(spread):.3f}")
@@ -49,7 +49,7 @@ def main() -> None:
 
     chosen.out.mkdir(parents=True, exist_ok=True)
     path = chosen.out / "figure_8_ftv.svg"
-    path.write_bytes(nc.figures.as_svg(figure))
+    path.write_bytes(nc.plotting.as_svg(figure))
     print(f"written: {path}")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare.export import export_source
+from nwbcompare.workflows.export import export_source
 
 
 def main() -> None:
@@ -30,12 +30,12 @@ def main() -> None:
     (path,) = export_source(
         chosen.network,
         dandiset=out,
-        spikes=nc.PoissonSpikes(gain=20.0, seed=0),
+        spikes=nc.io.PoissonSpikes(gain=20.0, seed=0),
         task_variance=True,
         overwrite=True,
     )
     print(f"written: {path.relative_to(out)}, {path.stat().st_size / 1e6:.0f} MB, with weights")
-    print("messages of the validators:", nc.inspect_nwb(path) or "none")
+    print("messages of the validators:", nc.io.inspect_nwb(path) or "none")
 
     tree = xr.open_datatree(path, engine="nwbcompare")
     block = tree["contextdm1"].to_dataset()

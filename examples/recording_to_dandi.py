@@ -89,11 +89,11 @@ def main() -> None:
         name="monkey Z",
     )
     reading = {"bin": 0.05, "smooth": 0.04}  # how the files are read by default
-    (path,) = nc.write_dandiset(
+    (path,) = nc.io.write_dandiset(
         recording, out, spikes="counts", metadata=METADATA, reading=reading, overwrite=True
     )
     print(f"written: {path.relative_to(out)}, {path.stat().st_size / 1e3:.0f} kB")
-    print("messages of the validators:", nc.inspect_nwb(path) or "none")
+    print("messages of the validators:", nc.io.inspect_nwb(path) or "none")
 
     activity = nc.open(out)
     variance = nc.task_variance(activity)

@@ -13,8 +13,8 @@ from pathlib import Path
 import matplotlib as mpl
 
 import nwbcompare as nc
-from nwbcompare.figures.style import STYLE
-from nwbcompare.sources import resolve
+from nwbcompare.plotting.style import STYLE
+from nwbcompare.workflows.sources import resolve
 
 NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
 TIMED = ("delaygo", "contextdelaydm1")
@@ -29,8 +29,8 @@ def main() -> None:
     chosen = parser.parse_args()
 
     activity = resolve(chosen.network)
-    by_epoch = nc.epoch_variance(activity)
-    clusters = nc.cluster_units(by_epoch)
+    by_epoch = nc.selectivity.epoch_variance(activity)
+    clusters = nc.clustering.cluster_units(by_epoch)
     height = float(clusters["silhouette"].sel(n_clusters=clusters.attrs["n_clusters"]))
     print(
         f"{clusters.attrs['n_clusters']} clusters of {int(clusters['active'].sum())} units by "
@@ -44,22 +44,22 @@ def main() -> None:
         print(f"cluster {cluster}: {size} units, most in {task}, {epoch}")
 
     mpl.rcParams.update(STYLE)
-    figure, axes = nc.figures.new_figure(1, 1, (12, 5.5))
-    nc.figures.draw_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
+    figure, axes = nc.plotting.new_figure(1, 1, (12, 5.5))
+    nc.plotting.draw_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
     path = chosen.out / "variance_by_epoch.svg"
-    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+    print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
-    in_time = nc.variance_in_time(activity)
+    in_time = nc.selectivity.variance_in_time(activity)
     tasks = list(in_time["task"].values)
     timed = [task for task in TIMED if task in tasks] or tasks[:2]
-    figure, axes = nc.figures.new_figure(2, len(timed), (5 * len(timed), 6.4))
+    figure, axes = nc.plotting.new_figure(2, len(timed), (5 * len(timed), 6.4))
     for column, task in zip(axes.T, timed, strict=True):
-        nc.figures.draw_variance_in_time(column[0], in_time, task, names=NAMES)
-        nc.figures.draw_variance_in_time(column[1], in_time, task, clusters=clusters, names=NAMES)
+        nc.plotting.draw_variance_in_time(column[0], in_time, task, names=NAMES)
+        nc.plotting.draw_variance_in_time(column[1], in_time, task, clusters=clusters, names=NAMES)
         most = in_time["task_variance"].sel(task=task).mean("unit").idxmax("time")
         print(f"{task}: variance is largest {float(most):.2f} s after the start of the trial")
     path = chosen.out / "variance_in_time.svg"
-    print(f"written: {nc.figures.save(figure, path, overwrite=True)}")
+    print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from nwbcompare.errors import InputError, differences, listing, unknown_name
-from nwbcompare.files import check_output_folder, written_aside
+from nwbcompare.core.errors import InputError, differences, listing, unknown_name
+from nwbcompare.core.files import check_output_folder, written_aside
 from nwbcompare.model.config import NetworkConfig, TrainingConfig, as_json, from_json
 from nwbcompare.model.network import Network
 from nwbcompare.model.progress import REMEDY
-from nwbcompare.model.stability import Stability
+from nwbcompare.model.rate_stability import Stability
 
 FORMAT, FORMAT_VERSION = "nwbcompare run", 4
 READABLE_VERSIONS = (1, 2, 3, 4)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from nwbcompare.errors import InputError, unknown_name
+from nwbcompare.core.checks import check_above_zero, check_not_negative, check_whole
+from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.tasks.channels import N_SENSORY, RULES
-from nwbcompare.tasks.checks import check_above_zero, check_not_negative, check_whole
 from nwbcompare.tasks.registry import get_task
 from nwbcompare.tasks.timing import check_dt
 
@@ -181,7 +181,7 @@ class Consolidation:
         weight consolidation (Kirkpatrick et al. 2017); "orthogonal", projection of weight
         changes (Duncker et al. 2020). Controls, which take the importances of another run:
         "permuted" gives them to other synapses, "uniform" spreads their sum over all. See
-        `nwbcompare.model.consolidation`.
+        `nwbcompare.model.consolidation_methods`.
     strength
         Factor on the penalty; 1 as published for synaptic intelligence. Of "orthogonal", how
         much activity counts against change (the inverse of its regulariser).
@@ -235,7 +235,7 @@ class TrainingConfig:
         none, as published.
     noise
         "fresh" numbers for each step, or a "pool" that is renewed bit by bit (see
-        `nwbcompare.model.noise`).
+        `nwbcompare.model.training_noise`).
     regularisation
         Costs on rates and weights; none as published for the 20-task networks.
     evaluate_every, evaluation_trials
@@ -257,7 +257,7 @@ class TrainingConfig:
         relu networks explode.
     stop_exploded
         Whether training stops, with the reason, where rates have exploded (see
-        `nwbcompare.model.stability`). Some such networks come back after thousands of steps.
+        `nwbcompare.model.rate_stability`). Some such networks come back after thousands of steps.
     trainable
         Names of the weights that learn, such as rule_weight; none for all. Not with
         "orthogonal", whose projection spreads a change over all weights that act together.

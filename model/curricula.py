@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nwbcompare.errors import InputError
+from nwbcompare.core.checks import check_whole
+from nwbcompare.core.errors import InputError
 from nwbcompare.model.config import Consolidation, NetworkConfig, Stage, TrainingConfig
 from nwbcompare.model.training import FINAL_TRIALS
-from nwbcompare.tasks.checks import check_whole
 from nwbcompare.tasks.registry import get_task
 
 YANG2019: tuple[tuple[str, ...], ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nwbcompare.errors import InputError
+from nwbcompare.core.errors import InputError
 
 
 def check_device(device: str) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nwbcompare.errors import InputError
+from nwbcompare.core.errors import InputError
 from nwbcompare.model.config import NetworkConfig
 from nwbcompare.model.network import Network, is_correct
-from nwbcompare.model.noise import FreshNoise
-from nwbcompare.model.rendering import render_input
 from nwbcompare.model.threads import one_thread_each, threads
+from nwbcompare.model.training_noise import FreshNoise
+from nwbcompare.model.trial_tensors import render_input
 from nwbcompare.tasks.description import TrialDescription, concatenate
 from nwbcompare.tasks.trials import draw_trials
 

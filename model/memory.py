@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import torch
 
-from nwbcompare.errors import InputError
+from nwbcompare.core.errors import InputError
 from nwbcompare.model.config import NetworkConfig, TrainingConfig
 
 LONGEST_TRIAL_MS = 4400.0

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nwbcompare.activity import columns_on
-from nwbcompare.errors import InputError, listing, unknown_name
-from nwbcompare.model.labelling import Floats, as_block, unit_table
+from nwbcompare.core.activity import columns_on
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.model.labelled_block import Floats, as_block, unit_table
 
 TRIALS_AT_ONCE = 128
 """Bounds the memory of the steps' intermediate tensors."""

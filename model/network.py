@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
-from nwbcompare.errors import InputError
+from nwbcompare.core.errors import InputError
 from nwbcompare.model.config import NetworkConfig, Nonlinearity
 from nwbcompare.model.initialisation import initial_weights, rule_mixing
 from nwbcompare.tasks.channels import (

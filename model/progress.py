@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nwbcompare.errors import InputError, listing
+from nwbcompare.core.errors import InputError, listing
 from nwbcompare.model.config import TrainingConfig
 
 REMEDY = "The checkpoint is damaged: train anew with --overwrite."

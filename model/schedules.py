@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from nwbcompare.errors import unknown_name
+from nwbcompare.core.checks import check_whole
+from nwbcompare.core.errors import unknown_name
 from nwbcompare.model.config import Stage, TrainingConfig
 from nwbcompare.tasks.channels import RULES
-from nwbcompare.tasks.checks import check_whole
 
 Schedule = Literal["paper", "fast"]
 PAPER_STEPS = 156_250

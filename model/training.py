@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from nwbcompare.claim import claimed
-from nwbcompare.errors import DivergedError, InputError, StalledError, unknown_name
-from nwbcompare.files import folder_in_progress
+from nwbcompare.core.claim import claimed
+from nwbcompare.core.errors import DivergedError, InputError, StalledError, unknown_name
+from nwbcompare.core.files import folder_in_progress
 from nwbcompare.model.adam import Adam, clip_by_norm, clip_by_value
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.batches import mixed_batches, single_batch, task_probabilities
@@ -37,18 +37,18 @@ from nwbcompare.model.checkpoint import (
     write_importances,
 )
 from nwbcompare.model.config import NetworkConfig, Stage, TrainingConfig
-from nwbcompare.model.consolidation import consolidator
+from nwbcompare.model.consolidation_methods import consolidator
 from nwbcompare.model.device import check_device
 from nwbcompare.model.evaluation import evaluate
-from nwbcompare.model.examples import StageExamples
 from nwbcompare.model.memory import check_memory
 from nwbcompare.model.network import Network
-from nwbcompare.model.noise import FreshNoise, NoisePool, NoiseSource
-from nwbcompare.model.parallel import FastCore
 from nwbcompare.model.progress import Progress, check_tensors, read_progress
-from nwbcompare.model.rendering import make_batch
-from nwbcompare.model.stability import Stability, measure_stability
+from nwbcompare.model.rate_stability import Stability, measure_stability
+from nwbcompare.model.shards import FastCore
+from nwbcompare.model.stage_trials import StageExamples
 from nwbcompare.model.threads import one_thread_each
+from nwbcompare.model.training_noise import FreshNoise, NoisePool, NoiseSource
+from nwbcompare.model.trial_tensors import make_batch
 from nwbcompare.tasks.description import TrialDescription
 
 FINAL_EVALUATION_SEED = 2**31
@@ -117,7 +117,7 @@ def train(
         importances.
     DivergedError
         Where the cost or its gradient is no longer finite, or rates have exploded (see
-        `nwbcompare.model.stability`); the folder keeps the last checkpoint, if there was one.
+        `nwbcompare.model.rate_stability`); the folder keeps the last checkpoint, if there was one.
     StalledError
         Where a stage with tasks of its own ends with more than 0.9 of the cost that it began
         with, and a task below 0.8: rates have exploded, or consolidation holds the weights. The

@@ -4,10 +4,12 @@ if __name__ != "nwbcompare.tasks":
     raise ImportError("this folder is the package nwbcompare.tasks: import it by that name")
 
 # importing a family registers its tasks
-from nwbcompare.tasks import decision as decision
-from nwbcompare.tasks import delayed_decision as delayed_decision
-from nwbcompare.tasks import go as go
-from nwbcompare.tasks import matching as matching
+from nwbcompare.tasks import (
+    decision as decision,
+    delayed_decision as delayed_decision,
+    delayed_match as delayed_match,
+    go as go,
+)
 from nwbcompare.tasks.channels import RULES, read_direction
 from nwbcompare.tasks.neurogym import trials_of_environment
 from nwbcompare.tasks.registry import Task, display_name, get_task, register, task_names

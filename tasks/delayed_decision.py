@@ -24,9 +24,9 @@ from nwbcompare.tasks.decision import (
     swept_columns,
 )
 from nwbcompare.tasks.description import Floats, Integers, TrialDescription, describe
-from nwbcompare.tasks.draw import Draw
 from nwbcompare.tasks.registry import Psychometric, Task, register
 from nwbcompare.tasks.timing import steps
+from nwbcompare.tasks.trial_draw import Draw
 
 COHERENCES = (0.08, 0.16, 0.32)
 EPOCHS = ("fix1", "stim1", "delay1", "stim2", "delay2", "go1")

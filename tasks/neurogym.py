@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 
-from nwbcompare.errors import InputError, unknown_name
-from nwbcompare.tasks.checks import check_whole
+from nwbcompare.core.checks import check_whole
+from nwbcompare.core.errors import InputError, unknown_name
 
 
 class TrialEnv(Protocol):

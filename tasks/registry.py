@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 
-from nwbcompare.errors import InputError, unknown_name
+from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.tasks.channels import RULES
 from nwbcompare.tasks.description import Floats, TrialDescription
-from nwbcompare.tasks.draw import Draw
+from nwbcompare.tasks.trial_draw import Draw
 
 KINDS = ("random", "test", "psychometric")
 ENTRY_POINTS = "nwbcompare.tasks"

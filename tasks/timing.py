@@ -7,8 +7,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from nwbcompare.errors import InputError
-from nwbcompare.tasks.checks import is_finite
+from nwbcompare.core.checks import is_finite
+from nwbcompare.core.errors import InputError
 
 TAU_MS = 100.0
 """Time constant of the published networks, to which the input noise refers."""

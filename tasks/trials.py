@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.errors import InputError, unknown_name
+from nwbcompare.core.checks import check_not_negative, check_whole, is_finite
+from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.tasks.channels import OUTPUT_CHANNELS, RULES, input_channels
-from nwbcompare.tasks.checks import check_not_negative, check_whole, is_finite
+from nwbcompare.tasks.conditions import read_conditions
 from nwbcompare.tasks.description import TrialDescription, concatenate
-from nwbcompare.tasks.draw import Draw
-from nwbcompare.tasks.given import read_conditions
 from nwbcompare.tasks.registry import KINDS, Psychometric, get_task
 from nwbcompare.tasks.signals import cost_mask_signal, input_signal, target_signal
 from nwbcompare.tasks.timing import TAU_MS, check_dt
+from nwbcompare.tasks.trial_draw import Draw
 
 Kind = Literal["random", "test", "psychometric"]
 Timing = Literal["batch", "trial"]
@@ -200,7 +200,7 @@ def draw_trials(
     rng
         Generator.
     dt_ms, shared_timing, coherence_scale
-        See `nwbcompare.tasks.draw.Draw`; trials of one task share their timing.
+        See `nwbcompare.tasks.trial_draw.Draw`; trials of one task share their timing.
     easy
         Whether they are of the tasks' easy variants.
     """

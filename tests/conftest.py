@@ -71,9 +71,9 @@ def simulated_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, st
     from click.testing import CliRunner
     from report_inputs import brain
 
-    import nwbcompare.comparison.recording as place
-    from nwbcompare.activity import make_activity
-    from nwbcompare.cli import cli
+    import nwbcompare.workflows.recording_source as place
+    from nwbcompare.cli.main import cli
+    from nwbcompare.core.activity import make_activity
 
     folder = tmp_path_factory.mktemp("lab") / "work" / "main"
     folder.mkdir(parents=True)
@@ -96,7 +96,8 @@ def simulated_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, st
 @pytest.fixture(scope="session")
 def recorded_report(tmp_path_factory: pytest.TempPathFactory, mante2013_path: Path) -> Path:
     """The report on the single units of monkey A, without decoding, which takes the longest."""
-    from nwbcompare.comparison import Settings, comparison
+    from nwbcompare.workflows import compare as comparison
+    from nwbcompare.workflows.compare_settings import Settings
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(comparison, "find_population", lambda *_: "Needed: time; here: none.")

@@ -16,7 +16,7 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from pynwb.file import Subject
 
 import nwbcompare as nc
-from nwbcompare.nwb.layout import SCHEMA
+from nwbcompare.io.nwb.format_names import SCHEMA
 from nwbcompare.testing import example_block
 
 FORMAT_1 = Path(__file__).parent / "data" / "format_1.nwb"
@@ -73,7 +73,7 @@ def _ragged(path: Path) -> None:
 
 
 def _poisson(path: Path) -> None:
-    nc.write_nwb(example_block(), path, spikes=nc.PoissonSpikes(gain=20, seed=0))
+    nc.write_nwb(example_block(), path, spikes=nc.io.PoissonSpikes(gain=20, seed=0))
 
 
 def _counts(path: Path) -> None:

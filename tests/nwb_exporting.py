@@ -87,7 +87,7 @@ def _serve() -> None:
     import nwbinspector  # noqa: F401
     import pynwb  # noqa: F401
 
-    import nwbcompare.nwb  # noqa: F401
+    import nwbcompare.io.nwb.write  # noqa: F401
 
     for line in sys.stdin:
         order, signal, after_s = json.loads(line)
@@ -112,7 +112,7 @@ def _export(order: dict[str, Any]) -> None:
         nc.write_nwb(
             block(order["seed"]),
             order["path"],
-            spikes=nc.PoissonSpikes(gain=20, seed=0),
+            spikes=nc.io.PoissonSpikes(gain=20, seed=0),
             sidecar=__file__,
             overwrite=order["overwrite"],
         )

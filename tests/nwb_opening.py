@@ -86,7 +86,7 @@ def _until_one_dies(paths: Sequence[Path]) -> list[Opening]:
 
 def _answers() -> Iterator[dict[str, object]]:
     # what is imported asks for address space of its own
-    importlib.import_module("nwbcompare.nwb")
+    importlib.import_module("nwbcompare.io.nwb")
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     warnings.simplefilter("error")

@@ -24,7 +24,7 @@ from nwb_damage import (
     schema_with,
 )
 
-from nwbcompare.nwb.layout import SCHEMA
+from nwbcompare.io.nwb.format_names import SCHEMA
 
 TRIALS = "intervals/trials"
 START = f"{TRIALS}/start_time"

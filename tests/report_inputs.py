@@ -7,9 +7,9 @@ import json
 import numpy as np
 
 import nwbcompare as nc
-from nwbcompare.comparison import Settings
 from nwbcompare.model import Network, NetworkConfig, save_run
 from nwbcompare.model.schedules import training_config
+from nwbcompare.workflows.compare_settings import Settings
 
 CONTEXTS = ("contextdm1", "contextdm2")
 SMALL = {"n_permutations": 5, "n_bootstrap": 20, "n_draws": 1}
@@ -33,7 +33,7 @@ def brain(
 
     Without a mapping it passes for a recording of animals.
     """
-    activity = nc.simulate_recording(
+    activity = nc.comparison.simulate_recording(
         network or nc.model.pretrained("ctxdm-3"),
         n_units=n_units,
         trials_per_condition=trials,

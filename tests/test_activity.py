@@ -10,10 +10,10 @@ import xarray as xr
 from hypothesis import given
 
 import nwbcompare as nc
-from nwbcompare.activity import bins_in, blocks, epoch_bounds, unit_positions
-from nwbcompare.errors import listing, unknown_name
+from nwbcompare.core.activity import bins_in, blocks, epoch_bounds, unit_positions
+from nwbcompare.core.errors import listing, unknown_name
+from nwbcompare.core.schema import find_problems
 from nwbcompare.testing import broken_blocks, dense_blocks, example_block, ragged_blocks
-from nwbcompare.validate import find_problems
 
 
 @given(dense_blocks())

@@ -12,23 +12,22 @@ import numpy as np
 import pytest
 import xarray as xr
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from page_reading import Page, rendered
 from report_inputs import brain, written
 
 import nwbcompare as nc
-from nwbcompare.cli import cli
-from nwbcompare.comparison import compare
-from nwbcompare.figures import new_figure, save
-from nwbcompare.figures.composition import draw_condition_cosines
-from nwbcompare.figures.style import as_svg
+from nwbcompare.analysis.population.compositionality import composition_cosine, pairing_null
+from nwbcompare.cli.main import cli
 from nwbcompare.model import Network, NetworkConfig, save_run
 from nwbcompare.model.schedules import training_config
-from nwbcompare.report.analysis import read_sections, write_analysis
-from nwbcompare.report.section import Picture, Section
+from nwbcompare.plotting import new_figure, save
+from nwbcompare.plotting.compositionality import draw_condition_cosines
+from nwbcompare.plotting.style import as_svg
+from nwbcompare.report.analysis_page import read_sections, write_analysis
+from nwbcompare.report.page_section import Picture, Section
 from nwbcompare.report.template import render
-from nwbcompare.stats.composition import composition_cosine, pairing_null
+from nwbcompare.workflows.compare import compare
 
 NAMES = ("a", "b", "c", "d")
 AROUND = {
@@ -157,7 +156,7 @@ def test_an_interrupted_page_leaves_the_earlier_one(folder, sections, monkeypatc
     def fail(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nwbcompare.report.analysis.render", fail)
+    monkeypatch.setattr("nwbcompare.report.analysis_page.render", fail)
     with pytest.raises(KeyboardInterrupt):
         write_analysis(folder, sections[1:], **AROUND)
     assert (folder / "index.html").read_bytes() == before
@@ -259,7 +258,7 @@ def test_a_browser_shows_the_report_with_analyses_without_overflow(report, chrom
 
 def test_a_report_refuses_what_is_no_analysis_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "nwbcompare.comparison.comparison.find_recording", lambda *_: pytest.fail("opened")
+        "nwbcompare.workflows.compare.find_recording", lambda *_: pytest.fail("opened")
     )
     (tmp_path / "empty").mkdir()
     for name in ("empty", "nowhere"):

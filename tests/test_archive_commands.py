@@ -14,11 +14,11 @@ import xarray as xr
 from click.testing import CliRunner
 
 import nwbcompare as nc
-from nwbcompare.cli import cli
+from nwbcompare.cli.main import cli
+from nwbcompare.core.files import sha256_of_file
 from nwbcompare.datasets.registry import Loader
-from nwbcompare.files import sha256_of_file
+from nwbcompare.io import inspect_nwb
 from nwbcompare.model import Network, NetworkConfig, load, save_run
-from nwbcompare.nwb import inspect_nwb
 from nwbcompare.testing import example_block
 
 SESSIONS = ["ar090313_1", "ar090325_5", "ar100427_4"]
@@ -55,7 +55,7 @@ def test_what_is_recorded_is_exported_whole_and_without_torch(recorded, tmp_path
     folder, activity = recorded
     path = tmp_path / "net.nwb"
     code = (
-        "import sys; from nwbcompare.cli import cli; "
+        "import sys; from nwbcompare.cli.main import cli; "
         f"cli(['export', {str(folder / 'net.nc')!r}, '--out', {str(path)!r}], standalone_mode=False); "
         "print('torch' in sys.modules)"
     )
@@ -109,7 +109,7 @@ def test_export_by_task_with_spikes_variance_and_network(recorded, tmp_path):
 
 def test_a_run_folder_is_recorded_and_brings_its_own_weights(tmp_path, monkeypatch):
     save_run(Network(NetworkConfig(n_units=4), name="net"), tmp_path / "net")
-    monkeypatch.setattr("nwbcompare.sources.tasks_of", lambda _: ("fdgo",))
+    monkeypatch.setattr("nwbcompare.workflows.sources.tasks_of", lambda _: ("fdgo",))
     result = run("export", tmp_path / "net", "--out", tmp_path / "x.nwb", "--dtype", "float16")
     assert result.exit_code == 0
     assert (tmp_path / "x.safetensors").is_file()
@@ -136,7 +136,7 @@ def test_wrong_options_are_refused_before_any_work(options, match):
 
 
 def test_a_place_to_write_to_is_asked_for_before_the_source_is_looked_at(tmp_path):
-    from nwbcompare.export import export_source
+    from nwbcompare.workflows.export import export_source
 
     with pytest.raises(nc.InputError, match="expected one of the two, got none"):
         export_source("no such source")
@@ -213,7 +213,7 @@ def test_a_loader_that_cannot_convert_says_so(monkeypatch, tmp_path):
         is_archive=lambda _: True,
         load=lambda _: None,
     )
-    monkeypatch.setattr("nwbcompare.conversion.get_loader", lambda _: plain)
+    monkeypatch.setattr("nwbcompare.workflows.convert.get_loader", lambda _: plain)
     with pytest.raises(nc.InputError, match="a loader that says how its sessions become NWB"):
         nc.convert("plain", tmp_path, out=tmp_path / "out")
 

@@ -17,13 +17,13 @@ import psutil
 import pytest
 
 import nwbcompare as nc
-from nwbcompare import claim
-from nwbcompare.claim import SILENT_S, WAIT_S, Holder, claimed, held_by
-from nwbcompare.errors import OutputError
+from nwbcompare.core import claim
+from nwbcompare.core.claim import SILENT_S, WAIT_S, Holder, claimed, held_by
+from nwbcompare.core.errors import OutputError
 
 HOLD = """
 import sys, time
-from nwbcompare.claim import claimed
+from nwbcompare.core.claim import claimed
 with claimed(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
@@ -99,7 +99,7 @@ def test_a_folder_is_free_again_after_an_error(tmp_path):
 def test_of_many_processes_one_at_a_time_holds_a_folder(tmp_path):
     """Each notes when it came and went: no two of them overlap, though they wait for each other."""
     code = (
-        "import sys, time\nfrom nwbcompare.claim import claimed\n"
+        "import sys, time\nfrom nwbcompare.core.claim import claimed\n"
         "for _ in range(5):\n"
         "  with claimed(sys.argv[1], wait_s=60):\n"
         "    start = time.monotonic_ns(); time.sleep(.01); print(start, time.monotonic_ns())"
@@ -222,7 +222,7 @@ def test_two_writers_of_one_folder_never_leave_half_a_file(tmp_path):
 
 def test_two_processes_never_train_one_run(tmp_path):
     words = "train --tasks fdgo --units 8 --max-steps 100000 --target 2 --out"
-    command = [sys.executable, "-m", "nwbcompare.cli", *words.split(), str(tmp_path / "run")]
+    command = [sys.executable, "-m", "nwbcompare", *words.split(), str(tmp_path / "run")]
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         while not (tmp_path / "run").is_dir():

@@ -9,26 +9,21 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 from matplotlib.figure import Figure
 from scipy import stats
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 import nwbcompare as nc
-from nwbcompare.analysis.clusters import cluster_units, embed_units
-from nwbcompare.analysis.variance import epoch_variance, task_variance
-from nwbcompare.figures import save
-from nwbcompare.figures.clusters import (
-    _apart,
-    draw_cluster_heatmap,
-    draw_cluster_null,
-    draw_embedding,
-    draw_matched_profiles,
-    draw_silhouette,
+from nwbcompare.analysis.clustering import cluster_stability, epairs, match_clusters
+from nwbcompare.analysis.clustering.cluster_null import (
+    cluster_null,
+    describe_rotated,
+    describe_shuffled,
 )
-from nwbcompare.kernels.clustering import (
+from nwbcompare.analysis.clustering.clusters import cluster_units, embed_units
+from nwbcompare.analysis.clustering.kernels.clusters import (
     by_preference,
     cluster,
     distances_between,
@@ -36,8 +31,7 @@ from nwbcompare.kernels.clustering import (
     most_clusters,
     normalised,
 )
-from nwbcompare.kernels.permutation import random_rotation
-from nwbcompare.kernels.surrogates import (
+from nwbcompare.analysis.clustering.kernels.surrogates import (
     Copula,
     gaussian_like,
     mean_neighbour_angle,
@@ -46,8 +40,17 @@ from nwbcompare.kernels.surrogates import (
     ranks,
     square_root,
 )
-from nwbcompare.stats import cluster_stability, epairs, match_clusters
-from nwbcompare.stats.clusters import cluster_null, describe_rotated, describe_shuffled
+from nwbcompare.analysis.selectivity.task_variance import epoch_variance, task_variance
+from nwbcompare.kernels.permutation import random_rotation
+from nwbcompare.plotting import save
+from nwbcompare.plotting.clusters import (
+    _apart,
+    draw_cluster_heatmap,
+    draw_cluster_null,
+    draw_embedding,
+    draw_matched_profiles,
+    draw_silhouette,
+)
 from nwbcompare.testing import example_block
 
 TRIED = range(2, 7)
@@ -462,7 +465,7 @@ def test_seeds_reproduce_the_null_whatever_the_number_of_processes():
 
 
 def test_kept_surrogates_are_gone_on_from(tmp_path, monkeypatch):
-    from nwbcompare.stats import clusters as module
+    from nwbcompare.analysis.clustering import cluster_null as module
 
     values, kept = continuum(), tmp_path / "null.json"
     plain = null_of(values, n_surrogates=12)

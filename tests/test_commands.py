@@ -13,14 +13,14 @@ import pytest
 from click.testing import CliRunner
 
 import nwbcompare as nc
-from nwbcompare.cli import cli
+from nwbcompare.cli.main import cli
 from nwbcompare.testing import example_block
 
 
 def command(*arguments, cwd=None, **environment):
     """Run the command line as a user does."""
     return subprocess.run(
-        [sys.executable, "-m", "nwbcompare.cli", *map(str, arguments)],
+        [sys.executable, "-m", "nwbcompare", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -178,7 +178,7 @@ def test_every_command_has_help_with_an_example():
 
 
 def test_atomic_outputs(tmp_path):
-    from nwbcompare.files import check_output, sha256_of_set, written_aside
+    from nwbcompare.core.files import check_output, sha256_of_set, written_aside
 
     with pytest.raises(RuntimeError, match="stop"), written_aside(tmp_path / "x") as aside:
         aside.write_text("half")

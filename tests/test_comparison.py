@@ -9,14 +9,18 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from nwbcompare.errors import InputError
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.comparison import DIFFERENCES, draw_distributions, draw_effects
-from nwbcompare.figures.comparison import DISTANCES as DRAWN_DISTANCES
-from nwbcompare.kernels.distances import DISTANCES, MEASURES
-from nwbcompare.stats import over_networks
-from nwbcompare.stats.comparison import compare_samples, distribution_curves
-from nwbcompare.stats.equivalence import equivalence_test, two_one_sided
+from nwbcompare.comparison.compare_samples import compare_samples, distribution_curves
+from nwbcompare.comparison.equivalence import equivalence_test, two_one_sided
+from nwbcompare.comparison.kernels.distances import DISTANCES, MEASURES
+from nwbcompare.core.errors import InputError
+from nwbcompare.inference import over_networks
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.ftv_distributions import (
+    DIFFERENCES,
+    DISTANCES as DRAWN_DISTANCES,
+    draw_distributions,
+    draw_effects,
+)
 
 FTV = "fractional_task_variance"
 THESE, KIND = "these networks", "networks of this kind"

@@ -10,30 +10,29 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from joblib import cpu_count
 from report_inputs import CONTEXTS, brain, network_in, settings
 from test_mante2013 import archive, unit_record
 
 import nwbcompare as nc
-from nwbcompare.analysis.variance import means_by_task
-from nwbcompare.comparison import Settings
-from nwbcompare.comparison.distributions import share_rows
-from nwbcompare.comparison.limits import limits
-from nwbcompare.comparison.material import mapping_of, measure, network_pair
-from nwbcompare.comparison.models import families, find_models
-from nwbcompare.comparison.noise import noise_share
-from nwbcompare.comparison.recording import find_recording
-from nwbcompare.comparison.units import find_examples
-from nwbcompare.comparison.wording import counted, interval, number, percent, sd_of
-from nwbcompare.comparison.work import MANY_VALUES, reason, run_all
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.ftv import draw_ftv_nulls, draw_task_variances
-from nwbcompare.figures.style import FTV_EDGES
-from nwbcompare.figures.variance import draw_condition_rates
-from nwbcompare.mapping import read_mapping
-from nwbcompare.report.section import Evidence, Section, said
+from nwbcompare.analysis.selectivity.task_variance import means_by_task
+from nwbcompare.comparison.protocol_mapping import read_mapping
+from nwbcompare.core.process_pool import MANY_VALUES, reason, run_all
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.permutation_nulls import draw_ftv_nulls, draw_task_variances
+from nwbcompare.plotting.style import FTV_EDGES
+from nwbcompare.plotting.task_variance import draw_condition_rates
+from nwbcompare.report.page_section import Evidence, Section, said
+from nwbcompare.workflows.compare_settings import Settings
+from nwbcompare.workflows.formatting import counted, interval, number, percent, sd_of
+from nwbcompare.workflows.measurements import mapping_of, measure, network_pair
+from nwbcompare.workflows.model_sources import families, find_models
+from nwbcompare.workflows.recording_source import find_recording
+from nwbcompare.workflows.sections.example_units import find_examples
+from nwbcompare.workflows.sections.ftv_distributions import share_rows
+from nwbcompare.workflows.sections.limits import limits
+from nwbcompare.workflows.sections.noise_correction import noise_share
 
 
 @pytest.fixture(scope="module")

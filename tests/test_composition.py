@@ -9,21 +9,19 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.analysis.vectors import TASK_SETS
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.composition import (
-    draw_cosine_controls,
-    draw_cosine_rank,
-    draw_cosine_ranks,
-    draw_rule_composition,
+from nwbcompare.analysis.population.compositionality import (
+    COMPOSITIONS,
+    composition_cosine,
+    composition_over_networks,
+    composition_rank,
 )
-from nwbcompare.kernels.permutation import random_rotation
-from nwbcompare.model import Network, NetworkConfig, composition, from_arrays
-from nwbcompare.model.composition import (
+from nwbcompare.analysis.population.task_vectors import TASK_SETS
+from nwbcompare.experiments import rule_composition as composition
+from nwbcompare.experiments.control_networks import untrained, with_gaussian_rules
+from nwbcompare.experiments.rule_composition import (
     RULE_COMPOSITIONS,
     composition_performance,
     format_rule_expression,
@@ -31,13 +29,15 @@ from nwbcompare.model.composition import (
     parse_rule_expression,
     rule_composition,
 )
-from nwbcompare.model.controls import untrained, with_gaussian_rules
+from nwbcompare.kernels.permutation import random_rotation
+from nwbcompare.model import Network, NetworkConfig, from_arrays
 from nwbcompare.model.network import is_correct
-from nwbcompare.stats.composition import (
-    COMPOSITIONS,
-    composition_cosine,
-    composition_over_networks,
-    composition_rank,
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.compositionality import (
+    draw_cosine_controls,
+    draw_cosine_rank,
+    draw_cosine_ranks,
+    draw_rule_composition,
 )
 from nwbcompare.tasks import RULES, make_trials
 from nwbcompare.tasks.description import concatenate

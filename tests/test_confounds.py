@@ -7,16 +7,18 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.analysis.confounds import confound_table, ftv_in_time
-from nwbcompare.analysis.equalise import equalise_trials
-from nwbcompare.analysis.noise import corrected_ftv, corrected_task_variance
-from nwbcompare.analysis.transform import match_rates, stabilise
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.factors import draw_confounds, draw_ftv_in_time
+from nwbcompare.analysis.selectivity.confounds import confound_table, ftv_in_time
+from nwbcompare.analysis.selectivity.noise_correction import (
+    corrected_ftv,
+    corrected_task_variance,
+)
+from nwbcompare.analysis.selectivity.rate_transforms import match_rates, stabilise
+from nwbcompare.analysis.selectivity.trial_subsampling import equalise_trials
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.confounds import draw_confounds, draw_ftv_in_time
 from nwbcompare.testing import assert_same_activity
 
 BIN_S = 0.1
@@ -75,7 +77,7 @@ def recording(
 
 
 def counts(block):
-    return nc.condition_means(block)["n_trials"].isel(time=0)
+    return nc.selectivity.condition_means(block)["n_trials"].isel(time=0)
 
 
 def by_condition(block):
@@ -327,9 +329,17 @@ def test_matched_rates_have_mean_one_and_variance_a_squared_coefficient_of_varia
     block = recording()
     matched = match_rates(block)
     assert matched["rate"].attrs == {"units": "1", "transform": "rate / task mean"}
-    means = nc.condition_means(matched)["rate_mean"].groupby("task").mean(("condition", "time"))
+    means = (
+        nc.selectivity.condition_means(matched)["rate_mean"]
+        .groupby("task")
+        .mean(("condition", "time"))
+    )
     np.testing.assert_allclose(means, 1, rtol=1e-5)
-    before = nc.condition_means(block)["rate_mean"].groupby("task").mean(("condition", "time"))
+    before = (
+        nc.selectivity.condition_means(block)["rate_mean"]
+        .groupby("task")
+        .mean(("condition", "time"))
+    )
     np.testing.assert_allclose(
         nc.task_variance(matched)["task_variance"],
         nc.task_variance(block)["task_variance"] / before.values**2,

@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from nwbcompare.errors import InputError
-from nwbcompare.model import Network, NetworkConfig, train
-from nwbcompare.model import examples as examples_module
+from nwbcompare.core.errors import InputError
+from nwbcompare.model import Network, NetworkConfig, stage_trials as examples_module, train
 from nwbcompare.model.config import Consolidation
-from nwbcompare.model.consolidation import METHODS, consolidator
-from nwbcompare.model.cost import task_cost
+from nwbcompare.model.consolidation_methods import METHODS, consolidator
 from nwbcompare.model.curricula import sequential_config, sequential_network
-from nwbcompare.model.examples import StageExamples
-from nwbcompare.model.orthogonal import LAYERS, READ_OUT, RECURRENT
+from nwbcompare.model.loss import task_cost
+from nwbcompare.model.orthogonal_projection import LAYERS, READ_OUT, RECURRENT
+from nwbcompare.model.stage_trials import StageExamples
 
 N_IN, N_UNITS, N_OUT = 5, 7, 3
 SHAPES = {

@@ -7,8 +7,8 @@ import torch
 from click.testing import CliRunner
 
 import nwbcompare as nc
-from nwbcompare import cli as command_line
-from nwbcompare.cli import cli
+from nwbcompare.cli import main as command_line
+from nwbcompare.cli.main import cli
 from nwbcompare.model.checkpoint import read_configs, read_evaluation, read_log
 from nwbcompare.model.curricula import YANG2019, sequential_network
 

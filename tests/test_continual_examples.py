@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 
 import nwbcompare as nc
+from nwbcompare.analysis.learning.retention import (
+    MEAN,
+    compare_retention,
+    retention_over_networks,
+)
 from nwbcompare.model.checkpoint import save_run
 from nwbcompare.model.curricula import YANG2019, interleaved_config, sequential_config
-from nwbcompare.stats.retention import MEAN, compare_retention, retention_over_networks
 
 TASKS = [task for stage in YANG2019 for task in stage]
 KEPT = {"sequential": 0.6, "consolidated": 0.8, "interleaved": 0.9}

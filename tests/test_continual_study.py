@@ -12,19 +12,38 @@ import pytest
 import torch
 import xarray as xr
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from report_inputs import CONTEXTS, brain, written
 
 import nwbcompare as nc
-from nwbcompare.claim import claimed
-from nwbcompare.cli import cli
-from nwbcompare.comparison.comparison import _sections
-from nwbcompare.comparison.material import mapping_of
-from nwbcompare.comparison.recording import FoundRecording
-from nwbcompare.continual import Settings, campaign, measuring, settings_of, study
-from nwbcompare.continual.alternatives import also_section
-from nwbcompare.continual.campaign import (
+from nwbcompare.analysis.learning.retention import MEAN
+from nwbcompare.cli.main import cli
+from nwbcompare.core.claim import claimed
+from nwbcompare.core.errors import DivergedError, StalledError
+from nwbcompare.model import Network, load, save_run
+from nwbcompare.model.checkpoint import WEIGHTS, read_evaluation, read_importances, read_log
+from nwbcompare.model.config import Consolidation
+from nwbcompare.model.curricula import YANG2019
+from nwbcompare.report.analysis_page import read_sections, write_analysis
+from nwbcompare.report.page_section import Evidence, Finding, Section
+from nwbcompare.report.pictures import picture
+from nwbcompare.workflows import (
+    continual as study,
+    continual_measurements as measuring,
+    continual_training as campaign,
+)
+from nwbcompare.workflows.compare import _sections
+from nwbcompare.workflows.continual import settings_of
+from nwbcompare.workflows.continual_measurements import (
+    AT_LEVEL,
+    COLUMNS,
+    PRIMARY,
+    Measured,
+    measure_networks,
+)
+from nwbcompare.workflows.continual_results import Outcome, find_outcome, levels_reached
+from nwbcompare.workflows.continual_settings import LEVELS, Settings
+from nwbcompare.workflows.continual_training import (
     FAILURE,
     Trained,
     find_networks,
@@ -32,8 +51,17 @@ from nwbcompare.continual.campaign import (
     run_folder_of,
     train_networks,
 )
-from nwbcompare.continual.configs import configs_of
-from nwbcompare.continual.kinds import (
+from nwbcompare.workflows.measurements import mapping_of
+from nwbcompare.workflows.recording_source import FoundRecording
+from nwbcompare.workflows.sections.continual_alternatives import also_section
+from nwbcompare.workflows.sections.continual_learning import (
+    ftv_section,
+    learning_section,
+    levels_section,
+    sections_of,
+)
+from nwbcompare.workflows.training_configs import configs_of
+from nwbcompare.workflows.training_regimes import (
     KINDS,
     METHODS,
     UNTRAINED,
@@ -42,24 +70,6 @@ from nwbcompare.continual.kinds import (
     donor_of,
     read_kind,
 )
-from nwbcompare.continual.measuring import AT_LEVEL, COLUMNS, PRIMARY, Measured, measure_networks
-from nwbcompare.continual.outcome import Outcome, find_outcome, levels_reached
-from nwbcompare.continual.sections import (
-    ftv_section,
-    learning_section,
-    levels_section,
-    sections_of,
-)
-from nwbcompare.continual.settings import LEVELS
-from nwbcompare.errors import DivergedError, StalledError
-from nwbcompare.model import Network, load, save_run
-from nwbcompare.model.checkpoint import WEIGHTS, read_evaluation, read_importances, read_log
-from nwbcompare.model.config import Consolidation
-from nwbcompare.model.curricula import YANG2019
-from nwbcompare.report.analysis import read_sections, write_analysis
-from nwbcompare.report.drawing import picture
-from nwbcompare.report.section import Evidence, Finding, Section
-from nwbcompare.stats.retention import MEAN
 
 TINY = {"n_networks": 1, "steps_per_task": 2, "n_units": 12, "n_draws": 1}
 QUICK = {"n_bootstrap": 20, "n_splits": 3}
@@ -319,7 +329,9 @@ def test_a_study_goes_on_with_more_networks_to_a_whole_page(again, recorded, sma
     settings = tiny(n_networks=2, least_performance=0.0, also=more, n_also=1)
     with pytest.MonkeyPatch.context() as patch:
         # one picture of seven tasks takes as long as all the rest
-        patch.setattr("nwbcompare.continual.sections._stages_picture", _no_picture)
+        patch.setattr(
+            "nwbcompare.workflows.sections.continual_learning._stages_picture", _no_picture
+        )
         found = study.continual(again, recording=recorded, settings=settings, resume=True)
     assert found == again
     further = ["synaptic_intelligence-0.1-0", "uniform-0.1-0"]
@@ -907,8 +919,10 @@ def rng():
 def undrawn(monkeypatch):
     """Sections without pictures, which the whole study draws."""
     for name in ("pairs_picture", "_distributions"):
-        monkeypatch.setattr(f"nwbcompare.continual.sections.{name}", _no_picture)
-    monkeypatch.setattr("nwbcompare.continual.sections._learning_pictures", lambda *_: [])
+        monkeypatch.setattr(f"nwbcompare.workflows.sections.continual_learning.{name}", _no_picture)
+    monkeypatch.setattr(
+        "nwbcompare.workflows.sections.continual_learning._learning_pictures", lambda *_: []
+    )
 
 
 def test_two_animals_are_held_against_each_other(rng, undrawn):
@@ -1040,7 +1054,9 @@ def test_without_further_kinds_there_is_no_section_of_them(rng, undrawn):
 
 
 def test_further_kinds_say_what_they_learned_and_what_was_left_out(rng, monkeypatch):
-    monkeypatch.setattr("nwbcompare.continual.alternatives.pairs_picture", _no_picture)
+    monkeypatch.setattr(
+        "nwbcompare.workflows.sections.continual_alternatives.pairs_picture", _no_picture
+    )
     nothing = tuple(f"synaptic_intelligence 0.1-{seed}" for seed in range(8))
     section = also_section(with_further_kinds(rng, left_out=nothing))
     scope, elastic, weak, *contrasts = section.findings

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from nwbcompare.errors import InputError, StalledError
+from nwbcompare.core.errors import InputError, StalledError
 from nwbcompare.model import Network, NetworkConfig, load, train, training
-from nwbcompare.model.arrays import from_arrays
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.checkpoint import (
     CHECKPOINT,
@@ -28,6 +27,7 @@ from nwbcompare.model.curricula import (
     sequential_config,
     sequential_network,
 )
+from nwbcompare.model.weight_import import from_arrays
 
 STAGES = (("fdgo",), ("dm1", "dm2"))
 SI = Consolidation(method="synaptic_intelligence")
@@ -191,7 +191,7 @@ METHODS = {
 @pytest.fixture
 def few_examples(monkeypatch):
     """Fisher information and covariances from fewer trials, to be quick."""
-    import nwbcompare.model.examples as place
+    import nwbcompare.model.stage_trials as place
 
     monkeypatch.setattr(place, "N_BATCHES", 1)
     monkeypatch.setattr(place, "BATCH_SIZE", 4)
@@ -354,7 +354,7 @@ def test_a_stage_that_a_projection_holds_is_said_to_be_held(tmp_path, few_exampl
 
 
 def test_the_command_line_ends_with_status_1_where_training_stalls(tmp_path, monkeypatch, capsys):
-    from nwbcompare import cli
+    from nwbcompare.cli import main as cli
 
     def stalled(*_, **__):
         raise StalledError("run: stage 1 (fdgo) stalled")

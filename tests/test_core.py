@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
 from nwbcompare.model import Network, NetworkConfig, Regularisation, from_arrays
@@ -18,11 +17,11 @@ from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS
 from nwbcompare.model.adam import Adam, clip_by_norm, clip_by_value
 from nwbcompare.model.backpropagation import Backpropagation
 from nwbcompare.model.batch import Batch
-from nwbcompare.model.cost import rate_cost, task_cost, weight_cost
-from nwbcompare.model.noise import FreshNoise, NoisePool
-from nwbcompare.model.parallel import FastCore
-from nwbcompare.model.replay import Replay, run_anew
+from nwbcompare.model.cuda_graphs import Replay, run_anew
+from nwbcompare.model.loss import rate_cost, task_cost, weight_cost
+from nwbcompare.model.shards import FastCore
 from nwbcompare.model.threads import one_thread_each
+from nwbcompare.model.training_noise import FreshNoise, NoisePool
 from nwbcompare.tasks import RULES, make_trials
 
 CELLS = [

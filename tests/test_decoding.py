@@ -7,17 +7,17 @@ import pytest
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.similarity import draw_decoding
-from nwbcompare.kernels.decoding import (
+from nwbcompare.analysis.population.decoding import decode, implementable_classifications
+from nwbcompare.analysis.population.kernels.decoding import (
     balanced_folds,
     combined_p,
     fold_accuracy,
     permuted_labels,
     pseudo_trials,
 )
-from nwbcompare.kernels.dimensionality import dichotomies, dichotomy_accuracy
-from nwbcompare.stats.decoding import decode, implementable_classifications
+from nwbcompare.analysis.population.kernels.dimensionality import dichotomies, dichotomy_accuracy
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.similarity import draw_decoding
 
 X, Y = np.tile([-1.0, -1, 1, 1], 2), np.tile([-1.0, 1, -1, 1], 2)
 CONTEXT = np.repeat([-1.0, 1.0], 4)

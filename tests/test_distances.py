@@ -6,13 +6,12 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from nwbcompare.kernels.distances import DISTANCES, EFFECTS, MEASURES, compare_weighted
-from nwbcompare.kernels.resampling import resample_hierarchy
+from nwbcompare.comparison.kernels.distances import DISTANCES, EFFECTS, MEASURES, compare_weighted
+from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 
 BOUNDS = {"mixed_below": 0.3, "single_above": 0.9}
 

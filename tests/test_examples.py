@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import nwbcompare as nc
-from nwbcompare.nwb import inspect_nwb
+from nwbcompare.io import inspect_nwb
 
 
 def run(repository, name, *arguments):

@@ -7,11 +7,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.exchange import from_arrays, to_numpy
+from nwbcompare.io import from_arrays, to_numpy
 from nwbcompare.testing import dense_blocks, ragged_blocks
 
 RNG = np.random.default_rng(0)

@@ -16,9 +16,9 @@ from scipy.io import savemat
 from scipy.sparse import csc_array
 
 import nwbcompare as nc
-from nwbcompare.exchange import from_mat
-from nwbcompare.exchange.mat5 import check_mat5
-from nwbcompare.exchange.matlab import opened_mat
+from nwbcompare.io import from_mat
+from nwbcompare.io.matlab.mat5 import check_mat5
+from nwbcompare.io.matlab.structs import opened_mat
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(2, (3, 4, 2)).astype(float)

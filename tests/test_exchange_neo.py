@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from neo.io.proxyobjects import SpikeTrainProxy
 
 import nwbcompare as nc
-from nwbcompare.exchange import from_neo, to_neo
+from nwbcompare.io import from_neo, to_neo
 from nwbcompare.testing import dense_blocks, example_block, ragged_blocks
 
 RNG = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def test_an_epoch_names_the_trials():
     assert block["coherence"].dtype == np.int16
     assert block["good"].dtype == bool
     np.testing.assert_allclose(block["stop_time"], STARTS + DURATIONS)
-    assert nc.condition_means(block).sizes["condition"] == 4
+    assert nc.selectivity.condition_means(block).sizes["condition"] == 4
 
 
 def test_events_name_the_trials():

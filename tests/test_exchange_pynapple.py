@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 import nwbcompare as nc
-from nwbcompare.exchange import PynappleTrials, from_pynapple, to_pynapple
+from nwbcompare.io import PynappleTrials, from_pynapple, to_pynapple
 from nwbcompare.testing import dense_blocks, example_block, ragged_blocks
 
 

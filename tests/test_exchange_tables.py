@@ -12,8 +12,8 @@ import xarray as xr
 from hypothesis import given
 
 import nwbcompare as nc
-from nwbcompare.exchange import to_numpy, to_pandas
-from nwbcompare.exchange.columns import columns_of_records, plain_column, table_columns
+from nwbcompare.io import to_numpy, to_pandas
+from nwbcompare.io.columns import columns_of_records, plain_column, table_columns
 from nwbcompare.testing import broken_blocks, dense_blocks, example_block, ragged_blocks
 
 
@@ -85,7 +85,7 @@ def test_means_of_the_table_are_those_of_the_analysis():
     block = example_block()
     table = to_pandas(block)
     means = table.groupby(["unit", "direction", "time"], observed=True)["rate"].mean()
-    expected = nc.condition_means(block)["rate_mean"]
+    expected = nc.selectivity.condition_means(block)["rate_mean"]
     np.testing.assert_allclose(means.to_numpy().reshape(3, 4, 5), expected, rtol=1e-6)
 
 
@@ -152,7 +152,7 @@ def test_tables_are_checked():
 
 def test_nothing_optional_is_imported_before_it_is_used():
     code = (
-        "import sys, nwbcompare.exchange as e; from nwbcompare.testing import example_block; "
+        "import sys, nwbcompare.io as e; from nwbcompare.testing import example_block; "
         "e.to_numpy(example_block()); "
         "print([m for m in ('neo', 'pynapple', 'pandas.io', 'scipy.io', 'torch', 'pynwb') "
         "if m in sys.modules])"

@@ -15,7 +15,7 @@ import quantities as pq
 from neo.io import NixIO
 
 import nwbcompare as nc
-from nwbcompare.exchange import open_vendor, to_neo
+from nwbcompare.io import open_vendor, to_neo
 from nwbcompare.testing import example_block
 
 CLOCK_HZ = 40_000
@@ -168,7 +168,7 @@ def test_a_plexon_continuous_channel(plx):
 
 
 def test_large_files_have_no_checksum(plx, monkeypatch):
-    monkeypatch.setattr("nwbcompare.exchange.vendor.MOST_HASHED_BYTES", 10)
+    monkeypatch.setattr("nwbcompare.io.neo.vendor_files.MOST_HASHED_BYTES", 10)
     block = open_vendor(plx, **OPTIONS)["day1"]
     assert "sha256" not in json.loads(block.attrs["provenance"])["file"]
 

@@ -8,15 +8,19 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.analysis.factors import parts_ftv, variance_parts
-from nwbcompare.analysis.noise import corrected_task_variance
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.factors import draw_variance_parts
-from nwbcompare.kernels.factors import balanced_design, contrasts, fit_cells, unit_parts
+from nwbcompare.analysis.selectivity.kernels.variance_components import (
+    balanced_design,
+    contrasts,
+    fit_cells,
+    unit_parts,
+)
+from nwbcompare.analysis.selectivity.noise_correction import corrected_task_variance
+from nwbcompare.analysis.selectivity.variance_components import parts_ftv, variance_parts
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.confounds import draw_variance_parts
 
 STIMULI = ["motion", "colour"]
 

@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 from sklearn.metrics import silhouette_score
 
 import nwbcompare as nc
-from nwbcompare.activity import blocks
-from nwbcompare.sources import find_network, resolve
+from nwbcompare.core.activity import blocks
+from nwbcompare.workflows.sources import find_network, resolve
 
 SMALL = "pretrained:all20-small-0"
 CONTEXTS = ("contextdm1", "contextdm2")
@@ -91,7 +91,7 @@ def activity():
 def recorded_once(monkeypatch, activity):
     """The test trials are recorded once for the scripts that want them all."""
     monkeypatch.setattr(
-        "nwbcompare.sources.resolve", lambda source: activity if source == SMALL else None
+        "nwbcompare.workflows.sources.resolve", lambda source: activity if source == SMALL else None
     )
 
 
@@ -120,7 +120,7 @@ def test_performance(run, network):
         ("contextdm1", "coherence_1", "coherence_2"),
         ("contextdm2", "coherence_2", "coherence_1"),
     ):
-        curves = nc.model.psychometric_curves(network, task, n_directions=20)
+        curves = nc.experiments.psychometric_curves(network, task, n_directions=20)
         expected = []
         for duration in (200, 400, 800):
             right = []
@@ -145,7 +145,7 @@ def test_performance(run, network):
 def test_clusters(run, activity, variance, network):
     printed = run("figure_2_clusters", "--surrogates", 9, "--trials", 64, panels=[6])
     measured = nc.task_variance(activity)
-    found = nc.cluster_units(measured)
+    found = nc.clustering.cluster_units(measured)
     active = variance.sum(axis=1) > 1e-3
     rows = variance[active] / variance[active].max(axis=1, keepdims=True)
     labels = found["cluster"].values[active]
@@ -153,7 +153,7 @@ def test_clusters(run, activity, variance, network):
         [np.unique(labels).size, active.sum(), silhouette_score(rows, labels)]
     )
 
-    null = nc.cluster_null(measured, n_surrogates=9)
+    null = nc.clustering.cluster_null(measured, n_surrogates=9)
     drawn = null["surrogate_silhouette"].values
     p_value = (1 + (drawn >= float(null["observed"])).sum()) / 10
     assert numbers("without clusters the silhouette would be #, p = #", printed) == close(
@@ -162,7 +162,7 @@ def test_clusters(run, activity, variance, network):
 
     groups = {str(one): np.flatnonzero(found["cluster"].values == one) for one in set(labels)}
     names = [str(one) for one in range(len(groups))]
-    lesions = nc.model.lesion_performance(network, groups, n_trials=64)
+    lesions = nc.experiments.lesion_performance(network, groups, n_trials=64)
     drop = -lesions["change"].sel(lesion=names, task=list(measured["task"].values)).values
     profile = np.stack([rows[labels == one].mean(axis=0) for one in range(len(names))])
     correlation = spearmanr(profile.ravel(), drop.ravel()).statistic
@@ -175,13 +175,13 @@ def test_clusters(run, activity, variance, network):
 def test_pairs(run, activity):
     printed = run("figure_4_pairs", "--rotations", 40, panels=[1, 2])
     measured = nc.task_variance(activity)
-    shapes = nc.classify_pairs(nc.pairwise_ftv(measured))
+    shapes = nc.selectivity.classify_pairs(nc.selectivity.pairwise_ftv(measured))
     kinds = [str(kind) for kind in shapes["candidate"].values]
     counted = [numbers(f"\n{kind}: # of 190 pairs", f"\n{printed}")[0] for kind in kinds]
     assert counted == [list(shapes["shape"].values).count(kind) for kind in kinds]
     undecided = numbers("undecided: # of 190 pairs", printed)[0]
     assert undecided + sum(counted) == 190
-    rotated = nc.rotated_pairs(activity, n_rotations=40)
+    rotated = nc.selectivity.rotated_pairs(activity, n_rotations=40)
     assert numbers("of the units in # pairs", printed) == [(rotated["p_value"] < 0.05).sum()]
 
     typical = dict(re.findall(r"typically (\S+): (\S+)", printed))
@@ -207,8 +207,10 @@ def test_context_groups(run):
     shown = numbers("group 1: # units, group 2: # units, group 12: # units", printed)
     assert shown == sizes
 
-    groups = nc.unit_groups(measured, *CONTEXTS)
-    result = nc.mutual_inhibition(nc.model.network_weights(found), groups, n_permutations=99)
+    groups = nc.selectivity.unit_groups(measured, *CONTEXTS)
+    result = nc.connectivity.mutual_inhibition(
+        nc.experiments.network_weights(found), groups, n_permutations=99
+    )
     for start, stop in ("12", "21", "11", "22"):
         expected = result["mean_weight"].sel(group_from=start, group_to=stop)
         line = f"mean weight from group {start} to group {stop}: #"
@@ -218,7 +220,7 @@ def test_context_groups(run):
     assert numbers(f"this {called} mutual inhibition, p = #", printed) == close([p_value])
 
     members = {one: np.flatnonzero(groups["group"].values == one) for one in ("1", "2", "12")}
-    lesions = nc.model.group_lesions(found, members, CONTEXTS, n_directions=4)
+    lesions = nc.experiments.group_lesions(found, members, CONTEXTS, n_directions=4)
     for task in CONTEXTS:
         line = f"right choices in {task}: #, without group 1 #, without group 2 #"
         expected = lesions["performance"].sel(task=task, lesion=["intact", "1", "2"]).values
@@ -266,10 +268,12 @@ def test_rule_composition(run, network):
         ("contextdelaydm1", "contextdelaydm2 + contextdm1 - contextdm2", "performance"),
         ("dmsgo", "dmcgo + dmsnogo - dmcnogo", "balanced_accuracy"),
     ):
-        found = nc.model.rule_composition(network, task, n_batches=2, n_random=5)
+        found = nc.experiments.rule_composition(network, task, n_batches=2, n_random=5)
         at = found.sel(measure=measure)
         # the same random trials whatever else is asked of them
-        alone = nc.model.composition_performance(network, task, [expression, task], n_batches=2)
+        alone = nc.experiments.composition_performance(
+            network, task, [expression, task], n_batches=2
+        )
         said = measure.replace("_", " ")
         line = f"{task} under {expression}: {said} #, right rule #, best wrong rule #, effect #"
         composed, right, best, effect = numbers(line, printed)
@@ -282,8 +286,8 @@ def test_rule_composition(run, network):
 @pytest.mark.usefixtures("recorded_once")
 def test_variance_by_epoch(run, activity):
     printed = run("variance_by_epoch", panels=[2, 6])
-    by_epoch = nc.epoch_variance(activity)
-    found = nc.cluster_units(by_epoch)
+    by_epoch = nc.selectivity.epoch_variance(activity)
+    found = nc.clustering.cluster_units(by_epoch)
     table = by_epoch["task_variance"].transpose("unit", "task_epoch").values
     active = table.sum(axis=1) > 1e-3
     rows = table[active] / table[active].max(axis=1, keepdims=True)
@@ -299,7 +303,7 @@ def test_variance_by_epoch(run, activity):
             f"cluster {which}: {(labels == which).sum()} units, most in {task}, {epoch}\n"
             in printed
         )
-    timed = nc.variance_in_time(activity)["task_variance"].sel(task="delaygo")
+    timed = nc.selectivity.variance_in_time(activity)["task_variance"].sel(task="delaygo")
     largest = timed["time"].values[np.nanargmax(timed.transpose("time", "unit").values.mean(1))]
     assert numbers("delaygo: variance is largest # s", printed) == close([largest], 2)
 

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.analysis.groups import GROUPS, unit_groups
-from nwbcompare.figures.groups import draw_group_scatter, draw_normalised_variance
-from nwbcompare.figures.style import new_figure
+from nwbcompare.analysis.selectivity.unit_groups import GROUPS, unit_groups
+from nwbcompare.experiments.weights import network_weights
 from nwbcompare.model import Network, NetworkConfig, from_arrays
-from nwbcompare.model.weights import network_weights
+from nwbcompare.plotting.style import new_figure
+from nwbcompare.plotting.unit_groups import draw_group_scatter, draw_normalised_variance
 from nwbcompare.tasks import make_trials
 from nwbcompare.tasks.channels import RING_DIRECTIONS, modality_channels
 

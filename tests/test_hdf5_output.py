@@ -13,15 +13,14 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare import hdf5_output
-from nwbcompare.errors import OutputError
-from nwbcompare.files import written_aside
-from nwbcompare.hdf5_output import CarefulFile, write_netcdf
-from nwbcompare.nwb import poisson
+from nwbcompare.core import hdf5_output
+from nwbcompare.core.errors import OutputError
+from nwbcompare.core.files import written_aside
+from nwbcompare.core.hdf5_output import CarefulFile, write_netcdf
+from nwbcompare.io.nwb import poisson_spikes as poisson
 from nwbcompare.testing import example_block
 
 STEPS = st.one_of(
@@ -133,7 +132,7 @@ def test_what_is_drawn_for_spikes_lies_beside_the_output_not_where_the_process_r
         return made(*arguments, **options)
 
     monkeypatch.setattr(poisson.tempfile, "TemporaryDirectory", spy)
-    spikes = nc.PoissonSpikes(gain=10, seed=0)
+    spikes = nc.io.PoissonSpikes(gain=10, seed=0)
     nc.write_nwb(example_block(), tmp_path / "out" / "a.nwb", spikes=spikes)
     assert [folder.parent for folder in seen] == [tmp_path / "out"]
     assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["a.nwb"]

@@ -8,14 +8,13 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import nwbcompare as nc
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.lesions import draw_over_networks
-from nwbcompare.stats.inference import over_networks
+from nwbcompare.inference.networks import over_networks
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.lesions import draw_over_networks
 
 # a multiple of 1/64: sums are exact, so the twin needs no tolerance
 numbers = st.lists(st.integers(-200, 200).map(lambda k: k / 64), min_size=2, max_size=9)

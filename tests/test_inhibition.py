@@ -8,12 +8,25 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.analysis.groups import GROUPS, unit_groups
-from nwbcompare.figures.groups import (
+from nwbcompare.analysis.connectivity.kernels.mutual_inhibition import (
+    mean_over_pairs,
+    means_between,
+    permuted_statistic,
+    shuffled_within,
+)
+from nwbcompare.analysis.connectivity.mutual_inhibition import (
+    group_weights,
+    mutual_inhibition,
+    weight_by_direction,
+)
+from nwbcompare.analysis.selectivity.unit_groups import GROUPS, unit_groups
+from nwbcompare.experiments.weights import network_weights
+from nwbcompare.model import from_arrays, pretrained
+from nwbcompare.plotting.style import BLACK, new_figure
+from nwbcompare.plotting.unit_groups import (
     draw_group_matrix,
     draw_inhibition,
     draw_input_tuning,
@@ -21,18 +34,8 @@ from nwbcompare.figures.groups import (
     draw_rule_weights,
     draw_weight_by_direction,
 )
-from nwbcompare.figures.style import BLACK, new_figure
-from nwbcompare.kernels.inhibition import (
-    mean_over_pairs,
-    means_between,
-    permuted_statistic,
-    shuffled_within,
-)
-from nwbcompare.model import from_arrays, pretrained
-from nwbcompare.model.weights import network_weights
-from nwbcompare.sources import record_test_trials
-from nwbcompare.stats.inhibition import group_weights, mutual_inhibition, weight_by_direction
 from nwbcompare.tasks.channels import angular_distance, modality_channels
+from nwbcompare.workflows.sources import record_test_trials
 
 STEP = 2 * np.pi / 32
 NEAR = np.pi / 6
@@ -179,7 +182,12 @@ def test_the_permuted_statistic_does_not_depend_on_the_batches(monkeypatch):
     arguments = (weights, ~np.eye(12, dtype=bool), second, np.arange(12) // 4)
     one, other = (
         permuted_statistic(*arguments, n_permutations=50, rng=np.random.default_rng(3))
-        for _ in (None, monkeypatch.setattr("nwbcompare.kernels.inhibition.DRAWS_AT_ONCE", 7))
+        for _ in (
+            None,
+            monkeypatch.setattr(
+                "nwbcompare.analysis.connectivity.kernels.mutual_inhibition.DRAWS_AT_ONCE", 7
+            ),
+        )
     )
     np.testing.assert_array_equal(one, other)
     expected = []

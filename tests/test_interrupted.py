@@ -14,18 +14,18 @@ import pytest
 from click.testing import CliRunner
 
 import nwbcompare as nc
-from nwbcompare import orphans
-from nwbcompare.cli import cli
-from nwbcompare.files import check_output, folder_in_progress, written_aside
+from nwbcompare.cli.main import cli
+from nwbcompare.core import orphans
+from nwbcompare.core.files import check_output, folder_in_progress, written_aside
+from nwbcompare.core.orphans import ends_with_parent
 from nwbcompare.model import load, pretrained_path
 from nwbcompare.model.checkpoint import CHECKPOINT, EVALUATION, is_finished
-from nwbcompare.orphans import ends_with_parent
 
 NETWORK = "pretrained:all20-small-0"
 
 
 def command(*words):
-    return [sys.executable, "-m", "nwbcompare.cli", *map(str, words)]
+    return [sys.executable, "-m", "nwbcompare", *map(str, words)]
 
 
 def contents(folder):
@@ -107,8 +107,8 @@ def test_a_run_that_fails_replaces_nothing(tmp_path, finished):
     before = contents(finished)
     words = ["train", *TRAINING, "--units", "9", "--out", str(finished), "--overwrite"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nwbcompare.model.stability.EXPLODED_RATE", 0.0)
-        patch.setattr("nwbcompare.model.stability.EXPLODED_SHARE", -1.0)
+        patch.setattr("nwbcompare.model.rate_stability.EXPLODED_RATE", 0.0)
+        patch.setattr("nwbcompare.model.rate_stability.EXPLODED_SHARE", -1.0)
         with pytest.raises(nc.errors.DivergedError, match="rates have exploded by step 500"):
             CliRunner().invoke(cli, words, catch_exceptions=False)
     assert contents(finished) == before

@@ -11,14 +11,14 @@ from matplotlib.collections import PathCollection
 from scipy.stats import t as student
 
 import nwbcompare as nc
-from nwbcompare.figures.kinds import draw_contrasts, draw_kinds
-from nwbcompare.figures.style import new_figure
-from nwbcompare.kernels.distances import DISTANCES, wasserstein
-from nwbcompare.kernels.resampling import resample_hierarchy
-from nwbcompare.stats.credit import STATUSES, credit
-from nwbcompare.stats.floor import split_floor
-from nwbcompare.stats.kinds import compare_kinds
-from nwbcompare.stats.unlikeness import STATISTICS, measure_unlikeness
+from nwbcompare.comparison.attribution import STATUSES, credit
+from nwbcompare.comparison.distance_to_recording import STATISTICS, measure_unlikeness
+from nwbcompare.comparison.kernels.distances import DISTANCES, wasserstein
+from nwbcompare.comparison.kernels.resampling import resample_hierarchy
+from nwbcompare.comparison.split_half import split_floor
+from nwbcompare.comparison.training_regimes import compare_kinds
+from nwbcompare.plotting.style import new_figure
+from nwbcompare.plotting.training_regimes import draw_contrasts, draw_kinds
 
 QUICK = {"n_bootstrap": 40, "n_splits": 3}
 BOUNDS = {"mixed_below": 0.3, "single_above": 0.9}
@@ -156,7 +156,7 @@ def test_the_interval_adds_pairs_and_sessions_and_counts_nothing_twice(rng):
 
 def test_what_each_pair_does_on_its_own_adds_nothing_to_what_pairs_differ_by(rng):
     """Pairs that answer to sessions at random: the spread over pairs holds all of it."""
-    from nwbcompare.stats.kinds import _Unlike
+    from nwbcompare.comparison.training_regimes import _Unlike
 
     n = 400
     pair, session = rng.standard_normal((1, n)), rng.standard_normal((3000, 1, 1))
@@ -261,9 +261,9 @@ def test_holm_adjusts_within_a_measure_but_the_primary_test(rng):
     found = compare_kinds(kinds, brain, contrasts, **QUICK)
     p, adjusted = found["p_value"].values, found["p_adjusted"].values
     assert adjusted[0, 0] == p[0, 0]
-    np.testing.assert_allclose(adjusted[1:, 0], nc.adjust_p(p[1:, 0]))
+    np.testing.assert_allclose(adjusted[1:, 0], nc.inference.adjust_p(p[1:, 0]))
     for place in range(1, 5):
-        np.testing.assert_allclose(adjusted[:, place], nc.adjust_p(p[:, place]))
+        np.testing.assert_allclose(adjusted[:, place], nc.inference.adjust_p(p[:, place]))
     alone = compare_kinds(kinds, brain, contrasts[:2], **QUICK)
     np.testing.assert_array_equal(alone["p_adjusted"][:, 0], alone["p_value"][:, 0])
 

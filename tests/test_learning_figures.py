@@ -9,20 +9,20 @@ import xarray as xr
 from matplotlib.colors import to_hex
 
 import nwbcompare as nc
-from nwbcompare.figures import as_svg, new_figure
-from nwbcompare.figures.learning import (
-    draw_final_performance,
-    draw_learning_curves,
-    draw_performance_matrix,
-    draw_stages,
-)
-from nwbcompare.figures.style import GREY, VERMILION
-from nwbcompare.stats.retention import (
+from nwbcompare.analysis.learning.retention import (
     learning_curves,
     performance_matrix,
     performance_over_steps,
     retention_over_networks,
 )
+from nwbcompare.plotting import as_svg, new_figure
+from nwbcompare.plotting.learning import (
+    draw_final_performance,
+    draw_learning_curves,
+    draw_performance_matrix,
+    draw_stages,
+)
+from nwbcompare.plotting.style import GREY, VERMILION
 
 STAGES = (("fdgo",), ("dm1", "dm2"))
 TASKS = ("fdgo", "dm1", "dm2")

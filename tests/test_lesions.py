@@ -10,23 +10,22 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.lesions import draw_lesion_controls, draw_lesion_scatter, draw_lesions
-from nwbcompare.model import Network, NetworkConfig, evaluate, from_arrays
-from nwbcompare.model import lesions as module
-from nwbcompare.model.evaluation import evaluation_trials
-from nwbcompare.model.forward import outputs_by_lesion
-from nwbcompare.model.lesions import (
+from nwbcompare.experiments import lesions as module
+from nwbcompare.experiments.lesion_statistics import lesion_statistic
+from nwbcompare.experiments.lesioned_forward import outputs_by_lesion
+from nwbcompare.experiments.lesions import (
     lesion_controls,
     lesion_performance,
     matched_lesion_controls,
     paired_change,
 )
-from nwbcompare.stats.lesions import lesion_statistic
+from nwbcompare.model import Network, NetworkConfig, evaluate, from_arrays
+from nwbcompare.model.evaluation import evaluation_trials
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.lesions import draw_lesion_controls, draw_lesion_scatter, draw_lesions
 
 TASKS = ("fdgo", "delaygo", "dmsgo")
 GROUPS = {"a": [0, 3], "b": [5], "c": [1, 2, 4, 8, 9]}
@@ -85,7 +84,7 @@ def test_all_lesions_at_once_equal_the_plain_network_with_the_same_noise(changes
 def plain_outputs(network, trials, seed):
     """The slow way: part by part through the network as it is written."""
     from nwbcompare.model.evaluation import final_output, parts_of_like_length
-    from nwbcompare.model.noise import FreshNoise
+    from nwbcompare.model.training_noise import FreshNoise
 
     outputs = np.empty((trials.n_trials, 33))
     for step, places in enumerate(parts_of_like_length(trials)):
@@ -136,7 +135,7 @@ def test_the_result_is_seeded_labelled_and_can_be_stored(network, tmp_path):
 
 def test_the_number_of_threads_changes_nothing(network, monkeypatch):
     first = lesion_performance(network, GROUPS, TASKS, n_trials=128)
-    monkeypatch.setattr("nwbcompare.model.forward.MOST_THREADS", 1)
+    monkeypatch.setattr("nwbcompare.experiments.lesioned_forward.MOST_THREADS", 1)
     assert lesion_performance(network, GROUPS, TASKS, n_trials=128).identical(first)
 
 

@@ -84,7 +84,7 @@ def test_the_published_ftv_is_reproduced_exactly(monkey_a, quality, histogram, m
     chosen = monkey_a if quality == "all" else nc.select(monkey_a, quality="single")
     ftv = nc.fractional_task_variance(nc.task_variance(chosen), "contextdm1", "contextdm2")
     values = ftv["fractional_task_variance"].values
-    assert nc.ftv_histogram(ftv).tolist() == histogram
+    assert nc.selectivity.ftv_histogram(ftv).tolist() == histogram
     assert (round(values.mean(), 4), round(values.std(), 4)) == (mean, sd)
 
 
@@ -107,7 +107,7 @@ def test_the_ftv_of_monkey_f(monkey_f, quality, n_units, histogram, mean, sd):
     variance = nc.task_variance(chosen)
     ftv = nc.fractional_task_variance(variance, "contextdm1", "contextdm2", threshold=0)
     values = ftv["fractional_task_variance"].values
-    assert nc.ftv_histogram(ftv).tolist() == histogram
+    assert nc.selectivity.ftv_histogram(ftv).tolist() == histogram
     assert (round(values.mean(), 4), round(values.std(), 4)) == (mean, sd)
 
 
@@ -148,7 +148,9 @@ def test_listed_task_variances_are_reproduced_to_six_digits(monkey_a):
 @pytest.mark.shared
 def test_a_third_of_a_typical_task_variance_is_noise(monkey_a):
     single = nc.select(monkey_a, quality="single")
-    floor = nc.condition_label_null(single, n_permutations=20)["task_variance"].mean("permutation")
+    floor = nc.selectivity.condition_label_null(single, n_permutations=20)["task_variance"].mean(
+        "permutation"
+    )
     assert np.median(nc.task_variance(single)["task_variance"]) == pytest.approx(1.35, abs=0.05)
     assert 0.4 < np.median(floor) < 0.55
 

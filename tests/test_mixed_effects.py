@@ -7,13 +7,12 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import nwbcompare as nc
-from nwbcompare.kernels.nested import nested_mean
-from nwbcompare.stats.mixed_effects import mixed_effects
+from nwbcompare.inference.kernels.random_intercepts import nested_mean
+from nwbcompare.inference.mixed_effects import mixed_effects
 
 
 def nested(rng, *, outer=6, inner=5, size=4, sds=(1.0, 0.7, 0.5)):

@@ -7,19 +7,10 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.analysis.noise import (
-    censoring_table,
-    corrected_ftv,
-    corrected_task_variance,
-    shrunken_ftv,
-)
-from nwbcompare.figures.noise import draw_corrected_ftv, draw_noise_share
-from nwbcompare.figures.style import new_figure
-from nwbcompare.kernels.deconvolution import (
+from nwbcompare.analysis.selectivity.kernels.deconvolution import (
     Tuning,
     deconvolve,
     ftv_grid,
@@ -27,8 +18,20 @@ from nwbcompare.kernels.deconvolution import (
     likelihood,
     moments,
 )
-from nwbcompare.kernels.noise import half_covariances, noisy_variance, split_half_variance
+from nwbcompare.analysis.selectivity.kernels.noise_correction import (
+    half_covariances,
+    noisy_variance,
+    split_half_variance,
+)
+from nwbcompare.analysis.selectivity.noise_correction import (
+    censoring_table,
+    corrected_ftv,
+    corrected_task_variance,
+    shrunken_ftv,
+)
 from nwbcompare.kernels.variance import ESTIMATORS
+from nwbcompare.plotting.noise_correction import draw_corrected_ftv, draw_noise_share
+from nwbcompare.plotting.style import new_figure
 
 COUNTS = np.array([2, 3, 5, 9])
 FTV, TV, SE = "fractional_task_variance", "task_variance", "standard_error"

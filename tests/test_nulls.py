@@ -11,6 +11,8 @@ import xarray as xr
 from scipy import stats
 
 import nwbcompare as nc
+from nwbcompare.analysis.selectivity import permutation_nulls as nulls
+from nwbcompare.inference.multiple_comparisons import METHODS, adjust_p
 from nwbcompare.kernels.permutation import (
     cells_alike,
     label_means,
@@ -23,8 +25,6 @@ from nwbcompare.kernels.permutation import (
     unshuffled,
 )
 from nwbcompare.kernels.variance import ESTIMATORS
-from nwbcompare.stats import nulls
-from nwbcompare.stats.multiplicity import METHODS, adjust_p
 
 N_TIMES = 3
 
@@ -131,7 +131,7 @@ def test_the_context_null_equals_plain_loops_over_the_same_labels(
         block["rate"].values[rng.random(block["rate"].shape) < 0.2] = np.nan
     rates, unit = block["rate"].values.astype(float), block["observation_unit"].values
     drawn = recorded_labels(monkeypatch, len(rates))
-    null = nc.context_label_null(
+    null = nc.selectivity.context_label_null(
         block, "a", "b", n_permutations=6, estimator=estimator, n_workers=1
     )
     for permutation in range(6):
@@ -165,7 +165,9 @@ def test_the_condition_null_equals_plain_loops_over_the_same_labels(
         block["rate"].values[rng.random(block["rate"].shape) < 0.2] = np.nan
     task_rows = 18
     drawn = recorded_labels(monkeypatch, 4 * task_rows)
-    null = nc.condition_label_null(block, n_permutations=6, estimator=estimator, n_workers=1)
+    null = nc.selectivity.condition_label_null(
+        block, n_permutations=6, estimator=estimator, n_workers=1
+    )
     for task in (0, 1):
         rates = block["rate"].values[block["task"].values == task].astype(float)
         for permutation, u in np.ndindex(6, 4):
@@ -185,7 +187,7 @@ def test_means_of_true_labels_are_the_condition_means(rng):
         np.ones(block.sizes["observation"], dtype=bool),
     )
     means = label_means(block["rate"].values, unshuffled(groups), (4, 2, 2, 1))[..., 0]
-    expected = nc.condition_means(block)["rate_mean"].values.reshape(4, 2, 2, N_TIMES)
+    expected = nc.selectivity.condition_means(block)["rate_mean"].values.reshape(4, 2, 2, N_TIMES)
     np.testing.assert_allclose(means.swapaxes(1, 2), expected, rtol=1e-12)
 
 
@@ -194,7 +196,7 @@ def test_means_of_true_labels_are_the_condition_means(rng):
 def test_the_observed_ftv_is_that_of_the_analysis(rng, estimator, dense):
     block = recording(rng, signal=(1, 1))
     block = as_dense(block) if dense else block
-    null = nc.context_label_null(block, "a", "b", n_permutations=2, estimator=estimator)
+    null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=2, estimator=estimator)
     ftv = nc.fractional_task_variance(nc.task_variance(block, estimator=estimator), "a", "b")
     np.testing.assert_allclose(null["observed"], ftv["fractional_task_variance"], rtol=1e-10)
     np.testing.assert_allclose(null["ftv_sd"], ftv["fractional_task_variance"].std(), rtol=1e-10)
@@ -255,15 +257,16 @@ def test_the_number_of_workers_changes_nothing_and_seeds_reproduce(monkeypatch, 
     block = recording(rng, n_units=7)
     block = as_dense(block) if dense else block
     one, two = (
-        nc.context_label_null(block, "a", "b", n_permutations=30, seed=3, n_workers=n)
+        nc.selectivity.context_label_null(block, "a", "b", n_permutations=30, seed=3, n_workers=n)
         for n in (1, 2)
     )
     xr.testing.assert_identical(one, two)
     one, two = (
-        nc.condition_label_null(block, n_permutations=30, seed=3, n_workers=n) for n in (1, 2)
+        nc.selectivity.condition_label_null(block, n_permutations=30, seed=3, n_workers=n)
+        for n in (1, 2)
     )
     xr.testing.assert_identical(one, two)
-    other = nc.condition_label_null(block, n_permutations=30, seed=4)
+    other = nc.selectivity.condition_label_null(block, n_permutations=30, seed=4)
     assert not np.isclose(other["task_variance"], one["task_variance"]).any()
 
 
@@ -286,7 +289,7 @@ def test_the_p_value_is_that_of_all_labellings(rng):
             a = np.isin(np.arange(12), chosen + others)
             tv = [plain_variance(rates[rows], c[rows], 2, "per_time") for rows in (a, ~a)]
             every.append((tv[0] - tv[1]) / sum(tv))
-    null = nc.context_label_null(block, "a", "b", n_permutations=4000)
+    null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=4000)
     observed = null["observed"].item()
     exact = np.mean(np.abs(every) >= abs(observed) - 1e-9)
     assert 0.01 < exact < 0.99
@@ -304,7 +307,7 @@ def interval(n, share=0.05, level=0.999):
 
 def test_a_unit_has_its_nominal_false_positive_rate_with_unequal_numbers_of_trials():
     block = recording(np.random.default_rng(5), n_units=800, counts=((4, 12, 6), (15, 5, 9)))
-    null = nc.context_label_null(block, "a", "b", n_permutations=99, seed=1)
+    null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=99, seed=1)
     low, high = interval(800)
     assert low <= (null["p_value"] <= 0.05).mean() <= high
     assert null["share_significant"] == (null["p_value"] <= 0.05).mean()
@@ -319,7 +322,7 @@ def test_power_against_a_real_difference_and_its_growth():
         block = recording(
             np.random.default_rng(6), n_units=60, counts=((20, 20, 20),) * 2, signal=(size, 0)
         )
-        null = nc.context_label_null(block, "a", "b", n_permutations=199)
+        null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=199)
         shares.append(float(null["share_significant"]))
         assert null["share_discovered"] <= null["share_significant"]
     assert shares[0] < shares[1] < shares[2]
@@ -332,12 +335,14 @@ def test_the_population_test_has_its_nominal_rate_and_power():
         block = recording(
             np.random.default_rng(seed), n_units=8, counts=((4, 7), (6, 3)), n_times=1
         )
-        null = nc.context_label_null(block, "a", "b", n_permutations=39, seed=seed, n_workers=1)
+        null = nc.selectivity.context_label_null(
+            block, "a", "b", n_permutations=39, seed=seed, n_workers=1
+        )
         rejected.append(float(null["ftv_sd_p_value"]) <= 0.05)
     low, high = interval(400)
     assert low <= np.mean(rejected) <= high
     tuned = recording(np.random.default_rng(0), n_units=40, counts=((20,) * 4,) * 2, signal=(1, 1))
-    null = nc.context_label_null(tuned, "a", "b", n_permutations=99)
+    null = nc.selectivity.context_label_null(tuned, "a", "b", n_permutations=99)
     assert null["ftv_sd_p_value"] == 0.01
     assert null["ftv_sd"] > null["null_ftv_sd"].max()
 
@@ -346,7 +351,9 @@ def test_the_floor_is_the_analytic_one(rng):
     """E[TV] = (C - 1) / C * mean over conditions of S^2 / n, S^2 over all trials of the task."""
     counts = np.array(((5, 20, 11), (8, 4, 30)))
     block = recording(rng, counts=counts, signal=(1, 0))
-    floor = nc.condition_label_null(block, n_permutations=4000)["task_variance"].mean("permutation")
+    floor = nc.selectivity.condition_label_null(block, n_permutations=4000)["task_variance"].mean(
+        "permutation"
+    )
     for task, name in enumerate("ab"):
         rates = block["rate"].values[block["task"].values == task].reshape(4, -1, N_TIMES)
         spread = rates.astype(float).var(axis=1, ddof=1).mean(axis=-1)
@@ -356,7 +363,9 @@ def test_the_floor_is_the_analytic_one(rng):
 
 def test_rotations_in_the_units_joint_basis_are_distributed_as_full_ones(rng):
     block = as_dense(recording(rng, n_units=30, signal=(2, 1)))
-    quick = nc.rotation_control(block, "a", "b", n_rotations=400)["fractional_task_variance"]
+    quick = nc.selectivity.rotation_control(block, "a", "b", n_rotations=400)[
+        "fractional_task_variance"
+    ]
     covariance, _ = nulls.task_covariances(block, ("a", "b"), estimator="per_time", conditions=None)
     full = []
     for _ in range(400):
@@ -372,7 +381,7 @@ def test_rotations_in_the_units_joint_basis_are_distributed_as_full_ones(rng):
 def test_units_without_any_variance_have_no_rotated_ftv(rng):
     block = as_dense(recording(rng))
     still = block.copy(data={"rate": np.ones_like(block["rate"].values)})
-    control = nc.rotation_control(still, "a", "b", n_rotations=2)
+    control = nc.selectivity.rotation_control(still, "a", "b", n_rotations=2)
     assert np.isnan(control["fractional_task_variance"]).all()
 
 
@@ -384,19 +393,21 @@ def test_units_that_lack_a_condition_are_named_and_not_counted(rng):
     lacking = (block["observation_unit"].values == 2) & (block["c"].values == 1)
     block = block.isel(observation=~(lacking & (block["task"].values == 0)))
     with pytest.warns(nc.UnitWarning, match=r"1 units lack a condition of task 'a' or 'b'.*u2"):
-        null = nc.context_label_null(block, "a", "b", n_permutations=9)
+        null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=9)
     for name in ("observed", "p_value", "q_value"):
         assert np.isnan(null[name]).values.tolist() == [False, False, True, False, False]
     assert null["n_tested"] == 4
     assert np.isfinite(null["null_ftv_sd"]).all()
     with pytest.warns(nc.UnitWarning, match=r"1 units lack a condition of task 'a'.*u2"):
-        floor = nc.condition_label_null(block, n_permutations=9)["task_variance"]
+        floor = nc.selectivity.condition_label_null(block, n_permutations=9)["task_variance"]
     assert np.isnan(floor.sel(unit="u2", task="a")).all()
     assert np.isfinite(floor.sel(task="b")).all()
 
 
 def test_without_any_active_unit_nothing_is_tested(rng):
-    null = nc.context_label_null(recording(rng), "a", "b", n_permutations=9, threshold=1e6)
+    null = nc.selectivity.context_label_null(
+        recording(rng), "a", "b", n_permutations=9, threshold=1e6
+    )
     assert null["n_tested"] == 0
     assert np.isnan(null["p_value"]).all()
     for name in ("ftv_sd", "ftv_sd_p_value", "share_significant", "share_discovered"):
@@ -406,8 +417,8 @@ def test_without_any_active_unit_nothing_is_tested(rng):
 def test_results_carry_their_units_and_are_saved(rng, tmp_path):
     block = recording(rng)
     for result in (
-        nc.context_label_null(block, "a", "b", n_permutations=5, conditions=["c"]),
-        nc.condition_label_null(block, n_permutations=5),
+        nc.selectivity.context_label_null(block, "a", "b", n_permutations=5, conditions=["c"]),
+        nc.selectivity.condition_label_null(block, n_permutations=5),
     ):
         assert result["session"].values.tolist() == [0, 0, 1, 1]
         assert (result.attrs["name"], result.attrs["source"]) == ("toy", "recording")
@@ -419,9 +430,9 @@ def test_results_carry_their_units_and_are_saved(rng, tmp_path):
 def test_bad_arguments_are_refused(rng):
     block = recording(rng)
     with pytest.raises(nc.InputError, match="estimator: expected one of per_time"):
-        nc.context_label_null(block, "a", "b", estimator="per_tim")
+        nc.selectivity.context_label_null(block, "a", "b", estimator="per_tim")
     with pytest.raises(nc.InputError, match="n_permutations: expected at least 1, got 0"):
-        nc.condition_label_null(block, n_permutations=0)
+        nc.selectivity.condition_label_null(block, n_permutations=0)
 
 
 # many tests -----------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from hypothesis import assume, given, settings
 from pynwb import NWBHDF5IO
 
 import nwbcompare as nc
+from nwbcompare.io import inspect_nwb, open_nwb, write_nwb
+from nwbcompare.io.nwb.format_names import SCHEMA
 from nwbcompare.model import Network, NetworkConfig, record
-from nwbcompare.nwb import inspect_nwb, open_nwb, write_nwb
-from nwbcompare.nwb.layout import SCHEMA
 from nwbcompare.tasks import make_trials
 from nwbcompare.testing import assert_same_activity, dense_blocks, example_block
 
@@ -143,7 +143,7 @@ def test_existing_files_are_kept_unless_told_otherwise(tmp_path):
 
 def test_a_file_that_the_inspector_refuses_is_not_left_behind(tmp_path, monkeypatch):
     messages = ["CRITICAL: check_subject_exists: Subject is missing."]
-    monkeypatch.setattr("nwbcompare.nwb.inspect.inspect_nwb", lambda _: messages)
+    monkeypatch.setattr("nwbcompare.io.nwb.validation.inspect_nwb", lambda _: messages)
     with pytest.raises(nc.InputError, match="Subject is missing"):
         write_nwb(example_block(), tmp_path / "x.nwb")
     assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ from nwb_traps import CANARY, make_traps, payload
 from test_nwb import two_blocks
 
 import nwbcompare as nc
-from nwbcompare.nwb import write_nwb
+from nwbcompare.io import write_nwb
 from nwbcompare.testing import assert_same_activity, example_block
 
 N_BROKEN = 350
@@ -208,7 +208,7 @@ def test_numbers_that_fit_no_rate_are_refused_when_they_are_read(bases, tmp_path
 
 def test_what_no_memory_holds_is_refused(tmp_path, monkeypatch):
     path = write_nwb(example_block(), tmp_path / "x.nwb")
-    monkeypatch.setattr("nwbcompare.lazy.UNASKED_BYTES", 100)
+    monkeypatch.setattr("nwbcompare.core.lazy.UNASKED_BYTES", 100)
     assert nc.open(path)["example"]["rate"].load().shape == (8, 5, 3)
     left = psutil.virtual_memory()._replace(available=300)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: left)

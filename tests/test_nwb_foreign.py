@@ -17,8 +17,7 @@ import numpy as np
 import pynapple as nap
 import pytest
 import xarray as xr
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pynwb import NWBHDF5IO, H5DataIO, NWBFile, TimeSeries
 from pynwb.ecephys import LFP, ElectricalSeries
 from pynwb.file import Subject
@@ -26,11 +25,11 @@ from pynwb.misc import Units
 from pynwb.ophys import DfOverF, ImageSegmentation, OpticalChannel, RoiResponseSeries
 
 import nwbcompare as nc
+from nwbcompare.io.nwb import generic as foreign
+from nwbcompare.io.nwb.format_names import SCHEMA
+from nwbcompare.io.nwb.generic import SpikeTimes, StampsInFile
+from nwbcompare.io.nwb.table_columns import decoded
 from nwbcompare.model import Network, NetworkConfig, record
-from nwbcompare.nwb import foreign
-from nwbcompare.nwb.columns import decoded
-from nwbcompare.nwb.foreign import SpikeTimes, StampsInFile
-from nwbcompare.nwb.layout import SCHEMA
 from nwbcompare.tasks import make_trials
 from nwbcompare.testing import example_block
 
@@ -850,7 +849,7 @@ def test_a_network_with_inputs_is_read_anew_as_a_model(tmp_path):
 
 
 def test_poisson_spikes_of_ours_are_units_like_any_others(tmp_path):
-    activity, path = network_file(tmp_path / "net.nwb", spikes=nc.PoissonSpikes(gain=20, seed=0))
+    activity, path = network_file(tmp_path / "net.nwb", spikes=nc.io.PoissonSpikes(gain=20, seed=0))
     rates = nc.open(path, bin=0.1)
     spikes = nc.open(path, series="units", bin=0.1)
     for leaf, block in nc.blocks(spikes).items():
@@ -1219,7 +1218,7 @@ def test_large_rates_are_cut_into_chunks_of_whole_trials(tmp_path, monkeypatch):
     path = spiking(tmp_path / "a.nwb")
     whole = xr.open_dataset(path, engine="nwbcompare", chunks={})
     assert whole["rate"].chunksizes["trial"] == (6,)
-    monkeypatch.setattr("nwbcompare.nwb.backend.CHUNK_BYTES", 2 * 16 * 3 * 4)
+    monkeypatch.setattr("nwbcompare.io.nwb.backend.CHUNK_BYTES", 2 * 16 * 3 * 4)
     cut = xr.open_dataset(path, engine="nwbcompare", chunks={})
     assert cut["rate"].chunksizes == {"trial": (2, 2, 2), "time": (16,), "unit": (3,)}
     np.testing.assert_array_equal(cut["rate"], whole["rate"])

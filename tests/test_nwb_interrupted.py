@@ -12,7 +12,7 @@ import pytest
 from nwb_exporting import block, exporter
 
 import nwbcompare as nc
-from nwbcompare.files import _prefix, written_aside
+from nwbcompare.core.files import _prefix, written_aside
 
 N_KILLS = int(os.environ.get("NWBCOMPARE_KILLS", "16"))
 

@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.files import sha256_of_file
-from nwbcompare.lazy import lazy_variable
-from nwbcompare.nwb import inspect_nwb, open_nwb, write_nwb
-from nwbcompare.nwb.counts import event_column
-from nwbcompare.nwb.metadata import checked_metadata, read_metadata
+from nwbcompare.core.files import sha256_of_file
+from nwbcompare.core.lazy import lazy_variable
+from nwbcompare.io import inspect_nwb, open_nwb, write_nwb
+from nwbcompare.io.nwb.metadata import checked_metadata, read_metadata
+from nwbcompare.io.nwb.spike_counts import event_column
 from nwbcompare.testing import assert_same_activity, dense_blocks, example_block, ragged_blocks
 
 ANIMAL = {
@@ -222,7 +221,7 @@ def lazily_tiled(n_trials):
 
 
 def test_memory_does_not_grow_with_the_number_of_trials(tmp_path, monkeypatch):
-    monkeypatch.setattr("nwbcompare.nwb.write.refuse_faults", lambda *_: None)
+    monkeypatch.setattr("nwbcompare.io.nwb.write.refuse_faults", lambda *_: None)
     peaks = []
     for n_trials in (1500, 1500, 15_000):
         block = lazily_tiled(n_trials)
@@ -453,7 +452,7 @@ def test_columns_with_names_of_the_trials_table_come_back_with_rates(tmp_path):
 
 def spiking(tmp_path, rate, **options):
     block = network_block(np.asarray(rate, dtype=np.float32))
-    spikes = nc.PoissonSpikes(**({"gain": 20.0, "seed": 0} | options))
+    spikes = nc.io.PoissonSpikes(**({"gain": 20.0, "seed": 0} | options))
     path = write_nwb(block, tmp_path / "s.nwb", spikes=spikes, overwrite=True)
     with h5py.File(path) as file:
         stops = file["units/spike_times_index"][:].astype(int)
@@ -486,7 +485,7 @@ def test_spikes_depend_on_the_seed_and_not_on_other_units_or_pieces(tmp_path, mo
     _, again, _ = spiking(tmp_path, rate)
     _, alone, _ = spiking(tmp_path, rate[:, :, :1])
     _, other, _ = spiking(tmp_path, rate, seed=1)
-    monkeypatch.setattr("nwbcompare.nwb.poisson.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("nwbcompare.io.nwb.poisson_spikes.ROWS_AT_ONCE", 7)
     _, pieces, _ = spiking(tmp_path, rate)
     for one, two, three in zip(first, again, pieces, strict=True):
         np.testing.assert_array_equal(one, two)
@@ -514,12 +513,12 @@ def test_spikes_of_negative_rates_or_ragged_blocks_are_refused(tmp_path):
             counted(),
             tmp_path / "x.nwb",
             metadata=ANIMAL,
-            spikes=nc.PoissonSpikes(gain=1.0, seed=0),
+            spikes=nc.io.PoissonSpikes(gain=1.0, seed=0),
         )
     with pytest.raises(nc.InputError, match="gain: expected spikes/s above 0"):
-        nc.PoissonSpikes(gain=0.0, seed=0)
+        nc.io.PoissonSpikes(gain=0.0, seed=0)
     with pytest.raises(nc.InputError, match="seed: expected a whole number from 0 on"):
-        nc.PoissonSpikes(gain=1.0, seed=-1)
+        nc.io.PoissonSpikes(gain=1.0, seed=-1)
     assert not list(tmp_path.glob("*.nwb"))
 
 
@@ -594,21 +593,23 @@ def two_tasks():
 
 def test_a_dandiset_is_laid_out_and_described(tmp_path):
     folder = tmp_path / "set"
-    (path,) = nc.write_dandiset(two_tasks(), folder, metadata={"Subject": {"subject_id": "net_1"}})
+    (path,) = nc.io.write_dandiset(
+        two_tasks(), folder, metadata={"Subject": {"subject_id": "net_1"}}
+    )
     assert path == folder / "sub-net-1" / "sub-net-1_ses-example.nwb"
     about = yaml.safe_load((folder / "dandiset.yaml").read_text())
     assert about["name"] == "set"
     assert about["description"].startswith("Simulated")
     (folder / "dandiset.yaml").write_text("mine")
-    nc.write_dandiset(two_tasks(), folder, metadata={"Subject": {"subject_id": "b"}})
+    nc.io.write_dandiset(two_tasks(), folder, metadata={"Subject": {"subject_id": "b"}})
     assert (folder / "dandiset.yaml").read_text() == "mine"
     with pytest.raises(nc.InputError, match="overwrite=True"):
-        nc.write_dandiset(two_tasks(), folder, metadata={"Subject": {"subject_id": "b"}})
+        nc.io.write_dandiset(two_tasks(), folder, metadata={"Subject": {"subject_id": "b"}})
 
 
 def test_files_by_task_open_as_one_activity(tmp_path):
     activity = two_tasks()
-    paths = nc.write_dandiset(activity, tmp_path / "set", per_task=True)
+    paths = nc.io.write_dandiset(activity, tmp_path / "set", per_task=True)
     assert [p.name for p in paths] == [
         "sub-example_ses-example-go.nwb",
         "sub-example_ses-example-stop.nwb",
@@ -623,7 +624,7 @@ def test_sessions_that_would_share_a_file_are_refused(tmp_path):
         {"/a b": activity["go"].to_dataset(), "/a-b": activity["stop"].to_dataset()}
     )
     with pytest.raises(nc.InputError, match="one session for each file"):
-        nc.write_dandiset(renamed, tmp_path / "set", per_task=True)
+        nc.io.write_dandiset(renamed, tmp_path / "set", per_task=True)
 
 
 def test_a_sidecar_holds_the_network_and_is_tied_by_its_digest(tmp_path):
@@ -671,7 +672,7 @@ def test_pynapple_opens_our_files_with_every_trial_column(tmp_path):
     import pynapple as nap
 
     activity = two_tasks()
-    path = write_nwb(activity, tmp_path / "x.nwb", spikes=nc.PoissonSpikes(gain=20, seed=0))
+    path = write_nwb(activity, tmp_path / "x.nwb", spikes=nc.io.PoissonSpikes(gain=20, seed=0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         file = nap.load_file(str(path))

@@ -7,29 +7,28 @@ import itertools
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from matplotlib.collections import LineCollection, PolyCollection
 from scipy.stats import binom
 
 import nwbcompare as nc
-from nwbcompare.analysis.pairs import (
-    EDGES,
-    median_histogram,
-    median_interval,
-    pairwise_ftv,
-)
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.pairs import SHAPE_COLOURS, draw_pair, draw_pairs
-from nwbcompare.kernels.permutation import random_rotation
-from nwbcompare.kernels.rotation import (
+from nwbcompare.analysis.selectivity.ftv_shapes import classify_pairs, rotated_pairs
+from nwbcompare.analysis.selectivity.kernels.rotation import (
     factorise,
     histograms,
     mixed_variances,
     pair_summary,
     rotated_summaries,
 )
-from nwbcompare.stats.pairs import classify_pairs, rotated_pairs
+from nwbcompare.analysis.selectivity.pairwise_ftv import (
+    EDGES,
+    median_histogram,
+    median_interval,
+    pairwise_ftv,
+)
+from nwbcompare.kernels.permutation import random_rotation
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.pairwise_ftv import SHAPE_COLOURS, draw_pair, draw_pairs
 
 TASKS = ("a", "b", "c")
 
@@ -104,7 +103,7 @@ def test_pairs_equal_one_pair_at_a_time(block):
         one, ftv = pairs.sel(pair=f"{a}/{b}"), nc.fractional_task_variance(variance, a, b)
         name = "fractional_task_variance"
         np.testing.assert_array_equal(one[name], ftv[name])
-        np.testing.assert_array_equal(one["histogram"], nc.ftv_histogram(ftv))
+        np.testing.assert_array_equal(one["histogram"], nc.selectivity.ftv_histogram(ftv))
         assert one["n_active"] == ftv["active"].sum()
         assert (one["task_a"].item(), one["task_b"].item()) == (a, b)
 
@@ -303,11 +302,15 @@ def test_the_result_depends_on_neither_workers_nor_their_number_of_rotations(blo
 
 def test_rotation_control_draws_the_same_kind_of_units(block):
     pairs = rotated_pairs(block, n_rotations=300)
-    control = nc.rotation_control(block, "a", "c", n_rotations=300)["fractional_task_variance"]
+    control = nc.selectivity.rotation_control(block, "a", "c", n_rotations=300)[
+        "fractional_task_variance"
+    ]
     assert pairs["ftv_mean"].sel(pair="a/c").mean() == pytest.approx(
         float(control.mean()), abs=0.03
     )
-    back = nc.rotation_control(block, "c", "a", n_rotations=300)["fractional_task_variance"]
+    back = nc.selectivity.rotation_control(block, "c", "a", n_rotations=300)[
+        "fractional_task_variance"
+    ]
     np.testing.assert_allclose(back, -control, atol=1e-9)
 
 

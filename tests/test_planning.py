@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import nwbcompare as nc
-from nwbcompare import cli_plan
-from nwbcompare.figures.ranking import draw_power
-from nwbcompare.figures.style import new_figure
-from nwbcompare.stats.mixed_effects import mixed_effects
-from nwbcompare.stats.planning import (
+from nwbcompare.cli import power as cli_plan
+from nwbcompare.comparison.power import (
     Grouping,
     TrialNoise,
     draw_ftv,
@@ -28,6 +24,9 @@ from nwbcompare.stats.planning import (
     trial_noise,
     wilson,
 )
+from nwbcompare.inference.mixed_effects import mixed_effects
+from nwbcompare.plotting.ranking import draw_power
+from nwbcompare.plotting.style import new_figure
 from nwbcompare.testing import example_block
 
 SMALL = Grouping(networks=3, network_units=30, units_per_session=5)

@@ -7,7 +7,11 @@ import pytest
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare.analysis.population import (
+from nwbcompare.analysis.population.kernels.dimensionality import (
+    corrected_participation_ratio,
+    participation_ratio,
+)
+from nwbcompare.analysis.population.population import (
     bootstrap_weights,
     condition_labels,
     dimensionality,
@@ -17,7 +21,6 @@ from nwbcompare.analysis.population import (
     unit_clusters,
     unit_halves,
 )
-from nwbcompare.kernels.dimensionality import corrected_participation_ratio, participation_ratio
 from nwbcompare.testing import example_block
 
 

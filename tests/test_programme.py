@@ -18,38 +18,39 @@ import pytest
 import torch
 import xarray as xr
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from page_reading import Page, rendered
 from scipy.stats import spearmanr
 
 import nwbcompare as nc
-from nwbcompare.cli import cli, main
+from nwbcompare.cli.main import cli, main
+from nwbcompare.inference.networks import over_networks
 from nwbcompare.model import Network, NetworkConfig, load, pretrained, pretrained_path, save_run
 from nwbcompare.model.checkpoint import LOG, pretrained_names, read_evaluation, read_log
 from nwbcompare.model.schedules import training_config
-from nwbcompare.programme import PARTS, Settings, analyze
-from nwbcompare.programme import clusters as clusters_part
-from nwbcompare.programme import composition as composition_part
-from nwbcompare.programme import groups as groups_part
-from nwbcompare.programme import lesions as lesions_part
-from nwbcompare.programme import vectors as vectors_part
-from nwbcompare.programme.analyze import chosen_parts
-from nwbcompare.programme.folder import Folder, is_analysis
-from nwbcompare.programme.lesions import _false_discovery, _floor
-from nwbcompare.programme.sentences import estimate, over
-from nwbcompare.programme.subject import Subject
-from nwbcompare.report.drawing import picture
-from nwbcompare.report.section import Picture, shown
-from nwbcompare.stats.inference import over_networks
+from nwbcompare.report.page_section import Picture, shown
+from nwbcompare.report.pictures import picture
 from nwbcompare.tasks.channels import input_channels
+from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.analyze import analyze, chosen_parts
+from nwbcompare.workflows.network_estimates import estimate, over
+from nwbcompare.workflows.registry import PARTS
+from nwbcompare.workflows.results_folder import Folder, is_analysis
+from nwbcompare.workflows.sections import (
+    clusters as clusters_part,
+    lesions as lesions_part,
+    rule_composition as composition_part,
+    task_vectors as vectors_part,
+    unit_groups as groups_part,
+)
+from nwbcompare.workflows.sections.lesions import _false_discovery, _floor
 
 # the package gives the function under the module's name
-analyze_module = importlib.import_module("nwbcompare.programme.analyze")
-drawing = importlib.import_module("nwbcompare.report.drawing")
+analyze_module = importlib.import_module("nwbcompare.workflows.analyze")
+drawing = importlib.import_module("nwbcompare.report.pictures")
 # of so few units some bins and pairs are empty
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::nwbcompare.errors.UnitWarning"),
+    pytest.mark.filterwarnings("ignore::nwbcompare.core.errors.UnitWarning"),
     pytest.mark.filterwarnings("ignore:.*cells have no choice within"),
 ]
 TASKS = ("fdgo", "fdanti", "delaygo", "delayanti", "contextdm1", "contextdm2")
@@ -75,8 +76,11 @@ def quick():
         for name, options in less.items():
             patch.setattr(clusters_part, name, partial(getattr(clusters_part, name), **options))
         for path, options in {
-            "nwbcompare.model.psychometrics.psychometric_curves": {"n_directions": 4},
-            "nwbcompare.model.composition.rule_composition": {"n_batches": 4, "n_random": 5},
+            "nwbcompare.experiments.psychometrics.psychometric_curves": {"n_directions": 4},
+            "nwbcompare.experiments.rule_composition.rule_composition": {
+                "n_batches": 4,
+                "n_random": 5,
+            },
         }.items():
             module, name = path.rsplit(".", 1)
             whole = getattr(importlib.import_module(module), name)
@@ -188,7 +192,7 @@ def copied(several, tmp_path):
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
     """A simulated recording, and its netCDF file."""
-    activity = nc.simulate_recording(pretrained("ctxdm-0"), n_units=48)
+    activity = nc.comparison.simulate_recording(pretrained("ctxdm-0"), n_units=48)
     path = tmp_path_factory.mktemp("recording") / "brain.nc"
     activity.to_netcdf(path, engine="h5netcdf")
     return activity, str(path)
@@ -240,10 +244,10 @@ def test_the_numbers_are_those_of_the_functions_called_directly(several, runs):
     assert found["clusters"] == clusters.attrs["n_clusters"]
     assert found["silhouette"] == float(clusters["silhouette"].max())
     assert found["p (clusters)"] == float(null["p_value"])
-    from nwbcompare.analysis.pairs import pairwise_ftv
-    from nwbcompare.model.lesions import lesion_performance
-    from nwbcompare.stats.lesions import lesion_statistic
-    from nwbcompare.stats.pairs import classify_pairs
+    from nwbcompare.analysis.selectivity.ftv_shapes import classify_pairs
+    from nwbcompare.analysis.selectivity.pairwise_ftv import pairwise_ftv
+    from nwbcompare.experiments.lesion_statistics import lesion_statistic
+    from nwbcompare.experiments.lesions import lesion_performance
 
     shapes = classify_pairs(pairwise_ftv(variance))["shape"].values
     pairs = row(several, "pairs", "a")
@@ -260,14 +264,14 @@ def test_the_numbers_are_those_of_the_functions_called_directly(several, runs):
 
 
 def test_composition_and_cosines_are_those_of_the_functions(several, runs):
-    from nwbcompare.model.composition import rule_composition
+    from nwbcompare.experiments.rule_composition import rule_composition
 
     network = load(runs["b"])
     direct = rule_composition(network, "delayanti").sel(measure="performance")
     assert row(several, "composition", "b")["Dly Anti: best wrong"] == float(direct["best_wrong"])
-    from nwbcompare.analysis.vectors import rule_vectors
-    from nwbcompare.model.weights import network_weights
-    from nwbcompare.stats.composition import COMPOSITIONS, composition_cosine
+    from nwbcompare.analysis.population.compositionality import COMPOSITIONS, composition_cosine
+    from nwbcompare.analysis.population.task_vectors import rule_vectors
+    from nwbcompare.experiments.weights import network_weights
 
     cosine = composition_cosine(
         rule_vectors(network_weights(network), list(TASKS)), *COMPOSITIONS["go"]
@@ -550,7 +554,7 @@ def test_surrogates_of_an_interrupted_part_are_not_drawn_again(
     several, runs, copied, undrawn, monkeypatch
 ):
     (copied / "results" / "a" / "clusters.nc").unlink()
-    clusters = importlib.import_module("nwbcompare.stats.clusters")
+    clusters = importlib.import_module("nwbcompare.analysis.clustering.cluster_null")
     drawn, draw = [], clusters._surrogate
     with monkeypatch.context() as patch:
         patch.setattr(clusters, "AT_ONCE", 3)
@@ -656,7 +660,7 @@ def test_a_shipped_network_of_two_tasks(tmp_path, undrawn):
     assert said["composition"] == [f"{why}lacks the tasks of every published case."]
     assert said["conditions"][0].startswith("ctxdm-0: not asked, since its test trials sweep")
     variance = results(out, "ctxdm-0", "variance")["task"]
-    from nwbcompare.analysis.groups import unit_groups
+    from nwbcompare.analysis.selectivity.unit_groups import unit_groups
 
     sizes = unit_groups(variance, "contextdm1", "contextdm2")["group_size"].values
     found = row(out, "groups", "ctxdm-0")
@@ -883,7 +887,7 @@ def test_analyze_refuses_bad_input(runs, tmp_path, monkeypatch, capsys, idle):
 
 
 def test_compose_gives_the_performance_of_each_expression(runs, monkeypatch, capsys):
-    from nwbcompare.model.composition import composition_performance
+    from nwbcompare.experiments.rule_composition import composition_performance
 
     said = ["fdanti + delaygo - fdgo", "delayanti"]
     common = ["compose", runs["a"], "--task", "delayanti", "--batches", 3, "--seed", 1]

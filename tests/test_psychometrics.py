@@ -11,17 +11,17 @@ import xarray as xr
 from scipy.stats import binomtest
 
 import nwbcompare as nc
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.lesions import draw_group_lesions
-from nwbcompare.figures.psychometrics import draw_psychometric
-from nwbcompare.model import Network, NetworkConfig, pretrained, record
-from nwbcompare.model import psychometrics as module
-from nwbcompare.model.psychometrics import (
+from nwbcompare.experiments import psychometrics as module
+from nwbcompare.experiments.psychometrics import (
     group_lesions,
     pooled_over,
     psychometric_curves,
     wilson,
 )
+from nwbcompare.model import Network, NetworkConfig, pretrained, record
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.lesions import draw_group_lesions
+from nwbcompare.plotting.psychometrics import draw_psychometric
 from nwbcompare.tasks import make_trials
 
 FAST = {"coherences": [-0.1, 0.03], "durations_ms": [200, 400], "n_directions": 6}

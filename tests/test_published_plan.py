@@ -7,11 +7,11 @@ import json
 
 import pytest
 
-from nwbcompare.continual import Settings
-from nwbcompare.continual.campaign import find_networks, name_of
-from nwbcompare.continual.configs import configs_of
 from nwbcompare.model.checkpoint import read_configs
 from nwbcompare.model.curricula import PUBLISHED_STEPS, YANG2019
+from nwbcompare.workflows.continual_settings import Settings
+from nwbcompare.workflows.continual_training import find_networks, name_of
+from nwbcompare.workflows.training_configs import configs_of
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import pytest
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare.figures.ranking import draw_floor_and_families
-from nwbcompare.figures.style import new_figure
-from nwbcompare.kernels.distances import DISTANCES
-from nwbcompare.stats.floor import MEASURES, animal_floor, split_floor
-from nwbcompare.stats.ranking import rank_families
+from nwbcompare.comparison.kernels.distances import DISTANCES
+from nwbcompare.comparison.ranking import rank_families
+from nwbcompare.comparison.split_half import MEASURES, animal_floor, split_floor
+from nwbcompare.plotting.ranking import draw_floor_and_families
+from nwbcompare.plotting.style import new_figure
 
 
 def table(values, name="m", **columns):

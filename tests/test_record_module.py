@@ -14,15 +14,14 @@ import pytest
 import report_inputs
 import torch
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import nn
 
 import nwbcompare as nc
-from nwbcompare.comparison import comparison
 from nwbcompare.model import Network, NetworkConfig, pretrained
 from nwbcompare.model.network import input_of
 from nwbcompare.tasks import make_trials
+from nwbcompare.workflows import compare as comparison
 
 CONTEXTS = ("contextdm1", "contextdm2")
 N_IN, N_UNITS = 3, 5
@@ -366,7 +365,7 @@ def test_what_lies_on_trial_goes_along():
     assert "aligned_to" not in trials["time"].attrs
     hidden = np.isnan(block["rate"].values).all(axis=2)
     assert hidden.sum(axis=1).tolist() == [0, 3, 0, 0]
-    assert nc.condition_means(block).sizes["condition"] == 2
+    assert nc.selectivity.condition_means(block).sizes["condition"] == 2
     assert "output" not in nc.record(seeded(Readout), trials, inputs_and_outputs=True)
 
 

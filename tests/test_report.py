@@ -19,10 +19,10 @@ from report_inputs import (
 )
 
 import nwbcompare as nc
-from nwbcompare.activity import unit_positions
-from nwbcompare.comparison import compare
-from nwbcompare.comparison.material import PROTOCOLS
-from nwbcompare.report.section import Picture
+from nwbcompare.core.activity import unit_positions
+from nwbcompare.report.page_section import Picture
+from nwbcompare.workflows.compare import compare
+from nwbcompare.workflows.measurements import PROTOCOLS
 
 SECTIONS = [
     "sampled",
@@ -73,9 +73,9 @@ def inputs(tmp_path_factory):
 @pytest.fixture
 def quick(monkeypatch, inputs, tmp_path):
     """Make a report without its pictures and without decoding, which take the longest."""
-    monkeypatch.setattr("nwbcompare.report.drawing.as_svg", lambda _: b"<svg/>")
+    monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
     monkeypatch.setattr(
-        "nwbcompare.comparison.comparison.find_population", lambda *_: "Needed: time; here: none."
+        "nwbcompare.workflows.compare.find_population", lambda *_: "Needed: time; here: none."
     )
 
     def make(models, recording, name="report", **options):
@@ -301,10 +301,10 @@ def test_variance_parts_are_shown_where_choices_are_known(recorded_report):
 
 
 def test_the_same_seed_gives_the_same_numbers_however_many_work(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr("nwbcompare.report.drawing.as_svg", lambda _: b"<svg/>")
+    monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
     # decoding takes the longest; in its place comes what other processes can be sent
     left_out = "Needed: time; here: none.".format
-    monkeypatch.setattr("nwbcompare.comparison.comparison.find_population", left_out)
+    monkeypatch.setattr("nwbcompare.workflows.compare.find_population", left_out)
 
     def made(name, **changes):
         folder = compare(
@@ -520,9 +520,7 @@ def test_a_report_without_a_browser_for_its_pdf_is_refused_at_once(
 ):
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    monkeypatch.setattr(
-        "nwbcompare.comparison.comparison.find_models", lambda *_: pytest.fail("began")
-    )
+    monkeypatch.setattr("nwbcompare.workflows.compare.find_models", lambda *_: pytest.fail("began"))
     with pytest.raises(nc.InputError, match=r"pdf: expected a Chromium.*none on the PATH"):
         quick(["net"], "brain.nc", pdf=True)
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]

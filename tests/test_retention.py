@@ -9,14 +9,11 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import nwbcompare as nc
-from nwbcompare.model import read_log
-from nwbcompare.stats.inference import over_networks
-from nwbcompare.stats.retention import (
+from nwbcompare.analysis.learning.retention import (
     MEAN,
     MEASURES,
     compare_retention,
@@ -27,6 +24,8 @@ from nwbcompare.stats.retention import (
     retention_over_networks,
     trials_to,
 )
+from nwbcompare.inference.networks import over_networks
+from nwbcompare.model import read_log
 
 STAGES = (("a",), ("b", "c"), ("d",))
 TASKS = "abcd"

@@ -11,12 +11,20 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from nwbcompare.cli_rules import rules
-from nwbcompare.errors import InputError
-from nwbcompare.model import Network, NetworkConfig, load, save_run, train, training
-from nwbcompare.model import rule_learning as place
-from nwbcompare.model.checkpoint import digest, read_configs, read_evaluation, read_log
-from nwbcompare.model.rule_curves import (
+from nwbcompare.analysis.learning.retention import learning_curves
+from nwbcompare.cli.rule_learning import rules
+from nwbcompare.core.errors import InputError
+from nwbcompare.experiments import rule_learning as place
+from nwbcompare.experiments.rule_learning import (
+    LEARNED,
+    PRETRAINING,
+    TARGETS,
+    RuleLearning,
+    learn_rules,
+    left_out,
+    rule_learning_configs,
+)
+from nwbcompare.experiments.rule_learning_curves import (
     MOST_POINTS,
     _thinned,
     as_record,
@@ -27,16 +35,8 @@ from nwbcompare.model.rule_curves import (
     moved_rows,
     rule_learning_logs,
 )
-from nwbcompare.model.rule_learning import (
-    LEARNED,
-    PRETRAINING,
-    TARGETS,
-    RuleLearning,
-    learn_rules,
-    left_out,
-    rule_learning_configs,
-)
-from nwbcompare.stats.retention import learning_curves
+from nwbcompare.model import Network, NetworkConfig, load, save_run, train, training
+from nwbcompare.model.checkpoint import digest, read_configs, read_evaluation, read_log
 
 SMALL = RuleLearning(
     n_units=8,
@@ -401,7 +401,7 @@ def test_one_network_has_no_interval(campaign, tmp_path, monkeypatch):
     for folder in campaign.glob("A-0*"):
         shutil.copytree(folder, tmp_path / folder.name)
     record = as_record(tmp_path, settings=SMALL)
-    from nwbcompare import cli_rules
+    from nwbcompare.cli import rule_learning as cli_rules
 
     cli_rules._add_summary(record, str(tmp_path))
     assert "(no interval)" in cli_rules._line(record["curves"][0])
@@ -409,7 +409,7 @@ def test_one_network_has_no_interval(campaign, tmp_path, monkeypatch):
 
 
 def test_the_median_network_counts():
-    from nwbcompare.cli_rules import _line
+    from nwbcompare.cli.rule_learning import _line
 
     curve = {
         "target": "delayanti",

@@ -8,19 +8,22 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import nwbcompare as nc
-import nwbcompare.mapping
-from nwbcompare.analysis.dispersion import dispersion
-from nwbcompare.errors import InputError, UnitWarning
+import nwbcompare.comparison.protocol_mapping
+from nwbcompare.comparison.kernels.spike_variability import (
+    FANO_FLOOR,
+    draw_counts,
+    moment_dispersion,
+)
+from nwbcompare.comparison.matched_sampling import sample_draws, sample_like
+from nwbcompare.comparison.protocol_mapping import FOLDER, ProtocolMapping, read_mapping
+from nwbcompare.comparison.spike_variability import dispersion
+from nwbcompare.core.errors import InputError, UnitWarning
 from nwbcompare.kernels.binning import smoothing_matrix
-from nwbcompare.kernels.counts import FANO_FLOOR, draw_counts, moment_dispersion
-from nwbcompare.mapping import FOLDER, ProtocolMapping, read_mapping
 from nwbcompare.model import Network, NetworkConfig
-from nwbcompare.sampling import sample_draws, sample_like
 
 LEVELS = ["coherence_1_level", "coherence_2_level"]
 CONTEXTS = ("contextdm1", "contextdm2")
@@ -117,7 +120,7 @@ def fractions(activity):
 
 def mean_noise(block, conditions=LEVELS):
     """Each unit's mean noise variance of a trial, pooled over conditions by hand."""
-    means = nc.condition_means(block, conditions=conditions)
+    means = nc.selectivity.condition_means(block, conditions=conditions)
     n = means["n_trials"].values
     pooled = np.nansum((n - 1) * n * means["mean_variance"].values, axis=1)
     return (pooled / np.maximum(n - 1, 0).sum(axis=1)).mean(axis=1)
@@ -125,7 +128,7 @@ def mean_noise(block, conditions=LEVELS):
 
 def corrected_variance(block):
     """The sum of task variances less their noise, in plain loops."""
-    means = nc.condition_means(block)
+    means = nc.selectivity.condition_means(block)
     total = np.zeros(block.sizes["unit"])
     for unit in range(block.sizes["unit"]):
         for task in CONTEXTS:
@@ -379,7 +382,9 @@ class TestSample:
         for name in ("epoch_start_time", "epoch_stop_time"):
             np.testing.assert_array_equal(block[name].values, recording[name].values)
         for conditions in (None, LEVELS):
-            a, b = (nc.condition_means(x, conditions=conditions) for x in (block, recording))
+            a, b = (
+                nc.selectivity.condition_means(x, conditions=conditions) for x in (block, recording)
+            )
             np.testing.assert_array_equal(a["n_trials"].values, b["n_trials"].values)
         assert block["recorded_unit"].values.tolist() == recording["unit"].values.tolist()
         assert block["session"].values.tolist() == recording["session"].values.tolist()
@@ -398,7 +403,7 @@ class TestSample:
     def test_rates_are_those_of_the_matched_protocol(self, match):
         """Unit by unit against `record_matched`, which runs and bins in its own way."""
         strengths = (0.05, 0.2, 0.2)
-        protocol = nc.MatchedProtocol(coherences=strengths, n_axes=3)
+        protocol = nc.comparison.MatchedProtocol(coherences=strengths, n_axes=3)
         network, recording = small_network(), make_recording()
         twin = nc.record_matched(network, protocol)["matched"].to_dataset()
         block = sample(recording, match=match, noise=False)
@@ -524,7 +529,7 @@ class TestSample:
         late = table(epoch={"recording": "stim1", "network": "stim1", "latency_ms": 100})
         block = sample(make_recording(4), late, noise=False, smooth_s=0)
         plain = sample(make_recording(4), noise=False, smooth_s=0)
-        means = [nc.condition_means(x)["rate_mean"].values for x in (block, plain)]
+        means = [nc.selectivity.condition_means(x)["rate_mean"].values for x in (block, plain)]
         own = [
             (m / x["scale"].values[:, None, None])
             for m, x in zip(means, (block, plain), strict=True)
@@ -671,7 +676,7 @@ class TestMapping:
     def test_the_documented_example_is_a_mapping(self):
         import yaml
 
-        text = nwbcompare.mapping.__doc__.split("::", 1)[1]
+        text = nwbcompare.comparison.protocol_mapping.__doc__.split("::", 1)[1]
         mapping = read_mapping(yaml.safe_load(text))
         assert mapping.latency_ms == 100
         assert mapping.columns == ["coherence", "hue"]
@@ -803,7 +808,7 @@ class TestMonkeyA:
         network = nc.model.pretrained("ctxdm-0")
         block = sample_like(network, monkey_a)["sample"].to_dataset()
         truth = monkey_a["mante2013"].to_dataset()
-        a, b = (nc.condition_means(x, conditions=LEVELS) for x in (block, truth))
+        a, b = (nc.selectivity.condition_means(x, conditions=LEVELS) for x in (block, truth))
         np.testing.assert_array_equal(a["n_trials"].values, b["n_trials"].values)
         ratio = mean_noise(block) / mean_noise(truth)
         assert np.median(ratio) == pytest.approx(1, abs=0.02)

@@ -9,12 +9,19 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.ndimage import gaussian_filter1d
 
 import nwbcompare as nc
+from nwbcompare.io.sessions import (
+    Reading,
+    Samples,
+    Session,
+    SpikeTrains,
+    joined_columns,
+    lay_on_one_clock,
+)
 from nwbcompare.kernels import spikes as kernels
 from nwbcompare.kernels.spikes import (
     bins_inside,
@@ -23,14 +30,6 @@ from nwbcompare.kernels.spikes import (
     merge_intervals,
     nearest_place,
     smooth_observed,
-)
-from nwbcompare.session import (
-    Reading,
-    Samples,
-    Session,
-    SpikeTrains,
-    joined_columns,
-    lay_on_one_clock,
 )
 from nwbcompare.testing import example_block
 
@@ -382,7 +381,7 @@ def test_windows_and_bins_that_do_not_fit_are_refused():
 
 
 def test_no_more_cells_are_looked_at_than_needed(monkeypatch):
-    monkeypatch.setattr("nwbcompare.session.signals.CELLS_AT_ONCE", 3)
+    monkeypatch.setattr("nwbcompare.io.sessions.recorded_signals.CELLS_AT_ONCE", 3)
     options = {"window": (0, 1), "bin": 0.25, "smooth": 0.3}
     late = [np.array([[3.4, 9.0]])] * 3
     small = block_of(spikes_of(intervals=late), **options)

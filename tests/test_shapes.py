@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.stats import binom
 
 import nwbcompare as nc
-from nwbcompare.analysis.pairs import pairwise_ftv
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.pairs import SHAPE_COLOURS, draw_shape_shares
-from nwbcompare.kernels.shapes import (
+from nwbcompare.analysis.selectivity.ftv_shapes import classify_pairs, shape_shares
+from nwbcompare.analysis.selectivity.kernels.ftv_shapes import (
     PARTS,
     RINGS,
     SHAPES,
@@ -22,7 +19,9 @@ from nwbcompare.kernels.shapes import (
     shape_p_values,
     simulate_shape,
 )
-from nwbcompare.stats.pairs import classify_pairs, shape_shares
+from nwbcompare.analysis.selectivity.pairwise_ftv import pairwise_ftv
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.pairwise_ftv import SHAPE_COLOURS, draw_shape_shares
 
 
 def variance_with(fractions, tasks=("a", "b"), name="simulated"):

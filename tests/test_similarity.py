@@ -7,15 +7,10 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.analysis.population import dissimilarity
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.similarity import draw_dissimilarity, draw_similarity
-from nwbcompare.kernels.permutation import random_rotation
-from nwbcompare.kernels.similarity import (
+from nwbcompare.analysis.population.kernels.similarity import (
     MEASURES,
     RDM_COMPARISONS,
     compare_distances,
@@ -28,7 +23,11 @@ from nwbcompare.kernels.similarity import (
     procrustes_distance,
     squared_distances,
 )
-from nwbcompare.stats.similarity import compare_populations
+from nwbcompare.analysis.population.population import dissimilarity
+from nwbcompare.analysis.population.similarity import compare_populations
+from nwbcompare.kernels.permutation import random_rotation
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.similarity import draw_dissimilarity, draw_similarity
 
 SEEDS = st.integers(0, 10_000)
 

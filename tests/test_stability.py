@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import nwbcompare as nc
-from nwbcompare.errors import DivergedError, StalledError
+from nwbcompare.core.errors import DivergedError, StalledError
 from nwbcompare.model import Network, NetworkConfig, read_log, train, training
 from nwbcompare.model.curricula import (
     WARM_UP_STEPS,
@@ -17,7 +17,7 @@ from nwbcompare.model.curricula import (
     sequential_config,
     sequential_network,
 )
-from nwbcompare.model.stability import EXPLODED_RATE, Stability, measure_stability
+from nwbcompare.model.rate_stability import EXPLODED_RATE, Stability, measure_stability
 
 STAGES = (("fdgo",), ("dm1",))
 SMALL = NetworkConfig(n_units=16, nonlinearity="relu", seed=3)

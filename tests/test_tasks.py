@@ -20,9 +20,9 @@ from nwbcompare.tasks import (
 )
 from nwbcompare.tasks.channels import INPUT_CHANNELS, angular_distance, bump, modality_channels
 from nwbcompare.tasks.description import describe
-from nwbcompare.tasks.draw import Draw
 from nwbcompare.tasks.signals import input_signal, target_signal
 from nwbcompare.tasks.timing import steps
+from nwbcompare.tasks.trial_draw import Draw
 
 TASKS = ["contextdm1", "contextdm2"]
 

@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save
 from scipy.stats import chisquare
 
 import nwbcompare as nc
-from nwbcompare.cli import cli, main
+from nwbcompare.cli.main import cli, main
+from nwbcompare.core.errors import DivergedError
 from nwbcompare.model import (
-    DivergedError,
     Network,
     NetworkConfig,
     Regularisation,
@@ -47,7 +47,7 @@ from nwbcompare.model.checkpoint import (
 from nwbcompare.model.config import Consolidation
 from nwbcompare.model.curricula import sequential_config
 from nwbcompare.model.memory import needed_bytes
-from nwbcompare.model.rendering import make_batch
+from nwbcompare.model.trial_tensors import make_batch
 from nwbcompare.tasks import RULES, make_trials
 from nwbcompare.tasks.trials import draw_trials
 
@@ -191,7 +191,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been_killed(tmp_path):
     config = replace(SHORT, stages=(Stage(dt_ms=100, max_steps=400),), batch_size=16)
     train(SMALL, config, out=tmp_path / "whole")
     start_run(tmp_path / "killed", SMALL, config)
-    command = [sys.executable, "-m", "nwbcompare.cli", "train", "--resume", "--out"]
+    command = [sys.executable, "-m", "nwbcompare", "train", "--resume", "--out"]
     running = subprocess.Popen([*command, str(tmp_path / "killed")], stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "killed" / CHECKPOINT
     deadline = time.monotonic() + 120

@@ -129,7 +129,7 @@ def test_conditions_can_be_named(rng):
 
 def test_condition_means_carry_counts_and_standard_errors(rng):
     block = two_tasks(rng)
-    means = nc.condition_means(block)
+    means = nc.selectivity.condition_means(block)
     rows = (block["task"].values == 1) & (block["c"].values == 2)
     rates = block["rate"].values[rows].astype(float)
     here = means.isel(condition=(means["task"] == "b") & (means["c"] == 2)).squeeze("condition")
@@ -140,11 +140,11 @@ def test_condition_means_carry_counts_and_standard_errors(rng):
 
 @given(dense_blocks(deterministic=True, missing=False))
 def test_a_deterministic_source_has_no_standard_error(block):
-    assert (nc.condition_means(block)["mean_variance"] == 0).all()
+    assert (nc.selectivity.condition_means(block)["mean_variance"] == 0).all()
 
 
 def test_one_noisy_trial_has_no_known_standard_error():
-    means = nc.condition_means(example_block().isel(trial=slice(4)))
+    means = nc.selectivity.condition_means(example_block().isel(trial=slice(4)))
     assert np.isnan(means["mean_variance"]).all()
 
 
@@ -152,7 +152,7 @@ def test_missing_condition_values_are_refused():
     block = example_block()
     block["direction"][2] = np.nan
     with pytest.raises(nc.InputError, match=r"none \(NaN\) in 1 of 8"):
-        nc.condition_means(block)
+        nc.selectivity.condition_means(block)
 
 
 def test_a_unit_that_lacks_a_condition_gets_nan_and_is_named(rng):
@@ -210,7 +210,7 @@ def test_ftv_is_antisymmetric_and_bounded(rng):
     ftv = forth["fractional_task_variance"]
     np.testing.assert_allclose(ftv, -back["fractional_task_variance"])
     assert (np.abs(ftv) <= 1).all()
-    assert nc.ftv_histogram(forth).sum() == 6
+    assert nc.selectivity.ftv_histogram(forth).sum() == 6
 
 
 def test_the_threshold_is_absolute_so_scale_matters_only_with_it(rng):
@@ -247,7 +247,7 @@ def test_the_variance_of_a_mixture_needs_only_the_covariance(rng, estimator):
 
 def test_the_context_null_has_its_nominal_false_positive_rate():
     block = two_tasks(np.random.default_rng(3), n_units=200, n_trials=60, signal=(0, 0))
-    null = nc.context_label_null(block, "a", "b", n_permutations=99, seed=1)
+    null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=99, seed=1)
     share = (null["p_value"] <= 0.05).mean().item()
     # 200 units: a binomial 99.9 % interval round 0.05
     assert 0.005 <= share <= 0.11
@@ -255,7 +255,7 @@ def test_the_context_null_has_its_nominal_false_positive_rate():
 
 def test_the_context_null_has_power_and_reproduces_the_observed_ftv():
     block = two_tasks(np.random.default_rng(3), n_units=40, n_trials=60, signal=(2.0, 0.2))
-    null = nc.context_label_null(block, "a", "b", n_permutations=99, seed=1)
+    null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=99, seed=1)
     assert (null["p_value"] < 0.05).mean() > 0.9
     ftv = nc.fractional_task_variance(nc.task_variance(block), "a", "b")
     np.testing.assert_allclose(null["observed"], ftv["fractional_task_variance"], rtol=1e-9)
@@ -263,19 +263,23 @@ def test_the_context_null_has_power_and_reproduces_the_observed_ftv():
 
 def test_nulls_are_alike_in_both_layouts_and_seeds_reproduce_them():
     one, two = (
-        nc.context_label_null(
+        nc.selectivity.context_label_null(
             two_tasks(np.random.default_rng(0), ragged=r), "a", "b", n_permutations=200
         )["fractional_task_variance"]
         for r in (False, True)
     )
     np.testing.assert_allclose(one.std("permutation"), two.std("permutation"), rtol=0.25)
-    again = nc.context_label_null(two_tasks(np.random.default_rng(0)), "a", "b", n_permutations=200)
+    again = nc.selectivity.context_label_null(
+        two_tasks(np.random.default_rng(0)), "a", "b", n_permutations=200
+    )
     np.testing.assert_array_equal(again["fractional_task_variance"], one)
 
 
 def test_the_condition_null_is_the_noise_floor():
     noisy = two_tasks(np.random.default_rng(5), n_trials=200, signal=(0, 0))
-    floor = nc.condition_label_null(noisy, n_permutations=50)["task_variance"].mean("permutation")
+    floor = nc.selectivity.condition_label_null(noisy, n_permutations=50)["task_variance"].mean(
+        "permutation"
+    )
     tv = nc.task_variance(noisy)["task_variance"]
     # without signal the variance is its floor: (C - 1)/C * 1/50
     np.testing.assert_allclose(floor.mean(), 0.75 / 50, rtol=0.1)
@@ -287,24 +291,24 @@ def test_the_condition_null_is_the_noise_floor():
 def test_a_deterministic_source_has_no_label_nulls():
     block = example_block().assign_attrs(deterministic=1)
     with pytest.raises(nc.InputError, match="expected noisy trials"):
-        nc.condition_label_null(block)
+        nc.selectivity.condition_label_null(block)
     with pytest.raises(nc.InputError, match="expected noisy trials"):
-        nc.context_label_null(block, "a", "b")
+        nc.selectivity.context_label_null(block, "a", "b")
 
 
 def test_the_context_null_needs_both_tasks_and_the_same_conditions(rng):
     block = two_tasks(rng)
     with pytest.raises(nc.InputError, match="task: expected one of a, b"):
-        nc.context_label_null(block, "a", "z")
+        nc.selectivity.context_label_null(block, "a", "z")
     fewer = nc.select(block, c=[0.0, 1.0], task="a")
     joined = xr.concat([fewer, nc.select(block, task="b")], dim="trial")
     with pytest.raises(nc.InputError, match="the same conditions in both tasks"):
-        nc.context_label_null(joined, "a", "b")
+        nc.selectivity.context_label_null(joined, "a", "b")
 
 
 def test_rotations_equal_rotating_the_activity(rng):
     block = two_tasks(rng)
-    control = nc.rotation_control(block, "a", "b", n_rotations=1, seed=7)
+    control = nc.selectivity.rotation_control(block, "a", "b", n_rotations=1, seed=7)
     rotation = random_rotation(6, np.random.default_rng(7))
     turned = block.copy(data={"rate": (block["rate"].values @ rotation.T).astype("f4")})
     ftv = nc.fractional_task_variance(nc.task_variance(turned), "a", "b")
@@ -316,12 +320,16 @@ def test_rotations_equal_rotating_the_activity(rng):
 def test_rotations_within_a_column_leave_the_others_alone(rng):
     block = two_tasks(rng)
     block["rate"].values[:, :, 1::2] = 0
-    inside = nc.rotation_control(block, "a", "b", within="area")["fractional_task_variance"]
+    inside = nc.selectivity.rotation_control(block, "a", "b", within="area")[
+        "fractional_task_variance"
+    ]
     assert np.isnan(inside[:, 1::2]).all()
     assert np.isfinite(inside[:, ::2]).all()
-    assert np.isfinite(nc.rotation_control(block, "a", "b")["fractional_task_variance"]).all()
+    assert np.isfinite(
+        nc.selectivity.rotation_control(block, "a", "b")["fractional_task_variance"]
+    ).all()
     with pytest.raises(nc.InputError, match="within: expected one of"):
-        nc.rotation_control(block, "a", "b", within="layer")
+        nc.selectivity.rotation_control(block, "a", "b", within="layer")
 
 
 def test_rotations_are_orthogonal_and_uniform(rng):

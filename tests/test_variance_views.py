@@ -9,15 +9,19 @@ from hypothesis import given
 from matplotlib.figure import Figure
 
 import nwbcompare as nc
-from nwbcompare.analysis.clusters import cluster_units
-from nwbcompare.analysis.variance import epoch_variance, task_variance, variance_in_time
-from nwbcompare.figures import save
-from nwbcompare.figures.variance import (
+from nwbcompare.analysis.clustering.clusters import cluster_units
+from nwbcompare.analysis.selectivity.task_variance import (
+    epoch_variance,
+    task_variance,
+    variance_in_time,
+)
+from nwbcompare.model import Network, NetworkConfig, from_arrays
+from nwbcompare.plotting import save
+from nwbcompare.plotting.task_variance import (
     draw_unit_rates,
     draw_variance_heatmap,
     draw_variance_in_time,
 )
-from nwbcompare.model import Network, NetworkConfig, from_arrays
 from nwbcompare.tasks import RULES, make_trials
 from nwbcompare.testing import dense_blocks, example_block
 
@@ -281,7 +285,7 @@ def test_variance_in_time_is_drawn_over_units_or_by_cluster(network_activity, cl
 
 
 def test_rates_are_drawn_by_the_first_condition_variable_or_another(network_activity, tmp_path):
-    means = nc.condition_means(network_activity["fdgo"].to_dataset())
+    means = nc.selectivity.condition_means(network_activity["fdgo"].to_dataset())
     ax = draw_unit_rates(an_axes(), means, means["unit"].values[2], "fdgo")
     assert len(ax.lines) == 20
     rates = network_activity["fdgo"].to_dataset()

@@ -7,28 +7,27 @@ from itertools import permutations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import nwbcompare as nc
-from nwbcompare.analysis.vectors import (
+from nwbcompare.analysis.population.kernels.task_vectors import (
+    composition_cosines,
+    disjoint_quadruples,
+    principal_axes,
+    squared_distances,
+)
+from nwbcompare.analysis.population.task_vectors import (
     TASK_SETS,
     condition_vectors,
     rule_vectors,
     task_space,
     task_vectors,
 )
-from nwbcompare.figures import new_figure
-from nwbcompare.figures.vectors import draw_differences, draw_task_space
+from nwbcompare.experiments.weights import network_weights
 from nwbcompare.kernels.permutation import random_rotation
-from nwbcompare.kernels.vectors import (
-    composition_cosines,
-    disjoint_quadruples,
-    principal_axes,
-    squared_distances,
-)
 from nwbcompare.model import Network, NetworkConfig, record
-from nwbcompare.model.weights import network_weights
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.task_vectors import draw_differences, draw_task_space
 from nwbcompare.tasks import make_trials
 
 N_UNITS = 4

@@ -80,12 +80,12 @@ def test_the_known_ftv_and_its_null_are_reproduced(archive):
     assert (round(values.mean(), 3), round(values.std(), 3)) == (0.008, 0.244)
     medians = tv["task_variance"].median("unit").sel(task=list(TASKS)).values
     np.testing.assert_allclose(medians, [56.6, 55.1], atol=0.06)
-    null = nc.context_label_null(archive, *TASKS, n_permutations=200)
+    null = nc.selectivity.context_label_null(archive, *TASKS, n_permutations=200)
     assert null["null_ftv_sd"].mean() == pytest.approx(0.105, abs=0.002)
     assert null["ftv_sd_p_value"] == pytest.approx(1 / 201)
     # 39 % with 100 permutations; the share varies by 2 % between seeds
     assert null["share_significant"] == pytest.approx(0.40, abs=0.035)
-    floor = nc.condition_label_null(archive, n_permutations=20)["task_variance"]
+    floor = nc.selectivity.condition_label_null(archive, n_permutations=20)["task_variance"]
     medians = floor.mean("permutation").median("unit").sel(task=list(TASKS)).values
     np.testing.assert_allclose(medians, [16.1, 15.9], rtol=0.08)
 
@@ -152,7 +152,11 @@ def test_copied_sequences_and_unequal_trials_are_told(tmp_path, rng):
     block = load(write(tmp_path, [neuron(rng), copied, fewer]))["wang2024"]
     assert block["copied"].values.tolist() == [False, True, False]
     assert nc.select(block.to_dataset(), copied=False).sizes["unit"] == 2
-    trials = nc.condition_means(block.to_dataset())["n_trials"].sel(unit="m3c3").isel(time=-1)
+    trials = (
+        nc.selectivity.condition_means(block.to_dataset())["n_trials"]
+        .sel(unit="m3c3")
+        .isel(time=-1)
+    )
     assert sorted(trials.values.tolist()) == [3.0] * 4 + [6.0] * 12
 
 

@@ -1,6 +1,5 @@
-"""Models against a recording: one analysis for both sides, tested, as a report."""
+"""Networks against a recording: matched sampling, differences, split-half reliability, power."""
 
-from nwbcompare.comparison.comparison import MODELS, compare
-from nwbcompare.comparison.settings import Settings
+import lazy_loader
 
-__all__ = ["MODELS", "Settings", "compare"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,1 @@
-"""Numbers on plain arrays: no labels, no files."""
+"""Numbers that several rooms share, on plain arrays: no labels, no files."""

@@ -1,5 +1,5 @@
 """Pages: sections of findings, tables and pictures, from labelled results only."""
 
-from nwbcompare.report.comparison import Comparison, write_comparison
+from nwbcompare.report.comparison_page import Comparison, write_comparison
 
 __all__ = ["Comparison", "write_comparison"]

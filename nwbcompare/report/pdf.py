@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from nwbcompare.errors import InputError
+from nwbcompare.core.errors import InputError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 TIMEOUT_S = 120

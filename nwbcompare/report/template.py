@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from nwbcompare.report.section import said, shown
+from nwbcompare.report.page_section import said, shown
 
 
 def render(template: str, **contents: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from nwbcompare.activity import Activity, blocks
+from nwbcompare.core.activity import Activity, blocks
 
 
 def assert_same_activity(one: Activity, two: Activity) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from nwbcompare.activity import make_block
+from nwbcompare.core.activity import make_block
 
 
 def example_block(seed: int = 0) -> xr.Dataset:

@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nwbcompare.activity import make_block
+from nwbcompare.core.activity import make_block
 
 NAMES = st.text(
     st.characters(categories=["L", "N"], include_characters=" -_."), min_size=1, max_size=8

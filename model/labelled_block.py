@@ -1,0 +1,153 @@
+"""What a network did in trials, labelled: rates and outputs as a block."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.core.activity import columns_on, make_block, tasks_of
+from nwbcompare.model.network import at_last_step, is_correct
+from nwbcompare.tasks.channels import OUTPUT_CHANNELS, read_direction, response_channels
+
+Floats = npt.NDArray[np.float32]
+
+
+def as_block(
+    rate: Floats,
+    output: Floats | None,
+    trials: xr.Dataset,
+    *,
+    units: Mapping[str, Any],
+    name: str,
+    deterministic: bool,
+    provenance: Mapping[str, Any],
+    inputs_and_outputs: bool = False,
+) -> xr.Dataset:
+    """Label what a network did in trials.
+
+    Parameters
+    ----------
+    rate
+        ``(trial, time, unit)``; overwritten with NaN after a trial's end.
+    output
+        ``(trial, time, output_channel)``, likewise; None where the network has none that fits.
+    trials
+        What it was shown. Beside ``task (trial,)`` and ``time`` all is optional: without
+        ``condition_variables`` each task is one condition, without ``trial_stop_time`` trials
+        last to the end, and only outputs of `nwbcompare.tasks.channels` are read as choices.
+    units
+        Columns of the unit table.
+    name
+        What figures and tables call the network.
+    deterministic
+        Whether neither the network nor its inputs had noise.
+    provenance
+        What else is known.
+    inputs_and_outputs
+        Whether to keep ``input`` and, where there are such, ``target`` and ``output``
+        ``(trial, time, channel)`` too.
+
+    Returns
+    -------
+    xarray.Dataset
+        A dense block.
+    """
+    if "trial_stop_time" in trials.coords:
+        after = trials["time"].values > trials["trial_stop_time"].values[:, None]
+        for values in (rate, output):
+            if values is not None:
+                values[after] = np.nan
+    columns = {key: column.variable for key, column in columns_on(trials, "trial").items()}
+    block = make_block(
+        rate,
+        time_s=trials["time"].values,
+        bin_width_s=trials["time"].attrs["bin_width_s"],
+        aligned_to=trials["time"].attrs["aligned_to"],
+        trials=columns | ({} if output is None else _choices(output, trials)),
+        units=units,
+        epochs=_epochs(trials),
+        condition_variables=_condition_variables(trials),
+        source="model",
+        name=name,
+        deterministic=deterministic,
+        provenance=provenance,
+    )
+    return _with_channels(block, output, trials) if inputs_and_outputs else block
+
+
+def unit_table(layers: Mapping[str, int], name: str) -> dict[str, Any]:
+    """Give the unit table of a network's layers.
+
+    Parameters
+    ----------
+    layers
+        The number of units of each layer, by its label.
+    name
+        The network's name.
+
+    Examples
+    --------
+    >>> unit_table({"recurrent": 2}, "mine")["unit"]
+    ['h000', 'h001']
+    >>> unit_table({"lower": 1, "upper": 1}, "mine")["unit"]
+    ['lower.000', 'upper.000']
+    """
+    prefixes = {label: f"{label}." if len(layers) > 1 else "h" for label in layers}
+    places = [(label, place) for label, n_units in layers.items() for place in range(n_units)]
+    return {
+        "unit": [f"{prefixes[label]}{place:03d}" for label, place in places],
+        "subject": [name] * len(places),
+        "session": [name] * len(places),
+        "area": ["hidden layer"] * len(places),
+        "layer": [label for label, _ in places],
+    }
+
+
+def _choices(output: Floats, trials: xr.Dataset) -> dict[str, Any]:
+    """Read what was chosen from the last output, and whether it was right."""
+    channels = tuple(trials["output_channel"].values) if "output_channel" in trials.coords else ()
+    if channels != OUTPUT_CHANNELS:
+        return {}
+    timed = "trial_stop_time" in trials.coords
+    last = at_last_step(output.swapaxes(0, 1), trials) if timed else output[:, -1]
+    direction = read_direction(last[:, response_channels()])
+    choices: dict[str, Any] = {"choice_direction": (direction, {"units": "rad"})}
+    if "response_direction" in trials.coords:
+        choices["correct"] = is_correct(last, trials["response_direction"].values)
+    return choices
+
+
+def _condition_variables(trials: xr.Dataset) -> Mapping[str, Sequence[str]]:
+    if "condition_variables" in trials.attrs:
+        table: dict[str, list[str]] = json.loads(trials.attrs["condition_variables"])
+        return table
+    return {task: [] for task in tasks_of(trials)}
+
+
+def _epochs(trials: xr.Dataset) -> dict[str, tuple[Any, Any]]:
+    if "epoch" not in trials.coords:
+        return {}
+    return {
+        str(name): (
+            trials["epoch_start_time"].values[:, place],
+            trials["epoch_stop_time"].values[:, place],
+        )
+        for place, name in enumerate(trials["epoch"].values)
+    }
+
+
+def _with_channels(block: xr.Dataset, output: Floats | None, trials: xr.Dataset) -> xr.Dataset:
+    """Add what went in, what came out and what should have."""
+    for name, channel in (("input", "input_channel"), ("target", "output_channel")):
+        if name in trials:
+            dims = ("trial", "time", channel)
+            block[name] = (dims, trials[name].transpose(*dims).values)
+    if output is not None:
+        block["output"] = (("trial", "time", "output_channel"), output)
+    named = [dim for dim in ("input_channel", "output_channel") if dim in block.dims]
+    return block.assign_coords({dim: trials[dim] for dim in named if dim in trials.coords})

@@ -1,0 +1,122 @@
+"""A training step's cost and gradients, its shards worked on at the same time.
+
+Small products do not gain from several threads, whole shards do: each runs in a thread of its
+own with operations of one thread each. On a GPU shards follow each other, each replayed whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+
+from nwbcompare.model.backpropagation import Backpropagation, ShardCost
+from nwbcompare.model.batch import Batch
+from nwbcompare.model.config import Regularisation
+from nwbcompare.model.cuda_graphs import Replay
+from nwbcompare.model.loss import add_weight_gradients, weight_cost
+from nwbcompare.model.network import Network
+from nwbcompare.model.threads import one_thread_each, threads
+
+MakeShard = Callable[[int], tuple[Batch, torch.Tensor | None]]
+
+
+class Cost(NamedTuple):
+    """The task cost and the cost on rates and weights."""
+
+    task: float
+    regularisation: float
+
+
+class FastCore:
+    """A network's weights as one vector, with their cost and gradients.
+
+    Parameters
+    ----------
+    network
+        The network; its parameters become views of ``parameters``.
+    n_shards
+        Parts of a batch. Their gradients are summed in order, so results do not depend on which
+        is ready first, nor on how many can run at once.
+    regularisation
+        Costs on rates and weights.
+
+    Attributes
+    ----------
+    parameters, gradients
+        All weights, and the slopes of the cost by them ``(weight,)``.
+    gradient_by_weight
+        The slopes by the name of the weight, as views.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        n_shards: int = 2,
+        regularisation: Regularisation | None = None,
+    ) -> None:
+        self._regularisation = regularisation or Regularisation()
+        weights = dict(network.named_parameters())
+        self.parameters = torch.cat([w.detach().reshape(-1) for w in weights.values()])
+        self.gradients = torch.zeros_like(self.parameters)
+        shapes = {name: weight.shape for name, weight in weights.items()}
+        self._weights = _views(self.parameters, shapes)
+        self.gradient_by_weight = _views(self.gradients, shapes)
+        for name, weight in weights.items():
+            weight.data = self._weights[name]
+        make_pass = partial(Backpropagation, network.config, self._regularisation, network.device)
+        on_gpu = self.parameters.is_cuda
+        self._passes = [Replay(make_pass) if on_gpu else make_pass() for _ in range(n_shards)]
+        # a graph cannot be recorded while another thread uses the GPU
+        self._pool = None if on_gpu or n_shards == 1 else threads(n_shards)
+
+    def cost_and_gradients(self, make_shard: MakeShard, n_counted: int) -> Cost:
+        """Give the cost and set ``gradients``.
+
+        Parameters
+        ----------
+        make_shard
+            Gives a shard by its place, with its recurrent noise; called in the shard's thread.
+        n_counted
+            Steps of all trials of all shards together.
+        """
+        with one_thread_each():
+            total = torch.tensor(n_counted, dtype=torch.float64, device=self.parameters.device)
+            run = partial(self._run, make_shard, total)
+            go = map if self._pool is None else self._pool.map
+            return self._sum(list(go(run, range(len(self._passes)))))
+
+    def _run(self, make_shard: MakeShard, n_counted: torch.Tensor, place: int) -> ShardCost:
+        batch, noise = make_shard(place)
+        return self._passes[place](self._weights, batch, noise, n_counted)
+
+    @torch.no_grad()
+    def _sum(self, parts: list[ShardCost]) -> Cost:
+        for name, gradient in self.gradient_by_weight.items():
+            gradient.copy_(parts[0].gradients[name])
+            for part in parts[1:]:
+                gradient.add_(part.gradients[name])
+        add_weight_gradients(self._weights, self.gradient_by_weight, self._regularisation)
+        on_weights = float(weight_cost(self._weights, self._regularisation))
+        return Cost(
+            sum(float(part.task) for part in parts),
+            sum(float(part.rates) for part in parts) + on_weights,
+        )
+
+    @torch.no_grad()
+    def fill(self, network: Network, values: torch.Tensor) -> None:
+        """Give another network of the same shape these weights ``(weight,)``."""
+        start = 0
+        for weight in network.parameters():
+            weight.copy_(values[start : start + weight.numel()].view(weight.shape))
+            start += weight.numel()
+
+
+def _views(flat: torch.Tensor, shapes: dict[str, torch.Size]) -> dict[str, torch.Tensor]:
+    parts = torch.split(flat, [shape.numel() for shape in shapes.values()])
+    return {
+        name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)
+    }

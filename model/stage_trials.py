@@ -1,0 +1,106 @@
+"""Trials of a stage that has just ended, for methods that measure what it has taught."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+
+from nwbcompare.model.batch import Batch
+from nwbcompare.model.config import Stage, TrainingConfig
+from nwbcompare.model.evaluation import noise_numbers
+from nwbcompare.model.initialisation import mixed_rules, rule_mixing
+from nwbcompare.model.network import Network
+from nwbcompare.model.shards import FastCore
+from nwbcompare.model.training_noise import FreshNoise
+from nwbcompare.model.trial_tensors import make_batch
+from nwbcompare.tasks.description import TrialDescription
+from nwbcompare.tasks.trials import draw_trials
+
+N_BATCHES, BATCH_SIZE = 8, 32
+"""Of each task: 256 trials with 8 timings."""
+
+
+class StageExamples:
+    """Random trials of a stage's tasks, with both noises, on the network as it is.
+
+    Parameters
+    ----------
+    network
+        The network.
+    config, stage
+        The training, and its stage that has ended.
+    step
+        Steps taken so far, which with the seed of the consolidation fix the trials.
+    """
+
+    def __init__(self, network: Network, config: TrainingConfig, stage: Stage, step: int) -> None:
+        self._network, self._config, self._stage = network, config, stage
+        self._seed = (config.consolidation.seed, config.seed, 3, step)
+
+    def gradients(self) -> Iterator[torch.Tensor]:
+        """Give the task cost's gradient ``(weight,)`` on one trial after another."""
+        # a core of its own would take the parameters over: a copy has the same weights
+        copy = Network(self._network.config).to(self._network.device)
+        copy.load_state_dict(self._network.state_dict())
+        core = FastCore(copy, n_shards=1)
+        for place, trials in enumerate(self._batches()):
+            for trial in range(trials.n_trials):
+                one = trials.take(np.array([trial]))
+                batch, noise = self._rendered(one, place * BATCH_SIZE + trial)
+                core.cost_and_gradients(partial(_given, batch, noise), batch.n_counted)
+                yield core.gradients
+
+    @torch.no_grad()
+    def activity(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Give batches of inputs, rates before and rates; see `Examples`."""
+        mixing = rule_mixing(self._network.config, self._network.device)
+        for place, trials in enumerate(self._batches()):
+            batch, noise = self._rendered(trials, place)
+            rates, _ = self._network(batch.input, dt_ms=batch.dt_ms, noise=noise)
+            inputs = mixed_rules(batch.input, mixing)
+            before = torch.cat([torch.zeros_like(rates[:1]), rates[:-1]])
+            inside = batch.inside[:, :, 0] > 0
+            yield inputs[inside], before[inside], rates[inside]
+
+    def _batches(self) -> Iterator[TrialDescription]:
+        """Draw the batches, each of one task with one timing."""
+        rng = np.random.default_rng(self._seed)
+        stage = self._stage
+        for task in self._config.tasks_of(stage):
+            for _ in range(N_BATCHES):
+                yield draw_trials(
+                    [task],
+                    np.zeros(BATCH_SIZE, dtype=np.int64),
+                    rng,
+                    dt_ms=stage.dt_ms,
+                    shared_timing=True,
+                    coherence_scale=stage.coherence_scale,
+                    easy=stage.easy,
+                )
+
+    def _rendered(self, trials: TrialDescription, place: int) -> tuple[Batch, torch.Tensor]:
+        """Render trials with noise; ``place`` tells the numbers of different calls apart."""
+        config = self._network.config
+        seed = int(np.random.SeedSequence(self._seed).generate_state(1)[0])
+        noise = FreshNoise(seed, self._network.device)
+        inputs, units = noise_numbers(config, trials, noise=noise, step=place)
+        batch = make_batch(
+            trials,
+            config.rules,
+            int(trials.n_steps.max()),
+            dt_ms=self._stage.dt_ms,
+            sigma_x=config.sigma_x,
+            noise=inputs,
+        )
+        return batch, units
+
+
+def _given(
+    batch: Batch,
+    noise: torch.Tensor,
+    place: int,  # noqa: ARG001 - there is one shard
+) -> tuple[Batch, torch.Tensor]:
+    return batch, noise

@@ -1,0 +1,182 @@
+"""Clusters of several networks, matched by their profiles."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.core.activity import columns_on
+from nwbcompare.core.errors import InputError, UnitWarning, listing
+from nwbcompare.kernels.permutation import p_value
+
+Array = npt.NDArray[np.float64]
+
+
+def match_clusters(
+    results: Sequence[xr.Dataset], *, n_permutations: int = 199, seed: int = 0
+) -> xr.Dataset:
+    """Match the clusters of several networks by their profiles; the network is the unit.
+
+    Parameters
+    ----------
+    results
+        From `nwbcompare.analysis.clustering.clusters.cluster_units`, one for each network, all with
+        the same columns and each with a name of its own.
+    n_permutations, seed
+        Permutations for the null, and their seed: the columns of every profile are permuted by
+        themselves, and the profiles matched anew. What is left is what an optimal assignment
+        finds in unrelated profiles.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``correlation`` and ``null_correlation (network, other_network)``: the mean Pearson
+        correlation of matched profiles of each two networks, and its mean over permutations.
+        ``mean`` over pairs, its 95 % ``interval (bound)`` by a jackknife over networks (NaN,
+        with a warning, for two), ``null_mean (permutation)`` and ``p_value``,
+        (1 + b) / (1 + B). Against the network most like the others (attrs ``reference``):
+        ``matched_cluster (network, cluster)``, -1 where a network has none left, its
+        ``matched_correlation`` and ``matched_profile (network, cluster, column)``, then NaN.
+
+    Raises
+    ------
+    InputError
+        For fewer than two networks, two of one name, or networks that differ in their columns.
+
+    Notes
+    -----
+    Assignment is optimal in the summed correlation (`scipy.optimize.linear_sum_assignment`).
+    Where one network has more clusters, the surplus is left out. A profile without variance
+    has correlation 0.
+    """
+    names, column = _check_networks(results)
+    profiles = [result["profile"].values for result in results]
+    rng = np.random.default_rng(seed)
+    correlation = _matched_correlations(profiles)
+    null = np.stack(
+        [
+            _matched_correlations([rng.permuted(profile, axis=1) for profile in profiles])
+            for _ in tqdm(range(n_permutations), desc="matching", disable=None)
+        ]
+    )
+    mean, null_mean = _mean_of_pairs(correlation), np.array([_mean_of_pairs(one) for one in null])
+    # more clusters leave an assignment more choice: what it finds by chance is taken off
+    reference = int(np.argmax((correlation - null.mean(axis=0)).sum(axis=1)))
+    matched = [_assign(profiles[reference], profile) for profile in profiles]
+    places = np.array([place for place, _ in matched])
+    found = np.full((*places.shape, profiles[0].shape[1]), np.nan)
+    for network, profile in enumerate(profiles):
+        inside = places[network] >= 0
+        found[network, inside] = profile[places[network, inside]]
+    pair = ("network", "other_network")
+    return xr.Dataset(
+        {
+            "correlation": (pair, correlation),
+            "null_correlation": (pair, null.mean(axis=0)),
+            "mean": mean,
+            "interval": ("bound", _jackknife_interval(correlation)),
+            "null_mean": ("permutation", null_mean),
+            "p_value": p_value(null_mean >= mean - 1e-12),
+            "matched_cluster": (("network", "cluster"), places),
+            "matched_correlation": (("network", "cluster"), np.array([r for _, r in matched])),
+            "matched_profile": (("network", "cluster", column), found, {"units": "1"}),
+            "preferred": ("cluster", results[reference]["preferred"].values),
+        },
+        coords={
+            **columns_on(results[0], column),
+            "network": names,
+            "other_network": names,
+            "bound": ["low", "high"],
+        },
+        attrs={
+            "analysis": "match_clusters",
+            "reference": names[reference],
+            "n_permutations": n_permutations,
+            "seed": seed,
+        },
+    )
+
+
+def _check_networks(results: Sequence[xr.Dataset]) -> tuple[list[str], str]:
+    if len(results) < 2:
+        raise InputError("results", "two or more networks", str(len(results)), "Give more.")
+    names = [str(result.attrs.get("name", "")) for result in results]
+    if len(set(names)) < len(names):
+        raise InputError(
+            "results",
+            "networks with names of their own",
+            listing(names),
+            "Name them with assign_attrs(name=...).",
+        )
+    column = str(results[0]["profile"].dims[1])
+    for name, result in zip(names, results, strict=True):
+        same = column in result.coords and np.array_equal(
+            result[column].values, results[0][column].values
+        )
+        if not same:
+            raise InputError(
+                "results",
+                f"the columns of {names[0]!r} in all networks",
+                f"others in {name!r}",
+                "Take the same tasks of every network, in the same order.",
+            )
+    return names, column
+
+
+def _correlations(a: Array, b: Array) -> Array:
+    """Pearson correlation of each row of a with each of b; 0 with a row without variance."""
+    unit = []
+    for rows in (a, b):
+        centred = rows - rows.mean(axis=1, keepdims=True)
+        length = np.linalg.norm(centred, axis=1, keepdims=True)
+        unit.append(np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-12))
+    correlation: Array = unit[0] @ unit[1].T
+    return correlation
+
+
+def _assign(reference: Array, profile: Array) -> tuple[npt.NDArray[np.int64], Array]:
+    """Give, for each row of the reference, its matched row (-1: none) and their correlation."""
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import
+
+    correlation = _correlations(reference, profile)
+    mine, theirs = linear_sum_assignment(correlation, maximize=True)
+    place, matched = np.full(len(reference), -1), np.full(len(reference), np.nan)
+    place[mine], matched[mine] = theirs, correlation[mine, theirs]
+    return place, matched
+
+
+def _matched_correlations(profiles: Sequence[Array]) -> Array:
+    """Mean matched correlation of each two networks ``(network, network)``."""
+    mean = np.eye(len(profiles))
+    for a, b in combinations(range(len(profiles)), 2):
+        mean[a, b] = mean[b, a] = np.nanmean(_assign(profiles[a], profiles[b])[1])
+    return mean
+
+
+def _mean_of_pairs(correlation: Array) -> float:
+    return float(correlation[np.triu_indices(len(correlation), 1)].mean())
+
+
+def _jackknife_interval(correlation: Array) -> Array:
+    """95 % interval of the mean over pairs, by leaving out each network in turn."""
+    from scipy.special import stdtrit  # noqa: PLC0415 - only where it is needed
+
+    n = len(correlation)
+    if n < 3:
+        warnings.warn("two networks have no interval: it is NaN", UnitWarning, stacklevel=3)
+        return np.full(2, np.nan)
+    without = np.array(
+        [
+            _mean_of_pairs(np.delete(np.delete(correlation, one, axis=0), one, axis=1))
+            for one in range(n)
+        ]
+    )
+    error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
+    half = stdtrit(n - 1, 0.975) * error
+    return _mean_of_pairs(correlation) + np.array([-half, half])

@@ -1,0 +1,329 @@
+"""Whether there are clusters at all, how stable they are, and whether networks share them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.analysis.clustering.clusters import (
+    N_CLUSTERS_TRIED,
+    active_rows,
+    complete_table,
+    numbers_within,
+    variance_table,
+)
+from nwbcompare.analysis.clustering.kernels.clusters import cluster, most_clusters, normalised
+from nwbcompare.analysis.clustering.kernels.surrogates import Copula
+from nwbcompare.analysis.selectivity.permutation_nulls import task_covariances
+from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, task_variance
+from nwbcompare.core.activity import Activity
+from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.files import written_aside
+from nwbcompare.core.orphans import ends_with_parent
+from nwbcompare.kernels.permutation import p_value, random_rotation
+
+Array = npt.NDArray[np.float64]
+AT_ONCE = 50
+"""Surrogates computed between two writes of the file that keeps them."""
+
+
+def cluster_null(
+    variance: xr.Dataset,
+    *,
+    n_surrogates: int = 999,
+    seed: int = 0,
+    n_init: int = 1,
+    n_clusters_tried: Sequence[int] = N_CLUSTERS_TRIED,
+    threshold: float = ACTIVE_THRESHOLD,
+    n_jobs: int | None = None,
+    kept: str | PathLike[str] | None = None,
+) -> xr.Dataset:
+    """Test whether units form clusters: their silhouette against tables without clusters.
+
+    The null is that task variances are correlated between tasks, but that units lie on a
+    continuum. Surrogates are drawn from a Gaussian copula with the observed values of every
+    column (each surrogate column is a permutation of them) and the observed rank correlations.
+    They go through the same steps as the data: threshold, division by the maximum, search.
+
+    Parameters
+    ----------
+    variance
+        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`.
+    n_surrogates
+        Surrogates; 999 give p values down to 0.001.
+    seed
+        Seed of the surrogates, each of which has a stream of its own, and of k-means.
+    n_init
+        Starts of k-means, in the data as in the surrogates; 1, since 20 take ten times as long.
+        The observed silhouette is therefore not quite that of `cluster_units`.
+    n_clusters_tried, threshold
+        See `nwbcompare.analysis.clustering.clusters.cluster_units`.
+    n_jobs
+        Processes; by default one for each core. The result does not depend on it.
+    kept
+        A file (JSON) that surrogates are kept in as they are computed. A later call with the
+        same table and parameters goes on from it, and may ask for more surrogates.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``observed``, the highest silhouette over the numbers of clusters; ``n_clusters``, where
+        it is; ``surrogate_silhouette`` and ``surrogate_n_clusters (surrogate)``; ``p_value``,
+        (1 + b) / (1 + B), where b counts surrogates with at least the observed silhouette. A
+        surrogate with too few active units has silhouette 1 and 0 clusters, and so counts.
+
+    Raises
+    ------
+    InputError
+        As `cluster_units`, and where ``kept`` holds surrogates of another table.
+
+    Notes
+    -----
+    The p value is about one network; for a claim about networks, test their values against each
+    other. With ties the surrogates' rank correlations are slightly weaker than the observed.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> table = np.repeat(np.eye(3), 8, axis=0) + 0.01 * np.random.default_rng(0).random((24, 3))
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), table)}, coords={"task": list("abc")})
+    >>> cluster_null(tv, n_surrogates=19, n_clusters_tried=[2, 3, 4], n_jobs=1)["p_value"].item()
+    0.05
+    """
+    table = complete_table(variance)
+    search = _Search(tuple(n_clusters_tried), threshold, n_init, seed)
+    observed, n_clusters = search.checked(table)
+    null = _surrogates(table.values, search, n_surrogates, n_jobs, kept)
+    silhouettes = np.array([silhouette for silhouette, _ in null])
+    return xr.Dataset(
+        {
+            "observed": observed,
+            "n_clusters": n_clusters,
+            "surrogate_silhouette": ("surrogate", silhouettes, {"units": "1"}),
+            "surrogate_n_clusters": ("surrogate", [number for _, number in null]),
+            "p_value": p_value(silhouettes >= observed - 1e-12),
+        },
+        attrs={
+            **variance.attrs,
+            **search.attrs(),
+            "analysis": "cluster_null",
+            "n_surrogates": n_surrogates,
+        },
+    )
+
+
+def describe_shuffled(
+    variance: xr.Dataset,
+    *,
+    n_shuffles: int = 20,
+    seed: int = 0,
+    n_init: int = 1,
+    n_clusters_tried: Sequence[int] = N_CLUSTERS_TRIED,
+    threshold: float = ACTIVE_THRESHOLD,
+) -> xr.Dataset:
+    """Describe the silhouettes of tables whose columns were shuffled among units, one by one.
+
+    There is no p value, since this is no null for clusters: a shuffle also breaks the
+    correlation between tasks, and a row of unrelated values is ruled by one of them. Divided by
+    its maximum it lies near an axis, so that shuffled units look *more* clustered than those of
+    real networks. See `cluster_null` for the test.
+
+    Parameters
+    ----------
+    variance
+        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`.
+    n_shuffles, seed
+        Shuffles and their seed.
+    n_init, n_clusters_tried, threshold
+        See `cluster_null`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``observed`` and ``shuffled_silhouette (shuffle)``, each the highest over the numbers of
+        clusters, and the ``n_clusters`` and ``shuffled_n_clusters (shuffle)`` they are at.
+    """
+    table = complete_table(variance)
+    search = _Search(tuple(n_clusters_tried), threshold, n_init, seed)
+    observed, n_clusters = search.checked(table)
+    rng = np.random.default_rng(seed)
+    shuffled = [
+        search(rng.permuted(table.values, axis=0))
+        for _ in tqdm(range(n_shuffles), desc="shuffles", disable=None)
+    ]
+    return xr.Dataset(
+        {
+            "observed": observed,
+            "n_clusters": n_clusters,
+            "shuffled_silhouette": ("shuffle", [silhouette for silhouette, _ in shuffled]),
+            "shuffled_n_clusters": ("shuffle", [number for _, number in shuffled]),
+        },
+        attrs={
+            **variance.attrs,
+            **search.attrs(),
+            "analysis": "describe_shuffled",
+            "n_shuffles": n_shuffles,
+        },
+    )
+
+
+def describe_rotated(
+    activity: Activity,
+    *,
+    n_rotations: int = 20,
+    seed: int = 0,
+    n_init: int = 1,
+    n_clusters_tried: Sequence[int] = N_CLUSTERS_TRIED,
+    threshold: float = ACTIVE_THRESHOLD,
+) -> xr.Dataset:
+    """Describe the silhouettes of random mixtures of the units (rotations).
+
+    There is no p value, since this is no null for clusters: mixtures of all units are nearly
+    alike, take part in all tasks, and what remains of their differences is that of the
+    directions with most variance, whether or not the units were in clusters.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block whose units all have every condition.
+    n_rotations, seed
+        Random rotations, the same for all tasks, and their seed.
+    n_init, n_clusters_tried, threshold
+        See `cluster_null`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``observed`` and ``rotated_silhouette (rotation)``, each the highest over the numbers of
+        clusters, and the ``n_clusters`` and ``rotated_n_clusters (rotation)`` they are at.
+
+    Raises
+    ------
+    InputError
+        As `cluster_units`, and for units that lack a condition.
+
+    Notes
+    -----
+    The variance of a rotated unit needs only the units' covariance over conditions.
+    """
+    variance = task_variance(activity)
+    table = variance_table(variance)
+    search = _Search(tuple(n_clusters_tried), threshold, n_init, seed)
+    observed, n_clusters = search.checked(table)
+    by_task, _ = task_covariances(activity, None, estimator="per_time", conditions=None)
+    covariances = np.stack(list(by_task.values()))
+    rng = np.random.default_rng(seed)
+    rotated = []
+    for _ in tqdm(range(n_rotations), desc="rotations", disable=None):
+        rotation = random_rotation(len(table), rng)
+        turned = (rotation @ covariances * rotation).sum(axis=-1).T
+        rotated.append(search(turned))
+    return xr.Dataset(
+        {
+            "observed": observed,
+            "n_clusters": n_clusters,
+            "rotated_silhouette": ("rotation", [silhouette for silhouette, _ in rotated]),
+            "rotated_n_clusters": ("rotation", [number for _, number in rotated]),
+        },
+        attrs={
+            **variance.attrs,
+            **search.attrs(),
+            "analysis": "describe_rotated",
+            "n_rotations": n_rotations,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The statistic of `cluster_null`: the highest silhouette of a table, and where it is."""
+
+    n_clusters_tried: tuple[int, ...]
+    threshold: float
+    n_init: int
+    seed: int
+
+    def checked(self, table: xr.DataArray) -> tuple[float, int]:
+        """Give the statistic of the data, which errors and warnings are about."""
+        rows, _ = active_rows(table, self.threshold)
+        numbers_within(rows, self.n_clusters_tried, stacklevel=4)
+        return self(table.values)
+
+    def __call__(self, table: Array) -> tuple[float, int]:
+        rows, _ = normalised(table, self.threshold)
+        most = most_clusters(rows)
+        tried = [k for k in self.n_clusters_tried if k <= most]
+        if not tried:
+            return 1.0, 0
+        found = cluster(rows, tried, n_init=self.n_init, seed=self.seed)
+        return float(found.silhouettes.max()), found.n_clusters
+
+    def attrs(self) -> dict[str, Any]:
+        return {
+            "n_clusters_tried": json.dumps([int(k) for k in self.n_clusters_tried]),
+            "threshold": self.threshold,
+            "n_init": self.n_init,
+            "seed": self.seed,
+        }
+
+
+def _surrogate(copula: Copula, search: _Search, index: int) -> tuple[float, int]:
+    stream = np.random.SeedSequence(search.seed, spawn_key=(index,))
+    return search(copula.draw(np.random.default_rng(stream)))
+
+
+def _surrogates(
+    table: Array, search: _Search, n: int, n_jobs: int | None, kept: str | PathLike[str] | None
+) -> list[tuple[float, int]]:
+    """Compute n surrogates, or what a file lacks of them, and keep them chunk by chunk."""
+    from joblib import Parallel, cpu_count, delayed  # noqa: PLC0415 - only where it is needed
+
+    key = {
+        "table_sha256": hashlib.sha256(np.ascontiguousarray(table).tobytes()).hexdigest(),
+        "n_columns": table.shape[1],
+        **search.attrs(),
+    }
+    found = [] if kept is None else _read_kept(Path(kept), key)
+    copula = Copula.of(table)
+    at_once = Parallel(n_jobs=n_jobs or cpu_count())
+    work = delayed(ends_with_parent(_surrogate))
+    with tqdm(total=n, initial=min(len(found), n), desc="surrogates", disable=None) as bar:
+        while len(found) < n:
+            indices = range(len(found), min(len(found) + AT_ONCE, n))
+            found += at_once(work(copula, search, index) for index in indices)
+            if kept is not None:
+                with written_aside(kept, overwrite=True) as aside:
+                    aside.write_text(json.dumps({**key, "surrogates": found}))
+            bar.update(len(indices))
+    return found[:n]
+
+
+def _read_kept(path: Path, key: dict[str, Any]) -> list[tuple[float, int]]:
+    if not path.is_file():
+        return []
+    try:
+        record = json.loads(path.read_text())
+        surrogates = [(float(silhouette), int(k)) for silhouette, k in record.pop("surrogates")]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            str(path), "surrogates kept by cluster_null", "another file", "Name another path."
+        ) from error
+    if record != key:
+        differing = [name for name in key if record.get(name) != key[name]]
+        raise InputError(
+            str(path),
+            "surrogates of this table with these parameters",
+            f"others, which differ in {listing(differing)}",
+            "Name another path with kept=..., or delete the file.",
+        )
+    return surrogates

@@ -1,0 +1,133 @@
+"""Whether clusters are found again when units are drawn anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.analysis.clustering.clusters import variance_table
+from nwbcompare.analysis.clustering.kernels.clusters import cluster, most_clusters, normalised
+from nwbcompare.analysis.clustering.kernels.surrogates import Copula
+from nwbcompare.core.errors import InputError
+
+Array = npt.NDArray[np.float64]
+BOOTSTRAPS_OF_A_SURROGATE = 5
+
+
+def cluster_stability(
+    variance: xr.Dataset,
+    clusters: xr.Dataset,
+    *,
+    n_bootstraps: int = 100,
+    n_surrogates: int = 20,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure how well clusters are found again when units are drawn anew.
+
+    Parameters
+    ----------
+    variance
+        What the clusters were made from.
+    clusters
+        From `nwbcompare.analysis.clustering.clusters.cluster_units`; its method, number of
+        clusters, starts and seed are used again.
+    n_bootstraps
+        Draws of as many active units, with replacement.
+    n_surrogates
+        Tables without clusters (see `cluster_null`) that go through the same, with 5 draws
+        each. Labels that mean nothing have 0; a continuum cut in pieces has more than that, and
+        this is what stable clusters have to exceed.
+    seed
+        Seed of the draws and of the surrogates.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``adjusted_rand (bootstrap)``, between the labels of the clusters and those found in the
+        drawn units, each unit once; ``mean`` and its ``interval (bound)``, the 2.5th and 97.5th
+        percentile over draws; ``surrogate_adjusted_rand (surrogate)``, means over 5 draws.
+
+    Raises
+    ------
+    InputError
+        Where the two do not have the same units.
+    """
+    table = variance_table(variance)
+    if not np.array_equal(table["unit"].values, clusters["unit"].values):
+        raise InputError(
+            "clusters",
+            "clusters of the same units as the variance",
+            f"{clusters.sizes['unit']} units beside {table.sizes['unit']}",
+            "Give the variance that cluster_units was given.",
+        )
+    active = clusters["active"].values
+    repeat = _Repeat(
+        clusters.attrs["method"],
+        clusters.attrs["n_clusters"],
+        clusters.attrs["n_init"],
+        clusters.attrs["seed"],
+    )
+    rng = np.random.default_rng(seed)
+    rows, labels = (
+        clusters["normalised_variance"].values[active],
+        clusters["cluster"].values[active],
+    )
+    with tqdm(total=n_bootstraps + n_surrogates, desc="stability", disable=None) as bar:
+        agreement = []
+        for _ in range(n_bootstraps):
+            agreement.append(repeat.agreement(rows, labels, rng))
+            bar.update()
+        copula = Copula.of(table.values[~np.isnan(table.values).any(axis=1)])
+        continuum = []
+        for _ in range(n_surrogates):
+            drawn, _ = normalised(copula.draw(rng), clusters.attrs["threshold"])
+            own = repeat(drawn)
+            draws = range(BOOTSTRAPS_OF_A_SURROGATE)
+            continuum.append(np.mean([repeat.agreement(drawn, own, rng) for _ in draws]))
+            bar.update()
+    return xr.Dataset(
+        {
+            "adjusted_rand": ("bootstrap", agreement),
+            "mean": float(np.mean(agreement)),
+            "interval": ("bound", np.percentile(agreement, [2.5, 97.5])),
+            "surrogate_adjusted_rand": ("surrogate", continuum),
+        },
+        coords={"bound": ["low", "high"]},
+        attrs={
+            **clusters.attrs,
+            "analysis": "cluster_stability",
+            "n_bootstraps": n_bootstraps,
+            "n_surrogates": n_surrogates,
+            "seed": seed,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Repeat:
+    """A clustering with a number of clusters that is settled."""
+
+    method: str
+    n_clusters: int
+    n_init: int
+    seed: int
+
+    def __call__(self, rows: Array) -> npt.NDArray[np.int64]:
+        tried = [max(1, min(self.n_clusters, most_clusters(rows)))]
+        found = cluster(rows, tried, method=self.method, n_init=self.n_init, seed=self.seed)
+        return found.labels
+
+    def agreement(
+        self, rows: Array, labels: npt.NDArray[np.int64], rng: np.random.Generator
+    ) -> float:
+        """Adjusted Rand index of the labels and those of units drawn with replacement."""
+        from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415 - slow to import
+
+        drawn = rng.integers(len(rows), size=len(rows))
+        again = self(rows[drawn])
+        units, first = np.unique(drawn, return_index=True)
+        return float(adjusted_rand_score(labels[units], again[first]))

@@ -1,0 +1,348 @@
+"""Clusters of units that do alike in the tasks, and their picture in the plane."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.analysis.clustering.kernels import clusters as clustering
+from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
+from nwbcompare.core.activity import columns_on
+from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+
+Array = npt.NDArray[np.float64]
+Method = Literal["kmeans", "ward", "hdbscan"]
+COLUMN_DIMS = ("task", "task_epoch")
+N_CLUSTERS_TRIED = range(2, 30)
+N_CLUSTERS_BY_EPOCH = 10
+FEWEST_UNITS = 3
+
+
+def cluster_units(
+    variance: xr.Dataset,
+    *,
+    method: Method = "kmeans",
+    n_clusters: int | None = None,
+    n_clusters_tried: Sequence[int] = N_CLUSTERS_TRIED,
+    n_init: int = 20,
+    seed: int = 0,
+    threshold: float = ACTIVE_THRESHOLD,
+) -> xr.Dataset:
+    """Cluster units by their task variance, each divided by its maximum.
+
+    Parameters
+    ----------
+    variance
+        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`, of two columns
+        or more.
+    method
+        "kmeans" (Lloyd, as published), "ward" (hierarchical) or "hdbscan" (dense groups of at
+        least 5; it finds their number by itself and calls the rest noise).
+    n_clusters
+        How many clusters; by default searched for by task, and 10 by epoch, as published.
+    n_clusters_tried
+        The search, by default the published one; the highest mean silhouette wins. It ends at
+        the last number below that of the active units, with a warning.
+    n_init, seed
+        Starts of k-means, by default the published 20, and their seed.
+    threshold
+        Units whose variances sum to no more than this are inactive. The published 1e-3 is
+        absolute: rescaling all rates changes which units count.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``active (unit)``; ``cluster (unit)``, a column of the unit table, from 0 in the order
+        of preferred columns, -1 where inactive and for noise; ``normalised_variance
+        (unit, column)``, NaN where inactive; ``profile (cluster, column)``, its mean over
+        members; ``cluster_size`` and ``preferred (cluster)``, the label of the column in which
+        the members sum to most; ``silhouette (n_clusters)`` of each number tried. attrs
+        ``n_clusters`` is the number chosen. ``column`` stands for "task" or "task_epoch".
+
+    Raises
+    ------
+    InputError
+        For an unknown method, one column only, fewer than 3 active units, all of them alike,
+        or fewer than the clusters asked for; where HDBSCAN finds no cluster.
+
+    Warns
+    -----
+    UnitWarning
+        For units without variance (NaN), which are in no cluster, and for a search cut short.
+
+    Notes
+    -----
+    Yang et al. 2019, Methods ("Clusters"). A number of clusters is found in any table; whether
+    there are clusters at all is for `nwbcompare.analysis.clustering.cluster_null.cluster_null`.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[3, 0], [2, 0.1], [0, 1], [0, 5.]])},
+    ...                 coords={"unit": list("abcd"), "task": ["dm1", "dm2"]})
+    >>> cluster_units(tv, n_clusters=2)["cluster"].values.tolist()
+    [0, 0, 1, 1]
+    """
+    table = variance_table(variance)
+    rows, active = active_rows(table, threshold)
+    tried = _numbers_to_try(rows, table.dims[1], method, n_clusters, n_clusters_tried)
+    found = clustering.cluster(rows, tried, method=method, n_init=n_init, seed=seed)
+    if not found.n_clusters:
+        raise InputError(
+            "variance",
+            f"a group of at least {clustering.SMALLEST_CLUSTER} units that HDBSCAN calls dense",
+            f"none among {len(rows)} active units",
+            'Use method="kmeans" or "ward", and ask cluster_null whether there are clusters.',
+        )
+    return _result(variance, table, active, rows, found).assign_attrs(
+        analysis="cluster_units",
+        method=method,
+        n_clusters=found.n_clusters,
+        n_clusters_tried=json.dumps(found.n_clusters_tried),
+        n_init=n_init,
+        seed=seed,
+        threshold=threshold,
+    )
+
+
+def embed_units(
+    variance: xr.Dataset,
+    *,
+    method: Literal["tsne", "pca", "mds"] = "tsne",
+    seed: int = 0,
+    threshold: float = ACTIVE_THRESHOLD,
+) -> xr.Dataset:
+    """Place the active units in the plane, so that units alike in the tasks lie close.
+
+    Parameters
+    ----------
+    variance
+        From `cluster_units`, or from `nwbcompare.task_variance` or
+        `nwbcompare.selectivity.epoch_variance`.
+    method
+        "tsne" (as published: perplexity 30, learning rate 100, exact, started from PCA), "pca"
+        or "mds" (metric).
+    seed
+        Seed of t-SNE and of the starts of MDS; PCA needs none.
+    threshold
+        See `cluster_units`; not read where its result is given.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``embedding (unit, axis)`` of the active units, with their columns of the unit table
+        (``cluster`` among them where clusters were given).
+
+    Raises
+    ------
+    InputError
+        For an unknown method, and for t-SNE of no more units than its perplexity.
+
+    Notes
+    -----
+    A picture: distances in it are no measure, and t-SNE shows groups in any data.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), np.eye(4) + 0.1)},
+    ...                 coords={"unit": list("abcd"), "task": list("wxyz")})
+    >>> embed_units(tv, method="pca")["embedding"].shape
+    (4, 2)
+    """
+    if method not in clustering.EMBEDDINGS:
+        raise unknown_name("method", method, clustering.EMBEDDINGS)
+    if "normalised_variance" in variance:
+        active = variance["active"].values
+        rows = variance["normalised_variance"].values[active]
+    else:
+        rows, active = active_rows(variance_table(variance), threshold)
+    if method == "tsne" and len(rows) <= clustering.PERPLEXITY:
+        raise InputError(
+            "variance",
+            f"more than {clustering.PERPLEXITY} active units, the perplexity of t-SNE",
+            f"{len(rows)}",
+            'Use method="pca" or "mds".',
+        )
+    return xr.Dataset(
+        {"embedding": (("unit", "axis"), clustering.embed(rows, method=method, seed=seed))},
+        coords=columns_on(variance.isel(unit=active), "unit"),
+        attrs={
+            **variance.attrs,
+            "analysis": "embed_units",
+            "embedding_method": method,
+            "embedding_seed": seed,
+        },
+    )
+
+
+def variance_table(variance: xr.Dataset) -> xr.DataArray:
+    """Give the variance as ``(unit, column)``, and name the units that have NaN in a warning.
+
+    Parameters
+    ----------
+    variance
+        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`.
+
+    Raises
+    ------
+    InputError
+        For any other result, and for one column only.
+    """
+    got: Sequence[Any] = variance["task_variance"].dims if "task_variance" in variance else ()
+    if len(got) != 2 or "unit" not in got or not set(got) & set(COLUMN_DIMS):
+        raise InputError(
+            "variance",
+            "task_variance with the dims unit and task, or unit and task_epoch",
+            f"the dims {listing(got)}",
+            "Give a result of nwbcompare.task_variance or nwbcompare.selectivity.epoch_variance.",
+        )
+    table = variance["task_variance"].transpose("unit", ...)
+    if table.shape[1] < 2:
+        raise InputError(
+            "variance",
+            "two or more tasks or epochs",
+            f"{table.shape[1]}",
+            "Divided by its maximum every unit would be 1: clusters need two or more columns.",
+        )
+    lacking = np.isnan(table.values).any(axis=1)
+    if lacking.any():
+        names = listing(table["unit"].values[lacking], most=5)
+        warnings.warn(
+            f"{int(lacking.sum())} units have no variance (NaN) in some column and are left "
+            f"out: {names}",
+            UnitWarning,
+            stacklevel=3,
+        )
+    return table
+
+
+def complete_table(variance: xr.Dataset) -> xr.DataArray:
+    """Give the table of variances of the units that lack none; see `variance_table`."""
+    table = variance_table(variance)
+    return table[~np.isnan(table.values).any(axis=1)].astype(np.float64)
+
+
+def active_rows(table: xr.DataArray, threshold: float) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Give the normalised rows of the active units, and which units these are.
+
+    Parameters
+    ----------
+    table
+        From `variance_table`.
+    threshold
+        See `cluster_units`.
+
+    Raises
+    ------
+    InputError
+        For a negative threshold, fewer than 3 active units, or units that are all alike.
+    """
+    if not threshold >= 0:
+        raise InputError("threshold", "0 or more", f"{threshold:g}", "Use 0 to keep every unit.")
+    rows, active = clustering.normalised(table.values.astype(np.float64), threshold)
+    if len(rows) < FEWEST_UNITS:
+        raise InputError(
+            "variance",
+            f"at least {FEWEST_UNITS} units whose variances sum to more than {threshold:g}",
+            f"{len(rows)} of {active.size} units",
+            "Lower the threshold (it is absolute, and variances scale with squared rates).",
+        )
+    if clustering.most_clusters(rows) < 2:
+        raise InputError(
+            "variance",
+            "units that differ in their normalised variance",
+            f"{len(rows)} active units that are all alike",
+            "There is nothing to cluster.",
+        )
+    return rows, active
+
+
+def numbers_within(
+    rows: Array, n_clusters_tried: Sequence[int], *, stacklevel: int = 3
+) -> list[int]:
+    """Cut a search at the number of clusters that the rows allow, and say so in a warning."""
+    most, tried = clustering.most_clusters(rows), list(n_clusters_tried)
+    within = [k for k in tried if k <= most]
+    if not within or min(tried) < 2:
+        raise InputError(
+            "n_clusters_tried",
+            f"numbers from 2 to {most}, for {len(rows)} active units",
+            listing(tried, most=5),
+            "Each number needs more units than clusters.",
+        )
+    if len(within) < len(tried):
+        warnings.warn(
+            f"{len(rows)} active units: the search over the number of clusters ends at {most}",
+            UnitWarning,
+            stacklevel=stacklevel,
+        )
+    return within
+
+
+def _numbers_to_try(
+    rows: Array, dim: Any, method: str, n_clusters: int | None, n_clusters_tried: Sequence[int]
+) -> list[int]:
+    if method not in clustering.METHODS:
+        raise unknown_name("method", method, clustering.METHODS)
+    if method == "hdbscan":
+        if n_clusters is not None:
+            raise InputError(
+                "n_clusters",
+                "None with HDBSCAN, which finds the number of clusters by itself",
+                str(n_clusters),
+                'Use method="kmeans" or "ward" for a number of your own.',
+            )
+        return []
+    if n_clusters is None and dim == "task_epoch":
+        n_clusters = N_CLUSTERS_BY_EPOCH
+    if n_clusters is None:
+        return numbers_within(rows, n_clusters_tried, stacklevel=4)
+    most = clustering.most_clusters(rows)
+    if not 2 <= n_clusters <= most:
+        raise InputError(
+            "n_clusters",
+            f"2 to {most}, for {len(rows)} active units",
+            str(n_clusters),
+            "Name another number with n_clusters=..., or lower the threshold.",
+        )
+    return [n_clusters]
+
+
+def _result(
+    variance: xr.Dataset,
+    table: xr.DataArray,
+    active: npt.NDArray[np.bool_],
+    rows: Array,
+    found: clustering.Clustering,
+) -> xr.Dataset:
+    labels, preferred = clustering.by_preference(rows, found.labels)
+    cluster = np.full(active.size, -1)
+    cluster[active] = labels
+    values = np.full(table.shape, np.nan)
+    values[active] = rows
+    column = str(table.dims[1])
+    profile = np.array([rows[labels == which].mean(axis=0) for which in range(len(preferred))])
+    return xr.Dataset(
+        {
+            "active": ("unit", active),
+            "normalised_variance": (("unit", column), values, {"units": "1"}),
+            "profile": (("cluster", column), profile, {"units": "1"}),
+            "cluster_size": ("cluster", np.bincount(labels[labels >= 0])),
+            "preferred": ("cluster", table[column].values[preferred]),
+            "silhouette": ("n_clusters", found.silhouettes, {"units": "1"}),
+        },
+        coords={
+            **columns_on(variance, "unit"),
+            **columns_on(variance, column),
+            "cluster": ("unit", cluster),
+            "n_clusters": found.n_clusters_tried,
+        },
+        attrs=dict(variance.attrs),
+    )

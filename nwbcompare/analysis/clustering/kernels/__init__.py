@@ -1,0 +1,1 @@
+"""Numbers of clustering, on plain arrays."""

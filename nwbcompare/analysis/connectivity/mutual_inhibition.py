@@ -1,0 +1,471 @@
+"""Weights by group of units, and whether two groups inhibit one another."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.analysis.connectivity.kernels.mutual_inhibition import (
+    PairMean,
+    inhibition_statistic,
+    mean_over_pairs,
+    permuted_statistic,
+)
+from nwbcompare.analysis.selectivity.unit_groups import GROUPS
+from nwbcompare.core.errors import InputError, UnitWarning, listing
+from nwbcompare.kernels.permutation import p_value
+from nwbcompare.tasks.channels import RING_DIRECTIONS, RING_SIZE, angular_distance
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+WITHIN_RAD = np.pi / 6
+"""Pairs count as of like preference below this difference of preferred direction."""
+ON_BOUND = 1e-9
+"""Differences this near a bound (rad) lie on it: multiples of a ring's step are not exact."""
+LEVEL = 0.05
+INHIBITING = ("1", "2")
+FROM_PREFERRED = np.arange(RING_SIZE) - RING_SIZE // 2
+"""Channels of a ring, counted from the preferred one."""
+
+
+def group_weights(
+    weights: xr.Dataset, groups: xr.Dataset, *, within: float = WITHIN_RAD
+) -> xr.Dataset:
+    """Average a network's weights over groups of units.
+
+    Parameters
+    ----------
+    weights
+        From `nwbcompare.experiments.network_weights`.
+    groups
+        From `nwbcompare.selectivity.unit_groups`, of the same network. Units that it leaves out are
+        in no group.
+    within
+        Difference of preferred direction (rad) below which pairs are "near"; as published.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``recurrent_weight (selection, group_from, group_to)`` over "all" pairs and over the
+        "near" ones, a unit with itself left out of both, with ``n_pairs``; ``input_weight
+        (modality, direction_difference, group)``, the difference being the channel's direction
+        minus the unit's preferred one; ``rule_weight (rule, group)``; ``output_weight
+        (direction_difference, group)``; ``group_size (group,)``. Each mean has a standard error
+        over units, ``..._se``: that of recurrent weights is the jackknife's, which leaves out a
+        unit with all its pairs.
+
+    Raises
+    ------
+    InputError
+        Where the groups are of another network.
+
+    Warns
+    -----
+    UnitWarning
+        For groups with fewer than two units and groups without near pairs: NaN where there is
+        no mean or no error.
+
+    Notes
+    -----
+    Yang et al. 2019, Fig. 5: mean recurrent weight over pairs whose preferred directions differ
+    by less than pi/6. There, units are aligned to the peak of their weights from modality 1
+    (or to the output) itself; here to `preferred_direction`, from both modalities.
+    """
+    label = _labels(weights, groups)
+    masks = {group: label == group for group in GROUPS}
+    _warn_of_small_groups(masks)
+    recurrent = _recurrent_by_group(weights, masks, within)
+    _warn_without_pairs(recurrent["near"])
+    rule = weights["input_rule"].values
+    return xr.Dataset(
+        {
+            **_split(
+                ("selection", "group_from", "group_to"),
+                "recurrent_weight",
+                list(recurrent.values()),
+            ),
+            **_channels_by_group(weights, masks),
+            "group_size": ("group", [int(mask.sum()) for mask in masks.values()]),
+        },
+        coords={
+            "selection": list(recurrent),
+            **{dim: list(GROUPS) for dim in ("group_from", "group_to", "group")},
+            "modality": _modalities(weights),
+            "rule": rule[rule != ""],
+            "direction_difference": (
+                "direction_difference",
+                FROM_PREFERRED * RING_DIRECTIONS[1],
+                {"units": "rad"},
+            ),
+        },
+        attrs=_attrs("group_weights", weights, groups, within=float(within)),
+    )
+
+
+def mutual_inhibition(
+    weights: xr.Dataset,
+    groups: xr.Dataset,
+    *,
+    within: float = WITHIN_RAD,
+    n_permutations: int = 9999,
+    n_bins: int = 8,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Test whether groups 1 and 2 inhibit one another more than themselves.
+
+    The statistic is ``W12 + W21 - W11 - W22``, mean recurrent weights over pairs of like
+    preferred direction, a unit with itself left out; negative means inhibition between the
+    groups. The null is that, at one preferred direction, weights do not depend on the group:
+    groups are permuted among the units of each bin of preferred direction. Mere lateral
+    inhibition, by direction, is therefore in the null.
+
+    Parameters
+    ----------
+    weights, groups
+        As in `group_weights`.
+    within
+        Difference of preferred direction (rad) below which pairs count; as published.
+    n_permutations
+        Permutations; 9999 give p values down to 1/10000.
+    n_bins
+        Bins of preferred direction round the circle. 8 bins are four channels wide: narrow
+        against a unit's tuning, wide enough to hold units of both groups. With fewer, groups
+        that prefer different directions can pass for inhibition; where they do so strongly and
+        weights depend on a unit's own direction, 16 bins keep the level and 8 do not quite.
+    seed
+        Seed of the permutations.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``mean_weight``, ``mean_weight_se`` (jackknife over units) and ``n_pairs``, each
+        ``(group_from, group_to)``; ``statistic``; ``null_statistic (permutation,)``;
+        ``p_lower`` for inhibition and ``p_two_sided``, twice the smaller tail; both are
+        (1 + b) / (1 + B), where permutations that leave no pair count as extreme.
+        ``called_inhibition``: W12 and W21 are both negative and ``p_lower`` is below 0.05.
+        ``n_exchangeable_units`` share a bin with a unit of the other group: with none, p is 1.
+
+    Raises
+    ------
+    InputError
+        Where a group has no unit, there is no pair of like preference for one of the four means,
+        or the groups are of another network.
+
+    Notes
+    -----
+    One p is of one network; what holds of networks takes several of them. Yang et al. 2019 show
+    the four means of one network without a test.
+    """
+    _check_count("n_permutations", n_permutations)
+    _check_count("n_bins", n_bins)
+    two = _two_groups(weights, groups)
+    pairs, masks = _near(two.direction, within), (~two.in_second, two.in_second)
+    means = [[mean_over_pairs(two.matrix, pairs & a[:, None] & b) for b in masks] for a in masks]
+    _refuse_without_pairs(means, masks, within)
+    bins = _bins(two.direction, n_bins, 2 * np.pi)
+    null = permuted_statistic(
+        two.matrix,
+        pairs,
+        two.in_second,
+        bins,
+        n_permutations=n_permutations,
+        rng=np.random.default_rng(seed),
+    )
+    statistic = inhibition_statistic(np.array([[cell.mean for cell in row] for row in means]))
+    tie = 1e-10 * float(np.abs(two.matrix).max())
+    lower, upper = _p_value(null - statistic, tie), _p_value(statistic - null, tie)
+    both_negative = means[0][1].mean < 0 and means[1][0].mean < 0
+    return xr.Dataset(
+        {
+            **_split(("group_from", "group_to"), "mean_weight", means),
+            "statistic": float(statistic),
+            "null_statistic": ("permutation", null),
+            "p_lower": lower,
+            "p_two_sided": min(1.0, 2 * min(lower, upper)),
+            "called_inhibition": both_negative and lower < LEVEL,
+            "n_exchangeable_units": _n_exchangeable(two.in_second, bins),
+            "group_size": ("group", [int(mask.sum()) for mask in masks]),
+        },
+        coords={dim: list(INHIBITING) for dim in ("group_from", "group_to", "group")},
+        attrs=_attrs(
+            "mutual_inhibition",
+            weights,
+            groups,
+            within=float(within),
+            n_permutations=n_permutations,
+            n_bins=n_bins,
+            seed=seed,
+        ),
+    )
+
+
+def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int = 12) -> xr.Dataset:
+    """Average recurrent weights by difference of preferred direction, in and between groups.
+
+    Were all that separates groups 1 and 2 lateral inhibition, both curves would be the same.
+
+    Parameters
+    ----------
+    weights, groups
+        As in `group_weights`.
+    n_bins
+        Bins of the absolute difference, from 0 to pi; 12 hold one or two steps of the ring of
+        32 channels each.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``weight``, ``weight_se`` and ``n_pairs``, each ``(relation, direction_difference)``:
+        pairs "within" group 1 or group 2, and pairs "between" them, either way; a unit with
+        itself is left out. The difference (rad) is the middle of its bin. The standard error is
+        the jackknife's over units, each left out with all the pairs that it is part of.
+
+    Raises
+    ------
+    InputError
+        Where a group has no unit, or the groups are of another network.
+
+    Warns
+    -----
+    UnitWarning
+        For bins without pairs or with all pairs at one unit: NaN.
+    """
+    _check_count("n_bins", n_bins)
+    two = _two_groups(weights, groups)
+    apart = _bins(_apart(two.direction), n_bins, np.pi, wrap=False)
+    # a unit with itself is in no bin
+    np.fill_diagonal(apart, -1)
+    same = two.in_second[:, None] == two.in_second
+    means = [
+        [mean_over_pairs(two.matrix, (apart == which) & related) for which in range(n_bins)]
+        for related in (same, ~same)
+    ]
+    middle = (np.arange(n_bins) + 0.5) * np.pi / n_bins
+    result = xr.Dataset(
+        _split(("relation", "direction_difference"), "weight", means),
+        coords={
+            "relation": ["within", "between"],
+            "direction_difference": ("direction_difference", middle, {"units": "rad"}),
+        },
+        attrs=_attrs("weight_by_direction", weights, groups, n_bins=n_bins),
+    )
+    _warn_of_empty_bins(result)
+    return result
+
+
+def _check_count(name: str, number: int) -> None:
+    """Refuse numbers below 1."""
+    if number < 1:
+        raise InputError(name, "at least 1", repr(number), "Leave it out for the default.")
+
+
+def _labels(weights: xr.Dataset, groups: xr.Dataset) -> npt.NDArray[np.str_]:
+    """Give the group of each unit of the weights, by unit id."""
+    mine, theirs = weights.attrs["name"], groups.attrs.get("name", weights.attrs["name"])
+    # ids are alike in all networks, so names have to tell them apart
+    if mine != theirs:
+        raise InputError(
+            "groups",
+            f"groups of {mine!r}, as the weights",
+            f"those of {theirs!r}",
+            "Take the task variance of the network whose weights these are.",
+        )
+    known = dict(zip(groups["unit"].values, groups["group"].values, strict=True))
+    absent = set(known) - set(weights["unit"].values)
+    if absent:
+        raise InputError(
+            "groups",
+            "units that are in the weights",
+            f"others: {listing(sorted(map(str, absent)), most=5)}",
+            "Only networks have weights: take both of the same one.",
+        )
+    return np.array([known.get(unit, "") for unit in weights["unit"].values], dtype="U2")
+
+
+class TwoGroups(NamedTuple):
+    """The units of groups 1 and 2, in order of their ids."""
+
+    matrix: Array
+    direction: Array
+    in_second: Mask
+
+
+def _two_groups(weights: xr.Dataset, groups: xr.Dataset) -> TwoGroups:
+    label = _labels(weights, groups)
+    for group in INHIBITING:
+        if not (label == group).any():
+            raise InputError(
+                f"group {group!r}",
+                "at least one unit",
+                "none",
+                "Choose tasks that have units of their own, or another network.",
+            )
+    # by id, so that the order of the units does not tell in the permutations
+    units = np.argsort(weights["unit"].values, kind="stable")
+    units = units[np.isin(label[units], INHIBITING)]
+    return TwoGroups(
+        _recurrent(weights)[np.ix_(units, units)],
+        weights["preferred_direction"].values[units],
+        label[units] == "2",
+    )
+
+
+def _recurrent(weights: xr.Dataset) -> Array:
+    """Give the recurrent weights in the order of the unit table, by id."""
+    units = weights["unit"].values
+    ordered = weights["recurrent_weight"].sel(unit_from=units, unit_to=units)
+    return ordered.transpose("unit_from", "unit_to").values.astype(np.float64)
+
+
+def _apart(direction: Array) -> Array:
+    return angular_distance(direction[:, None], direction)
+
+
+def _near(direction: Array, within: float) -> Mask:
+    """Tell which pairs of units differ by less in preferred direction; none with itself."""
+    near: Mask = _apart(direction) < within - ON_BOUND
+    np.fill_diagonal(near, val=False)
+    return near
+
+
+def _bins(angle: Array, n_bins: int, whole: float, *, wrap: bool = True) -> npt.NDArray[np.int64]:
+    bins = np.floor((angle + ON_BOUND) / whole * n_bins).astype(np.int64)
+    return bins % n_bins if wrap else np.minimum(bins, n_bins - 1)
+
+
+def _p_value(beyond: Array, tie: float) -> float:
+    """Give (1 + b) / (1 + B); what is not above the tie, or not known, counts as extreme."""
+    return p_value(~(beyond > tie))
+
+
+def _n_exchangeable(in_second: Mask, bins: npt.NDArray[np.int64]) -> int:
+    """Count the units that share a bin with a unit of the other group."""
+    mixed = np.intersect1d(bins[in_second], bins[~in_second])
+    return int(np.isin(bins, mixed).sum())
+
+
+def _recurrent_by_group(
+    weights: xr.Dataset, masks: dict[str, Mask], within: float
+) -> dict[str, list[list[PairMean]]]:
+    matrix = _recurrent(weights)
+    near = _near(weights["preferred_direction"].values, within)
+    chosen = {"all": ~np.eye(len(matrix), dtype=bool), "near": near}
+    return {
+        selection: [
+            [mean_over_pairs(matrix, pairs & a[:, None] & b) for b in masks.values()]
+            for a in masks.values()
+        ]
+        for selection, pairs in chosen.items()
+    }
+
+
+def _channels_by_group(weights: xr.Dataset, masks: dict[str, Mask]) -> dict[str, Any]:
+    """Average the weights from inputs and to outputs over the units of each group."""
+    own = list(masks.values())
+    places = np.round(weights["preferred_direction"].values / RING_DIRECTIONS[1]).astype(int)
+    into = weights["input_weight"].transpose("unit", "input_channel").values
+    modality, rule = weights["input_modality"].values, weights["input_rule"].values
+    rings = [_aligned(into[:, modality == which], places) for which in _modalities(weights)]
+    out = weights["output_weight"].transpose("unit", "output_channel").values
+    responses = _aligned(out[:, np.isfinite(weights["output_direction"].values)], places)
+    around = "direction_difference"
+    return {
+        **_by_group(("modality", around), "input_weight", np.stack(rings, axis=1), own),
+        **_by_group(("rule",), "rule_weight", into[:, rule != ""], own),
+        **_by_group((around,), "output_weight", responses, own),
+    }
+
+
+def _modalities(weights: xr.Dataset) -> list[int]:
+    return [int(which) for which in np.unique(weights["input_modality"].values) if which]
+
+
+def _aligned(ring: Array, places: npt.NDArray[np.int64]) -> Array:
+    """Turn each unit's ring ``(unit, channel)`` so that its preferred channel is the middle."""
+    return np.take_along_axis(ring, (FROM_PREFERRED + places[:, None]) % RING_SIZE, axis=1)
+
+
+def _by_group(
+    dims: tuple[str, ...], name: str, values: Array, masks: Sequence[Mask]
+) -> dict[str, Any]:
+    """Give mean and standard error of ``(unit, ...)`` in each group."""
+    mean = np.full((*values.shape[1:], len(masks)), np.nan)
+    error = mean.copy()
+    for place, mask in enumerate(masks):
+        own = values[mask].astype(np.float64)
+        if len(own):
+            mean[..., place] = own.mean(axis=0)
+        if len(own) > 1:
+            error[..., place] = own.std(axis=0, ddof=1) / np.sqrt(len(own))
+    return {name: ((*dims, "group"), mean), f"{name}_se": ((*dims, "group"), error)}
+
+
+def _split(dims: tuple[str, ...], name: str, means: Any) -> dict[str, Any]:
+    """Give nested lists of `PairMean` as a variable for each of its fields."""
+    mean, error, count = np.moveaxis(np.array(means, dtype=np.float64), -1, 0)
+    return {
+        name: (dims, mean),
+        f"{name}_se": (dims, error),
+        "n_pairs": (dims, count.astype(np.int64)),
+    }
+
+
+def _refuse_without_pairs(
+    means: Sequence[Sequence[PairMean]], masks: Sequence[Mask], within: float
+) -> None:
+    size = {group: int(mask.sum()) for group, mask in zip(INHIBITING, masks, strict=True)}
+    for a, b in _without_pairs(means, INHIBITING):
+        among = f"of group {a!r}" if a == b else f"from group {a!r} to group {b!r}"
+        raise InputError(
+            f"group {a!r}" if size[a] <= size[b] else f"group {b!r}",
+            f"a pair {among} within {within:.3g} rad of preferred direction",
+            f"none; the groups have {size['1']} and {size['2']} units",
+            "Allow a larger difference with within=..., or choose other tasks.",
+        )
+
+
+def _without_pairs(
+    means: Sequence[Sequence[PairMean]], names: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    for a, row in zip(names, means, strict=True):
+        for b, cell in zip(names, row, strict=True):
+            if not cell.n_pairs:
+                yield a, b
+
+
+def _warn_of_small_groups(masks: dict[str, Mask]) -> None:
+    small = [f"{group!r} ({int(mask.sum())})" for group, mask in masks.items() if mask.sum() < 2]
+    if small:
+        _warn(f"groups with fewer than two units have no mean or no error: {listing(small)}")
+
+
+def _warn_without_pairs(means: Sequence[Sequence[PairMean]]) -> None:
+    absent = [f"{a} to {b}" for a, b in _without_pairs(means, GROUPS)]
+    if absent:
+        _warn(f"no pairs of like preferred direction from group {listing(absent)}: NaN there")
+
+
+def _warn_of_empty_bins(result: xr.Dataset) -> None:
+    if result["weight_se"].isnull().any():
+        _warn("bins of preferred direction without pairs of several units: NaN there")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UnitWarning, stacklevel=4)
+
+
+def _attrs(
+    analysis: str, weights: xr.Dataset, groups: xr.Dataset, **parameters: Any
+) -> dict[str, Any]:
+    names = ("task_a", "task_b", "threshold")
+    return {
+        "analysis": analysis,
+        "name": weights.attrs["name"],
+        **{name: groups.attrs[name] for name in names},
+        **parameters,
+    }

@@ -1,0 +1,5 @@
+"""Learning of one task after another: what is learned, kept and forgotten."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

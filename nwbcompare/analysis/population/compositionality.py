@@ -1,0 +1,342 @@
+"""Composition of task vectors: whether one difference of tasks is parallel to another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from nwbcompare.analysis.population.kernels.task_vectors import (
+    bootstrap_cosines,
+    composition_cosines,
+    disjoint_quadruples,
+    squared_distances,
+)
+from nwbcompare.analysis.population.task_vectors import VECTOR, vectors_of
+from nwbcompare.core.errors import InputError, listing
+from nwbcompare.inference.networks import over_networks
+
+COMPOSITIONS: dict[str, tuple[str, str, str, str]] = {
+    "go": ("fdanti", "fdgo", "delayanti", "delaygo"),
+    "context": ("contextdelaydm1", "contextdelaydm2", "contextdm1", "contextdm2"),
+    "matching": ("dmsgo", "dmcgo", "dmsnogo", "dmcnogo"),
+}
+"""Yang et al. 2019, Fig. 6: tasks a, b, c, d with a - b parallel to c - d, by set."""
+MOST_VECTORS = 50
+INTERVAL = (0.025, 0.975)
+BOUND = ["low", "high"]
+SUBJECT = ("analysis", "quadruple", "task", "expression", "epoch", "at")
+"""Attributes in which the results of networks that are joined must agree."""
+BY_NETWORK = (
+    "cosine",
+    "share_smaller",
+    "performance",
+    "balanced_accuracy",
+    "effect",
+    "best_wrong",
+    "share_of_random_below",
+)
+"""What is joined, as far as it is there."""
+TIE = 1e-12
+"""Cosines closer than this are equal: they may be sums in another order."""
+
+
+def composition_cosine(
+    vectors: xr.Dataset,
+    a: str,
+    b: str,
+    c: str,
+    d: str,
+    *,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Give the cosine between a - b and c - d.
+
+    Parameters
+    ----------
+    vectors
+        From `nwbcompare.population.task_vectors`, `condition_vectors` or `rule_vectors`.
+    a, b, c, d
+        Four different tasks (or conditions), such as "fdanti", "fdgo", "delayanti", "delaygo".
+    n_bootstrap, seed
+        Draws of units with replacement, and their seed.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``cosine``, and ``interval (bound)``, within which 95 % of the draws lie: what other
+        units of the same population would give. Over networks each cosine counts as one value;
+        see `composition_over_networks`.
+
+    Raises
+    ------
+    InputError
+        For unknown or repeated names, and two whose vectors are equal.
+
+    Notes
+    -----
+    Noise in the vectors of a recording brings the cosine towards 0, since it lengthens the
+    differences.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> vectors = xr.Dataset(
+    ...     {"task_vector": (("task", "unit"), [[0.0, 1.0], [0.0, 0.0], [1.0, 1.0], [1.0, 0.0]])},
+    ...     coords={"task": ["a", "b", "c", "d"]})
+    >>> composition_cosine(vectors, "a", "b", "c", "d")["cosine"].item()
+    1.0
+    """
+    names = _four((a, b, c, d))
+    _, values = vectors_of(vectors, names)
+    cosine = _cosine(values, names)
+    rng = np.random.default_rng(seed)
+    drawn = bootstrap_cosines(values[0] - values[1], values[2] - values[3], n_bootstrap, rng)
+    return xr.Dataset(
+        {"cosine": cosine, "interval": ("bound", np.nanquantile(drawn, INTERVAL))},
+        coords={"bound": BOUND},
+        attrs={
+            **vectors.attrs,
+            "analysis": "composition_cosine",
+            "quadruple": json.dumps(names),
+            "n_bootstrap": n_bootstrap,
+            "seed": seed,
+        },
+    )
+
+
+def pairing_null(
+    vectors: xr.Dataset,
+    a: str,
+    b: str,
+    c: str,
+    d: str,
+    *,
+    n_permutations: int = 9999,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Test a composition's cosine against that of differences whose units are paired at random.
+
+    The null is that what distinguishes a unit in a - b says nothing about it in c - d. What all
+    units share stays in the null: signs that are defined by each unit's own preference make
+    cosines positive by construction.
+
+    Parameters
+    ----------
+    vectors, a, b, c, d
+        See `composition_cosine`.
+    n_permutations, seed
+        Permutations of the units of c - d, and their seed.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``cosine``, ``null_cosine (permutation)`` and the two-sided ``p_value``, twice the smaller
+        tail, each (1 + b) / (1 + B). The unit of inference is the unit, of one population.
+
+    Raises
+    ------
+    InputError
+        As `composition_cosine`, and for no permutations.
+    """
+    if n_permutations < 1:
+        raise InputError("n_permutations", "1 or more", repr(n_permutations), "Use 9999.")
+    names = _four((a, b, c, d))
+    _, values = vectors_of(vectors, names)
+    cosine = _cosine(values, names)
+    first, second = values[0] - values[1], values[2] - values[3]
+    length = np.linalg.norm(first) * np.linalg.norm(second)
+    rng = np.random.default_rng(seed)
+    null = np.array([first @ rng.permutation(second) for _ in range(n_permutations)]) / length
+    tails = [(null >= cosine - TIE).sum(), (null <= cosine + TIE).sum()]
+    return xr.Dataset(
+        {
+            "cosine": cosine,
+            "null_cosine": ("permutation", null),
+            "p_value": min(1.0, 2 * (1 + min(tails)) / (1 + n_permutations)),
+        },
+        attrs={
+            **vectors.attrs,
+            "analysis": "pairing_null",
+            "quadruple": json.dumps(names),
+            "n_permutations": n_permutations,
+            "seed": seed,
+        },
+    )
+
+
+def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Dataset:
+    """Rank a composition's cosine among those of all quadruples of different tasks.
+
+    Parameters
+    ----------
+    vectors
+        From `nwbcompare.population.task_vectors`, `condition_vectors` or `rule_vectors`; all tasks
+        in it take part.
+    quadruple
+        Four tasks a, b, c, d, such as one of `COMPOSITIONS`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``cosine`` between a - b and c - d; ``share_smaller``, the share of the other quadruples
+        whose cosine is smaller; ``all_cosines (quadruple)`` and ``member (quadruple, place)``,
+        the places in ``task`` of each quadruple's tasks.
+
+    Raises
+    ------
+    InputError
+        For unknown or repeated names, fewer than five vectors or more than 50, and two whose
+        vectors are equal.
+
+    Notes
+    -----
+    Each value counts once: exchanging the two differences, or turning both round, changes
+    nothing, so four tasks have six cosines (three ways to pair them, two signs). The values
+    come in pairs of opposite sign, so their mean is 0. The share is an effect size; it is no p
+    value, since quadruples share tasks and some of them are compositions themselves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> vectors = xr.Dataset({"task_vector": (("task", "unit"), np.eye(5))},
+    ...                      coords={"task": list("abcde")})
+    >>> composition_rank(vectors, "abcd")["all_cosines"].size
+    30
+    """
+    names = _four(quadruple)
+    dim = next((dim for dim, variable in VECTOR.items() if variable in vectors), "task")
+    known = [str(name) for name in vectors[dim].values] if dim in vectors.coords else []
+    _, chosen = vectors_of(vectors, names)
+    if not 5 <= len(known) <= MOST_VECTORS:
+        raise InputError(
+            "vectors",
+            f"from 5 to {MOST_VECTORS} {dim}s",
+            f"{len(known)}",
+            f"Choose some with vectors.sel({dim}=[...]).",
+        )
+    _, values = vectors_of(vectors, known)
+    distances = squared_distances(values)
+    _refuse_equal(distances, known)
+    members = disjoint_quadruples(len(known))
+    every, cosine = composition_cosines(distances, members), _cosine(chosen, names)
+    return xr.Dataset(
+        {
+            "cosine": cosine,
+            # the quadruple itself is never below itself
+            "share_smaller": int((every < cosine - TIE).sum()) / (every.size - 1),
+            "all_cosines": ("quadruple", every),
+            "member": (("quadruple", "place"), members.astype(np.int16)),
+        },
+        coords={dim: known, "place": list("abcd")},
+        attrs={
+            **vectors.attrs,
+            "analysis": "composition_rank",
+            "quadruple": json.dumps(names),
+        },
+    )
+
+
+def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Join what networks gave, so that each network is one value.
+
+    Parameters
+    ----------
+    results
+        Results of one analysis of one quadruple, or of one rule composition, network by
+        network: from `composition_cosine`, `composition_rank` or
+        `nwbcompare.experiments.rule_composition`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Of task vectors ``cosine`` and, of ranks, ``share_smaller (network)``. Of rules
+        ``effect``, ``best_wrong`` and ``share_of_random_below (network, measure)``, and
+        ``performance``, ``balanced_accuracy (network, expression)``. And of the cosine, or the
+        effect of each measure, the ``mean`` over networks, its 95 % interval (``mean_low``,
+        ``mean_high``), and ``p_value`` with ``p_smallest`` of a sign flip test against 0
+        (`nwbcompare.inference.networks.over_networks`).
+
+    Raises
+    ------
+    InputError
+        For no results, results of different analyses or compositions, and two networks of one
+        name.
+
+    Warns
+    -----
+    UserWarning
+        For one network, from which nothing can be inferred.
+
+    Examples
+    --------
+    >>> results = [xr.Dataset({"cosine": value}, attrs={
+    ...     "analysis": "composition_cosine", "name": name, "quadruple": '["a", "b", "c", "d"]'})
+    ...     for name, value in (("network 0", 0.5), ("network 1", 0.7))]
+    >>> composition_over_networks(results)["mean"].item()
+    0.6
+    """
+    if not results:
+        raise InputError("results", "at least one", "none", "Analyse some networks first.")
+    subject = {name: str(results[0].attrs[name]) for name in SUBJECT if name in results[0].attrs}
+    for result in results[1:]:
+        other = {name: str(result.attrs.get(name)) for name in subject}
+        if other != subject:
+            raise InputError(
+                "results", f"one analysis, {subject}", f"{other} too", "Join like with like."
+            )
+    names = [str(result.attrs["name"]) for result in results]
+    if len(set(names)) < len(names):
+        raise InputError("results", "different networks", listing(names), "Give each once.")
+    kept = [name for name in BY_NETWORK if name in results[0]]
+    joined = xr.concat(
+        [result[kept] for result in results], dim="network", join="exact", combine_attrs="drop"
+    )
+    joined = joined.assign_coords(network=names)
+    return joined.merge(_inferred(joined)).assign_attrs(
+        {**subject, "analysis": "composition_over_networks", "of": subject["analysis"]}
+    )
+
+
+def _inferred(joined: xr.Dataset) -> xr.Dataset:
+    """Infer over networks whether the cosine, or each measure's effect, differs from 0."""
+    wanted = ["mean", "mean_low", "mean_high", "p_value", "p_smallest"]
+    if "cosine" in joined:
+        return over_networks(joined["cosine"])[wanted]
+    measures = [
+        over_networks(joined["effect"].sel(measure=name))[wanted]
+        for name in joined["measure"].values
+    ]
+    return xr.concat(measures, dim=joined["measure"])
+
+
+def _four(names: Sequence[str]) -> list[str]:
+    if len(names) != 4:
+        raise InputError(
+            "quadruple", "four names a, b, c, d", f"{len(names)}", "Use one of COMPOSITIONS."
+        )
+    return list(names)
+
+
+def _cosine(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], names: list[str]) -> float:
+    distances = squared_distances(values)
+    _refuse_equal(distances, names)
+    return float(composition_cosines(distances, np.array([[0, 1, 2, 3]]))[0])
+
+
+def _refuse_equal(
+    distances: np.ndarray[tuple[int, ...], np.dtype[np.float64]], names: list[str]
+) -> None:
+    """Refuse vectors between which there is no direction."""
+    pairs = np.argwhere(np.triu(distances == 0, k=1))
+    if pairs.size:
+        first, second = pairs[0]
+        raise InputError(
+            "vectors",
+            "vectors that differ",
+            f"equal ones of {names[first]!r} and {names[second]!r}",
+            "Leave one of the two out.",
+        )

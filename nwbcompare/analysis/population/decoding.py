@@ -1,0 +1,490 @@
+"""Decoding of task and condition from populations, with null, floor and interval."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.analysis.population.kernels.decoding import (
+    Folds,
+    balanced_folds,
+    combined_p,
+    fold_accuracy,
+    permuted_labels,
+    pseudo_trials,
+)
+from nwbcompare.analysis.population.kernels.dimensionality import (
+    dichotomies,
+    dichotomy_accuracy,
+    split_pseudo_trials,
+)
+from nwbcompare.analysis.population.population import (
+    LEAVE_OUT,
+    TrialRates,
+    bootstrap_weights,
+    keep_units,
+    trial_rates,
+    unit_clusters,
+    unit_halves,
+)
+from nwbcompare.core.activity import Activity, blocks, columns_on, is_ragged
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.kernels.permutation import p_values
+
+Array = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
+N_FOLDS = 5
+
+
+def decode(
+    activity: Activity,
+    what: str = "task",
+    *,
+    tasks: Sequence[str] | None = None,
+    conditions: Sequence[str] | None = None,
+    generalise: bool = False,
+    n_units: int | None = None,
+    n_trials: int | None = None,
+    n_resamples: int = 20,
+    n_permutations: int = 500,
+    leave_out: Sequence[str] = LEAVE_OUT,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Decode the task, or a condition variable, from the rates of single trials.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block with noisy trials.
+    what
+        "task" or a condition variable.
+    tasks, conditions, leave_out
+        See `nwbcompare.analysis.population.population.population_means`.
+    generalise
+        Train in one task and test in the other, both ways, instead of 5-fold
+        cross-validation; of a condition variable in two tasks.
+    n_units
+        Units in a resample, drawn at random; by default all. To hold two populations against
+        each other, give both the same ``n_units`` and ``n_trials``.
+    n_trials
+        Trials of each condition in a resample, a multiple of 5; by default as many as every
+        unit has. Units with fewer are left out.
+    n_resamples
+        Random draws of trials (and units).
+    n_permutations
+        Permutations of the labels in each resample.
+    seed
+        Seed of all draws.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``accuracy``, mean over the resamples, with its 95 % interval ``accuracy_low`` and
+        ``accuracy_high``; ``chance``; ``p_value``, one-sided; ``resampled (resample)``;
+        ``null (resample, permutation)``; ``bootstrap (resample)``; ``halves (resample, half)``,
+        the accuracies of two halves of the units, by session; ``n_units``, ``n_trials`` (of
+        each condition), ``n_classes``.
+
+    Raises
+    ------
+    InputError
+        For a deterministic source, an unknown variable, conditions that do not cross with
+        what is decoded, one class only, and too few units or trials.
+
+    Warns
+    -----
+    UnitWarning
+        Where units are left out for lack of trials.
+
+    Notes
+    -----
+    A trial of the population is put together from one trial of each unit, also where units
+    were recorded at once: sources are then alike, and correlations of noise are in none. No
+    trial of a unit is used twice in a resample, so training and test share none. All
+    conditions have the same number of trials, so one that goes with another tells nothing.
+    The decoder is `nwbcompare.analysis.population.kernels.decoding.fold_accuracy`.
+
+    The null permutes labels among trials of a fold that are alike in all other variables. The
+    resamples stand on the same trials, so their p values (1 + b) / (1 + B) are combined to
+    twice their mean, which errs on the safe side; 500 permutations reach 0.004. The interval is
+    +- 1.96 standard deviations of the accuracies of resamples whose units were drawn with
+    replacement, within sessions: the unit of inference is the unit.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> block = example_block().sel(trial=[0, 1] * 10)  # 10 trials of 2 conditions
+    >>> found = decode(block, "direction", n_resamples=4, n_permutations=20)
+    >>> found["chance"].item()
+    0.5
+    """
+    _refuse_deterministic(activity, n_resamples)
+    rates = trial_rates(activity, tasks, conditions=conditions, leave_out=leave_out)
+    design = _design(rates.table, what, generalise=generalise)
+    cells, n_trials, n_left_out = _with_enough(rates, n_trials, N_FOLDS)
+    size = _n_units(n_units, cells.table.sizes["unit"])
+    folds = _folds(design, n_trials, generalise=generalise)
+    labels, strata = _samples(design, n_trials, folds)
+    units = columns_on(cells.table, "unit")
+    rng = np.random.default_rng(seed)
+    weights = bootstrap_weights(units, n_resamples, rng)
+    halves = unit_halves(unit_clusters(units), n_resamples, rng)
+    accuracies, bootstrap, by_half = [], [], []
+    for place in tqdm(range(n_resamples), desc=f"decoding {what}", disable=None, leave=False):
+        trials = _draw(cells, n_trials, rng)
+        labelled = permuted_labels(labels, strata, n_permutations, rng)
+        chosen = np.sort(rng.permutation(trials.shape[1])[:size])
+        accuracies.append(fold_accuracy(trials[:, chosen], labelled, folds))
+        sides = (np.flatnonzero(side)[:size] for side in (halves[place], ~halves[place]))
+        drawn = _drawn(weights[place], size, rng)
+        bootstrap.append(_accuracy(trials[:, drawn], labels, folds))
+        by_half.append([_accuracy(trials[:, side], labels, folds) for side in sides])
+    table = np.array(accuracies)
+    by_resample = p_values(table[:, 1:] >= table[:, :1] - 1e-12, axis=1)
+    accuracy, error = table[:, 0].mean(), np.std(bootstrap, ddof=1)
+    return xr.Dataset(
+        {
+            "accuracy": accuracy,
+            "accuracy_low": max(0.0, accuracy - 1.96 * error),
+            "accuracy_high": min(1.0, accuracy + 1.96 * error),
+            "chance": 1 / design.classes.size,
+            "p_value": combined_p(by_resample),
+            "resampled": ("resample", table[:, 0]),
+            "null": (("resample", "permutation"), table[:, 1:]),
+            "bootstrap": ("resample", bootstrap),
+            "halves": (("resample", "half"), by_half),
+            "n_units": size,
+            "n_trials": n_trials,
+            "n_classes": design.classes.size,
+        },
+        attrs={
+            **_source_attrs(activity, rates),
+            "analysis": "decode",
+            "what": what,
+            "classes": json.dumps([str(value) for value in design.classes]),
+            "conditions": json.dumps(None if conditions is None else list(conditions)),
+            "leave_out": json.dumps(list(leave_out)),
+            "generalise": int(generalise),
+            "decoder": "ridge classifier (shrunken linear discriminant), shrinkage 1",
+            "n_left_out": n_left_out,
+            "n_resamples": n_resamples,
+            "n_permutations": n_permutations,
+            "seed": seed,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Design:
+    """What is decoded: of each condition its class, and what else it is."""
+
+    label: Numbers
+    stratum: Numbers
+    task: Numbers
+    classes: npt.NDArray[Any]
+
+
+def _design(table: xr.Dataset, what: str, *, generalise: bool) -> _Design:
+    columns = {
+        name: np.unique(column.values, return_inverse=True)
+        for name, column in columns_on(table, "condition").items()
+        if name != "condition"
+    }
+    if what not in columns:
+        raise unknown_name("what", what, columns)
+    classes, label = columns[what]
+    if classes.size < 2:
+        raise InputError(
+            "what",
+            f"two or more values of {what!r}",
+            f"{listing(classes)} alone",
+            "Decode something else, or take more tasks.",
+        )
+    others = np.array([code for name, (_, code) in columns.items() if name != what])
+    stratum = (
+        np.unique(others, axis=1, return_inverse=True)[1].reshape(-1)
+        if others.size
+        else np.zeros_like(label)
+    )
+    present = np.zeros((stratum.max() + 1, classes.size), dtype=bool)
+    present[stratum, label] = True
+    if not present.all():
+        raise InputError(
+            "conditions",
+            f"every value of {what!r} with the same values of all other variables",
+            f"{int((~present).sum())} combinations of {present.size} without trials",
+            "Name columns that cross with it in conditions=[...], or leave tasks out.",
+        )
+    task = columns["task"][1]
+    if generalise and (what == "task" or task.max() != 1):
+        raise InputError(
+            "generalise",
+            "a condition variable in two tasks",
+            f"{what!r} in {int(task.max()) + 1}",
+            "Name a condition variable and tasks=[..., ...].",
+        )
+    return _Design(label, stratum, task, classes)
+
+
+def _folds(design: _Design, n_trials: int, *, generalise: bool) -> Folds:
+    if not generalise:
+        return balanced_folds(design.label.size, n_trials, N_FOLDS)
+    task = np.repeat(design.task, n_trials)
+    first, second = np.flatnonzero(task == 0), np.flatnonzero(task == 1)
+    return [(first, second), (second, first)]
+
+
+def _samples(design: _Design, n_trials: int, folds: Folds) -> tuple[Numbers, Numbers]:
+    """Give the class of each sample and the stratum within which labels are exchangeable.
+
+    A stratum lies in one fold: folds hold as many trials of each class, and so must they after
+    a permutation, or its accuracy would be below chance and p too small.
+    """
+    labels, strata = (np.repeat(x, n_trials) for x in (design.label, design.stratum))
+    fold = np.empty_like(labels)
+    for which, (_, test) in enumerate(folds):
+        fold[test] = which
+    return labels, strata * len(folds) + fold
+
+
+def _with_enough(
+    rates: TrialRates, n_trials: int | None, multiple: int
+) -> tuple[TrialRates, int, int]:
+    """Leave out units without enough trials in some condition, and say how many are taken."""
+    n_units, n_conditions = rates.table.sizes["unit"], rates.table.sizes["condition"]
+    counts = np.bincount(
+        rates.unit * n_conditions + rates.condition, minlength=n_units * n_conditions
+    )
+    fewest = counts.reshape(n_units, n_conditions).min(axis=1)
+    least = multiple if n_trials is None else n_trials
+    if least < multiple or least % multiple:
+        raise InputError(
+            "n_trials", f"a multiple of {multiple}", repr(n_trials), f"Use {multiple}."
+        )
+    enough = fewest >= least
+    table = keep_units(rates.table, enough, f"{least} trials")
+    if n_trials is None:
+        least = int(fewest[enough].min()) // multiple * multiple
+    place = np.cumsum(enough) - 1
+    rows = enough[rates.unit]
+    kept = TrialRates(rates.rate[rows], place[rates.unit[rows]], rates.condition[rows], table)
+    return kept, least, int((~enough).sum())
+
+
+def _n_units(wanted: int | None, available: int) -> int:
+    if wanted is not None and not 1 <= wanted <= available:
+        raise InputError(
+            "n_units",
+            f"1 to {available}, the units with enough trials",
+            repr(wanted),
+            "Use fewer units, or lower n_trials.",
+        )
+    return available if wanted is None else wanted
+
+
+def _draw(cells: TrialRates, n_trials: int, rng: np.random.Generator) -> Array:
+    shape = (cells.table.sizes["unit"], cells.table.sizes["condition"])
+    drawn = pseudo_trials(
+        cells.rate, cells.unit, cells.condition, shape=shape, n_trials=n_trials, rng=rng
+    )
+    return drawn.reshape(-1, shape[0])
+
+
+def _drawn(weight: Array, size: int, rng: np.random.Generator) -> Numbers:
+    """Give up to ``size`` of the units that a bootstrap drew, as often as it drew them."""
+    return rng.permutation(np.repeat(np.arange(weight.size), weight.astype(np.int64)))[:size]
+
+
+def _accuracy(trials: Array, labels: Numbers, folds: Folds) -> float:
+    return float(fold_accuracy(trials, labels[:, None], folds)[0])
+
+
+def _refuse_deterministic(activity: Activity, n_resamples: int) -> None:
+    if n_resamples < 2:
+        raise InputError("n_resamples", "2 or more", repr(n_resamples), "Use 20.")
+    for block in blocks(activity).values():
+        if block.attrs["deterministic"]:
+            raise InputError(
+                "activity",
+                "noisy trials",
+                f"the deterministic source {block.attrs['name']!r}",
+                "Its conditions can all be told apart without error: sample it as a recording was "
+                "(nwbcompare.comparison.matched_sampling.sample_like), or record it with a seed.",
+            )
+
+
+def _source_attrs(activity: Activity, rates: TrialRates) -> dict[str, Any]:
+    first = next(iter(blocks(activity).values()))
+    names = ("name", "source", "deterministic", "provenance")
+    return {
+        **{name: first.attrs[name] for name in names},
+        "population": "pseudo",
+        "recorded": "one by one" if is_ragged(first) else "at once",
+        "tasks": json.dumps(list(dict.fromkeys(map(str, rates.table["task"].values)))),
+    }
+
+
+def implementable_classifications(
+    activity: Activity,
+    tasks: Sequence[str] | None = None,
+    *,
+    conditions: Sequence[str] | None = None,
+    threshold: float = 0.75,
+    n_dichotomies: int = 200,
+    n_units: int | None = None,
+    n_trials: int | None = None,
+    n_resamples: int = 5,
+    leave_out: Sequence[str] = LEAVE_OUT,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Count the ways to part the conditions in two that a linear classifier can learn.
+
+    Parameters
+    ----------
+    activity, tasks, conditions, leave_out
+        As in `decode`.
+    threshold
+        Cross-validated accuracy above which a classification counts as implemented.
+    n_dichotomies
+        The most to try; where there are more (2^(conditions - 1) - 1), a random sample.
+    n_units, n_trials
+        As in `decode`; of the trials of each condition, an even number, half are for training
+        and half for testing.
+    n_resamples
+        Random draws of trials (and units), over which accuracy is averaged.
+    seed
+        Seed of all draws.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``accuracy (dichotomy)``, balanced between the two sides; ``side (dichotomy,
+        condition)``; ``share``, implemented of those tried; ``dimension``, log2 of the number
+        implemented of all 2^conditions, the two empty ones included, from 1 to the number of
+        conditions, with its 95 % interval ``dimension_low`` and ``dimension_high`` (1.96
+        standard deviations of resamples whose units were drawn with replacement, within
+        sessions); ``null_share``, after the trials' labels were permuted within units;
+        ``n_units``, ``n_trials``, ``n_conditions``.
+
+    Raises
+    ------
+    InputError
+        As `decode`; for fewer than 3 conditions, and a threshold outside of (0.5, 1).
+
+    Warns
+    -----
+    UserWarning
+        Where none of a sample is implemented, which leaves the dimension unknown: NaN.
+
+    Notes
+    -----
+    Rigotti et al. 2013: the number grows exponentially with the dimensionality. It depends on
+    the threshold and on the numbers of units and trials: give both sides of a comparison the
+    same. With few conditions the published threshold counts classifications that get one of them
+    wrong: 0.95 counts those that a plane can do, where trials are little noisy.
+    The classifier is `nwbcompare.analysis.population.kernels.dimensionality.dichotomy_accuracy`.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> found = implementable_classifications(example_block())
+    >>> found.sizes["dichotomy"]
+    7
+    """
+    _refuse_deterministic(activity, n_resamples)
+    if not 0.5 < threshold < 1:
+        raise InputError("threshold", "between 0.5 and 1", repr(threshold), "Use 0.75.")
+    rates = trial_rates(activity, tasks, conditions=conditions, leave_out=leave_out)
+    n_conditions = rates.table.sizes["condition"]
+    if n_conditions < 3:
+        raise InputError(
+            "conditions", "3 or more", f"{n_conditions}", "Name more columns with conditions=[...]."
+        )
+    cells, n_trials, n_left_out = _with_enough(rates, n_trials, 2)
+    size = _n_units(n_units, cells.table.sizes["unit"])
+    rng = np.random.default_rng(seed)
+    sides = dichotomies(n_conditions, n_dichotomies, rng)
+    every = len(sides) == 2 ** (n_conditions - 1) - 1
+    weights = bootstrap_weights(columns_on(cells.table, "unit"), n_resamples, rng)
+    shuffled = TrialRates(cells.rate, cells.unit, _permuted_within(cells, rng), cells.table)
+    own, boot, null = [], [], []
+    for weight in tqdm(weights, desc="classifications", disable=None, leave=False):
+        chosen, drawn = rng.permutation(weight.size)[:size], _drawn(weight, size, rng)
+        train, test = _split(cells, n_trials, rng)
+        own.append(dichotomy_accuracy(train[..., chosen], test[..., chosen], sides))
+        boot.append(dichotomy_accuracy(train[..., drawn], test[..., drawn], sides))
+        train, test = _split(shuffled, n_trials, rng)
+        null.append(dichotomy_accuracy(train[..., chosen], test[..., chosen], sides))
+    accuracy = np.mean(own, axis=0)
+    share = float((accuracy > threshold).mean())
+    null_share = float((np.mean(null, axis=0) > threshold).mean())
+    shares = (np.array(boot) > threshold).mean(axis=1)
+    dimension = _dimension(share, n_conditions)
+    error = np.std([_dimension(one, n_conditions) for one in shares], ddof=1)
+    low = max(1.0, dimension - 1.96 * error)
+    high = min(float(n_conditions), dimension + 1.96 * error)
+    if not every and share == 0:
+        # none of n seen: the share is below 3 / n with 95 % confidence
+        dimension, high = np.nan, _dimension(3 / len(sides), n_conditions)
+        warnings.warn(
+            f"None of {len(sides)} sampled classifications is implemented: the dimension is NaN, "
+            f"and all that is known is that it is below {high:.1f}",
+            UserWarning,
+            stacklevel=2,
+        )
+    return (
+        cells.table[["condition"]]
+        .assign(
+            accuracy=("dichotomy", accuracy),
+            side=(("dichotomy", "condition"), sides),
+            share=share,
+            dimension=dimension,
+            dimension_low=low,
+            dimension_high=high,
+            null_share=null_share,
+            n_units=size,
+            n_trials=n_trials,
+            n_conditions=n_conditions,
+        )
+        .assign_attrs(
+            {
+                **_source_attrs(activity, rates),
+                "analysis": "implementable_classifications",
+                "conditions": json.dumps(None if conditions is None else list(conditions)),
+                "leave_out": json.dumps(list(leave_out)),
+                "threshold": threshold,
+                "all_dichotomies": int(every),
+                "n_left_out": n_left_out,
+                "n_resamples": n_resamples,
+                "seed": seed,
+            }
+        )
+    )
+
+
+def _permuted_within(cells: TrialRates, rng: np.random.Generator) -> Numbers:
+    condition = np.empty_like(cells.condition)
+    order = np.argsort(cells.unit, kind="stable")
+    shuffled = rng.permutation(cells.unit.size)
+    condition[order] = cells.condition[shuffled[np.argsort(cells.unit[shuffled], kind="stable")]]
+    return condition
+
+
+def _split(cells: TrialRates, n_trials: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    shape = (cells.table.sizes["unit"], cells.table.sizes["condition"])
+    return split_pseudo_trials(
+        cells.rate, cells.unit, cells.condition, shape=shape, n_trials=n_trials, rng=rng
+    )
+
+
+def _dimension(share: float, n_conditions: int) -> float:
+    """Give log2 of the classifications implemented; those with one empty side always are."""
+    return float(np.log2(2 + share * (2.0**n_conditions - 2)))

@@ -1,0 +1,1 @@
+"""Numbers of populations, on plain arrays."""

@@ -1,0 +1,194 @@
+"""How many dimensions a population's condition means fill, on plain arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nwbcompare.analysis.population.kernels.decoding import Array, pseudo_trials
+
+MOST_LISTED = 16
+"""Conditions up to which all dichotomies are listed before some are drawn."""
+
+
+def participation_ratio(covariance: Array) -> Array:
+    """Give (sum of eigenvalues)^2 / sum of squared eigenvalues of covariances.
+
+    Parameters
+    ----------
+    covariance
+        ``(..., unit, unit)`` or the Gram matrix ``(..., condition, condition)`` of centred
+        means, which has the same eigenvalues other than 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(...)``, from 1 to the rank; NaN where nothing varies.
+
+    Notes
+    -----
+    Neither sum needs the eigenvalues: they are the trace and the squared Frobenius norm
+    (Gao & Ganguli 2015). Noise of the means adds to all eigenvalues: see
+    `corrected_participation_ratio`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(participation_ratio(np.eye(5)))
+    5.0
+    """
+    trace = np.trace(covariance, axis1=-2, axis2=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: Array = trace**2 / np.sum(np.square(covariance), axis=(-2, -1))
+    return ratio
+
+
+def corrected_participation_ratio(
+    means: Array, mean_variance: Array, weights: Array | None = None
+) -> float:
+    """Give the participation ratio of the true means, from noisy ones.
+
+    Parameters
+    ----------
+    means
+        ``(condition, unit)``.
+    mean_variance
+        ``(condition, unit)``: squared standard errors of the means, 0 without noise.
+    weights
+        ``(unit,)``: how often each unit counts, as a bootstrap draws it; by default once. A
+        unit that counts twice is no pair of units: pairs are of different units only.
+
+    Returns
+    -------
+    float
+        The ratio. It may leave the range from 1 to conditions - 1, since it is not forced to
+        stay; NaN where what is left of the variance is not above 0.
+
+    Notes
+    -----
+    With centred means ``x_i = s_i + e_i`` of unit i and noise of covariance ``V_i`` over
+    conditions, independent between units, ``(x_i.x_j)^2 - x_i'V_j x_i - x_j'V_i x_j +
+    tr(V_i V_j)`` is an unbiased estimate of ``(s_i.s_j)^2``; for i = j, Gaussian noise gives
+    ``|x|^4 - 2 |x|^2 tr(V) + tr(V)^2 - 4 x'Vx + 2 tr(V^2)``. Both sums of the ratio are made
+    of such terms. Noise that units share in simultaneous trials is not taken out.
+    """
+    x = means - means.mean(axis=0)
+    v = mean_variance
+    n_conditions = len(x)
+    w = np.ones(x.shape[1]) if weights is None else weights
+    size = np.square(x).sum(axis=0)
+    trace = (1 - 1 / n_conditions) * v.sum(axis=0)
+    mixed, squared = (np.square(x) * v).sum(axis=0), _product_trace(v, v)
+    own = size**2 - 2 * size * trace + trace**2 - 4 * mixed + 2 * squared
+    noise = v @ w
+    pairs = np.square((x * w) @ x.T).sum() - 2 * (np.square(x) @ w) @ noise
+    pairs += _product_trace(noise, noise)
+    # the sums over pairs hold each unit with itself, which has another expectation
+    norm = pairs - w**2 @ (size**2 - 2 * mixed + squared) + w @ own
+    signal = size - trace
+    square = (w @ signal) ** 2 - w**2 @ signal**2 + w @ own
+    above = norm > 0 and w @ signal > 0
+    return float(square / norm) if above else float("nan")
+
+
+def _product_trace(a: Array, b: Array) -> Any:
+    """Give tr(H A H B) of diagonal A, B and the centring H; a, b ``(condition, ...)``."""
+    n = len(a)
+    return (1 - 2 / n) * (a * b).sum(axis=0) + a.sum(axis=0) * b.sum(axis=0) / n**2
+
+
+def dichotomies(n_conditions: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Give ways to part conditions in two, each once: all, or a random sample of them.
+
+    Parameters
+    ----------
+    n_conditions
+        Conditions, 2 or more.
+    most
+        The most to give; more are sampled without replacement.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(dichotomy, condition)``: which side each is on. The first condition is on side False
+        always, since the same parts with sides changed are implemented by the same plane.
+    """
+    n_free = n_conditions - 1
+    if n_conditions <= MOST_LISTED:
+        every = np.arange(1, 2**n_free)
+        chosen = every if every.size <= most else np.sort(rng.choice(every, most, replace=False))
+        bits = (chosen[:, None] >> np.arange(n_free)) & 1
+    else:
+        # two draws alike are as good as impossible, and one side empty too
+        bits = rng.integers(2, size=(most, n_free))
+    return np.column_stack([np.zeros(len(bits), dtype=bool), bits.astype(bool)])
+
+
+def dichotomy_accuracy(
+    train: Array, test: Array, sides: npt.NDArray[np.bool_], *, cost: float = 10.0
+) -> Array:
+    """Give the balanced accuracy of a linear classifier for each dichotomy.
+
+    Parameters
+    ----------
+    train, test
+        ``(condition, trial, unit)``: noisy trials that share none.
+    sides
+        ``(dichotomy, condition)``.
+    cost
+        The support vector machine's cost of an error, for a kernel whose mean diagonal is 1.
+        With 10 noisy corners of a cube give the number that is linearly separable (Cover 1965)
+        exactly; with 1 the margin is kept at the price of classifications that a plane can do.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(dichotomy,)``: mean of the shares right on either side.
+
+    Notes
+    -----
+    A linear support vector machine: unlike a discriminant it finds the plane wherever there is
+    one, whatever the shape of the two classes. Products of trials are made once for all.
+    """
+    from sklearn.svm import SVC  # noqa: PLC0415 - slow to import
+
+    fit, held = (part.reshape(-1, part.shape[-1]) for part in (train, test))
+    middle, spread = fit.mean(axis=0), fit.std(axis=0)
+    spread[spread == 0] = 1
+    fit, held = (fit - middle) / spread, (held - middle) / spread
+    scale = np.square(fit).sum(axis=1).mean() or 1.0
+    kernel, cross = fit @ fit.T / scale, held @ fit.T / scale
+    machine = SVC(kernel="precomputed", C=cost, class_weight="balanced")
+    accuracy = np.empty(len(sides))
+    for place, side in enumerate(sides):
+        wanted = np.repeat(side, test.shape[1])
+        found = machine.fit(kernel, np.repeat(side, train.shape[1])).predict(cross)
+        accuracy[place] = (found[wanted].mean() + (~found[~wanted]).mean()) / 2
+    return accuracy
+
+
+def split_pseudo_trials(
+    rate: Array,
+    unit: npt.NDArray[np.int64],
+    condition: npt.NDArray[np.int64],
+    *,
+    shape: tuple[int, int],
+    n_trials: int,
+    rng: np.random.Generator,
+) -> tuple[Array, Array]:
+    """Draw pseudo-trials for training and as many for testing that share no trial.
+
+    Parameters
+    ----------
+    rate, unit, condition, shape, rng
+        See `nwbcompare.analysis.population.kernels.decoding.pseudo_trials`.
+    n_trials
+        Trials of each unit and condition, an even number: half for either.
+    """
+    drawn = pseudo_trials(rate, unit, condition, shape=shape, n_trials=n_trials, rng=rng)
+    half = n_trials // 2
+    return drawn[:, :half], drawn[:, half:]

@@ -1,0 +1,636 @@
+"""Populations: condition means of all units side by side, their dimensions and distances.
+
+A ragged recording, whose units had trials each for itself, becomes a pseudo-population: what
+units share within a trial is not in it, and every result says so in ``population``.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.analysis.population.kernels.decoding import shuffled_groups
+from nwbcompare.analysis.population.kernels.dimensionality import (
+    corrected_participation_ratio,
+    participation_ratio,
+)
+from nwbcompare.analysis.population.kernels.similarity import (
+    compare_distances,
+    correlation_distances,
+    crossvalidated_distances,
+    gram,
+    squared_distances,
+)
+from nwbcompare.analysis.selectivity.condition_means import condition_table
+from nwbcompare.analysis.selectivity.task_variance import counted_bins
+from nwbcompare.core.activity import (
+    Activity,
+    blocks,
+    columns_on,
+    is_ragged,
+    labels,
+    tasks_of,
+    unit_positions,
+)
+from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.kernels.permutation import p_value
+from nwbcompare.kernels.variance import group_moments
+
+Array = npt.NDArray[np.float64]
+Metric = Literal["crossvalidated", "euclidean", "correlation"]
+LEAVE_OUT = ("fix1",)
+
+
+@dataclass(frozen=True)
+class TrialRates:
+    """Rates of single trials, each with its unit and condition, whatever the source's layout."""
+
+    rate: npt.NDArray[Any]
+    """``(row,)``, the mean over the counted bins, or ``(row, time)``."""
+    unit: npt.NDArray[np.int64]
+    condition: npt.NDArray[np.int64]
+    table: xr.Dataset
+    """Coordinates of the conditions, of the units, and of the times where there are any."""
+
+
+def trial_rates(
+    activity: Activity,
+    tasks: Sequence[str] | None = None,
+    *,
+    conditions: Sequence[str] | None = None,
+    time: Literal["mean", "time"] = "mean",
+    leave_out: Sequence[str] = LEAVE_OUT,
+) -> TrialRates:
+    """Give the rate of each unit in each trial; see `population_means` for the parameters."""
+    if time not in {"mean", "time"}:
+        raise unknown_name("time", time, ["mean", "time"])
+    wanted = _wanted_tasks(activity, tasks)
+    parts = [
+        part
+        for block in blocks(activity).values()
+        for task in wanted
+        if task in tasks_of(block)
+        for part in [_rates_of_task(block, task, conditions, time, leave_out)]
+    ]
+    parts.sort(key=lambda part: wanted.index(str(part.table["task"].values[0])))
+    if time == "time":
+        _check_clocks(parts)
+    starts = np.cumsum([0, *(part.table.sizes["condition"] for part in parts[:-1])])
+    return TrialRates(
+        np.concatenate([part.rate for part in parts]),
+        np.concatenate([part.unit for part in parts]),
+        np.concatenate([p.condition + start for p, start in zip(parts, starts, strict=True)]),
+        _joined_tables([part.table for part in parts]),
+    )
+
+
+def _wanted_tasks(activity: Activity, tasks: Sequence[str] | None) -> list[str]:
+    known = tasks_of(activity)
+    for task in tasks or ():
+        if task not in known:
+            raise unknown_name("tasks", task, known)
+    wanted = list(dict.fromkeys(known if tasks is None else tasks))
+    if not wanted:
+        raise InputError("tasks", "at least one task", "none", f"Name some of {listing(known)}.")
+    return wanted
+
+
+def _rates_of_task(
+    block: xr.Dataset,
+    task: str,
+    conditions: Sequence[str] | None,
+    time: str,
+    leave_out: Sequence[str],
+) -> TrialRates:
+    bins = np.flatnonzero(counted_bins(block, task, leave_out=leave_out))
+    rows = np.flatnonzero(labels(block["task"]) == task)
+    row = "observation" if is_ragged(block) else "trial"
+    own = block.isel({row: rows})
+    table, condition = condition_table(own, conditions)
+    rate = own["rate"].values
+    if is_ragged(block):
+        rate, unit = rate[:, bins], unit_positions(own)
+    else:
+        n_trials, n_units = len(rows), block.sizes["unit"]
+        rate = rate[:, bins].transpose(2, 0, 1).reshape(n_units * n_trials, -1)
+        unit, condition = np.repeat(np.arange(n_units), n_trials), np.tile(condition, n_units)
+    axes = columns_on(block, "unit")
+    if time == "time":
+        axes |= columns_on(block.isel(time=bins), "time")
+    else:
+        rate = _mean_of_observed(rate)
+        seen = np.isfinite(rate)
+        rate, unit, condition = rate[seen], unit[seen], condition[seen]
+    return TrialRates(rate, unit, condition, table.assign_coords(axes))
+
+
+def _mean_of_observed(rate: npt.NDArray[Any]) -> Array:
+    seen = np.isfinite(rate)
+    total = np.where(seen, rate, 0).sum(axis=1, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        mean: Array = total / seen.sum(axis=1)
+    return mean
+
+
+def _check_clocks(parts: Sequence[TrialRates]) -> None:
+    first = parts[0].table["time"]
+    for part in parts[1:]:
+        other = part.table["time"]
+        if other.attrs != first.attrs or not np.array_equal(other, first):
+            raise InputError(
+                "time",
+                "the same counted bins in all tasks",
+                f"{first.size} and {other.size} bins, or other times",
+                "Use time='mean', or nwbcompare.align and nwbcompare.rebin.",
+            )
+
+
+def _joined_tables(tables: Sequence[xr.Dataset]) -> xr.Dataset:
+    names = dict.fromkeys(
+        str(name) for table in tables for name in table.coords if name in _on_condition(table)
+    )
+    columns: dict[str, Any] = {}
+    for name in names:
+        like = next(table[name] for table in tables if name in table.coords)
+        blank = "" if like.dtype.kind == "U" else np.nan
+        values = [
+            table[name].values
+            if name in table.coords
+            else np.full(table.sizes["condition"], blank, dtype=None)
+            for table in tables
+        ]
+        columns[name] = ("condition", np.concatenate(values), dict(like.attrs))
+    first = tables[0]
+    rest = {name: c for name, c in first.coords.items() if name not in _on_condition(first)}
+    joined = xr.Dataset(coords={**rest, **columns}, attrs=first.attrs)
+    deterministic = int(all(table.attrs["deterministic"] for table in tables))
+    return joined.assign_coords(condition=condition_labels(joined)).assign_attrs(
+        deterministic=deterministic
+    )
+
+
+def _on_condition(table: xr.Dataset) -> dict[str, xr.DataArray]:
+    return columns_on(table, "condition")
+
+
+def condition_labels(table: xr.Dataset) -> list[str]:
+    """Name conditions by their task and variables, such as "go: direction=3.14".
+
+    Two sources have a condition in common where these names are equal.
+    """
+    columns = {
+        name: column.values for name, column in _on_condition(table).items() if name != "condition"
+    }
+    tasks = columns.pop("task")
+    return [
+        f"{task}: "
+        + ", ".join(
+            f"{name}={_shown(values[i])}"
+            for name, values in columns.items()
+            if _shown(values[i]) not in {"", "nan"}
+        )
+        for i, task in enumerate(tasks)
+    ]
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, str) else f"{float(value):.6g}"
+
+
+def population_means(
+    activity: Activity,
+    tasks: Sequence[str] | None = None,
+    *,
+    conditions: Sequence[str] | None = None,
+    time: Literal["mean", "time"] = "mean",
+    n_splits: int = 1,
+    leave_out: Sequence[str] = LEAVE_OUT,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Give the mean rate of every unit in every condition, and means over halves of the trials.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, of a network or a recording.
+    tasks
+        The tasks whose conditions are wanted, in this order; by default all.
+    conditions
+        Trial columns whose combinations are conditions; by default the source's own.
+    time
+        "mean": each trial's mean over its observed bins. "time": each bin, which all tasks
+        must share.
+    n_splits
+        Random halvings of the trials of each unit and condition.
+    leave_out
+        Epochs that do not count; by default fixation, as for task variance.
+    seed
+        Seed of the halvings.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``rate_mean (condition, unit[, time])``; ``n_trials (condition, unit)``;
+        ``mean_variance``, the squared standard error of ``rate_mean``, 0 for a deterministic
+        source; ``half_mean (split, half, condition, unit[, time])``. ``condition`` is named by
+        task and condition variables, which are coordinates too. ``population`` in attrs is
+        "pseudo" for a ragged source, else "simultaneous".
+
+    Raises
+    ------
+    InputError
+        For an unknown task, and where no unit has trials enough.
+
+    Warns
+    -----
+    UnitWarning
+        Where units are left out: noisy ones need two trials in every condition, others one.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> dict(population_means(example_block())["rate_mean"].sizes)
+    {'condition': 4, 'unit': 3}
+    """
+    rates = trial_rates(activity, tasks, conditions=conditions, time=time, leave_out=leave_out)
+    n_units, n_conditions = rates.table.sizes["unit"], rates.table.sizes["condition"]
+    dims = ("condition", "unit", "time")[: 1 + rates.rate.ndim]
+    shape = (n_conditions, n_units, *rates.rate.shape[1:])
+    noisy = not rates.table.attrs["deterministic"]
+    group = rates.condition * n_units + rates.unit
+    n_groups = n_conditions * n_units
+    count, mean, squares = (
+        moment.reshape(shape)
+        for moment in group_moments(_columns(rates.rate), group, n_groups, squares=noisy)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = squares / (count - 1) / count if noisy else np.where(count > 0, 0.0, np.nan)
+    halves = _half_means(rates.rate, group, (n_splits, *shape), seed) if noisy else None
+    fewest = count.reshape(n_conditions, n_units, -1).min(axis=-1)
+    result = rates.table.assign(
+        rate_mean=(dims, mean, _rate_attrs(activity)),
+        n_trials=(dims[:2], fewest.astype(np.int64)),
+        mean_variance=(dims, error),
+        half_mean=(
+            ("split", "half", *dims),
+            np.broadcast_to(mean, (n_splits, 2, *shape)) if halves is None else halves,
+        ),
+    )
+    kept = keep_units(result, fewest.min(axis=0) >= 1 + noisy, f"{1 + noisy} trials")
+    first = next(iter(blocks(activity).values()))
+    return kept.assign_attrs(
+        analysis="population_means",
+        population="pseudo" if is_ragged(first) else "simultaneous",
+        tasks=json.dumps(list(dict.fromkeys(map(str, kept["task"].values)))),
+        conditions=json.dumps(None if conditions is None else list(conditions)),
+        time_average=time,
+        leave_out=json.dumps(list(leave_out)),
+        seed=seed,
+        n_left_out=n_units - kept.sizes["unit"],
+    )
+
+
+def _rate_attrs(activity: Activity) -> dict[str, Any]:
+    return dict(next(iter(blocks(activity).values()))["rate"].attrs)
+
+
+def _columns(rate: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return rate.reshape(len(rate), -1)
+
+
+def _half_means(
+    rate: npt.NDArray[Any], group: npt.NDArray[np.int64], shape: tuple[int, ...], seed: int
+) -> Array:
+    """Give means ``(split, half, condition, unit, ...)``; the first half has the odd trial."""
+    rng = np.random.default_rng(seed)
+    n_groups = shape[1] * shape[2]
+    halves = np.empty((shape[0], 2, *shape[1:]))
+    for split in halves:
+        half = _halves(group, n_groups, rng)
+        _, mean, _ = group_moments(
+            _columns(rate), half * n_groups + group, 2 * n_groups, squares=False
+        )
+        split[...] = mean.reshape(2, *shape[1:])
+    return halves
+
+
+def _halves(
+    group: npt.NDArray[np.int64], n_groups: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    order, first = shuffled_groups(group, n_groups, rng)
+    place = np.arange(group.size) - np.repeat(first, np.diff(first, append=group.size))
+    half = np.empty(group.size, dtype=np.int64)
+    half[order] = place % 2
+    return half
+
+
+def keep_units(table: xr.Dataset, enough: npt.NDArray[np.bool_], needed: str) -> xr.Dataset:
+    """Leave out units that lack trials, with a warning that names them; an error if all do."""
+    if not enough.any():
+        raise InputError(
+            "activity",
+            f"units with {needed} in every condition",
+            f"none among {enough.size}",
+            "Name coarser conditions with conditions=[...], or fewer tasks.",
+        )
+    if enough.all():
+        return table
+    warnings.warn(
+        f"{int((~enough).sum())} of {enough.size} units lack {needed} in some condition and are "
+        f"left out: {listing(table['unit'].values[~enough], most=5)}",
+        UnitWarning,
+        stacklevel=3,
+    )
+    return table.isel(unit=np.flatnonzero(enough))
+
+
+def unit_clusters(units: Mapping[str, xr.DataArray]) -> npt.NDArray[np.int64]:
+    """Number the samples of units that belong together, for splitting and resampling.
+
+    Samples of one network unit belong together, units of one session; where there is one
+    cluster only, or the source does not say, each unit stands for itself.
+    """
+    for name in ("network_unit", "session"):
+        if name in units:
+            clusters = np.unique(units[name].values, return_inverse=True)[1].reshape(-1)
+            if clusters.max() > 0:
+                return clusters.astype(np.int64)
+    return np.arange(units["unit"].size)
+
+
+def unit_halves(
+    clusters: npt.NDArray[np.int64], n_splits: int, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Part units in two random halves of whole clusters: ``(split, unit)``, True in the first."""
+    sizes = np.bincount(clusters)
+    halves = np.empty((n_splits, clusters.size), dtype=bool)
+    for half in halves:
+        order = rng.permutation(sizes.size)
+        before = np.cumsum(sizes[order]) - sizes[order]
+        first = np.zeros(sizes.size, dtype=bool)
+        first[order[before + sizes[order] / 2 <= clusters.size / 2]] = True
+        first[order[0]], first[order[-1]] = True, sizes.size == 1
+        half[:] = first[clusters]
+    return halves
+
+
+def bootstrap_weights(
+    units: Mapping[str, xr.DataArray], n_bootstrap: int, rng: np.random.Generator
+) -> Array:
+    """Draw how often each unit counts: ``(bootstrap, unit)``.
+
+    Clusters (`unit_clusters`) are drawn with replacement; of a session drawn, its units are
+    drawn with replacement too, while samples of one network unit stay together.
+    """
+    clusters = unit_clusters(units)
+    sizes = np.bincount(clusters)
+    draws = rng.multinomial(sizes.size, np.full(sizes.size, 1 / sizes.size), size=n_bootstrap)
+    weights = draws[:, clusters].astype(np.float64)
+    if "network_unit" in units:
+        return weights
+    for which in np.flatnonzero(sizes > 1):
+        members = np.flatnonzero(clusters == which)
+        n = members.size
+        weights[:, members] = rng.multinomial(draws[:, which] * n, np.full(n, 1 / n))
+    return weights
+
+
+def dimensionality(
+    activity: Activity,
+    tasks: Sequence[str] | None = None,
+    *,
+    conditions: Sequence[str] | None = None,
+    leave_out: Sequence[str] = LEAVE_OUT,
+    n_permutations: int = 200,
+    n_bootstrap: int = 500,
+    n_splits: int = 50,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure how many dimensions the condition means of a population fill.
+
+    Parameters
+    ----------
+    activity, tasks, conditions, leave_out
+        See `population_means`.
+    n_permutations
+        Permutations of the null: the conditions of each unit permuted for itself, so that
+        units are tuned as strongly as they are but have nothing in common.
+    n_bootstrap
+        Bootstraps over units, within sessions where the source tells them.
+    n_splits
+        Random halves of the units, by session: the floor.
+    seed
+        Seed of all three.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``participation_ratio`` of the means with the trials' noise taken out, with its 95 %
+        interval ``participation_ratio_low`` and ``_high`` (bootstrap percentiles);
+        ``participation_ratio_raw``, noise and all; ``most``, what conditions and units allow;
+        ``null (permutation)``; ``p_value``, one-sided, that units share fewer dimensions than
+        the null, (1 + b) / (1 + B); ``halves (split, half)``; ``variance_share (component)``
+        of the raw means.
+
+    Raises
+    ------
+    InputError
+        As `population_means`, and for fewer than 3 conditions.
+
+    Warns
+    -----
+    UnitWarning
+        Where no variance is left once the noise is taken out: the ratio is NaN.
+
+    Notes
+    -----
+    Participation ratio: Gao & Ganguli 2015. Trial noise fills all dimensions alike and so biases
+    the raw ratio towards ``most``; see
+    `nwbcompare.analysis.population.kernels.dimensionality.corrected_participation_ratio`. The unit
+    of inference is the unit; the conditions are taken as given.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> dimensionality(example_block())["most"].item()
+    3
+    """
+    means = population_means(activity, tasks, conditions=conditions, leave_out=leave_out)
+    x, noise = means["rate_mean"].values, means["mean_variance"].values
+    n_conditions, n_units = x.shape
+    if n_conditions < 3:
+        raise InputError(
+            "conditions", "3 or more", f"{n_conditions}", "Name more columns with conditions=[...]."
+        )
+    rng = np.random.default_rng(seed)
+    observed = corrected_participation_ratio(x, noise)
+    null = np.array([_independent_ratio(x, noise, rng) for _ in range(n_permutations)])
+    boot = [
+        corrected_participation_ratio(x, noise, weights)
+        for weights in bootstrap_weights(columns_on(means, "unit"), n_bootstrap, rng)
+    ]
+    halves = np.array(
+        [
+            [corrected_participation_ratio(x[:, side], noise[:, side]) for side in (half, ~half)]
+            for half in unit_halves(unit_clusters(columns_on(means, "unit")), n_splits, rng)
+        ]
+    )
+    if np.isnan(observed):
+        warnings.warn(
+            f"{means.attrs['name']}: no variance across conditions is left of {n_units} units once "
+            "the noise of the trials is taken out; the participation ratio is NaN",
+            UnitWarning,
+            stacklevel=2,
+        )
+    low, high = _percentiles(np.array(boot))
+    products = gram(x)
+    spectrum = np.maximum(np.linalg.eigvalsh(products)[:0:-1], 0.0)
+    return xr.Dataset(
+        {
+            "participation_ratio": observed,
+            "participation_ratio_low": low,
+            "participation_ratio_high": high,
+            "participation_ratio_raw": float(participation_ratio(products)),
+            "most": min(n_conditions - 1, n_units),
+            "null": ("permutation", null),
+            "p_value": _share_below(null, observed),
+            "halves": (("split", "half"), halves),
+            "variance_share": ("component", spectrum / (spectrum.sum() or 1.0)),
+            "n_units": n_units,
+            "n_conditions": n_conditions,
+        },
+        attrs={
+            **means.attrs,
+            "analysis": "dimensionality",
+            "correction": "noise independent between units",
+            "n_permutations": n_permutations,
+            "n_bootstrap": n_bootstrap,
+            "seed": seed,
+        },
+    )
+
+
+def _independent_ratio(x: Array, noise: Array, rng: np.random.Generator) -> float:
+    order = rng.permuted(np.tile(np.arange(len(x))[:, None], x.shape[1]), axis=0)
+    return corrected_participation_ratio(
+        np.take_along_axis(x, order, axis=0), np.take_along_axis(noise, order, axis=0)
+    )
+
+
+def _percentiles(values: Array) -> tuple[float, float]:
+    """Give the middle 95 %; NaN where a draw is not a number, since its place is not known."""
+    if not values.size:
+        return np.nan, np.nan
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _share_below(null: Array, observed: float) -> float:
+    if np.isnan(observed):
+        return float("nan")
+    # a null draw that is not a number counts against the finding
+    return p_value(~(null > observed))
+
+
+def dissimilarity(
+    activity: Activity,
+    tasks: Sequence[str] | None = None,
+    *,
+    metric: Metric = "crossvalidated",
+    conditions: Sequence[str] | None = None,
+    leave_out: Sequence[str] = LEAVE_OUT,
+    n_splits: int = 20,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure how differently a population responds in each two conditions.
+
+    Parameters
+    ----------
+    activity, tasks, conditions, leave_out
+        See `population_means`.
+    metric
+        "crossvalidated": squared distance over units, with differences in one half of the
+        trials times those in the other, so that it is 0 in expectation where nothing differs
+        (the default, since noise is not a difference). "euclidean": squared distance of the
+        means. "correlation": 1 - correlation over units. The first two are divided by the
+        number of units.
+    n_splits
+        Random halvings: of the trials, over which the cross-validated distance is averaged,
+        and of the units by session, for the reliability.
+    seed
+        Seed of the halvings.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``dissimilarity (condition, other_condition)``, in squared units of the rate or, for
+        the correlation, without unit; ``reliability (split)``: the correlation between the
+        distances that two halves of the units give, by session.
+
+    Raises
+    ------
+    InputError
+        For an unknown metric, and as `population_means`.
+
+    Notes
+    -----
+    Kriegeskorte et al. 2008; cross-validated: Walther et al. 2016, with all units weighed alike.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> dissimilarity(example_block())["dissimilarity"].shape
+    (4, 4)
+    """
+    if metric not in {"crossvalidated", "euclidean", "correlation"}:
+        raise unknown_name("metric", metric, ["crossvalidated", "euclidean", "correlation"])
+    means = population_means(
+        activity,
+        tasks,
+        conditions=conditions,
+        n_splits=n_splits if metric == "crossvalidated" else 1,
+        leave_out=leave_out,
+        seed=seed,
+    )
+    every = np.ones(means.sizes["unit"], dtype=bool)
+    rng = np.random.default_rng(seed)
+    halves = unit_halves(unit_clusters(columns_on(means, "unit")), n_splits, rng)
+    reliability = [
+        compare_distances(_distances(means, metric, half), _distances(means, metric, ~half))
+        if 0 < half.sum() < half.size and means.sizes["condition"] > 2
+        else np.nan
+        for half in halves
+    ]
+    unit = means["rate_mean"].attrs["units"]
+    squared = "1" if unit == "1" or metric == "correlation" else f"({unit})^2"
+    table = means[["condition"]]
+    other = means["condition"].values
+    return (
+        table.assign_coords(other_condition=("other_condition", other))
+        .assign(
+            dissimilarity=(
+                ("condition", "other_condition"),
+                _distances(means, metric, every),
+                {"units": squared},
+            ),
+            reliability=("split", reliability),
+            n_units=int(every.size),
+        )
+        .assign_attrs(means.attrs, analysis="dissimilarity", metric=metric, n_splits=n_splits)
+    )
+
+
+def _distances(means: xr.Dataset, metric: str, units: npt.NDArray[np.bool_]) -> Array:
+    if metric == "crossvalidated":
+        halves = means["half_mean"].values[..., units]
+        distances: Array = np.mean([crossvalidated_distances(*split) for split in halves], axis=0)
+        return distances
+    x = means["rate_mean"].values[:, units]
+    return squared_distances(x) if metric == "euclidean" else correlation_distances(x)

@@ -1,0 +1,340 @@
+"""What else could make an FTV: noise, errors, trial counts, rates, choice; and when it arises."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.analysis.selectivity.noise_correction import (
+    corrected_ftv,
+    corrected_task_variance,
+)
+from nwbcompare.analysis.selectivity.rate_transforms import match_rates, stabilise
+from nwbcompare.analysis.selectivity.task_variance import (
+    ACTIVE_THRESHOLD,
+    fractional_task_variance,
+    means_by_task,
+    task_variance,
+    variance_in_time,
+)
+from nwbcompare.analysis.selectivity.trial_subsampling import equalise_trials
+from nwbcompare.analysis.selectivity.variance_components import parts_ftv, variance_parts
+from nwbcompare.core.activity import Activity, blocks, select, unit_table
+from nwbcompare.core.errors import InputError, UnitWarning
+from nwbcompare.kernels.variance import fractional_variance
+
+Array = npt.NDArray[np.float64]
+ESTIMATES = ("raw", "corrected")
+RESCALED = ("rates matched", "rates stabilised")
+CLUSTERS = ("network_unit", "session")
+"""Columns of the unit table whose values are drawn as wholes; the first that is there."""
+INTERVAL = (2.5, 97.5)
+
+
+def confound_table(
+    activity: Activity, task_a: str, task_b: str, *, seed: int = 0, n_draws: int = 2000
+) -> xr.Dataset:
+    """Measure the distribution of FTV again with one possible confound taken out at a time.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, best of a recording with errors in it.
+    task_a, task_b
+        The two tasks.
+    seed
+        Seed of the trials that equal numbers keep, and of the bootstrap.
+    n_draws
+        Bootstrap draws.
+
+    Returns
+    -------
+    xarray.Dataset
+        On ``(variant, estimate)``: ``mean`` and ``standard_deviation`` (population) of FTV over
+        units, and ``change``, the s.d. less that "as published" of the same estimate; each with
+        a 95 % interval ``..._low``, ``..._high``; ``n_units`` that they stand on and ``n_censored``
+        among them (0, and NaN for the rest, where no unit has an FTV).
+        ``fractional_task_variance (variant, estimate, unit)``, NaN where a unit is inactive or
+        lacks a condition. Variants that the source has no columns for are left out;
+        attrs ``left_out`` tells why (JSON).
+
+    Raises
+    ------
+    InputError
+        For tasks that are not there, and where FTV cannot be measured as published.
+
+    Notes
+    -----
+    Variants: "as published" (all trials); "correct trials"; "equal trials"
+    (`equalise_trials`, one draw); "rates matched" (`match_rates`) and "rates stabilised"
+    (`stabilise`), which are on other scales, so that the units count that are active as
+    published; "choice taken out" (`variance_parts`, parts of the stimulus). Estimates: "raw" as
+    published; "corrected" for trial noise, FTV censored at -1 and 1. Where the variance left is
+    small against its error, corrected FTV pile up at the ends: read ``n_censored`` with the s.d.
+
+    The interval bootstraps sessions, each with all its units (of a network its units, each with
+    all its samples; units, where neither is known). One animal or network is one observation:
+    the interval does not reach beyond it.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> block = example_block().assign_coords(task=("trial", ["a"] * 4 + ["b"] * 4))
+    >>> block.attrs["condition_variables"] = '{"a": ["correct"], "b": ["correct"]}'
+    >>> confound_table(block, "a", "b")["variant"].values.tolist()[:2]
+    ['as published', 'correct trials']
+    """
+    pair = select(activity, task=[task_a, task_b])
+    first = next(iter(blocks(pair).values()))
+    found: dict[str, dict[str, xr.Dataset]] = {}
+    left_out: dict[str, str] = {}
+    with warnings.catch_warnings():
+        # units without a value are counted in the result
+        warnings.simplefilter("ignore", UnitWarning)
+        for variant, measure in tqdm(_variants(seed).items(), "confounds", disable=None):
+            try:
+                found[variant] = measure(pair, task_a, task_b)
+            except InputError as error:
+                if variant == "as published":
+                    raise
+                left_out[variant] = str(error)
+    values, censored = _stacked(found, first["unit"].values)
+    number, what = _clusters(pair)
+    draws = _weights(number, n_draws, seed)[:, number]
+    mean, sd = _mean_and_sd(values, np.ones((1, values.shape[-1])))
+    mean_draws, sd_draws = _mean_and_sd(values, draws)
+    dims = ("variant", "estimate")
+    return xr.Dataset(
+        {
+            **_with_interval("mean", mean[0], mean_draws, dims),
+            **_with_interval("standard_deviation", sd[0], sd_draws, dims),
+            **_with_interval("change", sd[0] - sd[0, :1], sd_draws - sd_draws[:, :1], dims),
+            "n_units": (dims, np.isfinite(values).sum(axis=-1)),
+            "n_censored": (dims, censored.sum(axis=-1)),
+            "fractional_task_variance": ((*dims, "unit"), values, {"units": "1"}),
+        },
+        coords={**unit_table(first), "variant": list(found), "estimate": list(ESTIMATES)},
+        attrs={
+            "analysis": "confound_table",
+            "name": first.attrs["name"],
+            "source": first.attrs["source"],
+            "task_a": task_a,
+            "task_b": task_b,
+            "seed": seed,
+            "n_draws": n_draws,
+            "bootstrapped": what,
+            "left_out": json.dumps(left_out),
+        },
+    )
+
+
+def ftv_in_time(
+    activity: Activity,
+    task_a: str,
+    task_b: str,
+    *,
+    corrected: bool = True,
+    n_draws: int = 2000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure task variance and FTV at each time.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block.
+    task_a, task_b
+        The two tasks, on one clock.
+    corrected
+        Whether to take out the variance that trial noise adds, bin by bin. A unit's FTV is then
+        censored at -1 and 1.
+    n_draws, seed
+        Draws of the bootstrap and their seed.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``task_variance (unit, task, time)``; ``fractional_task_variance (unit, time)``; over
+        units, ``mean`` and ``standard_deviation (time)`` of it, and ``pooled (time)``, the FTV of
+        variances summed over units, to which weak units add little noise; each with a 95 %
+        interval ``..._low``, ``..._high``; ``n_units (time)``; ``counted (task, time)``. NaN where
+        a time is not in both tasks or no unit is active.
+
+    Raises
+    ------
+    InputError
+        For tasks that are not there, and tasks on different clocks.
+
+    Warns
+    -----
+    UnitWarning
+        Where units lack a condition; they are named.
+
+    Notes
+    -----
+    The interval is that of `confound_table`. A single bin has little signal: corrected FTV of
+    units spread by their noise, more so than over the whole time.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> block = example_block().assign_coords(task=("trial", ["a"] * 4 + ["b"] * 4))
+    >>> block.attrs["condition_variables"] = '{"a": ["correct"], "b": ["correct"]}'
+    >>> ftv_in_time(block, "a", "b")["standard_deviation"].sizes["time"]
+    5
+    """
+    pair = select(activity, task=[task_a, task_b])
+    variance = variance_in_time(pair).sel(task=[task_a, task_b])
+    value = variance["task_variance"]
+    if corrected:
+        value = (value - _noise_in_time(pair, variance)).assign_attrs(value.attrs)
+    a, b = value.transpose("task", "time", "unit").values
+    fraction, _ = fractional_variance(a, b, threshold=ACTIVE_THRESHOLD)
+    if corrected:
+        fraction = np.clip(fraction, -1, 1)
+    number, what = _clusters(pair)
+    draws = _weights(number, n_draws, seed)[:, number]
+    once = np.ones((1, number.size))
+    mean, sd = _mean_and_sd(fraction, once)
+    mean_draws, sd_draws = _mean_and_sd(fraction, draws)
+    return xr.Dataset(
+        {
+            "task_variance": value.transpose("unit", "task", "time"),
+            "fractional_task_variance": (("unit", "time"), fraction.T, {"units": "1"}),
+            **_with_interval("mean", mean[0], mean_draws, ("time",)),
+            **_with_interval("standard_deviation", sd[0], sd_draws, ("time",)),
+            **_with_interval("pooled", _pooled(a, b, once)[0], _pooled(a, b, draws), ("time",)),
+            "n_units": ("time", np.isfinite(fraction).sum(axis=-1)),
+            "counted": variance["counted"],
+        },
+        attrs={
+            **variance.attrs,
+            "analysis": "ftv_in_time",
+            "task_a": task_a,
+            "task_b": task_b,
+            "corrected": int(corrected),
+            "seed": seed,
+            "n_draws": n_draws,
+            "bootstrapped": what,
+        },
+    )
+
+
+def _variants(seed: int) -> dict[str, Callable[[Any, str, str], dict[str, xr.Dataset]]]:
+    """Give, by name, what measures FTV raw and corrected."""
+    return {
+        "as published": _measured,
+        "correct trials": lambda pair, a, b: _measured(select(pair, correct=True), a, b),
+        "equal trials": lambda pair, a, b: _measured(equalise_trials(pair, seed=seed), a, b),
+        "rates matched": lambda pair, a, b: _measured(match_rates(pair), a, b, threshold=0.0),
+        "rates stabilised": lambda pair, a, b: _measured(stabilise(pair), a, b, threshold=0.0),
+        "choice taken out": _without_choice,
+    }
+
+
+def _measured(
+    pair: Activity, task_a: str, task_b: str, *, threshold: float = ACTIVE_THRESHOLD
+) -> dict[str, xr.Dataset]:
+    raw, clean = task_variance(pair), corrected_task_variance(pair)
+    return {
+        "raw": fractional_task_variance(raw, task_a, task_b, threshold=threshold, missing="nan"),
+        "corrected": corrected_ftv(clean, task_a, task_b, threshold=threshold),
+    }
+
+
+def _without_choice(pair: Activity, task_a: str, task_b: str) -> dict[str, xr.Dataset]:
+    parts = variance_parts(pair)
+    return {
+        "raw": parts_ftv(parts, task_a, task_b, corrected=False),
+        "corrected": parts_ftv(parts, task_a, task_b),
+    }
+
+
+def _stacked(
+    found: dict[str, dict[str, xr.Dataset]], units: npt.NDArray[Any]
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Put FTV ``(variant, estimate, unit)`` beside each other, and which are censored."""
+    shape = (len(found), len(ESTIMATES), units.size)
+    values, censored = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    for place, one in enumerate(found.values()):
+        for which, estimate in enumerate(ESTIMATES):
+            ftv = one[estimate]
+            rows = np.isin(units, ftv["unit"].values)
+            values[place, which, rows] = ftv["fractional_task_variance"].sel(unit=units[rows])
+            if estimate == "corrected":
+                ends = ftv["censored"].sel(unit=units[rows]).values
+                censored[place, which, rows] = np.isin(ends, ("at +1", "at -1"))
+    # on another scale the threshold means nothing: units that are active as published count
+    silent = np.isnan(values[0, 0])
+    for place, variant in enumerate(found):
+        if variant in RESCALED:
+            values[place, :, silent] = np.nan
+    return values, censored & np.isfinite(values)
+
+
+def _noise_in_time(pair: Activity, variance: xr.Dataset) -> xr.DataArray:
+    """Give what trial noise adds to the variance at each time, ``(unit, task, time)``."""
+    slack = variance["time"].attrs["bin_width_s"] / 2
+    noise = {}
+    for task, means, _ in means_by_task(pair):
+        n = means.sizes["condition"]
+        mean = means["mean_variance"].mean("condition", skipna=False) * (n - 1) / n
+        # times of tasks within a thousandth of a bin were joined as one
+        noise[task] = mean.reindex(time=variance["time"], method="nearest", tolerance=slack)
+    joined = xr.concat(list(noise.values()), "task", coords="minimal", compat="override")
+    return joined.assign_coords(task=list(noise))
+
+
+def _clusters(activity: Activity) -> tuple[npt.NDArray[np.int64], str]:
+    """Number what the bootstrap draws, ``(unit,)``, and say what it is."""
+    block = next(iter(blocks(activity).values()))
+    table = unit_table(block)
+    for name in CLUSTERS:
+        names, number = np.unique(table.get(name, []), return_inverse=True)
+        if names.size > 1:
+            return number.reshape(-1).astype(np.int64), name
+    return np.arange(block.sizes["unit"]), "unit"
+
+
+def _weights(number: npt.NDArray[np.int64], n_draws: int, seed: int) -> Array:
+    """Draw how often each cluster is taken, ``(draw, cluster)``."""
+    n_clusters = int(number.max()) + 1
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), n_draws).astype(float)
+
+
+def _mean_and_sd(values: Array, weights: Array) -> tuple[Array, Array]:
+    """Give weighted mean and s.d. ``(draw, ...)`` over the last axis; NaN are left out."""
+    seen = np.isfinite(values)
+    held = np.where(seen, values, 0.0)
+    count, first, second = (
+        np.tensordot(weights, np.moveaxis(moment, -1, 0), 1) for moment in (seen, held, held**2)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = first / count
+        return mean, np.sqrt(np.maximum(second / count - mean**2, 0))
+
+
+def _pooled(a: Array, b: Array, weights: Array) -> Array:
+    """Give the FTV of variances summed over units ``(draw, time)``."""
+    known = np.isfinite(a + b)
+    sums = [weights @ np.where(known, x, 0.0).T for x in (a, b)]
+    pooled, _ = fractional_variance(sums[0], sums[1], threshold=0.0)
+    return np.clip(pooled, -1, 1)
+
+
+def _with_interval(name: str, value: Array, draws: Array, dims: tuple[str, ...]) -> dict[str, Any]:
+    empty = np.isnan(draws).all(axis=0)
+    low, high = np.nanpercentile(np.where(empty, 0.0, draws), INTERVAL, axis=0)
+    return {
+        name: (dims, value, {"units": "1"}),
+        f"{name}_low": (dims, np.where(empty, np.nan, low), {"units": "1"}),
+        f"{name}_high": (dims, np.where(empty, np.nan, high), {"units": "1"}),
+    }

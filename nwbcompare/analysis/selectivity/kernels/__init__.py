@@ -1,0 +1,1 @@
+"""Numbers of selectivity, on plain arrays."""

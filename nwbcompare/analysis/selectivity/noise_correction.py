@@ -1,0 +1,635 @@
+"""Task variance and FTV without the part that trial noise adds, and what is left unknown."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.analysis.selectivity.condition_means import condition_table
+from nwbcompare.analysis.selectivity.kernels.deconvolution import (
+    N_ITERATIONS,
+    Deconvolved,
+    Tuning,
+    deconvolve,
+    ftv_grid,
+    in_bins,
+    likelihood,
+    moments,
+)
+from nwbcompare.analysis.selectivity.kernels.noise_correction import (
+    LEAST_TRIALS,
+    NoisyVariance,
+    noisy_variance,
+    split_half_variance,
+)
+from nwbcompare.analysis.selectivity.task_variance import (
+    ACTIVE_THRESHOLD,
+    HISTOGRAM_BINS,
+    Estimator,
+    means_by_task,
+    task_variance,
+)
+from nwbcompare.core.activity import (
+    Activity,
+    blocks,
+    columns_on,
+    is_ragged,
+    labels,
+    tasks_of,
+    unit_positions,
+)
+from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.kernels.variance import ESTIMATORS, complete_times
+
+Array = npt.NDArray[np.float64]
+Method = Literal["analytic", "split_half"]
+Rule = Literal["censor", "keep", "drop"]
+METHODS = ("analytic", "split_half")
+RULES: tuple[Rule, ...] = ("censor", "keep", "drop")
+FEW_TRIALS = 3
+MIXED, SELECTIVE = 0.3, 0.9
+BOOTSTRAPS_AT_ONCE = 50
+
+
+def corrected_task_variance(
+    activity: Activity,
+    *,
+    method: Method = "analytic",
+    estimator: Estimator = "per_time",
+    conditions: Sequence[str] | None = None,
+    epochs: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+    n_splits: int = 100,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure task variance without the part that trial noise adds to it.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, of a network or a recording.
+    method
+        "analytic": the variance of the condition means less the mean of their squared standard
+        errors. "split_half": the covariance between the condition means of two halves of the
+        trials, averaged over random splits. Over all splits the two are the same number; the
+        second shows it without a formula, at the price of the randomness of the splits.
+    estimator, conditions, epochs, leave_out
+        See `nwbcompare.task_variance`.
+    n_splits
+        Splits for "split_half"; with 100 an estimate moves by a twentieth of its standard error.
+    seed
+        Seed of the splits. Every unit and task has a stream of its own.
+
+    Returns
+    -------
+    xarray.Dataset
+        Each ``(unit, task)``: ``task_variance`` without noise, which can be negative;
+        ``uncorrected``, ``noise`` (their difference), ``standard_error``; ``untuned_variance``
+        and ``variance_slope``, of which the sampling variance of a unit with true variance v is
+        ``untuned_variance + variance_slope * v``; ``least_trials``, of any condition; ``n_bins``.
+        And ``n_conditions``, ``n_trials_per_condition (task)``. ``n_below_3_trials`` in attrs
+        counts units with fewer than 3 trials in a condition, whose standard error is a guess. A
+        deterministic source has noise and standard error 0.
+
+    Raises
+    ------
+    InputError
+        For an unknown method, fewer than two splits, and what `nwbcompare.task_variance` refuses.
+
+    Warns
+    -----
+    UnitWarning
+        Where units have fewer than 2 trials of a condition: they get NaN, and are named.
+
+    Notes
+    -----
+    Unbiased whatever the distribution of trials and however unequal their numbers; the standard
+    error rests on nearly normal condition means
+    (`nwbcompare.analysis.selectivity.kernels.noise_correction.noisy_variance`). Only times with 2
+    trials of every condition count, in ``uncorrected`` too. Split halves have the analytic standard
+    error, widened by the spread over splits.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> found = corrected_task_variance(example_block())
+    >>> bool((found["task_variance"] < found["uncorrected"]).all())
+    True
+    """
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    if n_splits < 2:
+        raise InputError("n_splits", "2 or more", str(n_splits), "Use 100.")
+    chosen: dict[str, Any] = {"conditions": conditions, "epochs": epochs, "leave_out": leave_out}
+    with warnings.catch_warnings():
+        # one warning below names them
+        warnings.simplefilter("ignore", UnitWarning)
+        plain = task_variance(activity, estimator=estimator, **chosen)
+    measure = _Measure(method, estimator, conditions, n_splits, seed)
+    parts = [
+        measure(_block_of(activity, task), means, bins, place)
+        for place, (task, means, bins) in enumerate(means_by_task(activity, **chosen))
+    ]
+    result = plain.assign(
+        {
+            name: (("unit", "task"), np.stack([part[name] for part in parts], axis=1))
+            for name in parts[0]
+        }
+    )
+    units = plain["task_variance"].attrs["units"]
+    for name in ("task_variance", "uncorrected", "noise", "standard_error", "variance_slope"):
+        result[name].attrs["units"] = units
+    result["untuned_variance"].attrs["units"] = "1" if units == "1" else f"({units})^2"
+    _warn_of_few_trials(result)
+    few = (result["least_trials"] < FEW_TRIALS) & (result["standard_error"] > 0)
+    return result.assign_attrs(
+        analysis="corrected_task_variance",
+        method=method,
+        n_below_3_trials=int(few.any("task").sum()),
+        **({} if method == "analytic" else {"n_splits": n_splits, "seed": seed}),
+    )
+
+
+def corrected_ftv(
+    variance: xr.Dataset,
+    task_a: str,
+    task_b: str,
+    *,
+    rule: Rule = "censor",
+    threshold: float = ACTIVE_THRESHOLD,
+) -> xr.Dataset:
+    """Measure FTV from corrected variances, with a stated rule for those that are negative.
+
+    Parameters
+    ----------
+    variance
+        From `corrected_task_variance`.
+    task_a, task_b
+        The two tasks.
+    rule
+        What to do with a unit that has a corrected variance of 0 or less in one task, so that its
+        FTV leaves (-1, 1): "censor" puts it at the end, as censored; "keep" leaves it where
+        it is; "drop" gives NaN.
+    threshold
+        Units whose corrected variances sum to no more than this are untuned and get NaN.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``fractional_task_variance (unit)``; its ``standard_error (unit)``; ``active (unit)``;
+        ``censored (unit)``: "" (no), "at +1", "at -1", "untuned" or "unknown" (a variance is
+        NaN). The counts ``n_censored`` and ``n_untuned`` are in attrs.
+
+    Raises
+    ------
+    InputError
+        For an unknown rule or task, and variances that were not corrected.
+
+    Notes
+    -----
+    The standard error is that of a ratio by its slopes (delta method), the two tasks' trials
+    being independent: ``2 sqrt(b^2 se_a^2 + a^2 se_b^2) / (a + b)^2``. It is too small where the
+    sum is not well above its own error. "drop" selects units by their result: it narrows the
+    distribution.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[3.0, -1.0]]),
+    ...                  "standard_error": (("unit", "task"), [[1.0, 1.0]])},
+    ...                 coords={"unit": ["u0"], "task": ["a", "b"]})
+    >>> corrected_ftv(tv, "a", "b")["censored"].item()
+    'at +1'
+    """
+    if rule not in RULES:
+        raise unknown_name("rule", rule, RULES)
+    a, b = _pair(variance, "task_variance", task_a, task_b).T
+    error_a, error_b = _pair(variance, "standard_error", task_a, task_b).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        active = a + b > threshold
+        fraction = np.where(active, (a - b) / (a + b), np.nan)
+        error = np.where(active, 2 * np.hypot(b * error_a, a * error_b) / (a + b) ** 2, np.nan)
+    out = active & (np.minimum(a, b) <= 0)
+    censored = np.select(
+        [np.isnan(a + b), ~active, out & (a > b), out], ["unknown", "untuned", "at +1", "at -1"], ""
+    )
+    if rule == "censor":
+        fraction = np.where(out, np.sign(fraction), fraction)
+    elif rule == "drop":
+        fraction, error = (np.where(out, np.nan, values) for values in (fraction, error))
+    return xr.Dataset(
+        {
+            "fractional_task_variance": ("unit", fraction, {"units": "1"}),
+            "standard_error": ("unit", error, {"units": "1"}),
+            "active": ("unit", active),
+            "censored": ("unit", censored),
+        },
+        coords=columns_on(variance, "unit"),
+        attrs={
+            **variance.attrs,
+            "analysis": "corrected_ftv",
+            "task_a": task_a,
+            "task_b": task_b,
+            "rule": rule,
+            "threshold": threshold,
+            "n_censored": int(out.sum()),
+            "n_untuned": int((censored == "untuned").sum()),
+        },
+    )
+
+
+def shrunken_ftv(
+    variance: xr.Dataset,
+    task_a: str,
+    task_b: str,
+    *,
+    within: str | None = None,
+    n_bootstrap: int = 200,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Estimate the distribution of FTV over units behind the noise, and each unit's FTV from it.
+
+    Parameters
+    ----------
+    variance
+        From `corrected_task_variance`, of a noisy source.
+    task_a, task_b
+        The two tasks.
+    within
+        A column of the unit table, such as "session": bootstraps draw its values, each with
+        all its units, since units recorded together may be alike. By default they draw units.
+    n_bootstrap
+        Bootstraps for the intervals.
+    seed
+        Seed of the bootstraps.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``fractional_task_variance (unit)``, the posterior mean, always in [-1, 1];
+        ``standard_deviation (unit)`` of the posterior. ``density (ftv)`` of the population with
+        its 95 % interval ``density_low`` and ``density_high``, the same as ``share (bin)`` in the
+        published 20 bins, and ``population_mean``,
+        ``population_sd`` with ``..._low`` and ``..._high``. Units whose variance is unknown or 0
+        in both tasks are left out and NaN; ``n_units`` in attrs counts the others.
+
+    Raises
+    ------
+    InputError
+        For a deterministic source, variances that were not corrected, fewer than two units (or
+        values of ``within``), and unknown names.
+
+    Notes
+    -----
+    Empirical Bayes. Each raw variance is gamma distributed about the true one plus noise, with
+    the variance of `corrected_task_variance`. The distributions of FTV and of the total variance
+    over units are fitted by maximum likelihood on a grid (100 steps of expectation and
+    maximisation from flat ones, Laird 1978). They are taken as independent of each other: a unit
+    without much signal leans on all the others. Posterior means vary less than the truth: ask
+    ``density`` about the population, and them about units. Every bootstrap refits all of it; the
+    posterior's standard deviation includes how posteriors differ between them (Laird & Louis
+    1987).
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> rows = ("unit", "task")
+    >>> tv = xr.Dataset({"uncorrected": (rows, [[5.0, 2.0], [1.0, 4.0]]),
+    ...                  "noise": (rows, [[1.0, 1.0], [1.0, 1.0]]),
+    ...                  "untuned_variance": (rows, [[0.2, 0.2], [0.2, 0.2]]),
+    ...                  "variance_slope": (rows, [[0.3, 0.3], [0.3, 0.3]])},
+    ...                 coords={"unit": ["u0", "u1"], "task": ["a", "b"]})
+    >>> bool((abs(shrunken_ftv(tv, "a", "b")["fractional_task_variance"]) < 1).all())
+    True
+    """
+    if n_bootstrap < 1:
+        raise InputError("n_bootstrap", "1 or more", str(n_bootstrap), "Use 200.")
+    names = ("uncorrected", "noise", "untuned_variance", "variance_slope")
+    measured = [_pair(variance, name, task_a, task_b) for name in names]
+    known = np.isfinite(measured).all(axis=(0, 2)) & (measured[0].sum(axis=1) > 0)
+    _refuse_noise_free(variance, measured[2][known])
+    likelihoods = likelihood(Tuning(*(values[known] for values in measured)))
+    found = deconvolve(likelihoods)
+    weights = _bootstrap_weights(variance.isel(unit=known), within, n_bootstrap, seed)
+    draws = _bootstrapped(likelihoods, weights)
+    # Laird & Louis 1987: within the posteriors, and between those of the bootstraps
+    posterior_sd = np.sqrt((draws.sd**2).mean(axis=0) + draws.mean.var(axis=0))
+    grid, width = ftv_grid()
+    masses = found.mass[0], draws.mass
+    binned = [in_bins(mass, HISTOGRAM_BINS) for mass in masses]
+    edges = np.linspace(-1, 1, HISTOGRAM_BINS + 1)
+    result = xr.Dataset(
+        {
+            "fractional_task_variance": ("unit", _spread_out(found.mean[0], known), {"units": "1"}),
+            "standard_deviation": ("unit", _spread_out(posterior_sd, known), {"units": "1"}),
+            "active": ("unit", known),
+            **_with_interval("density", masses[0] / width, masses[1] / width, "ftv"),
+            **_with_interval("share", binned[0], binned[1], "bin"),
+        },
+        coords={**columns_on(variance, "unit"), "ftv": grid, "bin": (edges[:-1] + edges[1:]) / 2},
+        attrs={
+            **variance.attrs,
+            "analysis": "shrunken_ftv",
+            "task_a": task_a,
+            "task_b": task_b,
+            "within": within or "",
+            "n_bootstrap": n_bootstrap,
+            "bootstrap_seed": seed,
+            "n_iterations": N_ITERATIONS,
+            "n_units": int(known.sum()),
+        },
+    )
+    kinds = ("population_mean", "population_sd")
+    for name, value, spread in zip(kinds, *map(moments, masses), strict=True):
+        result = result.assign(_with_interval(name, value, spread))
+    return result
+
+
+def censoring_table(
+    variance: xr.Dataset,
+    task_a: str,
+    task_b: str,
+    *,
+    threshold: float = ACTIVE_THRESHOLD,
+    shrunken: xr.Dataset | None = None,
+) -> xr.Dataset:
+    """Show how the distribution of FTV depends on what is done about noise and negative values.
+
+    Parameters
+    ----------
+    variance
+        From `corrected_task_variance`, of a noisy source.
+    task_a, task_b
+        The two tasks.
+    threshold
+        See `corrected_ftv`.
+    shrunken
+        From `shrunken_ftv` of the same; made without bootstraps if not given.
+
+    Returns
+    -------
+    xarray.Dataset
+        On ``rule``: "raw", the three rules of `corrected_ftv`, "shrunken" (posterior means) and
+        "deconvolved" (the population). Each has ``mean``, ``standard_deviation``,
+        ``share_mixed`` (absolute FTV below 0.3), ``share_selective`` (above 0.9), and the units
+        ``n_units`` that it stands on, of which ``n_censored`` lie at or beyond an end.
+
+    Raises
+    ------
+    InputError
+        As `shrunken_ftv`.
+    """
+    if shrunken is None:
+        shrunken = shrunken_ftv(variance, task_a, task_b, n_bootstrap=1)
+    raw = variance.assign(task_variance=variance["uncorrected"])
+    samples = {
+        "raw": corrected_ftv(raw, task_a, task_b, threshold=threshold),
+        **{
+            str(rule): corrected_ftv(variance, task_a, task_b, rule=rule, threshold=threshold)
+            for rule in RULES
+        },
+        "shrunken": shrunken,
+    }
+    rows = {}
+    for name, sample in samples.items():
+        values = sample["fractional_task_variance"].values
+        values = values[np.isfinite(values)]
+        censored = int((np.abs(values) >= 1).sum()) if name in RULES else 0
+        equal = np.full(values.size, 1 / max(values.size, 1))
+        rows[name] = (*_summary(values, equal), values.size, censored)
+    grid, width = ftv_grid()
+    mass = shrunken["density"].values * width
+    rows["deconvolved"] = (*_summary(grid, mass), shrunken.attrs["n_units"], 0)
+    names = (
+        "mean",
+        "standard_deviation",
+        "share_mixed",
+        "share_selective",
+        "n_units",
+        "n_censored",
+    )
+    columns = dict(zip(names, zip(*rows.values(), strict=True), strict=True))
+    return xr.Dataset(
+        {name: ("rule", list(values)) for name, values in columns.items()},
+        coords={"rule": list(rows)},
+        attrs={
+            **variance.attrs,
+            "analysis": "censoring_table",
+            "task_a": task_a,
+            "task_b": task_b,
+            "threshold": threshold,
+        },
+    )
+
+
+def _summary(values: Array, weight: Array) -> tuple[float, float, float, float]:
+    if not values.size:
+        return np.nan, np.nan, np.nan, np.nan
+    mean = float(weight @ values)
+    sd = float(np.sqrt(weight @ (values - mean) ** 2))
+    # a grid point on the bound must not fall in by rounding
+    size = np.round(np.abs(values), 9)
+    return mean, sd, float(weight @ (size < MIXED)), float(weight @ (size > SELECTIVE))
+
+
+def _block_of(activity: Activity, task: str) -> xr.Dataset:
+    return next(block for block in blocks(activity).values() if task in tasks_of(block))
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """How all units of a task are measured."""
+
+    method: Method
+    estimator: Estimator
+    conditions: Sequence[str] | None
+    n_splits: int
+    seed: int
+
+    def __call__(
+        self, block: xr.Dataset, means: xr.Dataset, bins: npt.NDArray[np.bool_], place: int
+    ) -> dict[str, npt.NDArray[Any]]:
+        count = means["n_trials"].values[:, :, bins]
+        least = {"least_trials": count.max(axis=2).min(axis=1).astype(np.int64)}
+        if block.attrs["deterministic"]:
+            mean_rates = means["rate_mean"].values[:, :, bins]
+            return _without_noise(mean_rates, self.estimator) | least
+        task, n_conditions = str(means["task"].values[0]), means.sizes["condition"]
+        analytic, halves = [], []
+        units = _trials_by_unit(block, task, bins, self.conditions)
+        shown = tqdm(units, desc=task, total=block.sizes["unit"], disable=None)
+        for unit, (rates, number) in enumerate(shown):
+            analytic.append(noisy_variance(rates, number, n_conditions, self.estimator))
+            if self.method == "split_half":
+                stream = np.random.SeedSequence(self.seed, spawn_key=(place, unit))
+                rng = np.random.default_rng(stream)
+                halves.append(
+                    split_half_variance(
+                        rates, number, n_conditions, self.estimator, n_splits=self.n_splits, rng=rng
+                    )
+                )
+        found = _columns(analytic) | least
+        return found | _from_halves(found, *np.array(halves).T) if halves else found
+
+
+def _trials_by_unit(
+    block: xr.Dataset,
+    task: str,
+    bins: npt.NDArray[np.bool_],
+    conditions: Sequence[str] | None,
+) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
+    """Give each unit's rates (trial, time) in a task and the condition of each trial."""
+    rate = block["rate"].values
+    table, condition = condition_table(block, conditions)
+    rows = np.flatnonzero(labels(block["task"]) == task)
+    number = condition - int(np.flatnonzero(table["task"].values == task)[0])
+    if not is_ragged(block):
+        own = rate[rows][:, bins]
+        for unit in range(block.sizes["unit"]):
+            yield own[:, :, unit], number[rows]
+        return
+    position = unit_positions(block)[rows]
+    order = np.argsort(position, kind="stable")
+    bounds = np.searchsorted(position[order], np.arange(block.sizes["unit"] + 1))
+    for start, stop in pairwise(bounds):
+        of_unit = rows[order[start:stop]]
+        yield rate[of_unit][:, bins], number[of_unit]
+
+
+def _without_noise(rates: Array, estimator: Estimator) -> dict[str, npt.NDArray[Any]]:
+    variance = ESTIMATORS[estimator](rates)
+    nothing = np.where(np.isfinite(variance), 0.0, np.nan)
+    names = ("noise", "standard_error", "untuned_variance", "variance_slope")
+    return {
+        "task_variance": variance,
+        "uncorrected": variance,
+        **dict.fromkeys(names, nothing),
+        "n_bins": complete_times(rates).sum(axis=-1),
+    }
+
+
+def _columns(found: list[NoisyVariance]) -> dict[str, npt.NDArray[Any]]:
+    raw, noise, sampling, untuned, slope, n_times = map(np.array, zip(*found, strict=True))
+    return {
+        "task_variance": raw - noise,
+        "uncorrected": raw,
+        "noise": noise,
+        "standard_error": np.sqrt(sampling),
+        "untuned_variance": untuned,
+        "variance_slope": slope,
+        "n_bins": n_times,
+    }
+
+
+def _from_halves(
+    analytic: dict[str, npt.NDArray[Any]], mean: Array, of_splits: Array
+) -> dict[str, npt.NDArray[Any]]:
+    """Put the mean over splits in place, and what random splits add to the variance."""
+    return {
+        "task_variance": mean,
+        "noise": analytic["uncorrected"] - mean,
+        "standard_error": np.hypot(analytic["standard_error"], np.sqrt(of_splits)),
+        "untuned_variance": analytic["untuned_variance"] + of_splits,
+    }
+
+
+def _warn_of_few_trials(result: xr.Dataset) -> None:
+    for task in result["task"].values:
+        lacking = np.isnan(result["task_variance"].sel(task=task).values)
+        if lacking.any():
+            warnings.warn(
+                f"{int(lacking.sum())} units have fewer than {LEAST_TRIALS} trials of a condition "
+                f"of task {str(task)!r} and get NaN: "
+                f"{listing(result['unit'].values[lacking], most=5)}",
+                UnitWarning,
+                stacklevel=3,
+            )
+
+
+def _pair(variance: xr.Dataset, name: str, task_a: str, task_b: str) -> Array:
+    """Give a measure of both tasks, (unit, 2)."""
+    if name not in variance:
+        raise InputError(
+            "variance",
+            f"noise-corrected variances with {name!r}",
+            listing(map(str, variance.data_vars)),
+            "Use corrected_task_variance.",
+        )
+    known = variance["task"].values.astype(str)
+    for task in (task_a, task_b):
+        if task not in known:
+            raise unknown_name("task", task, known)
+    if task_a == task_b:
+        raise InputError(
+            "task_b", f"a task other than {task_a!r}", repr(task_b), "Name two different tasks."
+        )
+    both: Array = variance[name].sel(task=[task_a, task_b]).transpose("unit", "task").values
+    return both
+
+
+def _refuse_noise_free(variance: xr.Dataset, untuned_variance: Array) -> None:
+    if len(untuned_variance) and not untuned_variance.any():
+        raise InputError(
+            "variance",
+            "a noisy source",
+            f"{variance.attrs.get('name', 'one')!r} without noise",
+            "Its FTV has no noise to take out: use fractional_task_variance.",
+        )
+
+
+def _bootstrap_weights(
+    variance: xr.Dataset, within: str | None, n_bootstrap: int, seed: int
+) -> Array:
+    """Draw units, or values of a column with all their units: how often each unit counts."""
+    group = np.arange(variance.sizes["unit"])
+    if within is not None:
+        columns = columns_on(variance, "unit")
+        if within not in columns:
+            raise unknown_name("within", within, columns)
+        _, group = np.unique(columns[within].values, return_inverse=True)
+    n_groups = int(group.max(initial=-1)) + 1
+    if n_groups < 2:
+        raise InputError(
+            "variance",
+            "two units or more with known variance"
+            if within is None
+            else f"units of two values or more of {within!r}",
+            str(n_groups),
+            "A distribution over units needs several to draw from.",
+        )
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_bootstrap)
+    weights: Array = drawn[:, group].astype(np.float64)
+    return weights
+
+
+def _bootstrapped(likelihoods: Array, weights: Array) -> Deconvolved:
+    """Fit each bootstrap, some at a time."""
+    starts = range(0, len(weights), BOOTSTRAPS_AT_ONCE)
+    fits = [
+        deconvolve(likelihoods, weights[start : start + BOOTSTRAPS_AT_ONCE])
+        for start in tqdm(starts, desc="bootstraps", disable=None)
+    ]
+    return Deconvolved(*(np.concatenate(kind) for kind in zip(*fits, strict=True)))
+
+
+def _spread_out(values: Array, known: npt.NDArray[np.bool_]) -> Array:
+    every = np.full(known.size, np.nan)
+    every[known] = values
+    return every
+
+
+def _with_interval(
+    name: str, value: Array, draws: Array, *dims: str
+) -> dict[str, tuple[tuple[str, ...], Array]]:
+    """Give a value with the central 95 % of its bootstraps."""
+    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+    return {name: (dims, value), f"{name}_low": (dims, low), f"{name}_high": (dims, high)}

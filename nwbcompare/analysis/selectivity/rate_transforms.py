@@ -1,0 +1,218 @@
+"""Changes of rates that take out what a mere difference in rate would do to a variance."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.analysis.selectivity.task_variance import means_by_task
+from nwbcompare.core.activity import (
+    blocks,
+    is_ragged,
+    labels,
+    make_activity,
+    select,
+    tasks_of,
+    unit_positions,
+)
+from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+
+AnyActivity = TypeVar("AnyActivity", xr.DataTree, xr.Dataset)
+Method = Literal["anscombe", "freeman_tukey", "square_root"]
+METHODS = ("anscombe", "freeman_tukey", "square_root")
+ANSCOMBE = 3 / 8
+WHOLE = 1e-3
+"""Counts this near to whole numbers are whole: rates are kept as float32."""
+Floats = npt.NDArray[np.floating[Any]]
+
+
+def stabilise(activity: AnyActivity, *, method: Method = "anscombe") -> AnyActivity:
+    """Take the square root of counts, so that noise does not grow with the rate.
+
+    Spikes vary more where there are more of them, and so do means of trials: a task with higher
+    rates gets a larger variance. The square root of a Poisson count has a variance of about 1/4
+    whatever its mean.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block; rates of 0 or more.
+    method
+        For rates in spikes/s, with n = rate * bin width: "anscombe", sqrt(n + 3/8), the nearest
+        to a constant variance from about 1 spike a bin on; "freeman_tukey", (sqrt(n) +
+        sqrt(n + 1)) / 2, for whole counts only; "square_root", sqrt(n).
+
+    Returns
+    -------
+    xarray.DataTree or xarray.Dataset
+        The same trials; rates are square roots of numbers of spikes a bin (a pure number: units
+        "1", attribute ``transform`` "sqrt(spikes)").
+
+    Raises
+    ------
+    InputError
+        For an unknown method, negative rates, and "freeman_tukey" of counts that are not whole.
+
+    Notes
+    -----
+    Smoothed rates are no counts: there the transformation is approximate, and 3/8 stays though
+    the noise that it is made for is smaller. The variance of the noise is then about 1/4 of the
+    sum of the smoothing's squared weights. A network's rates (units "1") are not on a scale of
+    spikes: their plain square root is taken whatever the method, so that a network whose rates
+    are all rescaled has the same FTV.
+
+    Anscombe 1948; Freeman & Tukey 1950, here halved to the scale of a square root.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> stabilise(example_block())["rate"].attrs["transform"]
+    'sqrt(rate)'
+    """
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    return _each(activity, lambda block: _stabilised(block, method))
+
+
+def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> AnyActivity:
+    """Divide each unit's rates in a task by its mean rate there.
+
+    Task variance becomes a squared coefficient of variation, so that a difference in gain
+    between tasks, which multiplies all rates, cannot make an FTV.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block; rates of 0 or more.
+    tasks
+        The tasks, which alone are kept; by default all.
+
+    Returns
+    -------
+    xarray.DataTree or xarray.Dataset
+        Rates relative to the unit's mean in the task (units "1"): the mean of its condition
+        means over the bins that `nwbcompare.task_variance` counts, fixation left out, whatever
+        the numbers of trials.
+
+    Raises
+    ------
+    InputError
+        For an unknown task, negative rates, and where no unit fires in all tasks.
+
+    Warns
+    -----
+    UnitWarning
+        Where units are silent in a task: they have no mean to divide by, are left out, and
+        are named.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> float(match_rates(example_block())["rate"].sel(time=slice(0.1, None)).mean().round(6))
+    1.0
+    """
+    known = tasks_of(activity)
+    for task in tasks or ():
+        if task not in known:
+            raise unknown_name("tasks", task, known)
+    chosen = select(activity, task=known if tasks is None else list(tasks))
+    mean = _mean_rates(chosen)
+    silent = ~(np.stack(list(mean.values())) > 0).all(axis=0)
+    units = next(iter(blocks(chosen).values()))["unit"].values
+    if silent.all():
+        raise InputError(
+            "activity",
+            "units that fire in all tasks",
+            "none",
+            "Leave tasks out in which nothing fires.",
+        )
+    if silent.any():
+        warnings.warn(
+            f"{int(silent.sum())} units are silent in a task, or lack a condition of it, and are "
+            f"left out: {listing(units[silent], most=5)}",
+            UnitWarning,
+            stacklevel=2,
+        )
+    divided = {leaf: _divided(block, mean) for leaf, block in blocks(chosen).items()}
+    return select(_as_given(activity, divided), units=[str(unit) for unit in units[~silent]])  # type: ignore[return-value]
+
+
+def _each(activity: AnyActivity, change: Any) -> AnyActivity:
+    return _as_given(activity, {leaf: change(block) for leaf, block in blocks(activity).items()})
+
+
+def _as_given(activity: AnyActivity, parts: dict[str, xr.Dataset]) -> AnyActivity:
+    if isinstance(activity, xr.Dataset):
+        return next(iter(parts.values()))
+    return make_activity(parts)
+
+
+def _stabilised(block: xr.Dataset, method: Method) -> xr.Dataset:
+    rate = _positive(block)
+    if block["rate"].attrs["units"] == "1":
+        return _with_rate(block, np.sqrt(rate), transform="sqrt(rate)")
+    count = rate * np.float32(block["time"].attrs["bin_width_s"])
+    if method == "freeman_tukey":
+        _check_whole(count)
+        root = (np.sqrt(count) + np.sqrt(count + 1)) / 2
+    else:
+        root = np.sqrt(count + ANSCOMBE if method == "anscombe" else count)
+    return _with_rate(block, root, transform="sqrt(spikes)")
+
+
+def _positive(block: xr.Dataset) -> Floats:
+    rate: Floats = block["rate"].values
+    negative = int((rate < 0).sum())
+    if negative:
+        raise InputError(
+            "rate",
+            "rates of 0 or more",
+            f"{negative} negative ones, down to {np.nanmin(rate):g}",
+            "Rates of tanh units, or relative to a baseline, have no such scale: leave this "
+            "analysis out.",
+        )
+    return rate
+
+
+def _check_whole(count: Floats) -> None:
+    away = np.abs(count - np.rint(count))
+    if np.nanmax(away, initial=0) > WHOLE:
+        raise InputError(
+            "method 'freeman_tukey'",
+            "whole counts of spikes in each bin",
+            f"counts up to {np.nanmax(away):.2g} away from whole",
+            "Load unsmoothed rates (smooth_s=0), or use method='anscombe'.",
+        )
+
+
+def _with_rate(block: xr.Dataset, rate: Floats, **attrs: str) -> xr.Dataset:
+    values = rate.astype(np.float32, copy=False)
+    return block.assign(rate=(block["rate"].dims, values, {"units": "1", **attrs}))
+
+
+def _mean_rates(activity: xr.DataTree | xr.Dataset) -> dict[str, npt.NDArray[np.float64]]:
+    """Give, for each task, the units' means over conditions and counted times."""
+    for block in blocks(activity).values():
+        _positive(block)
+    found = {}
+    for task, means, bins in means_by_task(activity):
+        by_time = means["rate_mean"].values[:, :, bins].mean(axis=1)
+        observed = np.isfinite(by_time)
+        with np.errstate(invalid="ignore"):
+            found[task] = np.where(observed, by_time, 0).sum(axis=1) / observed.sum(axis=1)
+    return found
+
+
+def _divided(block: xr.Dataset, mean: dict[str, npt.NDArray[np.float64]]) -> xr.Dataset:
+    tasks, task = np.unique(labels(block["task"]), return_inverse=True)
+    table = np.stack([mean[str(name)] for name in tasks])
+    # units without a mean are left out afterwards: any number but 0 will do
+    table = np.where(table > 0, table, 1.0).astype(np.float32)
+    task = task.reshape(-1)
+    by = table[task, unit_positions(block)] if is_ragged(block) else table[task]
+    return _with_rate(block, block["rate"].values / by[:, None], transform="rate / task mean")

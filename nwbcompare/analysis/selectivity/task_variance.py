@@ -1,0 +1,482 @@
+"""Task variance and fractional task variance, of network units and neurons alike."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.analysis.selectivity.condition_means import condition_means
+from nwbcompare.core.activity import (
+    EPOCH_TOLERANCE,
+    Activity,
+    bins_in,
+    blocks,
+    columns_on,
+    epoch_bounds,
+    labels,
+)
+from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.kernels.variance import ESTIMATORS, complete_times, fractional_variance
+
+Estimator = Literal["per_time", "time_mean", "pooled"]
+ACTIVE_THRESHOLD = 1e-3
+HISTOGRAM_BINS = 20
+
+
+def task_variance(
+    activity: Activity,
+    *,
+    estimator: Estimator = "per_time",
+    conditions: Sequence[str] | None = None,
+    epochs: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> xr.Dataset:
+    """Measure how much each unit's rate varies across the conditions of each task.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, of a network or a recording.
+    estimator
+        "per_time": variance across conditions at each time, then the mean over time (as
+        published). "time_mean": mean over time first. "pooled": over both together. All are
+        population variances (ddof 0).
+    conditions
+        Trial columns whose combinations are conditions; by default the source's own.
+    epochs
+        Epochs to use; by default all times.
+    leave_out
+        Epochs to leave out; by default fixation, as published. One that a task does not have
+        does nothing.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``task_variance (unit, task)`` in squared units of the rate; ``n_bins (unit, task)``,
+        the time bins it stands on (those where every condition was observed); ``n_conditions``
+        and the median ``n_trials_per_condition (task)``. The unit table goes along; the
+        parameters are in attrs.
+
+    Raises
+    ------
+    InputError
+        For an unknown estimator or epoch, or trials whose epochs differ in their bounds.
+
+    Warns
+    -----
+    UnitWarning
+        Where units lack a condition: their task variance is NaN, and they are named.
+
+    Notes
+    -----
+    Yang et al. 2019, Methods: ``TV_i(A) = < [r_i(j, t) - <r_i(j, t)>_j]^2 >_{j,t}``. A finite
+    number of noisy trials biases the variance of a recording upwards, by the mean squared
+    standard error of the condition means; a noise-free network has no such bias.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> task_variance(example_block())["task_variance"].sizes["unit"]
+    3
+    """
+    _check_estimator(estimator)
+    parts = [
+        _variance_in(bins, means, estimator).assign_coords(task=task)
+        for task, means, bins in means_by_task(
+            activity, conditions=conditions, epochs=epochs, leave_out=leave_out
+        )
+    ]
+    result = xr.concat(
+        parts, dim="task", coords="minimal", compat="override", combine_attrs="override"
+    ).transpose("unit", "task")
+    _warn_of_missing(result["task_variance"])
+    first = next(iter(blocks(activity).values()))
+    return result.assign_attrs(
+        _source_attrs(first),
+        analysis="task_variance",
+        estimator=estimator,
+        conditions=json.dumps(None if conditions is None else list(conditions)),
+        epochs=json.dumps(None if epochs is None else list(epochs)),
+        leave_out=json.dumps(list(leave_out)),
+    )
+
+
+def epoch_variance(
+    activity: Activity,
+    *,
+    estimator: Estimator = "per_time",
+    conditions: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> xr.Dataset:
+    """Measure each unit's task variance in every epoch of every task.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, of a network or a recording.
+    estimator, conditions
+        See `task_variance`.
+    leave_out
+        Epochs that get no column; by default fixation, as published.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `task_variance`, with the columns on ``task_epoch``: labels such as "dm1/stim1",
+        with the coordinates ``task`` and ``epoch``. An epoch too short to hold the centre of a
+        bin has no column.
+
+    Raises
+    ------
+    InputError
+        For an unknown estimator, trials whose epochs differ in their bounds, and where no task
+        has an epoch left.
+
+    Warns
+    -----
+    UnitWarning
+        Where units lack a condition: their variance is NaN, and they are named.
+
+    Notes
+    -----
+    Yang et al. 2019, Fig. 2: the columns that units are clustered by in the second place.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> epoch_variance(example_block())["task_epoch"].values.tolist()
+    ['go/stim1']
+    """
+    _check_estimator(estimator)
+    keys, parts = [], []
+    for block, task, means in _means_of_tasks(activity, conditions):
+        for epoch, bins in _bins_by_epoch(block, task).items():
+            if epoch not in leave_out and bins.any():
+                keys.append((task, epoch))
+                parts.append(_variance_in(bins, means, estimator))
+    if not parts:
+        raise InputError(
+            "activity",
+            f"trials with epochs other than {listing(leave_out)}",
+            "none",
+            "Give make_block epochs, or use task_variance, which needs none.",
+        )
+    result = xr.concat(
+        parts, dim="task_epoch", coords="minimal", compat="override", combine_attrs="override"
+    ).transpose("unit", "task_epoch")
+    result = result.assign_coords(
+        task_epoch=["/".join(key) for key in keys],
+        task=("task_epoch", [task for task, _ in keys]),
+        epoch=("task_epoch", [epoch for _, epoch in keys]),
+    )
+    _warn_of_missing(result["task_variance"])
+    return result.assign_attrs(
+        _source_attrs(next(iter(blocks(activity).values()))),
+        analysis="epoch_variance",
+        estimator=estimator,
+        conditions=json.dumps(None if conditions is None else list(conditions)),
+        leave_out=json.dumps(list(leave_out)),
+    )
+
+
+def variance_in_time(
+    activity: Activity,
+    *,
+    conditions: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> xr.Dataset:
+    """Measure the variance of each unit's rate across conditions at each time.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, of a network or a recording.
+    conditions
+        See `task_variance`.
+    leave_out
+        Epochs that do not count towards `task_variance`; their times are given all the same.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``task_variance (unit, task, time)``, population variance in squared units of the rate,
+        and ``counted (task, time)``: where a unit has every condition at every time, its mean
+        over the counted times is `task_variance`. ``time`` joins the times of all tasks: NaN
+        where a task has no such time, and where a unit lacks a condition.
+
+    Raises
+    ------
+    InputError
+        For tasks that differ in the width of their bins or in what time 0 is.
+
+    Warns
+    -----
+    UnitWarning
+        Where units lack a condition at all counted times; they are named.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> dict(variance_in_time(example_block())["task_variance"].sizes)
+    {'unit': 3, 'task': 1, 'time': 5}
+    """
+    variances, counted, clocks = {}, {}, {}
+    for block, task, means in _means_of_tasks(activity, conditions):
+        variances[task] = means["rate_mean"].values.var(axis=1)
+        counted[task] = counted_bins(block, task, leave_out=leave_out)
+        clocks[task] = block["time"]
+    time = _joined_time(clocks)
+    slack = EPOCH_TOLERANCE * time.attrs["bin_width_s"]
+    n_units = len(next(iter(variances.values())))
+    values = np.full((n_units, len(clocks), time.size), np.nan)
+    counts = np.zeros((len(clocks), time.size), dtype=bool)
+    for place, (task, clock) in enumerate(clocks.items()):
+        columns = np.searchsorted(time.values, clock.values - slack)
+        values[:, place, columns], counts[place, columns] = variances[task], counted[task]
+    result = xr.Dataset(
+        {
+            "task_variance": (("unit", "task", "time"), values, _squared(means)),
+            "counted": (("task", "time"), counts),
+        },
+        coords={**columns_on(means, "unit"), "task": list(clocks), "time": time},
+        attrs={
+            **_source_attrs(next(iter(blocks(activity).values()))),
+            "analysis": "variance_in_time",
+            "conditions": json.dumps(None if conditions is None else list(conditions)),
+            "leave_out": json.dumps(list(leave_out)),
+        },
+    )
+    _warn_of_missing(result["task_variance"].where(result["counted"]).max("time"))
+    return result
+
+
+def fractional_task_variance(
+    variance: xr.Dataset,
+    task_a: str,
+    task_b: str,
+    *,
+    threshold: float = ACTIVE_THRESHOLD,
+    missing: Literal["error", "nan"] = "error",
+) -> xr.Dataset:
+    """Measure whether each unit varies more in one task or in the other.
+
+    Parameters
+    ----------
+    variance
+        From `task_variance`.
+    task_a, task_b
+        The two tasks.
+    threshold
+        Units whose variances sum to no more than this are inactive and get NaN. The published
+        1e-3 is absolute: rescaling all rates changes which units count.
+    missing
+        What to do with units that lack a task: "error" names them, "nan" keeps them as NaN.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``fractional_task_variance (unit,)`` in [-1, 1] and ``active (unit,)``.
+
+    Raises
+    ------
+    InputError
+        For a task against itself, one that is not there, and units that lack one of the two.
+
+    Notes
+    -----
+    Yang et al. 2019: ``FTV_i(A, B) = (TV_i(A) - TV_i(B)) / (TV_i(A) + TV_i(B))``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[3.0, 1.0]])},
+    ...                 coords={"unit": ["u0"], "task": ["a", "b"]})
+    >>> fractional_task_variance(tv, "a", "b")["fractional_task_variance"].item()
+    0.5
+    """
+    a, b = _pair(variance, task_a, task_b)
+    lacking = np.isnan(a) | np.isnan(b)
+    if lacking.any() and missing == "error":
+        raise InputError(
+            "variance",
+            f"units with conditions in both {task_a!r} and {task_b!r}",
+            f"{int(lacking.sum())} without: {listing(variance['unit'].values[lacking], most=5)}",
+            "Leave them out with nwbcompare.select(activity, units=...), or pass missing='nan' "
+            "(--missing nan).",
+        )
+    fraction, active = fractional_variance(a, b, threshold=threshold)
+    return xr.Dataset(
+        {
+            "fractional_task_variance": ("unit", fraction, {"units": "1"}),
+            "active": ("unit", active),
+        },
+        coords=columns_on(variance, "unit"),
+        attrs={
+            **variance.attrs,
+            "analysis": "fractional_task_variance",
+            "task_a": task_a,
+            "task_b": task_b,
+            "threshold": threshold,
+        },
+    )
+
+
+def ftv_histogram(ftv: xr.Dataset) -> npt.NDArray[np.int64]:
+    """Count active units in the published 20 bins on [-1, 1]."""
+    values = ftv["fractional_task_variance"].values
+    counts, _ = np.histogram(values[np.isfinite(values)], bins=HISTOGRAM_BINS, range=(-1, 1))
+    return counts.astype(np.int64)
+
+
+def means_by_task(
+    activity: Activity,
+    *,
+    conditions: Sequence[str] | None = None,
+    epochs: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> Iterator[tuple[str, xr.Dataset, npt.NDArray[np.bool_]]]:
+    """Give, task by task, the condition means and which time bins count.
+
+    See `task_variance` for the parameters.
+    """
+    for block in blocks(activity).values():
+        check_epochs(block, epochs)
+    for block, task, means in _means_of_tasks(activity, conditions):
+        yield task, means, counted_bins(block, task, epochs=epochs, leave_out=leave_out)
+
+
+def _means_of_tasks(
+    activity: Activity, conditions: Sequence[str] | None
+) -> Iterator[tuple[xr.Dataset, str, xr.Dataset]]:
+    """Give, task by task, its block and its condition means."""
+    for block in blocks(activity).values():
+        means = condition_means(block, conditions=conditions)
+        tasks = list(dict.fromkeys(means["task"].values))
+        for task in tasks:
+            # selecting copies: a block of one task is given as it is
+            own = means if len(tasks) == 1 else means.isel(condition=means["task"].values == task)
+            yield block, str(task), own
+
+
+def check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
+    """Refuse epochs that a block does not have."""
+    known = list(block["epoch"].values) if "epoch" in block.coords else []
+    for epoch in epochs or ():
+        if epoch not in known:
+            raise unknown_name("epochs", epoch, known)
+
+
+def counted_bins(
+    block: xr.Dataset,
+    task: str,
+    *,
+    epochs: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> npt.NDArray[np.bool_]:
+    """Tell which time bins of a task count; see `task_variance` for the parameters."""
+    inside = _bins_by_epoch(block, task)
+    bins = np.full(block.sizes["time"], epochs is None)
+    for epoch in epochs or ():
+        bins |= inside.get(epoch, False)
+    for epoch in leave_out:
+        bins &= ~inside.get(epoch, np.zeros_like(bins))
+    if not bins.any():
+        raise InputError(
+            "epochs", "at least one time bin to be left", "none", "Choose other epochs."
+        )
+    return bins
+
+
+def _bins_by_epoch(block: xr.Dataset, task: str) -> dict[str, npt.NDArray[np.bool_]]:
+    """Tell which time bins lie in each epoch that a task has."""
+    rows = labels(block["task"]) == task
+    time_s, width = block["time"].values, block["time"].attrs["bin_width_s"]
+    inside = {}
+    for epoch in block["epoch"].values if "epoch" in block.coords else ():
+        bounds = epoch_bounds(block, epoch, rows)
+        if bounds is not None:
+            inside[str(epoch)] = bins_in(time_s, *bounds, width)
+    return inside
+
+
+def _joined_time(clocks: Mapping[str, xr.DataArray]) -> xr.DataArray:
+    """Join the time axes of several tasks; times within a thousandth of a bin are one."""
+    first, *others = clocks.values()
+    for name in ("bin_width_s", "aligned_to"):
+        for other in others:
+            if other.attrs[name] != first.attrs[name]:
+                raise InputError(
+                    f"{name} of the tasks' time axes",
+                    "the same in all tasks",
+                    f"{first.attrs[name]} and {other.attrs[name]}",
+                    "Take the tasks one by one, or use nwbcompare.align and nwbcompare.rebin.",
+                )
+    every = np.sort(np.concatenate([clock.values for clock in clocks.values()]))
+    apart = np.diff(every, prepend=-np.inf) > EPOCH_TOLERANCE * first.attrs["bin_width_s"]
+    return xr.DataArray(every[apart], dims="time", attrs=dict(first.attrs))
+
+
+def _squared(means: xr.Dataset) -> dict[str, str]:
+    units = means["rate_mean"].attrs["units"]
+    return {"units": "1" if units == "1" else f"({units})^2"}
+
+
+def _variance_in(
+    bins: npt.NDArray[np.bool_], means: xr.Dataset, estimator: Estimator
+) -> xr.Dataset:
+    rates = means["rate_mean"].values[:, :, bins]
+    trials = means["n_trials"].values[:, :, int(np.argmax(bins))]
+    return xr.Dataset(
+        {
+            "task_variance": ("unit", ESTIMATORS[estimator](rates), _squared(means)),
+            "n_bins": ("unit", complete_times(rates).sum(axis=-1)),
+            "n_conditions": means.sizes["condition"],
+            "n_trials_per_condition": float(np.median(trials)),
+        },
+        coords=columns_on(means, "unit"),
+    )
+
+
+def _check_estimator(estimator: str) -> None:
+    if estimator not in ESTIMATORS:
+        raise unknown_name("estimator", estimator, ESTIMATORS)
+
+
+def _warn_of_missing(variance: xr.DataArray) -> None:
+    """Name the units that have no variance in a column ``(unit, column)``."""
+    _, dim = variance.dims
+    for place, column in enumerate(map(str, variance[dim].values)):
+        lacking = np.isnan(variance.values[:, place])
+        if lacking.any():
+            names = listing(variance["unit"].values[lacking], most=5)
+            warnings.warn(
+                f"{int(lacking.sum())} units lack a condition of task {column!r} and get NaN: "
+                f"{names}",
+                UnitWarning,
+                stacklevel=3,
+            )
+
+
+def _pair(
+    variance: xr.Dataset, task_a: str, task_b: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    known = [str(task) for task in variance["task"].values]
+    for task in (task_a, task_b):
+        if task not in known:
+            raise unknown_name("task", task, known)
+    if task_a == task_b:
+        raise InputError(
+            "task_b", f"a task other than {task_a!r}", repr(task_b), "Name two different tasks."
+        )
+    a, b = (variance["task_variance"].sel(task=task).values for task in (task_a, task_b))
+    return a, b
+
+
+def _source_attrs(block: xr.Dataset) -> dict[str, Any]:
+    return {name: block.attrs[name] for name in ("name", "source", "deterministic", "provenance")}

@@ -1,0 +1,219 @@
+"""Trial counts made equal between tasks, since more trials leave less noise in a variance."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.analysis.selectivity.condition_means import condition_table
+from nwbcompare.core.activity import (
+    blocks,
+    is_ragged,
+    labels,
+    make_activity,
+    row_dim,
+    select,
+    tasks_of,
+    unit_positions,
+)
+from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+
+AnyActivity = TypeVar("AnyActivity", xr.DataTree, xr.Dataset)
+Within = Literal["condition", "task"]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Which unit, condition and task each row of an activity has, numbered over its blocks."""
+
+    unit: Integers
+    condition: Integers
+    task: Integers
+    n_conditions: int
+    n_tasks: int
+
+    @property
+    def key(self) -> Integers:
+        """Unit and condition as one number."""
+        return self.unit * self.n_conditions + self.condition
+
+    def count(self) -> Integers:
+        """Count the rows ``(key, task)``."""
+        size = (int(self.key.max()) + 1) * self.n_tasks
+        flat = np.bincount(self.key * self.n_tasks + self.task, minlength=size)
+        return flat.reshape(-1, self.n_tasks)
+
+
+def equalise_trials(
+    activity: AnyActivity,
+    tasks: Sequence[str] | None = None,
+    *,
+    conditions: Sequence[str] | None = None,
+    within: Within = "condition",
+    seed: int = 0,
+) -> AnyActivity:
+    """Keep the same number of trials in all tasks, drawn at random.
+
+    A variance of condition means holds the noise of the trials, over their number. Where one
+    task has fewer trials, its variance is larger and FTV is pushed towards it.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block.
+    tasks
+        The tasks to make equal, which alone are kept; by default all.
+    conditions
+        See `nwbcompare.task_variance`.
+    within
+        "condition": equal in each condition (the same values of the condition variables in all
+        tasks). "task": equal in number only.
+    seed
+        Seed of the draw, without replacement.
+
+    Returns
+    -------
+    xarray.DataTree or xarray.Dataset
+        The trials kept, in their order. In a ragged block each unit is drawn for by itself; in a
+        dense one trials are drawn for all units together.
+
+    Raises
+    ------
+    InputError
+        For an unknown task, fewer than two, an unknown ``within``, and tasks that share no
+        condition, or that differ in their layout.
+
+    Warns
+    -----
+    UnitWarning
+        Where units lack a condition in one task: none of its trials are kept in any; units left
+        without trials are left out. They are named.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> block = example_block().assign_coords(task=("trial", ["a"] * 3 + ["b"] * 5))
+    >>> block.attrs["condition_variables"] = '{"a": ["correct"], "b": ["correct"]}'
+    >>> equalise_trials(block).sizes["trial"]
+    6
+    """
+    if within not in ("condition", "task"):
+        raise unknown_name("within", within, ["condition", "task"])
+    chosen = select(activity, task=_checked(activity, tasks))
+    parts = blocks(chosen)
+    if len({is_ragged(block) for block in parts.values()}) > 1:
+        raise InputError(
+            "activity",
+            "blocks of one layout",
+            "dense and ragged ones",
+            "Equalise tasks of one layout at a time.",
+        )
+    rows = _rows_of(parts, conditions, by_condition=within == "condition")
+    kept = _drawn(rows, np.random.default_rng(seed))
+    if not kept.any():
+        raise InputError(
+            "conditions",
+            "at least one that all tasks have trials of",
+            f"none that {listing(tasks_of(chosen))} share",
+            "Name shared columns with conditions=[...], or use within='task'.",
+        )
+    _warn_of_lacking(parts, rows)
+    return _without_empty_units(activity, _taken(parts, kept))
+
+
+def _checked(activity: xr.DataTree | xr.Dataset, tasks: Sequence[str] | None) -> list[str]:
+    known = tasks_of(activity)
+    wanted = known if tasks is None else list(dict.fromkeys(tasks))
+    for task in wanted:
+        if task not in known:
+            raise unknown_name("tasks", task, known)
+    if len(wanted) < 2:
+        raise InputError(
+            "tasks", "two or more tasks", listing(wanted), "Name the tasks to make equal."
+        )
+    return wanted
+
+
+def _rows_of(
+    parts: dict[str, xr.Dataset], conditions: Sequence[str] | None, *, by_condition: bool
+) -> _Rows:
+    """Number units, conditions and tasks over the rows of all blocks."""
+    numbers: dict[str, int] = {}
+    columns = []
+    for block in parts.values():
+        text = labels(block["task"])
+        unit = unit_positions(block) if is_ragged(block) else np.zeros(text.size, dtype=np.int64)
+        condition = np.zeros_like(unit)
+        if by_condition:
+            table, of_row = condition_table(block, conditions)
+            shown = [_as_text(table, place) for place in range(table.sizes["condition"])]
+            number = np.array([numbers.setdefault(name, len(numbers)) for name in shown])
+            condition = number[of_row]
+        columns.append((unit, condition, text))
+    unit, condition, text = (np.concatenate(column) for column in zip(*columns, strict=True))
+    tasks, task = np.unique(text, return_inverse=True)
+    return _Rows(unit, condition, task.reshape(-1), max(1, len(numbers)), tasks.size)
+
+
+def _as_text(table: xr.Dataset, place: int) -> str:
+    """Give a condition's values as text that is the same in every task."""
+    values = {str(name): table[name].values[place] for name in table.coords if name != "task"}
+    shown = {name: v if isinstance(v, str) else float(v) for name, v in values.items()}
+    # a variable that a task does not use is "" or NaN there
+    used = {name: v for name, v in shown.items() if v != "" and v == v}  # noqa: PLR0124 - NaN
+    return json.dumps(used, sort_keys=True)
+
+
+def _drawn(rows: _Rows, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Draw from each unit, condition and task as many rows as the least among the tasks."""
+    least = rows.count().min(axis=1)
+    group = rows.key * rows.n_tasks + rows.task
+    order = np.lexsort((rng.random(group.size), group))
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    place = np.arange(group.size) - np.repeat(starts, np.diff(starts, append=group.size))
+    kept = np.zeros(group.size, dtype=bool)
+    kept[order] = place < least[rows.key[order]]
+    return kept
+
+
+def _warn_of_lacking(parts: dict[str, xr.Dataset], rows: _Rows) -> None:
+    there = rows.count() > 0
+    lacking = np.flatnonzero(there.any(axis=1) & ~there.all(axis=1))
+    lacking = np.unique(lacking // rows.n_conditions)
+    if not lacking.size:
+        return
+    first = next(iter(parts.values()))
+    units = first["unit"].values[lacking] if is_ragged(first) else first["unit"].values
+    warnings.warn(
+        f"{units.size} units lack a condition in one of the tasks; none of its trials are kept: "
+        f"{listing(units, most=5)}",
+        UnitWarning,
+        stacklevel=3,
+    )
+
+
+def _taken(parts: dict[str, xr.Dataset], kept: npt.NDArray[np.bool_]) -> dict[str, xr.Dataset]:
+    bounds = np.cumsum([block.sizes[row_dim(block)] for block in parts.values()])
+    return {
+        leaf: block.isel({row_dim(block): np.flatnonzero(mine)})
+        for (leaf, block), mine in zip(parts.items(), np.split(kept, bounds[:-1]), strict=True)
+    }
+
+
+def _without_empty_units(activity: AnyActivity, parts: dict[str, xr.Dataset]) -> AnyActivity:
+    """Leave units without trials out of all unit tables, which must stay the same."""
+    first = next(iter(parts.values()))
+    if is_ragged(first):
+        left = np.unique(np.concatenate([unit_positions(block) for block in parts.values()]))
+        parts = {leaf: block.isel(unit=left) for leaf, block in parts.items()}
+    if isinstance(activity, xr.Dataset):
+        return next(iter(parts.values()))
+    return make_activity(parts)

@@ -1,0 +1,439 @@
+"""Task variance by factor: how much of it is choice, each stimulus variable, their interaction."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import chain, combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.analysis.selectivity.kernels.variance_components import (
+    Design,
+    Fit,
+    Parts,
+    balanced_design,
+    unit_parts,
+)
+from nwbcompare.analysis.selectivity.noise_correction import corrected_ftv
+from nwbcompare.analysis.selectivity.task_variance import (
+    ACTIVE_THRESHOLD,
+    check_epochs,
+    counted_bins,
+    fractional_task_variance,
+)
+from nwbcompare.core.activity import (
+    Activity,
+    blocks,
+    columns_on,
+    condition_variables_of,
+    is_ragged,
+    labels,
+    row_dim,
+    tasks_of,
+    unit_positions,
+    unit_table,
+)
+from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+
+Array = npt.NDArray[np.float64]
+CHOICE = "choice"
+MOST_CELLS = 4096
+NOISE_SDS = 2.0
+"""A factor counts from this many standard deviations of its noise on; with one degree of freedom
+this is passed by chance in 5 % of units."""
+LEAST_SHARE = 0.1
+"""Share of a unit's variance from which a factor counts; a noise-free network needs one."""
+
+
+@dataclass(frozen=True)
+class _Crossing:
+    """The cells that a task's factors make, and which rows lie in them."""
+
+    task: str
+    rows: npt.NDArray[np.int64]
+    cell: npt.NDArray[np.int64]
+    design: Design
+    terms: list[str]
+
+
+def variance_parts(
+    activity: Activity,
+    factors: Sequence[str] | None = None,
+    *,
+    interactions: Sequence[Sequence[str]] | None = None,
+    epochs: Sequence[str] | None = None,
+    leave_out: Sequence[str] = ("fix1",),
+) -> xr.Dataset:
+    """Split each unit's task variance into parts of factors and of their interactions.
+
+    Choice goes with the stimulus, and its cells are unequal or empty. So the factors are fitted
+    together to single trials, by least squares at each time, and a factor's part is the variance
+    that its fitted contribution has over the *balanced* design, averaged over time: what the
+    factor would give if all combinations were equally frequent.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, of a network or a recording.
+    factors
+        Trial columns; by default ``choice`` and each task's condition variables.
+    interactions
+        Sets of factors that interact, such as ``[("coherence_1_sign", "coherence_2_sign")]``; by
+        default all those among a task's condition variables, so that without other factors the
+        parts sum to the task variance. ``[]``: none.
+    epochs, leave_out
+        See `nwbcompare.task_variance`.
+
+    Returns
+    -------
+    xarray.Dataset
+        On ``(unit, task, factor)``, in squared units of the rate: ``part`` as fitted;
+        ``part_corrected``, less what noise adds on average, so that it may be negative;
+        ``standard_error`` of it; ``noise_sd``, its standard deviation if the factor had no
+        effect. ``share`` of the sum of a unit's corrected parts, negative ones taken as 0, so
+        that a mean over units flatters factors without effect (sum the parts instead);
+        ``inflation``, how many times the sampling variance of the factor's coefficients is that
+        in a balanced design of as many trials (infinite where confounded). ``n_trials (unit,
+        task)``. ``fitted (task, factor)``: whether a task has the factor; where not, all is
+        NaN. Interactions are named "a:b".
+
+    Raises
+    ------
+    InputError
+        For a factor that is not a trial column, has missing values or one value only, and
+        factors that make more than 4096 cells.
+
+    Warns
+    -----
+    UnitWarning
+        Where units cannot tell a factor from the others (on correct trials, choice is the sign
+        of the relevant stimulus), or have no two trials alike: NaN, and they are named.
+
+    Notes
+    -----
+    The unit of inference is the trial, within one unit. Noise is taken from trials within cells,
+    each cell's own, so that spikes' larger noise at higher rates does not bias the parts; a cell
+    of one trial takes the noise pooled over cells, which is right only if that is alike. With
+    the condition variables and all their interactions as factors, the parts sum to the task
+    variance ("per_time"), the corrected parts to the corrected one.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> parts = variance_parts(example_block(), ["direction"])
+    >>> dict(parts["part"].sizes)
+    {'unit': 3, 'task': 1, 'factor': 1}
+    """
+    found: dict[str, tuple[list[str], Array, Array]] = {}
+    for block in blocks(activity).values():
+        check_epochs(block, epochs)
+        for task in tasks_of(block):
+            crossing = _cross(block, task, factors, interactions)
+            bins = counted_bins(block, task, epochs=epochs, leave_out=leave_out)
+            found[task] = (crossing.terms, *_parts_of_units(block, crossing, bins))
+    result = _joined(found, next(iter(blocks(activity).values())))
+    _warn_of_unknown(result, found)
+    return result.assign_attrs(
+        analysis="variance_parts",
+        factors=json.dumps(None if factors is None else list(factors)),
+        interactions=json.dumps(
+            None if interactions is None else [list(names) for names in interactions]
+        ),
+        epochs=json.dumps(None if epochs is None else list(epochs)),
+        leave_out=json.dumps(list(leave_out)),
+    )
+
+
+def parts_ftv(
+    parts: xr.Dataset,
+    task_a: str,
+    task_b: str,
+    *,
+    factors: Sequence[str] | None = None,
+    corrected: bool = True,
+    threshold: float = ACTIVE_THRESHOLD,
+) -> xr.Dataset:
+    """Measure whether each unit varies more in one task or the other, by some factors alone.
+
+    Parameters
+    ----------
+    parts
+        From `variance_parts`.
+    task_a, task_b
+        The two tasks.
+    factors
+        The factors whose parts are added; by default all that do not involve choice.
+    corrected
+        Whether to add corrected parts; a sum of 0 or less is censored, as in
+        `nwbcompare.analysis.selectivity.noise_correction.corrected_ftv`.
+    threshold
+        See `nwbcompare.fractional_task_variance`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``fractional_task_variance (unit)``, ``active (unit)`` and, if corrected, its
+        ``standard_error (unit)`` (parts taken as independent) and ``censored (unit)``;
+        ``task_variance (unit, task)``, the sums of parts; and what each unit codes over both
+        tasks, from all its parts: ``dominant (unit)``, the factor with the largest corrected part
+        ("" where none is above 0), and ``codes (unit)``: "choice alone", "stimulus alone",
+        "choice and stimulus", "neither", or "unknown" where a part is. Choice or stimulus counts
+        where its corrected parts are together more than two standard deviations of their noise
+        above 0 and at least a tenth of the unit's variance.
+
+    Raises
+    ------
+    InputError
+        For a task or factor that is not there, and a task against itself.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> block = example_block().assign_coords(task=("trial", ["a"] * 4 + ["b"] * 4))
+    >>> parts = variance_parts(block, ["correct"], interactions=[])
+    >>> parts_ftv(parts, "a", "b")["fractional_task_variance"].sizes["unit"]
+    3
+    """
+    pair = _pair(parts, task_a, task_b)
+    every = [str(name) for name in parts["factor"].values]
+    wanted = [n for n in every if CHOICE not in n.split(":")] if factors is None else list(factors)
+    for name in wanted:
+        if name not in every:
+            raise unknown_name("factors", name, every)
+    summed = pair.sel(factor=wanted)
+    added = summed["part_corrected" if corrected else "part"]
+    # a factor that a task lacks adds nothing; one that cannot be told apart makes the sum unknown
+    held = summed["fitted"]
+    total = added.where(held, 0.0).sum("factor", skipna=False).transpose("unit", "task")
+    squared = (summed["standard_error"] ** 2).where(held, 0.0).sum("factor", skipna=False)
+    error = squared.transpose("unit", "task") ** 0.5
+    variance = xr.Dataset(
+        {"task_variance": total, "standard_error": error},
+        coords=columns_on(parts, "unit"),
+        attrs=parts.attrs,
+    )
+    ftv = (
+        corrected_ftv(variance, task_a, task_b, threshold=threshold)
+        if corrected
+        else fractional_task_variance(variance, task_a, task_b, threshold=threshold, missing="nan")
+    )
+    codes, dominant = _what_units_code(pair)
+    return ftv.assign(
+        task_variance=total.assign_attrs(parts["part"].attrs),
+        codes=("unit", codes),
+        dominant=("unit", dominant),
+    ).assign_attrs(analysis="parts_ftv", summed=json.dumps(wanted), corrected=int(corrected))
+
+
+def _cross(
+    block: xr.Dataset,
+    task: str,
+    factors: Sequence[str] | None,
+    interactions: Sequence[Sequence[str]] | None,
+) -> _Crossing:
+    """Number the cells of a task's rows, and make the design of its terms."""
+    variables = condition_variables_of(block).get(task, [])
+    names = list(dict.fromkeys([CHOICE, *variables] if factors is None else factors))
+    rows = np.flatnonzero(labels(block["task"]) == task)
+    codes, n_levels = _levels(block, task, names, rows)
+    if interactions is None:
+        own = [name for name in names if name in variables]
+        joint: list[Sequence[str]] = [
+            *chain.from_iterable(combinations(own, size) for size in range(2, len(own) + 1))
+        ]
+    else:
+        joint = list(interactions)
+    for name in chain.from_iterable(joint):
+        if name not in names:
+            raise unknown_name("interactions", name, names)
+    terms = [[name] for name in names] + [list(members) for members in joint]
+    n_cells = int(np.prod(n_levels))
+    if n_cells > MOST_CELLS:
+        raise InputError(
+            f"factors {listing(names)} of task {task!r}",
+            f"at most {MOST_CELLS} combinations of their values",
+            str(n_cells),
+            "Name fewer factors, or columns of fewer values such as signs.",
+        )
+    return _Crossing(
+        task,
+        rows,
+        np.ravel_multi_index(codes, n_levels),
+        balanced_design(n_levels, [[names.index(name) for name in term] for term in terms]),
+        [":".join(term) for term in terms],
+    )
+
+
+def _levels(
+    block: xr.Dataset, task: str, names: Sequence[str], rows: npt.NDArray[np.int64]
+) -> tuple[tuple[npt.NDArray[np.int64], ...], tuple[int, ...]]:
+    """Give the level of each row for each factor, and how many levels there are."""
+    columns = columns_on(block, row_dim(block))
+    absent = [name for name in names if name not in columns]
+    if absent or not names:
+        raise InputError(
+            "factors",
+            f"trial columns of task {task!r}, one or more",
+            f"{listing(absent)}, not among {listing(columns)}",
+            "Name trial columns: variance_parts(activity, ['coherence_1_sign', ...]). A network's "
+            "trials have no choice unless one was recorded.",
+        )
+    codes, n_levels = [], []
+    for name in names:
+        values = labels(columns[name])[rows]
+        missing = int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0
+        levels, code = np.unique(values, return_inverse=True)
+        if missing or levels.size < 2:
+            raise InputError(
+                f"factor {name!r} of task {task!r}",
+                "two or more values, one in every trial",
+                f"none (NaN) in {missing} of {values.size} trials" if missing else listing(levels),
+                "Name other factors, or leave these trials out with nwbcompare.select.",
+            )
+        codes.append(code.reshape(-1).astype(np.int64))
+        n_levels.append(levels.size)
+    return tuple(codes), tuple(n_levels)
+
+
+def _parts_of_units(
+    block: xr.Dataset, crossing: _Crossing, bins: npt.NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """Give the parts ``(variable, unit, term)`` of all units, and their trials ``(unit,)``."""
+    noisy = not block.attrs["deterministic"]
+    names = [field.name for field in fields(Parts)]
+    values = np.full((len(names), block.sizes["unit"], len(crossing.terms)), np.nan)
+    n_trials = np.zeros(block.sizes["unit"])
+    fits: dict[bytes, Fit] = {}
+    trials = _trials_of_units(block, crossing, bins)
+    shown = f"parts, {crossing.task}"
+    for unit, rates, cell in tqdm(trials, shown, block.sizes["unit"], disable=None):
+        n_trials[unit] = np.isfinite(rates).any(axis=1).sum()
+        if n_trials[unit]:
+            found = unit_parts(rates, cell, crossing.design, noisy=noisy, fits=fits)
+            values[:, unit] = [getattr(found, name) for name in names]
+    return values, n_trials
+
+
+def _trials_of_units(
+    block: xr.Dataset, crossing: _Crossing, bins: npt.NDArray[np.bool_]
+) -> Iterator[tuple[int, npt.NDArray[Any], npt.NDArray[np.int64]]]:
+    """Give each unit's number, its rates ``(trial, time)`` of counted bins, and their cells."""
+    rate = block["rate"].values
+    if not is_ragged(block):
+        own = rate[crossing.rows][:, bins]
+        for unit in range(block.sizes["unit"]):
+            yield unit, own[:, :, unit], crossing.cell
+        return
+    place = unit_positions(block)[crossing.rows]
+    order = np.argsort(place, kind="stable")
+    bounds = np.cumsum(np.bincount(place, minlength=block.sizes["unit"]))
+    for unit, mine in enumerate(np.split(order, bounds[:-1])):
+        yield unit, rate[crossing.rows[mine]][:, bins], crossing.cell[mine]
+
+
+def _joined(found: dict[str, tuple[list[str], Array, Array]], block: xr.Dataset) -> xr.Dataset:
+    """Put the tasks' parts beside each other; factors are the union of theirs."""
+    factors = list(dict.fromkeys(chain.from_iterable(terms for terms, _, _ in found.values())))
+    shape = (len(fields(Parts)), block.sizes["unit"], len(found), len(factors))
+    values = np.full(shape, np.nan)
+    fitted = np.zeros(shape[2:], dtype=bool)
+    for task, (terms, parts, _) in enumerate(found.values()):
+        columns = [factors.index(term) for term in terms]
+        values[:, :, task, columns] = parts
+        fitted[task, columns] = True
+    unit = block["rate"].attrs["units"]
+    squared = {"units": "1" if unit == "1" else f"({unit})^2"}
+    dims = ("unit", "task", "factor")
+    raw, corrected, error, noise, inflation = values
+    return xr.Dataset(
+        {
+            "part": (dims, raw, squared),
+            "part_corrected": (dims, corrected, squared),
+            "standard_error": (dims, error, squared),
+            "noise_sd": (dims, noise, squared),
+            "share": (dims, _shares(corrected, fitted), {"units": "1"}),
+            "inflation": (dims, inflation, {"units": "1"}),
+            "n_trials": (("unit", "task"), np.stack([n for _, _, n in found.values()], axis=1)),
+            "fitted": (("task", "factor"), fitted),
+        },
+        coords={**unit_table(block), "task": list(found), "factor": factors},
+        attrs={name: block.attrs[name] for name in ("name", "source", "deterministic")}
+        | {"provenance": block.attrs["provenance"]},
+    )
+
+
+def _shares(corrected: Array, fitted: npt.NDArray[np.bool_]) -> Array:
+    """Give each part's share of the sum; unknown where a part is, or where none is above 0."""
+    held = np.where(fitted, np.maximum(corrected, 0.0), 0.0)
+    total = held.sum(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share: Array = np.where(fitted & (total > 0), held / total, np.nan)
+    return share
+
+
+def _warn_of_unknown(result: xr.Dataset, found: dict[str, tuple[list[str], Array, Array]]) -> None:
+    units = result["unit"].values
+    for task, (terms, _, _) in found.items():
+        own = result.sel(task=task, factor=terms)
+        confounded = np.isnan(own["part"].values)
+        for place, term in enumerate(terms):
+            lacking = confounded[:, place]
+            if lacking.any():
+                _warn(
+                    f"{int(lacking.sum())} units cannot tell {term!r} from the other factors of "
+                    f"task {task!r} by their trials and get NaN",
+                    units[lacking],
+                )
+        alone = (np.isnan(own["part_corrected"].values) & ~confounded).any(axis=1)
+        if alone.any():
+            _warn(
+                f"{int(alone.sum())} units have no two trials alike in task {task!r}; their noise "
+                "is unknown, and corrected parts are NaN",
+                units[alone],
+            )
+
+
+def _warn(message: str, units: npt.NDArray[Any]) -> None:
+    warnings.warn(f"{message}: {listing(units, most=5)}", UnitWarning, stacklevel=4)
+
+
+def _pair(parts: xr.Dataset, task_a: str, task_b: str) -> xr.Dataset:
+    known = [str(task) for task in parts["task"].values]
+    for task in (task_a, task_b):
+        if task not in known:
+            raise unknown_name("task", task, known)
+    if task_a == task_b:
+        raise InputError(
+            "task_b", f"a task other than {task_a!r}", repr(task_b), "Name two different tasks."
+        )
+    return parts.sel(task=[task_a, task_b])
+
+
+def _what_units_code(pair: xr.Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Label units by what counts over both tasks, and by their largest part."""
+    factors = pair["factor"].values.astype(str)
+    part = pair["part_corrected"].where(pair["fitted"], 0.0).sum("task", skipna=False).values
+    noise = (pair["noise_sd"] ** 2).where(pair["fitted"], 0.0).sum("task", skipna=False).values
+    is_choice = np.array([CHOICE in name.split(":") for name in factors])
+    whole = np.maximum(part, 0.0).sum(axis=1)
+    counts = []
+    for members in (is_choice, ~is_choice):
+        own = part[:, members].sum(axis=1)
+        clear = own > NOISE_SDS * np.sqrt(noise[:, members].sum(axis=1))
+        counts.append(clear & (own >= LEAST_SHARE * whole) & (own > 0))
+    choice, stimulus = counts
+    codes = np.select(
+        [np.isnan(part).any(axis=1), choice & stimulus, choice, stimulus],
+        ["unknown", "choice and stimulus", "choice alone", "stimulus alone"],
+        "neither",
+    )
+    largest = np.nan_to_num(part, nan=-np.inf)
+    dominant = np.where(largest.max(axis=1) > 0, factors[largest.argmax(axis=1)], "")
+    return codes, dominant

@@ -1,0 +1,157 @@
+"""The command line's part for comparisons: ``nwbcompare compare`` and ``nwbcompare report``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nwbcompare.core.errors import InputError
+
+MODEL_HELP = (
+    "A run folder, pretrained:NAME, or an NWB or netCDF file of a model's activity; FAMILY=SOURCE "
+    "puts it into a family; several times."
+)
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that compare and report share."""
+    for option in (
+        click.option("--overwrite", is_flag=True, help="Replace an existing report."),
+        click.option("--pdf", is_flag=True, help="Write report.pdf too (needs Chromium)."),
+        click.option("--seed", default=0, show_default=True, help="Seed of everything random."),
+        click.option("--draws", default=4, show_default=True, help="Samplings of each network."),
+        click.option("--bootstraps", default=2000, show_default=True, help="For the intervals."),
+        click.option("--permutations", default=1000, show_default=True, help="For the tests."),
+        click.option(
+            "--margin",
+            type=float,
+            help="Difference in s.d. of FTV within which sides are alike; by default what halves "
+            "of the recording differ by.",
+        ),
+        click.option(
+            "--mapping",
+            help="What the recording's conditions are to a network: a YAML file, or a name such as "
+            "mante2013.",
+        ),
+        click.option(
+            "--analysis",
+            "analyses",
+            multiple=True,
+            type=click.Path(),
+            help="A folder of nwbcompare analyze, to be taken into the page; several times.",
+        ),
+        click.option(
+            "--pair",
+            default="contextdm1:contextdm2",
+            show_default=True,
+            help="The tasks, TASK_A:TASK_B.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, required=True, help=MODEL_HELP)
+@click.option("--recording", required=True, help="SOURCE of the recording.")
+@click.option("--out", required=True, type=click.Path(), help="The folder to write.")
+@_options
+def compare(models: tuple[str, ...], recording: str, out: str, **options: Any) -> None:
+    """Compare models with a recording in a pair of tasks; write a report.
+
+    Networks are sampled as the recording was: its conditions, trials, rates and noise.
+
+    \b
+    Examples:
+      nwbcompare compare --model pretrained:all20-fast-0 \\
+        --recording "mante2013?animal=ar" --out report
+      nwbcompare compare --model fast=runs/fast-0 --model paper=runs/paper-0 \\
+        --recording "mante2013?animal=ar&quality=all" --out report
+    """  # noqa: D301 - click's paragraph mark
+    _write(models, recording, out, **options)
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, help=MODEL_HELP)
+@click.option("--recording", help="SOURCE; by default monkey A of Mante et al. 2013.")
+@click.option("--out", default="report", show_default=True, type=click.Path(), help="The folder.")
+@_options
+def report(models: tuple[str, ...], recording: str | None, out: str, **options: Any) -> None:
+    """Compare as `nwbcompare compare`, by default three networks with monkey A.
+
+    Without a recording at hand it says how to get one and simulates one, marked SIMULATED.
+
+    \b
+    Example:
+      nwbcompare report --out report
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.workflows.compare import MODELS  # noqa: PLC0415 - imports torch
+
+    _write(models or MODELS, recording, out, **options)
+
+
+def _write(
+    models: Sequence[str],
+    recording: str | None,
+    out: str,
+    *,
+    pair: str,
+    analyses: tuple[str, ...],
+    mapping: str | None,
+    margin: float | None,
+    permutations: int,
+    bootstraps: int,
+    draws: int,
+    seed: int,
+    pdf: bool,
+    overwrite: bool,
+) -> None:
+    from nwbcompare.workflows.compare import compare as compare_models  # noqa: PLC0415
+    from nwbcompare.workflows.compare_settings import Settings  # noqa: PLC0415 - imports torch
+
+    folder = compare_models(
+        models,
+        recording,
+        out,
+        settings=Settings(
+            pair=read_pair(pair),
+            seed=seed,
+            n_permutations=permutations,
+            n_bootstrap=bootstraps,
+            n_draws=draws,
+            margin=margin,
+        ),
+        mapping=mapping,
+        analyses=analyses,
+        pdf=pdf,
+        overwrite=overwrite,
+    )
+    _say(folder, given=recording is not None)
+
+
+def read_pair(text: str) -> tuple[str, str]:
+    """Read TASK_A:TASK_B."""
+    task_a, colon, task_b = text.partition(":")
+    if not colon:
+        raise InputError("--pair", "TASK_A:TASK_B", repr(text), "Use contextdm1:contextdm2.")
+    return task_a, task_b
+
+
+def _say(folder: Path, *, given: bool) -> None:
+    from nwbcompare.datasets.location import how_to_get  # noqa: PLC0415
+    from nwbcompare.datasets.registry import get_loader  # noqa: PLC0415
+
+    numbers = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    if numbers["simulated"]:
+        none = f"none was found. {how_to_get(get_loader('mante2013'))}"
+        click.echo(f"SIMULATED recording: {'nothing here is about a brain.' if given else none}")
+    if numbers["left_out"]:
+        click.echo(numbers["left_out"])
+    for finding in numbers["findings"]:
+        click.echo(f"- {finding['text']}")
+    for path in sorted(path for path in folder.glob("*.*") if path.is_file()):
+        click.echo(str(path))

@@ -1,0 +1,140 @@
+"""The command line's part for continual learning: ``nwbcompare continual``."""
+
+from __future__ import annotations
+
+import click
+
+from nwbcompare.cli.options import given, refuse_given
+
+OF_TRAINING = ("steps_per_task", "units", "warm_up", "strength", "train_only")
+OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
+
+
+@click.command()
+@click.option("--networks", default=8, show_default=True, help="Seeds; each a network of a kind.")
+@click.option("--out", required=True, type=click.Path(), help="The folder to write.")
+@click.option("--jobs", default=1, show_default=True, help="Processes, a core each.")
+@click.option("--recording", help="SOURCE; by default monkey A of Mante et al. 2013.")
+@click.option("--mapping", help="What its conditions are to a network: a YAML file or a name.")
+@click.option(
+    "--steps-per-task", default=400, show_default=True, help="Training steps; 6250 as published."
+)
+@click.option("--units", default=256, show_default=True, help="Hidden units.")
+@click.option(
+    "--warm-up",
+    default=300,
+    show_default=True,
+    help="Steps over which the learning rate rises in every stage; 0 as published.",
+)
+@click.option(
+    "--strength", default=1.0, show_default=True, help="Of synaptic intelligence; 1 as published."
+)
+@click.option("--kinds", help="Which of the kinds, separated by commas; by default all.")
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="METHOD:STRENGTH",
+    help="A further kind, such as elastic:200; may be repeated.",
+)
+@click.option("--also-networks", type=int, help="Seeds of the further kinds; by default all.")
+@click.option("--draws", default=4, show_default=True, help="Samplings of each network.")
+@click.option("--bootstraps", default=2000, show_default=True, help="For the intervals.")
+@click.option("--seed", default=0, show_default=True, help="Seed of sampling and bootstrap.")
+@click.option(
+    "--train-only", is_flag=True, help="Train and keep the networks; measure nothing, no recording."
+)
+@click.option(
+    "--runs",
+    type=click.Path(),
+    help="Measure the networks of this folder, as --train-only left them; train nothing.",
+)
+@click.option("--resume", is_flag=True, help="Go on with what the folder holds.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing study.")
+def continual(
+    networks: int,
+    out: str,
+    jobs: int,
+    recording: str | None,
+    mapping: str | None,
+    steps_per_task: int,
+    units: int,
+    warm_up: int,
+    strength: float,
+    kinds: str | None,
+    also: tuple[str, ...],
+    also_networks: int | None,
+    draws: int,
+    bootstraps: int,
+    seed: int,
+    train_only: bool,
+    runs: str | None,
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Train networks one task after another; hold their FTV against a recording's.
+
+    Trains, for every seed, an interleaved, a sequential and a consolidated network and two
+    controls, measures all of them as the recording was, and writes a page.
+
+    \b
+    Examples:
+      nwbcompare continual --networks 8 --out continual --jobs 2
+      nwbcompare continual --networks 12 --out continual --jobs 2 --resume
+      nwbcompare continual --networks 8 --out continual --also elastic:200 --resume
+      nwbcompare continual --networks 10 --steps-per-task 6250 --train-only --out trained
+      nwbcompare continual --runs trained --recording "mante2013?animal=fe" --out monkey-f
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.workflows.continual import (  # noqa: PLC0415 - imports torch
+        continual as study,
+        settings_of,
+        train_only as train_networks,
+    )
+    from nwbcompare.workflows.continual_settings import Settings  # noqa: PLC0415 - imports torch
+    from nwbcompare.workflows.training_regimes import KINDS  # noqa: PLC0415
+
+    named = None if kinds is None else tuple(name.strip() for name in kinds.split(","))
+    measuring = {"n_draws": draws, "n_bootstrap": bootstraps, "seed": seed}
+    if runs is not None:
+        refuse_given(OF_TRAINING, "none with --runs", "They are those of its networks.")
+        chosen = settings_of(
+            runs,
+            kinds=named,
+            also=also or None,
+            n_also=also_networks,
+            n_networks=networks if given("networks") else None,
+            **measuring,
+        )
+    else:
+        chosen = Settings(
+            kinds=tuple(KINDS) if named is None else named,
+            also=also,
+            n_also=also_networks,
+            n_networks=networks,
+            steps_per_task=steps_per_task,
+            n_units=units,
+            warm_up_steps=warm_up,
+            strength=strength,
+            **measuring,
+        )
+    if train_only:
+        refuse_given(OF_MEASURING, "none with --train-only", "Leave it out.")
+        trained = train_networks(
+            out, settings=chosen, n_jobs=jobs, resume=resume, overwrite=overwrite
+        )
+        for one in trained:
+            if one.failure:
+                click.echo(f"Not trained: {one.folder.name} ({one.failure})")
+        n_whole = sum(not one.failure for one in trained)
+        click.echo(f"Networks: {n_whole} of {len(trained)} trained to the end, in {out}")
+        return
+    folder = study(
+        out,
+        recording=recording,
+        mapping=mapping,
+        settings=chosen,
+        runs=runs,
+        n_jobs=jobs,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    click.echo(str(folder / "index.html"))

@@ -1,0 +1,549 @@
+"""The command line: ``nwbcompare train | record | analyze | export | report | ...``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import click
+import xarray as xr
+
+import nwbcompare as nc
+from nwbcompare.cli import (
+    analyze as cli_analyze,
+    compare as cli_compare,
+    continual as cli_continual,
+    nwb as cli_nwb,
+    power as cli_plan,
+    rule_learning as cli_rules,
+)
+from nwbcompare.cli.options import given, refuse_given
+from nwbcompare.core.errors import DivergedError, InputError, OutputError, StalledError
+from nwbcompare.core.files import check_output
+from nwbcompare.tasks.registry import task_names
+from nwbcompare.tasks.trials import rules_of
+
+if TYPE_CHECKING:
+    from nwbcompare.analysis.selectivity.task_variance import Estimator
+    from nwbcompare.model.config import Cell, Initialisation, Method, Nonlinearity, TrainingConfig
+    from nwbcompare.model.schedules import Schedule
+
+STAGE_OPTIONS = ("steps_per_task", "consolidation", "strength")
+SOURCE_HELP = (
+    "\n\nSOURCE is an NWB file or a folder of them (with options, such as "
+    "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side'), a netCDF file that nwbcompare "
+    "wrote, a run folder, "
+    "LOADER:PATH?option=value (such as 'mante2013:PATH?quality=all', or just 'mante2013' where "
+    "its files are found), or pretrained:NAME."
+)
+
+
+def main() -> None:
+    """Run the command line.
+
+    Exit status: 2 for bad input, 1 for training that failed and outputs that could not be written,
+    130 and 143 after an interrupt (SIGINT) and a request to end (SIGTERM), 0 otherwise.
+    """
+    warnings.showwarning = _show_warning
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        cli(standalone_mode=False)
+    except InputError as error:
+        _leave(f"Error: {error}", error, 2)
+    except (DivergedError, StalledError, OutputError) as error:
+        _leave(f"Error: {error}", error, 1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click puts an exception of its own in place of an interrupt
+        cause = error.__cause__ or error
+        status = 143 if isinstance(cause, _Ended) else 130
+        _leave("Stopped; no finished output was changed.", cause, status)
+    except BrokenPipeError:
+        # the reader of our output (head, less) left: not our failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Ended(KeyboardInterrupt):
+    """A request to end (SIGTERM), which is tidied up after like an interrupt."""
+
+
+def _end(*_: object) -> NoReturn:
+    # pools end their workers with the same signal: a second one must not break the tidying up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Ended
+
+
+def _leave(message: str, error: BaseException, status: int) -> NoReturn:
+    for line in (message, *getattr(error, "__notes__", ())):
+        click.echo(line, err=True)
+    sys.exit(status)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="nwbcompare")
+def cli() -> None:
+    """Hold task-trained networks and recorded neurons against each other.
+
+    Example: nwbcompare report --out report
+    """
+
+
+def _variance_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that tv and ftv share."""
+    for option in (
+        click.option("--out", type=click.Path(), help="Write the result as netCDF (.nc)."),
+        click.option("--overwrite", is_flag=True, help="Replace an existing output."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+        click.option(
+            "--conditions", help="Trial columns whose combinations are conditions, by commas."
+        ),
+        click.option(
+            "--estimator",
+            default="per_time",
+            show_default=True,
+            help="per_time, time_mean or pooled.",
+        ),
+        click.argument("source"),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command(epilog=SOURCE_HELP)
+@_variance_options
+def tv(
+    source: str,
+    estimator: Estimator,
+    conditions: str | None,
+    as_json: bool,
+    overwrite: bool,
+    out: str | None,
+) -> None:
+    """Measure each unit's task variance in each task of SOURCE.
+
+    \b
+    Examples:
+      nwbcompare tv mante2013 --json
+      nwbcompare tv runs/ctxdm-0 --estimator pooled --out tv.nc
+    """  # noqa: D301 - click's paragraph mark
+    _check(out, overwrite)
+    result = _task_variance(source, estimator, conditions)
+    _give(result, out, overwrite, as_json)
+
+
+@cli.command(epilog=SOURCE_HELP)
+@click.option(
+    "--pair", default="contextdm1:contextdm2", show_default=True, help="The tasks, TASK_A:TASK_B."
+)
+@click.option(
+    "--missing",
+    type=click.Choice(["error", "nan"]),
+    default="error",
+    show_default=True,
+    help="What to do with units that lack a task.",
+)
+@_variance_options
+def ftv(
+    source: str,
+    pair: str,
+    missing: Literal["error", "nan"],
+    estimator: Estimator,
+    conditions: str | None,
+    as_json: bool,
+    overwrite: bool,
+    out: str | None,
+) -> None:
+    """Measure each unit's fractional task variance of a pair of tasks.
+
+    \b
+    Examples:
+      nwbcompare ftv mante2013
+      nwbcompare ftv pretrained:ctxdm-0 --pair contextdm1:contextdm2 --json
+    """  # noqa: D301 - click's paragraph mark
+    _check(out, overwrite)
+    task_a, task_b = cli_compare.read_pair(pair)
+    variance = _task_variance(source, estimator, conditions)
+    result = nc.fractional_task_variance(variance, task_a, task_b, missing=missing)
+    _give(result, out, overwrite, as_json)
+    if not as_json:
+        values = result["fractional_task_variance"]
+        click.echo(
+            f"{int(result['active'].sum())} active of {values.size} units: "
+            f"mean {float(values.mean()):.4f}, s.d. {float(values.std()):.4f}"
+        )
+        click.echo(
+            "histogram, 20 bins on [-1, 1]: "
+            + " ".join(map(str, nc.selectivity.ftv_histogram(result)))
+        )
+
+
+def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of learning one task after another."""
+    for option in (
+        click.option(
+            "--strength",
+            default=1.0,
+            show_default=True,
+            help="Factor on what the consolidation holds against change.",
+        ),
+        click.option(
+            "--consolidation",
+            type=click.Choice(["none", "synaptic_intelligence", "elastic", "orthogonal"]),
+            default="none",
+            show_default=True,
+            help="What keeps a stage from undoing earlier ones.",
+        ),
+        click.option(
+            "--steps-per-task",
+            default=6250,
+            show_default=True,
+            help="Steps for each task of a stage, of 64 trials.",
+        ),
+        click.option(
+            "--stages",
+            help="Tasks one after another: stages by semicolons, tasks of one stage by commas, "
+            "e.g. 'fdgo;dm1,dm2'; or published, the order of Yang et al. (2019).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.option("--tasks", help="Tasks by commas, e.g. contextdm1,contextdm2, or all.")
+@_stage_options
+@click.option(
+    "--schedule",
+    type=click.Choice(["fast", "paper"]),
+    default="fast",
+    show_default=True,
+    help="From easy to hard and coarse to fine, or as published.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of weights, trials and noise.")
+@click.option("--units", default=256, show_default=True, help="Hidden units.")
+@click.option("--cell", default="leaky_rnn", show_default=True, help="leaky_rnn or leaky_gru.")
+@click.option(
+    "--nonlinearity",
+    default="softplus",
+    show_default=True,
+    help="softplus, relu, tanh or retanh; with --stages relu unless given, as published.",
+)
+@click.option(
+    "--initialisation",
+    default="diag",
+    show_default=True,
+    help="Recurrent weights at the start: diag or randortho; with --stages randortho unless given.",
+)
+@click.option(
+    "--rule-mixing-seed",
+    type=int,
+    help="Let the rules enter through a random orthogonal matrix of this seed (a control).",
+)
+@click.option(
+    "--warm-up",
+    type=int,
+    help="Steps over which the learning rate rises in every stage; by default 300 with --stages, "
+    "else 0 as published, where the rates of many relu networks explode.",
+)
+@click.option("--target", type=float, help="Performance of the worst task at which to end.")
+@click.option("--max-steps", type=int, help="Most steps of the last stage.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--figure", type=click.Path(), help="Draw the progress here at every evaluation.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder, if there is one.")
+@click.option("--out", required=True, type=click.Path(), help="The run folder to write.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing run folder.")
+def train(
+    tasks: str | None,
+    stages: str | None,
+    steps_per_task: int,
+    consolidation: Method,
+    strength: float,
+    schedule: Schedule,
+    seed: int,
+    units: int,
+    cell: Cell,
+    nonlinearity: Nonlinearity,
+    initialisation: Initialisation,
+    rule_mixing_seed: int | None,
+    warm_up: int | None,
+    target: float | None,
+    max_steps: int | None,
+    device: str,
+    figure: str | None,
+    resume: bool,
+    out: str,
+    overwrite: bool,
+) -> None:
+    """Train a network on any of the tasks, together or one after another.
+
+    With --resume and neither --tasks nor --stages a run goes on with its own configuration.
+
+    \b
+    Examples:
+      nwbcompare train --tasks all --out runs/all20
+      nwbcompare train --tasks all --schedule paper --figure paper.svg --out runs/paper
+      nwbcompare train --resume --out runs/paper
+      nwbcompare train --stages published --consolidation synaptic_intelligence --out runs/si
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.model.checkpoint import read_configs, read_evaluation  # noqa: PLC0415
+    from nwbcompare.model.config import NetworkConfig  # noqa: PLC0415 - imports torch
+    from nwbcompare.model.curricula import sequential_network  # noqa: PLC0415
+    from nwbcompare.model.schedules import training_config  # noqa: PLC0415 - imports torch
+    from nwbcompare.model.training import train as train_network  # noqa: PLC0415
+
+    watch = None
+    if figure is not None:
+        watch = partial(_draw_progress, check_output(figure, overwrite=overwrite or resume))
+    if stages is None:
+        refuse_given(STAGE_OPTIONS, "with --stages only", "Give --stages.")
+    else:
+        refuse_given(
+            ("tasks", "schedule", "max_steps"),
+            "none together with --stages",
+            "Name the tasks in --stages, and give --steps-per-task.",
+        )
+    if resume and tasks is None and stages is None:
+        network, training = read_configs(out)
+    else:
+        if stages is None:
+            training = training_config(
+                _task_choice(tasks),
+                schedule=schedule,
+                target=target,
+                max_steps=max_steps,
+                n_units=units,
+                seed=seed,
+            )
+        else:
+            training = _one_after_another(
+                stages,
+                steps_per_task,
+                consolidation,
+                strength,
+                target=target,
+                seed=seed,
+            )
+            published = sequential_network()
+            if not given("nonlinearity"):
+                nonlinearity = published.nonlinearity
+            if not given("initialisation"):
+                initialisation = published.recurrent_initialisation
+        if warm_up is not None:
+            training = replace(training, warm_up_steps=warm_up)
+        network = NetworkConfig(
+            n_units=units,
+            cell=cell,
+            nonlinearity=nonlinearity,
+            recurrent_initialisation=initialisation,
+            rule_mixing_seed=rule_mixing_seed,
+            rules=rules_of(training.tasks),
+            seed=seed,
+        )
+    train_network(
+        network,
+        training,
+        out=out,
+        overwrite=overwrite,
+        resume=resume,
+        device=device,
+        watch=watch,
+    )
+    evaluation = read_evaluation(out)
+    for task, share in evaluation["performance"].items():
+        click.echo(f"{task}: {share:.3f} of {evaluation['n_trials']} random trials with noise")
+    click.echo(f"{evaluation['steps']} steps in {evaluation['seconds']:.0f} s")
+    click.echo(f"Run folder: {out}")
+
+
+def _task_choice(tasks: str | None) -> tuple[str, ...]:
+    if tasks is None:
+        raise InputError(
+            "--tasks", "names of tasks, or all", "none", "Name them, or give --stages or --resume."
+        )
+    return tuple(task_names()) if tasks == "all" else tuple(_names(tasks) or ())
+
+
+def _one_after_another(
+    stages: str,
+    steps_per_task: int,
+    consolidation: Method,
+    strength: float,
+    *,
+    target: float | None,
+    seed: int,
+) -> TrainingConfig:
+    from nwbcompare.model.config import Consolidation  # noqa: PLC0415 - imports torch
+    from nwbcompare.model.curricula import YANG2019, sequential_config  # noqa: PLC0415
+
+    if consolidation == "none":
+        refuse_given(("strength",), "none without --consolidation", "Give --consolidation.")
+    named = tuple(tuple(_names(stage) or ()) for stage in stages.split(";"))
+    return sequential_config(
+        YANG2019 if stages == "published" else named,
+        steps_per_task=steps_per_task,
+        target=target,
+        consolidation=Consolidation(method=consolidation, strength=strength, seed=seed),
+        seed=seed,
+    )
+
+
+def _draw_progress(figure: Path, log: list[dict[str, Any]]) -> None:
+    from nwbcompare.report.training_progress import write_learning  # noqa: PLC0415 - imports matplotlib
+
+    write_learning(log, figure)
+
+
+@cli.command(epilog=SOURCE_HELP)
+@click.argument("source")
+@click.option("--out", required=True, type=click.Path(), help="The file to write: .nwb or .nc.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["test", "matched"]),
+    default="test",
+    show_default=True,
+    help="The published test trials, or the monkeys' own protocol.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
+    """Record a network (a run folder or pretrained:NAME) without noise; write its activity.
+
+    \b
+    Examples:
+      nwbcompare record runs/ctxdm-0 --out ctxdm-0.nwb
+      nwbcompare record pretrained:ctxdm-0 --protocol matched --out matched.nc
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.workflows.sources import (  # noqa: PLC0415
+        find_network,
+        record_test_trials,
+        run_folder,
+        tasks_of,
+    )
+
+    path = check_output(out, overwrite=overwrite)
+    if path.suffix not in {".nwb", ".nc"}:
+        raise InputError("--out", "a file ending in .nwb or .nc", repr(out), "Use activity.nwb.")
+    network = find_network(source)
+    if protocol == "matched":
+        activity = nc.record_matched(network)
+    else:
+        activity = record_test_trials(
+            network, tasks_of(run_folder(source)), inputs_and_outputs=True
+        )
+    if path.suffix == ".nwb":
+        nc.write_nwb(activity, path, overwrite=overwrite)
+    else:
+        _write_netcdf(activity, path, overwrite)
+    click.echo(f"Activity: {path}")
+
+
+@cli.group()
+def datasets() -> None:
+    """List the recordings that can be loaded, and say how to get them."""
+
+
+@datasets.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def datasets_list(as_json: bool) -> None:
+    """List the loaders."""
+    from nwbcompare.datasets.registry import loaders  # noqa: PLC0415
+
+    titles = {name: loader.title for name, loader in loaders().items()}
+    click.echo(json.dumps(titles) if as_json else "\n".join(f"{k}: {v}" for k, v in titles.items()))
+
+
+@datasets.command("info")
+@click.argument("name")
+def datasets_info(name: str) -> None:
+    """Say where a dataset comes from, how to cite it, and whether it is found here."""
+    from nwbcompare.datasets.location import DatasetNotFoundError, find_dataset, how_to_get  # noqa: PLC0415
+    from nwbcompare.datasets.registry import get_loader  # noqa: PLC0415
+
+    loader = get_loader(name)
+    click.echo(f"{loader.name}: {loader.title}\n{how_to_get(loader)}")
+    click.echo("Options: " + ", ".join(f"{k} ({v.__name__})" for k, v in loader.options.items()))
+    try:
+        click.echo(f"Found here: {find_dataset(name)}")
+    except DatasetNotFoundError:
+        click.echo("Not found here.")
+
+
+for _command in (
+    cli_analyze.analyze,
+    cli_analyze.compose,
+    cli_compare.compare,
+    cli_compare.report,
+    cli_continual.continual,
+    cli_nwb.export,
+    cli_nwb.convert,
+    cli_nwb.validate,
+    cli_plan.plan,
+    cli_rules.rules,
+):
+    cli.add_command(_command)
+
+
+def _task_variance(source: str, estimator: Estimator, conditions: str | None) -> xr.Dataset:
+    from nwbcompare.workflows.sources import resolve  # noqa: PLC0415
+
+    return nc.task_variance(resolve(source), estimator=estimator, conditions=_names(conditions))
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _check(out: str | None, overwrite: bool) -> None:
+    if out is not None:
+        check_output(out, overwrite=overwrite)
+
+
+def _write_netcdf(labelled: xr.Dataset | xr.DataTree, path: str | Path, overwrite: bool) -> None:
+    from nwbcompare.core.hdf5_output import write_netcdf  # noqa: PLC0415 - only those who write need it
+
+    write_netcdf(labelled, path, overwrite=overwrite)
+
+
+def _give(result: xr.Dataset, out: str | None, overwrite: bool, as_json: bool) -> None:
+    if out is not None:
+        _write_netcdf(result, out, overwrite)
+    if as_json:
+        click.echo(json.dumps(_plain(result)))
+    elif out is None and "task_variance" in result:
+        click.echo(result["task_variance"].to_pandas().to_string())
+    elif out is not None:
+        click.echo(f"Result: {out}")
+
+
+def _plain(result: xr.Dataset) -> dict[str, Any]:
+    """Give a result as plain values; NaN, which JSON lacks, as null."""
+    values = {
+        str(name): {
+            "dims": [str(dim) for dim in variable.dims],
+            "values": json.loads(json.dumps(variable.values.tolist()).replace("NaN", "null")),
+        }
+        for name, variable in result.data_vars.items()
+    }
+    coords = {name: result[name].values.tolist() for name in ("unit", "task") if name in result}
+    return {"attrs": dict(result.attrs), "coords": coords, "values": values}
+
+
+if __name__ == "__main__":
+    main()

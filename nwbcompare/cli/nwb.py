@@ -1,0 +1,218 @@
+"""The command line's part for archives: ``nwbcompare export | convert | validate``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from nwbcompare.core.errors import InputError
+from nwbcompare.core.files import check_output, written_aside
+
+if TYPE_CHECKING:
+    from nwbcompare.io.nwb.series_writer import Compression
+
+
+def _metadata_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what a file tells of its subject and session."""
+    for option in (
+        click.option(
+            "--meta",
+            "pairs",
+            multiple=True,
+            metavar="TABLE.KEY=VALUE",
+            help="One value, e.g. Subject.sex=F or NWBFile.lab='Our lab'; several times.",
+        ),
+        click.option(
+            "--metadata",
+            "metadata_file",
+            type=click.Path(),
+            help="A TOML or YAML file with tables NWBFile and Subject (pynwb's keys).",
+        ),
+        click.option("--overwrite", is_flag=True, help="Replace existing files."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("source")
+@click.option("--out", type=click.Path(), help="The file to write, ending in .nwb.")
+@click.option(
+    "--dandiset", type=click.Path(), help="A folder, laid out as the DANDI archive does it."
+)
+@click.option("--per-task", is_flag=True, help="A file for each task.")
+@click.option("--spikes", is_flag=True, help="Add Poisson spikes drawn at the rates.")
+@click.option(
+    "--gain", default=20.0, show_default=True, help="Spikes/s that a rate of 1 stands for."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the spikes.")
+@click.option(
+    "--task-variance", is_flag=True, help="Keep each unit's task variance in the table of units."
+)
+@click.option(
+    "--network",
+    help="Run folder or pretrained:NAME whose configuration and weights go beside the file; a "
+    "SOURCE that is one brings its own.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="How numbers of series are stored.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(["gzip", "none"]),
+    default="gzip",
+    show_default=True,
+    help="gzip is level 1 after a shuffle.",
+)
+@_metadata_options
+def export(
+    source: str,
+    out: str | None,
+    dandiset: str | None,
+    per_task: bool,
+    spikes: bool,
+    gain: float,
+    seed: int,
+    task_variance: bool,
+    network: str | None,
+    dtype: Literal["float32", "float16"],
+    compression: Compression,
+    metadata_file: str | None,
+    pairs: tuple[str, ...],
+    overwrite: bool,
+) -> None:
+    """Write the activity of SOURCE as NWB that archives accept.
+
+    The file is validated (pynwb, nwbinspector with the dandi configuration) before it gets its
+    name: critical messages refuse it, others are printed.
+
+    \b
+    Examples:
+      nwbcompare export pretrained:all20-fast-0 --out all20.nwb
+      nwbcompare export runs/ctxdm-0 --spikes --gain 20 --dandiset dandiset
+      nwbcompare export recorded.nc --out recorded.nwb --meta Subject.subject_id=net-7
+    """  # noqa: D301 - click's paragraph mark
+    if (out is None) == (dandiset is None):
+        raise InputError("--out, --dandiset", "one of the two", "none or both", "Name one.")
+    if out is not None and Path(out).suffix != ".nwb":
+        raise InputError("--out", "a file ending in .nwb", repr(out), "Use activity.nwb.")
+    given = _metadata(metadata_file, pairs)
+    if out is not None and not per_task:
+        check_output(out, overwrite=overwrite)
+    # after the checks: these load pynwb, and perhaps torch
+    import nwbcompare as nc  # noqa: PLC0415
+    from nwbcompare.workflows.export import export_source  # noqa: PLC0415
+
+    written = export_source(
+        source,
+        out=out,
+        dandiset=dandiset,
+        per_task=per_task,
+        network=network,
+        task_variance=task_variance,
+        spikes=nc.io.PoissonSpikes(gain=gain, seed=seed) if spikes else None,
+        metadata=given,
+        dtype=dtype,
+        compression=compression,
+        overwrite=overwrite,
+    )
+    for path in written:
+        click.echo(str(path))
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("path", required=False)
+@click.option("--out", type=click.Path(), help="The folder for the files, one a session.")
+@click.option(
+    "--dandiset", type=click.Path(), help="A folder, laid out as the DANDI archive does it."
+)
+@click.option("--session", "sessions", multiple=True, help="Only this session; several times.")
+@_metadata_options
+def convert(
+    dataset: str,
+    path: str | None,
+    out: str | None,
+    dandiset: str | None,
+    sessions: tuple[str, ...],
+    metadata_file: str | None,
+    pairs: tuple[str, ...],
+    overwrite: bool,
+) -> None:
+    """Write the sessions of an archive as NWB files with spike times.
+
+    \b
+    Examples:
+      nwbcompare convert mante2013 PATH --out mante2013-nwb
+      nwbcompare convert mante2013 --session ar090313_1 --dandiset dandiset
+    """  # noqa: D301 - click's paragraph mark
+    folder = out if dandiset is None else dandiset
+    if folder is None or (out is not None and dandiset is not None):
+        raise InputError("--out, --dandiset", "one of the two", "none or both", "Name one.")
+    given = _metadata(metadata_file, pairs)
+    from nwbcompare.workflows.convert import convert as convert_archive  # noqa: PLC0415
+
+    written = convert_archive(
+        dataset,
+        path,
+        out=folder,
+        dandiset=dandiset is not None,
+        sessions=list(sessions) or None,
+        metadata=given,
+        overwrite=overwrite,
+    )
+    click.echo(f"{len(written)} files in {folder}")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("--json-file-path", type=click.Path(), help="Write the messages here as JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing JSON file.")
+@click.pass_context
+def validate(
+    context: click.Context, files: tuple[str, ...], json_file_path: str | None, overwrite: bool
+) -> None:
+    """Say what the NWB validator and nwbinspector (dandi configuration) find in FILES.
+
+    Exit status 1 where a file has an error or a critical message, as archives refuse those.
+
+    \b
+    Example:
+      nwbcompare validate all20.nwb --json-file-path messages.json
+    """  # noqa: D301 - click's paragraph mark
+    if json_file_path is not None:
+        check_output(json_file_path, overwrite=overwrite)
+    from nwbcompare.io.nwb.validation import REFUSED, inspect_nwb  # noqa: PLC0415
+
+    found = {file: inspect_nwb(file) for file in files}
+    for file, messages in found.items():
+        click.echo(f"{file}: " + (f"{len(messages)} message(s)" if messages else "no message"))
+        for message in messages:
+            click.echo(f"  {message}")
+    if json_file_path is not None:
+        with written_aside(json_file_path, overwrite=overwrite) as aside:
+            aside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if any(message.startswith(REFUSED) for messages in found.values() for message in messages):
+        context.exit(1)
+
+
+def _metadata(file: str | None, pairs: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Read what the options say; single values count more than a file's."""
+    from nwbcompare.io.nwb.metadata import merged, read_metadata  # noqa: PLC0415 - loads pynwb
+
+    given: dict[str, dict[str, Any]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        table, dot, key = name.partition(".")
+        if not equals or not dot:
+            raise InputError("--meta", "TABLE.KEY=VALUE", repr(pair), "Use Subject.sex=F.")
+        given.setdefault(table, {})[key] = value
+    return merged(None if file is None else read_metadata(file), given)

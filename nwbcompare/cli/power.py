@@ -1,0 +1,159 @@
+"""The command line's part for designs: ``nwbcompare plan``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from nwbcompare.core.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from nwbcompare.comparison.power import CorrectedOrRaw
+
+
+@click.command()
+@click.option("--sd", required=True, type=float, help="S.d. of the recording's true FTV.")
+@click.option("--against", required=True, type=float, help="S.d. of the networks' FTV.")
+@click.option("--units", default="25,50,100,200,400", show_default=True, help="Recorded units.")
+@click.option(
+    "--trials", default="10,20,40,80,160", show_default=True, help="Trials per condition."
+)
+@click.option("--power", default=0.8, show_default=True, help="The power that is wanted.")
+@click.option("--alpha", default=0.05, show_default=True, help="Level of the two-sided test.")
+@click.option("--networks", default=5, show_default=True, help="Networks.")
+@click.option("--units-per-session", default=7, show_default=True, help="Of the recording.")
+@click.option(
+    "--session-correlation",
+    default=0.1,
+    show_default=True,
+    help="How alike |FTV| is within a session.",
+)
+@click.option(
+    "--noise-share",
+    default=0.4,
+    show_default=True,
+    help="Part of a typical unit's measured variance that is trial noise.",
+)
+@click.option(
+    "--noise-trials", default=126.0, show_default=True, help="Trials per condition for that part."
+)
+@click.option("--like", help="SOURCE of a recording in which to measure the noise instead.")
+@click.option(
+    "--estimator",
+    type=click.Choice(["raw", "corrected"]),
+    default="raw",
+    show_default=True,
+    help="Task variances as measured, or with the noise taken out.",
+)
+@click.option("--simulations", default=1000, show_default=True, help="Simulated data sets.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the simulations.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def plan(
+    sd: float,
+    against: float,
+    units: str,
+    trials: str,
+    power: float,
+    alpha: float,
+    networks: int,
+    units_per_session: int,
+    session_correlation: float,
+    noise_share: float,
+    noise_trials: float,
+    like: str | None,
+    estimator: CorrectedOrRaw,
+    simulations: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Say how many units and trials tell two spreads of FTV apart.
+
+    Simulates recordings and networks of which the true FTV have these standard deviations, both
+    sampled with the same trial noise, and the mixed-effects test between them. Defaults are
+    those of monkey A (Mante et al. 2013).
+
+    \b
+    Examples:
+      nwbcompare plan --sd 0.33 --against 0.5
+      nwbcompare plan --sd 0.33 --against 0.5 --units 50,100,200 --trials 20,40 --json
+      nwbcompare plan --sd 0.33 --against 0.5 --like "mante2013?animal=ar" --estimator corrected
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.comparison.power import (  # noqa: PLC0415 - slow to import
+        Grouping,
+        TrialNoise,
+        plan as simulate,
+        trial_noise,
+    )
+
+    noise = TrialNoise(share=noise_share, trials=noise_trials)
+    if like is not None:
+        from nwbcompare.workflows.sources import resolve  # noqa: PLC0415 - imports torch
+
+        noise = trial_noise(resolve(like))
+    result = simulate(
+        sd,
+        against,
+        units=_numbers("--units", units),
+        trials=_numbers("--trials", trials),
+        noise=noise,
+        grouping=Grouping(
+            networks=networks,
+            units_per_session=units_per_session,
+            session_correlation=session_correlation,
+        ),
+        estimator=estimator,
+        alpha=alpha,
+        power=power,
+        n_simulations=simulations,
+        seed=seed,
+    )
+    click.echo(json.dumps(_plain(result)) if as_json else _table(result))
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(option, "whole numbers by commas", repr(text), "Use 50,100,200.") from None
+
+
+def _plain(result: xr.Dataset) -> dict[str, object]:
+    values = {str(name): variable.values.tolist() for name, variable in result.data_vars.items()}
+    coords = {str(name): result[name].values.tolist() for name in result.coords}
+    return {"attrs": dict(result.attrs), **coords, **values}
+
+
+def _table(result: xr.Dataset) -> str:
+    attrs, trials = result.attrs, result["n_trials"].values
+    head = (
+        f"Power to tell a recording with an FTV s.d. of {attrs['sd_a']:g} from "
+        f"{attrs['networks']} networks with {attrs['sd_b']:g} "
+        f"(two-sided {attrs['alpha']:g}, {attrs['estimator']} estimator)"
+    )
+    rows = [head, "trials per condition " + "".join(f"{number:8d}" for number in trials)]
+    for number, row in zip(result["n_units"].values, result["power"].values, strict=True):
+        rows.append(f"{number:6d} units         " + "".join(f"{value:8.2f}" for value in row))
+    for label, name in (
+        ("noise, share of TV", "noise_share"),
+        ("s.d., recording", "recording_sd"),
+        ("s.d., networks", "model_sd"),
+    ):
+        rows.append(f"{label:21}" + "".join(f"{value:8.2f}" for value in result[name].values))
+    return "\n".join([*rows, _answer(result)])
+
+
+def _answer(result: xr.Dataset) -> str:
+    attrs = result.attrs
+    error = (0.25 / attrs["n_simulations"]) ** 0.5
+    rate = float(result["false_positive_rate"].max())
+    note = f"Simulated: standard error at most {error:.3f}; false-positive rate at most {rate:.3f}."
+    if not attrs["smallest_units"]:
+        return f"No design here reaches a power of {attrs['target_power']:g}. {note}"
+    return (
+        f"Smallest design with a power of {attrs['target_power']:g}: {attrs['smallest_units']} "
+        f"units, {attrs['smallest_trials']} trials per condition. {note}"
+    )

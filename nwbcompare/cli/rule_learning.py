@@ -1,0 +1,147 @@
+"""The command line's part for learning by rule inputs: ``nwbcompare rules``."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+LEVEL = 0.9
+RECORD = "rule_learning.json"
+
+
+@click.command()
+@click.option("--networks", default=4, show_default=True, help="Networks of each set.")
+@click.option("--out", required=True, type=click.Path(), help="The folder of the run folders.")
+@click.option("--jobs", default=1, show_default=True, help="Processes, of one thread each.")
+@click.option("--units", default=128, show_default=True, help="Hidden units.")
+@click.option(
+    "--pretraining-steps",
+    default=31_250,
+    show_default=True,
+    help="Most steps of 64 trials on the first tasks.",
+)
+@click.option(
+    "--learning-steps",
+    default=15_625,
+    show_default=True,
+    help="Most steps of 64 trials on the new task.",
+)
+@click.option(
+    "--pretraining-target",
+    default=0.97,
+    show_default=True,
+    help="Performance of the worst first task that ends pretraining.",
+)
+@click.option(
+    "--learning-target",
+    default=0.97,
+    show_default=True,
+    help="Performance of the new task that ends learning.",
+)
+@click.option(
+    "--evaluation-trials", default=512, show_default=True, help="Trials of an evaluation."
+)
+def rules(
+    networks: int,
+    out: str,
+    jobs: int,
+    units: int,
+    pretraining_steps: int,
+    learning_steps: int,
+    pretraining_target: float,
+    learning_target: float,
+    evaluation_trials: int,
+) -> None:
+    """Let pretrained networks learn a new task by its rule input alone.
+
+    Networks first learn set A (contextdm1, contextdm2, contextdelaydm2) or set B (fdgo, fdanti,
+    delaygo), then contextdelaydm1 or delayanti, with only the rule inputs trained or all weights
+    (Yang et al. 2019, Fig. 7e). The same command goes on where it was stopped, and trains
+    nothing twice. At the published lengths a network may take hours.
+
+    \b
+    Examples:
+      nwbcompare rules --networks 4 --out rules
+      nwbcompare rules --networks 3 --learning-steps 2000 --evaluation-trials 128 --out rules
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.core.files import written_aside  # noqa: PLC0415
+    from nwbcompare.experiments.rule_learning import RuleLearning, learn_rules  # noqa: PLC0415
+    from nwbcompare.experiments.rule_learning_curves import as_record  # noqa: PLC0415 - imports torch
+
+    settings = RuleLearning(
+        n_units=units,
+        pretraining_steps=pretraining_steps,
+        learning_steps=learning_steps,
+        pretraining_target=pretraining_target,
+        learning_target=learning_target,
+        evaluation_trials=evaluation_trials,
+    )
+    left_out = learn_rules(out, n_networks=networks, settings=settings, n_jobs=jobs)
+    record = as_record(out, settings=settings)
+    _add_summary(record, out)
+    path = Path(out) / RECORD
+    with written_aside(path, overwrite=True) as aside:
+        aside.write_text(json.dumps(record) + "\n")
+    for curve in record["curves"]:
+        click.echo(_line(curve))
+    for curve in record["curves"]:
+        if "largest_change" in curve:
+            click.echo(_moved(curve))
+    for name, reason in left_out.items():
+        click.echo(f"Left out: {name} ({reason})")
+    click.echo(f"Record: {path}")
+
+
+def _add_summary(record: dict[str, Any], out: str) -> None:
+    """Add to every curve when its networks reached a level, and where they ended on average."""
+    from nwbcompare.analysis.learning.retention import learning_curves, trials_to  # noqa: PLC0415
+    from nwbcompare.experiments.rule_learning import rule_learning_configs  # noqa: PLC0415
+    from nwbcompare.experiments.rule_learning_curves import rule_learning_logs  # noqa: PLC0415 - imports torch
+    from nwbcompare.inference.networks import over_networks  # noqa: PLC0415
+
+    logs, batch_size = rule_learning_logs(out), rule_learning_configs("A").pretraining.batch_size
+    for curve in record["curves"]:
+        by_seed = logs[curve["pretraining"], curve["target"], curve["learned"]]
+        curves = learning_curves(by_seed, curve["target"], n_trials_per_step=batch_size)
+        reached = trials_to(curves, LEVEL)
+        curve[f"trials_to_{LEVEL:g}"] = {
+            str(seed): None if np.isnan(trials) else int(trials)
+            for seed, trials in zip(reached["network"].values, reached.values, strict=True)
+        }
+        with warnings.catch_warnings():
+            # the line says that one network has no interval
+            warnings.filterwarnings("ignore", "One network", UserWarning)
+            mean = over_networks(curve["final"])
+        for name in ("mean", "mean_low", "mean_high"):
+            value = float(mean[name])
+            curve[f"final_{name}"] = None if np.isnan(value) else round(value, 4)
+
+
+def _line(curve: dict[str, Any]) -> str:
+    low, high = curve["final_mean_low"], curve["final_mean_high"]
+    interval = "no interval" if low is None else f"95 % {low:.3f} to {high:.3f}"
+    reached = [np.inf if t is None else t for t in curve[f"trials_to_{LEVEL:g}"].values()]
+    # of networks of which half did not get there the median is no number of trials
+    median = np.median(reached)
+    when = f", median {median:,.0f} trials" if np.isfinite(median) else ""
+    return (
+        f"{curve['target']} after set {curve['pretraining']}, learning {curve['learned']}: "
+        f"{LEVEL:g} reached by {np.isfinite(reached).sum()} of {len(reached)}{when}; "
+        f"at the end {curve['final_mean']:.3f} ({interval})"
+    )
+
+
+def _moved(curve: dict[str, Any]) -> str:
+    rows = dict(curve["largest_change"])
+    own = rows.pop(curve["target"])
+    return (
+        f"{curve['target']} after set {curve['pretraining']}: nothing but the rule map has moved, "
+        f"to the last bit; largest change of the task's own row {own:.3g}, of the "
+        f"{len(rows)} others {min(rows.values()):.3g} to {max(rows.values()):.3g} "
+        "(means over networks)"
+    )

@@ -1,0 +1,688 @@
+"""Networks against a recording: how their units' values differ, and what may be inferred."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.comparison.kernels.distances import DISTANCES, EFFECTS, MEASURES, compare_weighted
+from nwbcompare.comparison.kernels.resampling import resample_hierarchy
+from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.unit_samples import are_twins, check_same_pair, has_column
+from nwbcompare.inference.networks import MOST_EXACT, over_networks
+from nwbcompare.kernels.permutation import p_values
+
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+Weights = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+CLAIMS = ("these networks", "networks of this kind")
+IS_DISTANCE = np.array([name in DISTANCES for name in MEASURES])
+LEAST_UNITS = 3
+LEVEL = 0.05
+RECORDING_ERROR = 0.005
+"""Error that the test over networks spends on not knowing the recording (Berger & Boos)."""
+ROUNDING = 1e-12
+VALUES, EDGES = np.linspace(-1, 1, 201), np.linspace(-1, 1, 21)
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """A recording's active units, and what they belong to."""
+
+    name: str
+    values: Array
+    cluster: Codes
+    """Session of each unit; the unit itself where sessions are not known, or there is one."""
+    animal: Codes
+    """Animal of each cluster."""
+    animals: list[str]
+    """Their names; none where they are not known."""
+    n_sessions: int
+    n_inactive: int
+    columns: list[str]
+    """What names a cluster: columns of the unit table."""
+    number: dict[str, int]
+    """The cluster of each name."""
+
+    @property
+    def n_clusters(self) -> int:
+        return self.animal.size
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        return self.n_clusters - max(1, len(self.animals))
+
+    @property
+    def by_session(self) -> bool:
+        return "session" in self.columns
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """One sampling of a network: its active units' values, and what they belong to."""
+
+    values: Array
+    unit: Codes
+    """The network's own unit: several samples may be of one."""
+    cluster: Codes | None
+    """The cluster of the recorded twin."""
+
+
+@dataclass(frozen=True)
+class _Network:
+    name: str
+    draws: list[_Draw]
+    n_units: float
+    n_inactive: float
+
+
+def compare_samples(
+    models: Sequence[xr.Dataset],
+    recording: xr.Dataset,
+    *,
+    variable: str = "fractional_task_variance",
+    n_bootstrap: int = 2000,
+    n_permutations: int = 1000,
+    mixed_below: float = 0.3,
+    single_above: float = 0.9,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Compare the units of networks of one kind with those of a recording.
+
+    Parameters
+    ----------
+    models
+        One table for each network, e.g. from `nwbcompare.fractional_task_variance`: ``variable``
+        on ``(unit,)`` or ``(draw, unit)``; NaN are inactive units. With the unit columns
+        ``session`` and ``recorded_unit`` every unit is the twin of a recorded one, sampled as
+        that was. Samples of one ``network_unit`` belong together.
+    recording
+        The same of a recording. Its unit columns ``session`` and ``subject`` say what belongs
+        together; without sessions every unit stands for itself.
+    variable
+        What is compared.
+    n_bootstrap
+        Bootstrap samples; 2000 fix a standard error to 2 %.
+    n_permutations
+        Swaps; 1000 give p values down to 0.001.
+    mixed_below, single_above
+        Units whose absolute value is below the one are mixed, above the other single-context.
+    seed
+        Seed of bootstrap and swaps.
+
+    Returns
+    -------
+    xarray.Dataset
+        On ``(measure,)``: ``estimate`` (networks minus recording, or distance; the mean over
+        draws, then networks), ``null_mean`` and ``null_high``, the mean and the 95th percentile
+        (of distances; of differences that of their size) where both sides are the same, and
+        ``effect_size`` with ``effect``, which says what it is. On ``(claim, measure)``:
+        the 95 % interval ``low``, ``high``, ``standard_error``, ``degrees_of_freedom``,
+        ``p_value``, ``p_student`` (that of the interval), ``effect_low``, ``effect_high``. On
+        ``(claim,)``: ``p_smallest``, the smallest ``p_value`` that can be reached. By network:
+        ``estimate_by_network (network, measure)``, ``effect_by_network``, ``n_units``,
+        ``n_inactive``. With two animals or more ``estimate_by_animal (animal, measure)`` and
+        Student's interval over animals, ``animals_low``, ``animals_high``. What each claim stands
+        on is in attrs: ``unit_of_inference``, ``over_animals``, ``n_networks``, ``n_sessions``,
+        ``n_animals``.
+
+    Raises
+    ------
+    InputError
+        For no networks, networks without active units, constant values, different pairs of
+        tasks, twins of sessions that the recording lacks, and twins in some networks only.
+
+    Warns
+    -----
+    UserWarning
+        For one network: nothing can be inferred over networks; its p is 1, its interval NaN.
+
+    Notes
+    -----
+    Differences are of s.d., of means, of the shares of mixed and of single-context units, and
+    Cliff's delta of absolute values. Distances are 0 only for equal distributions; since samples
+    always differ, they stand against ``null_mean``.
+
+    *These networks*: would other sessions of the same animals give it? The unit of inference is
+    the session. Swaps exchange whole sessions between the sides: recorded units with their
+    twins, or, without twins, with as large a part of each network, dealt anew in every swap.
+    p = (1 + b) / (1 + B), two-sided for differences. The interval is Student's with the standard
+    error of a bootstrap of whole sessions with their twins (else of sessions, and of units
+    within networks) within animals. Units are not drawn again within sessions: that would count
+    their variance twice (Davison & Hinkley 1997, section 3.8).
+
+    *Networks of this kind*: would other networks, too? The unit of inference is the network. p
+    is that of all sign flips of the networks' estimates (`nwbcompare.inference.over_networks`), the
+    largest over all values of the recording in its 99.5 % interval, plus 0.005 (Berger & Boos
+    1994); of distances, of what is above ``null_mean``. The interval adds the networks' and the
+    recording's variances (Welch).
+
+    ``p_student`` of networks of this kind needs them to be about normally distributed; unlike the
+    sign flips it can be small with few networks. Intervals of distances are corrected for the
+    bootstrap's estimate of their bias, end at 0, and hold 0 where p (of networks of this kind,
+    ``p_student``) is above 5 %.
+
+    Limits (``benchmarks/comparison_errors.py``): with 8 sessions, intervals of the s.d. hold the
+    truth in 90 to 93 %; those of Kolmogorov and Smirnov's distance in 80 to 93 %, however many
+    sessions there are; those of a share that is nearly 0 do not hold over networks.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> rng = np.random.default_rng(0)
+    >>> def table(sd, name, n):
+    ...     values = np.clip(rng.normal(0, sd, n), -1, 1)
+    ...     columns = {"session": ("unit", np.arange(n) // 5)} if name == "monkey" else {}
+    ...     return xr.Dataset({"fractional_task_variance": ("unit", values)}, columns,
+    ...                       attrs={"name": name, "task_a": "a", "task_b": "b"})
+    >>> found = compare_samples([table(0.5, f"n{i}", 90) for i in range(3)],
+    ...                         table(0.3, "monkey", 100))
+    >>> bool(found["p_value"].sel(claim="these networks", measure="sd") < 0.01)
+    True
+    """
+    for name, number in {"n_bootstrap": n_bootstrap, "n_permutations": n_permutations}.items():
+        if number < 2:
+            raise InputError(name, "2 or more", repr(number), "Use 1000.")
+    _check_models(models, recording, variable)
+    matched = are_twins(models, "models")
+    recorded = _read_recording(recording, variable, models if matched else [])
+    networks = [_read_network(model, recorded, variable, matched=matched) for model in models]
+    if len(networks) == 1:
+        warnings.warn(
+            "One network: nothing can be inferred over networks; p is 1 and there is no interval.",
+            UserWarning,
+            stacklevel=2,
+        )
+    bounds = {"mixed_below": mixed_below, "single_above": single_above}
+    samples = _Samples(networks, recorded, bounds, np.random.default_rng(seed))
+    return _infer(samples, n_bootstrap, n_permutations).assign_attrs(
+        _attrs(networks, recorded),
+        variable=variable,
+        task_a=str(recording.attrs.get("task_a", "")),
+        task_b=str(recording.attrs.get("task_b", "")),
+        n_bootstrap=n_bootstrap,
+        n_permutations=n_permutations,
+        seed=seed,
+        **bounds,
+    )
+
+
+def distribution_curves(
+    models: Sequence[xr.Dataset],
+    recording: xr.Dataset,
+    *,
+    variable: str = "fractional_task_variance",
+    n_bootstrap: int = 2000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Give the distributions of networks' and recorded units' values, for a figure.
+
+    Parameters
+    ----------
+    models, recording, variable, n_bootstrap, seed
+        See `compare_samples`.
+
+    Returns
+    -------
+    xarray.Dataset
+        The share of units up to each of 201 values from -1 to 1, and in each of the published 20
+        bins: ``recording_cumulative (value,)``, ``recording_share (bin,)``, each with the 95 %
+        bands ``..._low``, ``..._high`` (percentiles of a bootstrap of whole sessions, pointwise),
+        and ``network_cumulative (network, value)``, ``network_share (network, bin)``. Values
+        beyond the ends are counted in the last bins.
+
+    Raises
+    ------
+    InputError
+        See `compare_samples`.
+    """
+    _check_models(models, recording, variable)
+    recorded = _read_recording(recording, variable, [])
+    networks = [_read_network(model, recorded, variable, matched=False) for model in models]
+    rng = np.random.default_rng(seed)
+    count = _resampled_sessions(recorded, rng, n_bootstrap)[:, recorded.cluster]
+    weights = count / count.sum(axis=1, keepdims=True)
+    result = xr.Dataset(
+        coords={
+            "value": VALUES,
+            "bin": (EDGES[:-1] + EDGES[1:]) / 2,
+            "network": [network.name for network in networks],
+        },
+        attrs={
+            "analysis": "distribution_curves",
+            "name": recorded.name,
+            "variable": variable,
+            "task_a": str(recording.attrs.get("task_a", "")),
+            "task_b": str(recording.attrs.get("task_b", "")),
+            "n_bootstrap": n_bootstrap,
+            "seed": seed,
+            "n_units": recorded.values.size,
+            "interval": "95 %, percentiles, over whole sessions"
+            if recorded.by_session
+            else "95 %, percentiles, over units",
+        },
+    )
+    for name, dim, inside in (
+        ("cumulative", "value", lambda x: x[:, None] <= VALUES + ROUNDING),
+        ("share", "bin", _in_bins),
+    ):
+        own = inside(recorded.values).astype(np.float64)
+        low, high = np.quantile(weights @ own, [0.025, 0.975], axis=0)
+        by_network = [
+            np.mean([inside(draw.values).mean(axis=0) for draw in network.draws], axis=0)
+            for network in networks
+        ]
+        result[f"recording_{name}"] = (dim, own.mean(axis=0))
+        result[f"recording_{name}_low"], result[f"recording_{name}_high"] = (dim, low), (dim, high)
+        result[f"network_{name}"] = (("network", dim), np.stack(by_network))
+    return result
+
+
+def _in_bins(values: Array) -> npt.NDArray[np.bool_]:
+    place = np.clip(np.searchsorted(EDGES, values, side="right") - 1, 0, EDGES.size - 2)
+    inside: npt.NDArray[np.bool_] = place[:, None] == np.arange(EDGES.size - 1)
+    return inside
+
+
+def _resampled_sessions(
+    recorded: _Recording, rng: np.random.Generator, n: int
+) -> npt.NDArray[np.int64]:
+    """Count how often each session comes in bootstrap samples, within animals."""
+    return resample_hierarchy([np.arange(recorded.n_clusters)], rng, n, strata=recorded.animal)
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Networks and a recording, compared under weights that are drawn in several ways.
+
+    Every method gives measures and effect sizes, each ``(network, replicate,
+    measure)``, the mean over draws.
+    """
+
+    networks: list[_Network]
+    recorded: _Recording
+    bounds: dict[str, float]
+    rng: np.random.Generator
+
+    def as_they_are(self) -> tuple[Array, Array]:
+        """Weigh every unit alike."""
+        ones = np.ones((1, self.recorded.values.size))
+        return self._compare(lambda draw: (np.ones((1, draw.values.size)), ones))
+
+    def swapped(self, n: int) -> tuple[Array, Array]:
+        """Exchange every session between the sides with probability 1/2."""
+        swap = self.rng.integers(2, size=(n, self.recorded.n_clusters)).astype(bool)
+        return self._compare(lambda draw: self._swap(draw, swap), across=True)
+
+    def resampled(self, sessions: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """Weigh sessions by their counts, with their twins; without twins draw units."""
+
+        def weights(draw: _Draw) -> Weights:
+            if draw.cluster is not None:
+                return sessions[:, draw.cluster], sessions[:, self.recorded.cluster]
+            units = resample_hierarchy([draw.unit], self.rng, len(sessions))
+            return units, sessions[:, self.recorded.cluster]
+
+        return self._compare(weights)
+
+    def recording_resampled(self, sessions: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """Weigh the recording's sessions by their counts, and leave networks as they are."""
+        own = sessions[:, self.recorded.cluster]
+        return self._compare(lambda draw: (np.ones((len(own), draw.values.size)), own))
+
+    def of_animal(self, animal: int) -> tuple[Array, Array]:
+        """Take one animal's units only, and their twins."""
+        chosen = (self.recorded.animal == animal)[None].astype(np.int64)
+        return self._compare(lambda draw: (_twins(draw, chosen), chosen[:, self.recorded.cluster]))
+
+    def _compare(
+        self, weights: Callable[[_Draw], Weights], *, across: bool = False
+    ) -> tuple[Array, Array]:
+        found = [self._over_draws(network, weights, across=across) for network in self.networks]
+        return np.stack([a for a, _ in found]), np.stack([b for _, b in found])
+
+    def _over_draws(
+        self, network: _Network, weights: Callable[[_Draw], Weights], *, across: bool
+    ) -> tuple[Array, Array]:
+        found = []
+        for draw in network.draws:
+            pooled = np.concatenate([draw.values, self.recorded.values])
+            a, b = weights(draw)
+            if not across:
+                a, b = (
+                    np.concatenate([a, np.zeros_like(b)], axis=1),
+                    np.concatenate([np.zeros_like(a), b], axis=1),
+                )
+            found.append(compare_weighted(pooled, a, b, **self.bounds))
+        measures: Array = np.mean([one for one, _ in found], axis=0)
+        effects: Array = np.mean([one for _, one in found], axis=0)
+        return measures, effects
+
+    def _swap(self, draw: _Draw, swap: npt.NDArray[np.bool_]) -> Weights:
+        n = draw.values.size
+        if draw.cluster is None:
+            # every session is dealt as large a part of the network as it is of the recording
+            n_units = int(draw.unit.max()) + 1
+            place = np.arange(n_units) * self.recorded.values.size // n_units
+            slots = np.sort(self.recorded.cluster)[place]
+            dealt = self.rng.permuted(np.tile(slots, (len(swap), 1)), axis=1)
+            model = np.take_along_axis(swap, dealt, axis=1)[:, draw.unit]
+        else:
+            model = swap[:, draw.cluster]
+        away = np.concatenate([model, ~swap[:, self.recorded.cluster]], axis=1)
+        # the sides weigh alike, however many units they have
+        mass = np.concatenate(
+            [np.full(n, 1 / n), np.full(self.recorded.values.size, 1 / self.recorded.values.size)]
+        )
+        return ~away * mass, away * mass
+
+
+def _twins(draw: _Draw, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    if draw.cluster is None:
+        return np.ones((len(chosen), draw.values.size), dtype=np.int64)
+    return chosen[:, draw.cluster]
+
+
+def _infer(samples: _Samples, n_bootstrap: int, n_permutations: int) -> xr.Dataset:
+    observed = [part[:, 0] for part in samples.as_they_are()]
+    null = samples.swapped(n_permutations)[0]
+    sessions = _resampled_sessions(samples.recorded, samples.rng, n_bootstrap)
+    both, own = samples.resampled(sessions), samples.recording_resampled(sessions)
+    floor = null.mean(axis=1) * IS_DISTANCE
+    estimate, far = observed[0].mean(axis=0), np.abs(null.mean(axis=0))
+    swap_p = p_values(_as_far(far, np.abs(estimate)))
+    df = samples.recorded.degrees_of_freedom
+    intervals, effects = (
+        _intervals(value, b, r, df) for value, b, r in zip(observed, both, own, strict=True)
+    )
+    own_error = own[0].mean(axis=0).std(axis=0, ddof=1)
+    p_value = np.stack([swap_p, _network_p(observed[0] - floor, own_error, df)])
+    p_student = _student_p(estimate - floor.mean(axis=0), intervals)
+    # a distance that may as well be that of equal distributions may be 0
+    reaches_0 = IS_DISTANCE & (np.stack([swap_p, p_student[1]]) > LEVEL)
+    for found in (intervals, effects):
+        found["low"] = np.where(reaches_0 & np.isfinite(found["low"]), 0.0, found["low"])
+    by_claim = ("claim", "measure")
+    result = xr.Dataset(
+        {
+            "estimate": ("measure", estimate),
+            "null_mean": ("measure", floor.mean(axis=0)),
+            "null_high": ("measure", np.quantile(far, 0.95, axis=0)),
+            **{name: (by_claim, values) for name, values in intervals.items()},
+            "p_value": (by_claim, p_value),
+            "p_student": (by_claim, p_student),
+            "p_smallest": ("claim", _smallest_p(samples, n_permutations)),
+            "effect_size": ("measure", observed[1].mean(axis=0)),
+            "effect_low": (by_claim, effects["low"]),
+            "effect_high": (by_claim, effects["high"]),
+            "estimate_by_network": (("network", "measure"), observed[0]),
+            "effect_by_network": (("network", "measure"), observed[1]),
+            "n_units": ("network", [network.n_units for network in samples.networks]),
+            "n_inactive": ("network", [network.n_inactive for network in samples.networks]),
+        },
+        coords={
+            "measure": list(MEASURES),
+            "effect": ("measure", list(EFFECTS)),
+            "claim": list(CLAIMS),
+            "network": [network.name for network in samples.networks],
+        },
+    )
+    return result.assign(_by_animal(samples)).assign_coords(
+        {"animal": samples.recorded.animals} if len(samples.recorded.animals) > 1 else {}
+    )
+
+
+def _intervals(observed: Array, both: Array, own: Array, df: int) -> dict[str, Array]:
+    """Give standard error, degrees of freedom and 95 % interval, each ``(claim, measure)``.
+
+    Parameters
+    ----------
+    observed
+        ``(network, measure)``.
+    both, own
+        ``(network, replicate, measure)``: with sessions and twins resampled, and with the
+        recording's sessions alone.
+    df
+        Degrees of freedom of the recording.
+    """
+    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
+
+    n_networks = len(observed)
+    replicates = both.mean(axis=0)
+    own_error = own.mean(axis=0).std(axis=0, ddof=1)
+    spread = observed.std(axis=0, ddof=1) if n_networks > 1 else np.full(len(MEASURES), np.nan)
+    variances = np.stack([spread**2 / n_networks, own_error**2])
+    error = np.stack([replicates.std(axis=0, ddof=1), np.sqrt(variances.sum(axis=0))])
+    # Welch & Satterthwaite
+    shares = variances**2 / np.array([max(n_networks - 1, 1), df])[:, None]
+    with np.errstate(invalid="ignore"):
+        joint = variances.sum(axis=0) ** 2 / shares.sum(axis=0)
+    # without any variance no number of degrees of freedom matters
+    joint = np.where(variances.sum(axis=0) == 0, df, joint)
+    freedom = np.stack([np.full(len(MEASURES), float(df)), joint])
+    mean = observed.mean(axis=0)
+    centre = mean - (replicates.mean(axis=0) - mean) * IS_DISTANCE
+    half = stdtrit(freedom, 0.975) * error
+    least = np.where(IS_DISTANCE, 0.0, -np.inf)
+    return {
+        "standard_error": error,
+        "degrees_of_freedom": freedom,
+        "low": np.maximum(centre - half, least),
+        "high": np.maximum(centre + half, least),
+    }
+
+
+def _smallest_p(samples: _Samples, n_permutations: int) -> list[float]:
+    """Give the smallest p that so many sessions, swaps and networks can reach, by claim."""
+    n_networks = min(len(samples.networks), MOST_EXACT)
+    return [
+        max(1 / (1 + n_permutations), 2.0 ** (1 - samples.recorded.n_clusters)),
+        min(1.0, 2.0 ** (1 - n_networks) + RECORDING_ERROR),
+    ]
+
+
+def _student_p(away: Array, intervals: dict[str, Array]) -> Array:
+    """Give Student's two-sided p, ``(claim, measure)``; 1 where there is no standard error."""
+    from scipy.special import stdtr  # noqa: PLC0415 - slow to import
+
+    error = intervals["standard_error"]
+    score = np.abs(away) / np.maximum(error, TINY)
+    found = 2 * stdtr(intervals["degrees_of_freedom"], -score)
+    return np.where(np.isfinite(found), found, 1.0)
+
+
+def _as_far(size: Array, least: Array) -> npt.NDArray[np.bool_]:
+    # rounding must not decide between swaps that are equal
+    as_far: npt.NDArray[np.bool_] = size >= least - ROUNDING
+    return as_far
+
+
+def _network_p(values: Array, own_error: Array, df: int) -> Array:
+    """Give the largest p of the sign flips over what the recording may be, for each measure."""
+    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
+
+    if len(values) == 1:
+        return np.ones(len(MEASURES))
+    reach = stdtrit(df, 1 - RECORDING_ERROR / 2) * own_error
+    p_values = []
+    for column, own in zip(values.T, reach, strict=True):
+        mean = column.mean()
+        # p falls as the null moves away from the mean: the nearest end of the interval counts
+        nearest = float(np.copysign(own, mean))
+        least = 1.0 if abs(mean) <= own else float(over_networks(column, null=nearest)["p_value"])
+        p_values.append(min(1.0, least + RECORDING_ERROR))
+    return np.array(p_values)
+
+
+def _by_animal(samples: _Samples) -> dict[str, Any]:
+    """Give the estimates animal by animal and Student's interval, with two animals or more."""
+    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
+
+    n = len(samples.recorded.animals)
+    if n < 2:
+        return {}
+    found = np.stack([samples.of_animal(which)[0].mean(axis=0)[0] for which in range(n)])
+    half = stdtrit(n - 1, 0.975) * found.std(axis=0, ddof=1) / np.sqrt(n)
+    return {
+        "estimate_by_animal": (("animal", "measure"), found),
+        "animals_low": ("measure", found.mean(axis=0) - half),
+        "animals_high": ("measure", found.mean(axis=0) + half),
+    }
+
+
+def _attrs(networks: list[_Network], recorded: _Recording) -> dict[str, Any]:
+    sessions = {0: "sessions are not known", 1: "one session"}
+    alone = f"unit of the recording ({sessions.get(recorded.n_sessions)})"
+    n_networks = len(networks)
+    unit = {
+        CLAIMS[0]: "session of the recording" if recorded.by_session else alone,
+        CLAIMS[1]: "network" if n_networks > 1 else "none: one network",
+    }
+    return {
+        "analysis": "compare_samples",
+        "name": recorded.name,
+        "pairing": "none" if networks[0].draws[0].cluster is None else "twins",
+        "unit_of_inference": json.dumps(unit),
+        "over_animals": _over_animals(recorded.animals),
+        "n_networks": n_networks,
+        "n_draws": max(len(network.draws) for network in networks),
+        "n_sessions": recorded.n_sessions,
+        "n_animals": len(recorded.animals),
+        "n_recorded_units": recorded.values.size,
+        "n_recorded_inactive": recorded.n_inactive,
+    }
+
+
+def _over_animals(names: list[str]) -> str:
+    if not names:
+        return "refused: the recording does not say which animals its units are of"
+    if len(names) == 1:
+        return f"refused: one animal ({names[0]}); nothing can be inferred over animals"
+    return f"{len(names)} animals ({listing(names)}), Student's t over animals"
+
+
+def _check_models(models: Sequence[xr.Dataset], recording: xr.Dataset, variable: str) -> None:
+    if not models:
+        raise InputError("models", "at least one network", "none", "Give a list of tables.")
+    for place, table in enumerate([*models, recording]):
+        subject = _subject(table, "recording" if place == len(models) else f"model {place}")
+        dims = {"unit"} if place == len(models) else {"unit", "draw"}
+        if variable not in table:
+            raise InputError(subject, f"the variable {variable!r}", listing(table), "Compute it.")
+        if "unit" not in table[variable].dims or not set(table[variable].dims) <= dims:
+            raise InputError(
+                subject,
+                f"{variable!r} on {listing(sorted(dims))}",
+                f"on {listing(table[variable].dims)}",
+                "Give one value for each unit.",
+            )
+    names = [str(model.attrs.get("name", place)) for place, model in enumerate(models)]
+    if len(set(names)) < len(names):
+        raise InputError("models", "different names of networks", listing(names), "Rename them.")
+    for model in models:
+        check_same_pair(model, recording, _subject(model, "model"))
+
+
+def _subject(table: xr.Dataset, otherwise: str) -> str:
+    return repr(str(table.attrs["name"])) if "name" in table.attrs else otherwise
+
+
+def _read_recording(table: xr.Dataset, variable: str, twins: Sequence[xr.Dataset]) -> _Recording:
+    values = np.asarray(table[variable].values, dtype=np.float64)
+    active = np.isfinite(values)
+    _check_values(values[active], _subject(table, "recording"))
+    columns = [
+        column
+        for column in ("subject", "session")
+        if has_column(table, column) and all(has_column(twin, column) for twin in twins)
+    ]
+    n_sessions = np.unique(_names(table, columns)).size if "session" in columns else 0
+    columns = columns if n_sessions > 1 else ["unit"]
+    names, first, cluster = np.unique(
+        _names(table, columns), return_index=True, return_inverse=True
+    )
+    animals, animal = np.unique(_names(table, ["subject"]), return_inverse=True)
+    known = has_column(table, "subject")
+    if (animal.reshape(-1)[first][cluster.reshape(-1)] != animal.reshape(-1)).any():
+        raise InputError(
+            _subject(table, "recording"),
+            "sessions of one animal each",
+            "the same session in two animals",
+            "Give twins the unit column subject, too, or number sessions on.",
+        )
+    return _Recording(
+        name=str(table.attrs.get("name", "recording")),
+        values=values[active],
+        cluster=cluster.reshape(-1).astype(np.int64)[active],
+        animal=animal.reshape(-1).astype(np.int64)[first],
+        animals=[str(name) for name in animals] if known else [],
+        n_sessions=n_sessions,
+        n_inactive=int((~active).sum()),
+        columns=columns,
+        number={str(name): place for place, name in enumerate(names)},
+    )
+
+
+def _names(table: xr.Dataset, columns: Sequence[str]) -> npt.NDArray[np.str_]:
+    """Join the columns that a unit table has to one name for each unit."""
+    parts = [
+        [str(value) for value in table[column].values]
+        if has_column(table, column)
+        # units without names go by their place
+        else [str(place) if column == "unit" else "" for place in range(table.sizes["unit"])]
+        for column in columns
+    ]
+    return np.array([" ".join(one) for one in zip(*parts, strict=True)])
+
+
+def _read_network(
+    table: xr.Dataset, recorded: _Recording, variable: str, *, matched: bool
+) -> _Network:
+    values = table[variable]
+    rows = values.transpose(..., "unit").values.reshape(-1, table.sizes["unit"]).astype(np.float64)
+    cluster = _twin_clusters(table, recorded) if matched else None
+    units = np.unique(_names(table, ["network_unit"]), return_inverse=True)[1].reshape(-1)
+    if not has_column(table, "network_unit"):
+        units = np.arange(table.sizes["unit"])
+    subject, draws = _subject(table, "model"), []
+    for row in rows:
+        active = np.isfinite(row)
+        _check_values(row[active], subject)
+        own = np.unique(units[active], return_inverse=True)[1].reshape(-1)
+        draws.append(_Draw(row[active], own, None if cluster is None else cluster[active]))
+    n_units = float(np.mean([draw.values.size for draw in draws]))
+    return _Network(
+        str(table.attrs.get("name", "network")), draws, n_units, rows.shape[1] - n_units
+    )
+
+
+def _twin_clusters(table: xr.Dataset, recorded: _Recording) -> Codes:
+    names = _names(table, ["recorded_unit" if c == "unit" else c for c in recorded.columns])
+    strange = sorted(set(names.tolist()) - recorded.number.keys())
+    if strange:
+        raise InputError(
+            _subject(table, "model"),
+            f"twins of the recording's own {'sessions' if recorded.by_session else 'units'}",
+            f"others: {listing(strange, most=5)}",
+            "Sample the network for this recording, or drop the column recorded_unit.",
+        )
+    return np.array([recorded.number[str(name)] for name in names], dtype=np.int64)
+
+
+def _check_values(values: Array, subject: str) -> None:
+    if values.size < LEAST_UNITS or np.ptp(values) == 0:
+        got = f"{values.size} active units" + (", all alike" if values.size >= LEAST_UNITS else "")
+        raise InputError(
+            subject,
+            f"{LEAST_UNITS} or more active units with different values",
+            got,
+            "Leave it out, or compute its values for tasks in which its units are active.",
+        )

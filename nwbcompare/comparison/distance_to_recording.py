@@ -1,0 +1,237 @@
+"""How unlike a recording networks are, as they are and with the recording's sessions resampled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.comparison.equal_sizes import equal_size_distance
+from nwbcompare.comparison.kernels.distances import DISTANCES, MEASURES, compare_weighted
+from nwbcompare.comparison.kernels.resampling import resample_hierarchy
+from nwbcompare.comparison.split_half import GROUPINGS, By, check_number, draws_of
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.unit_samples import are_twins, has_column
+from nwbcompare.inference.mixed_effects import animals_of, check_sessions
+
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+VARIABLE = "fractional_task_variance"
+STATISTICS = ("sd", "mean", "mixed_share", "single_share")
+"""What is measured beside the distance; see `nwbcompare.comparison.kernels.distances`."""
+
+
+@dataclass(frozen=True)
+class Unlikeness:
+    """What `measure_unlikeness` finds; measures are the distance, then `STATISTICS`."""
+
+    observed: Array
+    """``(measure, network)``."""
+    resampled: Array
+    """``(replicate, measure, network)``: the same with groups of the recording drawn anew."""
+    values: Array
+    """``(statistic, network)``: the networks' own."""
+    recorded: Array
+    """``(statistic,)``: the recording's."""
+    n_units: Array
+    """``(network,)``: active units, the mean over draws."""
+    n_values: int
+    """Values of each sample at equal sizes."""
+    n_groups: int
+    """Sessions, or units, that are drawn."""
+    n_animals: int
+    twins: bool
+    """Whether networks' units go with the sessions of the units that they are twins of."""
+
+
+@dataclass(frozen=True)
+class _Recording:
+    values: Array
+    group: Codes
+    """``(value,)``: the group that each is of."""
+    animal: Codes
+    """``(group,)``, groups without active units among them: twins may be of these."""
+    place: dict[str, int] | None
+    """The group of each session's name, where networks have twins."""
+    with_animal: bool
+    """Whether the animal is part of that name."""
+
+
+@dataclass(frozen=True)
+class _Network:
+    draws: list[Array]
+    groups: list[Codes] | None
+    """``(value,)`` of each draw: the group of the recorded twin."""
+
+
+def measure_unlikeness(
+    networks: Sequence[xr.Dataset],
+    recording: xr.Dataset,
+    *,
+    distance: str,
+    by: By,
+    mixed_below: float,
+    single_above: float,
+    n_bootstrap: int,
+    seed: int,
+) -> Unlikeness:
+    """Measure how unlike a recording each of several networks is.
+
+    Parameters
+    ----------
+    networks, recording
+        Sample tables; see `nwbcompare.comparison.training_regimes.compare_kinds`, also for what
+        follows.
+    distance
+        A name in `nwbcompare.comparison.kernels.distances.DISTANCES`, taken at equal sizes.
+    by
+        What is resampled: "session" (with twins) or "unit" (the recording's alone).
+    mixed_below, single_above
+        Bounds of the absolute value for the shares of units.
+    n_bootstrap
+        Bootstrap samples.
+    seed
+        Of the samples.
+
+    Returns
+    -------
+    Unlikeness
+        Distances, and absolute differences of `STATISTICS`.
+
+    Raises
+    ------
+    InputError
+        For an unknown distance or ``by``, no sessions or one only, fewer than two active units,
+        and twins in some networks only or of sessions that the recording lacks.
+    """
+    if distance not in DISTANCES:
+        raise unknown_name("distance", distance, DISTANCES)
+    if by not in GROUPINGS:
+        raise unknown_name("by", by, GROUPINGS)
+    check_number("n_bootstrap", n_bootstrap)
+    recorded = _read_recording(recording, by, networks)
+    own = [_read_network(table, recorded) for table in networks]
+    rng = np.random.default_rng([seed, 2])
+    n_values = min(draw.size for network in own for draw in network.draws)
+    measure, bounds = DISTANCES[distance], (mixed_below, single_above)
+    far = [equal_size_distance(one.draws, recorded.values, n_values, measure, rng) for one in own]
+    values = np.stack([_statistics(network.draws, *bounds) for network in own], axis=1)
+    theirs = _statistics([recorded.values], *bounds)
+    groups = np.arange(recorded.animal.size)
+    counts = resample_hierarchy([groups], rng, n_bootstrap, strata=recorded.animal)
+    chosen = [MEASURES.index(name) for name in (distance, *STATISTICS)]
+    resampled = [
+        np.abs(_differences(network, recorded, counts, *bounds)[:, chosen])
+        for network in tqdm(own, desc="bootstrap", disable=None)
+    ]
+    return Unlikeness(
+        observed=np.concatenate([[far], np.abs(values - theirs[:, None])]),
+        resampled=np.stack(resampled, axis=-1),
+        values=values,
+        recorded=theirs,
+        n_units=np.array([np.mean([draw.size for draw in network.draws]) for network in own]),
+        n_values=n_values,
+        n_groups=groups.size,
+        n_animals=np.unique(recorded.animal).size,
+        twins=recorded.place is not None,
+    )
+
+
+def _differences(
+    network: _Network,
+    recorded: _Recording,
+    counts: Codes,
+    mixed_below: float,
+    single_above: float,
+) -> Array:
+    """Give `MEASURES` under counts of each group, ``(replicate, measure)``, the mean over draws."""
+    theirs = counts[:, recorded.group]
+    found = []
+    for place, values in enumerate(network.draws):
+        ours = np.ones((len(counts), values.size), dtype=np.int64)
+        if network.groups is not None:
+            ours = counts[:, network.groups[place]]
+        measured, _ = compare_weighted(
+            np.concatenate([values, recorded.values]),
+            np.concatenate([ours, np.zeros_like(theirs)], axis=1),
+            np.concatenate([np.zeros_like(ours), theirs], axis=1),
+            mixed_below=mixed_below,
+            single_above=single_above,
+        )
+        found.append(measured)
+    mean: Array = np.mean(found, axis=0)
+    return mean
+
+
+def _statistics(draws: Sequence[Array], mixed_below: float, single_above: float) -> Array:
+    """Give `STATISTICS`, the mean over draws."""
+    found = [
+        [
+            values.std(),
+            values.mean(),
+            (np.abs(values) < mixed_below).mean(),
+            (np.abs(values) > single_above).mean(),
+        ]
+        for values in draws
+    ]
+    mean: Array = np.mean(found, axis=0)
+    return mean
+
+
+def _read_recording(table: xr.Dataset, by: By, networks: Sequence[xr.Dataset]) -> _Recording:
+    subject = f"recording {table.attrs.get('name', '')!r}"
+    values = np.asarray(table[VARIABLE].values, dtype=np.float64)
+    active = np.isfinite(values)
+    matched = are_twins(networks, "networks") and by == "session"
+    names = np.arange(active.size).astype(str)
+    with_animal = not matched or all(has_column(one, "subject") for one in (table, *networks))
+    if by == "session":
+        check_sessions(table)
+        names = _session_names(table, with_animal=with_animal)
+    labels, first, group = np.unique(names, return_index=True, return_inverse=True)
+    animal = np.unique(animals_of(table), return_inverse=True)[1].astype(np.int64)
+    if (animal[first][group] != animal).any():
+        raise InputError(
+            subject,
+            "sessions of one animal each",
+            "the same session in two animals",
+            "Give twins the unit column subject, too, or number sessions on.",
+        )
+    n_animals = np.unique(animal).size
+    if labels.size <= n_animals or np.unique(group[active]).size < 2:
+        raise InputError(
+            subject,
+            f"two or more {by}s of one animal, with active units",
+            f"{np.unique(group[active]).size} with active units, animals: {n_animals}",
+            "Load more sessions." if by == "session" else "Load more units.",
+        )
+    place = {str(name): number for number, name in enumerate(labels)} if matched else None
+    group = group.astype(np.int64)[active]
+    return _Recording(values[active], group, animal[first], place, with_animal)
+
+
+def _read_network(table: xr.Dataset, recorded: _Recording) -> _Network:
+    draws = draws_of(table)
+    if recorded.place is None:
+        return _Network(draws, None)
+    names = _session_names(table, with_animal=recorded.with_animal)
+    strange = sorted(set(names.tolist()) - recorded.place.keys())
+    if strange:
+        raise InputError(
+            f"model {table.attrs.get('name', '')!r}",
+            "twins of the recording's own sessions",
+            f"others: {listing(strange, most=5)}",
+            "Sample the network for this recording, or drop the column recorded_unit.",
+        )
+    group = np.array([recorded.place[str(name)] for name in names], dtype=np.int64)
+    rows = table[VARIABLE].transpose(..., "unit").values.reshape(-1, group.size)
+    return _Network(draws, [group[np.isfinite(row)] for row in rows])
+
+
+def _session_names(table: xr.Dataset, *, with_animal: bool) -> npt.NDArray[np.str_]:
+    session = table["session"].values.astype(str)
+    return np.char.add(np.char.add(animals_of(table), " "), session) if with_animal else session

@@ -1,0 +1,1 @@
+"""Numbers of comparisons, on plain arrays."""

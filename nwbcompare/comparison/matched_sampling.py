@@ -1,0 +1,729 @@
+"""Matched sampling: a network on a recording's own conditions, with the recording's noise.
+
+A network's rates have no noise and its conditions are as many and as balanced as one likes; a
+recording has neither of these. Here a network is shown what the recorded trials showed, each
+sampled unit takes the place of a recorded one, and spikes are drawn with that one's mean rate and
+scatter, trial by trial. What then differs between network and recording is not the noise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.analysis.selectivity.condition_means import condition_means, condition_table
+from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, means_by_task
+from nwbcompare.comparison.kernels.spike_variability import draw_counts
+from nwbcompare.comparison.protocol_mapping import ProtocolMapping, mapping_name, read_mapping
+from nwbcompare.comparison.spike_variability import (
+    dispersion,
+    observations,
+    recorded_block,
+    smoothing_of,
+)
+from nwbcompare.core.activity import (
+    EPOCH_TOLERANCE,
+    Activity,
+    bins_in,
+    columns_on,
+    condition_variables_of,
+    epoch_bounds,
+    labels,
+    make_activity,
+    make_block,
+    row_dim,
+    tasks_of,
+)
+from nwbcompare.core.checks import check_whole
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.kernels.binning import bin_membership, smoothing_matrix
+from nwbcompare.model.network import Network
+from nwbcompare.model.network_recording import record
+from nwbcompare.tasks.channels import angular_distance
+from nwbcompare.tasks.trials import make_trials
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+Array = npt.NDArray[np.float64]
+Match = Literal["rate", "signal"]
+MATCHES = ("rate", "signal")
+
+
+def sample_like(
+    network: Module,
+    recording: Activity,
+    mapping: Any = None,
+    *,
+    match: Match = "rate",
+    noise: bool = True,
+    seed: int = 0,
+    smooth_s: float | None = None,
+    dt_ms: float | None = None,
+    rules: Sequence[str] | None = None,
+    **how: Any,
+) -> xr.DataTree:
+    """Sample a network as a recording was sampled: its trials, rates and noise.
+
+    For each recorded unit a network unit on one axis of targets is drawn at random, among
+    those that are active on these conditions, without replacement while they last. Its mean
+    rate in each of the recorded unit's trials is the network's noise-free rate in that trial's
+    condition, brought to spikes/s; spike counts are drawn bin by bin with the recorded unit's
+    Fano factor and trial-wide gain (`nwbcompare.comparison.spike_variability`), and smoothed as the
+    recording is.
+
+    Parameters
+    ----------
+    network
+        A `nwbcompare.model.Network`, or any torch module without noise.
+    recording
+        A recording of one block, in spikes/s, ragged or dense.
+    mapping
+        What the recording's conditions are to the network: a name ("mante2013"), the path of a YAML
+        file, a dict or a `nwbcompare.comparison.protocol_mapping.ProtocolMapping`; by default the
+        one that comes along for the recording's archive.
+    match
+        "rate": the rates of a network unit are multiplied so that their mean over the recorded
+        unit's trials is that unit's mean rate. "signal": also shifted, so that the sum of its
+        task variances, corrected for noise, is that unit's too. Signal and noise are then the
+        recorded unit's, and only the split of variance between tasks is the network's.
+    noise
+        Whether to draw spikes; without, the rates are the matched and smoothed ones.
+    seed
+        Seed of which units are drawn, and of the spikes.
+    smooth_s
+        Standard deviation of the Gaussian (s) that the recording was smoothed with; by default
+        what its provenance says.
+    dt_ms, rules, **how
+        Of a module, as in `nwbcompare.record_matched`: time step, tasks that have a rule channel,
+        and ``layer``, ``batch_first``, ``name``.
+
+    Returns
+    -------
+    xarray.DataTree
+        One ragged block in spikes/s with the recording's rows, in its order: those of the
+        mapping's tasks, in the bins of its epoch. A row has its task, conditions and what the
+        mapping calls shown; ``choice`` and ``correct`` are the network's own in that condition,
+        read at the end of the trial, where the mapping has a choice and the network the outputs
+        of `nwbcompare.tasks`; what else the animal did is left out. Units have ``network_unit``,
+        ``axis_degrees``, ``recorded_unit`` and the recorded one's ``subject`` and ``session``, so
+        that resampling sessions resamples both alike; ``scale`` and ``offset`` (spikes/s) of
+        their rates; ``clipped_share``, the share of bins where the offset would have made a rate
+        negative (it is 0 there); and, with noise, ``drawn_fano_factor`` and
+        ``drawn_gain_variance``.
+
+    Raises
+    ------
+    InputError
+        For an unknown mapping, errors in it, columns, tasks or epochs that the recording lacks,
+        epochs of unequal bounds or of another length than the network's, an unknown smoothing,
+        too few trials, a network with noise, and one without active units.
+
+    Warns
+    -----
+    UnitWarning
+        For recorded units without spikes; their samples have none.
+
+    Notes
+    -----
+    The gain's variance is set so that the variance of a unit's trials about the means of their
+    conditions is, on average, the recorded unit's, however strongly its rate is modulated. The
+    gain varies whole trials, independently for each unit: noise that recorded units share is not
+    in the sample. Where a recorded unit's corrected variance is not above 0, "signal" gives
+    a constant rate (``scale`` 0).
+
+    Examples
+    --------
+    >>> import nwbcompare as nc
+    >>> network = nc.model.pretrained("ctxdm-0")
+    >>> recording = nc.comparison.simulate_recording(network, n_units=4)
+    >>> sample = sample_like(network, recording)
+    >>> sample["sample"].sizes["observation"] == recording["simulated"].sizes["observation"]
+    True
+    """
+    check_whole("seed", seed, 0, "Use seed=0.")
+    reading = {"smooth_s": smooth_s, "dt_ms": dt_ms, "rules": rules, **how}
+    draws = sample_draws(
+        network, recording, mapping, seeds=[seed], match=match, noise=noise, **reading
+    )
+    return next(draws)
+
+
+def sample_draws(
+    network: Module,
+    recording: Activity,
+    mapping: Any = None,
+    *,
+    seeds: Iterable[int],
+    match: Match = "rate",
+    noise: bool = True,
+    smooth_s: float | None = None,
+    dt_ms: float | None = None,
+    rules: Sequence[str] | None = None,
+    **how: Any,
+) -> Iterator[xr.DataTree]:
+    """Sample a network several times as a recording was sampled, reading the recording once.
+
+    Parameters
+    ----------
+    seeds
+        Of each draw: which units are drawn, and the spikes.
+    network, recording, mapping, match, noise, smooth_s, dt_ms, rules, **how
+        See `sample_like`.
+
+    Yields
+    ------
+    xarray.DataTree
+        What `sample_like` gives with each seed.
+    """
+    if match not in MATCHES:
+        raise unknown_name("match", match, MATCHES)
+    recorded = _read(recording, mapping, smooth_s)
+    shown = _show(network, recorded, dt_ms=dt_ms, rules=rules, how=how)
+    bring = _match_rate if match == "rate" else _match_signal
+    for seed in seeds:
+        drawn = _draw_units(shown, recorded, seed)
+        rates, units = bring(shown.rates_of(drawn), recorded)
+        if noise:
+            fano, gain = _as_noisy(rates, recorded)
+            units |= {"drawn_fano_factor": fano, "drawn_gain_variance": gain}
+            sampled = _draw_rates(rates, recorded, fano, gain, seed)
+        else:
+            smoothed = (rates @ recorded.smoothing).astype(np.float32)
+            sampled = smoothed[recorded.unit, recorded.condition]
+        options = {"match": match, "noise": noise, "seed": seed}
+        yield make_activity(
+            {"sample": _as_block(sampled, recorded, shown, drawn, units=units, options=options)}
+        )
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """A recording's rows, one for a unit and trial, and what they are to a network.
+
+    Attributes
+    ----------
+    block, mapping
+        The rows, ragged, of the mapping's tasks and epoch; the mapping.
+    table, condition
+        The recorded conditions, in the mapping's columns, and the condition of each row.
+    means
+        The rates' condition means, as of `nwbcompare.selectivity.condition_means`.
+    smooth_s, smoothing
+        How rows were smoothed: the Gaussian's standard deviation, and ``(bin, bin)``.
+    """
+
+    block: xr.Dataset
+    mapping: ProtocolMapping
+    table: xr.Dataset
+    condition: npt.NDArray[np.int64]
+    means: xr.Dataset
+    smooth_s: float
+    smoothing: Array
+
+    @property
+    def unit(self) -> npt.NDArray[np.int64]:
+        """Place of each row's unit in the unit table."""
+        return self.block["observation_unit"].values.astype(np.int64)
+
+    @cached_property
+    def fano_factor(self) -> Array:
+        """Fano factor of each unit's counts."""
+        scatter = dispersion(self.block, conditions=self.mapping.columns, smooth_s=self.smooth_s)
+        found: Array = scatter["fano_factor"].values
+        return found
+
+    @cached_property
+    def signal_variance(self) -> Array:
+        """Sum over tasks of each unit's corrected task variance."""
+        return _signal_variance(self.block)
+
+    @property
+    def bin_width_s(self) -> float:
+        """Width of a bin (s)."""
+        return float(self.block["time"].attrs["bin_width_s"])
+
+    @property
+    def edges(self) -> Array:
+        """Edges of the bins (s)."""
+        half = self.bin_width_s / 2
+        return np.append(self.block["time"].values - half, self.block["time"].values[-1] + half)
+
+    @property
+    def epoch(self) -> tuple[float, float]:
+        """Start and stop of the epoch (s), alike in all rows."""
+        start, stop = (self.block[f"epoch_{w}_time"].values[0, 0] for w in ("start", "stop"))
+        return float(start), float(stop)
+
+
+def _read(recording: Activity, mapping: Any, smooth_s: float | None) -> _Recorded:
+    """Read a recording as a mapping says."""
+    whole = recorded_block(recording)
+    mapping = read_mapping(mapping, mapping_name(whole))
+    block = _rows_of(_cut(whole, mapping))
+    sd_s = smoothing_of(whole, smooth_s)
+    table, condition = condition_table(block, mapping.columns)
+    return _Recorded(
+        block=block,
+        mapping=mapping,
+        table=table,
+        condition=condition,
+        means=condition_means(block, conditions=mapping.columns),
+        smooth_s=sd_s,
+        smoothing=smoothing_matrix(block.sizes["time"], sd_s / block["time"].attrs["bin_width_s"]),
+    )
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a network did: rates ``(axis, condition, bin, unit)``, choices ``(axis, condition)``."""
+
+    rates: npt.NDArray[np.float32]
+    axes: Array
+    units: dict[str, npt.NDArray[Any]]
+    second_chosen: npt.NDArray[np.bool_] | None
+    correct: npt.NDArray[np.bool_] | None
+    name: str
+    provenance: dict[str, Any]
+
+    def rates_of(self, drawn: npt.NDArray[np.int64]) -> Array:
+        """Give the rates of drawn (axis, unit) pairs ``(unit, condition, bin)``."""
+        return self.rates[drawn[:, 0], :, :, drawn[:, 1]].astype(np.float64)
+
+
+def _cut(block: xr.Dataset, mapping: ProtocolMapping) -> xr.Dataset:
+    """Keep a recording's trials of the mapping's tasks, in its epoch."""
+    known = tasks_of(block)
+    tasks = [task for task in mapping.tasks if task in known]
+    if not tasks:
+        raise InputError(
+            f"{mapping.origin}, tasks",
+            f"at least one of the recording's tasks: {listing(known)}",
+            listing(mapping.tasks),
+            f"Write each recorded task with the network's, e.g. tasks: {{{known[0]}: contextdm1}}.",
+        )
+    _check_columns(block, mapping)
+    bounds = {task: _bounds(block, mapping, task) for task in tasks}
+    (start, stop), *others = bounds.values()
+    width = block["time"].attrs["bin_width_s"]
+    if any(not np.allclose(other, (start, stop), atol=EPOCH_TOLERANCE * width) for other in others):
+        raise InputError(
+            f"epoch {mapping.epoch!r}",
+            "the same bounds in all tasks",
+            listing(f"{a:g} to {b:g} s in {task!r}" for task, (a, b) in bounds.items()),
+            f"Align the trials first: nwbcompare.align(recording, {mapping.epoch!r}).",
+        )
+    bins = bins_in(block["time"].values, start, stop, width)
+    if not bins.any():
+        raise InputError(
+            f"epoch {mapping.epoch!r}", "at least one bin in it", "none", "Read narrower bins."
+        )
+    places = [list(block["epoch"].values).index(mapping.epoch)]
+    cut = block if bins.all() else block.isel(time=bins)
+    return _of_tasks(cut.isel(epoch=places), tasks, known)
+
+
+def _of_tasks(block: xr.Dataset, tasks: list[str], known: list[str]) -> xr.Dataset:
+    if len(tasks) < len(known):
+        rows = np.flatnonzero(np.isin(labels(block["task"]), tasks))
+        block = block.isel({row_dim(block): rows})
+    return block
+
+
+def _check_columns(block: xr.Dataset, mapping: ProtocolMapping) -> None:
+    columns = columns_on(block, row_dim(block))
+    wanted = {
+        f"conditions.{name}.column": parameter.column
+        for name, parameter in mapping.conditions.items()
+    }
+    for key, column in wanted.items():
+        if column is not None and column not in columns:
+            raise unknown_name(f"{mapping.origin}, {key}", column, columns)
+
+
+def _bounds(block: xr.Dataset, mapping: ProtocolMapping, task: str) -> tuple[float, float]:
+    bounds = epoch_bounds(block, mapping.epoch, labels(block["task"]) == task)
+    if bounds is None:
+        known = block["epoch"].values if "epoch" in block.coords else ()
+        raise unknown_name(f"{mapping.origin}, epoch.recording", mapping.epoch, map(str, known))
+    return bounds
+
+
+def _rows_of(block: xr.Dataset) -> xr.Dataset:
+    """Bring a recording to rows of one unit and trial, with units counted from 0."""
+    rates, unit, trial = observations(block)
+    row = row_dim(block)
+    if row == "trial" or len(trial) < block.sizes[row]:
+        table = block.drop_vars("rate").isel({row: trial})
+    else:
+        table = block
+    seen = np.unique(unit)
+    block, unit = block.isel(unit=seen), np.searchsorted(seen, unit)
+    columns = {name: column.variable for name, column in columns_on(table, row).items()}
+    columns.pop("observation_unit", None)
+    if row == "trial":
+        columns["observation_trial"] = xr.Variable(row, trial.astype(np.int32))
+    units = {name: column.values for name, column in columns_on(block, "unit").items()}
+    if "session" in columns and "session" not in units:
+        # a unit's session is then that of its trials
+        units["session"] = _session_of_units(table["session"], unit, block.sizes["unit"])
+    return make_block(
+        rates,
+        time_s=block["time"].values,
+        bin_width_s=block["time"].attrs["bin_width_s"],
+        aligned_to=block["time"].attrs["aligned_to"],
+        trials={name: values for name, values in columns.items() if name not in units},
+        units={name: values for name, values in units.items() if name != "unit_key"},
+        observation_unit=unit,
+        epochs=_epoch_of(table),
+        condition_variables={
+            task: names
+            for task, names in condition_variables_of(block).items()
+            if task in tasks_of(block)
+        },
+        source="recording",
+        name=block.attrs["name"],
+        provenance=json.loads(block.attrs["provenance"]),
+    )
+
+
+def _epoch_of(block: xr.Dataset) -> dict[str, tuple[Array, Array]]:
+    """Give a block's only epoch with its bounds in each row."""
+    start, stop = (block[f"epoch_{which}_time"].values[:, 0] for which in ("start", "stop"))
+    return {str(block["epoch"].values[0]): (start, stop)}
+
+
+def _session_of_units(
+    column: xr.DataArray, unit: npt.NDArray[np.int64], n_units: int
+) -> npt.NDArray[np.str_]:
+    names = labels(column).astype(str)
+    sessions = np.full(n_units, "", dtype=names.dtype)
+    sessions[unit] = names
+    return sessions
+
+
+def _show(
+    network: Module,
+    recorded: _Recorded,
+    *,
+    dt_ms: float | None,
+    rules: Sequence[str] | None,
+    how: dict[str, Any],
+) -> _Shown:
+    """Run a network, without noise, on the recorded conditions turned to each axis."""
+    mapping, table = recorded.mapping, recorded.table
+    if isinstance(network, Network):
+        dt_ms, rules = dt_ms or network.config.dt_ms, rules or network.config.rules
+    _check_step(dt_ms, recorded.bin_width_s)
+    timing: dict[str, Any] = {"dt_ms": dt_ms, "rules": rules}
+    timing |= {"stimulus_ms": mapping.stimulus_ms, "delay_ms": mapping.delay_ms}
+
+    def run(task: str, axis: float) -> xr.Dataset:
+        here = table.isel(condition=table["task"].values == task)
+        conditions = mapping.numbers(mapping.tasks[task], here, axis)
+        trials = make_trials(mapping.tasks[task], "psychometric", conditions=conditions, **timing)
+        return _in_bins(record(network, trials, **how), recorded)
+
+    tasks = list(dict.fromkeys(table["task"].values))
+    ran = [[run(task, axis) for task in tasks] for axis in mapping.axes_degrees]
+
+    def joined(read: Callable[[xr.Dataset], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return np.stack([np.concatenate([read(part) for part in parts]) for parts in ran])
+
+    first = ran[0][0]
+    chose = mapping.choice is not None and "choice_direction" in first.coords
+    return _Shown(
+        rates=joined(lambda part: part["rate"].values),
+        axes=np.array(mapping.axes_degrees, dtype=np.float64),
+        units={name: column.values for name, column in columns_on(first, "unit").items()},
+        second_chosen=joined(lambda part: _second_chosen(part, mapping)) if chose else None,
+        correct=joined(lambda part: part["correct"].values) if chose else None,
+        name=first.attrs["name"],
+        provenance=json.loads(first.attrs["provenance"]),
+    )
+
+
+def _check_step(dt_ms: float | None, bin_width_s: float) -> None:
+    widest = 1000 * bin_width_s
+    if dt_ms is None or dt_ms > widest * (1 + EPOCH_TOLERANCE):
+        raise InputError(
+            "dt_ms",
+            f"the time step that the network was trained with, at most a bin's {widest:g} ms",
+            repr(dt_ms),
+            "Pass it, e.g. dt_ms=20; if it is wider, read the recording in wider bins.",
+        )
+
+
+def _in_bins(block: xr.Dataset, recorded: _Recorded) -> xr.Dataset:
+    """Average a network's rates in the recording's bins, its epoch laid on the recorded one."""
+    mapping, (start, stop) = recorded.mapping, recorded.epoch
+    if not block.attrs["deterministic"]:
+        raise InputError(
+            "network",
+            "a network that runs without noise",
+            f"{block.attrs['name']!r}, which gives other rates each time",
+            "Switch its noise off: the recording's noise is what the sample gets.",
+        )
+    bounds = epoch_bounds(block, mapping.network_epoch)
+    if bounds is None:
+        known = map(str, block["epoch"].values)
+        raise unknown_name(f"{mapping.origin}, epoch.network", mapping.network_epoch, known)
+    lasts = bounds[1] - bounds[0]
+    if abs(lasts - (stop - start)) > recorded.bin_width_s * (1 + EPOCH_TOLERANCE):
+        raise InputError(
+            f"{mapping.origin}, epoch",
+            f"network epoch {mapping.network_epoch!r} to last as long as the recorded "
+            f"{mapping.epoch!r}, {1000 * (stop - start):g} ms",
+            f"{1000 * lasts:g} ms",
+            f"Write stimulus_ms: {1000 * (stop - start):g} (or delay_ms), whichever it lasts.",
+        )
+    step_s = block["time"].attrs["bin_width_s"]
+    times = block["time"].values - bounds[0] + start + mapping.latency_ms / 1000
+    membership = bin_membership(times, recorded.edges, EPOCH_TOLERANCE * step_s)
+    if not membership.any(axis=0).all():
+        raise InputError(
+            f"{mapping.origin}, epoch.latency_ms",
+            "bins that lie inside the network's trial",
+            f"bins before or after it at {mapping.latency_ms:g} ms",
+            "Write latency_ms: 0, or one shorter than the network's fixation.",
+        )
+    used = membership.any(axis=1)
+    rates = np.einsum("ctu,tb->cbu", block["rate"].values[:, used], membership[used])
+    kept = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
+    return kept.assign(rate=(("trial", "time", "unit"), rates.astype(np.float32)))
+
+
+def _second_chosen(block: xr.Dataset, mapping: ProtocolMapping) -> npt.NDArray[np.bool_]:
+    if "direction_2" not in block.coords:
+        raise InputError(
+            f"{mapping.origin}, choice",
+            "network tasks of two directions",
+            f"{listing(tasks_of(block))}",
+            "Leave choice out.",
+        )
+    chosen = block["choice_direction"].values
+    first, second = (
+        angular_distance(chosen, block[name].values) for name in ("direction", "direction_2")
+    )
+    nearer: npt.NDArray[np.bool_] = second < first
+    return nearer
+
+
+def _draw_units(shown: _Shown, recorded: _Recorded, seed: int) -> npt.NDArray[np.int64]:
+    """Draw (axis, unit) pairs among those active in the tasks, again when all were drawn."""
+    tasks, n_units = recorded.table["task"].values, recorded.block.sizes["unit"]
+    variance = sum(
+        shown.rates[:, tasks == task].astype(np.float64).var(axis=1).mean(axis=1)
+        for task in dict.fromkeys(tasks)
+    )
+    fires = shown.rates.clip(0).max(axis=(1, 2)) > 0
+    active = np.argwhere((variance > ACTIVE_THRESHOLD) & fires)
+    if not active.size:
+        raise InputError(
+            "network",
+            f"units whose task variances on the recorded conditions sum to more than "
+            f"{ACTIVE_THRESHOLD:g}",
+            f"none in {shown.name!r}",
+            "Take a trained network.",
+        )
+    rng = np.random.default_rng((seed, 0))
+    rounds = -(-n_units // len(active))
+    return np.concatenate([rng.permutation(active) for _ in range(rounds)])[:n_units]
+
+
+def _match_rate(rates: Array, recorded: _Recorded) -> tuple[Array, dict[str, Array]]:
+    """Multiply rates so that their mean over the recorded trials is the recorded one."""
+    positive = rates.clip(0)
+    wanted, own = _mean_rates(recorded.means, positive @ recorded.smoothing)
+    scale = np.divide(wanted, own, out=np.zeros_like(own), where=own > 0)
+    matched = _matched(scale, np.zeros_like(scale), rates, recorded.means)
+    return scale[:, None, None] * positive, matched
+
+
+def _match_signal(rates: Array, recorded: _Recorded) -> tuple[Array, dict[str, Array]]:
+    """Shift and multiply rates so that mean and corrected variance are the recorded ones."""
+    block, smoothed = recorded.block, rates @ recorded.smoothing
+    expected = smoothed.astype(np.float32)[recorded.unit, recorded.condition]
+    expected[np.isnan(block["rate"].values)] = np.nan
+    wanted = recorded.signal_variance
+    _refuse_unknown_signal(block, wanted)
+    given = _signal_variance(block.assign(rate=(block["rate"].dims, expected)))
+    share = np.divide(wanted, given, out=np.zeros_like(given), where=given > 0)
+    scale = np.sqrt(share.clip(0))
+    mean, own = _mean_rates(recorded.means, smoothed)
+    offset = mean - scale * own
+    shifted = scale[:, None, None] * rates + offset[:, None, None]
+    return shifted.clip(0), _matched(scale, offset, shifted, recorded.means)
+
+
+def _mean_rates(means: xr.Dataset, smoothed: Array) -> tuple[Array, Array]:
+    """Give the mean rate over each unit's trials, recorded and of smoothed rates."""
+    n = means["n_trials"].values
+    total = n.sum(axis=(1, 2))
+    recorded = (n * np.nan_to_num(means["rate_mean"].values)).sum(axis=(1, 2)) / total
+    return recorded, (n * smoothed).sum(axis=(1, 2)) / total
+
+
+def _matched(scale: Array, offset: Array, rates: Array, means: xr.Dataset) -> dict[str, Array]:
+    """Give what was done to the rates, as columns of the unit table."""
+    n = means["n_trials"].values
+    clipped = (n * (rates < 0)).sum(axis=(1, 2)) / n.sum(axis=(1, 2))
+    return {"scale": scale, "offset": offset, "clipped_share": clipped}
+
+
+def _signal_variance(block: xr.Dataset) -> Array:
+    """Sum each unit's task variances, less what its trials' noise adds to them ``(unit,)``.
+
+    The variance of C noisy means has (C - 1) / C of their mean squared standard error in it.
+    `nwbcompare.selectivity.corrected_task_variance` gives the same and a standard error, which
+    takes longer.
+    """
+    total = np.zeros(block.sizes["unit"])
+    for _, means, bins in means_by_task(block):
+        mean, noise = (means[name].values[:, :, bins] for name in ("rate_mean", "mean_variance"))
+        share = (mean.shape[1] - 1) / mean.shape[1]
+        total += (mean.var(axis=1) - share * noise.mean(axis=1)).mean(axis=1)
+    return total
+
+
+def _refuse_unknown_signal(block: xr.Dataset, variance: Array) -> None:
+    unknown = block["unit"].values[np.isnan(variance)]
+    if unknown.size:
+        raise InputError(
+            "recording",
+            "at least 2 trials in every condition of every unit, for match='signal'",
+            f"{unknown.size} units with fewer: {listing(unknown, most=5)}",
+            "Leave them out with nwbcompare.select(recording, units=...), or use match='rate'.",
+        )
+
+
+def _as_noisy(rates: Array, recorded: _Recorded) -> tuple[Array, Array]:
+    """Give the Fano factors and gain variances with which rates are as noisy as the recorded.
+
+    A gain's variance adds the more noise, the more a rate is modulated: it is set so that the
+    mean noise variance is the recorded one, as the recorded Fano factor leaves it.
+    """
+    means, smoothing = recorded.means, recorded.smoothing
+    weight = np.maximum(means["n_trials"].values - 1, 0)
+    variance = np.nan_to_num(means["n_trials"].values * means["mean_variance"].values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        weight = weight / weight.sum(axis=1, keepdims=True)
+        noise = (weight * variance).sum(axis=(1, 2))
+        per_fano = (weight * rates).sum(axis=1) @ (smoothing**2).sum(axis=1) / recorded.bin_width_s
+        per_gain = (weight * (rates @ smoothing) ** 2).sum(axis=(1, 2))
+        fano = np.minimum(recorded.fano_factor, noise / per_fano)
+        # without spikes there is no scatter, and none is needed
+        gain = np.nan_to_num((noise - fano * per_fano) / per_gain).clip(0)
+    return np.nan_to_num(fano, nan=1.0), gain
+
+
+def _draw_rates(
+    rates: Array, recorded: _Recorded, fano: Array, gain: Array, seed: int
+) -> npt.NDArray[np.float32]:
+    """Draw each row's counts and smooth them, unit by unit, each from a stream of its own."""
+    width = recorded.bin_width_s
+    sampled = np.empty((recorded.condition.size, rates.shape[2]), dtype=np.float32)
+    for unit, places in _places_by_unit(recorded.unit, len(rates)):
+        mean = rates[unit][recorded.condition[places]] * width
+        rng = np.random.default_rng((seed, 1, unit))
+        counts = draw_counts(mean, float(fano[unit]), float(gain[unit]), rng)
+        sampled[places] = counts @ (recorded.smoothing / width)
+    return sampled
+
+
+def _places_by_unit(
+    unit: npt.NDArray[np.int64], n_units: int
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    order = np.argsort(unit, kind="stable")
+    stops = np.cumsum(np.bincount(unit, minlength=n_units))
+    yield from enumerate(
+        tqdm(np.split(order, stops[:-1]), desc="sample", unit="unit", disable=None)
+    )
+
+
+def _unit_table(
+    block: xr.Dataset, shown: _Shown, drawn: npt.NDArray[np.int64]
+) -> dict[str, npt.NDArray[Any]]:
+    axis = shown.axes[drawn[:, 0]]
+    network_unit = shown.units["unit"][drawn[:, 1]]
+    recorded = block["unit"].values
+    table = {
+        "unit": np.array(
+            [
+                f"{unit}@{degrees:03g}deg:{place}"
+                for unit, degrees, place in zip(network_unit, axis, recorded, strict=True)
+            ]
+        ),
+        "network_unit": network_unit,
+        "axis_degrees": axis,
+        "layer": shown.units["layer"][drawn[:, 1]],
+        "recorded_unit": recorded,
+    }
+    known = columns_on(block, "unit")
+    return table | {name: known[name].values for name in ("subject", "session") if name in known}
+
+
+def _trial_columns(block: xr.Dataset, mapping: ProtocolMapping) -> dict[str, xr.Variable]:
+    """Give the columns that say what was shown; what an animal did is not the network's."""
+    variables = (name for own in condition_variables_of(block).values() for name in own)
+    names = ["task", *mapping.columns, *variables, *mapping.shown, "session", "observation_trial"]
+    known = columns_on(block, "observation")
+    return {name: known[name].variable for name in names if name in known}
+
+
+def _choices(
+    shown: _Shown, drawn: npt.NDArray[np.int64], recorded: _Recorded
+) -> dict[str, npt.NDArray[Any]]:
+    """Give the network's choice in each row's condition, as the recording codes it."""
+    choice = recorded.mapping.choice
+    if choice is None or shown.second_chosen is None or shown.correct is None:
+        return {}
+    place = drawn[recorded.unit, 0], recorded.condition
+    codes = np.array([choice.first, choice.second], dtype=np.float32)
+    return {
+        choice.column: codes[shown.second_chosen[place].astype(int)],
+        "correct": shown.correct[place],
+    }
+
+
+def _as_block(
+    sampled: npt.NDArray[np.float32],
+    recorded: _Recorded,
+    shown: _Shown,
+    drawn: npt.NDArray[np.int64],
+    *,
+    units: dict[str, Array],
+    options: dict[str, Any],
+) -> xr.Dataset:
+    """Label sampled rates as the recording's, with what they are of the network."""
+    block, mapping = recorded.block, recorded.mapping
+    sampled[np.isnan(block["rate"].values)] = np.nan
+    made = options | {
+        "smooth_s": recorded.smooth_s,
+        "recording": block.attrs["name"],
+        "mapping": mapping.parameters(),
+    }
+    return make_block(
+        sampled,
+        time_s=block["time"].values,
+        bin_width_s=recorded.bin_width_s,
+        aligned_to=block["time"].attrs["aligned_to"],
+        trials=_trial_columns(block, mapping) | _choices(shown, drawn, recorded),
+        units=_unit_table(block, shown, drawn) | units,
+        observation_unit=recorded.unit,
+        epochs=_epoch_of(block),
+        condition_variables=condition_variables_of(block),
+        source="model",
+        rate_units="spikes/s",
+        name=shown.name,
+        deterministic=not options["noise"],
+        provenance=shown.provenance | {"protocol": "sampled", "sampled": made},
+    )

@@ -1,0 +1,1 @@
+"""The ground: the data model, errors, checks, files, processes."""

@@ -1,0 +1,103 @@
+"""The one form of error message: what was meant, what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Bad input from a user: an argument, a file, or data that breaks the data model.
+
+    Parameters
+    ----------
+    subject
+        The argument, file or variable that the error is about.
+    expected
+        What it should have been.
+    got
+        What came instead.
+    remedy
+        What the user can do about it.
+
+    Examples
+    --------
+    >>> raise InputError("bin_s", "a width above 0 s", "-0.05", "Use bin_s=0.05.")
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: bin_s: expected a width above 0 s, got -0.05. Use bin_s=0.05.
+    """
+
+    def __init__(self, subject: str, expected: str, got: str, remedy: str) -> None:
+        super().__init__(subject, expected, got, remedy)
+        self.subject = subject
+        self.expected = expected
+        self.got = got
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.subject}: expected {self.expected}, got {self.got}. {self.remedy}"
+
+
+class OutputError(RuntimeError):
+    """An output could not be written: the disk is full, over its quota, or fails."""
+
+
+class DivergedError(RuntimeError):
+    """Training stopped: the cost or its gradient was no longer a number, or rates exploded."""
+
+
+class StalledError(RuntimeError):
+    """A stage of training ended where it had begun: its cost had not fallen."""
+
+
+class UnitWarning(UserWarning):
+    """Some units could not be analysed; the message names them."""
+
+
+def unknown_name(subject: str, name: object, known: Iterable[str]) -> InputError:
+    """Make the error for a name that is not among the known ones; it names the nearest.
+
+    Examples
+    --------
+    >>> print(unknown_name("task", "contextdm", ["contextdm1", "fdgo"]))
+    task: expected one of contextdm1, fdgo, got 'contextdm'. Did you mean 'contextdm1'?
+    """
+    names = list(known)
+    near = get_close_matches(str(name), names, n=3, cutoff=0.5)
+    if near:
+        remedy = f"Did you mean {' or '.join(map(repr, near))}?"
+    else:
+        remedy = "Choose one of the names listed." if names else "Nothing is registered."
+    return InputError(subject, f"one of {listing(names)}", repr(name), remedy)
+
+
+def differences(found: Mapping[str, object], asked: Mapping[str, object]) -> list[str]:
+    """Say which of the settings that are asked for are others than those that are there.
+
+    Examples
+    --------
+    >>> differences({"seed": 1, "units": 8}, {"seed": 2, "units": 8})
+    ['seed: 1 there, 2 asked']
+    """
+    return [
+        f"{name}: {found.get(name)!r} there, {value!r} asked"
+        for name, value in asked.items()
+        if found.get(name) != value
+    ]
+
+
+def listing(names: Iterable[object], most: int = 20) -> str:
+    """Join names for a message, cut after the first ``most``.
+
+    Examples
+    --------
+    >>> listing(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    items = [str(name) for name in names]
+    if not items:
+        return "nothing"
+    if len(items) <= most:
+        return ", ".join(items)
+    return f"{', '.join(items[:most])} and {len(items) - most} more"

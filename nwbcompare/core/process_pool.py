@@ -1,0 +1,82 @@
+"""Pieces of work side by side, with what they warned of."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from nwbcompare.core.errors import InputError, UnitWarning
+from nwbcompare.core.orphans import ends_with_parent
+
+T = TypeVar("T")
+Task = tuple[str, Callable[..., Any], tuple[Any, ...]]
+"""What it is, the function, and its arguments."""
+MANY_VALUES = 3_000_000
+"""Rates in a recording from which processes pay for their start."""
+
+
+def run_all(tasks: Sequence[Task], n_workers: int, desc: str) -> tuple[list[Any], list[str]]:
+    """Do pieces of work, in their order or side by side; the results are the same.
+
+    Parameters
+    ----------
+    tasks
+        The pieces.
+    n_workers
+        Processes; with 1 all is done in this one.
+    desc
+        The progress bar's words.
+
+    Returns
+    -------
+    results : list
+        In the order of the tasks.
+    heard : list of str
+        What each warned of units.
+    """
+    with tqdm(total=len(tasks), desc=desc, disable=None) as bar:
+        if n_workers == 1:
+            done = []
+            for task in tasks:
+                bar.set_postfix_str(task[0])
+                done.append(_run(task))
+                bar.update()
+        else:
+            from joblib import Parallel, delayed  # noqa: PLC0415 - only where there is much to do
+
+            pool = Parallel(n_jobs=n_workers, return_as="generator")
+            done = []
+            for result in pool(delayed(ends_with_parent(_run))(task) for task in tasks):
+                done.append(result)
+                bar.update()
+    return [result for result, _ in done], [text for _, heard in done for text in heard]
+
+
+def _run(task: Task) -> tuple[Any, list[str]]:
+    what, function, arguments = task
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UnitWarning)
+        result = function(*arguments)
+    heard = []
+    for warning in caught:
+        if issubclass(warning.category, UnitWarning):
+            heard.append(f"{what}: {warning.message}")
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return result, heard
+
+
+def reason(error: InputError) -> str:
+    """Say why something could not be asked; the remedy is for whoever calls the function.
+
+    Examples
+    --------
+    >>> reason(InputError("recording", "two animals", "one", "Use split_floor."))
+    'Needed: two animals; here: one.'
+    """
+    return f"Needed: {error.expected}; here: {error.got}."

@@ -1,0 +1,129 @@
+"""Does lesioning a cluster hurt the tasks in which it varies? One number for each network."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.core.errors import InputError, listing
+
+Array = npt.NDArray[np.float64]
+
+
+def lesion_statistic(
+    lesions: xr.Dataset,
+    profile: xr.DataArray,
+    *,
+    n_permutations: int = 999,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Correlate, over clusters and tasks, the drop in performance with the task variance.
+
+    Parameters
+    ----------
+    lesions
+        From `nwbcompare.experiments.lesion_performance`, the clusters' names as text.
+    profile
+        Each cluster's mean normalised task variance ``(cluster, task)``.
+    n_permutations
+        Permutations of the clusters' profiles.
+    seed
+        Their seed.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``rank_correlation ()``, Spearman's over all cells; ``drop`` (intact minus lesioned) and
+        ``normalised_variance``, both ``(cluster, task)``; ``null_rank_correlation
+        (permutation)`` with whole profiles permuted among clusters.
+
+    Raises
+    ------
+    InputError
+        For clusters or tasks that the two do not share, fewer than two clusters, and values
+        that are not finite or all alike.
+
+    Notes
+    -----
+    The correlation is one observation of one network; test it over networks with
+    `nwbcompare.inference.networks.over_networks`. The permutations within a network describe what
+    clusters without a relation to tasks would give; units are not independent observations, so
+    no p value is drawn from them.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> lesions = xr.Dataset({"change": (("lesion", "task"), [[-0.5, 0.0], [0.0, -0.4]])},
+    ...                      coords={"lesion": ["0", "1"], "task": ["a", "b"]})
+    >>> profile = xr.DataArray([[1.0, 0.1], [0.2, 0.9]], dims=("cluster", "task"),
+    ...                        coords={"cluster": [0, 1], "task": ["a", "b"]})
+    >>> round(lesion_statistic(lesions, profile)["rank_correlation"].item(), 2)
+    0.95
+    """
+    variance = _matching(profile, lesions)
+    drop = -np.asarray(lesions["change"].transpose("lesion", "task").values, dtype=np.float64)
+    _check("profile", variance)
+    _check("lesions", drop)
+    rng = np.random.default_rng(seed)
+    ranks, drop_ranks = _standard_ranks(variance), _standard_ranks(drop)
+    orders = [rng.permutation(drop.shape[0]) for _ in range(n_permutations)]
+    null = [float((ranks[order] * drop_ranks).mean()) for order in orders]
+    return xr.Dataset(
+        {
+            "rank_correlation": float((ranks * drop_ranks).mean()),
+            "drop": (("cluster", "task"), drop),
+            "normalised_variance": (("cluster", "task"), variance),
+            "null_rank_correlation": ("permutation", null),
+        },
+        coords={
+            "cluster": [str(name) for name in lesions["lesion"].values],
+            "task": lesions["task"].values,
+        },
+        attrs={
+            "analysis": "lesion_statistic",
+            "name": lesions.attrs.get("name", ""),
+            "n_permutations": n_permutations,
+            "seed": seed,
+        },
+    )
+
+
+def _matching(profile: xr.DataArray, lesions: xr.Dataset) -> Array:
+    """Give the profiles of the lesioned clusters in the lesions' tasks."""
+    clusters = [str(name) for name in profile["cluster"].values]
+    places = []
+    for dim, wanted, known in (
+        ("cluster", lesions["lesion"].values, clusters),
+        ("task", lesions["task"].values, [str(task) for task in profile["task"].values]),
+    ):
+        absent = [str(name) for name in wanted if str(name) not in known]
+        if absent:
+            raise InputError(
+                "profile",
+                f"a {dim} for each in the lesions",
+                f"none for {listing(absent, most=5)}",
+                "Lesion the clusters that the profile is of.",
+            )
+        places.append([known.index(str(name)) for name in wanted])
+    values = np.asarray(profile.transpose("cluster", "task").values, dtype=np.float64)
+    return values[np.ix_(*places)]
+
+
+def _check(subject: str, values: Array) -> None:
+    if values.shape[0] < 2:
+        raise InputError(subject, "two clusters or more", str(values.shape[0]), "Lesion others.")
+    if not np.isfinite(values).all() or np.ptp(values) == 0:
+        got = "all alike" if np.isfinite(values).all() else "NaN or infinity"
+        raise InputError(
+            subject, "finite values that differ", got, "Leave out constant clusters and tasks."
+        )
+
+
+def _standard_ranks(values: Array) -> Array:
+    """Give the ranks over all cells, equal values sharing theirs, with mean 0 and variance 1."""
+    from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
+
+    ranks: Array = rankdata(values).reshape(values.shape)
+    standard: Array = (ranks - ranks.mean()) / ranks.std()
+    return standard

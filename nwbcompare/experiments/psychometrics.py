@@ -1,0 +1,376 @@
+"""Psychometric curves: what a network chooses, by the evidence and how long it lasted."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.core.activity import columns_on
+from nwbcompare.core.checks import check_whole
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.experiments.lesioned_forward import outputs_by_lesion
+from nwbcompare.experiments.lesions import INTACT, Groups, Places, read_groups, read_units
+from nwbcompare.model.network import Network
+from nwbcompare.tasks.channels import angular_distance, read_direction, response_channels
+from nwbcompare.tasks.description import TrialDescription, concatenate
+from nwbcompare.tasks.registry import Psychometric, get_task, task_names
+from nwbcompare.tasks.sweep import sweep
+
+Floats = npt.NDArray[np.float64]
+NEAR_TARGET_RAD = 0.3 * np.pi
+COHERENCES = (-0.025, -0.0075, -0.0025, 0.0, 0.0025, 0.0075, 0.025)
+DURATIONS_MS = (200.0, 400.0, 800.0)
+DECISIONS = {"direction", "coherence_1", "coherence_2"}
+SUMMED_TASKS = ("multidm", "multidelaydm")
+LESION_TASKS = ("dm1", "dm2", "contextdm1", "contextdm2", "multidm")
+LESION_COHERENCES = (-0.1, -0.1 / 3, 0.1 / 3, 0.1)
+
+
+def psychometric_curves(
+    network: Network,
+    task: str,
+    *,
+    coherences: Sequence[float] = COHERENCES,
+    durations_ms: Sequence[float] = DURATIONS_MS,
+    n_directions: int = 100,
+    units: Sequence[int] | Sequence[str] | npt.NDArray[Any] | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure how often a network chooses the first target, by coherence and duration.
+
+    Two opposite targets are shown with strengths 1 + c and 1 - c. A choice counts where it lies
+    within 0.3 pi of either target.
+
+    Parameters
+    ----------
+    network
+        The network.
+    task
+        A decision task: DM, Ctx DM or MultSen DM, at once or delayed.
+    coherences
+        Coherences c, of each modality that the task shows; the published ones of the tasks
+        that show both targets at once. The delayed tasks are asked for ten times as much.
+    durations_ms
+        How long each stimulus lasts (ms); as published.
+    n_directions
+        Directions of the first target, evenly round the circle; each is one trial of a cell.
+    units
+        Units to lesion: places or names. None for the intact network.
+    seed
+        Seed of both noises, of the inputs and of the units, which are on as published.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``choice_1 (duration, coherence_1, coherence_2)``, without the coherence of a modality
+        that the task does not show: choices of the first target over those of either;
+        ``n_choice_1`` and ``n_valid``, the numbers behind it; ``choice_1_low`` and
+        ``choice_1_high``, Wilson's 95 % interval.
+
+    Raises
+    ------
+    InputError
+        For a task that is no decision or whose rule the network does not have, coherences that
+        are not different finite numbers, and units that are not there.
+
+    Warns
+    -----
+    UserWarning
+        Where cells have no valid choice; they are NaN.
+
+    Notes
+    -----
+    Yang et al. 2019, Fig. 1 and supplement. As in the reference implementation, only where the
+    read-out points at the end counts, not whether fixation was left.
+
+    Examples
+    --------
+    >>> from nwbcompare.model import pretrained
+    >>> curves = psychometric_curves(
+    ...     pretrained("ctxdm-0"), "contextdm1", coherences=[-0.1, 0.1], durations_ms=[800]
+    ... )
+    >>> curves["choice_1"].sum("coherence_2").squeeze().round().values.tolist()
+    [0.0, 2.0]
+    """
+    shown = _coherences_of(network, task)
+    values = _read_coherences(coherences)
+    durations = _read_durations(durations_ms)
+    check_whole("n_directions", n_directions, 1, "Use n_directions=100.")
+    lesion = INTACT if units is None else read_units(network, "units", units)
+    swept = sweep(direction=_directions(n_directions), **dict.fromkeys(shown, values))
+    trials = concatenate([_trials(network, task, swept, lasting) for lasting in durations])
+    first, second = _choices(network, trials, [lesion], seed)
+    shape = (len(durations), n_directions, *[values.size] * len(shown))
+    chosen_1, chosen_2 = (chosen.reshape(shape).sum(axis=1) for chosen in (first[0], second[0]))
+    coords = {"duration": ("duration", durations, {"units": "ms"}), **dict.fromkeys(shown, values)}
+    attrs = _attrs("psychometric_curves", network, seed) | {"task": task}
+    attrs |= {"n_directions": n_directions, "n_lesioned": int(lesion.size)}
+    return _shares("choice_1", chosen_1, chosen_2, coords, attrs)
+
+
+def pooled_over(curves: xr.Dataset, coherence: str) -> xr.Dataset:
+    """Give psychometric curves without one coherence: all its trials together.
+
+    Parameters
+    ----------
+    curves
+        From `psychometric_curves`.
+    coherence
+        The coherence to pool over, such as the one that a Ctx DM task has the network ignore.
+
+    Raises
+    ------
+    InputError
+        Where the curves do not have it, or have no other.
+    """
+    known = [str(dim) for dim in curves["choice_1"].dims if dim != "duration"]
+    if coherence not in known:
+        raise unknown_name("coherence", coherence, known)
+    if len(known) < 2:
+        raise InputError("coherence", "curves over two coherences", "one", "Draw them as they are.")
+    first, valid = (curves[name].sum(coherence) for name in ("n_choice_1", "n_valid"))
+    coords = {str(dim): columns_on(curves, str(dim))[str(dim)] for dim in first.dims}
+    return _shares("choice_1", first.values, (valid - first).values, coords, curves.attrs)
+
+
+def group_lesions(
+    network: Network,
+    groups: Groups,
+    tasks: Sequence[str] = LESION_TASKS,
+    *,
+    coherences: Sequence[float] = LESION_COHERENCES,
+    n_directions: int = 10,
+    stimulus_ms: float = 800.0,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure decisions with groups of units lesioned, by the published measure.
+
+    Performance is the number of choices within 0.3 pi of the right target over that of choices
+    within 0.3 pi of either: where a network decides nothing, that is left out.
+
+    Parameters
+    ----------
+    network, groups
+        See `nwbcompare.experiments.lesion_performance`.
+    tasks
+        Decision tasks, as in `psychometric_curves`.
+    coherences
+        Coherences of each modality, by default the published four from -0.1 to 0.1; all pairs of
+        them are shown, in tasks with one modality its own part of the pair. In MultSen tasks
+        both modalities show the same one, as published, so that there are no ties; for the same
+        reason 0 is refused, where no choice is right.
+    n_directions
+        Directions of the first target; 10 as published. More give narrower intervals.
+    stimulus_ms
+        How long the stimuli last (ms); 800 as published.
+    seed
+        Seed of both noises, which are on as published; all lesions see the same.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``performance (lesion, task)``, "intact" first among the lesions; ``n_correct`` and
+        ``n_valid``, the numbers behind it; ``performance_low`` and ``performance_high``,
+        Wilson's 95 % interval; ``n_units (lesion)``.
+
+    Raises
+    ------
+    InputError
+        As `nwbcompare.experiments.lesion_performance` and `psychometric_curves`, and for a
+        coherence of 0 and a group called "intact".
+
+    Warns
+    -----
+    UserWarning
+        Where cells have no valid choice; they are NaN.
+
+    Notes
+    -----
+    Yang et al. 2019, Fig. 5. The interval takes trials for independent.
+
+    Examples
+    --------
+    >>> from nwbcompare.model import pretrained
+    >>> found = group_lesions(pretrained("ctxdm-0"), {"some": range(40)}, ["contextdm1"])
+    >>> found["lesion"].values.tolist()
+    ['intact', 'some']
+    """
+    places = read_groups(network, groups)
+    if "intact" in places:
+        raise InputError("groups", "names other than 'intact'", "'intact'", "Rename the group.")
+    if not tasks:
+        raise InputError("tasks", "at least one task", "none", "Name one, e.g. 'contextdm1'.")
+    values = _read_coherences(coherences)
+    if (values == 0).any():
+        raise InputError("coherences", "none of 0, a tie", listing(values), "Leave 0 out.")
+    check_whole("n_directions", n_directions, 1, "Use n_directions=10.")
+    (lasting,) = _read_durations([stimulus_ms])
+    lesions = {"intact": INTACT, **places}
+    counts = [
+        _right_and_wrong(network, task, values, n_directions, lasting, list(lesions.values()), seed)
+        for task in tasks
+    ]
+    right, wrong = np.array(counts).transpose(1, 2, 0)
+    coords = {"lesion": list(lesions), "task": list(tasks)}
+    attrs = _attrs("group_lesions", network, seed) | {"coherences": json.dumps(values.tolist())}
+    result = _shares("performance", right, wrong, coords, attrs | {"stimulus_ms": lasting})
+    return result.assign(n_units=("lesion", [units.size for units in lesions.values()]))
+
+
+def _right_and_wrong(
+    network: Network,
+    task: str,
+    coherences: Floats,
+    n_directions: int,
+    lasting: float,
+    lesions: Sequence[Places],
+    seed: int,
+) -> list[npt.NDArray[np.int64]]:
+    """Count, for each lesion, choices of the right target and of the wrong one."""
+    shown = _coherences_of(network, task)
+    swept = sweep(
+        direction=_directions(n_directions), coherence_1=coherences, coherence_2=coherences
+    )
+    if task in SUMMED_TASKS:
+        swept["coherence_2"] = swept["coherence_1"]
+    given = {name: swept[name] for name in ("direction", *shown)}
+    trials = _trials(network, task, given, lasting)
+    first, second = _choices(network, trials, lesions, seed)
+    first_is_right = angular_distance(trials.response, trials.columns["direction"]) < 1e-6
+    right = np.where(first_is_right, first, second)
+    wrong = np.where(first_is_right, second, first)
+    return [chosen.sum(axis=1) for chosen in (right, wrong)]
+
+
+def _coherences_of(network: Network, task: str) -> list[str]:
+    """Give the coherences that a decision task shows."""
+    if task not in network.config.rules:
+        raise unknown_name("task", task, network.config.rules)
+    given = get_task(task).given_variables
+    if not _is_decision(given):
+        decisions = [n for n in task_names() if _is_decision(get_task(n).given_variables)]
+        raise unknown_name("task", task, decisions)
+    return [name for name in given if name != "direction"]
+
+
+def _is_decision(variables: Sequence[str]) -> bool:
+    return "direction" in variables and len(variables) > 1 and DECISIONS.issuperset(variables)
+
+
+def _read_coherences(coherences: Sequence[float]) -> Floats:
+    values = np.asarray(coherences, dtype=np.float64)
+    fine = values.ndim == 1 and values.size and np.isfinite(values).all()
+    if not fine or np.unique(values).size < values.size or np.abs(values).max() > 1:
+        raise InputError(
+            "coherences", "different numbers from -1 to 1", repr(coherences), "Use (-0.1, 0.1)."
+        )
+    return np.sort(values)
+
+
+def _read_durations(durations_ms: Sequence[float]) -> list[float]:
+    durations = [float(duration) for duration in durations_ms]
+    if not durations or len(set(durations)) < len(durations):
+        raise InputError(
+            "durations_ms", "different durations (ms)", repr(durations_ms), "Use (200, 800)."
+        )
+    return durations
+
+
+def _directions(number: int) -> Floats:
+    return 2 * np.pi * np.arange(number) / number
+
+
+def _trials(
+    network: Network, task: str, conditions: dict[str, Floats], lasting_ms: float
+) -> TrialDescription:
+    dt_ms = network.config.dt_ms
+    if not dt_ms <= lasting_ms < np.inf:
+        raise InputError(
+            "durations", f"finite ones of at least {dt_ms:g} ms", repr(lasting_ms), "Use 800."
+        )
+    return get_task(task).psychometric(
+        Psychometric(conditions=conditions, dt_ms=dt_ms, stimulus_ms=lasting_ms, delay_ms=800.0)
+    )
+
+
+def _choices(
+    network: Network, trials: TrialDescription, lesions: Sequence[Places], seed: int
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Tell which trials end near the first and the second target ``(lesion, trial)``."""
+    check_whole("seed", seed, 0, "Use seed=0.")
+    outputs = outputs_by_lesion(
+        network,
+        trials,
+        lesions,
+        dt_ms=network.config.dt_ms,
+        seed=seed,
+        label=trials.tasks[0],
+    )
+    read = read_direction(outputs[:, :, response_channels()])
+    first, second = (
+        angular_distance(read, trials.columns[name]) < NEAR_TARGET_RAD
+        for name in ("direction", "direction_2")
+    )
+    return first, second
+
+
+def _shares(
+    name: str,
+    counted: npt.NDArray[Any],
+    others: npt.NDArray[Any],
+    coords: dict[str, Any],
+    attrs: dict[str, Any],
+) -> xr.Dataset:
+    """Give shares with Wilson's interval, and say where there is nothing to share."""
+    valid = counted + others
+    low, high = wilson(counted, valid)
+    share = np.divide(counted, valid, out=np.full(valid.shape, np.nan), where=valid > 0)
+    numbers = {
+        name: share,
+        f"n_{'correct' if name == 'performance' else name}": counted,
+        "n_valid": valid,
+        f"{name}_low": low,
+        f"{name}_high": high,
+    }
+    if (valid == 0).any():
+        warnings.warn(
+            f"{int((valid == 0).sum())} of {valid.size} cells have no choice within 0.3 pi of "
+            "either target and get NaN.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return xr.Dataset(
+        {key: (tuple(coords), values) for key, values in numbers.items()}, coords, attrs
+    )
+
+
+def wilson(
+    counted: npt.NDArray[np.integer[Any]], number: npt.NDArray[np.integer[Any]]
+) -> tuple[Floats, Floats]:
+    """Give Wilson's 95 % interval of shares; NaN where nothing was counted.
+
+    Parameters
+    ----------
+    counted, number
+        Successes and trials, of one shape.
+    """
+    from scipy.special import ndtri  # noqa: PLC0415 - slow to import
+
+    z = float(ndtri(0.975))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = counted / number
+        middle = (share + z**2 / (2 * number)) / (1 + z**2 / number)
+        spread = np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
+        half = z * spread / (1 + z**2 / number)
+    # rounding must not put a share of 0 or 1 outside its own interval
+    return np.where(share == 0, 0.0, middle - half), np.where(share == 1, 1.0, middle + half)
+
+
+def _attrs(analysis: str, network: Network, seed: int) -> dict[str, Any]:
+    return {"analysis": analysis, "name": network.name, "seed": seed}

@@ -1,0 +1,614 @@
+"""Rule composition: tasks done with weighted sums of other tasks' rule inputs.
+
+The rule input is constant, so all rules share the drive of a trial but for a constant row: one
+pass runs many rules on the same trials and the same noise.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import xarray as xr
+from tqdm import tqdm
+
+from nwbcompare.core.checks import check_whole
+from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS, Activation
+from nwbcompare.model.evaluation import MOST_THREADS
+from nwbcompare.model.network import Network, is_correct
+from nwbcompare.model.threads import one_thread_each, threads
+from nwbcompare.model.trial_tensors import render
+from nwbcompare.tasks.channels import N_SENSORY
+from nwbcompare.tasks.description import TrialDescription
+from nwbcompare.tasks.registry import task_names
+from nwbcompare.tasks.signals import input_signal
+from nwbcompare.tasks.timing import TAU_MS
+from nwbcompare.tasks.trials import draw_trials
+
+Array = npt.NDArray[np.float64]
+Coefficients = Mapping[str, float]
+
+RULE_COMPOSITIONS: dict[str, str] = {
+    "delayanti": "fdanti + delaygo - fdgo",
+    "contextdelaydm1": "contextdelaydm2 + contextdm1 - contextdm2",
+    "dmsgo": "dmcgo + dmsnogo - dmcnogo",
+}
+"""The published compositions: task, and the sum of other rules that may do for its own."""
+MEASURES = ("performance", "balanced_accuracy")
+DUE = ("response", "fixation")
+N_RANDOM_BATCHES, RANDOM_BATCH_SIZE = 5, 20
+"""Trials of each random combination: fewer, since there are many."""
+ROWS_AT_ONCE = 256
+"""Rows of trials that a step works on: they stay in a core's cache."""
+_TERM = re.compile(
+    r"\s*(?P<sign>[+-])?\s*(?:(?P<factor>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*?\s*)?"
+    r"(?P<rule>[A-Za-z_]\w*)\s*(?=[+-]|$)"
+)
+
+
+def parse_rule_expression(
+    expression: str, *, rules: Sequence[str] | None = None
+) -> dict[str, float]:
+    """Read a weighted sum of rules.
+
+    Parameters
+    ----------
+    expression
+        Such as ``"fdanti + delaygo - fdgo"`` or ``"0.5*fdgo + 0.5 fdanti"``. A rule that comes
+        twice has its factors added.
+    rules
+        The rules there are; by default every registered task.
+
+    Returns
+    -------
+    dict
+        Factors by rule, as ``make_trials(..., rule_weights=...)`` takes them.
+
+    Raises
+    ------
+    InputError
+        For an empty or malformed expression, unknown rules and factors that are not finite.
+
+    Examples
+    --------
+    >>> parse_rule_expression("fdanti + 0.5*delaygo - fdgo")
+    {'fdanti': 1.0, 'delaygo': 0.5, 'fdgo': -1.0}
+    """
+    known = task_names() if rules is None else list(rules)
+    factors: dict[str, float] = {}
+    at = 0
+    while at < len(expression):
+        term = _TERM.match(expression, at)
+        # only the first term may do without a sign
+        if term is None or (at > 0 and term["sign"] is None):
+            raise _malformed(expression, at)
+        if term["rule"] not in known:
+            raise unknown_name("rule", term["rule"], known)
+        factor = float(f"{term['sign'] or ''}{term['factor'] or 1}")
+        if not math.isfinite(factor):
+            raise InputError(
+                f"factor of {term['rule']!r}", "a finite number", term["factor"], "Use 1 or -1."
+            )
+        factors[term["rule"]] = factors.get(term["rule"], 0.0) + factor
+        at = term.end()
+    if not factors:
+        raise _malformed(expression, 0)
+    return factors
+
+
+def _malformed(expression: str, at: int) -> InputError:
+    rest = expression[at:].strip()
+    return InputError(
+        "expression",
+        "rules with + or - between them, each with a factor if need be",
+        f"{expression!r}" + (f", not understood from {rest!r}" if rest else ""),
+        "Write for example 'fdanti + delaygo - 0.5*fdgo'.",
+    )
+
+
+def composition_performance(
+    network: Network,
+    task: str,
+    expressions: Sequence[str],
+    *,
+    n_batches: int = 20,
+    batch_size: int = 50,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Give performance in a task whose rule input is replaced by weighted sums of rules.
+
+    All expressions see the same random trials and the same noise, so they compare in pairs.
+
+    Parameters
+    ----------
+    network
+        The network.
+    task
+        The task that is shown and judged.
+    expressions
+        What stands for its rule; see `parse_rule_expression`.
+    n_batches, batch_size
+        Random trials: 20 batches of 50, as published, each with one timing.
+    seed
+        Seed of trials and of both noises.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``performance (expression)``, the share of correct trials, with ``standard_error`` over
+        batches; ``balanced_accuracy (expression)``, the mean of the shares correct where a
+        response was due and where it was not, with ``balanced_standard_error``. In a task that
+        always demands a response the two are the same. ``n_correct (expression, due, batch)``
+        and ``n_trials (due, batch)`` are the counts they stand on.
+
+    Raises
+    ------
+    InputError
+        For a task or rule that the network lacks, no expressions, and fewer than two batches.
+
+    Notes
+    -----
+    Yang et al. 2019, Fig. 7. In the matching tasks half of the trials demand no response, and
+    who never responds gets them right: there balanced accuracy tells more.
+
+    Examples
+    --------
+    >>> from nwbcompare.model import NetworkConfig
+    >>> network = Network(NetworkConfig(n_units=8))
+    >>> result = composition_performance(
+    ...     network, "delayanti", ["fdanti", "fdanti + delaygo - fdgo"], n_batches=2, batch_size=4)
+    >>> result["performance"].sizes["expression"]
+    2
+    """
+    rules = _check(network, task, n_batches, batch_size, seed)
+    if not len(expressions):
+        raise InputError("expressions", "at least one", "none", "Give e.g. ['fdanti'].")
+    sums = [parse_rule_expression(expression, rules=rules) for expression in expressions]
+    counts = _count(
+        network, task, sums, n_batches=n_batches, batch_size=batch_size, entropy=(seed, 0)
+    )
+    return _performance(counts, list(expressions)).assign_attrs(
+        analysis="composition_performance",
+        name=network.name,
+        task=task,
+        n_batches=n_batches,
+        batch_size=batch_size,
+        seed=seed,
+    )
+
+
+def rule_composition(
+    network: Network,
+    task: str,
+    expression: str | None = None,
+    *,
+    n_batches: int = 20,
+    batch_size: int = 50,
+    n_random: int = 100,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Hold a composed rule against the right rule, wrong rules, partial sums and random sums.
+
+    Parameters
+    ----------
+    network
+        The network.
+    task
+        The task, such as "delayanti".
+    expression
+        The sum of other rules; by default the published one (`RULE_COMPOSITIONS`).
+    n_batches, batch_size, seed
+        See `composition_performance`.
+    n_random
+        Random combinations: sums of two other rules minus a third, all different and none the
+        composed one, on 100 trials each. Where there are fewer, all are taken.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `composition_performance`, with ``role (expression)``: "right", "composed",
+        "partial" (one term left out), "none" or "wrong" (each other rule alone). And by
+        ``measure``, "performance" and "balanced_accuracy": ``effect``, composed minus the best
+        single wrong rule, with ``effect_standard_error`` (jackknife over batches, the choice of
+        rule held); ``best_wrong``; ``best_wrong_rule (measure, half)``;
+        ``share_of_random_below``, the share of the random combinations that the composed rule
+        beats on their trials, ties counting half. ``random_performance`` and
+        ``random_balanced_accuracy (combination)``.
+
+    Raises
+    ------
+    InputError
+        As `composition_performance`; for a task without a published composition, an expression
+        that holds the task's own rule, and a network with fewer than four rules.
+
+    Notes
+    -----
+    The best of many wrong rules is better by luck too. So it is chosen on one half of the
+    batches and measured on the other, both ways round, and the two are averaged.
+
+    Examples
+    --------
+    >>> from nwbcompare.model import NetworkConfig
+    >>> network = Network(NetworkConfig(n_units=8))
+    >>> result = rule_composition(network, "dmsgo", n_batches=2, batch_size=4, n_random=3)
+    >>> result["effect"].dims, result.attrs["expression"]
+    (('measure',), 'dmcgo + dmsnogo - dmcnogo')
+    """
+    rules = _check(network, task, n_batches, batch_size, seed)
+    check_whole("n_random", n_random, 1, "Use n_random=100.")
+    composed = _composed(task, expression, rules)
+    tried = _tried(task, composed, rules)
+    counts = _count(
+        network,
+        task,
+        [sum_ for _, sum_ in tried],
+        n_batches=n_batches,
+        batch_size=batch_size,
+        entropy=(seed, 0),
+    )
+    role = np.array([role for role, _ in tried])
+    result = _performance(counts, [format_rule_expression(sum_) for _, sum_ in tried])
+    return (
+        result.assign_coords(role=("expression", role))
+        .merge(_effect(counts, result["expression"].values, role))
+        .merge(_random_sums(network, task, composed, rules, n_random, seed))
+        .assign_attrs(
+            analysis="rule_composition",
+            name=network.name,
+            task=task,
+            expression=format_rule_expression(composed),
+            n_batches=n_batches,
+            batch_size=batch_size,
+            n_random=n_random,
+            random_trials=N_RANDOM_BATCHES * RANDOM_BATCH_SIZE,
+            seed=seed,
+        )
+    )
+
+
+def format_rule_expression(factors: Coefficients) -> str:
+    """Write a weighted sum of rules; one without terms is "no rule".
+
+    Examples
+    --------
+    >>> format_rule_expression({"fdanti": 1, "delaygo": 0.5, "fdgo": -1})
+    'fdanti + 0.5*delaygo - fdgo'
+    """
+    terms = [
+        f"{'-' if factor < 0 else '+'} {'' if abs(factor) == 1 else f'{abs(factor):g}*'}{rule}"
+        for rule, factor in factors.items()
+        if factor
+    ]
+    text = " ".join(terms).removeprefix("+ ")
+    return text.replace("- ", "-", 1) if text.startswith("- ") else text or "no rule"
+
+
+def _check(
+    network: Network, task: str, n_batches: int, batch_size: int, seed: int
+) -> tuple[str, ...]:
+    rules = network.config.rules
+    if task not in rules:
+        raise unknown_name("task", task, rules)
+    check_whole("n_batches", n_batches, 2, "Use n_batches=20: the error is taken over batches.")
+    check_whole("batch_size", batch_size, 1, "Use batch_size=50.")
+    check_whole("seed", seed, 0, "Use seed=0.")
+    return rules
+
+
+def _composed(task: str, expression: str | None, rules: tuple[str, ...]) -> dict[str, float]:
+    if expression is None and task not in RULE_COMPOSITIONS:
+        raise InputError(
+            "expression",
+            f"a sum of rules, since only {', '.join(RULE_COMPOSITIONS)} have a published one",
+            "None",
+            f"Give the sum that is to do for {task!r}.",
+        )
+    composed = parse_rule_expression(expression or RULE_COMPOSITIONS[task], rules=rules)
+    if task in composed:
+        raise InputError(
+            "expression", f"rules other than {task!r}", repr(expression), "Leave it out."
+        )
+    if len(rules) < 4:
+        raise InputError(
+            "network", "at least four rules", f"{len(rules)}", "Use composition_performance."
+        )
+    return composed
+
+
+def _tried(
+    task: str, composed: dict[str, float], rules: Sequence[str]
+) -> list[tuple[str, dict[str, float]]]:
+    """Give the sums to be tried, each with its role."""
+    partial = [
+        {rule: factor for rule, factor in composed.items() if rule != left_out}
+        for left_out in reversed(composed)
+        if len(composed) > 2
+    ]
+    return [
+        ("right", {task: 1.0}),
+        ("composed", composed),
+        *(("partial", sum_) for sum_ in partial),
+        ("none", {}),
+        *(("wrong", {rule: 1.0}) for rule in rules if rule != task),
+    ]
+
+
+class _Counts(NamedTuple):
+    """Correct trials ``(sum, due, batch)`` and all trials ``(due, batch)``."""
+
+    correct: npt.NDArray[np.int64]
+    trials: npt.NDArray[np.int64]
+
+    def scores(self, batches: npt.NDArray[np.integer]) -> Array:
+        """Give performance and balanced accuracy over some batches ``(measure, sum)``."""
+        trials = self.trials[:, batches].sum(axis=1)
+        correct = self.correct[:, :, batches].sum(axis=2)
+        seen = trials > 0
+        return np.stack(
+            [
+                correct.sum(axis=1) / trials.sum(),
+                (correct[:, seen] / trials[seen]).mean(axis=1),
+            ]
+        )
+
+    @property
+    def every(self) -> npt.NDArray[np.int64]:
+        """All batches."""
+        return np.arange(self.trials.shape[1])
+
+
+def _jackknife(
+    estimate: Callable[[npt.NDArray[np.integer]], Array], batches: npt.NDArray[np.int64]
+) -> Array:
+    """Give the standard error over batches; that of a mean is the usual one."""
+    without = np.stack([estimate(batches[batches != batch]) for batch in batches])
+    error: Array = np.sqrt((batches.size - 1) * without.var(axis=0))
+    return error
+
+
+def _performance(counts: _Counts, expressions: list[str]) -> xr.Dataset:
+    (share, balanced), every = counts.scores(counts.every), counts.every
+    error, balanced_error = _jackknife(counts.scores, every)
+    return xr.Dataset(
+        {
+            "performance": ("expression", share),
+            "standard_error": ("expression", error),
+            "balanced_accuracy": ("expression", balanced),
+            "balanced_standard_error": ("expression", balanced_error),
+            "n_correct": (("expression", "due", "batch"), counts.correct),
+            "n_trials": (("due", "batch"), counts.trials),
+        },
+        coords={"expression": expressions, "due": list(DUE)},
+    )
+
+
+def _effect(
+    counts: _Counts, expressions: npt.NDArray[np.str_], role: npt.NDArray[np.str_]
+) -> xr.Dataset:
+    """Give composed minus the best wrong rule, chosen and measured on different halves."""
+    halves = counts.every[0::2], counts.every[1::2]
+    wrong, composed = np.flatnonzero(role == "wrong"), int(np.flatnonzero(role == "composed")[0])
+    # (half, measure): chosen on the other half than the one it is measured on
+    best = np.stack(
+        [wrong[counts.scores(other)[:, wrong].argmax(axis=1)] for other in reversed(halves)]
+    )
+
+    def of_best(batches: npt.NDArray[np.integer]) -> Array:
+        """Composed and best wrong ``(2, measure)``, the mean over the halves."""
+        parts = []
+        for half, chosen in zip(halves, best, strict=True):
+            kept = half[np.isin(half, batches)]
+            if kept.size:
+                scores = counts.scores(kept)
+                parts.append([scores[:, composed], scores[[0, 1], chosen]])
+        mean: Array = np.mean(parts, axis=0)
+        return mean
+
+    composed_score, best_score = of_best(counts.every)
+    return xr.Dataset(
+        {
+            "effect": ("measure", composed_score - best_score),
+            "effect_standard_error": (
+                "measure",
+                _jackknife(lambda batches: -np.diff(of_best(batches), axis=0)[0], counts.every),
+            ),
+            "best_wrong": ("measure", best_score),
+            "best_wrong_rule": (("measure", "half"), expressions[best.T]),
+        },
+        coords={"measure": list(MEASURES)},
+    )
+
+
+def _random_sums(
+    network: Network,
+    task: str,
+    composed: dict[str, float],
+    rules: Sequence[str],
+    n_random: int,
+    seed: int,
+) -> xr.Dataset:
+    """Try random sums of two other rules minus a third, and the composed one on their trials."""
+    others = [rule for rule in rules if rule != task]
+    every: list[dict[str, float]] = [
+        {a: 1.0, b: 1.0, c: -1.0}
+        for a, b in combinations(others, 2)
+        for c in others
+        if c not in {a, b}
+    ]
+    every = [sum_ for sum_ in every if sum_ != composed]
+    rng = np.random.default_rng((seed, 2))
+    chosen = rng.choice(len(every), size=min(n_random, len(every)), replace=False)
+    sums = [every[place] for place in chosen]
+    counts = _count(
+        network,
+        task,
+        [composed, *sums],
+        n_batches=N_RANDOM_BATCHES,
+        batch_size=RANDOM_BATCH_SIZE,
+        entropy=(seed, 1),
+    )
+    scores = counts.scores(counts.every)
+    below = (scores[:, 1:] < scores[:, :1]) + 0.5 * (scores[:, 1:] == scores[:, :1])
+    return xr.Dataset(
+        {
+            "random_performance": ("combination", scores[0, 1:]),
+            "random_balanced_accuracy": ("combination", scores[1, 1:]),
+            "share_of_random_below": ("measure", below.mean(axis=1)),
+        },
+        coords={
+            "combination": [format_rule_expression(sum_) for sum_ in sums],
+            "measure": list(MEASURES),
+        },
+    )
+
+
+def _count(
+    network: Network,
+    task: str,
+    sums: Sequence[Coefficients],
+    *,
+    n_batches: int,
+    batch_size: int,
+    entropy: tuple[int, int],
+) -> _Counts:
+    """Count correct trials of each sum on the same random trials, batch by batch."""
+
+    def run(batch: int) -> tuple[Any, Any]:
+        rng = np.random.default_rng((*entropy, batch))
+        trials = draw_trials(
+            [task],
+            np.zeros(batch_size, dtype=np.int64),
+            rng,
+            dt_ms=network.config.dt_ms,
+            shared_timing=True,
+        )
+        outputs = outputs_by_rule(network, trials, sums, rng=rng)
+        correct = np.stack([is_correct(output, trials.response) for output in outputs])
+        due = np.stack([np.isfinite(trials.response), np.isnan(trials.response)])
+        return (correct[:, None] & due).sum(axis=2), due.sum(axis=1)
+
+    with one_thread_each(), threads(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        done = tqdm(
+            pool.map(run, range(n_batches)),
+            total=n_batches,
+            desc=f"{task} by {len(sums)} rules",
+            disable=None,
+        )
+        counted = list(done)
+    correct, trials = (np.stack(parts, axis=-1) for parts in zip(*counted, strict=True))
+    return _Counts(correct, trials)
+
+
+@torch.no_grad()
+def outputs_by_rule(
+    network: Network,
+    trials: TrialDescription,
+    sums: Sequence[Coefficients],
+    *,
+    rng: np.random.Generator | None,
+) -> npt.NDArray[np.float32]:
+    """Give the output at each trial's last step, once for every sum of rules.
+
+    Parameters
+    ----------
+    network
+        The network.
+    trials
+        The trials, at the network's time step.
+    sums
+        What the rule channels carry.
+    rng
+        Generator of both noises, which all sums share; None for none.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(sum, trial, output_channel)``.
+    """
+    config, device = network.config, network.device
+    n_steps = int(trials.n_steps.max())
+    inputs = render(input_signal(trials, config.rules, {}), n_steps, device)
+    noise = None
+    if rng is not None:
+        inputs += _normal(rng, inputs.shape, device) * (
+            config.sigma_x * math.sqrt(2 * TAU_MS / config.dt_ms)
+        )
+        noise = _normal(rng, (n_steps, trials.n_trials, config.n_units), device)
+    rules = torch.zeros(len(sums), config.n_inputs, device=device)
+    for row, sum_ in zip(rules, sums, strict=True):
+        for rule, factor in sum_.items():
+            row[N_SENSORY + config.rules.index(rule)] = factor
+    run = _plain_outputs if config.cell == "leaky_gru" else _rnn_outputs
+    return run(network, inputs, noise, rules, trials.n_steps - 1)
+
+
+def _normal(rng: np.random.Generator, shape: Sequence[int], device: str) -> torch.Tensor:
+    return torch.from_numpy(rng.standard_normal(tuple(shape), dtype=np.float32)).to(device)
+
+
+def _plain_outputs(
+    network: Network,
+    inputs: torch.Tensor,
+    noise: torch.Tensor | None,
+    rules: torch.Tensor,
+    last: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float32]:
+    """Run a network as it is written, rule by rule."""
+    trials = np.arange(last.size)
+    outputs = (network(inputs + rule, noise=noise)[1].cpu().numpy() for rule in rules)
+    return np.stack([output[last, trials] for output in outputs])
+
+
+def _rnn_outputs(
+    network: Network,
+    inputs: torch.Tensor,
+    noise: torch.Tensor | None,
+    rules: torch.Tensor,
+    last: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float32]:
+    """Run a leaky RNN, the rules' trials side by side."""
+    drive = network.drive(inputs, noise=noise)
+    offsets = network.drive(rules[None])[0] - network.bias
+    weight = network._sent(network.recurrent_weight.t()).t().contiguous()
+    activation = ACTIVATIONS[network.config.nonlinearity]
+    alpha = network.config.dt_ms / network.config.tau_ms
+    outputs = []
+    for part in torch.split(offsets, max(1, ROWS_AT_ONCE // last.size)):
+        rates = _last_rates(drive, part, weight, last, alpha, activation)
+        # infinite rates stay infinite, so the last ones tell
+        if activation.overflows and not bool(torch.isfinite(rates).all()):
+            rates = _last_rates(drive, part, weight, last, alpha, SAFE_SOFTPLUS)
+        sent = network._sent(rates) @ network.output_weight
+        outputs.append(torch.sigmoid(sent + network.output_bias).cpu().numpy())
+    return np.concatenate(outputs)
+
+
+def _last_rates(
+    drive: torch.Tensor,
+    offsets: torch.Tensor,
+    weight: torch.Tensor,
+    last: npt.NDArray[np.int64],
+    alpha: float,
+    activation: Activation,
+) -> torch.Tensor:
+    """Give the rates at each trial's last step ``(rule, trial, unit)``."""
+    # where the activation is negated, rates are kept with the other sign throughout
+    rate = drive.new_zeros(offsets.shape[0], *drive.shape[1:])
+    total, scratch, final = (torch.zeros_like(rate) for _ in range(3))
+    flat_rate, flat_total = (each.view(-1, drive.shape[2]) for each in (rate, total))
+    ends = {int(end): np.flatnonzero(last == end) for end in np.unique(last)}
+    for place, step in enumerate(drive.unbind(0)):
+        torch.add(step, offsets[:, None], out=total)
+        flat_total.addmm_(flat_rate, weight, beta=activation.sign)
+        rate.lerp_(activation.value(total, scratch), alpha)
+        if place in ends:
+            final[:, ends[place]] = rate[:, ends[place]]
+    return final.mul_(activation.sign)

@@ -1,0 +1,162 @@
+"""A network's weights, labelled by channel and by unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import xarray as xr
+
+from nwbcompare.model.labelled_block import unit_table
+from nwbcompare.model.network import Network
+from nwbcompare.model.network_recording import LAYER
+from nwbcompare.tasks.channels import (
+    MODALITIES,
+    N_SENSORY,
+    OUTPUT_CHANNELS,
+    RING_DIRECTIONS,
+    input_channels,
+    modality_channels,
+    response_channels,
+)
+
+Floats = npt.NDArray[np.float32]
+GATES = ("reset", "update")
+
+
+@torch.no_grad()
+def network_weights(network: Network) -> xr.Dataset:
+    """Give a network's weights as labelled data that joins with its activity by unit.
+
+    Parameters
+    ----------
+    network
+        The network. Weights are given as they act: rules that have a map of their own or are
+        mixed are rows of the input weights like any other, and what units of a lesioned view
+        send is 0.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``input_weight (input_channel, unit)``, ``recurrent_weight (unit_from, unit_to)``,
+        ``bias (unit,)``, ``output_weight (unit, output_channel)``, ``output_bias
+        (output_channel,)``; of a GRU these are its candidate's, and its gates' follow with a
+        further dim ``gate``: ``gate_input_weight``, ``gate_recurrent_weight``, ``gate_bias``.
+
+        ``preferred_direction (unit,)`` (rad) is where the mean of both rings' input weights is
+        highest, ``preferred_output_direction (unit,)`` where the response ring's are; the first
+        of equals. Channels have the coordinates ``input_modality`` (0: none), ``input_direction``
+        (rad; NaN: none), ``input_rule`` ("": none) and ``output_direction``. Units have the ids
+        and the table that `nwbcompare.record` gives them.
+
+    Notes
+    -----
+    Preferred directions as in Yang et al. 2019. They are read from the input weights, so input
+    weights against them peak at 0 by construction.
+
+    Examples
+    --------
+    >>> from nwbcompare.model import NetworkConfig
+    >>> weights = network_weights(Network(NetworkConfig(n_units=4)))
+    >>> weights["recurrent_weight"].sel(unit_from="h000", unit_to="h001").item()
+    0.0
+    >>> weights["input_weight"].sel(input_channel="rule_contextdm1").sizes["unit"]
+    4
+    """
+    into = _array(network._whole("input_weight", "rule_weight"))
+    out = _array(network.output_weight) * _sending(network)
+    weights: dict[str, Any] = {
+        "input_weight": (("input_channel", "unit"), into),
+        "recurrent_weight": (
+            ("unit_from", "unit_to"),
+            _array(network.recurrent_weight) * _sending(network),
+        ),
+        "bias": ("unit", _array(network.bias)),
+        "output_weight": (("unit", "output_channel"), out),
+        "output_bias": ("output_channel", _array(network.output_bias)),
+        "preferred_direction": ("unit", _preferred(_mean_of_rings(into)), {"units": "rad"}),
+        "preferred_output_direction": (
+            "unit",
+            _preferred(_array(network.output_weight)[:, response_channels()].T),
+            {"units": "rad"},
+        ),
+    }
+    if network.config.cell == "leaky_gru":
+        weights |= _gates(network)
+    return xr.Dataset(
+        weights,
+        coords=_unit_coords(network) | _channel_coords(network),
+        attrs={
+            "analysis": "network_weights",
+            "name": network.name,
+            "source": "model",
+            "cell": network.config.cell,
+            "nonlinearity": network.config.nonlinearity,
+        },
+    )
+
+
+def _array(weight: torch.Tensor) -> Floats:
+    values: Floats = weight.cpu().numpy().copy()
+    return values
+
+
+def _sending(network: Network) -> Floats:
+    """Give 0 for the units of a lesioned view that send nothing, as a column."""
+    return _array(network._sent(torch.ones_like(network.bias)))[:, None]
+
+
+def _mean_of_rings(input_weight: Floats) -> Floats:
+    rings = [input_weight[modality_channels(modality)] for modality in MODALITIES]
+    mean: Floats = np.mean(rings, axis=0)
+    return mean
+
+
+def _preferred(ring: Floats) -> npt.NDArray[np.float64]:
+    """Give the direction of the strongest channel of ``(ring, unit)``."""
+    strongest: npt.NDArray[np.float64] = RING_DIRECTIONS[ring.argmax(axis=0)]
+    return strongest
+
+
+def _gates(network: Network) -> dict[str, Any]:
+    def split(stacked: Floats) -> Floats:
+        return stacked.reshape(*stacked.shape[:-1], len(GATES), -1)
+
+    recurrent = _array(network.gate_recurrent_weight) * _sending(network)
+    return {
+        "gate_input_weight": (
+            ("input_channel", "gate", "unit"),
+            split(_array(network._whole("gate_input_weight"))),
+        ),
+        "gate_recurrent_weight": (("unit_from", "gate", "unit_to"), split(recurrent)),
+        "gate_bias": (("gate", "unit"), split(_array(network.gate_bias))),
+        "gate": ("gate", list(GATES)),
+    }
+
+
+def _unit_coords(network: Network) -> dict[str, Any]:
+    table = unit_table({LAYER: network.config.n_units}, network.name)
+    units = {name: ("unit", column) for name, column in table.items()}
+    return units | {dim: (dim, table["unit"]) for dim in ("unit_from", "unit_to")}
+
+
+def _channel_coords(network: Network) -> dict[str, Any]:
+    channels = input_channels(network.config.rules)
+    modality = np.zeros(len(channels), dtype=np.int64)
+    direction = np.full(len(channels), np.nan)
+    for which in MODALITIES:
+        modality[modality_channels(which)] = which
+        direction[modality_channels(which)] = RING_DIRECTIONS
+    rule = [""] * N_SENSORY + list(network.config.rules)
+    responses = np.full(len(OUTPUT_CHANNELS), np.nan)
+    responses[response_channels()] = RING_DIRECTIONS
+    return {
+        "input_channel": ("input_channel", list(channels)),
+        "input_modality": ("input_channel", modality),
+        "input_direction": ("input_channel", direction, {"units": "rad"}),
+        "input_rule": ("input_channel", rule),
+        "output_channel": ("output_channel", list(OUTPUT_CHANNELS)),
+        "output_direction": ("output_channel", responses, {"units": "rad"}),
+    }

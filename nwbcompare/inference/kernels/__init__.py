@@ -1,0 +1,1 @@
+"""Numbers of inference, on plain arrays."""

@@ -1,0 +1,377 @@
+"""Linear mixed-effects models: do networks and neurons differ, given who was sampled from whom."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.inference.kernels.random_intercepts import nested_mean
+
+Array = npt.NDArray[np.float64]
+Labels = npt.NDArray[Any]
+SINGULAR_SHARE = 1e-5
+"""A component below this share of the variance is on the edge of what it can be (0)."""
+
+
+def _ftv(table: xr.Dataset) -> Array:
+    return np.asarray(table["fractional_task_variance"].values, dtype=np.float64)
+
+
+def _log_task_variance(table: xr.Dataset) -> Array:
+    variance = table["task_variance"].transpose(..., "unit", "task").values.astype(np.float64)
+    active = (variance > 0).all(axis=-1, keepdims=True)
+    log: Array = np.log(np.where(active, variance, np.nan)).mean(axis=-1)
+    return log
+
+
+VARIABLES: dict[str, Callable[[xr.Dataset], Array]] = {
+    "absolute": lambda table: np.abs(_ftv(table)),
+    "angle": lambda table: np.arcsin(np.minimum(np.abs(_ftv(table)), 1.0)),
+    "squared": lambda table: _ftv(table) ** 2,
+    "signed": _ftv,
+    "log_task_variance": _log_task_variance,
+}
+"""What of a unit is compared, by name; each gives ``(unit,)`` or ``(draw, unit)``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fit:
+    """The mean of one source with its uncertainty, and where the variance comes from."""
+
+    mean: float
+    squared_error: float
+    degrees: float
+    components: dict[str, float]
+    converged: bool
+    message: str
+    n_groups: int
+    n_units: int
+    n_left_out: int
+    inference: str
+
+    @property
+    def singular(self) -> bool:
+        total = sum(self.components.values())
+        return any(part < SINGULAR_SHARE * total for part in self.components.values())
+
+
+def mixed_effects(
+    tables: Sequence[xr.Dataset], *, variable: str = "absolute", confidence: float = 0.95
+) -> xr.Dataset:
+    """Compare networks and recordings in a quantity of their units by mixed-effects models.
+
+    Parameters
+    ----------
+    tables
+        Sample tables from `nwbcompare.fractional_task_variance` (or `nwbcompare.task_variance`),
+        one a network and one or more of recordings. ``attrs["source"]`` says which is which,
+        ``attrs["name"]`` names the network. Recordings need the unit column ``session``.
+    variable
+        What of a unit is compared: "absolute" (|FTV|, in units that figures show), "angle"
+        (arcsin |FTV|), "squared" (FTV^2; the root of its mean is the s.d. about 0), "signed"
+        (FTV) or "log_task_variance" (mean over tasks of log TV; same units of rate needed).
+    confidence
+        Of the intervals.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``effect`` (models minus recordings) with ``effect_low``, ``effect_high``,
+        ``effect_size`` (in s.d. of a unit, the variances of both sources averaged), ``t``,
+        ``df`` and ``p_value``; by ``source``: ``mean``, ``mean_low``, ``mean_high``,
+        ``source_df``, ``n_groups``, ``n_units``, ``n_left_out`` (units without a value),
+        ``converged``, ``singular`` and ``message``; by ``component``: ``variance`` and
+        ``share``, the part of its source's variance (of a group: its intraclass correlation).
+
+    Raises
+    ------
+    InputError
+        For an unknown variable, a source that is missing, recordings without sessions, names
+        that come twice, task variances in different units, and values that do not vary.
+
+    Warns
+    -----
+    UserWarning
+        Where a fit did not converge. A component at 0 (``singular``) is a result, no warning.
+
+    Notes
+    -----
+    The model is y = source + animal + session + e for neurons and y = source + network + unit + e
+    for networks (a unit that was sampled several times, as on several axes of targets). Each source
+    has variances of its own, residual included, so that the restricted likelihood is a product of
+    two, maximised one by one (`nwbcompare.inference.kernels.random_intercepts`, held in the tests
+    against statsmodels' MixedLM). Several draws of one unit are averaged first.
+
+    A level with one member has no variance to be estimated and is left out; ``left_out`` says
+    so, and ``unit_of_inference`` what the test then speaks of. z tests are too liberal with few
+    groups. Each mean is given Student's t with (outermost groups - 1) degrees of freedom, which
+    is exact for groups of equal size, and the difference Satterthwaite's combination of both.
+    With groups of equal size, and more variance between them than within, this is Welch's t
+    test of the means of groups. `benchmarks/planning.py` has the false-positive rates.
+
+    |FTV| is bounded, so its means are near normal however the units are distributed. The angle
+    is the variance-stabilising one for a proportion (here TV_a / (TV_a + TV_b)) and is finite
+    at |FTV| = 1, where many network units lie and atanh |FTV| is not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> def table(name, source, sd):
+    ...     return xr.Dataset(
+    ...         {"fractional_task_variance": ("unit", np.tanh(sd * rng.standard_normal(60)))},
+    ...         coords={"session": ("unit", np.repeat(np.arange(12), 5))},
+    ...         attrs={"name": name, "source": source})
+    >>> found = mixed_effects(
+    ...     [table(n, "model", 2.0) for n in "abc"] + [table("m", "recording", 0.3)])
+    >>> bool(found["p_value"] < 0.05), found.attrs["unit_of_inference"]
+    (True, 'networks; sessions of one animal')
+    """
+    if variable not in VARIABLES:
+        raise unknown_name("variable", variable, VARIABLES)
+    if not 0.5 < confidence < 1:
+        raise InputError(
+            "confidence", "a number between 0.5 and 1", repr(confidence), "Use confidence=0.95."
+        )
+    models, recordings = (_of_source(tables, source) for source in ("model", "recording"))
+    _check(models, recordings, variable)
+    fits = {
+        "model": _fit_models(models, variable),
+        "recording": _fit_recordings(recordings, variable),
+    }
+    for source, fit in fits.items():
+        if not fit.converged:
+            warnings.warn(
+                f"the mixed model of the {source}s did not converge: {fit.message}",
+                UserWarning,
+                stacklevel=2,
+            )
+    return _result(fits, confidence).assign_attrs(variable=variable)
+
+
+def _of_source(tables: Sequence[xr.Dataset], source: str) -> list[xr.Dataset]:
+    found = [table for table in tables if table.attrs.get("source") == source]
+    if not found:
+        raise InputError(
+            "tables",
+            "one or more of source 'model' and of source 'recording'",
+            f"none of source {source!r}",
+            'attrs["source"] of each table says where it is from.',
+        )
+    return found
+
+
+def _check(models: list[xr.Dataset], recordings: list[xr.Dataset], variable: str) -> None:
+    names = [str(table.attrs.get("name", "")) for table in models]
+    if len(set(names)) < len(names):
+        raise InputError(
+            "tables", "different names of networks", listing(names), 'Set attrs["name"].'
+        )
+    needed = "task_variance" if variable == "log_task_variance" else "fractional_task_variance"
+    for table in (*models, *recordings):
+        if needed not in table:
+            raise unknown_name(
+                f"variable {variable!r}: data of {table.attrs.get('name', '')!r}",
+                needed,
+                [str(name) for name in table.data_vars],
+            )
+    for table in recordings:
+        check_sessions(table)
+    if variable == "log_task_variance":
+        units = {str(t["task_variance"].attrs.get("units")) for t in (*models, *recordings)}
+        if len(units) > 1:
+            raise InputError(
+                "task_variance",
+                "the same units in models and recordings",
+                listing(sorted(units)),
+                "Sample the networks at the recording's rates first.",
+            )
+
+
+def check_sessions(table: xr.Dataset) -> None:
+    """Refuse a recording whose units do not say which session they are from."""
+    if "session" not in table.coords or table["session"].dims != ("unit",):
+        raise InputError(
+            f"recording {table.attrs.get('name', '')!r}",
+            "a unit column 'session' (units of one session are not independent)",
+            f"unit columns {listing(c for c in table.coords if table[c].dims == ('unit',))}",
+            'Add it: table.assign_coords(session=("unit", [...])).',
+        )
+
+
+def animals_of(table: xr.Dataset) -> Labels:
+    """Give the animal of each unit: its column ``subject``, else the recording's name."""
+    if "subject" in table.coords and table["subject"].dims == ("unit",):
+        return np.asarray(table["subject"].values).astype(str)
+    return np.full(table.sizes["unit"], str(table.attrs.get("name", "")))
+
+
+def _values(table: xr.Dataset, variable: str) -> Array:
+    """Give one value a unit, the mean over its draws; NaN where no draw has one."""
+    values = VARIABLES[variable](table.transpose("draw", "unit", ..., missing_dims="ignore"))
+    if values.ndim == 1:
+        return values
+    seen = np.isfinite(values)
+    number = seen.sum(axis=0)
+    total: Array = np.where(seen, values, 0).sum(axis=0)
+    mean: Array = np.full(total.shape, np.nan)
+    np.divide(total, number, out=mean, where=number > 0)
+    return mean
+
+
+def _fit_recordings(tables: list[xr.Dataset], variable: str) -> _Fit:
+    values = _all_values(tables, variable)
+    animal = np.concatenate([animals_of(table) for table in tables])
+    session = _joined(animal, np.concatenate([t["session"].values.astype(str) for t in tables]))
+    if np.unique(animal).size > 1:
+        return _fit(values, {"animal": animal, "session": session}, "animals")
+    return _fit(values, {"session": session}, "sessions of one animal")
+
+
+def _fit_models(tables: list[xr.Dataset], variable: str) -> _Fit:
+    sizes = [table.sizes["unit"] for table in tables]
+    network = np.repeat(np.arange(len(tables)).astype(str), sizes)
+    unit = _joined(network, np.concatenate([_network_units(table) for table in tables]))
+    levels = {"network": network, "network unit": unit}
+    if len(tables) == 1:
+        return _fit(_all_values(tables, variable), {"network unit": unit}, "units of one network")
+    return _fit(_all_values(tables, variable), levels, "networks")
+
+
+def _all_values(tables: list[xr.Dataset], variable: str) -> Array:
+    """Give the values of all units of all tables, one table after the other."""
+    return np.concatenate([_values(table, variable) for table in tables])
+
+
+def _network_units(table: xr.Dataset) -> Labels:
+    if "network_unit" in table.coords:
+        return np.asarray(table["network_unit"].values).astype(str)
+    return np.arange(table.sizes["unit"]).astype(str)
+
+
+def _joined(outer: Labels, inner: Labels) -> Labels:
+    """Name the members of the inner level apart, whatever they are called in each outer one."""
+    return np.char.add(np.char.add(outer, "\n"), inner)
+
+
+def _fit(values: Array, levels: dict[str, Labels], inference: str) -> _Fit:
+    """Fit an intercept with the random levels that have something to estimate."""
+    kept = np.isfinite(values)
+    y = values[kept]
+    codes = {name: np.unique(of[kept], return_inverse=True)[1] for name, of in levels.items()}
+    n_groups = int(next(iter(codes.values())).max(initial=-1)) + 1
+    if y.size < 2 or n_groups < 2 or not np.ptp(y) > 0:
+        raise InputError(
+            f"tables, for inference over {inference}",
+            "two or more groups, and values that vary",
+            f"{y.size} values in {n_groups} groups, spread {np.ptp(y) if y.size else 0:g}",
+            "Give more sessions or networks, or look at which units are active.",
+        )
+    random = {name: code for name, code in codes.items() if code.max() + 1 < y.size}
+    found = nested_mean(y, list(random.values()))
+    return _Fit(
+        mean=found.mean,
+        squared_error=found.squared_error,
+        degrees=n_groups - 1,
+        components=dict(zip([*random, "residual"], found.components.tolist(), strict=True)),
+        converged=found.converged,
+        message=found.message,
+        n_groups=n_groups,
+        n_units=y.size,
+        n_left_out=int((~kept).sum()),
+        inference=inference,
+    )
+
+
+def _result(fits: dict[str, _Fit], confidence: float) -> xr.Dataset:
+    model, recording = fits["model"], fits["recording"]
+    squares = np.array([fit.squared_error for fit in fits.values()])
+    degrees = np.array([fit.degrees for fit in fits.values()])
+    effect, df = model.mean - recording.mean, satterthwaite(squares, degrees)
+    error = np.sqrt(squares.sum())
+    half = error * _quantile(df, confidence)
+    spread = np.sqrt(np.mean([sum(fit.components.values()) for fit in fits.values()]))
+    by_source = {
+        "mean": [fit.mean for fit in fits.values()],
+        "n_groups": [fit.n_groups for fit in fits.values()],
+        "n_units": [fit.n_units for fit in fits.values()],
+        "n_left_out": [fit.n_left_out for fit in fits.values()],
+        "converged": [fit.converged for fit in fits.values()],
+        "singular": [fit.singular for fit in fits.values()],
+        "message": [fit.message for fit in fits.values()],
+        "source_df": degrees,
+    }
+    halves = np.sqrt(squares) * _quantile(degrees, confidence)
+    return xr.Dataset(
+        {
+            "effect": effect,
+            "effect_low": effect - half,
+            "effect_high": effect + half,
+            "effect_size": effect / spread,
+            "t": effect / error,
+            "df": df,
+            "p_value": two_sided_p(effect / error, df),
+            **{name: ("source", values) for name, values in by_source.items()},
+            "mean_low": ("source", np.array(by_source["mean"]) - halves),
+            "mean_high": ("source", np.array(by_source["mean"]) + halves),
+            **_components(fits),
+        },
+        coords={
+            "source": list(fits),
+            "component": [f"{s}: {name}" for s, fit in fits.items() for name in fit.components],
+        },
+        attrs={
+            "analysis": "mixed_effects",
+            "confidence": confidence,
+            "test": "two-sided t, degrees of freedom by Satterthwaite from those of the sources",
+            "unit_of_inference": "; ".join(fit.inference for fit in fits.values()),
+            "left_out": json.dumps(_left_out(fits)),
+        },
+    )
+
+
+def _components(fits: dict[str, _Fit]) -> dict[str, Any]:
+    variance = [list(fit.components.values()) for fit in fits.values()]
+    share = [np.array(parts) / sum(parts) for parts in variance]
+    return {
+        "variance": ("component", np.concatenate(variance)),
+        "share": ("component", np.concatenate(share)),
+    }
+
+
+def _left_out(fits: dict[str, _Fit]) -> list[str]:
+    reasons = []
+    if "network" not in fits["model"].components and fits["model"].inference != "networks":
+        reasons.append("network: one only, so nothing is said of other networks")
+    if "animal" not in fits["recording"].components:
+        reasons.append("animal: one only, so nothing is said of other animals")
+    return reasons
+
+
+def satterthwaite(squared_errors: Array, degrees: Array) -> Array:
+    """Give the degrees of freedom of a sum of independent squared errors, over the last axis."""
+    combined: Array = squared_errors.sum(axis=-1) ** 2 / (squared_errors**2 / degrees).sum(axis=-1)
+    return combined
+
+
+def two_sided_p(t: Array | float, degrees: Array | float) -> Array:
+    """Give the two-sided p value of a Student's t."""
+    from scipy.special import stdtr  # noqa: PLC0415 - slow to import
+
+    p: Array = 2 * stdtr(degrees, -np.abs(t))
+    return p
+
+
+def _quantile(degrees: Array | float, confidence: float) -> Array:
+    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
+
+    quantile: Array = stdtrit(degrees, (1 + confidence) / 2)
+    return quantile

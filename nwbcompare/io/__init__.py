@@ -1,0 +1,5 @@
+"""To and from files and what others use: NWB, neo, pynapple, pandas, numpy, MATLAB."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,219 @@
+"""A lab's MATLAB files, with a mapping of names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.files import sha256_of_file
+from nwbcompare.io.arrays import from_arrays
+from nwbcompare.io.matlab.structs import Struct, opened_mat
+
+ARRAYS = ("rates", "spikes", "time_s")
+TABLES = ("trials", "units")
+STEP = re.compile(r"\.?(?P<field>[A-Za-z]\w*)|\((?P<element>\d+)\)|\{(?P<cell>\d+)\}")
+
+
+def from_mat(
+    path: str | os.PathLike[str],
+    mapping: Mapping[str, Any],
+    **options: Any,
+) -> xr.DataTree:
+    """Make an activity of what a MATLAB file holds, by a mapping of names.
+
+    Parameters
+    ----------
+    path
+        The file, of version 5 or 7.3 (HDF5).
+    mapping
+        Where things are: ``rates`` or ``spikes``, ``time_s``, and the columns of ``trials`` and
+        ``units`` by name, each as it would be written in MATLAB:
+        ``{"rates": "data.psth", "trials": {"coherence": "data.info.coh"}}``. Elements count
+        from 1, as in ``"neurons(2).raw{1}"``; a field of an array of structs, as in
+        ``"neurons.raw"``, is a list with a value for each, here each unit.
+    **options
+        Options of `nwbcompare.io.from_arrays`, such as ``dims`` for the order of axes,
+        ``counts=True`` or ``bin``.
+
+    Returns
+    -------
+    xarray.DataTree
+        One block, checked. Where rates are a list by unit, units have trials of their own, and
+        each trial column is such a list, too, or one value for all. A cell of spike times with
+        one row or column holds units on the session's clock; with ``dims``, the trials of one
+        unit.
+
+    Raises
+    ------
+    InputError
+        For a name that is not there (the message lists what is), a file that is damaged or
+        no MATLAB file, and as `from_arrays`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from scipy.io import savemat
+    >>> data = {"counts": np.arange(6).reshape(2, 3), "info": {"rule": ["go", "stop"]}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "cell7.mat"
+    ...     savemat(path, {"data": data})
+    ...     activity = from_mat(
+    ...         path, {"rates": "data.counts", "trials": {"task": "data.info.rule"}},
+    ...         counts=True, bin=0.5)
+    >>> activity["cell7"]["rate"].values[:, :, 0].tolist()
+    [[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]]
+    """
+    path = Path(path)
+    _check_mapping(mapping)
+    with opened_mat(path) as variables:
+        found = {key: _look_up(path, variables, mapping[key]) for key in ARRAYS if key in mapping}
+        tables = {
+            key: {
+                name: _without_structs(path, where, _look_up(path, variables, where))
+                for name, where in mapping.get(key, {}).items()
+            }
+            for key in TABLES
+        }
+    given = _arrays(path, found, options.get("dims"))
+    trials = _trials(tables["trials"], given)
+    units = {name: _column(values) for name, values in tables["units"].items()}
+    options.setdefault("name", path.stem)
+    options.setdefault("provenance", {"file": {"name": path.name, "sha256": sha256_of_file(path)}})
+    return from_arrays(trials=trials, units=units or None, **(given | options))
+
+
+def _check_mapping(mapping: Mapping[str, Any]) -> None:
+    for key, value in mapping.items():
+        if key not in (*ARRAYS, *TABLES):
+            raise unknown_name("mapping", key, (*ARRAYS, *TABLES))
+        if isinstance(value, str) == (key in TABLES):
+            raise InputError(
+                f"mapping[{key!r}]",
+                "columns and where they are" if key in TABLES else "where it is, as text",
+                repr(value),
+                'Write {"rates": "data.psth", "trials": {"task": "data.task"}}.',
+            )
+
+
+def _look_up(path: Path, variables: Struct, where: Any) -> Any:
+    """Follow a name as it is written in MATLAB."""
+    steps: list[str | int] = []
+    text, place = str(where), 0
+    while place < len(text):
+        match = STEP.match(text, place)
+        if match is None:
+            raise InputError(
+                "mapping",
+                "names as in MATLAB, such as 'data.trials(1).spikes{2}'",
+                repr(where),
+                f"Mend what starts at {text[place:]!r}.",
+            )
+        steps.append(match["field"] or int(match["element"] or match["cell"]))
+        place = match.end()
+    return _follow(f"{path}: {where}", variables, steps)
+
+
+def _follow(subject: str, value: Any, steps: Sequence[str | int]) -> Any:
+    if not steps:
+        return value
+    step, rest = steps[0], steps[1:]
+    if isinstance(step, int):
+        return _follow(subject, _element(subject, value, step), rest)
+    if isinstance(value, list):
+        return [_follow(subject, item, steps) for item in value]
+    if not isinstance(value, Struct):
+        raise InputError(
+            subject, f"a struct with a field {step!r}", _kind(value), "Mend the mapping."
+        )
+    if step not in value:
+        raise unknown_name(subject, step, value)
+    return _follow(subject, value[step], rest)
+
+
+def _element(subject: str, value: Any, number: int) -> Any:
+    """Give an element, counted from 1; a lone struct is its own only element."""
+    items = value if isinstance(value, list) else [value]
+    if not 1 <= number <= len(items):
+        raise InputError(
+            subject, f"an element from 1 to {len(items)}", str(number), "MATLAB counts from 1."
+        )
+    return items[number - 1]
+
+
+def _without_structs(path: Path, where: Any, value: Any) -> Any:
+    """Refuse a struct as a column."""
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, Struct):
+            raise InputError(f"{path}: {where}", "values", _kind(item), "Name one of its fields.")
+    return value
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array {value.shape}"
+    if isinstance(value, Struct):
+        return f"a struct with fields {listing(value)}"
+    return "text" if isinstance(value, str) else "a cell"
+
+
+def _arrays(path: Path, found: Mapping[str, Any], dims: Any) -> dict[str, Any]:
+    """Give arrays as `from_arrays` takes them."""
+    given = dict(found)
+    for key, value in given.items():
+        matrices = key == "rates" and isinstance(value, list)
+        for item in value if matrices else [value]:
+            if isinstance(item, Struct | str) or (matrices and np.ndim(item) != 2):
+                raise InputError(
+                    f"{path}: {key}",
+                    "matrices, one for each unit" if matrices else "an array or a cell",
+                    _kind(item),
+                    "Name what holds the numbers.",
+                )
+    spikes = given.get("spikes")
+    if isinstance(spikes, list) and not any(isinstance(item, list) for item in spikes):
+        # a cell of one row or column
+        times = [np.ravel(item) for item in spikes]
+        by_trial = [[item] for item in times] if dims and dims[0] == "trial" else [times]
+        given["spikes"] = by_trial if dims else times
+    return given
+
+
+def _trials(columns: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    """Give one table of trials, or one for each unit where rates are a list by unit."""
+    rates = given.get("rates")
+    if not isinstance(rates, list) or not columns:
+        return {name: _column(values) for name, values in columns.items()} or None
+    sizes = [np.shape(unit)[0] for unit in rates]
+    return [
+        {name: _own(values, unit, sizes) for name, values in columns.items()}
+        for unit in range(len(sizes))
+    ]
+
+
+def _own(values: Any, unit: int, sizes: Sequence[int]) -> Any:
+    """Give the values of a unit's trials."""
+    if isinstance(values, list) and len(values) == len(sizes):
+        values = values[unit]
+    column = _column(values)
+    return np.repeat(column, sizes[unit]) if column.size == 1 else column
+
+
+def _column(values: Any) -> Any:
+    """Give the values of a column: a cell of text or numbers, a matrix of one column."""
+    if isinstance(values, list):
+        cells = [value if isinstance(value, str) else np.ravel(value) for value in values]
+        if all(isinstance(cell, str) or cell.size == 1 for cell in cells):
+            return np.array([cell if isinstance(cell, str) else cell[0] for cell in cells])
+        return values
+    if isinstance(values, str):
+        return np.array([values])
+    return np.ravel(values) if isinstance(values, np.ndarray) else values

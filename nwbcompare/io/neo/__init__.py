@@ -1,0 +1,1 @@
+"""neo: blocks, trials, and files of recording systems."""

@@ -1,0 +1,430 @@
+"""neo: blocks of spike trains, signals, events and epochs, as activity and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.core.activity import Activity, is_ragged, unit_positions
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.lazy import Places
+from nwbcompare.io.columns import (
+    Column,
+    Table,
+    columns_of_records,
+    even_bin_width,
+    is_scalar,
+    lone_block,
+    table_columns,
+    trial_columns,
+    unit_columns,
+)
+from nwbcompare.io.neo.neo_trials import Part, in_seconds, laid_out, loaded, read_trials
+from nwbcompare.io.optional import require
+from nwbcompare.io.segments import Stretch, Stretches
+from nwbcompare.io.sessions.alignment import lay_on_one_clock
+from nwbcompare.io.sessions.recorded_signals import Samples, Signal, SpikeTrains, Times
+from nwbcompare.io.sessions.session import Reading, Session
+
+if TYPE_CHECKING:
+    from neo import Block, Segment
+
+NOT_OF_UNITS = ("nix_name", "channel_names")
+"""Annotations of neo's readers that say nothing about a unit that its id does not."""
+RATES = "rates"
+"""Name of the signal that `to_neo` makes."""
+
+
+def from_neo(
+    block: Block | Segment,
+    *,
+    trials: str | Mapping[str, str] | None = None,
+    events: Mapping[str, str] | None = None,
+    columns: Table | None = None,
+    signal: str | None = None,
+    align: str = "start_time",
+    window: tuple[float, float] | None = None,
+    bin: float | None = None,  # noqa: A002 - the word that users know
+    smooth: float = 0.0,
+    task: str | None = None,
+    conditions: Sequence[str] | None = None,
+    name: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> xr.DataTree:
+    """Make an activity of a neo block; what was recorded is read when it is looked at.
+
+    Segments that do not overlap stay on their clock. Where they overlap, as segments that all
+    start at 0 s do, they are laid one after another, and the columns of times with them.
+
+    Parameters
+    ----------
+    block
+        A block, or one segment. Proxies (``read_block(lazy=True)``) stay unloaded.
+    trials
+        What a trial is: the name of an Epoch; the name of an Event, or the label of events, at
+        which trials start (each stops where the next one starts, or with its segment);
+        ``{"start": ..., "stop": ...}`` with two of these; ``{"epoch": ...}`` for an Epoch
+        whose name is an Event's too; or "segments", one trial each. Labels, array annotations
+        and, of segments, annotations become trial columns.
+    events
+        Further columns of times by name: the name of an Event or the label of events, of which
+        the first in each trial counts, such as ``{"cue_time": "CUE"}``; NaN where there is none.
+    columns
+        Further trial columns, one value for each trial in order of time.
+    signal
+        The name of an AnalogSignal, whose channels are the units; None: spike trains are.
+    align, window, bin, smooth, task, conditions
+        See `nwbcompare.io.Reading`.
+    name
+        What figures and tables call it; by default the block's name, or its file's.
+    provenance
+        Where the block came from.
+
+    Returns
+    -------
+    xarray.DataTree
+        One block. What lies outside of a spike train's ``t_start`` to ``t_stop`` is NaN. Spike
+        trains of several segments are one unit where they share their name, where names repeat
+        in a segment the annotation ``id``, and without either their place; channels of signals
+        by their ``channel_names``. Scalar annotations make the unit table.
+
+    Raises
+    ------
+    ImportError
+        Where neo is not installed.
+    InputError
+        For names that are not there or mean two things (the message lists what there is),
+        and as `nwbcompare.io.lay_on_one_clock`.
+
+    Examples
+    --------
+    >>> import neo, quantities as pq
+    >>> segment = neo.Segment(name="monkey A")
+    >>> segment.spiketrains.append(neo.SpikeTrain([0.1, 1.1, 1.2] * pq.s, t_stop=2, name="u0"))
+    >>> segment.epochs.append(
+    ...     neo.Epoch([0, 1] * pq.s, [1, 1] * pq.s, labels=["left", "right"], name="trials"))
+    >>> activity = from_neo(segment, trials="trials", bin=0.5, task="label")
+    >>> activity["monkey A"]["rate"].values[:, :, 0].tolist()
+    [[2.0, 0.0], [4.0, 0.0]]
+    """
+    require("neo")
+    parts = laid_out(_segments(block))
+    name = name or _name_of(block)
+    table = read_trials(parts, trials, events)
+    table |= table_columns(columns, len(table["start_time"]), "trial")
+    units, recorded = _spikes(parts) if signal is None else _signal(parts, signal)
+    return lay_on_one_clock(
+        [Session(name=name, trials=table, units=units, signal=recorded)],
+        Reading(
+            align=align, window=window, bin=bin, smooth=smooth, task=task, conditions=conditions
+        ),
+        name=name,
+        provenance=provenance,
+    )
+
+
+def to_neo(activity: Activity) -> Block:
+    """Give an activity of one block as a neo block: a segment for each trial.
+
+    Parameters
+    ----------
+    activity
+        An activity with one block, or a block, on an even time axis.
+
+    Returns
+    -------
+    neo.Block
+        Segments whose annotations are the trial columns. Each holds an AnalogSignal "rates"
+        (dimensionless, or in Hz) with a sample at each bin's centre, seconds from the event
+        that the trials are aligned to; its array annotations are the unit table. An Event
+        marks time 0, an Epoch "epochs" the task's epochs. Of a ragged block, a segment holds
+        the units that were recorded together.
+
+        ``from_neo(it, trials="segments", signal="rates", events={"event": aligned_to},
+        align="event", window=(start, stop))`` gives the rates and columns back.
+
+    Raises
+    ------
+    ImportError
+        Where neo is not installed.
+    InputError
+        For several blocks, uneven time steps, and data that break the data model.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> block = to_neo(example_block())
+    >>> len(block.segments), block.segments[0].analogsignals[0].shape
+    (8, (5, 3))
+    >>> block.segments[1].annotations["task"]
+    'go'
+    """
+    neo = require("neo")
+    block = lone_block(activity, to_neo)
+    width = even_bin_width(block, to_neo)
+    made: Block = neo.Block(name=str(block.attrs["name"]))
+    made.annotate(**{key: block.attrs[key] for key in ("source", "condition_variables")})
+    columns, units = trial_columns(block), unit_columns(block)
+    for number, rows in enumerate(_trial_rows(block)):
+        segment = neo.Segment(name=f"trial {number}", index=number)
+        row = int(rows[0])
+        about = {key: values[row] for key, values in columns.items()}
+        about.pop("observation_trial", None)
+        # neo's users compare with plain text; numbers keep numpy's types
+        segment.annotate(**{k: str(v) if isinstance(v, str) else v for k, v in about.items()})
+        segment.analogsignals.append(_rates_signal(block, rows, units, width))
+        segment.events.append(_aligned_event(str(block["time"].attrs["aligned_to"])))
+        if "epoch" in block.dims:
+            segment.epochs.append(_epochs(block, row))
+        made.segments.append(segment)
+    return made
+
+
+def _segments(block: Any) -> list[Any]:
+    neo = require("neo")
+    if isinstance(block, neo.Segment):
+        return [block]
+    if isinstance(block, neo.Block) and block.segments:
+        return list(block.segments)
+    raise InputError(
+        "block",
+        "a neo.Block with at least one segment, or a neo.Segment",
+        "a Block without any" if isinstance(block, neo.Block) else type(block).__name__,
+        "Read one with neo, e.g. neo.io.NixIO(path).read_block().",
+    )
+
+
+def _name_of(block: Any) -> str:
+    return str(block.name or (Path(block.file_origin).stem if block.file_origin else "neo"))
+
+
+@dataclass(frozen=True)
+class TrainTimes:
+    """Reads spike times; for each unit its trains with their segments' shifts (s)."""
+
+    trains: Sequence[Sequence[tuple[float, Any]]]
+
+    def __call__(self, unit: int) -> Times:
+        """Give the spike times (s) of a unit, ascending."""
+        times = [in_seconds(loaded(train).times) + shift for shift, train in self.trains[unit]]
+        return np.sort(np.concatenate(times))
+
+
+def _spikes(parts: Sequence[Part]) -> tuple[dict[str, Column], SpikeTrains]:
+    """Link the spike trains of all segments to units."""
+    signals = dict.fromkeys(s.name for part in parts for s in part.segment.analogsignals)
+    if not any(len(part.segment.spiketrains) for part in parts):
+        raise InputError(
+            "block",
+            "spike trains",
+            f"none, and signals {listing(signals)}" if signals else "none",
+            "Name a signal with signal=." if signals else "There is nothing to bin here.",
+        )
+    by_unit: dict[str, list[tuple[float, Any]]] = {}
+    keys = _train_keys([list(part.segment.spiketrains) for part in parts])
+    for part, own in zip(parts, keys, strict=True):
+        for key, train in zip(own, part.segment.spiketrains, strict=True):
+            by_unit.setdefault(key, []).append((part.shift_s, train))
+    records = [_common([train.annotations for _, train in unit]) for unit in by_unit.values()]
+    intervals = [
+        np.array([[_seconds(t.t_start) + shift, _seconds(t.t_stop) + shift] for shift, t in unit])
+        for unit in by_unit.values()
+    ]
+    units = {"unit": np.array(list(by_unit), dtype=str)} | columns_of_records(records, "unit")
+    return units, SpikeTrains(TrainTimes(list(by_unit.values())), intervals)
+
+
+def _train_keys(segments: Sequence[Sequence[Any]]) -> list[list[str]]:
+    """Give what tells the spike trains of each segment apart: name, id or place."""
+    for key in (_train_name, _train_id):
+        names = [[key(train) for train in trains] for trains in segments]
+        if all(all(own) and len(set(own)) == len(own) for own in names):
+            return names
+    numbers = {len(trains) for trains in segments}
+    if len(numbers) > 1:
+        raise InputError(
+            "spike trains",
+            "names, or annotations 'id', that differ within each segment",
+            f"none, and {min(numbers)} to {max(numbers)} trains in the segments",
+            "Name the spike trains: which of them are one unit cannot be told.",
+        )
+    return [[f"unit {place}" for place in range(len(trains))] for trains in segments]
+
+
+def _train_name(train: Any) -> str:
+    return str(train.name or "")
+
+
+def _train_id(train: Any) -> str:
+    return str(train.annotations.get("id", ""))
+
+
+def _common(annotations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give the annotations that are alike in all segments."""
+    first = annotations[0]
+    return {
+        key: value
+        for key, value in first.items()
+        if key not in NOT_OF_UNITS
+        and is_scalar(value)
+        and all(is_scalar(other.get(key)) and other.get(key) == value for other in annotations[1:])
+    }
+
+
+def _seconds(quantity: Any) -> float:
+    return float(in_seconds(quantity))
+
+
+@dataclass(frozen=True)
+class SignalSamples:
+    """Reads samples of an AnalogSignal, in memory or a proxy.
+
+    Attributes
+    ----------
+    signal
+        The signal.
+    factor
+        What its values are multiplied with.
+    """
+
+    signal: Any
+    factor: float
+
+    def __call__(self, start: int, stop: int, channels: Places) -> npt.NDArray[Any]:
+        """Give the samples ``(sample, channel)`` from a place up to another."""
+        signal, part = self.signal, slice(start, stop)
+        if hasattr(signal, "load"):
+            first, step = signal.t_start, 1 / signal.sampling_rate
+            bounds = (first + start * step, first + stop * step)
+            # bounds on samples are rounded to them, but must not lie past the last one
+            signal = loaded(signal, time_slice=bounds, strict_slicing=False)
+            part = slice(None)
+        values = np.asarray(signal.magnitude[part][:, channels])
+        return values if self.factor == 1 else values * self.factor
+
+
+def _signal(parts: Sequence[Part], name: str) -> tuple[dict[str, Column], Signal]:
+    """Find a signal in the segments; its channels are units."""
+    found = [(part, _find_signal(part.segment, name)) for part in parts]
+    there = [(part, signal) for part, signal in found if signal is not None]
+    if not there:
+        known = dict.fromkeys(s.name for part in parts for s in part.segment.analogsignals)
+        raise unknown_name("signal", name, [str(signal) for signal in known])
+    records: dict[str, dict[str, Any]] = {}
+    channels = []
+    for _, signal in there:
+        own = _channel_names(signal, name)
+        channels.append({channel: place for place, channel in enumerate(own)})
+        for place, channel in enumerate(own):
+            if channel not in records:
+                annotations = {k: v[place] for k, v in signal.array_annotations.items()}
+                records[channel] = _common([annotations])
+    stretches = [
+        Stretch(
+            _samples(signal, part.shift_s),
+            np.array([own.get(unit, -1) for unit in records], dtype=np.int64),
+        )
+        for (part, signal), own in zip(there, channels, strict=True)
+    ]
+    rows = [{k: v for k, v in record.items() if k != "unit"} for record in records.values()]
+    units = {"unit": np.array(list(records), dtype=str)} | columns_of_records(rows, "unit")
+    return units, Stretches(stretches)
+
+
+def _find_signal(segment: Any, name: str) -> Any:
+    named = [signal for signal in segment.analogsignals if signal.name == name]
+    if len(named) > 1:
+        raise InputError(
+            "signal",
+            f"one signal {name!r} in each segment",
+            f"{len(named)}",
+            "Rename them: signal.name = ....",
+        )
+    return named[0] if named else None
+
+
+def _channel_names(signal: Any, name: str) -> list[str]:
+    n_channels = signal.shape[1]
+    names = [str(channel) for channel in signal.array_annotations.get("channel_names", ())]
+    if len(set(names)) == n_channels and all(names):
+        return names
+    return [f"{name}_{place:03d}" for place in range(n_channels)]
+
+
+def _samples(signal: Any, shift_s: float) -> Samples:
+    rate = float(signal.sampling_rate.rescale("Hz").magnitude)
+    pq = require("quantities")
+    unit = signal.units
+    spikes = unit.dimensionality.simplified == pq.Hz.dimensionality.simplified
+    return Samples(
+        read=SignalSamples(signal, float(unit.rescale("Hz").magnitude) if spikes else 1.0),
+        n_samples=_sound_samples(signal),
+        start_s=_seconds(signal.t_start) + shift_s,
+        sampling_s=1 / rate,
+        units="spikes/s" if spikes else "1",
+    )
+
+
+def _sound_samples(signal: Any) -> int:
+    """Give how many samples a signal has; of Plexon's proxies one less.
+
+    Asked for the last sample, neo 0.14 gives zeros for its whole packet.
+    """
+    lossy = type(getattr(signal, "_rawio", None)).__name__ == "PlexonIO"
+    return int(signal.shape[0]) - lossy
+
+
+def _trial_rows(block: xr.Dataset) -> list[npt.NDArray[np.int64]]:
+    """Give the rows of each trial: one, or the observations of units recorded together."""
+    if not is_ragged(block):
+        return [np.array([row]) for row in range(block.sizes["trial"])]
+    if "observation_trial" not in block.coords:
+        return [np.array([row]) for row in range(block.sizes["observation"])]
+    _, first, trial = np.unique(
+        block["observation_trial"].values, return_index=True, return_inverse=True
+    )
+    order = np.argsort(trial.reshape(-1), kind="stable")
+    return np.split(order, np.cumsum(np.bincount(trial.reshape(-1)))[:-1]) if first.size else []
+
+
+def _rates_signal(block: xr.Dataset, rows: Places, units: dict[str, Column], width: float) -> Any:
+    neo, pq = require("neo"), require("quantities")
+    if is_ragged(block):
+        places = unit_positions(block)[rows]
+        values = block["rate"].values[rows].T
+    else:
+        places = np.arange(block.sizes["unit"])
+        values = block["rate"].values[int(rows[0])]
+    about = {name: column[places] for name, column in units.items() if name != "unit"}
+    return neo.AnalogSignal(
+        np.array(values),
+        units=pq.Hz if block["rate"].attrs["units"] == "spikes/s" else pq.dimensionless,
+        t_start=float(block["time"].values[0]) * pq.s,
+        sampling_period=width * pq.s,
+        name=RATES,
+        array_annotations={"channel_names": units["unit"][places], **about},
+    )
+
+
+def _aligned_event(event: str) -> Any:
+    neo, pq = require("neo"), require("quantities")
+    return neo.Event([0.0] * pq.s, labels=[event], name=event)
+
+
+def _epochs(block: xr.Dataset, row: int) -> Any:
+    neo, pq = require("neo"), require("quantities")
+    start = block["epoch_start_time"].values[row]
+    stop = block["epoch_stop_time"].values[row]
+    there = np.isfinite(start)
+    return neo.Epoch(
+        start[there] * pq.s,
+        (stop - start)[there] * pq.s,
+        labels=block["epoch"].values[there].astype(str),
+        name="epochs",
+    )

@@ -1,0 +1,167 @@
+"""Files of recording systems, through neo's readers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.files import sha256_of_file
+from nwbcompare.io.neo.neo_blocks import from_neo
+from nwbcompare.io.optional import require
+
+ELSEWHERE = {
+    "pkl": "Pickles execute code when they are read: have it saved in another format, e.g. Nix.",
+    "nwb": "Open it with nwbcompare.open, without trials.",
+    "mat": "Read it with nwbcompare.from_mat, which takes a mapping of names.",
+}
+ELSEWHERE["pickle"] = ELSEWHERE["pkl"]
+"""Suffixes that are not for neo, with what to do."""
+NOT_READERS = {"PickleIO", "NWBIO", "ExampleIO", "NeoMatlabIO", "RawBinarySignalIO"}
+"""neo's readers that execute code, are unreliable, invent data, or take any bytes for samples."""
+MOST_HASHED_BYTES = 2**30
+"""A checksum of a larger file would make opening it slow."""
+
+
+def open_vendor(
+    path: str | os.PathLike[str],
+    *,
+    trials: str | Mapping[str, str] | None = None,
+    reader: str | None = None,
+    **options: Any,
+) -> xr.DataTree:
+    """Open a file or folder of a recording system that neo reads.
+
+    Spikes and samples are read when they are looked at, where neo's reader can do that.
+
+    Parameters
+    ----------
+    path
+        The file, or the folder of a system that writes several files.
+    trials
+        What a trial is, see `nwbcompare.io.from_neo`.
+    reader
+        The name of neo's reader, such as "AsciiSpikeTrainIO"; None: those that take files with
+        this suffix are tried in turn. Pickles and NWB files are never read through neo.
+    **options
+        Further options of `nwbcompare.io.from_neo`.
+
+    Returns
+    -------
+    xarray.DataTree
+        One block.
+
+    Raises
+    ------
+    ImportError
+        Where neo, or a package that its reader needs, is not installed.
+    InputError
+        For a path that is not there, a suffix or a reader that is not neo's, a file that no
+        reader can read (it is named), one with several blocks, and as `from_neo`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from neo.io import NixIO
+    >>> from nwbcompare.io import to_neo
+    >>> from nwbcompare.testing import example_block
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "example.nix"
+    ...     with NixIO(str(path), mode="ow") as io:
+    ...         io.write_block(to_neo(example_block()))
+    ...     activity = open_vendor(path, trials="segments", signal="rates")
+    >>> dict(activity["example"].sizes)
+    {'trial': 8, 'time': 5, 'unit': 3}
+    """
+    path = Path(path)
+    require("neo")
+    block, used = _read(path, reader)
+    file = {"name": path.name, "reader": used}
+    if path.is_file() and path.stat().st_size <= MOST_HASHED_BYTES:
+        file["sha256"] = sha256_of_file(path)
+    options.setdefault("name", block.name or path.stem)
+    return from_neo(block, trials=trials, provenance={"file": file}, **options)
+
+
+def _read(path: Path, reader: str | None) -> tuple[Any, str]:
+    """Read the only block by the first reader that can."""
+    failures = []
+    for candidate in _candidates(path, reader):
+        name = candidate.__name__
+        try:
+            return _only_block(candidate, path), name
+        except InputError:
+            raise
+        except Exception as error:
+            # readers raise whatever damaged or foreign bytes make them stumble over
+            failures.append(f"{name}: {type(error).__name__}: {error}")
+    raise InputError(
+        str(path),
+        "a file that neo can read",
+        f"one on which its readers fail ({'; '.join(failures)})",
+        "It is damaged, truncated or of another kind; name the right reader with reader=....",
+    )
+
+
+def _candidates(path: Path, reader: str | None) -> list[Any]:
+    """Give the readers that may take a path."""
+    if not path.exists():
+        raise InputError(str(path), "a file or folder", "nothing there", "Check the path.")
+    io = require("neo.io")
+    suffix = path.suffix[1:].lower()
+    if suffix in ELSEWHERE:
+        raise InputError(
+            str(path), "a file of a recording system", f"a .{suffix} file", ELSEWHERE[suffix]
+        )
+    readers = {candidate.__name__: candidate for candidate in reversed(io.iolist)}
+    for name in NOT_READERS:
+        readers.pop(name, None)
+    if reader is not None:
+        if reader not in readers:
+            raise unknown_name("reader", reader, sorted(readers))
+        return [readers[reader]]
+    try:
+        fitting = dict.fromkeys(candidate.__name__ for candidate in io.list_candidate_ios(path))
+    except ValueError:
+        fitting = {}
+    candidates = [readers[name] for name in fitting if name in readers]
+    if not candidates:
+        raise InputError(
+            str(path),
+            f"a file that neo reads: {listing(sorted(readers), most=60)}",
+            f"a .{suffix} file" if suffix else "another",
+            "Name the reader with reader=....",
+        )
+    return candidates
+
+
+def _only_block(reader: Any, path: Path) -> Any:
+    """Read a file's only block, lazily where the reader can."""
+    if reader.__name__ == "NixIO":
+        # any other mode writes to the file
+        with reader(str(path), mode="ro") as file:
+            _refuse_several(path, len(file.nix_file.blocks))
+            return file.read_block(index=0)
+    folder = reader.mode == "dir" and path.is_file()
+    file = reader(str(path.parent if folder else path))
+    if getattr(reader, "support_lazy", False):
+        _refuse_several(path, file.block_count())
+        return file.read_block(lazy=True)
+    if hasattr(file, "read_block") and require("neo").Block in reader.readable_objects:
+        return file.read_block()
+    return file.read_segment()
+
+
+def _refuse_several(path: Path, number: int) -> None:
+    if number != 1:
+        raise InputError(
+            str(path),
+            "a file with one block",
+            f"{number} blocks",
+            "Read it with neo, and give one block to nwbcompare.from_neo.",
+        )

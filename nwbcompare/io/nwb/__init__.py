@@ -1,0 +1,1 @@
+"""NWB: written, validated and read."""

@@ -1,0 +1,606 @@
+"""Sessions of any NWB file that has trials: units, or a time series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.lazy import Places, runs as runs_of
+from nwbcompare.io.nwb.format_names import RATE_SERIES, UNIT_TABLES
+from nwbcompare.io.nwb.hdf5 import (
+    address,
+    as_text,
+    attribute,
+    check_size,
+    dataset,
+    member,
+    members,
+    number,
+    opened,
+    read_column,
+    read_part,
+    referred,
+    scalar,
+)
+from nwbcompare.io.nwb.table_columns import indexed, read_table, row_ids
+from nwbcompare.io.sessions.recorded_signals import Samples, Signal, SpikeTrains, Times
+from nwbcompare.io.sessions.session import Session
+
+UNITS = "units"
+"""The word for a file's units table, where a series could be meant."""
+NOT_OF_UNITS = ("spike_times", "obs_intervals", "electrodes", "electrode_group")
+NAMES_OF_UNITS = ("unit_name", "unit")
+SERIES_DEPTH = 3
+"""Time series lie in a module, or in a container in one, not deeper."""
+PROBED_STAMPS = 1000
+MOST_READS = 8
+"""Scattered columns are read one by one up to here; beyond it, all between them at once."""
+STRIDE = 4096
+"""Spikes of a unit that are read at once where not all are asked for."""
+STAMPS_AT_ONCE = 16_384
+BLOCKS_KEPT = 256
+TAKEN = {
+    "epoch",
+    "epoch_start_time",
+    "epoch_stop_time",
+    "observation",
+    "observation_trial",
+    "observation_unit",
+    "rate",
+    "session",
+    "time",
+    "trial",
+    "unit",
+    "unit_key",
+}
+"""Names that the data model gives a meaning of its own."""
+TABLE_OF_RATES = {name: UNIT_TABLES[source] for (source, _), name in RATE_SERIES.items()}
+"""For each series of rates that nwbcompare wrote, its table of units."""
+
+
+def read_session(
+    file: h5py.File, path: Path, series: str | None = None, *, own: bool = False
+) -> Session:
+    """Read the tables of an NWB file; what was recorded is read when it is looked at.
+
+    Parameters
+    ----------
+    file
+        The file, open.
+    path
+        Where it lies.
+    series
+        "units", or the name or path of a units table or time series; None: the units where
+        the file has any with spike times, else its only time series.
+    own
+        Whether nwbcompare wrote the file: its columns are what they are meant to be. In those
+        of others, text that is JSON is decoded, and names that mean something else in the
+        data model are changed.
+
+    Raises
+    ------
+    InputError
+        For a file without trials, a series that is not there, and a choice of several.
+    """
+    trials, trial_attrs, left_out = _trials(file, path, own=own)
+    name = (scalar(file, "general/session_id") or "").strip() or path.stem
+    table = find_units(file, path, series)
+    signal: Signal
+    if table is not None:
+        units, signal = _spiking_units(table, path, own=own)
+    else:
+        units, signal = _series_units(file, path, series, own=own)
+    subject = scalar(file, "general/subject/subject_id") or ""
+    units.setdefault("subject", np.full(len(units["unit"]), subject))
+    return Session(
+        name=name,
+        trials=trials,
+        units=units,
+        signal=signal,
+        trial_attrs=trial_attrs,
+        left_out=left_out,
+        held=partial(opened, path),
+    )
+
+
+def _trials(
+    file: h5py.File, path: Path, *, own: bool
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]:
+    columns, attrs, left_out = read_table(trials_table(file, path), decode=not own)
+    for name in ("start_time", "stop_time"):
+        if name not in columns or columns[name].dtype.kind not in "fiu":
+            raise InputError(
+                f"{path}: /intervals/trials/{name}",
+                "a column of times (s)",
+                "none" if name not in columns else "text",
+                "The trials table is no NWB table: add the column with pynwb.",
+            )
+    if own:
+        return columns, attrs, left_out
+    names = _free_names(columns, "trial")
+    return (
+        {names[name]: column for name, column in columns.items()},
+        {names[name]: about for name, about in attrs.items()},
+        left_out,
+    )
+
+
+def _free_names(columns: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """Say what to call columns, of which some have names with a meaning of their own."""
+    names = {}
+    for name in columns:
+        free = f"{prefix}_{name}" if name in TAKEN else name
+        while free != name and free in columns:
+            free += "_"
+        names[name] = free
+    return names
+
+
+def trials_table(file: h5py.File, path: Path) -> h5py.Group:
+    """Give the trials table, without which nothing can be aligned."""
+    table = member(file, "intervals/trials")
+    if not isinstance(table, h5py.Group):
+        others = member(file, "intervals")
+        raise InputError(
+            str(path),
+            "a trials table (/intervals/trials)",
+            f"only {listing(others)}" if isinstance(others, h5py.Group) and len(others) else "none",
+            "Add one with pynwb: analyses need to know when trials began.",
+        )
+    return table
+
+
+def find_units(file: h5py.File, path: Path, wanted: str | None = None) -> h5py.Group | None:
+    """Give the units table with spike times: at the root, or else in a processing module.
+
+    Parameters
+    ----------
+    file, path
+        The file, and where it lies.
+    wanted
+        "units", or the table's path; None: as "units", where there is one.
+
+    Returns
+    -------
+    h5py.Group or None
+        None where there is none, or something else is wanted.
+
+    Raises
+    ------
+    InputError
+        Where there is none though wanted, and for a choice of several.
+    """
+    tables = _spiking_tables(file)
+    if wanted is not None and wanted.strip("/") in tables:
+        return tables[wanted.strip("/")]
+    if wanted not in (None, UNITS):
+        return None
+    if not tables and wanted == UNITS:
+        raise InputError(str(path), "units with spike times", "none", "Name a time series.")
+    if len(tables) > 1 and UNITS not in tables:
+        raise InputError(
+            f"{path}: series",
+            "one table of units with spike times",
+            listing(tables),
+            "Name one of them with series=.",
+        )
+    return tables.get(UNITS, next(iter(tables.values()), None))
+
+
+def _spiking_tables(file: h5py.File) -> dict[str, h5py.Group]:
+    """Give the tables with spike times by path."""
+    found = {UNITS: member(file, UNITS)}
+    modules = member(file, "processing")
+    seen = set()
+    if isinstance(modules, h5py.Group):
+        for name, module in members(modules).items():
+            if isinstance(module, h5py.Group) and address(module) not in seen:
+                seen.add(address(module))
+                found |= {f"processing/{name}/{k}": t for k, t in members(module).items()}
+    return {
+        name: table
+        for name, table in found.items()
+        if isinstance(table, h5py.Group) and {"id", "spike_times"} <= set(table.keys())
+    }
+
+
+def _spiking_units(
+    table: h5py.Group, path: Path, *, own: bool
+) -> tuple[dict[str, Any], SpikeTrains]:
+    units = unit_columns(table, own=own)
+    found = indexed(table, "spike_times")
+    if found is None:
+        raise InputError(
+            f"{path}: {table.name}",
+            "spike_times with its index",
+            "one without the other",
+            "The file is damaged: obtain it again.",
+        )
+    data, stops = found
+    if stops.size != len(units["unit"]) or data.dtype.kind not in "fiu" or data.ndim != 1:
+        raise InputError(
+            f"{path}: {table.name}",
+            f"spike times of {len(units['unit'])} units",
+            f"{data.dtype} of shape {data.shape}, of {stops.size}",
+            "The file is damaged: obtain it again.",
+        )
+    times = SpikeTimes(_path_of(data), data.name, stops)
+    return units, SpikeTrains(times, _intervals(table, units), times.between)
+
+
+def _path_of(data: h5py.Dataset) -> Path:
+    """Give the file that holds a dataset: where a link led to it, another than was opened."""
+    return Path(data.file.filename)
+
+
+@dataclass(frozen=True)
+class SpikeTimes:
+    """Reads a unit's spike times from a file.
+
+    The format does not promise that they ascend, so that the first look at a unit reads all of
+    its times; every so many of them are kept, and tell where others lie from then on.
+    """
+
+    path: Path
+    name: str
+    stops: npt.NDArray[np.int64]
+    some: dict[int, Times] = field(default_factory=dict, repr=False, compare=False)
+
+    def __call__(self, unit: int) -> Times:
+        """Give the spike times (s) of a unit, ascending."""
+        times = self._read(unit, 0, self._number(unit))
+        there = times[np.isfinite(times)]
+        ascending = bool((np.diff(there) >= 0).all())
+        if ascending and there.size == times.size:
+            self.some[unit] = times[::STRIDE].copy()
+        return there if ascending else np.sort(there)
+
+    def between(self, unit: int, first: float, last: float) -> Times:
+        """Give at least the spike times (s) of a unit from one time to another, ascending."""
+        if unit not in self.some:
+            return self(unit)
+        every = self.some[unit]
+        low = max(int(np.searchsorted(every, first)) - 1, 0) * STRIDE
+        high = int(np.searchsorted(every, last, side="right")) * STRIDE
+        return self._read(unit, low, max(low, min(high, self._number(unit))))
+
+    def _number(self, unit: int) -> int:
+        return int(self.stops[unit]) - self._start(unit)
+
+    def _start(self, unit: int) -> int:
+        return int(self.stops[unit - 1]) if unit else 0
+
+    def _read(self, unit: int, low: int, high: int) -> Times:
+        start = self._start(unit)
+        with opened(self.path) as file:
+            times = read_part(file, self.name, start + low, start + high)
+        return times.astype(np.float64)
+
+
+def _intervals(table: h5py.Group, units: dict[str, Any]) -> list[Times] | None:
+    found = indexed(table, "obs_intervals")
+    if found is None:
+        return None
+    values = read_column(found[0])
+    stops = found[1]
+    if values.ndim != 2 or values.shape[1] != 2 or stops.size != len(units["unit"]):
+        raise InputError(
+            f"{table.file.filename}: {table.name}/obs_intervals",
+            f"(interval, 2) for {len(units['unit'])} units",
+            f"{values.shape} for {stops.size}",
+            "The file is damaged: obtain it again.",
+        )
+    # an interval that lacks a bound tells of nothing that was recorded
+    intervals = np.split(values.astype(np.float64)[: stops[-1] if stops.size else 0], stops[:-1])
+    return [own[own[:, 0] <= own[:, 1]] for own in intervals]
+
+
+def unit_columns(table: h5py.Group, *, own: bool = False) -> dict[str, Any]:
+    """Give the unit table of an NWB table of units: ids, areas and every plain column."""
+    ids = row_ids(table)
+    columns, _, _ = read_table(table, skip=(*NOT_OF_UNITS, *NAMES_OF_UNITS), decode=not own)
+    area = columns.pop("area", None)
+    if area is None:
+        area = _areas(table, len(ids))
+    known = {"unit": _names_of_units(table, ids)} | ({} if area is None else {"area": area})
+    names = _free_names(columns, "unit")
+    return known | {names[name]: column for name, column in columns.items()}
+
+
+def _names_of_units(table: h5py.Group, ids: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
+    """Give the units' names; where there are none, or they repeat, the ids of the table."""
+    for name in NAMES_OF_UNITS:
+        column = member(table, name)
+        if isinstance(column, h5py.Dataset) and column.shape == ids.shape:
+            names = read_column(column).astype(str)
+            if np.unique(names).size == names.size:
+                return names
+    return ids.astype(str)
+
+
+def _areas(table: h5py.Group, n_units: int) -> npt.NDArray[Any] | None:
+    """Give where each unit was recorded: its electrode group's place, or its first electrode's.
+
+    A table of electrodes names the place itself, and one of regions of interest its plane.
+    """
+    groups = member(table, "electrode_group")
+    if isinstance(groups, h5py.Dataset) and groups.shape == (n_units,):
+        return _locations_of(table, groups)
+    place = member(table, "location")
+    if isinstance(place, h5py.Dataset) and place.shape == (n_units,):
+        return read_column(place).astype(str)
+    plane = member(table, "imaging_plane")
+    if isinstance(plane, h5py.Group):
+        return np.full(n_units, scalar(plane, "location") or "")
+    return _places_of_electrodes(table, n_units)
+
+
+def _places_of_electrodes(table: h5py.Group, n_units: int) -> npt.NDArray[Any] | None:
+    region = member(table, "electrodes")
+    if not isinstance(region, h5py.Dataset):
+        return None
+    electrodes = referred(table, attribute(region, "table"))
+    if not isinstance(electrodes, h5py.Group) or member(electrodes, "location") is None:
+        return None
+    places = read_column(dataset(electrodes, "location"))
+    rows = read_column(region)
+    found = indexed(table, "electrodes")
+    # without an index, each unit has one electrode
+    stops = np.arange(1, rows.size + 1) if found is None else found[1]
+    if stops.size != n_units:
+        return None
+    first = np.concatenate([[0], stops[:-1]])
+    area = np.full(n_units, "", dtype=object)
+    for unit in np.flatnonzero(stops > first):
+        row = int(rows[first[unit]])
+        area[unit] = as_text(places[row]) if 0 <= row < places.size else ""
+    return area.astype(str)
+
+
+def _locations_of(table: h5py.Group, groups: h5py.Dataset) -> npt.NDArray[Any]:
+    names = []
+    for reference in read_column(groups):
+        group = referred(table, reference)
+        place = attribute(group, "location")
+        names.append(as_text(place) if place is not None else scalar(group, "location") or "")
+    return np.array(names, dtype=str)
+
+
+def find_series(file: h5py.File) -> dict[str, h5py.Group]:
+    """Give the time series of one or two dimensions by path: acquired and processed."""
+    found: dict[str, h5py.Group] = {}
+    seen: set[tuple[str, int]] = set()
+    for top in ("acquisition", "processing"):
+        group = member(file, top)
+        if isinstance(group, h5py.Group):
+            seen.add(address(group))
+            _collect_series(group, top, SERIES_DEPTH, found, seen)
+    return found
+
+
+def _collect_series(
+    group: h5py.Group,
+    path: str,
+    depth: int,
+    found: dict[str, h5py.Group],
+    seen: set[tuple[str, int]],
+) -> None:
+    for name, item in members(group).items():
+        if not isinstance(item, h5py.Group):
+            continue
+        data = member(item, "data")
+        if isinstance(data, h5py.Dataset):
+            timed = any(member(item, key) is not None for key in ("timestamps", "starting_time"))
+            if data.ndim in {1, 2} and data.dtype.kind in "fiu" and timed:
+                found[f"{path}/{name}"] = item
+        elif depth > 1 and address(item) not in seen:
+            # groups may hold each other, in a circle and under many names
+            seen.add(address(item))
+            _collect_series(item, f"{path}/{name}", depth - 1, found, seen)
+
+
+def _series_units(
+    file: h5py.File, path: Path, wanted: str | None, *, own: bool
+) -> tuple[dict[str, Any], Signal]:
+    found = find_series(file)
+    asked = None if wanted is None else wanted.strip("/")
+    chosen = [name for name in found if asked in {None, name, name.rsplit("/", 1)[-1]}]
+    if len(chosen) != 1:
+        raise InputError(
+            f"{path}: {'series' if wanted is None else f'series {wanted!r}'}",
+            "units with spike times, or one time series"
+            if wanted is None
+            else "one time series of this name",
+            f"the series {listing(found)}" if found else "none",
+            "Name one of them with series=." if found else "There is nothing to bin here.",
+        )
+    group = found[chosen[0]]
+    data = dataset(group, "data")
+    n_units = 1 if data.ndim == 1 else int(data.shape[1])
+    units = _channel_table(group, n_units, own=own)
+    return units, _samples(group, data, path)
+
+
+def _channel_table(group: h5py.Group, n_units: int, *, own: bool) -> dict[str, Any]:
+    """Give a table of a series' channels: the one that it refers to, or by number."""
+    name = group.name.rsplit("/", 1)[-1]
+    numbered = np.array([f"{name}_{place:03d}" for place in range(n_units)])
+    if own:
+        table = member(group.parent, TABLE_OF_RATES[name]) if name in TABLE_OF_RATES else None
+        if isinstance(table, h5py.Group) and row_ids(table).shape == (n_units,):
+            return unit_columns(table, own=True)
+        return {"unit": numbered}
+    for region in (member(group, "electrodes"), member(group, "rois")):
+        if isinstance(region, h5py.Dataset) and region.shape == (n_units,):
+            return _rows_of(referred(group, attribute(region, "table")), region, numbered)
+    return {"unit": numbered}
+
+
+def _rows_of(table: h5py.Group, region: h5py.Dataset, numbered: npt.NDArray[Any]) -> dict[str, Any]:
+    """Give the rows of a table that a region names, as a table of units."""
+    columns, rows = unit_columns(table), read_column(region)
+    n_rows = len(columns["unit"])
+    if rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < n_rows)).all():
+        raise InputError(
+            f"{region.file.filename}: {region.name}",
+            f"rows from 0 to {n_rows - 1} of {table.name}",
+            "others",
+            "The file is damaged: obtain it again.",
+        )
+    units = {name: column[rows] for name, column in columns.items()}
+    if np.unique(units["unit"]).size < rows.size:
+        units["unit"] = numbered
+    return units
+
+
+def _samples(group: h5py.Group, data: h5py.Dataset, path: Path) -> Samples:
+    read = SeriesData(_path_of(data), data.name, *_scaling(group, data))
+    unit = str(attribute(data, "unit", ""))
+    units: Any = "spikes/s" if unit in {"spikes/s", "Hz"} else "1"
+    stamps = member(group, "timestamps")
+    if isinstance(stamps, h5py.Dataset):
+        start, step = _probed(stamps, data, path)
+        times = SampleTimes(_path_of(stamps), stamps.name)
+    else:
+        start, step = _start_and_step(dataset(group, "starting_time"), path)
+        times = None
+    return Samples(
+        read=read,
+        n_samples=int(data.shape[0]),
+        start_s=start,
+        sampling_s=step,
+        times=times,
+        units=units,
+    )
+
+
+def _scaling(group: h5py.Group, data: h5py.Dataset) -> tuple[npt.NDArray[np.float64], float]:
+    """Give what stored values are multiplied with, by channel, and what is added."""
+    factor = np.full(1 if data.ndim == 1 else data.shape[1], number(data, "conversion", 1.0))
+    by_channel = member(group, "channel_conversion")
+    if isinstance(by_channel, h5py.Dataset) and by_channel.shape == factor.shape:
+        factor = factor * read_column(by_channel)
+    return factor, number(data, "offset", 0.0)
+
+
+def _probed(stamps: h5py.Dataset, data: h5py.Dataset, path: Path) -> tuple[float, float]:
+    """Give the first sample's time and the usual step (s), without reading all times."""
+    if stamps.shape != data.shape[:1] or stamps.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path}: {stamps.name}",
+            f"{data.shape[0]} times, one for each sample",
+            f"{stamps.dtype} of shape {stamps.shape}",
+            "The file is damaged: obtain it again.",
+        )
+    first = read_column(stamps, slice(PROBED_STAMPS)).astype(np.float64)
+    steps = np.diff(first)
+    if not (steps > 0).any() or not np.isfinite(first).all():
+        raise InputError(
+            f"{path}: {stamps.name}",
+            "ascending times of at least two samples",
+            "others",
+            "A lone sample tells no sampling interval; times that are missing, no place.",
+        )
+    return float(first[0]), float(np.median(steps[steps > 0]))
+
+
+def _start_and_step(start: h5py.Dataset, path: Path) -> tuple[float, float]:
+    rate = number(start, "rate", np.nan)
+    if not 0 < rate < np.inf:
+        raise InputError(
+            f"{path}: {start.name}", "a sampling rate above 0 Hz", repr(rate), "Mend the file."
+        )
+    first = float(read_column(start))
+    if not np.isfinite(first):
+        raise InputError(f"{path}: {start.name}", "a time (s)", repr(first), "Mend the file.")
+    return first, 1 / rate
+
+
+@dataclass(frozen=True)
+class SampleTimes:
+    """Gives the times of samples in a file."""
+
+    path: Path
+    name: str
+
+    def __call__(self) -> StampsInFile:
+        """Give the times (s), which are read where they are looked at."""
+        with opened(self.path) as file:
+            return StampsInFile(self.path, self.name, int(dataset(file, self.name).shape[0]))
+
+
+class StampsInFile:
+    """Times of samples that stay in their file but for blocks that were looked at."""
+
+    def __init__(self, path: Path, name: str, size: int) -> None:
+        self.path, self.name, self.size = path, name, size
+        self._block = lru_cache(BLOCKS_KEPT)(self._read_block)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice):
+            start, stop, _ = place.indices(self.size)
+            return self._read(start, stop)
+        block, within = divmod(range(self.size)[place], STAMPS_AT_ONCE)
+        return self._block(block)[within]
+
+    def _read_block(self, number: int) -> Times:
+        start = number * STAMPS_AT_ONCE
+        return self._read(start, min(start + STAMPS_AT_ONCE, self.size))
+
+    def _read(self, start: int, stop: int) -> Times:
+        with opened(self.path) as file:
+            times = read_part(file, self.name, start, stop).astype(np.float64)
+        if not (np.diff(times) >= 0).all():
+            raise InputError(
+                f"{self.path}: {self.name}", "ascending times", "others", "Sort the samples."
+            )
+        return times
+
+
+@dataclass(frozen=True)
+class SeriesData:
+    """Reads samples of a time series from a file."""
+
+    path: Path
+    name: str
+    factor: npt.NDArray[np.float64]
+    offset: float
+
+    def __call__(self, start: int, stop: int, units: Places) -> npt.NDArray[Any]:
+        """Give the samples ``(sample, unit)`` of some units."""
+        with opened(self.path) as file:
+            data = dataset(file, self.name)
+            check_size(data, (stop - start) * units.size * data.dtype.itemsize)
+            values = read_block(data, slice(start, stop), units)
+        factor = self.factor[units]
+        if self.offset == 0 and (factor == 1).all():
+            return values
+        scaled: npt.NDArray[Any] = values * factor + self.offset
+        return scaled
+
+
+def read_block(data: h5py.Dataset, rows: slice, columns: Places) -> npt.NDArray[Any]:
+    """Read some columns of a stretch of rows; of one-dimensional data the only one."""
+    if data.ndim == 1:
+        return np.asarray(data[rows])[:, None]
+    parts = list(runs_of(columns))
+    if len(parts) == 1:
+        return np.asarray(data[rows, parts[0][1]])
+    if len(parts) > MOST_READS:
+        low = int(columns.min())
+        return np.asarray(data[rows, low : int(columns.max()) + 1])[:, columns - low]
+    values = np.empty((rows.stop - rows.start, columns.size), dtype=data.dtype)
+    for at, of in parts:
+        values[:, at] = data[rows, of]
+    return values

@@ -1,0 +1,251 @@
+"""What an NWB file says of its subject, session and origin, and defaults that archives accept."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from pynwb import NWBFile
+from pynwb.file import Subject
+
+from nwbcompare.core.errors import InputError, unknown_name
+
+SYNTHETIC_SPECIES = "http://purl.obolibrary.org/obo/NCBITaxon_32630"
+FILE_KEYS = (
+    "session_description",
+    "identifier",
+    "session_start_time",
+    "session_id",
+    "experimenter",
+    "experiment_description",
+    "institution",
+    "lab",
+    "keywords",
+    "notes",
+    "protocol",
+    "pharmacology",
+    "related_publications",
+    "surgery",
+    "virus",
+    "data_collection",
+    "stimulus_notes",
+)
+SUBJECT_KEYS = (
+    "subject_id",
+    "species",
+    "sex",
+    "age",
+    "description",
+    "date_of_birth",
+    "genotype",
+    "strain",
+    "weight",
+)
+KEYS = {"NWBFile": FILE_KEYS, "Subject": SUBJECT_KEYS}
+LISTS = ("experimenter", "keywords", "related_publications")
+TIMES = ("session_start_time", "date_of_birth")
+Metadata = Mapping[str, Mapping[str, Any]]
+
+
+def read_metadata(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Read metadata from a TOML or YAML file.
+
+    Parameters
+    ----------
+    path
+        A file with the tables ``NWBFile`` and ``Subject``, whose keys are pynwb's.
+
+    Raises
+    ------
+    InputError
+        Where it is not there, no TOML or YAML, or has other keys.
+    """
+    path = Path(path)
+    if path.suffix not in {".toml", ".yaml", ".yml"} or not path.is_file():
+        raise InputError(
+            str(path), "a file ending in .toml, .yaml or .yml", "none", "Check the path."
+        )
+    import yaml  # noqa: PLC0415 - only here
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            str(path), "a TOML or YAML file", f"one that cannot be read ({error})", "Mend it."
+        ) from error
+    return checked_metadata(found, str(path))
+
+
+def checked_metadata(metadata: Any, subject: str = "metadata") -> dict[str, dict[str, Any]]:
+    """Refuse metadata with tables or keys that are not known, or text that is no time.
+
+    Raises
+    ------
+    InputError
+        With the nearest names.
+    """
+    if not isinstance(metadata, Mapping):
+        raise InputError(
+            subject,
+            "tables NWBFile and Subject",
+            type(metadata).__name__,
+            "Write {'Subject': {'sex': 'F'}}.",
+        )
+    checked: dict[str, dict[str, Any]] = {name: {} for name in KEYS}
+    for table, values in metadata.items():
+        if table not in KEYS or not isinstance(values, Mapping):
+            raise unknown_name(f"{subject}, table", table, KEYS)
+        for key, value in values.items():
+            if key not in KEYS[table]:
+                raise unknown_name(f"{subject}, {table}", key, KEYS[table])
+            checked[table][key] = _value(f"{subject}, {table}.{key}", key, value)
+    return checked
+
+
+def _value(subject: str, key: str, value: Any) -> Any:
+    if key in TIMES:
+        return _time(subject, value)
+    if key in LISTS:
+        listed = [value] if isinstance(value, str) else list(value)
+        return [str(item) for item in listed]
+    return str(value)
+
+
+def _time(subject: str, value: Any) -> datetime:
+    try:
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise InputError(
+            subject,
+            "a time with its zone, such as 2009-03-13T10:00:00+00:00",
+            repr(value),
+            "Add the zone.",
+        )
+    return time
+
+
+def merged(*metadata: Metadata | None) -> dict[str, dict[str, Any]]:
+    """Join metadata; what comes later counts."""
+    joined: dict[str, dict[str, Any]] = {name: {} for name in KEYS}
+    for one in metadata:
+        for table, values in checked_metadata(one or {}).items():
+            joined[table] |= values
+    return joined
+
+
+def make_file(block: xr.Dataset, metadata: Metadata | None, *, notes: Sequence[str]) -> NWBFile:
+    """Make an NWB file without data.
+
+    Parameters
+    ----------
+    block
+        A block of the activity: its name and source give the defaults.
+    metadata
+        What the user says; it takes the place of defaults.
+    notes
+        Sentences for the file's notes.
+
+    Raises
+    ------
+    InputError
+        For a recording of an animal that nobody says the species, age and time of.
+    """
+    given = merged(default_metadata(block), metadata)
+    about, subject = given["NWBFile"], given["Subject"]
+    lacking = [
+        f"{table}.{key}"
+        for table, key in (
+            ("Subject", "species"),
+            ("Subject", "age"),
+            ("NWBFile", "session_start_time"),
+        )
+        if key not in given[table]
+    ]
+    if lacking:
+        raise InputError(
+            "metadata",
+            "what archives ask of a recording: " + ", ".join(lacking),
+            "nothing of it",
+            "Pass metadata={'Subject': {'species': 'Macaca mulatta', 'age': 'P6Y'}, "
+            "'NWBFile': {'session_start_time': '2009-03-13T00:00:00+00:00'}} (--metadata FILE).",
+        )
+    sentences = [*([about["notes"]] if "notes" in about else []), *notes]
+    if sentences:
+        about["notes"] = " ".join(sentences)
+    return NWBFile(**about, subject=Subject(**subject))
+
+
+def default_metadata(block: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Give the defaults: of a simulation all that archives ask, of a recording what it says."""
+    name = str(block.attrs["name"])
+    simulated = block.attrs["source"] == "model" or bool(
+        json.loads(block.attrs["provenance"]).get("simulated")
+    )
+    sessions = _only(block, "session")
+    subjects = _only(block, "subject")
+    about: dict[str, Any] = {
+        "identifier": str(uuid.uuid4()),
+        "session_id": identity(sessions or name),
+    }
+    subject: dict[str, Any] = {"subject_id": identity(subjects or name), "sex": "U"}
+    if not simulated:
+        about |= {
+            "session_description": f"Recorded units of {name}.",
+            "experiment_description": "Recorded activity on task trials.",
+            "keywords": ["electrophysiology"],
+        }
+        return {"NWBFile": about, "Subject": subject}
+    about |= {
+        "session_description": f"Simulated: rates of {name}, on task trials laid end to end.",
+        # a simulation has no time of its own: the time of writing
+        "session_start_time": datetime.now(UTC),
+        "experimenter": ["Network, Simulated"],
+        "institution": "simulation",
+        "keywords": ["recurrent neural network", "simulation"],
+        "experiment_description": "Activity of a task-trained recurrent network.",
+    }
+    subject |= {
+        "species": SYNTHETIC_SPECIES,
+        "age": "P0D",
+        "description": "An artificial recurrent neural network.",
+    }
+    return {"NWBFile": about, "Subject": subject}
+
+
+def _only(block: xr.Dataset, column: str) -> str | None:
+    """Give the one value that a column of the unit table has; None where there are several."""
+    if column not in block.coords or block[column].dims != ("unit",):
+        return None
+    values = {str(value) for value in block[column].values}
+    return values.pop() if len(values) == 1 else None
+
+
+def identity(name: str) -> str:
+    """Give a name as archives accept it for an id: without slashes and blanks.
+
+    Examples
+    --------
+    >>> identity("monkey A/ar090313_1")
+    'monkey-A-ar090313_1'
+    """
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+
+
+def in_path(name: str) -> str:
+    """Give an id as archives accept it in a path: letters, digits and hyphens.
+
+    Examples
+    --------
+    >>> in_path("ar090313_1")
+    'ar090313-1'
+    """
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name)

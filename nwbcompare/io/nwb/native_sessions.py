@@ -1,0 +1,190 @@
+"""Files that `write_nwb` made, read as sessions: recordings kept as spikes, rates binned anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from nwbcompare.core.activity import Source
+from nwbcompare.core.errors import InputError
+from nwbcompare.io.nwb.generic import UNITS, read_session
+from nwbcompare.io.nwb.native import Schema, epoch_bounds, has_rates, restored
+from nwbcompare.io.sessions.session import Column, Reading, Session
+
+OF_THE_TABLE = ("start_time", "stop_time", "event_time")
+"""Columns of the trials table that blocks of rates have not, yet are good to align to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a block that nwbcompare wrote says of itself, beside its tables.
+
+    Attributes
+    ----------
+    leaf, name
+        What it was called, in its activity and in figures.
+    reading
+        How it is read by default: the options of `Reading`.
+    aligned_to
+        What the event was called.
+    condition_variables, source, deterministic, provenance
+        As in `nwbcompare.core.activity.make_block`.
+    renamed
+        Names of trial columns that the trials table had taken, by those in the file.
+    """
+
+    leaf: str
+    name: str
+    reading: Mapping[str, Any]
+    aligned_to: str
+    condition_variables: Mapping[str, Any]
+    source: Source
+    deterministic: bool
+    provenance: Mapping[str, Any]
+    renamed: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Refuse a damaged description while its file is known."""
+        Reading(**self.reading)
+
+
+def own_sessions(
+    file: h5py.File, path: Path, schema: Schema, series: str | None
+) -> list[tuple[Session, Written]]:
+    """Give the sessions of a file that nwbcompare wrote: one for each of its blocks.
+
+    Parameters
+    ----------
+    file, path
+        The file, open, and where it lies.
+    schema
+        What it says of itself.
+    series
+        "units", or the name of a time series; by default what the blocks were made of.
+
+    Raises
+    ------
+    InputError
+        For rates of units with trials of their own, and tables that were changed.
+    """
+    if not has_rates(schema):
+        session = read_session(file, path, series, own=True)
+        return [_as_spikes(file, session, schema["leaves"][0])]
+    if series != UNITS and any(leaf["layout"] != "dense" for leaf in schema["leaves"]):
+        raise InputError(
+            str(path),
+            "rates of units that share their trials",
+            "units with trials of their own",
+            "Open it without options; nwbcompare.rebin and smooth change what it gives.",
+        )
+    rates = schema["leaves"][0]["series"]["rate"]["path"]
+    session = read_session(file, path, series or rates, own=True)
+    return [
+        _as_rates(file, session, leaf, exact=series in {None, rates}) for leaf in schema["leaves"]
+    ]
+
+
+def _as_spikes(file: h5py.File, session: Session, leaf: dict[str, Any]) -> tuple[Session, Written]:
+    columns = [name for name in session.trials if name not in leaf["added_columns"]]
+    n_rows = len(session.trials["start_time"])
+    written = Written(
+        leaf=leaf["name"],
+        name=leaf["attrs"]["name"],
+        reading=leaf["reading"],
+        aligned_to=leaf["aligned_to"],
+        condition_variables=leaf["condition_variables"],
+        source=leaf["attrs"]["source"],
+        deterministic=False,
+        provenance=leaf["provenance"],
+        renamed=_renamed(leaf),
+    )
+    event = str(leaf["reading"]["align"])
+    return _as_written(file, session, leaf, columns, slice(0, n_rows), event), written
+
+
+def _as_rates(
+    file: h5py.File, session: Session, leaf: dict[str, Any], *, exact: bool
+) -> tuple[Session, Written]:
+    columns = [name for name in (*OF_THE_TABLE, *leaf["trial_columns"]) if name in session.trials]
+    rows = slice(leaf["first_row"], leaf["first_row"] + leaf["n_rows"])
+    event = "event_time" if "event_time" in session.trials else "start_time"
+    about = leaf["variables"]["time"]["attrs"]
+    width, attrs = float(about["bin_width_s"]), leaf["attrs"]
+    window = (leaf["time"][0] - width / 2, leaf["time"][-1] + width / 2)
+    written = Written(
+        leaf=leaf["name"],
+        name=attrs["name"],
+        reading={"align": event, "window": [round(s, 9) for s in window], "bin": width},
+        aligned_to=about["aligned_to"],
+        condition_variables=json.loads(attrs["condition_variables"]),
+        source=attrs["source"],
+        deterministic=exact and bool(attrs["deterministic"]),
+        provenance=json.loads(attrs["provenance"]),
+        renamed=_renamed(leaf),
+    )
+    return _as_written(file, session, leaf, columns, rows, event), written
+
+
+def _as_written(
+    file: h5py.File,
+    session: Session,
+    leaf: dict[str, Any],
+    columns: list[str],
+    rows: slice,
+    event: str,
+) -> Session:
+    """Take a block's rows and columns, with their types, attributes and epochs."""
+    about = {name: _told_of(leaf, name) for name in columns}
+    trials = {name: _typed(session.trials[name][rows], about[name]) for name in columns}
+    n_rows = len(trials["start_time"])
+    if n_rows != rows.stop - rows.start:
+        raise InputError(
+            f"{file.filename}: /intervals/trials",
+            f"{rows.stop} rows",
+            f"{rows.start + n_rows}",
+            "The trials table was changed.",
+        )
+    start, stop = epoch_bounds(file, leaf["epochs"], rows.start, n_rows)
+    attrs = {
+        name: {k: v for k, v in told["attrs"].items() if k != "categories"}
+        for name, told in about.items()
+        if told is not None
+    }
+    return replace(
+        session,
+        trials=trials,
+        units={k: v for k, v in session.units.items() if k in leaf["unit_columns"]},
+        trial_attrs=attrs,
+        epochs={
+            name: (start[:, place], stop[:, place]) for place, name in enumerate(leaf["epochs"])
+        },
+        event=event,
+        # where trials were laid end to end, what lies beside one is another
+        apart=bool(leaf.get("apart", True)),
+    )
+
+
+def _renamed(leaf: dict[str, Any]) -> dict[str, str]:
+    return dict(leaf.get("renamed", {}))
+
+
+def _told_of(leaf: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """Give what a file says of a trial column; None for one of the trials table's own."""
+    renamed = _renamed(leaf)
+    if name in renamed.values():
+        return None
+    about: dict[str, Any] = leaf["variables"]
+    told: dict[str, Any] | None = about.get(name, about.get(renamed.get(name, "")))
+    return told
+
+
+def _typed(column: Column, about: dict[str, Any] | None) -> Column:
+    """Restore a column's type; text stays text."""
+    if about is None or "categories" in about["attrs"]:
+        return column
+    return restored(column, {"dtype": about["dtype"], "attrs": {}})

@@ -1,0 +1,351 @@
+"""Whole counts as spike times: recorded sessions, trial by trial end to end on one clock."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from hdmf.common import ElementIdentifiers, VectorData, VectorIndex
+from pynwb import NWBFile
+from pynwb.misc import Units
+
+from nwbcompare.core.activity import columns_on, is_ragged, row_dim, unit_positions
+from nwbcompare.core.errors import InputError, listing
+from nwbcompare.io.nwb.native_schema import add_schema, spikes_leaf
+from nwbcompare.io.nwb.native_tables import (
+    RESERVED,
+    TrialTimes,
+    add_epochs,
+    trials_table,
+    unit_columns,
+    with_free_names,
+)
+
+Places = npt.NDArray[np.int64]
+Times = npt.NDArray[np.float64]
+TOLERANCE = 1e-3
+"""By how much a rate times the bin's width may miss a whole number."""
+GROUP = "trial_group"
+END_TO_END = "Trials, laid end to end: their true times are not known, or their windows overlap."
+
+
+@dataclass(frozen=True)
+class TrialsOfUnits:
+    """Which trials there are, and which of them each row of rates belongs to.
+
+    Attributes
+    ----------
+    first
+        ``(trial,)``: a row that has the trial's columns.
+    of_row
+        ``(row,)``: the trial of each row of rates.
+    unit
+        ``(row,)``: the unit of each row; None for a dense block, where all units share them.
+    group
+        ``(trial,)``: trials of one group were recorded of the same units.
+    group_of_unit
+        ``(unit,)``: the group of each unit's trials; -1 where they are of several.
+    """
+
+    first: Places
+    of_row: Places
+    unit: Places | None
+    group: Places
+    group_of_unit: Places
+
+
+def trials_of_units(block: xr.Dataset) -> TrialsOfUnits:
+    """Tell which rows of a block are of one trial.
+
+    Rows with the same ``observation_trial`` are. Where that is not known, units whose trial
+    tables are alike in every column are taken to share their trials, and others not.
+    """
+    n_units = block.sizes["unit"]
+    if not is_ragged(block):
+        rows = np.arange(block.sizes["trial"])
+        nothing = np.zeros(rows.size, dtype=np.int64)
+        return TrialsOfUnits(rows, rows, None, nothing, np.zeros(n_units, dtype=np.int64))
+    unit = unit_positions(block)
+    if "observation_trial" in block.coords:
+        _, first, of_row = np.unique(
+            block["observation_trial"].values, return_index=True, return_inverse=True
+        )
+        of_row = of_row.reshape(-1)
+    else:
+        first, of_row = _alike(block, unit)
+    return TrialsOfUnits(first, of_row, unit, *_groups(of_row, unit, first.size, n_units))
+
+
+def _alike(block: xr.Dataset, unit: Places) -> tuple[Places, Places]:
+    columns = [
+        column.values
+        for name, column in columns_on(block, "observation").items()
+        if name not in {"observation_unit", "observation_trial"}
+    ]
+    columns += [
+        block[name].values for name in ("epoch_start_time", "epoch_stop_time") if name in block
+    ]
+    known: dict[bytes, Places] = {}
+    first: list[int] = []
+    of_row = np.empty(unit.size, dtype=np.int64)
+    for one in np.unique(unit):
+        rows = np.flatnonzero(unit == one)
+        digest = hashlib.sha256()
+        for column in columns:
+            digest.update(np.ascontiguousarray(column[rows]).tobytes())
+        if digest.digest() not in known:
+            known[digest.digest()] = len(first) + np.arange(rows.size)
+            first += rows.tolist()
+        of_row[rows] = known[digest.digest()]
+    return np.array(first, dtype=np.int64), of_row
+
+
+def _groups(of_row: Places, unit: Places, n_trials: int, n_units: int) -> tuple[Places, Places]:
+    """Group trials by the set of units that they were recorded of."""
+    order = np.lexsort((unit, of_row))
+    bounds = np.searchsorted(of_row[order], np.arange(n_trials + 1))
+    sets: dict[bytes, int] = {}
+    group = np.empty(n_trials, dtype=np.int64)
+    for trial in range(n_trials):
+        members = unit[order[bounds[trial] : bounds[trial + 1]]].tobytes()
+        group[trial] = sets.setdefault(members, len(sets))
+    group_of_unit = np.full(n_units, -1, dtype=np.int64)
+    for one in np.unique(unit):
+        own = np.unique(group[of_row[unit == one]])
+        group_of_unit[one] = own[0] if own.size == 1 else -1
+    return group, group_of_unit
+
+
+def clock_of(block: xr.Dataset, n_trials: int) -> TrialTimes:
+    """Lay trials end to end: each starts at its event, or where its first bin does."""
+    width = float(block["time"].attrs["bin_width_s"])
+    left = min(float(block["time"].values[0]) - width / 2, 0.0)
+    right = max(float(block["time"].values[-1]) + width / 2, 0.0)
+    # rounded, so that 0.851 s stays that and not 0.8510000000000001
+    length = round(right - left, 9)
+    start = np.arange(n_trials, dtype=np.float64) * length
+    return TrialTimes(start, start + length, start - round(left, 9))
+
+
+def recorded_clock(block: xr.Dataset, rows: Places, event: str) -> TrialTimes | None:
+    """Give the trials' own times in the session, where the block has them.
+
+    They serve where start, stop and event are columns of the block, and the windows of no two
+    trials overlap: otherwise a spike would stand in two trials, and be written twice.
+    """
+    columns = columns_on(block, row_dim(block))
+    names = ("start_time", "stop_time", event)
+    if any(name not in columns or columns[name].dtype.kind != "f" for name in names):
+        return None
+    start, stop, when = (columns[name].values[rows].astype(np.float64) for name in names)
+    width = float(block["time"].attrs["bin_width_s"])
+    left = np.sort(when) + float(block["time"].values[0]) - width / 2
+    length = float(np.ptp(block["time"].values)) + width
+    known = all(np.isfinite(times).all() for times in (start, stop, when))
+    apart = known and bool((np.diff(left) >= length * (1 - 1e-9)).all())
+    return TrialTimes(start, stop, when) if apart and left.min(initial=0) >= 0 else None
+
+
+def event_column(block: xr.Dataset) -> str:
+    """Give the name of the column with the time of the event, such as ``dots_onset_time``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> event_column(xr.Dataset(coords={"time": ("time", [0.1], {"aligned_to": "dots onset"})}))
+    'dots_onset_time'
+    """
+    words = re.findall(r"[a-z0-9]+", str(block["time"].attrs["aligned_to"]).lower())
+    words = words[:-1] if words[-1:] == ["time"] else words
+    name = "_".join([*words, "time"])
+    # a name that is taken, or none at all
+    return "event_time" if name in {"time", "start_time", "stop_time"} else name
+
+
+def units_of_counts(
+    block: xr.Dataset,
+    trials: TrialsOfUnits,
+    times: TrialTimes,
+    more: Mapping[str, npt.NDArray[Any]],
+    description: str,
+) -> Units:
+    """Make a units table with the spike times of a block's whole counts.
+
+    A count of n in a bin becomes n spikes, evenly inside it; bins that are NaN are left out
+    of the unit's ``obs_intervals``.
+
+    Raises
+    ------
+    InputError
+        Where rates times the bin's width are no whole numbers.
+    """
+    spikes, stops, intervals, interval_stops = [], [], [], []
+    n_spikes = n_intervals = 0
+    for unit in range(block.sizes["unit"]):
+        own_rows = _rows_of(trials, unit)
+        rates = _rates_of(block, unit, own_rows)
+        events = times.event[trials.of_row[own_rows]]
+        order = np.argsort(events, kind="stable")
+        own, seen = _spikes_of(block, rates[order], events[order])
+        spikes.append(own)
+        intervals.append(seen)
+        n_spikes += own.size
+        n_intervals += len(seen)
+        stops.append(n_spikes)
+        interval_stops.append(n_intervals)
+    spike_times = VectorData(
+        name="spike_times", description="times of spikes (s)", data=np.concatenate(spikes)
+    )
+    observed = VectorData(
+        name="obs_intervals",
+        description="when the unit was recorded (s)",
+        data=np.concatenate(intervals),
+    )
+    return Units(
+        name="units",
+        description=description,
+        id=ElementIdentifiers(name="id", data=np.arange(block.sizes["unit"])),
+        columns=[
+            spike_times,
+            VectorIndex(name="spike_times_index", target=spike_times, data=stops),
+            observed,
+            VectorIndex(name="obs_intervals_index", target=observed, data=interval_stops),
+            *unit_columns(_told(block), {GROUP: _named(trials.group_of_unit)} | dict(more)),
+        ],
+        resolution=float(block["time"].attrs["bin_width_s"]),
+    )
+
+
+def add_counts(
+    nwb: NWBFile,
+    parts: Mapping[str, xr.Dataset],
+    more: Mapping[str, npt.NDArray[Any]],
+    reading: Mapping[str, Any],
+) -> None:
+    """Add a block of whole counts to a file: units with spike times, trials, epochs.
+
+    Raises
+    ------
+    InputError
+        For several blocks, and for rates that are no whole counts.
+    """
+    if len(parts) > 1:
+        raise InputError(
+            "spikes='counts'", "one block", listing(parts), "Write each to a file of its own."
+        )
+    ((name, block),) = parts.items()
+    trials = trials_of_units(block)
+    event = event_column(block)
+    aligned_to_start = block["time"].attrs["aligned_to"] == "start_time"
+    known = "start_time" if aligned_to_start else event
+    own = recorded_clock(block, trials.first, known)
+    times = clock_of(block, trials.first.size) if own is None else own
+    width = float(block["time"].attrs["bin_width_s"])
+    table = block.drop_vars(["rate", "observation_unit", "observation_trial"], errors="ignore")
+    table = table.isel({row_dim(block): trials.first})
+    renamed: dict[str, str] = {}
+    if own is None:
+        table, renamed = with_free_names(table, (*RESERVED, event, GROUP))
+    else:
+        event = known
+        table = table.drop_vars({"start_time", "stop_time", event})
+    nwb.units = units_of_counts(
+        block,
+        trials,
+        times,
+        more,
+        f"Units with spike times made of counts in bins of {width:g} s: n spikes of one bin lie "
+        "evenly inside it. Outside obs_intervals nothing was recorded.",
+    )
+    nwb.trials = trials_table(
+        [table],
+        [times],
+        event="" if event == "start_time" else event,
+        description=END_TO_END if own is None else "Trials, at their times in the session.",
+        more={
+            GROUP: (
+                f"trials of one group were recorded of the units of that {GROUP}",
+                _named(trials.group),
+            )
+        },
+    )
+    add_epochs(nwb, [table], [times])
+    first, last = float(block["time"].values[0]), float(block["time"].values[-1])
+    as_written = {
+        "align": event,
+        "window": [round(first - width / 2, 9), round(last + width / 2, 9)],
+        "bin": width,
+        "smooth": 0.0,
+    }
+    leaf = spikes_leaf(
+        name,
+        block,
+        renamed=renamed,
+        reading=as_written | dict(reading),
+        added_columns=[GROUP],
+        apart=own is None,
+    )
+    add_schema(nwb, [leaf])
+
+
+def _told(block: xr.Dataset) -> xr.Dataset:
+    """Leave out columns of units that say nothing: keys of rows, and numbers all missing."""
+    silent = [
+        name
+        for name, column in columns_on(block, "unit").items()
+        if column.dtype.kind == "f" and np.isnan(column.values).all()
+    ]
+    return block.drop_vars([*silent, "unit_key"], errors="ignore")
+
+
+def _named(groups: Places) -> npt.NDArray[np.str_]:
+    return np.array([f"group {group}" if group >= 0 else "" for group in groups])
+
+
+def _rows_of(trials: TrialsOfUnits, unit: int) -> Places:
+    return trials.of_row if trials.unit is None else np.flatnonzero(trials.unit == unit)
+
+
+def _rates_of(block: xr.Dataset, unit: int, rows: Places) -> npt.NDArray[np.float32]:
+    rate = block["rate"]
+    part = rate.isel(unit=unit) if "unit" in rate.dims else rate.isel({row_dim(block): rows})
+    rates: npt.NDArray[np.float32] = part.values
+    return rates
+
+
+def _spikes_of(
+    block: xr.Dataset, rates: npt.NDArray[np.float32], events: Times
+) -> tuple[Times, Times]:
+    width = float(block["time"].attrs["bin_width_s"])
+    counts = rates.astype(np.float64) * width
+    observed = np.isfinite(counts)
+    whole = np.rint(np.where(observed, counts, 0)).astype(np.int64)
+    wrong = np.abs(np.where(observed, counts, 0) - whole) > TOLERANCE
+    if wrong.any() or (whole < 0).any():
+        raise InputError(
+            "spikes='counts'",
+            "rates that are whole counts per bin",
+            f"{counts[wrong][0] if wrong.any() else whole.min():g} spikes in a bin",
+            "Bin without smoothing, or write the rates themselves (spikes=None).",
+        )
+    edges = np.concatenate(
+        [block["time"].values - width / 2, [block["time"].values[-1] + width / 2]]
+    )
+    row, bin_ = np.nonzero(whole)
+    number = whole[row, bin_]
+    nth = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+    share = (nth + 0.5) / np.repeat(number, number)
+    spikes = np.repeat(events[row] + edges[bin_], number) + share * width
+    padded = np.pad(observed.astype(np.int8), ((0, 0), (1, 1)))
+    starts = np.argwhere(np.diff(padded, axis=1) == 1)
+    ends = np.argwhere(np.diff(padded, axis=1) == -1)
+    intervals = np.column_stack(
+        [events[starts[:, 0]] + edges[starts[:, 1]], events[ends[:, 0]] + edges[ends[:, 1]]]
+    )
+    return spikes, intervals

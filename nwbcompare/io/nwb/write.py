@@ -1,0 +1,346 @@
+"""Activity as an NWB file that archives accept: networks and recordings, by one writer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from pynwb import NWBHDF5IO, NWBFile, TimeSeries
+from tqdm import tqdm
+
+from nwbcompare.core.activity import Activity, blocks
+from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.files import check_output, sha256_of_file, written_aside
+from nwbcompare.core.hdf5_output import hdf5_output
+from nwbcompare.core.schema import check_activity
+from nwbcompare.io.nwb.block_layout import Leaf, Plan, make_plan
+from nwbcompare.io.nwb.format_names import MODULE, STEP_TOLERANCE
+from nwbcompare.io.nwb.metadata import Metadata, make_file
+from nwbcompare.io.nwb.native_schema import add_schema, rate_leaf
+from nwbcompare.io.nwb.native_tables import add_epochs, trials_table, units_table
+from nwbcompare.io.nwb.poisson_spikes import PoissonSpikes, declared_units, draw_spikes
+from nwbcompare.io.nwb.series_writer import Compression, SeriesWriter, empty_series
+from nwbcompare.io.nwb.spike_counts import add_counts
+from nwbcompare.io.nwb.validation import refuse_faults
+
+BYTES_AT_ONCE = 8_000_000
+SERIES_KIND = {
+    "rate": "Rates of the units, one column a unit.",
+    "input": "The network's input, one column a channel.",
+    "output": "The network's output, one column a channel.",
+    "target": "The output that the task asks for, one column a channel.",
+}
+DTYPES = ("float32", "float16")
+LARGEST_FLOAT16 = 65504.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """How series are stored.
+
+    Attributes
+    ----------
+    dtype
+        "float32", bit for bit; or "float16", half the size with three significant digits.
+    compression
+        "gzip" (level 1 after a shuffle) or "none".
+    """
+
+    dtype: Literal["float32", "float16"] = "float32"
+    compression: Compression = "gzip"
+
+    def __post_init__(self) -> None:
+        """Refuse other words."""
+        if self.dtype not in DTYPES:
+            raise unknown_name("dtype", self.dtype, DTYPES)
+        if self.compression not in {"gzip", "none"}:
+            raise unknown_name("compression", self.compression, ("gzip", "none"))
+
+
+def write_nwb(
+    activity: Activity,
+    path: str | os.PathLike[str],
+    *,
+    spikes: PoissonSpikes | Literal["counts"] | None = None,
+    task_variance: xr.Dataset | None = None,
+    metadata: Metadata | None = None,
+    sidecar: str | os.PathLike[str] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    dtype: Literal["float32", "float16"] = "float32",
+    compression: Compression = "gzip",
+    overwrite: bool = False,
+) -> Path:
+    """Write activity as an NWB file.
+
+    The file is laid out as if it had been recorded in vivo: one continuous series of rates
+    (time x unit) with the trials end to end, a trials table with every trial column, the
+    epochs of each trial, a table of units, and series of inputs, outputs and targets where
+    the activity has them. Series are streamed: memory does not grow with the number of trials.
+    The file appears under its name only once the NWB validator and nwbinspector (dandi
+    configuration) have found no critical fault.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block, dense or ragged, of a network or a recording, in memory or
+        file-backed. Its time axes need the same even step.
+    path
+        The file.
+    spikes
+        `PoissonSpikes`: besides the rates a units table with spikes drawn at them, so that
+        spike tools work. "counts": instead of rates, spike times made of them, for
+        recordings in bins of whole counts (one block).
+    task_variance
+        From `nwbcompare.task_variance`: kept in the table of units, a column for each task.
+    metadata
+        pynwb's keys in tables ``NWBFile`` and ``Subject``. For networks the defaults pass; a
+        recording needs ``Subject.species``, ``Subject.age`` and
+        ``NWBFile.session_start_time``, which nobody can guess.
+    sidecar
+        A file with configuration and weights, copied beside the NWB file under its name; the
+        file's notes tie it by its SHA-256.
+    reading
+        For "counts": how `nwbcompare.open` is to read by default, such as
+        ``{"bin": 0.05, "smooth": 0.04}``; by default in the bins that were written.
+    dtype, compression
+        See `Storage`: float32 with gzip, since rates then come back bit for bit at about
+        half their size.
+    overwrite
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        For an invalid activity, uneven or different time steps, infinite rates, options that do
+        not fit, a path that exists or cannot be written, and a file that the inspector
+        refuses. Nothing is then left under the path.
+
+    Warns
+    -----
+    UserWarning
+        Where the inspector finds best practice violated.
+
+    Examples
+    --------
+    >>> import tempfile, nwbcompare as nc
+    >>> from pathlib import Path
+    >>> from nwbcompare.testing import example_block
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_nwb(example_block(), Path(folder) / "example.nwb")
+    ...     nc.open(path).children["example"]["rate"].identical(example_block()["rate"])
+    True
+    """
+    check_output(path, overwrite=overwrite)
+    storage = Storage(dtype=dtype, compression=compression)
+    check_activity(activity)
+    parts = blocks(activity)
+    width = _common_step(parts)
+    more = _task_variance_columns(parts, task_variance)
+    notes, extra = _sidecar_notes(path, sidecar, overwrite=overwrite)
+    with written_aside(path, overwrite=overwrite) as aside:
+        nwb = make_file(next(iter(parts.values())), metadata, notes=notes)
+        if spikes == "counts":
+            add_counts(nwb, parts, more, reading or {})
+            _write(nwb, aside)
+        else:
+            if reading is not None:
+                raise InputError("reading", "None unless spikes='counts'", "options", "Leave out.")
+            plan = make_plan(parts, width)
+            _add_rates(nwb, plan, more, storage, spikes)
+            _write(nwb, aside)
+            _fill(aside, plan, spikes)
+        refuse_faults(aside, Path(path))
+        if sidecar is not None and extra is not None:
+            _place_beside(Path(sidecar), extra)
+    return Path(path)
+
+
+def _write(nwb: NWBFile, aside: Path) -> None:
+    with hdf5_output(aside, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
+        io.write(nwb)
+
+
+def _sidecar_notes(
+    path: str | os.PathLike[str], sidecar: str | os.PathLike[str] | None, *, overwrite: bool
+) -> tuple[list[str], Path | None]:
+    if sidecar is None:
+        return [], None
+    source = Path(sidecar)
+    if not source.is_file():
+        raise InputError("sidecar", "a file", str(source), "Check the path.")
+    extra = Path(path).with_suffix(source.suffix)
+    digest = sha256_of_file(source)
+    # the same file may be there already, left by an export that was killed
+    same = extra.is_file() and sha256_of_file(extra) == digest
+    check_output(extra, overwrite=overwrite or same)
+    about = f"Configuration and weights: {extra.name}, SHA-256 {digest}."
+    return [about], extra
+
+
+def _place_beside(source: Path, target: Path) -> None:
+    # that it may be replaced was settled before any work
+    with written_aside(target, overwrite=True) as aside:
+        shutil.copyfile(source, aside)
+
+
+def _task_variance_columns(
+    parts: Mapping[str, xr.Dataset], result: xr.Dataset | None
+) -> dict[str, npt.NDArray[Any]]:
+    if result is None:
+        return {}
+    units = next(iter(parts.values()))["unit"].values
+    fits = (
+        "task_variance" in result
+        and result["task_variance"].dims == ("unit", "task")
+        and np.array_equal(result["unit"].values, units)
+    )
+    if not fits:
+        raise InputError(
+            "task_variance",
+            "the result of nwbcompare.task_variance of this activity (unit, task)",
+            "another result, or other units",
+            "Pass nwbcompare.task_variance(activity).",
+        )
+    values = result["task_variance"]
+    return {f"task_variance_{task}": values.sel(task=task).values for task in values["task"].values}
+
+
+def _common_step(parts: Mapping[str, xr.Dataset]) -> float:
+    """Give the step (s) that all time axes share, refusing others."""
+    width = float(next(iter(parts.values()))["time"].attrs["bin_width_s"])
+    for leaf, block in parts.items():
+        own = float(block["time"].attrs["bin_width_s"])
+        time_s = block["time"].values
+        if np.abs(np.diff(time_s) - own).max(initial=0) > STEP_TOLERANCE * own:
+            raise InputError(
+                f"time of {leaf!r}",
+                f"even steps of {own:g} s",
+                "uneven ones",
+                "Bin the rates evenly: nwbcompare.rebin(activity, width_s).",
+            )
+        if not np.isclose(own, width, rtol=STEP_TOLERANCE):
+            raise InputError(
+                f"time of {leaf!r}",
+                f"the step of the other blocks, {width:g} s",
+                f"{own:g} s",
+                "Write them to separate files, or bin them alike with nwbcompare.rebin.",
+            )
+    return width
+
+
+def _add_rates(
+    nwb: NWBFile,
+    plan: Plan,
+    more: Mapping[str, npt.NDArray[Any]],
+    storage: Storage,
+    spikes: PoissonSpikes | None,
+) -> None:
+    module = nwb.create_processing_module(
+        name=MODULE, description="Continuous activity, trials end to end."
+    )
+    first = plan.leaves[0].block
+    rate_units = str(first["rate"].attrs["units"])
+    for name, variable, leaves in plan.series():
+        n_columns = 1 if leaves[0].layout == "ragged" else leaves[0].block[variable].shape[2]
+        n_samples = sum(leaf.n_samples for leaf in leaves)
+        earlier = 0 if leaves[0].layout == "dense" else plan.n_dense_samples
+        module.add(
+            TimeSeries(
+                name=name,
+                description=SERIES_KIND[variable],
+                data=empty_series((n_samples, n_columns), storage.dtype, storage.compression),
+                unit=rate_units if variable == "rate" and rate_units != "1" else "a.u.",
+                rate=1 / plan.width_s,
+                # samples stand at the centres of their bins
+                starting_time=plan.start_s + (earlier + 0.5) * plan.width_s,
+                comments="Trials are laid end to end; /intervals/trials has their times.",
+            )
+        )
+    module.add(units_table(plan.unit_table, first, more))
+    described = [leaf.block for leaf in plan.leaves]
+    times = [leaf.times for leaf in plan.leaves]
+    shifted = any(not np.array_equal(t.event, t.start) for t in times)
+    nwb.trials = trials_table(
+        described,
+        times,
+        event="event_time" if shifted else "",
+        description="Trials, one block of tasks after another.",
+    )
+    add_epochs(nwb, described, times)
+    add_schema(nwb, [rate_leaf(plan, leaf) for leaf in plan.in_given_order()])
+    if spikes is not None:
+        if len(plan.of_layout("dense")) < len(plan.leaves):
+            raise InputError(
+                "spikes", "dense blocks to draw spikes for", "a ragged one", "Leave spikes out."
+            )
+        about = (
+            f"Simulated: Poisson spikes at {spikes.gain:g} spikes/s for a rate of 1, "
+            f"seed {spikes.seed}."
+        )
+        nwb.units = declared_units(first, more, about)
+
+
+def _fill(aside: Path, plan: Plan, spikes: PoissonSpikes | None) -> None:
+    """Write the series' values, and draw spikes at them."""
+    with hdf5_output(aside, "r+") as file:
+        module = file[f"processing/{MODULE}"]
+        total = sum(leaf.n_samples for _, _, leaves in plan.series() for leaf in leaves)
+        with tqdm(total=total, desc="samples", unit="", unit_scale=True, disable=None) as bar:
+            for name, variable, leaves in plan.series():
+                with SeriesWriter(module[f"{name}/data"]) as writer:
+                    for leaf in leaves:
+                        for rows in _pieces(leaf, variable):
+                            _refuse_unfit(rows, writer, f"{leaf.name}: {variable}")
+                            writer.append(rows)
+                            bar.update(len(rows))
+        if spikes is not None:
+            series = module[f"{plan.rate_series(plan.leaves[0])}/data"]
+            draw_spikes(
+                file,
+                series,
+                spikes,
+                start_s=plan.start_s,
+                bin_s=plan.width_s,
+                scratch=aside.parent,
+            )
+
+
+def _pieces(leaf: Leaf, variable: str) -> Iterator[npt.NDArray[Any]]:
+    """Give a variable's values ``(time, channel)``, a few trials at a time."""
+    values = leaf.block[variable]
+    row = str(values.dims[0]) if leaf.layout == "ragged" else "trial"
+    per_row = values.size // max(values.sizes[row], 1) * values.dtype.itemsize
+    at_once = max(1, BYTES_AT_ONCE // max(per_row, 1))
+    for start in range(0, values.sizes[row], at_once):
+        part = values.isel({row: slice(start, start + at_once)}).transpose(row, "time", ...)
+        rows = part.values
+        yield rows.reshape(rows.shape[0] * rows.shape[1], -1)
+
+
+def _refuse_unfit(rows: npt.NDArray[Any], writer: SeriesWriter, name: str) -> None:
+    if np.isinf(rows).any():
+        raise InputError(
+            name,
+            "finite values, or NaN where nothing was observed",
+            "infinite ones",
+            "Look for a division by a zero duration in what made them.",
+        )
+    if writer.dtype == np.float16 and np.nanmax(np.abs(rows), initial=0) > LARGEST_FLOAT16:
+        raise InputError(
+            name,
+            f"values up to {LARGEST_FLOAT16:g}, which float16 can hold",
+            f"{np.nanmax(np.abs(rows)):g}",
+            "Use dtype='float32'.",
+        )

@@ -1,0 +1,146 @@
+"""Activity as a pandas table and as plain numpy arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.core.activity import Activity, blocks, is_ragged, row_dim, unit_positions
+from nwbcompare.core.schema import check_activity
+from nwbcompare.io.columns import Column, lone_block, trial_columns, unit_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PlainArrays:
+    """A block as plain arrays.
+
+    Attributes
+    ----------
+    rate
+        Dense ``(trial, time, unit)`` or ragged ``(observation, time)``, float32; NaN means not
+        observed.
+    time_s
+        ``(time,)``: bin centres (s).
+    trials
+        Trial columns, each ``(trial,)`` or ``(observation,)``, text as text.
+    units
+        Columns of the unit table, each ``(unit,)``.
+    observation_unit
+        Of a ragged block, ``(observation,)``: each observation's row in ``units``; else None.
+    """
+
+    rate: npt.NDArray[np.float32]
+    time_s: npt.NDArray[np.float64]
+    trials: dict[str, Column]
+    units: dict[str, Column]
+    observation_unit: npt.NDArray[np.int64] | None
+
+
+def to_numpy(activity: Activity) -> PlainArrays:
+    """Give an activity of one block as plain numpy arrays.
+
+    Parameters
+    ----------
+    activity
+        An activity with one block, or a block.
+
+    Raises
+    ------
+    InputError
+        For several blocks, and data that break the data model.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> arrays = to_numpy(example_block())
+    >>> arrays.rate.shape, arrays.trials["task"][0], arrays.units["area"].tolist()
+    ((8, 5, 3), np.str_('go'), ['A', 'A', 'B'])
+    """
+    block = lone_block(activity, to_numpy)
+    return PlainArrays(
+        rate=np.asarray(block["rate"].values),
+        time_s=np.asarray(block["time"].values),
+        trials=trial_columns(block),
+        units=unit_columns(block),
+        observation_unit=unit_positions(block) if is_ragged(block) else None,
+    )
+
+
+def to_pandas(activity: Activity) -> pd.DataFrame:
+    """Give an activity as a tidy table: one row for each unit, trial and bin.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``block`` (the leaf), ``trial`` or, of ragged blocks, ``observation`` (its
+        place in the block), ``unit``, ``time`` (s), ``rate`` (NaN: not observed), then the
+        other trial columns and the columns of the unit table. Text is categorical, since every
+        value stands in many rows.
+
+    Raises
+    ------
+    InputError
+        For data that break the data model.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> table = to_pandas(example_block())
+    >>> len(table), list(table.columns[:5])
+    (120, ['block', 'trial', 'unit', 'time', 'rate'])
+    >>> bool((table.groupby("unit").rate.mean() > 1).all())
+    True
+    """
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    parts = [_table(leaf, block) for leaf, block in blocks(check_activity(activity)).items()]
+    text = {name for part in parts for name in part if part[name].dtype == "category"}
+    table = pd.concat(parts, ignore_index=True)
+    # blocks with other words for a column give plain text when joined
+    return table.astype({name: "category" for name in text if table[name].dtype != "category"})
+
+
+def _table(leaf: str, block: xr.Dataset) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415
+
+    rate = block["rate"].values
+    n_rows, n_bins = rate.shape[:2]
+    n_units = 1 if is_ragged(block) else block.sizes["unit"]
+    row = np.repeat(np.arange(n_rows), n_bins * n_units)
+    if is_ragged(block):
+        unit = np.repeat(unit_positions(block), n_bins)
+    else:
+        unit = np.tile(np.arange(n_units), n_rows * n_bins)
+    units = unit_columns(block)
+    columns = {
+        "block": pd.Categorical.from_codes(np.zeros(rate.size, dtype=np.int8), [leaf]),
+        row_dim(block): row,
+        "unit": _spread(units.pop("unit"), unit),
+        "time": np.tile(np.repeat(block["time"].values, n_units), n_rows),
+        "rate": rate.reshape(-1),
+    }
+    columns |= {name: _spread(values, row) for name, values in trial_columns(block).items()}
+    columns |= {name: _spread(values, unit) for name, values in units.items()}
+    return pd.DataFrame(columns)
+
+
+def _spread(values: Column, place: npt.NDArray[np.int64]) -> Any:
+    """Give each row of the table its value; text as categories, a code a row."""
+    import pandas as pd  # noqa: PLC0415
+
+    if values.dtype.kind != "U":
+        return values[place]
+    words, code = np.unique(values, return_inverse=True)
+    return pd.Categorical.from_codes(code.reshape(-1)[place], words)

@@ -1,0 +1,323 @@
+"""pynapple: groups of spike trains, frames of samples and interval sets, and back."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.core.activity import EPOCH_TOLERANCE, Activity, is_ragged, unit_positions
+from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.lazy import Places
+from nwbcompare.io.columns import (
+    Column,
+    even_bin_width,
+    lone_block,
+    table_columns,
+    trial_columns,
+    unit_columns,
+)
+from nwbcompare.io.optional import require
+from nwbcompare.io.segments import Stretch, Stretches
+from nwbcompare.io.sessions.alignment import lay_on_one_clock
+from nwbcompare.io.sessions.recorded_signals import Samples, Signal, SpikeTrains, Times
+from nwbcompare.io.sessions.session import Reading, Session
+
+if TYPE_CHECKING:
+    from pynapple import IntervalSet, Tsd, TsdFrame, TsGroup
+
+EVENT = "event_time"
+"""The column with each trial's time 0 on the clock of `to_pynapple`."""
+BETWEEN_S = 1e-6
+"""What pynapple takes off an interval that ends where the next one starts."""
+
+
+@dataclass(frozen=True)
+class PynappleTrials:
+    """Trials end to end on one clock, as pynapple's objects.
+
+    Attributes
+    ----------
+    rates
+        Rates at the bins' centres, a column a unit; its metadata are the unit table and its time
+        support the trials.
+    trials
+        One interval a trial; its metadata are the trial columns, text as text, and
+        ``event_time``, the time of the event that trials are aligned to.
+    """
+
+    rates: TsdFrame
+    trials: IntervalSet
+
+
+def to_pynapple(activity: Activity) -> PynappleTrials | dict[str, PynappleTrials]:
+    """Give an activity of one block as pynapple's objects.
+
+    Parameters
+    ----------
+    activity
+        An activity with one block, or a block, on an even time axis.
+
+    Returns
+    -------
+    PynappleTrials or dict
+        Of a dense block the rates and trials, end to end as in our NWB files. Of a ragged one
+        such a pair for each unit by its id, since units have trials of their own.
+
+        ``from_pynapple(it.rates, it.trials, align="event_time", window=(start, stop))`` gives
+        the rates and columns back. Columns of times keep the clock that they were on;
+        ``start_time`` and ``stop_time`` give way to the intervals' own.
+
+    Raises
+    ------
+    ImportError
+        Where pynapple is not installed.
+    InputError
+        For several blocks, uneven time steps, and data that break the data model.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> it = to_pynapple(example_block())
+    >>> it.rates.shape, it.trials.shape
+    ((40, 3), (8, 2))
+    >>> it.rates.restrict(it.trials[it.trials["correct"]]).shape
+    (20, 3)
+    """
+    require("pynapple")
+    block = lone_block(activity, to_pynapple)
+    even_bin_width(block, to_pynapple)
+    columns, units = trial_columns(block), unit_columns(block)
+    if not is_ragged(block):
+        return _laid_end_to_end(block, block["rate"].values, columns, units)
+    place = unit_positions(block)
+    by_unit = {}
+    for unit, name in enumerate(units["unit"]):
+        rows = np.flatnonzero(place == unit)
+        by_unit[str(name)] = _laid_end_to_end(
+            block,
+            block["rate"].values[rows, :, None],
+            {column: values[rows] for column, values in columns.items()},
+            {column: values[unit : unit + 1] for column, values in units.items()},
+        )
+    return by_unit
+
+
+def from_pynapple(
+    spikes: TsGroup | TsdFrame | Tsd | Mapping[str, TsGroup | TsdFrame | Tsd],
+    trials: IntervalSet | Mapping[str, IntervalSet],
+    *,
+    align: str = "start_time",
+    window: tuple[float, float] | None = None,
+    bin: float | None = None,  # noqa: A002 - the word that users know
+    smooth: float = 0.0,
+    task: str | None = None,
+    conditions: Sequence[str] | None = None,
+    name: str = "pynapple",
+) -> xr.DataTree:
+    """Make an activity of pynapple's objects.
+
+    Parameters
+    ----------
+    spikes
+        Spike trains (TsGroup), or samples such as rates or fluorescence (TsdFrame, Tsd), whose
+        metadata make the unit table. What lies outside of their time support was not observed.
+        For several sessions a mapping by the session's name.
+    trials
+        An interval a trial: its bounds are the columns ``start_time`` and ``stop_time``, its
+        metadata the other trial columns. For several sessions a mapping with the same names.
+    align, window, bin, smooth, task, conditions
+        See `nwbcompare.io.Reading`.
+    name
+        What figures and tables call it.
+
+    Returns
+    -------
+    xarray.DataTree
+        One block, binned when it is looked at: in spikes/s of spike trains, means of samples.
+
+    Raises
+    ------
+    ImportError
+        Where pynapple is not installed.
+    InputError
+        For objects of other types, and as `nwbcompare.io.lay_on_one_clock`.
+
+    Examples
+    --------
+    >>> import numpy as np, pynapple as nap
+    >>> train = nap.Ts(np.array([0.1, 1.1, 1.2]))
+    >>> spikes = nap.TsGroup({7: train}, metadata={"area": ["LIP"]})
+    >>> trials = nap.IntervalSet([0, 1], [0.5, 1.5], metadata={"side": ["left", "right"]})
+    >>> activity = from_pynapple(spikes, trials, task="side", window=(0.1, 0.3), bin=0.1)
+    >>> activity["pynapple"]["rate"].values[:, :, 0].tolist()
+    [[10.0, 0.0], [10.0, nan]]
+
+    The last bin is NaN since pynapple takes a group as recorded from its first spike to its
+    last, unless it is given its ``time_support``.
+    """
+    require("pynapple")
+    return lay_on_one_clock(
+        [
+            _session(own, intervals, session, bin)
+            for session, own, intervals in _sessions(spikes, trials, name)
+        ],
+        Reading(
+            align=align, window=window, bin=bin, smooth=smooth, task=task, conditions=conditions
+        ),
+        name=name,
+    )
+
+
+def _laid_end_to_end(
+    block: xr.Dataset,
+    rates: npt.NDArray[np.float32],
+    columns: Mapping[str, Column],
+    units: Mapping[str, Column],
+) -> PynappleTrials:
+    """Lay trials ``(trial, time, unit)`` end to end."""
+    nap = require("pynapple")
+    n_trials, n_bins, n_units = rates.shape
+    width = float(block["time"].attrs["bin_width_s"])
+    start = np.arange(n_trials) * (n_bins * width)
+    stop = start + n_bins * width
+    stop[:-1] -= BETWEEN_S
+    left = float(block["time"].values[0]) - width / 2
+    about = {k: v for k, v in columns.items() if k not in {"start_time", "stop_time"}}
+    trials = nap.IntervalSet(start, stop)
+    _annotate(trials, about | {EVENT: start - left})
+    frame = nap.TsdFrame(
+        t=(start[:, None] + (np.arange(n_bins) + 0.5) * width).ravel(),
+        d=rates.reshape(-1, n_units),
+        columns=units["unit"],
+        time_support=trials,
+    )
+    # pynapple refuses a column of metadata with the name of a unit
+    ids = set(units["unit"])
+    own = {f"unit_{k}" if k in ids else k: v for k, v in units.items() if k != "unit"}
+    _annotate(frame, own)
+    return PynappleTrials(frame, trials)
+
+
+def _annotate(item: Any, columns: Mapping[str, Column]) -> None:
+    with warnings.catch_warnings():
+        # that a name cannot be an attribute: `get_info` and `metadata` give it all the same
+        warnings.filterwarnings("ignore", message="Metadata name", category=UserWarning)
+        item.set_info(dict(columns))
+
+
+def _sessions(spikes: Any, trials: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """Give the name, the recording and the trials of each session."""
+    nap = require("pynapple")
+    # a TsGroup is a dict, too
+    if isinstance(spikes, nap.TsGroup) or not isinstance(spikes, Mapping):
+        yield name, spikes, trials
+        return
+    if not isinstance(trials, Mapping) or set(trials) != set(spikes) or not spikes:
+        raise InputError(
+            "trials",
+            f"a mapping of sessions as spikes, {listing(spikes)}",
+            listing(trials) if isinstance(trials, Mapping) else type(trials).__name__,
+            "Give both by the session's name.",
+        )
+    for session, own in spikes.items():
+        yield str(session), own, trials[session]
+
+
+def _session(spikes: Any, trials: Any, name: str, bin_s: float | None) -> Session:
+    nap = require("pynapple")
+    if not isinstance(trials, nap.IntervalSet):
+        raise InputError(
+            "trials", "a pynapple.IntervalSet", type(trials).__name__, "Give an interval a trial."
+        )
+    units, signal = _signal(spikes, bin_s)
+    about = table_columns(_metadata(trials), len(trials), "trial")
+    bounds = {"start_time": np.asarray(trials.start), "stop_time": np.asarray(trials.end)}
+    return Session(name=name, trials=about | bounds, units=units, signal=signal)
+
+
+def _metadata(item: Any) -> dict[str, Any]:
+    table = item.metadata
+    return {str(name): table[name].to_numpy() for name in table.columns}
+
+
+def _signal(spikes: Any, bin_s: float | None) -> tuple[dict[str, Column], Signal]:
+    nap = require("pynapple")
+    if isinstance(spikes, nap.TsGroup):
+        keys = list(spikes.keys())
+        support = np.asarray(spikes.time_support.values, dtype=np.float64)
+        signal = SpikeTrains(GroupTimes(spikes, keys), [support] * len(keys))
+        about = _metadata(spikes)
+        # the mean rate that pynapple adds is no property of a unit
+        about.pop("rate", None)
+        units = table_columns(about, len(keys), "unit")
+        return units | {"unit": np.array(keys).astype(str)}, signal
+    if isinstance(spikes, nap.Tsd):
+        return {"unit": np.array(["0"])}, _samples(spikes, bin_s)
+    if isinstance(spikes, nap.TsdFrame):
+        ids = np.array([str(column) for column in spikes.columns])
+        units = table_columns(_metadata(spikes), ids.size, "unit")
+        return units | {"unit": ids}, _samples(spikes, bin_s)
+    raise InputError(
+        "spikes",
+        "a pynapple.TsGroup of spike trains, or a TsdFrame or Tsd of samples",
+        type(spikes).__name__,
+        "For a lone spike train pass nap.TsGroup({0: train}).",
+    )
+
+
+@dataclass(frozen=True)
+class GroupTimes:
+    """Gives the spike times of a group's units."""
+
+    group: Any
+    keys: Sequence[Any]
+
+    def __call__(self, unit: int) -> Times:
+        """Give the spike times (s) of a unit, ascending."""
+        return np.asarray(self.group[self.keys[unit]].t, dtype=np.float64)
+
+
+def _samples(frame: Any, bin_s: float | None) -> Stretches:
+    """Cut samples by their time support, since nothing was recorded between its epochs."""
+    times = np.asarray(frame.t, dtype=np.float64)
+    support = np.asarray(frame.time_support.values, dtype=np.float64)
+    first = np.searchsorted(times, support[:, 0])
+    last = np.searchsorted(times, support[:, 1], side="right")
+    bounds = [(int(a), int(b)) for a, b in zip(first, last, strict=True) if b > a]
+    inside = np.concatenate([np.empty(0), *(np.diff(times[a:b]) for a, b in bounds)])
+    steps = inside if inside.size else np.diff(times)
+    if not bounds or (not steps.size and bin_s is None):
+        raise InputError(
+            "spikes",
+            "at least two samples, which tell the sampling interval",
+            f"{times.size}",
+            "Give more of the recording, or bin= for a lone sample.",
+        )
+    step = float(np.median(steps)) if steps.size else float(bin_s or 0)
+    channels = np.arange(1 if frame.ndim == 1 else frame.shape[1])
+    return Stretches([Stretch(_stretch(frame, times, a, b, step), channels) for a, b in bounds])
+
+
+def _stretch(frame: Any, times: Times, first: int, last: int, step: float) -> Samples:
+    own = times[first:last]
+    # over the whole stretch, so that rounded times do not add up
+    even_step = float(own[-1] - own[0]) / (own.size - 1) if own.size > 1 else step
+    uneven = np.abs(own - own[0] - np.arange(own.size) * even_step).max() > EPOCH_TOLERANCE * step
+
+    def read(start: int, stop: int, channels: Places) -> npt.NDArray[Any]:
+        values = np.asarray(frame.values[first + start : first + stop])
+        return values[:, None] if values.ndim == 1 else values[:, channels]
+
+    return Samples(
+        read=read,
+        n_samples=own.size,
+        start_s=float(own[0]),
+        sampling_s=step if uneven else even_step,
+        times=(lambda: own) if uneven else None,
+    )

@@ -1,0 +1,425 @@
+"""Sessions laid on one clock: an activity whose rates are read when they are looked at."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from nwbcompare.core.activity import EPOCH_TOLERANCE, Source, make_activity, make_block
+from nwbcompare.core.errors import InputError, UnitWarning, listing
+from nwbcompare.core.lazy import Places, lazy_variable
+from nwbcompare.io.sessions.recorded_signals import (
+    CELLS_AT_ONCE,
+    Events,
+    Grid,
+    Rates,
+    Signal,
+    Times,
+)
+from nwbcompare.io.sessions.session import Reading, Session
+from nwbcompare.io.sessions.session_tables import (
+    conditions_by_task,
+    epochs_of,
+    named_apart,
+    task_column,
+    trial_table,
+    unit_table,
+)
+
+DEFAULT_BIN_S = 0.05
+MOST_BINS = 10_000_000
+
+
+def lay_on_one_clock(
+    sessions: Sequence[Session],
+    reading: Reading,
+    *,
+    name: str,
+    leaf: str | None = None,
+    aligned_to: str | None = None,
+    source: Source = "recording",
+    deterministic: bool = False,
+    condition_variables: Mapping[str, Sequence[str]] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> xr.DataTree:
+    """Make an activity of sessions; rates are read when they are looked at.
+
+    Parameters
+    ----------
+    sessions
+        At least one; several have units and trials of their own. Names that repeat are
+        numbered.
+    reading
+        How to align, bin and smooth.
+    name
+        What figures and tables call it.
+    leaf
+        Name of the only block; by default ``name``.
+    aligned_to
+        What to call the event; by default the column's name.
+    source
+        "recording" or "model".
+    deterministic
+        Whether the rates hold no noise at all.
+    condition_variables
+        For each task its condition variables, where the reading names none.
+    provenance
+        Where the sessions came from.
+
+    Returns
+    -------
+    xarray.DataTree
+        One block: dense where a lone session's units were recorded in all its trials, else
+        ragged, with a row for each unit and trial in which at least one bin was observed.
+
+    Raises
+    ------
+    InputError
+        For columns that do not exist, a window without bins, sessions of spikes and samples
+        at once, and where no trial has the event or no unit was recorded in a trial.
+
+    Warns
+    -----
+    UserWarning
+        For trials left out since they lack the event, and where no column names the task.
+    UnitWarning
+        For units left out since no trial was recorded of them.
+    """
+    sessions = _with_events(named_apart(sessions), reading.align)
+    grid = _grid(sessions, reading)
+    sessions, observed = _seen_units(
+        sessions, [_observed(session, _events(session, reading), grid) for session in sessions]
+    )
+    events = [_events(session, reading) for session in sessions]
+    trials, attrs = trial_table(sessions)
+    trials["task"], attrs["task"] = task_column(trials, attrs, reading.task, name)
+    rows = _rows(observed)
+    columns = {k: (values[rows.trial], attrs[k]) for k, values in trials.items()}
+    if rows.unit is not None:
+        columns["observation_trial"] = (rows.trial.astype(np.int32), {})
+    block = make_block(
+        _rates(sessions, events, grid, rows),
+        time_s=grid.centres,
+        bin_width_s=grid.bin_s,
+        aligned_to=aligned_to or reading.align,
+        trials=columns,
+        units=unit_table(sessions, trials),
+        observation_unit=rows.unit,
+        condition_variables=conditions_by_task(reading, trials, attrs, condition_variables),
+        epochs={
+            epoch: (start[rows.trial], stop[rows.trial])
+            for epoch, (start, stop) in epochs_of(sessions, reading.align).items()
+        },
+        source=source,
+        deterministic=deterministic,
+        rate_units=sessions[0].signal.units,
+        name=name,
+        # what samples that imitate these rates have to know
+        provenance={**(provenance or {}), "smooth_s": float(reading.smooth)},
+    )
+    # a slash would make a leaf in a leaf
+    return make_activity({(leaf or name).replace("/", "_"): block})
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the rows of rates are.
+
+    Dense: ``trial`` is each trial in turn and ``unit`` None. Ragged: the trial and the unit of
+    each observation, counted over all sessions.
+    """
+
+    trial: Places
+    unit: Places | None
+
+
+def _with_events(sessions: Sequence[Session], align: str) -> list[Session]:
+    """Leave out trials that lack the event, and sessions without trials."""
+    kept, lacking = [], 0
+    for session in sessions:
+        there = np.isfinite(session.event_times(align))
+        lacking += int((~there).sum())
+        if there.all() and there.size:
+            kept.append(session)
+        elif there.any():
+            kept.append(
+                replace(
+                    session,
+                    trials={name: column[there] for name, column in session.trials.items()},
+                    epochs={k: (a[there], b[there]) for k, (a, b) in session.epochs.items()},
+                )
+            )
+    if not kept:
+        raise InputError(
+            "align", f"trials with a time in {align!r}", "none", "Align to another column."
+        )
+    if lacking:
+        warnings.warn(
+            f"{lacking} trials were left out: they have no time in {align!r}", stacklevel=4
+        )
+    return kept
+
+
+def _events(session: Session, reading: Reading) -> Events:
+    origin = session.event_times(reading.align)
+    endless = np.full(origin.size, np.inf)
+    first, last = -endless, endless
+    if session.apart:
+        first, last = session.event_times("start_time"), session.event_times("stop_time")
+    stop = session.event_times("stop_time") if reading.window is None else endless
+    return Events(origin, first, last, np.where(np.isnan(stop), -np.inf, stop))
+
+
+def _grid(sessions: Sequence[Session], reading: Reading) -> Grid:
+    start, stop = reading.window or (0.0, _longest(sessions, reading.align))
+    sampling = _sampling(sessions)
+    bin_s = float(reading.bin or sampling or DEFAULT_BIN_S)
+    if sampling is not None and bin_s < sampling * (1 - EPOCH_TOLERANCE):
+        raise InputError(
+            "bin",
+            f"at least the sampling interval, {sampling:g} s",
+            repr(bin_s),
+            "Leave it out for bins of one sample.",
+        )
+    n_bins = float(stop - start) / bin_s + EPOCH_TOLERANCE
+    if not 1 <= n_bins <= MOST_BINS:
+        raise InputError(
+            "bin",
+            f"between one bin and {MOST_BINS:,} in the window of {stop - start:g} s",
+            f"{np.floor(n_bins):,.0f}, {bin_s:g} s wide",
+            "Choose another bin or window.",
+        )
+    if reading.smooth / bin_s > MOST_BINS:
+        raise InputError(
+            "smooth",
+            f"at most {MOST_BINS:,} bins of {bin_s:g} s",
+            repr(reading.smooth),
+            "Give it in s.",
+        )
+    return Grid(
+        start_s=float(start), bin_s=bin_s, n_bins=int(n_bins), sd_bins=reading.smooth / bin_s
+    )
+
+
+def _longest(sessions: Sequence[Session], align: str) -> float:
+    """Give the time (s) from the event to the end of the trial where that is longest."""
+    lengths = np.concatenate(
+        [session.event_times("stop_time") - session.event_times(align) for session in sessions]
+    )
+    lengths = lengths[np.isfinite(lengths)]
+    if not (lengths > 0).any():
+        raise InputError(
+            "window",
+            f"trials that stop after {align!r}",
+            f"at most {lengths.max():g} s" if lengths.size else "none with a stop_time",
+            "Pass window=(start, stop) in s.",
+        )
+    return float(lengths.max())
+
+
+def _sampling(sessions: Sequence[Session]) -> float | None:
+    """Give the longest sampling interval (s) of sessions; None for spikes."""
+    kinds = {
+        (session.signal.sampling_s is None, session.signal.units): session for session in sessions
+    }
+    if len(kinds) > 1:
+        raise InputError(
+            "sessions",
+            "all of spikes, or all of samples of one unit of measurement",
+            listing(
+                f"{'spikes' if spikes else 'samples'} ({units}) in {session.name!r}"
+                for (spikes, units), session in kinds.items()
+            ),
+            "Open them apart.",
+        )
+    steps = [session.signal.sampling_s for session in sessions]
+    return max((step for step in steps if step is not None), default=None)
+
+
+def _observed(session: Session, events: Events, grid: Grid) -> npt.NDArray[np.bool_]:
+    """Tell in which trials at least one bin of each unit was observed, ``(unit, trial)``."""
+    seen = np.empty((session.n_units, events.origin.size), dtype=bool)
+    known: dict[bytes, npt.NDArray[np.bool_]] = {}
+    for unit in range(session.n_units):
+        intervals = session.signal.observed(unit)
+        key = intervals.tobytes()
+        if key not in known:
+            known[key] = _observed_once(events, intervals, grid)
+        seen[unit] = known[key]
+    return seen
+
+
+def _observed_once(events: Events, intervals: Times, grid: Grid) -> npt.NDArray[np.bool_]:
+    """Tell in which trials at least one bin was observed."""
+    # the first bin tells for most trials, and there can be millions of bins
+    seen = _kept(events, intervals, grid, grid.edges[:2])[:, 0]
+    others = np.flatnonzero(~seen)
+    at_once = max(1, CELLS_AT_ONCE // grid.n_bins)
+    for start in range(0, others.size, at_once):
+        some = others[start : start + at_once]
+        seen[some] = _kept(events.take(some), intervals, grid, grid.edges).any(axis=1)
+    return seen
+
+
+def _kept(events: Events, intervals: Times, grid: Grid, edges: Times) -> npt.NDArray[np.bool_]:
+    return events.observed(intervals, grid, edges) & ~events.left_out(grid, edges)
+
+
+def _seen_units(
+    sessions: Sequence[Session], observed: Sequence[npt.NDArray[np.bool_]]
+) -> tuple[list[Session], list[npt.NDArray[np.bool_]]]:
+    """Leave out units of which no trial was recorded: a unit table has none of those."""
+    unseen = [
+        str(unit)
+        for session, seen in zip(sessions, observed, strict=True)
+        for unit in session.units["unit"][~seen.any(axis=1)]
+    ]
+    n_units = sum(session.n_units for session in sessions)
+    if not unseen and n_units:
+        return list(sessions), list(observed)
+    if len(unseen) == n_units:
+        raise InputError(
+            "units",
+            "at least one that was recorded in at least one bin of one trial",
+            f"none of {n_units}",
+            "Look at the window, and at obs_intervals and the trials' times.",
+        )
+    warnings.warn(
+        f"{len(unseen)} units were left out, recorded in no trial: {listing(unseen, most=5)}",
+        UnitWarning,
+        stacklevel=4,
+    )
+    kept, kept_observed = [], []
+    for session, seen in zip(sessions, observed, strict=True):
+        places = np.flatnonzero(seen.any(axis=1))
+        if places.size:
+            units = {name: column[places] for name, column in session.units.items()}
+            kept.append(replace(session, units=units, signal=_Some(session.signal, places)))
+            kept_observed.append(seen[places])
+    return kept, kept_observed
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Some of the units of a signal."""
+
+    signal: Signal
+    places: Places
+
+    @property
+    def sampling_s(self) -> float | None:
+        return self.signal.sampling_s
+
+    @property
+    def units(self) -> Literal["1", "spikes/s"]:
+        return self.signal.units
+
+    def observed(self, unit: int) -> Times:
+        return self.signal.observed(int(self.places[unit]))
+
+    def rates(self, units: Places, events: Events, grid: Grid) -> Rates:
+        return self.signal.rates(self.places[units], events, grid)
+
+
+def _rows(observed: Sequence[npt.NDArray[np.bool_]]) -> _Rows:
+    """Give the rows: each trial, or each unit and trial that were observed."""
+    if len(observed) == 1 and observed[0].all():
+        return _Rows(np.arange(observed[0].shape[1]), None)
+    trials, units = [], []
+    n_trials = n_units = 0
+    for seen in observed:
+        unit, trial = np.nonzero(seen)
+        units.append(unit + n_units)
+        trials.append(trial + n_trials)
+        n_units += seen.shape[0]
+        n_trials += seen.shape[1]
+    return _Rows(np.concatenate(trials), np.concatenate(units))
+
+
+def _rates(
+    sessions: Sequence[Session], events: Sequence[Events], grid: Grid, rows: _Rows
+) -> xr.Variable:
+    n_rows = rows.trial.size
+    if rows.unit is None:
+        return lazy_variable(
+            ("trial", "time", "unit"),
+            (n_rows, grid.n_bins, sessions[0].n_units),
+            _Dense(sessions[0], events[0], grid),
+        )
+    return lazy_variable(
+        ("observation", "time"),
+        (n_rows, grid.n_bins),
+        _Ragged(tuple(sessions), tuple(events), grid, rows),
+    )
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """Reads dense rates of one session."""
+
+    session: Session
+    events: Events
+    grid: Grid
+
+    def __call__(self, trials: Places, times: Places, units: Places) -> Rates:
+        with self.session.held():
+            rates = _cut_rates(self.session.signal, units, self.events.take(trials), self.grid)
+        return rates[:, times]
+
+
+@dataclass(frozen=True)
+class _Ragged:
+    """Reads observations of several sessions, or of units with trials of their own."""
+
+    sessions: tuple[Session, ...]
+    events: tuple[Events, ...]
+    grid: Grid
+    rows: _Rows
+
+    def __call__(self, observations: Places, times: Places) -> Rates:
+        assert self.rows.unit is not None  # noqa: S101 - ragged rows name their unit
+        trial, unit = self.rows.trial[observations], self.rows.unit[observations]
+        rates = np.empty((observations.size, times.size), dtype=np.float32)
+        n_units = n_trials = 0
+        for session, events in zip(self.sessions, self.events, strict=True):
+            here = np.flatnonzero((unit >= n_units) & (unit < n_units + session.n_units))
+            if here.size:
+                with session.held():
+                    own = _observations(
+                        session, events, self.grid, trial[here] - n_trials, unit[here] - n_units
+                    )
+                rates[here] = own[:, times]
+            n_units += session.n_units
+            n_trials += events.origin.size
+        return rates
+
+
+def _cut_rates(signal: Signal, units: Places, events: Events, grid: Grid) -> Rates:
+    """Read rates ``(trial, time, unit)``; NaN in bins that reach beyond a trial's stop."""
+    rates = signal.rates(units, events, grid)
+    if np.isfinite(events.stop).any():
+        rates[events.left_out(grid, grid.edges)] = np.nan
+    return rates
+
+
+def _observations(
+    session: Session, events: Events, grid: Grid, trial: Places, unit: Places
+) -> Rates:
+    """Read the given pairs of trial and unit: at once where they cross, else unit by unit."""
+    units, which_unit = np.unique(unit, return_inverse=True)
+    trials, which_trial = np.unique(trial, return_inverse=True)
+    if units.size * trials.size <= 2 * trial.size and session.signal.sampling_s is not None:
+        rates = _cut_rates(session.signal, units, events.take(trials), grid)
+        return rates[which_trial, :, which_unit]
+    rates = np.empty((trial.size, grid.n_bins), dtype=np.float32)
+    for place, one in enumerate(units):
+        rows = np.flatnonzero(which_unit == place)
+        own = _cut_rates(session.signal, np.array([one]), events.take(trial[rows]), grid)
+        rates[rows] = own[:, :, 0]
+    return rates

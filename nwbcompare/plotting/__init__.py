@@ -1,0 +1,5 @@
+"""Plots of results: every function takes an axes, plots on it, and returns it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

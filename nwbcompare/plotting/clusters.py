@@ -1,0 +1,268 @@
+"""Figures of clusters of units: heat map, silhouette, null, embedding, matched profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import cycle, islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+
+from nwbcompare.plotting.style import (
+    BLUE,
+    CATEGORICAL,
+    GREY,
+    LIGHT_GREY,
+    NULL_COLOUR,
+    SEQUENTIAL,
+    VERMILION,
+)
+
+STRIP = (-0.035, 0.0, 0.025, 1.0)
+"""Where the strip of clusters stands beside a heat map, in shares of the axes."""
+ROW_OF_TEXT = 0.032
+"""Least distance of two cluster numbers, in shares of the axes' height."""
+
+
+def draw_cluster_heatmap(
+    ax: Axes, clusters: xr.Dataset, *, names: Mapping[str, str] | None = None
+) -> Axes:
+    """Draw the normalised variance of the active units, ordered by cluster.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    clusters
+        From `nwbcompare.analysis.clustering.clusters.cluster_units`.
+    names
+        Display names of tasks.
+    """
+    order = order_by_cluster(clusters)
+    values = clusters["normalised_variance"].isel(unit=order)
+    image = ax.imshow(
+        values, aspect="auto", cmap=SEQUENTIAL, vmin=0, vmax=1, interpolation="nearest"
+    )
+    label_columns(ax, clusters, names)
+    draw_cluster_strip(ax, clusters["cluster"].values[order])
+    ax.set_title(f"{clusters.attrs.get('name', '')}: {order.size} units")
+    colour_bar(ax, image, "variance / unit's maximum")
+    return ax
+
+
+def draw_silhouette(ax: Axes, clusters: xr.Dataset, *, null: xr.Dataset | None = None) -> Axes:
+    """Draw the silhouette by the number of clusters, with the highest of data without clusters.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    clusters
+        From `nwbcompare.analysis.clustering.clusters.cluster_units`.
+    null
+        From `nwbcompare.analysis.clustering.cluster_null.cluster_null`: the range of its
+        surrogates' highest silhouettes is drawn as a band, which the curve's highest point is to be
+        held against.
+    """
+    if null is not None:
+        low, middle, high = np.percentile(null["surrogate_silhouette"], [2.5, 50, 97.5])
+        ax.axhspan(low, high, color=LIGHT_GREY, alpha=0.5, lw=0, label="null, highest: 95 %")
+        ax.axhline(middle, color=NULL_COLOUR, lw=1, ls="--", label="null, highest: median")
+    ax.plot(clusters["n_clusters"], clusters["silhouette"], "o-", ms=3, color=BLUE, label="data")
+    chosen = clusters.attrs["n_clusters"]
+    ax.plot(
+        chosen,
+        clusters["silhouette"].sel(n_clusters=chosen),
+        "o",
+        ms=8,
+        mfc="none",
+        color=VERMILION,
+        label=f"chosen: {chosen}",
+    )
+    ax.set(xlabel="number of clusters", ylabel="mean silhouette")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+    return ax
+
+
+def draw_cluster_null(ax: Axes, null: xr.Dataset) -> Axes:
+    """Draw what surrogates without clusters have, and where the data are.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    null
+        From `nwbcompare.clustering.cluster_null` or `nwbcompare.clustering.epairs`.
+    """
+    silhouette = "surrogate_silhouette" in null
+    values = null["surrogate_silhouette" if silhouette else "surrogate_angle"].values
+    observed = float(null["observed"])
+    ax.hist(values, bins=30, color=LIGHT_GREY, label=f"{values.size} surrogates")
+    p_value = f"p = {float(null['p_value']):.2g}"
+    ax.axvline(observed, color=VERMILION, lw=2, label=f"observed, {p_value}")
+    angle = "mean angle to nearest units (rad)"
+    ax.set(
+        xlabel="highest mean silhouette" if silhouette else angle,
+        ylabel="surrogates",
+    )
+    # above the axes: the observed mark may lie anywhere
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+    return ax
+
+
+def draw_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
+    """Draw units in the plane, by cluster where clusters are known.
+
+    Clusters have colours and, at a unit in their middle, numbers: more than 8 cannot be told by
+    colour.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    embedding
+        From `nwbcompare.analysis.clustering.clusters.embed_units`.
+    """
+    place = embedding["embedding"].values
+    known = "cluster" in embedding.coords and embedding["cluster"].dims == ("unit",)
+    labels = embedding["cluster"].values if known else np.full(len(place), -1)
+    for which in np.unique(labels):
+        members = place[labels == which]
+        colour = LIGHT_GREY if which < 0 else cluster_colour(which)
+        ax.scatter(members[:, 0], members[:, 1], s=10, lw=0, color=colour, alpha=0.8)
+        if which >= 0:
+            # at a unit, since the centre of a cluster in two parts lies among others
+            middle = np.linalg.norm(members - np.median(members, axis=0), axis=1).argmin()
+            ax.text(
+                members[middle, 0],
+                members[middle, 1],
+                str(which),
+                ha="center",
+                va="center",
+                fontsize=8,
+                fontweight="bold",
+                bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": colour, "alpha": 0.85},
+            )
+    ax.set(aspect="equal")
+    ax.set_axis_off()
+    ax.set_title(_EMBEDDING_NAMES[embedding.attrs["embedding_method"]])
+    return ax
+
+
+_EMBEDDING_NAMES = {"tsne": "t-SNE", "pca": "PCA", "mds": "MDS"}
+
+
+def draw_matched_profiles(
+    ax: Axes, matches: xr.Dataset, cluster: int, *, names: Mapping[str, str] | None = None
+) -> Axes:
+    """Draw the profile of one cluster and of those matched to it in the other networks.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    matches
+        From `nwbcompare.clustering.match_clusters`.
+    cluster
+        The number of a cluster of the reference network.
+    names
+        Display names of tasks.
+    """
+    chosen = matches.isel(cluster=cluster)
+    reference = matches.attrs["reference"]
+    others = chosen["matched_profile"].sel(network=matches["network"] != reference)
+    columns = np.arange(others.shape[1])
+    found = np.isfinite(others.values).all(axis=1)
+    for place, profile in enumerate(others.values[found]):
+        ax.plot(columns, profile, color=GREY, lw=0.8, label="" if place else "other networks")
+    own = chosen["matched_profile"].sel(network=reference)
+    ax.plot(columns, own, color=BLUE, lw=1.8, label=reference)
+    label_columns(ax, matches, names)
+    correlation = chosen["matched_correlation"].sel(network=matches["network"] != reference)
+    median = f", median r = {np.nanmedian(correlation):.2f}" if found.any() else ""
+    ax.set_title(f"cluster {cluster}: matched in {found.sum()} of {found.size}{median}")
+    ax.set(ylabel="variance / unit's maximum", ylim=(0, 1.2))
+    ax.legend(loc="upper left", ncols=2, frameon=False)
+    return ax
+
+
+def order_by_cluster(clusters: xr.Dataset) -> npt.NDArray[np.int64]:
+    """Give the places of the active units, cluster by cluster, noise last."""
+    labels = clusters["cluster"].values
+    key = np.where(labels < 0, labels.max() + 1, labels)
+    order = np.argsort(key, kind="stable")
+    active: npt.NDArray[np.int64] = order[clusters["active"].values[order]]
+    return active
+
+
+def cluster_colour(which: int) -> str:
+    """Give the colour of a cluster; colours come again after 8."""
+    return CATEGORICAL[which % len(CATEGORICAL)]
+
+
+def draw_cluster_strip(ax: Axes, labels: npt.NDArray[np.int64]) -> None:
+    """Draw the clusters of the rows of a heat map beside it, as colours and numbers."""
+    strip = ax.inset_axes(STRIP)
+    n_clusters = int(labels.max()) + 1
+    colours = ListedColormap([*islice(cycle(CATEGORICAL), n_clusters), LIGHT_GREY])
+    code = np.where(labels < 0, n_clusters, labels)
+    strip.imshow(
+        code[:, None],
+        aspect="auto",
+        cmap=colours,
+        vmin=-0.5,
+        vmax=n_clusters + 0.5,
+        interpolation="nearest",
+    )
+    present = np.unique(code)
+    centres = np.array([np.flatnonzero(code == which).mean() for which in present])
+    strip.set_yticks(
+        _apart(centres, ROW_OF_TEXT * labels.size),
+        ["noise" if which == n_clusters else str(which) for which in present],
+        fontsize=7,
+    )
+    strip.set_xticks([])
+    strip.tick_params(length=0)
+    strip.spines[:].set_visible(False)
+    strip.set_ylabel("units by cluster")
+    for edge in np.flatnonzero(np.diff(code)) + 0.5:
+        ax.axhline(edge, color="white", lw=0.6)
+    ax.set_yticks([])
+
+
+def _apart(places: npt.NDArray[np.float64], least: float) -> npt.NDArray[np.float64]:
+    """Push ascending places apart where they are closer than the least distance."""
+    steps = np.arange(places.size) * least
+    # the places less the steps must not descend: pool those that do (isotonic regression)
+    blocks: list[list[float]] = []
+    for value in places - steps:
+        blocks.append([float(value), 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            last, before = blocks.pop(), blocks.pop()
+            size = last[1] + before[1]
+            blocks.append([(last[0] * last[1] + before[0] * before[1]) / size, size])
+    pooled = np.concatenate([np.full(int(size), value) for value, size in blocks])
+    apart: npt.NDArray[np.float64] = pooled + steps
+    return apart
+
+
+def label_columns(ax: Axes, result: xr.Dataset, names: Mapping[str, str] | None) -> None:
+    """Write the names of tasks, or of tasks and epochs, under the columns of a heat map."""
+    names = names or {}
+    if "task_epoch" in result.dims:
+        tasks, epochs = (result[key].values.astype(str) for key in ("task", "epoch"))
+        shown = [f"{names.get(t, t)}, {e}" for t, e in zip(tasks, epochs, strict=True)]
+    else:
+        shown = [names.get(task, task) for task in result["task"].values.astype(str)]
+    ax.set_xticks(np.arange(len(shown)), shown, rotation=90, fontsize=7)
+
+
+def colour_bar(ax: Axes, image: Any, label: str) -> None:
+    """Put a colour bar beside an axes."""
+    figure = ax.get_figure()
+    assert figure is not None  # noqa: S101 - an axes that is drawn on has one
+    figure.colorbar(image, ax=ax, label=label, fraction=0.04, aspect=30, pad=0.02)

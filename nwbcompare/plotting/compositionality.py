@@ -1,0 +1,333 @@
+"""Figures of composition: cosines of differences of tasks, and tasks done with summed rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.axes import Axes
+
+from nwbcompare.plotting.style import BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, SKY, VERMILION
+
+Array = npt.NDArray[np.float64]
+MOST_SLANTED = 8
+MEASURE_LABELS = {
+    "performance": "share correct",
+    "balanced_accuracy": "balanced accuracy",
+}
+RANDOM = {
+    "performance": "random_performance",
+    "balanced_accuracy": "random_balanced_accuracy",
+}
+ROLE_COLOURS = {
+    "right": BLUE,
+    "composed": VERMILION,
+    "partial": ORANGE,
+    "wrong": GREEN,
+    "none": SKY,
+    "random": GREY,
+}
+Row = tuple[str, str, Array]
+"""What a line of the rule figure shows: its label, its role, a value for every point."""
+
+
+def draw_cosine_rank(ax: Axes, rank: xr.Dataset, *, names: Mapping[str, str] | None = None) -> Axes:
+    """Draw the cosines of all quadruples of different tasks, with one composition's marked.
+
+    Parameters
+    ----------
+    ax
+        Axes.
+    rank
+        From `nwbcompare.population.composition_rank`.
+    names
+        What to call the tasks; by default their own names.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    every, cosine = rank["all_cosines"].values, float(rank["cosine"])
+    counts, edges = np.histogram(every, bins=40, range=(-1, 1))
+    shares = counts / every.size
+    ax.stairs(shares, edges, fill=True, color=LIGHT_GREY, label="all quadruples")
+    ax.axvline(
+        cosine,
+        ymax=0.74,
+        color=VERMILION,
+        lw=1.8,
+        label=f"{cosine:.2f}, above {_share(float(rank['share_smaller']))}",
+    )
+    ax.set(
+        xlim=(-1, 1),
+        xticks=np.linspace(-1, 1, 5),
+        xlabel=f"cosine of {_quadruple(rank, names)}",
+        ylabel="share of quadruples",
+        title=str(rank.attrs.get("name", "")),
+    )
+    ax.legend(loc="upper left", frameon=False, fontsize=8)
+    # room for the key
+    ax.set_ylim(0, 1.4 * shares.max())
+    return ax
+
+
+def draw_cosine_ranks(
+    ax: Axes, ranks: Sequence[xr.Dataset], *, names: Mapping[str, str] | None = None
+) -> Axes:
+    """Draw one composition's cosine in several networks, each beside its other quadruples.
+
+    Parameters
+    ----------
+    ax
+        Axes.
+    ranks
+        From `nwbcompare.population.composition_rank`, of one quadruple, a network each.
+    names
+        See `draw_cosine_rank`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    places = np.arange(len(ranks))
+    drawn: Any = ax.violinplot(
+        [rank["all_cosines"].values for rank in ranks], places, widths=0.8, showextrema=False
+    )
+    for body in drawn["bodies"]:
+        body.set(facecolor=LIGHT_GREY, alpha=1.0)
+    ax.scatter(
+        places,
+        [float(rank["cosine"]) for rank in ranks],
+        color=VERMILION,
+        marker="D",
+        s=32,
+        zorder=3,
+        label=_quadruple(ranks[0], names),
+    )
+    ax.axhline(0, color=GREY, lw=0.6, zorder=0)
+    ax.set_xticks(places, [str(rank.attrs.get("name", "")) for rank in ranks])
+    # slanted names of many networks run into each other
+    rotation = 0 if len(ranks) <= 2 else 30 if len(ranks) <= MOST_SLANTED else 90
+    ax.tick_params(axis="x", rotation=rotation)
+    for label in ax.get_xticklabels() if len(ranks) > 2 else ():
+        label.set(ha="right", va="center" if rotation == 90 else "top", rotation_mode="anchor")
+    ax.set(ylim=(-1.05, 1.05), ylabel="cosine")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, fontsize=8)
+    return ax
+
+
+def draw_cosine_controls(ax: Axes, cosines: Mapping[str, xr.Dataset]) -> Axes:
+    """Draw a composition's cosine in networks and their controls: points, means, intervals.
+
+    Parameters
+    ----------
+    ax
+        Axes.
+    cosines
+        By what to call them ("trained", "rule weights", "untrained", ...), each from
+        `nwbcompare.population.composition_over_networks`. Neighbours' networks of one name are
+        joined by lines. Of a single network there is no interval.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    places = dict(zip(cosines, range(len(cosines)), strict=True))
+    for (label, result), after in zip(
+        cosines.items(), [*list(cosines.values())[1:], None], strict=True
+    ):
+        place = places[label]
+        if after is not None:
+            _join_networks(ax, result, after, place)
+        values = result["cosine"].values
+        ax.scatter(_spread(place, values.size), values, s=18, color=BLUE, alpha=0.7, lw=0, zorder=2)
+        ax.plot([place] * 2, [result["mean_low"], result["mean_high"]], color="black", lw=1.4)
+        ax.scatter([place], result["mean"], marker="_", s=260, color="black", lw=2, zorder=3)
+    ax.axhline(0, color=GREY, lw=0.6, zorder=0)
+    ax.set_xticks(list(places.values()), list(places))
+    ax.tick_params(axis="x", rotation=30)
+    for tick in ax.get_xticklabels():
+        tick.set(ha="right", rotation_mode="anchor")
+    ax.set(xlim=(-0.6, len(places) - 0.4), ylim=(-1.05, 1.05), ylabel="cosine")
+    return ax
+
+
+def _join_networks(ax: Axes, one: xr.Dataset, other: xr.Dataset, place: int) -> None:
+    """Draw lines between the values that a network has in neighbouring columns."""
+    known = [str(name) for name in other["network"].values]
+    for name, value in zip(one["network"].values, one["cosine"].values, strict=True):
+        if name in known:
+            then = other["cosine"].values[known.index(str(name))]
+            ax.plot([place, place + 1], [value, then], color=LIGHT_GREY, lw=0.8, zorder=1)
+
+
+def draw_rule_composition(
+    ax: Axes,
+    results: Sequence[xr.Dataset],
+    *,
+    measure: str = "performance",
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw how well a task is done with the right rule, composed ones, and others.
+
+    Parameters
+    ----------
+    ax
+        Axes.
+    results
+        From `nwbcompare.experiments.rule_composition`, of one task, a network each. Of a single
+        network, bars are standard errors over batches and every wrong rule and random sum is a
+        point; of several, each network is a point (of wrong rules the best, of random sums the
+        mean) and the line its mean.
+    measure
+        "performance" or "balanced_accuracy".
+    names
+        What to call the tasks; by default their own names.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    single = len(results) == 1
+    rows = _rows_of_one(results[0], measure, names) if single else _rows(results, measure, names)
+    for place, (_, role, values) in enumerate(rows):
+        across = _spread(place, values.size)
+        ax.scatter(
+            values,
+            across,
+            s=14 if values.size > 30 else 24,
+            alpha=0.6 if values.size > 1 else 1,
+            color=ROLE_COLOURS[role],
+            lw=0,
+            zorder=2,
+        )
+        if values.size > 1:
+            ax.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color="black", lw=1.4)
+    if single:
+        _draw_errors(ax, results[0], measure)
+    ax.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+    ax.set(
+        xlim=(-0.03, 1.03),
+        ylim=(len(rows) - 0.4, -0.6),
+        xlabel=f"{MEASURE_LABELS[measure]} in {_name(str(results[0].attrs['task']), names)}",
+    )
+    return ax
+
+
+def _rows(
+    results: Sequence[xr.Dataset], measure: str, names: Mapping[str, str] | None
+) -> list[Row]:
+    """Give a row for every expression but the wrong rules, with a value for each network."""
+    kept = results[0]["role"].values != "wrong"
+    rows: list[Row] = []
+    for place in np.flatnonzero(kept):
+        expression, role = (str(results[0][key].values[place]) for key in ("expression", "role"))
+        values = np.array([float(result[measure].values[place]) for result in results])
+        rows.append((_label(expression, role, names), role, values))
+    best = np.array([float(result["best_wrong"].sel(measure=measure)) for result in results])
+    random = np.array([float(result[RANDOM[measure]].mean()) for result in results])
+    return [*rows, ("best wrong rule", "wrong", best), ("random sums, mean", "random", random)]
+
+
+def _rows_of_one(result: xr.Dataset, measure: str, names: Mapping[str, str] | None) -> list[Row]:
+    rows = _rows([result], measure, names)[:-2]
+    wrong = result[measure].values[result["role"].values == "wrong"]
+    return [
+        *rows,
+        ("each wrong rule", "wrong", wrong),
+        ("random sums", "random", result[RANDOM[measure]].values),
+    ]
+
+
+def _draw_errors(ax: Axes, result: xr.Dataset, measure: str) -> None:
+    """Draw standard errors of the expressions that have a row each."""
+    error = "standard_error" if measure == "performance" else "balanced_standard_error"
+    kept = np.flatnonzero(result["role"].values != "wrong")
+    for place, row in enumerate(kept):
+        value, spread = float(result[measure].values[row]), float(result[error].values[row])
+        ax.plot(
+            [value - spread, value + spread],
+            [place] * 2,
+            color=ROLE_COLOURS[str(result["role"].values[row])],
+            lw=1.4,
+            zorder=1,
+        )
+
+
+def _label(expression: str, role: str, names: Mapping[str, str] | None) -> str:
+    shown = " ".join(_name(word, names) for word in expression.split(" "))
+    return f"{shown} (right)" if role == "right" else shown
+
+
+def _name(task: str, names: Mapping[str, str] | None) -> str:
+    """Give a task's shown name; a factor or a sign before it stays."""
+    known = names or {}
+    if task in known:
+        return known[task]
+    for mark in ("*", "-"):
+        before, found, rest = task.rpartition(mark)
+        if found and rest in known:
+            return f"{before}{mark}{known[rest]}"
+    return task
+
+
+def _quadruple(rank: xr.Dataset, names: Mapping[str, str] | None) -> str:
+    a, b, c, d = (_name(task, names) for task in json.loads(rank.attrs["quadruple"]))
+    return f"{a} − {b}\nand {c} − {d}"
+
+
+def _share(share: float) -> str:
+    """Give a share in percent, never rounded up to all."""
+    return f"{np.floor(share * 1e4) / 1e2:.4g} %"
+
+
+def _spread(place: float, number: int) -> Array:
+    """Give places beside each other, in an order that does not follow the values."""
+    if number == 1:
+        return np.array([float(place)])
+    steps = (np.arange(number, dtype=np.float64) * 0.618034) % 1 - 0.5
+    spread: Array = place + 0.4 * steps
+    return spread
+
+
+def draw_condition_cosines(
+    ax: Axes, cosines: Sequence[xr.Dataset], *, names: Mapping[str, str] | None = None
+) -> Axes:
+    """Draw cosines of conditions with their intervals, and those of units paired at random.
+
+    Parameters
+    ----------
+    ax
+        Axes.
+    cosines
+        Each with ``cosine``, ``interval`` and ``null_cosine`` (see
+        `nwbcompare.population.composition_cosine` and `nwbcompare.population.pairing_null`), and
+        what it is of in the attributes ``variable``, ``task_a`` and ``task_b``.
+    names
+        What to call the tasks; by default their own names.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    shown, ticks = names or {}, []
+    for place, one in enumerate(cosines):
+        null = np.quantile(one["null_cosine"], (0.025, 0.975))
+        ax.plot(null, [place, place], color=LIGHT_GREY, lw=8, solid_capstyle="butt")
+        ax.plot(one["interval"], [place, place], color=BLUE, lw=1.5)
+        ax.plot(float(one["cosine"]), place, color=BLUE, marker="o", ms=5)
+        a, b = (str(one.attrs[key]) for key in ("task_a", "task_b"))
+        ticks.append(f"{one.attrs['variable']}\n{shown.get(a, a)}, {shown.get(b, b)}")
+    ax.axvline(0, color=GREY, lw=0.8, zorder=0)
+    ax.set_yticks(range(len(ticks)), ticks)
+    ax.set(xlabel="cosine", xlim=(-1, 1), ylim=(len(ticks) - 0.5, -0.5))
+    return ax

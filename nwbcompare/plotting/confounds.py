@@ -1,0 +1,189 @@
+"""Figures of what FTV is made of: parts of factors, its course in time, its confounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from nwbcompare.plotting.style import (
+    BLACK,
+    BLUE,
+    CATEGORICAL,
+    GREEN,
+    GREY,
+    LIGHT_GREY,
+    RECORDING_COLOUR,
+    VERMILION,
+)
+
+ESTIMATE_MARKS = {"raw": ("o", GREY), "corrected": ("D", BLUE)}
+DARK = (BLUE, VERMILION, GREEN, BLACK)
+"""Colours on which white numbers are read better than black ones."""
+TINY = np.finfo(float).tiny
+SMALLEST_TEXT = 0.06
+"""Share of a bar from which its number has room in it."""
+
+
+def draw_variance_parts(
+    ax: Axes, parts: xr.Dataset, *, names: Mapping[str, str] | None = None
+) -> Axes:
+    """Draw the share that each factor has of the task variance of all units, one bar a task.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    parts
+        From `nwbcompare.analysis.selectivity.variance_components.variance_parts`. Corrected parts
+        are summed over units, which noise does not bias, unlike a mean of units' shares; a sum
+        below 0 is drawn as 0. Units with an unknown part are left out; the number of the others
+        stands at the task.
+    names
+        Display names of tasks and of factors; an interaction shows those of its factors.
+    """
+    shown = dict(names or {})
+    fitted = parts["fitted"].transpose("task", "factor").values
+    corrected = parts["part_corrected"].transpose("task", "factor", "unit").values
+    corrected = np.where(fitted[:, :, None], corrected, 0.0)
+    whole = np.isfinite(corrected).all(axis=1)
+    total = np.maximum(np.where(whole[:, None], corrected, 0.0).sum(axis=-1), 0.0)
+    share = total / np.maximum(total.sum(axis=1, keepdims=True), TINY)
+    rows = np.arange(parts.sizes["task"])
+    left = np.cumsum(share, axis=1) - share
+    for place, factor in enumerate(parts["factor"].values.astype(str)):
+        own, colour = share[:, place], CATEGORICAL[place % len(CATEGORICAL)]
+        label = " × ".join(_readable(name, shown) for name in factor.split(":"))
+        ax.barh(rows, own, left=left[:, place], height=0.6, color=colour, label=label)
+        for row in rows[own >= SMALLEST_TEXT]:
+            middle = left[row, place] + own[row] / 2
+            number = ax.text(middle, row, f"{own[row]:.0%}", ha="center", va="center", fontsize=8)
+            number.set_color("w" if colour in DARK else BLACK)
+    tasks = parts["task"].values.astype(str)
+    ax.set_yticks(
+        rows,
+        [f"{shown.get(t, t)}\n(n = {n})" for t, n in zip(tasks, whole.sum(axis=1), strict=True)],
+    )
+    ax.invert_yaxis()
+    ax.set(xlim=(0, 1), xlabel="share of the task variance of all units", title=parts.attrs["name"])
+    ax.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.28),
+        ncols=2,
+        frameon=False,
+        fontsize=8,
+        handlelength=1,
+    )
+    return ax
+
+
+def draw_ftv_in_time(
+    ax: Axes,
+    result: xr.Dataset,
+    *,
+    label: str | None = None,
+    colour: str = RECORDING_COLOUR,
+) -> Axes:
+    """Draw the standard deviation of FTV over units in time, with its 95 % interval.
+
+    Parameters
+    ----------
+    ax
+        Where to draw; another result can be drawn over it.
+    result
+        From `nwbcompare.analysis.selectivity.confounds.ftv_in_time`.
+    label
+        What stands in the legend; by default the source's name and whether noise was taken out.
+    colour
+        Of the line and its band.
+    """
+    noise = "noise taken out" if result.attrs["corrected"] else "raw"
+    time = result["time"]
+    ax.fill_between(
+        time,
+        result["standard_deviation_low"],
+        result["standard_deviation_high"],
+        color=colour,
+        alpha=0.25,
+        lw=0,
+    )
+    ax.plot(
+        time,
+        result["standard_deviation"],
+        color=colour,
+        lw=1.5,
+        label=label or f"{result.attrs['name']}, {noise}",
+    )
+    ax.set(
+        xlabel=f"time from {time.attrs['aligned_to']} (s)",
+        ylabel="s.d. of FTV over units",
+        ylim=(0, 1.02),
+    )
+    ax.legend(loc="lower right", frameon=False)
+    return ax
+
+
+def draw_confounds(ax: Axes, table: xr.Dataset) -> Axes:
+    """Draw the s.d. of FTV, one row a variant, raw and with trial noise taken out.
+
+    Parameters
+    ----------
+    ax
+        Where to draw; 4.5 by 3 inches or more.
+    table
+        From `nwbcompare.analysis.selectivity.confounds.confound_table`. Bars are 95 % intervals,
+        dotted lines the values as published; on the right, the number of units with how many were
+        censored.
+    """
+    rows = np.arange(table.sizes["variant"])
+    for place, estimate in enumerate(table["estimate"].values.astype(str)):
+        marker, colour = ESTIMATE_MARKS[estimate]
+        own = table.sel(estimate=estimate)
+        y = rows + (place - 0.5) * 0.34
+        value = own["standard_deviation"].values
+        ax.hlines(
+            y,
+            own["standard_deviation_low"],
+            own["standard_deviation_high"],
+            color=colour,
+            lw=1.5,
+        )
+        shown = "noise taken out" if estimate == "corrected" else estimate
+        ax.scatter(value, y, marker=marker, s=22, color=colour, zorder=3, label=shown)
+        ax.axvline(value[0], color=colour, lw=0.8, ls=":", zorder=0)
+        for row, n, censored in zip(
+            y, own["n_units"].values, own["n_censored"].values, strict=True
+        ):
+            ax.text(
+                1.02,
+                row,
+                f"{n}" + (f" ({censored})" if censored else ""),
+                transform=ax.get_yaxis_transform(),
+                va="center",
+                fontsize=7,
+                color=colour,
+            )
+    ax.hlines(rows[:-1] + 0.5, 0, 1, transform=ax.get_yaxis_transform(), color=LIGHT_GREY, lw=0.4)
+    ax.set_yticks(rows, table["variant"].values.astype(str))
+    ax.set_ylim(rows[-1] + 0.6, -0.6)
+    ax.text(1.02, 1.01, "n (censored)", transform=ax.transAxes, fontsize=7, va="bottom")
+    ax.set(
+        xlim=(0, max(1.0, float(table["standard_deviation_high"].max()) * 1.05)),
+        xlabel="s.d. of FTV over units (95 %)",
+        title=table.attrs["name"],
+    )
+    ax.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.17),
+        ncols=2,
+        frameon=False,
+        fontsize=8,
+        handlelength=1,
+    )
+    return ax
+
+
+def _readable(name: str, shown: Mapping[str, str]) -> str:
+    return shown.get(name, name.replace("_", " "))

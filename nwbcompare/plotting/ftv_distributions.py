@@ -1,0 +1,169 @@
+"""Networks against a recording: distributions of FTV, and a forest of differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from nwbcompare.plotting.style import (
+    BLACK,
+    BLUE,
+    CATEGORICAL,
+    FTV_EDGES,
+    LIGHT_GREY,
+    NETWORK_COLOURS,
+    NULL_COLOUR,
+    RECORDING_COLOUR,
+)
+
+DIFFERENCES = ("sd", "mean", "mixed_share", "single_share", "cliffs_delta")
+DISTANCES = ("wasserstein", "energy", "kolmogorov_smirnov")
+SHOWN = {
+    "sd": "s.d.",
+    "mean": "mean",
+    "mixed_share": "share of mixed units",
+    "single_share": "share of one-task units",
+    "cliffs_delta": "Cliff's delta of |FTV|",
+    "wasserstein": "Wasserstein distance",
+    "energy": "energy distance",
+    "kolmogorov_smirnov": "Kolmogorov-Smirnov",
+}
+LINES = ("-", "--", "-.", ":")
+MARKS = ("o", "s", "^", "D", "v", "P")
+MOST_NAMED = 6
+"""Networks that get a name each in the legend; more are drawn alike, under one name."""
+SPREAD = 0.5
+"""How much of a measure's row its protocols take."""
+
+
+def draw_distributions(
+    ax: Axes,
+    curves: xr.Dataset,
+    *,
+    kind: Literal["cumulative", "histogram"] = "cumulative",
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw the distribution of a recording's FTV with its band, and each network as a line.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    curves
+        From `nwbcompare.comparison.compare_samples.distribution_curves`.
+    kind
+        "cumulative": the share of units up to each value. "histogram": in the published 20 bins.
+    names
+        Display names of tasks.
+    """
+    what = "share" if kind == "histogram" else "cumulative"
+    values, low, high = (curves[f"recording_{what}{end}"].values for end in ("", "_low", "_high"))
+    band: dict[str, Any] = {"color": RECORDING_COLOUR, "alpha": 0.25, "lw": 0}
+    label = f"{curves.attrs['name']}, n = {curves.attrs['n_units']}"
+    if kind == "histogram":
+        ax.stairs(high, FTV_EDGES, baseline=low, fill=True, **band)
+        ax.stairs(values, FTV_EDGES, color=RECORDING_COLOUR, lw=2, label=label)
+    else:
+        ax.fill_between(curves["value"].values, low, high, **band)
+        ax.plot(curves["value"], values, color=RECORDING_COLOUR, lw=2, label=label)
+    for place, network in enumerate(curves["network"].values):
+        named = curves.sizes["network"] <= MOST_NAMED
+        own = curves[f"network_{what}"].values[place]
+        style: dict[str, Any] = {
+            "color": NETWORK_COLOURS[place % len(NETWORK_COLOURS)] if named else BLUE,
+            "ls": LINES[place % len(LINES)] if named else "-",
+            "lw": 1.3 if named else 0.7,
+            "label": str(network) if named else _one_name(curves, place),
+        }
+        if kind == "histogram":
+            ax.stairs(own, FTV_EDGES, **style)
+        else:
+            ax.plot(curves["value"], own, **style)
+    shown = [(names or {}).get(curves.attrs[t], curves.attrs[t]) for t in ("task_a", "task_b")]
+    ax.set(
+        xlabel=f"FTV ({shown[0]}, {shown[1]})",
+        ylabel="share of units" if kind == "histogram" else "share of units up to it",
+        xlim=(-1, 1),
+    )
+    ax.set_xticks([-1, -0.5, 0, 0.5, 1])
+    # a histogram needs room for the legend above it
+    ax.set_ylim(0, ax.dataLim.y1 * 1.45 if kind == "histogram" else 1)
+    ax.legend(loc="upper center" if kind == "histogram" else "best")
+    return ax
+
+
+def draw_effects(
+    ax: Axes,
+    comparisons: Mapping[str, xr.Dataset],
+    *,
+    claim: str = "these networks",
+    measures: Sequence[str] = DIFFERENCES,
+    margin: float | None = None,
+) -> Axes:
+    """Draw differences between networks and a recording with their 95 % intervals, row by row.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    comparisons
+        By the name of the protocol: from `nwbcompare.comparison.compare_samples.compare_samples`.
+    claim
+        Whose intervals: "these networks" or "networks of this kind".
+    measures
+        Rows. A distance gets a grey bar from what it is for equal distributions on average to
+        the 95th percentile of that.
+    margin
+        Of equivalence, for the difference of s.d.: shaded in its row.
+    """
+    n = len(comparisons)
+    for row, measure in enumerate(measures):
+        for place, (protocol, found) in enumerate(comparisons.items()):
+            own = found.sel(measure=measure)
+            low, high = (float(own[end].sel(claim=claim)) for end in ("low", "high"))
+            height = row + SPREAD * ((place + 0.5) / n - 0.5)
+            colour = CATEGORICAL[place % len(CATEGORICAL)]
+            ax.plot([low, high], [height, height], color=colour, lw=1.6, solid_capstyle="butt")
+            ax.plot(
+                float(own["estimate"]),
+                height,
+                ls="",
+                marker=MARKS[place % len(MARKS)],
+                ms=5,
+                color=colour,
+                label=protocol if row == 0 else None,
+            )
+            if measure in DISTANCES:
+                ends = float(own["null_mean"]), float(own["null_high"])
+                ax.plot(ends, [height, height], color=NULL_COLOUR, lw=6, alpha=0.5, zorder=0)
+        if measure == "sd" and margin is not None:
+            label = f"margin of equivalence, {margin:.2g}"
+            ax.fill_betweenx(
+                [row - 0.5, row + 0.5],
+                -margin,
+                margin,
+                color=LIGHT_GREY,
+                alpha=0.5,
+                lw=0,
+                label=label,
+            )
+    ax.axvline(0, color=BLACK, lw=0.8, ls="--", zorder=0)
+    ax.set_yticks(np.arange(len(measures)), [SHOWN[measure] for measure in measures])
+    ax.set(xlabel=_axis_label(measures), ylim=(len(measures) - 0.5, -0.5), title=claim)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.18))
+    return ax
+
+
+def _axis_label(measures: Sequence[str]) -> str:
+    far = [measure in DISTANCES for measure in measures]
+    if all(far):
+        return "distance (grey: where both are the same)"
+    return "networks minus recording" + (", or distance" if any(far) else "")
+
+
+def _one_name(curves: xr.Dataset, place: int) -> str | None:
+    return f"{curves.sizes['network']} networks" if place == 0 else None

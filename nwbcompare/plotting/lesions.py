@@ -1,0 +1,224 @@
+"""Lesions: what each task loses, held against task variance and against random sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from nwbcompare.plotting.style import (
+    BLACK,
+    BLUE,
+    CATEGORICAL,
+    DIVERGING,
+    LIGHT_GREY,
+    NULL_COLOUR,
+    VERMILION,
+)
+
+LIMITS = ("change_low", "change_high")
+MOST_UPRIGHT = 6
+"""Names of more tasks stand on end."""
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+def draw_lesions(ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None = None) -> Axes:
+    """Draw the change of every task's performance with every lesion, as colours about 0.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    lesions
+        From `nwbcompare.experiments.lesion_performance`. A dot marks a change whose 95 % interval
+        excludes 0; a result of test trials has no intervals, and no dots.
+    names
+        Shown names of tasks.
+    """
+    change = lesions["change"].transpose("lesion", "task").values
+    most = max(float(np.abs(change).max()), 0.01)
+    image = ax.imshow(change, cmap=DIVERGING, vmin=-most, vmax=most, aspect="auto")
+    ax.figure.colorbar(image, ax=ax, label="change of performance")
+    if "change_low" in lesions:
+        low, high = (lesions[name].transpose("lesion", "task").values for name in LIMITS)
+        rows, columns = np.nonzero((low > 0) | (high < 0))
+        # white on the dark ends, black on the pale middle
+        dark = np.abs(change[rows, columns]) > 0.6 * most
+        colours = np.where(dark, "white", BLACK)
+        ax.scatter(columns, rows, s=6, c=colours, lw=0, label="95 % interval excludes 0")
+    _label_tasks(ax, lesions, names)
+    ax.set_yticks(range(change.shape[0]), _with_sizes(lesions))
+    ax.set(ylabel="lesioned (units)")
+    return _without_frame(ax)
+
+
+def draw_lesion_scatter(ax: Axes, statistic: xr.Dataset) -> Axes:
+    """Draw the drop in performance against normalised task variance, a point a cluster and task.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    statistic
+        From `nwbcompare.experiments.lesion_statistics.lesion_statistic`. The title has the rank
+        correlation and the range of 95 % of those with permuted clusters, which describes this
+        network only.
+    """
+    ax.axhline(0, color=LIGHT_GREY, lw=0.8)
+    for place in range(statistic.sizes["cluster"]):
+        one = statistic.isel(cluster=place)
+        ax.scatter(
+            one["normalised_variance"],
+            one["drop"],
+            s=14,
+            alpha=0.8,
+            lw=0,
+            color=CATEGORICAL[place % len(CATEGORICAL)],
+            marker=MARKS[place // len(CATEGORICAL) % len(MARKS)],
+            label=str(one["cluster"].item()),
+        )
+    low, high = np.quantile(statistic["null_rank_correlation"], (0.025, 0.975))
+    ax.set(
+        xlabel="cluster's normalised task variance",
+        ylabel="drop in performance",
+        title=f"rank correlation {float(statistic['rank_correlation']):.2f}\n"
+        f"clusters permuted: {low:.2f} to {high:.2f}",
+    )
+    return ax
+
+
+def draw_lesion_controls(
+    ax: Axes, controls: xr.Dataset, task: str | None = None, names: Mapping[str, str] | None = None
+) -> Axes:
+    """Draw the drop in performance against size: random sets as a band, groups as points.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    controls
+        From `nwbcompare.experiments.lesion_controls`.
+    task
+        The task; by default the mean over all.
+    names
+        Shown names of tasks.
+    """
+    drop, groups = -controls["change"], -controls["group_change"]
+    chosen = drop.mean("task") if task is None else drop.sel(task=task)
+    points = groups.mean("task") if task is None else groups.sel(task=task)
+    low, high = (chosen.quantile(q, "set") for q in (0.025, 0.975))
+    sizes = controls["size"].values
+    ax.fill_between(
+        sizes, low, high, color=LIGHT_GREY, alpha=0.6, lw=0, label="95 % of random sets"
+    )
+    ax.plot(sizes, chosen.mean("set"), color=NULL_COLOUR, marker=".", label="random sets, mean")
+    ax.scatter(controls["n_units"], points, s=22, color=VERMILION, zorder=3, label="groups")
+    for name, x, y in zip(
+        controls["lesion"].values, controls["n_units"].values, points.values, strict=True
+    ):
+        ax.annotate(str(name), (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
+    shown = "mean over tasks" if task is None else (names or {}).get(task, task)
+    ax.set(xlabel="units lesioned", ylabel=f"drop in performance\n({shown})")
+    return ax
+
+
+def draw_group_lesions(
+    ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None = None
+) -> Axes:
+    """Draw the decisions of a network, intact and with groups lesioned, with 95 % intervals.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    lesions
+        From `nwbcompare.experiments.group_lesions`.
+    names
+        Shown names of tasks.
+    """
+    n_lesions = lesions.sizes["lesion"]
+    for place in range(n_lesions):
+        one = lesions.isel(lesion=place)
+        share = one["performance"].values
+        reach = [share - one["performance_low"].values, one["performance_high"].values - share]
+        label = str(one["lesion"].item())
+        ax.errorbar(
+            np.arange(share.size) + 0.6 * ((place + 0.5) / n_lesions - 0.5),
+            share,
+            np.maximum(reach, 0),
+            fmt=MARKS[place % len(MARKS)],
+            ms=4.5,
+            lw=1.2,
+            color=(BLACK, *CATEGORICAL[:6])[place % 7],
+            label=label if label == "intact" else f"{label} lesioned (n = {int(one['n_units'])})",
+        )
+    ax.axhline(0.5, color=NULL_COLOUR, lw=0.8, ls=":")
+    _label_tasks(ax, lesions, names)
+    ax.set(ylabel="right choices among choices", ylim=(-0.02, 1.04))
+    ax.set_xlim(-0.5, lesions.sizes["task"] - 0.5)
+    return ax
+
+
+def draw_over_networks(
+    ax: Axes, inference: xr.Dataset, label: str, *, at: float = 0.0, colour: str = BLUE
+) -> Axes:
+    """Draw one number of every network, with the mean, its 95 % interval, and the null value.
+
+    Parameters
+    ----------
+    ax
+        Where to draw; several results stand side by side at different ``at``.
+    inference
+        From `nwbcompare.inference.networks.over_networks`.
+    label
+        What the number is.
+    at
+        Where on the horizontal axis.
+    colour
+        Colour of the points.
+    """
+    values = inference["value"].values
+    # spread by rank, so that equal values do not hide each other
+    aside = (np.argsort(np.argsort(values)) % 5 - 2) * 0.04
+    ax.scatter(at - 0.18 + aside, values, s=16, color=colour, alpha=0.7, lw=0)
+    mean = float(inference["mean"])
+    low, high = float(inference["mean_low"]), float(inference["mean_high"])
+    reach = None if np.isnan(low) else [[mean - low], [high - mean]]
+    ax.errorbar([at + 0.15], [mean], reach, fmt="D", ms=5, capsize=3, color=BLACK)
+    if not any(line.get_label() == "null" for line in ax.lines):
+        ax.axhline(inference.attrs["null"], color=NULL_COLOUR, lw=0.9, ls="--", label="null")
+    before = [] if at == 0 else list(zip(ax.get_xticks(), _tick_texts(ax), strict=True))
+    p, n = float(inference["p_value"]), int(inference["n_networks"])
+    ticks = [*before, (at, f"{label}\np = {p:.2g}, n = {n}")]
+    ax.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
+    places = [place for place, _ in ticks]
+    ax.set_xlim(min(places) - 0.5, max(places) + 0.5)
+    return ax
+
+
+def _tick_texts(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.get_xticklabels()]
+
+
+def _with_sizes(lesions: xr.Dataset) -> list[str]:
+    pairs = zip(lesions["lesion"].values, lesions["n_units"].values, strict=True)
+    return [f"{name} ({n_units})" for name, n_units in pairs]
+
+
+def _label_tasks(ax: Axes, result: xr.Dataset, names: Mapping[str, str] | None) -> None:
+    shown = [(names or {}).get(str(task), str(task)) for task in result["task"].values]
+    ax.set_xticks(range(len(shown)), shown)
+    if len(shown) > MOST_UPRIGHT:
+        ax.tick_params("x", rotation=90)
+    elif len(shown) > 3:
+        for text in ax.get_xticklabels():
+            text.set(rotation=30, ha="right", rotation_mode="anchor")
+
+
+def _without_frame(ax: Axes) -> Axes:
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.tick_params(length=0)
+    return ax

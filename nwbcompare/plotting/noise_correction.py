@@ -1,0 +1,171 @@
+"""Figures of trial noise in task variance, and of FTV without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.axes import Axes
+
+from nwbcompare.core.errors import unknown_name
+from nwbcompare.plotting.style import (
+    BLACK,
+    BLUE,
+    FTV_EDGES,
+    GREEN,
+    GREY,
+    LIGHT_GREY,
+    RECORDING_COLOUR,
+)
+
+FTV = "fractional_task_variance"
+ROOM = 0.16
+"""Width left beyond the ends for the bars of censored units."""
+
+
+def draw_noise_share(
+    ax: Axes,
+    variance: xr.Dataset,
+    task: str,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw how much of each unit's raw task variance is trial noise.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    variance
+        From `nwbcompare.selectivity.corrected_task_variance`, of a noisy source.
+    task
+        The task.
+    names
+        Display names of tasks.
+    """
+    known = variance["task"].values.astype(str)
+    if task not in known:
+        raise unknown_name("task", task, known)
+    one = variance.sel(task=task)
+    raw, noise = one["uncorrected"].values, one["noise"].values
+    drawn = np.isfinite(raw) & (raw > 0)
+    share = noise[drawn] / raw[drawn]
+    ax.scatter(raw[drawn], share, s=12, color=_colour(variance), alpha=0.6, lw=0)
+    ax.axhline(1, color=BLACK, lw=0.8, ls="--")
+    median = float(np.median(share))
+    ax.axhline(median, color=GREY, lw=1.2)
+    ax.text(
+        0.99,
+        1.02,
+        "all noise",
+        transform=ax.get_yaxis_transform(),
+        ha="right",
+        va="bottom",
+        fontsize=8,
+    )
+    units = variance["task_variance"].attrs.get("units", "1")
+    ax.set(
+        xscale="log",
+        xlabel=f"raw task variance{'' if units == '1' else f', {units}'.replace('^2', '²')}",
+        ylabel="share that is trial noise",
+        ylim=(0, max(1.25, float(share.max(initial=0)) * 1.05)),
+        title=f"{variance.attrs.get('name', '')}, {(names or {}).get(task, task)}, "
+        f"median {median:.2f}",
+    )
+    return ax
+
+
+def draw_corrected_ftv(
+    ax: Axes,
+    raw: xr.Dataset,
+    corrected: xr.Dataset,
+    shrunken: xr.Dataset | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw the distribution of FTV as measured, with noise taken out, and behind the noise.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    raw
+        From `nwbcompare.fractional_task_variance` of `nwbcompare.task_variance`.
+    corrected
+        From `nwbcompare.selectivity.corrected_ftv`; censored units are bars beyond the ends.
+    shrunken
+        From `nwbcompare.selectivity.shrunken_ftv`: the distribution of the population with its
+        interval.
+    names
+        Display names of tasks.
+    """
+    colour, width = _colour(corrected), np.diff(FTV_EDGES)[0]
+    values = _finite(raw[FTV].values)
+    ax.stairs(
+        _shares(values, values.size),
+        FTV_EDGES,
+        fill=True,
+        color=LIGHT_GREY,
+        label=f"raw, s.d. {values.std():.2f}",
+    )
+    fractions, censored = corrected[FTV].values, corrected["censored"].values
+    with_ends = _finite(fractions)
+    inside = _finite(np.where(censored == "", fractions, np.nan))
+    ax.stairs(
+        _shares(inside, with_ends.size),
+        FTV_EDGES,
+        color=colour,
+        lw=1.6,
+        label=f"corrected, s.d. {with_ends.std():.2f}",
+    )
+    for end in (-1, 1):
+        share = (censored == f"at {end:+d}").sum() / max(with_ends.size, 1)
+        ax.bar(
+            end * (1 + ROOM / 2),
+            share,
+            width * 0.7,
+            color=colour,
+            hatch="///",
+            edgecolor="white",
+            lw=0,
+            label="a variance below 0" if end < 0 else None,
+        )
+    if shrunken is not None:
+        sd, low, high = (float(shrunken[f"population_sd{end}"]) for end in ("", "_low", "_high"))
+        share, lower, upper = (shrunken[f"share{end}"].values for end in ("", "_low", "_high"))
+        ax.stairs(upper, FTV_EDGES, baseline=lower, fill=True, color=GREEN, alpha=0.25)
+        ax.stairs(
+            share,
+            FTV_EDGES,
+            color=GREEN,
+            lw=1.8,
+            label=f"behind the noise, s.d. {sd:.2f} ({low:.2f} to {high:.2f})",
+        )
+    shown = [
+        (names or {}).get(corrected.attrs[task], corrected.attrs[task])
+        for task in ("task_a", "task_b")
+    ]
+    ax.set(
+        xlabel=f"FTV ({shown[0]}, {shown[1]})",
+        ylabel="share of units",
+        xlim=(-1 - ROOM, 1 + ROOM),
+        title=str(corrected.attrs.get("name", "")),
+    )
+    # room for the legend above what is drawn
+    ax.set_ylim(0, ax.dataLim.y1 * 1.55)
+    ax.legend(loc="upper left", handlelength=1.4)
+    return ax
+
+
+def _colour(result: xr.Dataset) -> str:
+    return RECORDING_COLOUR if result.attrs.get("source") == "recording" else BLUE
+
+
+def _finite(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return values[np.isfinite(values)]
+
+
+def _shares(values: npt.NDArray[np.float64], number: int) -> npt.NDArray[np.float64]:
+    return np.asarray(np.histogram(values, FTV_EDGES)[0] / max(number, 1))

@@ -1,0 +1,71 @@
+"""Psychometric curves: choices against evidence."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from nwbcompare.core.errors import InputError, listing
+from nwbcompare.plotting.style import NULL_COLOUR, SEQUENTIAL
+
+MARKS = ("o", "s", "^", "D", "v")
+DARKEST, PALEST = 0.0, 0.75
+"""Range of the colour map that is used: its pale end is hard to see on white."""
+
+
+def draw_psychometric(ax: Axes, curves: xr.Dataset, title: str = "") -> Axes:
+    """Draw the share of choices of the first target against coherence, a curve for a duration.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    curves
+        From `nwbcompare.experiments.psychometric_curves`; curves over two coherences go through
+        `nwbcompare.experiments.pooled_over` first. Bars are 95 % intervals.
+    title
+        What stands above.
+
+    Raises
+    ------
+    InputError
+        For curves over two coherences.
+    """
+    coherences = [str(dim) for dim in curves["choice_1"].dims if dim != "duration"]
+    if len(coherences) > 1:
+        raise InputError(
+            "curves",
+            "curves over one coherence",
+            listing(coherences),
+            "Pool over the other with nwbcompare.experiments.pooled_over.",
+        )
+    coherence = coherences[0]
+    n_curves = curves.sizes["duration"]
+    shades = mpl.colormaps[SEQUENTIAL](np.linspace(PALEST, DARKEST, n_curves))
+    for place in range(n_curves):
+        one = curves.isel(duration=place)
+        share = one["choice_1"].values
+        reach = [share - one["choice_1_low"].values, one["choice_1_high"].values - share]
+        ax.errorbar(
+            one[coherence],
+            share,
+            np.maximum(reach, 0),
+            color=shades[place],
+            marker=MARKS[place % len(MARKS)],
+            ms=3.5,
+            lw=1.3,
+            elinewidth=0.9,
+            label=f"{float(one['duration']):g} ms",
+        )
+    ax.axhline(0.5, color=NULL_COLOUR, lw=0.7, ls=":")
+    ax.axvline(0, color=NULL_COLOUR, lw=0.7, ls=":")
+    ax.set(
+        xlabel=f"coherence, modality {coherence[-1]}",
+        ylabel="choices of target 1",
+        ylim=(-0.03, 1.03),
+        title=title,
+    )
+    ax.legend(title="stimulus", loc="upper left")
+    return ax

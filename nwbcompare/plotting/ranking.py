@@ -1,0 +1,138 @@
+"""Figures of rankings and designs: families against the floor, and power curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from nwbcompare.core.errors import InputError
+from nwbcompare.plotting.style import BLACK, CATEGORICAL, GREY, LIGHT_GREY, RECORDING_COLOUR
+
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MEASURE_NAMES = {
+    "wasserstein": "Wasserstein distance",
+    "energy": "energy distance",
+    "kolmogorov_smirnov": "Kolmogorov-Smirnov distance",
+    "sd_difference": "difference of s.d.",
+    "mean_difference": "difference of means",
+}
+LEVEL_COLOUR = GREY
+
+
+def draw_floor_and_families(
+    ax: Axes,
+    ranking: xr.Dataset,
+    animals: xr.Dataset | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw each family's distance to a recording, with the floor that it stands against.
+
+    Parameters
+    ----------
+    ax
+        Where to draw; 6 inches wide, with half an inch for each family.
+    ranking
+        From `nwbcompare.comparison.ranking.rank_families`. Small points are networks.
+    animals
+        From `nwbcompare.comparison.split_half.animal_floor`: a row for each pair of animals.
+    names
+        Shown names of families.
+    """
+    order = np.argsort(ranking["distance"].values)
+    shown = dict(names or {})
+    labels = []
+    for place, which in enumerate(order):
+        one = ranking.isel(family=which)
+        family = str(one["family"].item())
+        _draw_family(ax, ranking, one, place, CATEGORICAL[which % len(CATEGORICAL)])
+        n, p = int(one["n_networks"].item()), one["p_closest"].item()
+        labels.append(f"{shown.get(family, family)} (n = {n})\nP(closest) = {p:.2f}")
+    if animals is not None:
+        apart = animals["value"].sel(measure=ranking.attrs["measure"])
+        for pair, value in zip(apart["animal_pair"].values, apart.values, strict=True):
+            ax.plot(value, len(labels), "D", color=RECORDING_COLOUR, ms=6)
+            labels.append(str(pair).replace("/", "\nagainst "))
+    low, high = (ranking[name].item() for name in ("floor_low", "floor_high"))
+    ax.axvspan(low, high, color=LIGHT_GREY, alpha=0.5, lw=0, zorder=0)
+    ax.axvline(ranking["floor"].item(), color=GREY, lw=1, zorder=1)
+    ax.text(
+        ranking["floor"].item(),
+        1.01,
+        "halves of the\nrecording (95 %)",
+        transform=ax.get_xaxis_transform(),
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        color=GREY,
+    )
+    ax.set_yticks(range(len(labels)), labels)
+    measure = MEASURE_NAMES.get(ranking.attrs["measure"], ranking.attrs["measure"])
+    ax.set(ylim=(len(labels) - 0.4, -0.6), xlabel=f"{measure} to {ranking.attrs['name']}")
+    ax.set_xlim(left=0)
+    return ax
+
+
+def _draw_family(ax: Axes, ranking: xr.Dataset, one: xr.Dataset, place: int, colour: str) -> None:
+    own = ranking["family_of"].values == one["family"].item()
+    values = ranking["network_distance"].values[own]
+    ax.plot(values, np.full(values.size, place + 0.22), "o", ms=3, color=colour, mfc="none")
+    ax.hlines(place, one["distance_low"], one["distance_high"], color=colour, lw=2)
+    ax.plot(one["distance"], place, "s", ms=6, color=colour)
+
+
+def draw_power(ax: Axes, plan: xr.Dataset, *, legend: bool = True) -> Axes:
+    """Draw power over the number of recorded units, a curve for each number of trials.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    plan
+        From `nwbcompare.comparison.power.plan`. Bars are 95 % intervals of the simulation.
+    legend
+        Whether to name the numbers of trials.
+
+    Raises
+    ------
+    InputError
+        For more numbers of trials than can be told apart.
+    """
+    if plan.sizes["n_trials"] > len(MARKS):
+        raise InputError(
+            "plan",
+            f"at most {len(MARKS)} numbers of trials",
+            str(plan.sizes["n_trials"]),
+            "Select some: plan.sel(n_trials=[...]).",
+        )
+    units = plan["n_units"].values
+    for place, trials in enumerate(plan["n_trials"].values):
+        one = plan.sel(n_trials=trials)
+        power = one["power"].values
+        ax.errorbar(
+            units,
+            power,
+            yerr=[power - one["power_low"].values, one["power_high"].values - power],
+            marker=MARKS[place],
+            color=CATEGORICAL[place],
+            ms=5,
+            lw=1.5,
+            elinewidth=1,
+            label=str(trials),
+        )
+    target, alpha = plan.attrs["target_power"], plan.attrs["alpha"]
+    ax.axhline(target, color=BLACK, lw=0.8, ls="--")
+    ax.axhline(alpha, color=LEVEL_COLOUR, lw=0.8, ls=":")
+    right = ax.get_yaxis_transform()
+    ax.text(1.0, target, f"{target:g}", transform=right, ha="left", va="center", fontsize=8)
+    ax.text(1.0, alpha, f" {alpha:g}", transform=right, va="center", fontsize=8, color=LEVEL_COLOUR)
+    ax.set(xscale="log", ylim=(-0.02, 1.02), xlabel="recorded units", ylabel="power")
+    ax.set_xticks(units, [str(number) for number in units])
+    ax.minorticks_off()
+    ax.set_title(f"s.d. of FTV {plan.attrs['sd_a']:g} against {plan.attrs['sd_b']:g}")
+    if legend:
+        ax.legend(title="trials per condition", loc="center left", bbox_to_anchor=(1.06, 0.5))
+    return ax

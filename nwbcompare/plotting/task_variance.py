@@ -1,0 +1,223 @@
+"""Figures of task variance by epoch and in time, and of the rates behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+
+from nwbcompare.plotting.clusters import (
+    colour_bar,
+    draw_cluster_strip,
+    label_columns,
+    order_by_cluster,
+)
+from nwbcompare.plotting.style import BLUE, SEQUENTIAL, SKY
+
+TINY = np.finfo(float).tiny
+
+
+def draw_variance_heatmap(
+    ax: Axes,
+    variance: xr.Dataset,
+    clusters: xr.Dataset,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw variance by task, or by task and epoch, of units in the order of their clusters.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    variance
+        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`; each unit is
+        shown relative to its maximum in this table.
+    clusters
+        From `nwbcompare.analysis.clustering.clusters.cluster_units` of the same units, whatever
+        columns these were clustered by.
+    names
+        Display names of tasks.
+    """
+    order = order_by_cluster(clusters)
+    rows = variance["task_variance"].transpose("unit", ...).isel(unit=order)
+    image = ax.imshow(
+        rows.values / np.maximum(rows.values.max(axis=1, keepdims=True), TINY),
+        aspect="auto",
+        cmap=SEQUENTIAL,
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
+    label_columns(ax, variance, names)
+    draw_cluster_strip(ax, clusters["cluster"].values[order])
+    colour_bar(ax, image, "variance / unit's maximum")
+    return ax
+
+
+def draw_variance_in_time(
+    ax: Axes,
+    variance: xr.Dataset,
+    task: str,
+    *,
+    clusters: xr.Dataset | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw variance across conditions in time: of all units, or cluster by cluster.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    variance
+        From `nwbcompare.analysis.selectivity.task_variance.variance_in_time`.
+    task
+        The task.
+    clusters
+        From `nwbcompare.analysis.clustering.clusters.cluster_units`: a heat map of the means over
+        the members of each cluster, each relative to its maximum over all tasks and times. Without
+        it, the median over units with its quartiles.
+    names
+        Display names of tasks.
+    """
+    every = variance["task_variance"]
+    own = every.sel(task=task).dropna("time", how="all").transpose("unit", "time")
+    ax.set_title((names or {}).get(task, task))
+    ax.set_xlabel("time (s)")
+    if clusters is None:
+        low, middle, high = np.nanpercentile(own, [25, 50, 75], axis=0)
+        ax.fill_between(own["time"], low, high, color=SKY, alpha=0.4, lw=0, label="quartiles")
+        ax.plot(own["time"], middle, color=BLUE, label="median unit")
+        unit = own.attrs["units"]
+        ax.set(ylabel="variance" if unit == "1" else f"variance {unit}", xlim=_edges(own["time"]))
+        ax.set_ylim(bottom=0)
+        ax.legend(loc="upper left", frameon=False)
+        return ax
+    labels = clusters["cluster"].values
+    n_clusters = labels.max() + 1
+    members = [labels == which for which in range(n_clusters)]
+    most = [float(every.isel(unit=mine).mean("unit").max()) for mine in members]
+    means = [own.isel(unit=mine).mean("unit") for mine in members]
+    image = ax.imshow(
+        np.stack(means) / np.array(most)[:, None],
+        aspect="auto",
+        cmap=SEQUENTIAL,
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+        extent=(*_edges(own["time"]), n_clusters - 0.5, -0.5),
+    )
+    ax.set_yticks(np.arange(n_clusters))
+    ax.set_ylabel("cluster")
+    colour_bar(ax, image, "variance / cluster's maximum")
+    return ax
+
+
+def draw_unit_rates(
+    ax: Axes,
+    condition_means: xr.Dataset,
+    unit: str,
+    task: str,
+    *,
+    by: str | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw a unit's mean rate in time, one line for each value of a condition variable.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    condition_means
+        From `nwbcompare.selectivity.condition_means`.
+    unit, task
+        The unit and the task.
+    by
+        The condition variable, by default the task's first; conditions that differ in other
+        variables only are averaged, each with the same weight.
+    names
+        Display names of tasks.
+    """
+    variable = by or json.loads(condition_means.attrs["condition_variables"])[task][0]
+    own = condition_means.isel(condition=condition_means["task"].values == task)
+    rates = own["rate_mean"].sel(unit=unit).groupby(variable).mean("condition")
+    levels = rates[variable].values
+    numeric = levels.dtype.kind in "fiu"
+    scale = levels.astype(float) if numeric else np.arange(len(levels), dtype=float)
+    norm = Normalize(scale.min(), scale.max())
+    colours = mpl.colormaps[SEQUENTIAL](norm(scale))
+    for level, colour in zip(range(len(levels)), colours, strict=True):
+        line = rates.isel({variable: level})
+        text = f"{levels[level]:.3g}" if numeric else str(levels[level])
+        ax.plot(line["time"], line, color=colour, lw=1.2, label=text)
+    unit_of_rate = condition_means["rate_mean"].attrs["units"]
+    shown = (names or {}).get(task, task)
+    ax.set(
+        xlabel="time (s)",
+        ylabel="rate" if unit_of_rate == "1" else f"rate ({unit_of_rate})",
+        title=f"{unit}, {shown}",
+        xlim=_edges(rates["time"]),
+    )
+    unit_of_variable = own[variable].attrs.get("units", "1")
+    readable = variable.replace("_", " ")
+    readable += "" if unit_of_variable == "1" else f" ({unit_of_variable})"
+    if len(levels) <= 6:
+        ax.legend(title=readable, frameon=False)
+    else:
+        colour_bar(ax, mpl.cm.ScalarMappable(norm, SEQUENTIAL), readable)
+    return ax
+
+
+def draw_condition_rates(
+    ax: Axes,
+    condition_means: xr.Dataset,
+    unit: str,
+    task: str,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw a unit's mean rate in time, one line for each condition of a task.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    condition_means
+        From `nwbcompare.selectivity.condition_means`.
+    unit, task
+        The unit and the task.
+    names
+        Display names of tasks.
+    """
+    own = condition_means.isel(condition=condition_means["task"].values == task)
+    rates = own["rate_mean"].sel(unit=unit)
+    variables = json.loads(condition_means.attrs["condition_variables"])[task]
+    colours = mpl.colormaps[SEQUENTIAL](np.linspace(0, 0.9, rates.sizes["condition"]))
+    for place, colour in enumerate(colours):
+        levels = [own[name].values[place] for name in variables]
+        # with many conditions the colours alone tell the order
+        label = ", ".join(_level(level) for level in levels) if len(colours) <= 8 else None
+        style = "-" if place % 2 == 0 else "--"
+        ax.plot(rates["time"], rates.isel(condition=place), color=colour, ls=style, label=label)
+    unit_of_rate = condition_means["rate_mean"].attrs["units"]
+    ax.set(
+        xlabel="time (s)",
+        ylabel="rate" if unit_of_rate == "1" else f"rate ({unit_of_rate})",
+        title=f"{unit}, {(names or {}).get(task, task)}",
+        xlim=_edges(rates["time"]),
+    )
+    return ax
+
+
+def _level(level: object) -> str:
+    return f"{level:+.3g}" if isinstance(level, int | float | np.number) else str(level)
+
+
+def _edges(time: xr.DataArray) -> tuple[float, float]:
+    half = time.attrs["bin_width_s"] / 2
+    return float(time[0]) - half, float(time[-1]) + half

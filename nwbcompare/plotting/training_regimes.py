@@ -1,0 +1,176 @@
+"""Figures of kinds of training against a recording: pairs of networks, and contrasts of kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from nwbcompare.core.errors import unknown_name
+from nwbcompare.plotting.learning import KIND_COLOURS
+from nwbcompare.plotting.ranking import MARKS, MEASURE_NAMES
+from nwbcompare.plotting.style import BLACK, CATEGORICAL, GREY, LIGHT_GREY
+
+UNLIKENESS_NAMES = {
+    **MEASURE_NAMES,
+    "sd": "difference of s.d.",
+    "mean": "difference of means",
+    "mixed_share": "difference of shares of mixed units",
+    "single_share": "difference of shares of one-task units",
+}
+SPREAD = 0.6
+"""Part of a row that the measures of one contrast take."""
+
+
+def draw_kinds(
+    ax: Axes,
+    result: xr.Dataset,
+    measure: str | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw how unlike a recording the networks of each kind of training are, pair by pair.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    result
+        From `nwbcompare.comparison.training_regimes.compare_kinds`. Thin lines join the networks of
+        one pair, diamonds are means with their intervals, and the band is the floor: what halves of
+        the recording differ by (of the distance only).
+    measure
+        One of the measures of ``result``; by default the distance.
+    names
+        Shown names of kinds.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+
+    Raises
+    ------
+    InputError
+        For a measure that the result does not have.
+    """
+    shown = result.attrs["distance"] if measure is None else measure
+    _check_measures(result, [shown])
+    own = result.sel(measure=shown)
+    unlikeness = own["unlikeness"].transpose("pair", "kind").values
+    places = np.arange(unlikeness.shape[1])
+    for row in unlikeness:
+        known = np.isfinite(row)
+        ax.plot(places[known] - 0.1, row[known], color=GREY, alpha=0.6, lw=0.6, zorder=1)
+    for place, column in enumerate(unlikeness.T):
+        colour = KIND_COLOURS[place % len(KIND_COLOURS)]
+        x = np.full(column.size, place - 0.1)
+        ax.scatter(x, column, s=16, color=colour, alpha=0.8, lw=0, zorder=2)
+    mean, low, high = (own[name].values for name in ("mean", "mean_low", "mean_high"))
+    reach = np.nan_to_num([mean - low, high - mean])
+    ax.errorbar(places + 0.15, mean, reach, fmt="D", ms=5, capsize=3, color=BLACK, zorder=3)
+    if shown == result.attrs["distance"]:
+        _draw_floor(ax, result)
+    kinds = [(names or {}).get(str(kind), str(kind)) for kind in result["kind"].values]
+    counted = zip(kinds, result["n_networks"].values, strict=True)
+    ax.set_xticks(places, [f"{kind}\n(n = {n})" for kind, n in counted])
+    ax.set(xlim=(-0.5, places.size - 0.5), ylabel=_name(result, shown))
+    ax.set_ylim(bottom=0)
+    return ax
+
+
+def draw_contrasts(
+    ax: Axes,
+    result: xr.Dataset,
+    measures: Sequence[str] | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> Axes:
+    """Draw how much closer to a recording one kind of training is than another.
+
+    Parameters
+    ----------
+    ax
+        Where to draw; with some room on the right, for p.
+    result
+        From `nwbcompare.comparison.training_regimes.compare_kinds`: rows are its contrasts, and
+        left of 0 the first kind is closer. p is that of the first measure, adjusted but for the
+        primary test.
+    measures
+        Which of its measures; by default the distance.
+    names
+        Shown names of kinds.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+
+    Raises
+    ------
+    InputError
+        For a measure that the result does not have.
+    """
+    shown = [str(result.attrs["distance"])] if measures is None else list(measures)
+    _check_measures(result, shown)
+    rows = np.arange(result.sizes["contrast"])
+    for place, measure in enumerate(shown):
+        own = result.sel(measure=measure)
+        mean, low, high = (
+            own[name].values for name in ("difference", "difference_low", "difference_high")
+        )
+        height = rows + SPREAD * ((place + 0.5) / len(shown) - 0.5)
+        ax.errorbar(
+            mean,
+            height,
+            xerr=np.nan_to_num([mean - low, high - mean]),
+            fmt=MARKS[place % len(MARKS)],
+            ms=5,
+            lw=1.6,
+            color=CATEGORICAL[place % len(CATEGORICAL)],
+            label=UNLIKENESS_NAMES.get(measure, measure),
+        )
+    ax.axvline(0, color=GREY, lw=0.9, ls="--", zorder=0)
+    right = ax.get_yaxis_transform()
+    for row, p in enumerate(result["p_adjusted"].sel(measure=shown[0]).values):
+        ax.text(1.02, row, f"p = {p:.2g}", transform=right, va="center", fontsize=8)
+    ax.set_yticks(rows, [_row(result.isel(contrast=row), names) for row in rows])
+    ax.set(ylim=(rows.size - 0.5, -0.5), xlabel=_contrast_label(result, shown))
+    if len(shown) > 1:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+    return ax
+
+
+def _check_measures(result: xr.Dataset, measures: Sequence[str]) -> None:
+    known = [str(name) for name in result["measure"].values]
+    for measure in measures:
+        if measure not in known:
+            raise unknown_name("measure", measure, known)
+
+
+def _draw_floor(ax: Axes, result: xr.Dataset) -> None:
+    low, middle, high = (float(result[name]) for name in ("floor_low", "floor", "floor_high"))
+    ax.axhspan(low, high, color=LIGHT_GREY, alpha=0.5, lw=0, zorder=0)
+    ax.axhline(middle, color=GREY, lw=1, zorder=0)
+    label = "halves of the\nrecording (95 %)"
+    right = ax.get_yaxis_transform()
+    ax.text(1.01, middle, label, transform=right, va="center", fontsize=8, color=GREY)
+
+
+def _name(result: xr.Dataset, measure: str) -> str:
+    shown, recording = UNLIKENESS_NAMES.get(measure, measure), result.attrs["name"]
+    return f"{shown}\n{'to' if measure == result.attrs['distance'] else 'from'} {recording}"
+
+
+def _row(row: xr.Dataset, names: Mapping[str, str] | None) -> str:
+    first, second = (
+        (names or {}).get(kind, kind) for kind in (row["first"].item(), row["second"].item())
+    )
+    return f"{first}\nless {second}\n({int(row['n_pairs'])} pairs)"
+
+
+def _contrast_label(result: xr.Dataset, measures: Sequence[str]) -> str:
+    what = UNLIKENESS_NAMES.get(measures[0], measures[0]) if len(measures) == 1 else "unlikeness"
+    return f"difference of pairs: {what} to {result.attrs['name']}\n(left: the first is closer)"

@@ -1,0 +1,59 @@
+"""Pictures of a page: figure functions on axes of the house style, as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+
+from nwbcompare.plotting.style import STYLE, as_svg, new_figure
+from nwbcompare.report.page_section import Picture, Row
+
+
+def picture(
+    name: str,
+    caption: str,
+    *draw: Callable[[Any], object],
+    size: tuple[float, float],
+    n_rows: int = 1,
+    data: Sequence[Row] = (),
+    banner: str = "",
+    **options: Any,
+) -> Picture:
+    """Draw a picture of one or more panels.
+
+    Parameters
+    ----------
+    name, caption
+        The picture's.
+    *draw
+        What draws each panel on its axes, row by row.
+    size
+        Width and height (inches).
+    n_rows
+        Rows of panels.
+    data
+        The numbers behind it, a row a mark.
+    banner
+        A warning over the panels.
+    **options
+        For `nwbcompare.plotting.new_figure`.
+    """
+    n_columns = -(-len(draw) // n_rows)
+    figure, axes = new_figure(n_rows, n_columns, size, **options)
+    with mpl.rc_context(STYLE):
+        for ax, one in zip(axes.flat, draw, strict=False):
+            one(ax)
+        for ax in axes.flat[len(draw) :]:
+            ax.axis("off")
+        if banner:
+            figure.suptitle(banner, color="#B00020", fontweight="bold")
+    # a source's name may be anything
+    return Picture(
+        name=name.replace("/", "_"),
+        svg=as_svg(figure),
+        caption=f"{banner}. {caption}" if banner else caption,
+        width=size[0],
+        data=data,
+    )

@@ -1,0 +1,1 @@
+"""Whole analyses, from sources to a page or to files."""

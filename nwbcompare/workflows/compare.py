@@ -1,0 +1,277 @@
+"""The comparison of models with a recording: measured, tested, and written as a page."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nwbcompare.core.activity import blocks
+from nwbcompare.core.errors import listing
+from nwbcompare.core.files import check_output_folder, written_aside
+from nwbcompare.core.process_pool import Task, run_all
+from nwbcompare.core.provenance import environment
+from nwbcompare.report.analysis_page import read_sections
+from nwbcompare.report.comparison_page import NUMBERS, Comparison, write_comparison
+from nwbcompare.report.page_section import Finding, Section
+from nwbcompare.report.pdf import find_chromium, write_pdf
+from nwbcompare.workflows.compare_settings import Settings
+from nwbcompare.workflows.formatting import counted
+from nwbcompare.workflows.measurements import Material, mapping_of, measure, network_pair
+from nwbcompare.workflows.model_sources import find_models
+from nwbcompare.workflows.recording_source import FoundRecording, find_recording
+from nwbcompare.workflows.sections.confounds import Confounds, confounds_section, find_confounds
+from nwbcompare.workflows.sections.example_units import examples_section, find_examples
+from nwbcompare.workflows.sections.ftv_distributions import (
+    compare_all,
+    has_other_protocols,
+    published_section,
+    sampled_section,
+)
+from nwbcompare.workflows.sections.limits import limits
+from nwbcompare.workflows.sections.methods import methods
+from nwbcompare.workflows.sections.noise_correction import clean, noise_section
+from nwbcompare.workflows.sections.permutation_nulls import Nulls, find_nulls, nulls_section
+from nwbcompare.workflows.sections.population import (
+    Population,
+    find_population,
+    population_section,
+)
+from nwbcompare.workflows.sections.split_half import Floor, find_floor, floor_section
+
+MODELS = ("pretrained:all20-fast-0", "pretrained:all20-fast-1", "pretrained:all20-fast-2")
+
+
+def compare(
+    models: Sequence[str | os.PathLike[str]],
+    recording: str | None,
+    out: str | os.PathLike[str],
+    *,
+    settings: Settings | None = None,
+    mapping: Any = None,
+    analyses: Sequence[str | os.PathLike[str]] = (),
+    pdf: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Compare models with a recording in a pair of tasks, and write a report.
+
+    Parameters
+    ----------
+    models
+        Networks, each a run folder or ``pretrained:NAME``, and files (NWB, or netCDF ending in
+        ``.nc``) of a model's activity in both tasks, taken as they are. With ``FAMILY=`` before
+        it a model belongs to a family; two families or more are ranked.
+    recording
+        A SOURCE (see `nwbcompare.workflows.sources.resolve`); None for monkey A of Mante et al.
+        2013 where it is found, else a recording simulated from another network, marked as such
+        everywhere.
+    out
+        The folder: ``index.html`` (one file that needs no other), ``report.json``, and the
+        figures and tables with their data.
+    settings
+        The pair of tasks, numbers of permutations, bootstraps and draws, margin, seed.
+    mapping
+        What the recording's conditions are to a network: a YAML file or a name; see
+        `nwbcompare.comparison.protocol_mapping.read_mapping`. By default that of the recording's
+        archive.
+    analyses
+        Folders that `nwbcompare.analyze` has written, whose sections are taken into the page.
+    pdf
+        Whether to write ``report.pdf`` too, which needs Chromium.
+    overwrite
+        Whether an existing report may be replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        Where a source is not there or does not fit, a task of the pair is missing on one side,
+        two models go by one name, or ``out`` cannot be written.
+
+    Notes
+    -----
+    Networks are sampled as the recording was (its conditions, trial counts, rates and noise), so
+    that both sides go through the analysis alike; the published protocol stands beside that.
+    The same inputs and seed give the same ``report.json``.
+    """
+    settings = settings or Settings()
+    check_output_folder(out, kind="report", is_kind=_is_report, overwrite=overwrite)
+    chromium = find_chromium() if pdf else ""
+    taken = _sections(analyses)
+    brain = find_recording(recording, settings.pair, settings.seed)
+    chosen = mapping_of(brain.activity, mapping)
+    found = find_models(
+        [os.fspath(model) for model in models],
+        settings.pair,
+        network_pair(settings.pair, chosen),
+    )
+    material = measure(brain.activity, found, settings, chosen)
+    comparison = _comparison(material, taken, brain)
+    with written_aside(out, overwrite=overwrite) as aside:
+        aside.mkdir()
+        write_comparison(comparison, aside)
+        if pdf:
+            write_pdf(chromium, aside)
+    return Path(out)
+
+
+def _is_report(folder: Path) -> bool:
+    return (folder / NUMBERS).is_file()
+
+
+def _sections(analyses: Sequence[str | os.PathLike[str]]) -> list[Section]:
+    """Read the sections of analyses; they and their pictures get names of their own."""
+    return [
+        replace(
+            section,
+            name=f"analysis-{number}-{section.name}",
+            findings=[_pointing(found, number) for found in section.findings],
+            pictures=[
+                replace(picture, name=f"analysis-{number}-{picture.name}")
+                for picture in section.pictures
+            ],
+        )
+        for number, folder in enumerate(analyses)
+        for section in read_sections(folder)
+    ]
+
+
+def _pointing(found: str | Finding, number: int) -> str | Finding:
+    """Let a finding point at its picture by the picture's new name."""
+    if isinstance(found, str) or not found.evidence.figure:
+        return found
+    figure = f"analysis-{number}-{found.evidence.figure}"
+    return replace(found, evidence=replace(found.evidence, figure=figure))
+
+
+def _comparison(material: Material, taken: list[Section], brain: FoundRecording) -> Comparison:
+    compared = compare_all(material)
+    floor = find_floor(material, material.protocols[0])
+    margin, margin_is = _margin(material, floor)
+    nulls, confounds, populations = _asked(material)
+    known = [one for one in populations.values() if isinstance(one, Population)]
+    refused = {name: one for name, one in populations.items() if isinstance(one, str)}
+    sections = [
+        *(
+            [sampled_section(material, compared, margin, margin_is)]
+            if "sampled" in material.protocols
+            else []
+        ),
+        noise_section(material, clean(material)),
+        *([published_section(material, compared)] if has_other_protocols(compared) else []),
+        floor_section(material, floor),
+        nulls_section(material, nulls),
+        confounds_section(material, *confounds),
+        population_section(material, known, refused),
+        _examples(material),
+    ]
+    return Comparison(
+        title=_title(material),
+        cards=_cards(material),
+        caution=_caution(material),
+        sections=[*sections, *taken],
+        limits=limits(material),
+        methods=methods(material, floor, margin_is),
+        provenance=_provenance(material),
+        simulated=material.simulated,
+        how_to_get=brain.guidance,
+        left_out=brain.left_out,
+    )
+
+
+def _asked(
+    material: Material,
+) -> tuple[Nulls, tuple[Confounds, Confounds | None], dict[str, Population | str]]:
+    """Ask the recording, and the sampled networks beside it, side by side."""
+    settings, recording = material.settings, material.recording
+    first = dict(list(material.drawn.items())[:1])
+    sources = {material.name: recording, **material.drawn}
+    tasks: list[Task] = [
+        (f"{name}, population", find_population, (name, activity, against, settings, shown))
+        for place, (name, activity) in enumerate(sources.items())
+        for against, shown in [(recording if place else None, place < 2)]
+    ]
+    tasks += [
+        (f"{name}, confounds", find_confounds, (activity, settings))
+        for name, activity in {material.name: recording, **first}.items()
+    ]
+    tasks.append((f"{material.name}, nulls", find_nulls, (recording, settings)))
+    found, heard = run_all(tasks, settings.workers_for(recording), "analyses")
+    material.warned += heard
+    n = len(sources)
+    model = found[n + 1] if first else None
+    return found[-1], (found[n], model), dict(zip(sources, found[:n], strict=True))
+
+
+def _margin(material: Material, floor: Floor) -> tuple[float, str]:
+    given = material.settings.margin
+    if given is not None:
+        return given, "given beforehand"
+    return floor.margin, (
+        "what halves of the recording, brought to its whole size, differ by in all but 5 % of "
+        "splits"
+    )
+
+
+def _examples(material: Material) -> Section:
+    pair = material.pair
+    found = [find_examples(material.name, material.recording, material.recorded.ftv, pair)]
+    for name, activity in list(material.drawn.items())[:1]:
+        sample = next(s for s in material.on("sampled") if s.name == name)
+        ftv = sample.ftv.isel(draw=0) if "draw" in sample.ftv.dims else sample.ftv
+        first = next(iter(blocks(activity).values()))
+        found.append(
+            find_examples(name, activity, ftv.assign_coords(unit=first["unit"].values), pair)
+        )
+    return examples_section(material, found)
+
+
+def _title(material: Material) -> str:
+    n = len({model.name for model in material.models})
+    title = f"{counted(n, 'network')} against {material.name}"
+    return f"SIMULATED: {title}" if material.simulated else title
+
+
+def _cards(material: Material) -> dict[str, Any]:
+    n_trials = material.variance["n_trials_per_condition"].median()
+    n_hidden = sorted({model.n_hidden for model in material.models})
+    animals = "simulated animals" if material.simulated else "animals"
+    families = {"families": len(material.families)} if len(material.families) > 1 else {}
+    return {
+        "networks": len({model.name for model in material.models}),
+        **families,
+        "hidden units a network": n_hidden[0] if len(n_hidden) == 1 else listing(n_hidden),
+        animals: material.n_of("subject"),
+        "sessions": material.n_of("session"),
+        "recorded units": material.recorded.ftv.sizes["unit"],
+        "active recorded units": int(material.recorded.ftv["active"].sum()),
+        "trials a condition (median)": f"{float(n_trials):.4g}",
+    }
+
+
+def _caution(material: Material) -> str:
+    n = len({model.name for model in material.models})
+    return (
+        f"{counted(n, 'network')} and {counted(material.n_of('subject'), 'animal')}. Each finding "
+        "says what it generalises over: other sessions of this animal, or other networks of the "
+        "same kind. None generalises over animals."
+        if material.n_of("subject") == 1
+        else f"{counted(n, 'network')} and {counted(material.n_of('subject'), 'animal')}. Each "
+        "finding says what it generalises over: sessions, networks of the same kind, or animals."
+    )
+
+
+def _provenance(material: Material) -> dict[str, Any]:
+    return environment(with_command=False) | {
+        "settings": material.settings.parameters(),
+        "mapping": None if material.mapping is None else material.mapping.parameters(),
+        "recording": json.loads(material.variance.attrs["provenance"]),
+        "models": {model.source: model.provenance() for model in material.models},
+    }

@@ -1,0 +1,76 @@
+"""How numbers are said: one form for intervals, p values and counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from nwbcompare.workflows.measurements import Material
+
+LEVEL = 0.05
+"""Below it sentences call a difference shown."""
+
+
+def number(value: object) -> float | None:
+    """Give a number for tables and JSON: six digits; None for NaN.
+
+    Examples
+    --------
+    >>> number(1 / 3), number(float("nan"))
+    (0.333333, None)
+    """
+    value = float(np.asarray(value))
+    return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def interval(low: object, high: object) -> str:
+    """Give an interval as it is written, or nothing where there is none.
+
+    Examples
+    --------
+    >>> interval(0.1, 0.25), interval(float("nan"), 1.0)
+    (' [0.100, 0.250]', '')
+    """
+    low, high = float(np.asarray(low)), float(np.asarray(high))
+    return f" [{low:.3f}, {high:.3f}]" if np.isfinite([low, high]).all() else ""
+
+
+def counted(count: int, what: str) -> str:
+    """Give a number of things in the right form.
+
+    Examples
+    --------
+    >>> counted(1, "network"), counted(3, "network")
+    ('1 network', '3 networks')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def percent(share: object) -> str:
+    """Give a share in per cent.
+
+    Examples
+    --------
+    >>> percent(0.431)
+    '43 %'
+    """
+    return f"{100 * float(np.asarray(share)):.0f} %"
+
+
+def sd_of(ftv: xr.Dataset) -> float:
+    """Give the s.d. of FTV over active units, the mean over draws."""
+    values = ftv["fractional_task_variance"]
+    return float(values.std("unit").mean())
+
+
+def stands_on(material: Material, networks: int) -> str:
+    """Say how many networks, sessions, units and animals a number stands on."""
+    active = int(material.recorded.ftv["active"].sum())
+    return ", ".join(
+        (
+            counted(networks, "network"),
+            counted(material.n_of("session"), "session"),
+            counted(active, "recorded unit"),
+            counted(material.n_of("subject"), "animal"),
+        )
+    )

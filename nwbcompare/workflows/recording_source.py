@@ -1,0 +1,112 @@
+"""The recording of a comparison, or what stands in for one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import cast
+
+import xarray as xr
+
+from nwbcompare.comparison.protocols import simulate_recording
+from nwbcompare.core.activity import blocks, make_activity, select, tasks_of
+from nwbcompare.core.errors import InputError, listing
+from nwbcompare.datasets.location import (
+    ENVIRONMENT_VARIABLE,
+    DatasetNotFoundError,
+    find_dataset,
+    how_to_get,
+)
+from nwbcompare.datasets.mante2013 import SUBJECTS, animals
+from nwbcompare.datasets.registry import get_loader
+from nwbcompare.workflows.sources import find_network, load, resolve
+
+DATASET = "mante2013"
+SIMULATED_FROM = "pretrained:all20-fast-3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundRecording:
+    """The recording of a comparison.
+
+    Attributes
+    ----------
+    activity
+        Its trials of the two tasks.
+    guidance
+        Where it had to be simulated, how to get the real one; else empty.
+    left_out
+        Which other animals of the archive were found and are not compared; else empty.
+    """
+
+    activity: xr.DataTree
+    guidance: str = ""
+    left_out: str = ""
+
+
+def find_recording(source: str | None, pair: tuple[str, str], seed: int) -> FoundRecording:
+    """Find a recording and load its trials of two tasks.
+
+    Parameters
+    ----------
+    source
+        A SOURCE (see `nwbcompare.workflows.sources.resolve`). None for the first animal of Mante et
+        al. 2013 that is found (monkey A, if there), else a recording simulated from another
+        network.
+    pair
+        The two tasks.
+    seed
+        Seed of the simulation.
+
+    Raises
+    ------
+    InputError
+        Where it is not there, is a model, or lacks a task of the pair.
+    """
+    found = _find(source, seed)
+    known = tasks_of(found.activity)
+    if not set(pair) <= set(known):
+        raise InputError(
+            "recording",
+            f"trials of {listing(pair)}",
+            listing(known),
+            "Name a pair of tasks that both sides have (--pair A:B).",
+        )
+    # a selection is of the type that was given
+    kept = cast("xr.DataTree", select(found.activity, task=list(pair)))
+    # every analysis looks at all rates, and files would be read for each
+    loaded = make_activity({leaf: block.load() for leaf, block in blocks(kept).items()})
+    return replace(found, activity=loaded)
+
+
+def _find(source: str | None, seed: int) -> FoundRecording:
+    if source is not None:
+        activity = resolve(source)
+        first = next(iter(blocks(activity).values()))
+        if first.attrs["source"] != "recording" or first.attrs["deterministic"]:
+            raise InputError(
+                "recording",
+                "a recording with noisy trials",
+                f"{first.attrs['name']!r}, a {first.attrs['source']}",
+                "Name networks with models (--model) and a recording here.",
+            )
+        return FoundRecording(activity=activity)
+    try:
+        there = animals(find_dataset(DATASET))
+    except DatasetNotFoundError:
+        if os.environ.get(ENVIRONMENT_VARIABLE):
+            raise
+        return FoundRecording(
+            activity=simulate_recording(find_network(SIMULATED_FROM), seed=seed),
+            guidance=how_to_get(get_loader(DATASET)),
+        )
+    named, *others = there
+    said = [
+        f"{SUBJECTS.get(animal, animal)} was found too and is not compared here: "
+        f'name it with --recording "{DATASET}?animal={animal}".'
+        for animal in others
+    ]
+    return FoundRecording(
+        activity=load(DATASET, animal=named),
+        left_out=" ".join(sentence[0].upper() + sentence[1:] for sentence in said),
+    )

@@ -1,0 +1,109 @@
+"""Condition vectors: whether a change of condition moves units alike in two tasks."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from nwbcompare.analysis.population.compositionality import composition_cosine, pairing_null
+from nwbcompare.analysis.population.task_vectors import condition_vectors
+from nwbcompare.core.activity import blocks, condition_variables_of, labels
+from nwbcompare.plotting.compositionality import draw_condition_cosines
+from nwbcompare.report.page_section import Cell
+from nwbcompare.report.pictures import picture
+from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.task_labels import NAMES
+
+N_LEVELS = 2
+"""A difference of conditions is between two levels of a variable."""
+
+
+def _shared(subject: Subject) -> list[tuple[str, str, str]]:
+    """Give two tasks and a condition variable that has the same two levels in both."""
+    levels: dict[tuple[str, str], tuple[float, ...]] = {}
+    for block in blocks(subject.activity).values():
+        task = labels(block["task"])
+        for name, variables in condition_variables_of(block).items():
+            for variable in variables:
+                values = np.unique(block[variable].values[task == name])
+                if values.size == N_LEVELS:
+                    levels[name, variable] = tuple(values.tolist())
+    return [
+        (first[0], second[0], first[1])
+        for first, second in combinations(levels, 2)
+        if first[1] == second[1] and levels[first] == levels[second]
+    ]
+
+
+def _missing(subject: Subject) -> str:
+    if subject.network is not None:
+        return "its test trials sweep many levels; see the task vectors"
+    return "" if _shared(subject) else "no condition variable has the same two levels in two tasks"
+
+
+def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+    del earlier, work
+    results: Results = {}
+    for a, b, variable in _shared(subject):
+        vectors = condition_vectors(
+            subject.activity, [variable], at="mean", tasks=[a, b], missing="leave_out"
+        )
+        # high minus low in either task; each task's two levels stand in ascending order
+        (a_low, a_high), (b_low, b_high) = (
+            vectors["condition"].values[vectors["task"].values == task] for task in (a, b)
+        )
+        four = tuple(map(str, (a_high, a_low, b_high, b_low)))
+        null = pairing_null(
+            vectors, *four, n_permutations=settings.n_permutations, seed=settings.seed
+        )
+        cosine = composition_cosine(vectors, *four, seed=settings.seed)
+        results[f"{variable}_{a}_{b}"] = xr.merge(
+            [cosine, null.drop_vars("cosine")], combine_attrs="override"
+        ).assign_attrs(task_a=a, task_b=b, variable=variable)
+    return results
+
+
+def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
+    results = found["conditions"]
+    findings: list[str] = []
+    numbers: dict[str, Cell] = {}
+    for one in results.values():
+        a, b, variable = (str(one.attrs[key]) for key in ("task_a", "task_b", "variable"))
+        low, high = one["interval"].values
+        null = one["null_cosine"].values
+        label = f"{variable}, {NAMES.get(a, a)} and {NAMES.get(b, b)}"
+        numbers |= {f"cosine: {label}": float(one["cosine"]), f"p: {label}": float(one["p_value"])}
+        findings.append(
+            f"{name}: what {variable} changes in {NAMES.get(a, a)} and in {NAMES.get(b, b)} has a "
+            f"cosine of {float(one['cosine']):+.2f} [{low:+.2f}, {high:+.2f}] over units; with "
+            f"units paired at random {null.mean():+.2f}, p = {float(one['p_value']):.2g}."
+        )
+    if not pictures:
+        return Shown(findings=findings, numbers=numbers, pictures=[])
+    shown = picture(
+        f"conditions-{name}",
+        f"{name}: cosine between the change that a condition variable makes in one task and in the "
+        "other (95 % bootstrap interval over units), and with units paired at random (grey: 95 %).",
+        partial(draw_condition_cosines, cosines=list(results.values()), names=NAMES),
+        size=(5.6, 1.4 + 0.6 * len(results)),
+    )
+    return Shown(findings=findings, numbers=numbers, pictures=[shown])
+
+
+PART = Part(
+    name="conditions",
+    heading="Condition vectors",
+    method="Mean rates over the first stimulus, by level of a condition variable; the difference "
+    "of its two levels in one task against that in the other. Null: units of the two differences "
+    "paired at random, which keeps what all units share, such as signs that are defined by each "
+    "unit's preference. The unit of inference is the unit, of one animal; trials' noise brings "
+    "cosines towards 0.",
+    compute=_compute,
+    show=_show,
+    missing=_missing,
+)

@@ -1,0 +1,238 @@
+"""Lesions of clusters: which tasks suffer, and whether those in which the cluster varies do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nwbcompare.experiments.lesion_statistics import lesion_statistic
+from nwbcompare.inference.networks import over_networks
+from nwbcompare.plotting.lesions import (
+    draw_lesion_controls,
+    draw_lesion_scatter,
+    draw_lesions,
+    draw_over_networks,
+)
+from nwbcompare.report.page_section import Cell
+from nwbcompare.report.pictures import picture
+from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.network_estimates import over
+from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.task_labels import NAMES
+
+LEVEL = 0.05
+N_SETS, SET_TRIALS = 100, 64
+"""Random sets of each size, and trials of each task, as the published control has them."""
+
+
+def _missing(subject: Subject) -> str:
+    return "" if subject.network is not None else "recorded units cannot be silenced here"
+
+
+def _groups(earlier: Earlier) -> dict[str, npt.NDArray[np.intp]]:
+    """Give the places of the units of each cluster."""
+    cluster = earlier["clusters"]["clusters"]["cluster"].values
+    return {
+        str(which): np.flatnonzero(cluster == which) for which in np.unique(cluster[cluster >= 0])
+    }
+
+
+def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+    del work
+    from nwbcompare.experiments.lesions import lesion_performance  # noqa: PLC0415 - imports torch
+
+    assert subject.network is not None  # noqa: S101 - _missing says so
+    profile = earlier["clusters"]["clusters"]["profile"]
+    lesions = lesion_performance(
+        subject.network,
+        _groups(earlier),
+        [str(task) for task in profile["task"].values],
+        n_trials=settings.n_trials,
+        seed=settings.seed,
+    )
+    return {
+        "lesions": lesions,
+        "statistic": lesion_statistic(lesions, profile, seed=settings.seed),
+    }
+
+
+def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
+    results = found["lesions"]
+    lesions, statistic = results["lesions"], results["statistic"]
+    worst = lesions["change"].min("lesion")
+    correlation = float(statistic["rank_correlation"])
+    null = statistic["null_rank_correlation"].values
+    marked = int((lesions["change_high"] < 0).sum())
+    place = worst.argmin("task")
+    task = str(worst["task"].values[place])
+    largest = max(0.0, -float(worst[place]))
+    most = (
+        f", most in {NAMES.get(task, task)}, by {largest:.2f} of "
+        f"{float(lesions['intact'].sel(task=task)):.2f}"
+    )
+    findings = [
+        f"{name}: over {lesions['change'].size} pairs of cluster and task the drop in performance "
+        f"and the cluster's normalised variance have a rank correlation of {correlation:.2f} "
+        f"(clusters permuted: 95 % {np.quantile(null, 0.025):.2f} to "
+        f"{np.quantile(null, 0.975):.2f}).",
+        f"{name}: performance drops in {marked} of these pairs by an interval that leaves out 0"
+        f"{most if largest else ''}.",
+    ]
+    numbers = {
+        "rank correlation": correlation,
+        "pairs with a drop": marked,
+        "largest drop": largest,
+    }
+    if not pictures:
+        return Shown(findings=findings, numbers=numbers, pictures=[])
+    shown = picture(
+        f"lesions-{name}",
+        f"{name}: change of performance (lesioned minus intact, the same "
+        f"{int(lesions['n_trials'].max())} random trials and noise) with each cluster silenced; "
+        "dots: 95 % interval over batches of trials leaves out 0. Right: against the cluster's "
+        "normalised task variance.",
+        partial(draw_lesions, lesions=lesions, names=NAMES),
+        partial(draw_lesion_scatter, statistic=statistic),
+        size=(12.5, 5),
+        width_ratios=(1.8, 1),
+    )
+    return Shown(findings=findings, numbers=numbers, pictures=[shown])
+
+
+def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+    del controls
+    return _correlation_over(found, "lesions", "the drop without it")
+
+
+def _correlation_over(found: Mapping[str, Results], part: str, drop: str) -> Shown:
+    """Say and draw the rank correlation of a drop and the variance over networks."""
+    inference = over_networks(
+        {name: float(r["statistic"]["rank_correlation"]) for name, r in found.items()}
+    )
+    what = f"the rank correlation of a cluster's variance and {drop}"
+    shown = picture(
+        f"{part}-over-networks",
+        f"{what[0].upper()}{what[1:]}, one point a network; mean and 95 % interval over networks.",
+        partial(draw_over_networks, inference=inference, label="rank correlation"),
+        size=(3.2, 3.6),
+    )
+    return Shown(findings=[over(what, inference)], numbers={}, pictures=[shown])
+
+
+PART = Part(
+    name="lesions",
+    heading="Lesions of clusters",
+    method="A lesion is a view: outgoing recurrent and output weights of the units count as zero. "
+    "All lesions and the intact network see the same random trials and noise (batches of 32 share "
+    "a timing); intervals are Student's over batches. Per network one statistic, Spearman's "
+    "correlation over cluster and task between normalised variance and drop.",
+    compute=_compute,
+    show=_show,
+    show_over=_show_over,
+    missing=_missing,
+    needs=("variance", "clusters"),
+)
+
+
+def _compute_controls(
+    subject: Subject, earlier: Earlier, settings: Settings, work: Path
+) -> Results:
+    from nwbcompare.experiments.lesions import lesion_controls, matched_lesion_controls  # noqa: PLC0415 - imports torch
+
+    assert subject.network is not None  # noqa: S101 - _missing says so
+    clusters, variance = earlier["clusters"]["clusters"], earlier["variance"]["task"]
+    tasks = [str(task) for task in clusters["profile"]["task"].values]
+    active = np.flatnonzero(clusters["active"].values)
+    common: dict[str, Any] = {
+        "among": active,
+        "n_sets": N_SETS,
+        "n_trials": SET_TRIALS,
+        "seed": settings.seed,
+    }
+    kept = [work.with_suffix(f".{kind}.nc") for kind in ("sizes", "matched")]
+    groups = _groups(earlier)
+    found = {
+        "sizes": lesion_controls(subject.network, groups, tasks, kept=kept[0], **common),
+        "matched": matched_lesion_controls(
+            subject.network,
+            groups,
+            variance["task_variance"].sum("task"),
+            tasks,
+            kept=kept[1],
+            **common,
+        ),
+    }
+    for file in kept:
+        file.unlink(missing_ok=True)
+    beyond = found["sizes"].assign(change=found["sizes"]["excess"])
+    return found | {"statistic": lesion_statistic(beyond, clusters["profile"], seed=settings.seed)}
+
+
+def _show_controls(name: str, found: Earlier, *, pictures: bool) -> Shown:
+    sizes, matched = found["controls"]["sizes"], found["controls"]["matched"]
+    correlation = float(found["controls"]["statistic"]["rank_correlation"])
+    findings = [
+        f"{name}: the drop beyond that of random sets of the cluster's size and the cluster's "
+        f"normalised variance have a rank correlation of {correlation:.2f}."
+    ]
+    numbers: dict[str, Cell] = {"rank correlation of the excess": correlation}
+    for what, one in (("size", sizes), ("size and summed variance", matched)):
+        p_values = one["p_value"].values.ravel()
+        below = int((p_values < LEVEL).sum())
+        findings.append(
+            f"{name}: against random sets of the same {what}, {below} of {p_values.size} pairs of "
+            f"cluster and task drop more at p < {LEVEL:g} ({LEVEL * p_values.size:.0f} are "
+            f"expected by chance); {_false_discovery(p_values, LEVEL)} pass at a false discovery "
+            f"rate of {LEVEL:.0%}{_floor(p_values.size, one.sizes['set'])}."
+        )
+        numbers[f"pairs beyond sets of like {what}"] = below
+    shown = []
+    if pictures:
+        caption = (
+            f"{name}: drop in performance of random sets of active units by their size (band: 95 % "
+            "of sets) and of the clusters (points), mean over tasks."
+        )
+        draw = partial(draw_lesion_controls, controls=sizes, names=NAMES)
+        shown = [picture(f"controls-{name}", caption, draw, size=(5, 3.6))]
+    return Shown(findings=findings, numbers=numbers, pictures=shown)
+
+
+def _floor(n_tests: int, n_sets: int) -> str:
+    """Say how many tests have to be at the smallest p for any to pass, where that is several."""
+    smallest = 1 / (1 + n_sets)
+    needed = math.ceil(smallest * n_tests / LEVEL)
+    return f" (with p of at least {smallest:.2g}, {needed} have to be there)" if needed > 1 else ""
+
+
+def _false_discovery(p_values: npt.NDArray[np.float64], rate: float) -> int:
+    """Count what passes Benjamini and Hochberg's step-up at a rate."""
+    ordered = np.sort(p_values)
+    below = ordered <= rate * np.arange(1, ordered.size + 1) / ordered.size
+    return int(np.flatnonzero(below)[-1]) + 1 if below.any() else 0
+
+
+def _show_controls_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+    del controls
+    return _correlation_over(found, "controls", "the drop beyond random sets of its size")
+
+
+CONTROLS = Part(
+    name="controls",
+    heading="Lesions of random sets",
+    method=f"{N_SETS} random sets of active units at each of six sizes, {SET_TRIALS} trials of "
+    "each task, interpolated in size; and sets of the size and summed variance (within 5 %) of "
+    "each cluster. p values per pair of cluster and task, one-sided, (1 + b) / (1 + B). Per "
+    "network one statistic, as for the lesions, of the drop beyond sets of the same size.",
+    compute=_compute_controls,
+    show=_show_controls,
+    show_over=_show_controls_over,
+    missing=_missing,
+    needs=("variance", "clusters", "lesions"),
+    is_long=True,
+)

@@ -1,0 +1,139 @@
+"""FTV of all pairs of tasks, their shapes, and what random mixtures of the units have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from nwbcompare.analysis.selectivity.ftv_shapes import classify_pairs, rotated_pairs, shape_shares
+from nwbcompare.analysis.selectivity.kernels.ftv_shapes import SHAPES, UNDECIDED
+from nwbcompare.analysis.selectivity.pairwise_ftv import median_histogram, pairwise_ftv
+from nwbcompare.core.errors import InputError
+from nwbcompare.plotting.pairwise_ftv import draw_pair, draw_pairs, draw_shape_shares
+from nwbcompare.report.page_section import Cell
+from nwbcompare.report.pictures import picture
+from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.task_labels import NAMES
+
+LARGE_PAIRS = ("contextdm1/contextdm2", "fdgo/delaygo", "fdgo/fdanti", "dm1/dm2")
+"""Pairs drawn large, where they are there."""
+
+
+def _missing(subject: Subject) -> str:
+    return "" if len(subject.tasks) > 1 else "it has one task only"
+
+
+def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+    del work
+    pairs = pairwise_ftv(earlier["variance"]["task"], missing="nan")
+    results = {"pairs": pairs, "shapes": classify_pairs(pairs)}
+    try:
+        results["rotated"] = rotated_pairs(
+            subject.activity, n_rotations=settings.n_rotations, seed=settings.seed
+        )
+    except InputError as error:
+        results["pairs"].attrs["not_rotated"] = str(error)
+    return results
+
+
+def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
+    results = found["pairs"]
+    pairs, shapes = results["pairs"], results["shapes"]
+    rotated = results.get("rotated")
+    numbers: dict[str, Cell] = {
+        kind: int((shapes["shape"].values == kind).sum()) for kind in (*SHAPES, UNDECIDED)
+    }
+    findings = [
+        f"{name}: of {pairs.sizes['pair']} pairs of tasks "
+        + ", ".join(f"{n} are {kind}" for kind, n in numbers.items() if n)
+        + "."
+    ]
+    if rotated is None:
+        findings.append(f"{name}: rotations not asked: {pairs.attrs['not_rotated']}")
+    else:
+        beyond = int((rotated["p_value"] < 0.05).sum())
+        findings.append(
+            f"{name}: FTV spreads more widely than in {rotated.sizes['rotation']} random mixtures "
+            f"of the units in {beyond} of {pairs.sizes['pair']} pairs (p < 0.05 for each pair; "
+            "mean s.d. "
+            f"{float(rotated['observed_sd'].mean()):.2f} against "
+            f"{float(rotated['ftv_sd'].mean()):.2f})."
+        )
+        numbers["pairs wider than rotated"] = beyond
+    if not pictures:
+        return Shown(findings=findings, numbers=numbers, pictures=[])
+    large = [pair for pair in LARGE_PAIRS if pair in pairs["pair"].values]
+    side = 2.5 + 0.42 * _n_tasks(pairs.sizes["pair"])
+    shown = [
+        picture(
+            f"pairs-{name}",
+            f"{name}: distributions of FTV (-1 to 1) of the active units for every pair of tasks, "
+            "coloured by shape" + (", and the mean of rotated units (line)." if rotated else "."),
+            partial(draw_pairs, pairs=pairs, shapes=shapes, rotated=rotated, names=NAMES),
+            size=(side, side),
+        )
+    ]
+    if large:
+        shown.append(
+            picture(
+                f"pairs-large-{name}",
+                f"{name}: FTV of some pairs, with 95 % of random mixtures of the units.",
+                *(
+                    partial(draw_pair, pairs=pairs, pair=pair, rotated=rotated, names=NAMES)
+                    for pair in large
+                ),
+                size=(3.4 * len(large), 3.2),
+            )
+        )
+    return Shown(findings=findings, numbers=numbers, pictures=shown)
+
+
+def _n_tasks(n_pairs: int) -> int:
+    """Give the number of tasks that have so many pairs."""
+    return round((1 + math.sqrt(1 + 8 * n_pairs)) / 2)
+
+
+def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+    del controls
+    shares = shape_shares([results["shapes"] for results in found.values()])
+    median = median_histogram([results["pairs"] for results in found.values()])
+    decided = [
+        f"{shape} {float(shares['mean'].sel(shape=shape)):.1%} "
+        f"[{float(shares['mean_low'].sel(shape=shape)):.1%}, "
+        f"{float(shares['mean_high'].sel(shape=shape)):.1%}]"
+        for shape in shares["shape"].values
+    ]
+    findings = [f"Over {len(found)} networks the shares of pairs are: {', '.join(decided)}."]
+    side = 2.5 + 0.42 * _n_tasks(shares.attrs["n_pairs"])
+    shown = [
+        picture(
+            "pairs-over-networks",
+            "Shares of pairs per shape, one point a network; mean and 95 % interval over networks.",
+            partial(draw_shape_shares, shares=shares),
+            size=(5.4, 3.4),
+        ),
+        picture(
+            "pairs-median",
+            "The median over networks of the share of active units in each bin, as published.",
+            partial(draw_pairs, pairs=median, names=NAMES),
+            size=(side, side),
+        ),
+    ]
+    return Shown(findings=findings, numbers={}, pictures=shown)
+
+
+PART = Part(
+    name="pairs",
+    heading="Fractional task variance of all pairs",
+    method="FTV of units active in the pair, 20 bins. Shapes are claimed where their criteria are "
+    "shown by exact binomial tests at 95 %, else undecided. Rotations mix all units by one random "
+    "orthogonal matrix for all tasks; the threshold is applied again.",
+    compute=_compute,
+    show=_show,
+    show_over=_show_over,
+    missing=_missing,
+    needs=("variance",),
+)

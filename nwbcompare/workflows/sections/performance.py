@@ -1,0 +1,175 @@
+"""Performance: through training, and choice against coherence by duration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from nwbcompare.inference.networks import over_networks
+from nwbcompare.plotting.lesions import draw_over_networks
+from nwbcompare.plotting.psychometrics import draw_psychometric
+from nwbcompare.report.page_section import Cell, Picture
+from nwbcompare.report.pictures import picture
+from nwbcompare.report.training_progress import draw_learning
+from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.network_estimates import over
+from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.sources import run_folder
+from nwbcompare.workflows.task_labels import NAMES
+
+ATTENDED = {
+    "dm1": "coherence_1",
+    "dm2": "coherence_2",
+    "contextdm1": "coherence_1",
+    "contextdm2": "coherence_2",
+}
+"""The coherence that each of these tasks asks for."""
+LONGEST_MS, SHORTEST_MS = 800.0, 200.0
+
+
+def _missing(subject: Subject) -> str:
+    if subject.network is None:
+        return "a recording's behaviour is its trials' own"
+    return "" if set(ATTENDED) & set(subject.tasks) else "it has no decision task"
+
+
+def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+    del earlier, work
+    from nwbcompare.experiments.psychometrics import pooled_over, psychometric_curves  # noqa: PLC0415
+    from nwbcompare.model.checkpoint import read_log  # noqa: PLC0415 - imports torch
+
+    assert subject.network is not None  # noqa: S101 - _missing says so
+    results: Results = {}
+    log = read_log(run_folder(subject.source))
+    if log:
+        tasks = list(log[0]["performance"])
+        results["training"] = xr.Dataset(
+            {
+                "performance": (
+                    ("evaluation", "task"),
+                    np.array([[row["performance"][task] for task in tasks] for row in log]),
+                ),
+                "seconds": ("evaluation", [row["seconds"] for row in log]),
+                "stage": ("evaluation", [row["stage"] for row in log]),
+            },
+            coords={"step": ("evaluation", [row["step"] for row in log]), "task": tasks},
+            attrs={"analysis": "training", "name": subject.name},
+        )
+    for task, asked in ATTENDED.items():
+        if task not in subject.tasks:
+            continue
+        curves = psychometric_curves(subject.network, task, seed=settings.seed)
+        # what the task has the network ignore is pooled over
+        for other in {"coherence_1", "coherence_2"} - {asked}:
+            if other in curves["choice_1"].dims:
+                curves = pooled_over(curves, other)
+        results[task] = curves
+    return results
+
+
+def _slope(curves: xr.Dataset, task: str, duration: float) -> float:
+    """Give the mean right choices: of the first target above 0, of the second below."""
+    chosen = curves.sel(duration=duration)
+    coherence = chosen[ATTENDED[task]].values
+    share = chosen["choice_1"].values
+    right = np.where(coherence > 0, share, 1 - share)[coherence != 0]
+    return float(np.nanmean(right))
+
+
+def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
+    results = found["performance"]
+    tasks = [task for task in ATTENDED if task in results]
+    numbers: dict[str, Cell] = {}
+    findings = []
+    for task in tasks:
+        short, long_ = (_slope(results[task], task, ms) for ms in (SHORTEST_MS, LONGEST_MS))
+        numbers |= {
+            f"{NAMES[task]}, {SHORTEST_MS:g} ms": short,
+            f"{NAMES[task]}, {LONGEST_MS:g} ms": long_,
+        }
+        findings.append(
+            f"{name}: in {NAMES[task]} {long_:.2f} of choices are right after {LONGEST_MS:g} ms of "
+            f"stimulus and {short:.2f} after {SHORTEST_MS:g} ms (mean over coherences)."
+        )
+    shown = _pictures(name, results, tasks) if pictures else []
+    return Shown(findings=findings, numbers=numbers, pictures=shown)
+
+
+def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
+    shown = [
+        picture(
+            f"performance-{name}",
+            f"{name}: share of choices of the first of two opposite targets, against the coherence "
+            "that counts, by duration of the stimulus; bars: 95 % intervals.",
+            *(
+                partial(draw_psychometric, curves=results[task], title=NAMES[task])
+                for task in tasks
+            ),
+            size=(3.6 * len(tasks), 3.4),
+        )
+    ]
+    if "training" in results:
+        training = results["training"]
+        log = [
+            {
+                "seconds": float(row["seconds"]),
+                "stage": int(row["stage"]),
+                "performance": dict(
+                    zip(training["task"].values, row["performance"].values, strict=True)
+                ),
+            }
+            for row in (training.isel(evaluation=i) for i in range(training.sizes["evaluation"]))
+        ]
+        shown.append(
+            picture(
+                f"performance-training-{name}",
+                f"{name}: performance of every task through training (dotted: stages).",
+                partial(draw_learning, log=log),
+                size=(6, 3.4),
+            )
+        )
+    return shown
+
+
+def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+    del controls
+    tasks = [task for task in ATTENDED if all(task in results for results in found.values())]
+    findings, panels = [], []
+    for task in tasks:
+        gain = over_networks(
+            {
+                name: _slope(results[task], task, LONGEST_MS)
+                - _slope(results[task], task, SHORTEST_MS)
+                for name, results in found.items()
+            }
+        )
+        what = (
+            f"the gain in right choices from {SHORTEST_MS:g} to {LONGEST_MS:g} ms in {NAMES[task]}"
+        )
+        findings.append(over(what, gain))
+        panels.append(partial(draw_over_networks, inference=gain, label=NAMES[task]))
+    if not panels:
+        return Shown(findings=[], numbers={}, pictures=[])
+    caption = (
+        f"Gain in right choices from a stimulus of {SHORTEST_MS:g} to one of {LONGEST_MS:g} ms, "
+        "one point a network: evidence is accumulated in time."
+    )
+    shown = picture("performance-over-networks", caption, *panels, size=(2.6 * len(panels), 3.2))
+    return Shown(findings=findings, numbers={}, pictures=[shown])
+
+
+PART = Part(
+    name="performance",
+    heading="Performance",
+    method="Two opposite targets of strengths 1 + c and 1 − c, 100 directions for each coherence "
+    "and duration, with both noises; a choice counts within 0.3 π of either target; the coherence "
+    "that the task ignores is pooled over.",
+    compute=_compute,
+    show=_show,
+    show_over=_show_over,
+    missing=_missing,
+)

@@ -1,0 +1,314 @@
+"""The section beyond variance: decoding, dimensionality, geometry of condition means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from nwbcompare.analysis.population.decoding import N_FOLDS, decode, implementable_classifications
+from nwbcompare.analysis.population.population import (
+    dimensionality,
+    dissimilarity,
+    population_means,
+)
+from nwbcompare.analysis.population.similarity import compare_populations
+from nwbcompare.core.activity import blocks, condition_variables_of
+from nwbcompare.core.errors import InputError
+from nwbcompare.core.process_pool import reason
+from nwbcompare.inference.multiple_comparisons import adjust_p
+from nwbcompare.plotting.similarity import draw_decoding, draw_dissimilarity, draw_similarity
+from nwbcompare.report.page_section import Evidence, Finding, Picture, Row, Section
+from nwbcompare.report.pictures import picture
+from nwbcompare.workflows.compare_settings import Settings
+from nwbcompare.workflows.formatting import counted, interval, number
+from nwbcompare.workflows.measurements import Material
+
+MOST_PERMUTATIONS = 200
+"""Of decoding: each fits anew, so fewer than elsewhere."""
+MOST_TRIALS = 20
+"""Trials of a condition in a pseudo-population: more cost time and are in few archives."""
+MOST_DRAWN = 4
+"""Sources in a figure; the table has all."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """What the population of one source tells."""
+
+    name: str
+    decoded: list[xr.Dataset]
+    dimensions: xr.Dataset
+    classifications: xr.Dataset
+    geometry: xr.Dataset | None
+    """Of a network: likeness of its condition means with the recording's."""
+    distances: xr.Dataset | None
+    """Between its conditions, where they are drawn."""
+
+
+def find_population(
+    name: str,
+    activity: xr.DataTree,
+    recording: xr.DataTree | None,
+    settings: Settings,
+    drawn: bool,  # noqa: FBT001 - arguments of a piece of work are given in order
+) -> Population | str:
+    """Ask a population what it tells, or give the reason why it cannot be asked.
+
+    Parameters
+    ----------
+    name, activity
+        The source.
+    recording
+        What it is held against; None for the recording itself.
+    settings
+        How.
+    drawn
+        Whether the distances between its conditions are shown.
+    """
+    pair, seed = list(settings.pair), settings.seed
+    first = next(iter(blocks(activity).values()))
+    variables = condition_variables_of(first)[pair[0]]
+    try:
+        n_trials = _n_trials(activity, pair)
+        return Population(
+            name=name,
+            decoded=[
+                decode(
+                    activity,
+                    what,
+                    tasks=pair,
+                    n_trials=n_trials,
+                    n_permutations=min(MOST_PERMUTATIONS, settings.n_permutations),
+                    seed=seed,
+                )
+                for what in ("task", *variables)
+            ],
+            dimensions=dimensionality(activity, pair, seed=seed),
+            classifications=implementable_classifications(
+                activity, pair, n_trials=n_trials and n_trials // 2 * 2, seed=seed
+            ),
+            geometry=None
+            if recording is None
+            else compare_populations(
+                activity,
+                recording,
+                tasks=pair,
+                n_permutations=settings.n_permutations,
+                seed=seed,
+            ),
+            distances=dissimilarity(activity, pair, seed=seed) if drawn else None,
+        )
+    except InputError as error:
+        return reason(error)
+
+
+def _n_trials(activity: xr.DataTree, pair: list[str]) -> int | None:
+    """Give the trials of a condition to decode from: five folds of those that all units have."""
+    least = int(population_means(activity, pair)["n_trials"].min())
+    return min(MOST_TRIALS, least // N_FOLDS * N_FOLDS) or None
+
+
+def population_section(
+    material: Material, populations: Sequence[Population], refused: Mapping[str, str]
+) -> Section:
+    """Show what the populations tell, the recording beside the networks.
+
+    Parameters
+    ----------
+    material
+        What was measured.
+    populations
+        The recording's, then those of sampled networks.
+    refused
+        Why a source could not be asked, by name.
+    """
+    geometry = {one.name: one.geometry for one in populations if one.geometry is not None}
+    findings: list[str | Finding] = []
+    if geometry:
+        findings += _geometry(geometry)
+    findings += [_dimensions(one.name, one.dimensions) for one in populations]
+    findings += [_decoded(one.name, one.decoded) for one in populations]
+    findings += [f"Not asked of {name}. {why}" for name, why in refused.items()]
+    return Section(
+        name="population",
+        heading="Beyond variance: populations",
+        findings=findings,
+        rows=_rows(populations),
+        pictures=_pictures(material, populations, geometry),
+    )
+
+
+def _geometry(geometry: Mapping[str, xr.Dataset]) -> list[Finding]:
+    names = list(geometry)
+    measures = [str(m) for m in geometry[names[0]]["measure"].values]
+    raw = np.array(
+        [[float(geometry[n]["p_value"].sel(measure=m)) for m in measures] for n in names]
+    )
+    holm = np.asarray(adjust_p(raw.ravel(), method="holm")).reshape(raw.shape)
+    found = []
+    for place, name in enumerate(names):
+        own = geometry[name].sel(measure="rsa")
+        found.append(
+            Finding(
+                text=f"{name}, sampled as the recording: its condition means lie like the "
+                f"recording's with a correlation of distances (RSA) of {float(own['value']):.3f}; "
+                "two halves of the recording's units reach "
+                f"{float(own['ceiling_units'].mean()):.3f}.",
+                main=place == 0,
+                evidence=Evidence(
+                    measure="RSA correlation (p adjusted by Holm over networks and measures)",
+                    effect=number(own["value"]),
+                    low=number(own["low"]),
+                    high=number(own["high"]),
+                    p_value=number(holm[place, measures.index("rsa")]),
+                    n=f"{int(own['n_conditions'])} conditions, "
+                    f"{counted(int(own['n_units_recording']), 'recorded unit')}",
+                    unit_of_inference="recorded unit within session; conditions for p",
+                    figure="geometry",
+                ),
+            )
+        )
+    return found
+
+
+def _dimensions(name: str, one: xr.Dataset) -> str:
+    return (
+        f"{name}: the condition means fill {float(one['participation_ratio']):.2f}"
+        f"{interval(one['participation_ratio_low'], one['participation_ratio_high'])} dimensions "
+        f"(participation ratio, noise taken out) of at most {float(one['most']):.0f}; with each "
+        f"unit's conditions permuted {float(one['null'].mean()):.2f}, p = "
+        f"{float(one['p_value']):.2g}."
+    )
+
+
+def _decoded(name: str, results: list[xr.Dataset]) -> str:
+    listed = ", ".join(
+        f"{one.attrs['what'].replace('_', ' ')} {float(one['accuracy']):.2f}"
+        f"{interval(one['accuracy_low'], one['accuracy_high'])} (chance "
+        f"{float(one['chance']):.2f}, "
+        f"p = {float(one['p_value']):.2g})"
+        for one in results
+    )
+    first = results[0]
+    return (
+        f"{name}: decoded from pseudo-population trials of {int(first['n_units'])} units: {listed}."
+    )
+
+
+def _rows(populations: Sequence[Population]) -> list[Row]:
+    rows: list[Row] = []
+    for one in populations:
+        row: Row = {
+            "source": one.name,
+            "participation ratio": number(one.dimensions["participation_ratio"]),
+            "share of classifications": number(one.classifications["share"]),
+        }
+        row |= {
+            f"decoding {str(r.attrs['what']).replace('_', ' ')}": number(r["accuracy"])
+            for r in one.decoded
+        }
+        if one.geometry is not None:
+            row |= {
+                str(measure): number(one.geometry["value"].sel(measure=measure))
+                for measure in one.geometry["measure"].values
+            }
+        rows.append(row)
+    return rows
+
+
+def _pictures(
+    material: Material, populations: Sequence[Population], geometry: Mapping[str, xr.Dataset]
+) -> list[Picture]:
+    pictures = []
+    drawn = dict(list(geometry.items())[:MOST_DRAWN])
+    if geometry:
+        pictures.append(
+            picture(
+                "geometry",
+                "Likeness of condition means of each network with the recording's: value with "
+                "95 % interval, what permuted conditions give, and what halves of the recording "
+                "reach.",
+                *(partial(_likeness, name=name, result=one) for name, one in drawn.items()),
+                size=(8.8, 3.7 * -(-len(geometry) // 2)),
+                n_rows=-(-len(geometry) // 2),
+                data=_geometry_rows(geometry),
+                banner=material.banner,
+            )
+        )
+    distances = [one.distances for one in populations if one.distances is not None]
+    if distances:
+        pictures.append(
+            picture(
+                "distances",
+                "Distances between the condition means of the two tasks, noise taken out.",
+                *(
+                    partial(draw_dissimilarity, result=one, names=material.shown)
+                    for one in distances
+                ),
+                size=(4.6 * len(distances), 4.0),
+                data=_distance_rows(distances),
+                banner=material.banner,
+            )
+        )
+    every = [one for population in populations[:MOST_DRAWN] for one in population.decoded]
+    if every:
+        pictures.append(
+            picture(
+                "decoding",
+                "Cross-validated accuracy of decoding the task and each condition variable, with "
+                "95 % intervals, against chance and permuted labels.",
+                partial(draw_decoding, results=every),
+                size=(6.4, 1.4 + 0.5 * len(every)),
+                data=_decoding_rows(populations),
+                banner=material.banner,
+            )
+        )
+    return pictures
+
+
+def _likeness(ax: Axes, name: str, result: xr.Dataset) -> None:
+    draw_similarity(ax, result)
+    ax.set_title(name)
+
+
+def _geometry_rows(geometry: Mapping[str, xr.Dataset]) -> list[Row]:
+    return [
+        {"network": name, "measure": str(measure)}
+        | {
+            column: number(one[column].sel(measure=measure))
+            for column in ("value", "low", "high", "p_value")
+        }
+        for name, one in geometry.items()
+        for measure in one["measure"].values
+    ]
+
+
+def _distance_rows(distances: Sequence[xr.Dataset]) -> list[Row]:
+    return [
+        {
+            "source": str(one.attrs["name"]),
+            "condition": str(a),
+            "other condition": str(b),
+            "distance": number(one["dissimilarity"].values[i, j]),
+        }
+        for one in distances
+        for i, a in enumerate(one["condition"].values)
+        for j, b in enumerate(one["condition"].values)
+    ]
+
+
+def _decoding_rows(populations: Sequence[Population]) -> list[Row]:
+    return [
+        {"source": population.name, "what": str(one.attrs["what"])}
+        | {
+            column: number(one[column])
+            for column in ("accuracy", "accuracy_low", "accuracy_high", "chance", "p_value")
+        }
+        for population in populations
+        for one in population.decoded
+    ]

@@ -1,0 +1,144 @@
+"""Rule composition: tasks done under sums of other tasks' rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import xarray as xr
+
+from nwbcompare.inference.networks import over_networks
+from nwbcompare.plotting.compositionality import draw_rule_composition
+from nwbcompare.report.page_section import Cell
+from nwbcompare.report.pictures import picture
+from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.network_estimates import over
+from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.task_labels import NAMES
+
+MATCHING = "dmsgo"
+"""The case whose trials demand a response or not: balanced accuracy tells more there."""
+
+
+def _cases(subject: Subject) -> list[str]:
+    from nwbcompare.experiments.rule_composition import RULE_COMPOSITIONS, parse_rule_expression  # noqa: PLC0415 - imports torch
+
+    return [
+        task
+        for task, expression in RULE_COMPOSITIONS.items()
+        if {task, *parse_rule_expression(expression)} <= set(subject.tasks)
+    ]
+
+
+def _missing(subject: Subject) -> str:
+    if subject.network is None:
+        return "a recording has no rule input"
+    return "" if _cases(subject) else "it lacks the tasks of every published case"
+
+
+def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+    del earlier, work
+    from nwbcompare.experiments.rule_composition import rule_composition  # noqa: PLC0415 - imports torch
+
+    assert subject.network is not None  # noqa: S101 - _missing says so
+    return {
+        task: rule_composition(subject.network, task, seed=settings.seed)
+        for task in _cases(subject)
+    }
+
+
+def _measure(task: str) -> str:
+    return "balanced_accuracy" if task == MATCHING else "performance"
+
+
+def _value(result: xr.Dataset, measure: str, role: str) -> float:
+    return float(result[measure].values[result["role"].values == role][0])
+
+
+def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
+    results = found["composition"]
+    findings: list[str] = []
+    numbers: dict[str, Cell] = {}
+    for task, result in results.items():
+        measure = _measure(task)
+        said = measure.replace("_", " ")
+        at = result.sel(measure=measure)
+        composed, right = (_value(result, measure, role) for role in ("composed", "right"))
+        findings.append(
+            f"{name}: {NAMES[task]} under {result.attrs['expression']}: {said} {composed:.2f}, "
+            f"right rule {right:.2f}, best single wrong rule {float(at['best_wrong']):.2f} "
+            f"(effect {float(at['effect']):+.2f} ± {float(at['effect_standard_error']):.2f}, s.e. "
+            f"over batches), above {float(at['share_of_random_below']):.0%} of random sums."
+        )
+        numbers |= {
+            f"{NAMES[task]}: composed": composed,
+            f"{NAMES[task]}: right": right,
+            f"{NAMES[task]}: best wrong": float(at["best_wrong"]),
+            f"{NAMES[task]}: above random sums": float(at["share_of_random_below"]),
+        }
+    if not pictures:
+        return Shown(findings=findings, numbers=numbers, pictures=[])
+    shown = picture(
+        f"composition-{name}",
+        f"{name}: tasks done with the right rule, a composed one, parts of it, none, each wrong "
+        "rule and random sums of three others (matching task: balanced accuracy).",
+        *(
+            partial(draw_rule_composition, results=[result], measure=_measure(task), names=NAMES)
+            for task, result in results.items()
+        ),
+        size=(4.6 * len(results), 4.6),
+    )
+    return Shown(findings=findings, numbers=numbers, pictures=[shown])
+
+
+def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+    del controls
+    cases = [task for task in next(iter(found.values())) if all(task in r for r in found.values())]
+    findings, panels = [], []
+    for task in cases:
+        measure = _measure(task)
+        results = [r[task] for r in found.values()]
+        effect = over_networks(
+            {name: float(r[task]["effect"].sel(measure=measure)) for name, r in found.items()}
+        )
+        above = [float(r["share_of_random_below"].sel(measure=measure)) for r in results]
+        right, composed = (
+            sum(_value(result, measure, role) for result in results) / len(results)
+            for role in ("right", "composed")
+        )
+        findings.append(
+            over(
+                f"{measure.replace('_', ' ')} in {NAMES[task]} under the composed rule, less the "
+                f"best single wrong rule's,",
+                effect,
+            )
+            + f" Composed {composed:.2f}, right {right:.2f}; on average the composed rule is above "
+            f"{sum(above) / len(above):.0%} of random sums (range {min(above):.0%} to "
+            f"{max(above):.0%})."
+        )
+        panels.append(partial(draw_rule_composition, results=results, measure=measure, names=NAMES))
+    if not panels:
+        return Shown(findings=findings, numbers={}, pictures=[])
+    shown = picture(
+        "composition-over-networks",
+        "Tasks done with the right rule, a composed one, parts of it, none, the best single wrong "
+        "rule and random sums; a point a network (matching task: balanced accuracy).",
+        *panels,
+        size=(4.6 * len(panels), 4.6),
+    )
+    return Shown(findings=findings, numbers={}, pictures=[shown])
+
+
+PART = Part(
+    name="composition",
+    heading="Rule composition",
+    method="20 batches of 50 random trials with noise, the same for all rules. The best of many "
+    "wrong rules is better by luck too: it is chosen on half of the batches and measured on the "
+    "other half, both ways. Random sums: two other rules minus a third, 100 of them on 100 trials. "
+    "Balanced accuracy is the mean of the shares correct where a response was due and where not.",
+    compute=_compute,
+    show=_show,
+    show_over=_show_over,
+    missing=_missing,
+)

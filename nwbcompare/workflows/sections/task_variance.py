@@ -1,0 +1,123 @@
+"""Task variance by task, by task and epoch, and in time; rates of example units."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from nwbcompare.analysis.selectivity.condition_means import condition_means
+from nwbcompare.analysis.selectivity.task_variance import (
+    ACTIVE_THRESHOLD,
+    epoch_variance,
+    task_variance,
+    variance_in_time,
+)
+from nwbcompare.core.activity import Activity, blocks, select
+from nwbcompare.core.errors import UnitWarning
+from nwbcompare.plotting.task_variance import draw_unit_rates
+from nwbcompare.report.pictures import picture
+from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.task_labels import NAMES
+
+EXAMPLE_PERCENTILES = {"mixed": 5, "typical": 50, "selective": 95}
+"""Example units by the share of their variance that lies in one task, so that none is picked."""
+
+
+def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+    del earlier, settings, work
+    activity = subject.activity
+    variance = task_variance(activity)
+    with warnings.catch_warnings():
+        # the same units lack the same conditions by epoch and in time
+        warnings.simplefilter("ignore", UnitWarning)
+        found = {
+            "task": variance,
+            "epoch": epoch_variance(activity),
+            "time": variance_in_time(activity),
+        }
+    return found | _examples(activity, variance)
+
+
+def _examples(activity: Activity, variance: xr.Dataset) -> Results:
+    values = variance["task_variance"].transpose("unit", "task").values
+    total = np.nansum(values, axis=1)
+    active = np.flatnonzero((total > ACTIVE_THRESHOLD) & np.isfinite(values).all(axis=1))
+    if not active.size:
+        return {}
+    share = values[active].max(axis=1) / total[active]
+    examples: Results = {}
+    for kind, percentile in EXAMPLE_PERCENTILES.items():
+        nearest = np.abs(share - np.percentile(share, percentile)).argmin()
+        unit = str(variance["unit"].values[active[nearest]])
+        order = np.argsort(-values[active[nearest]], kind="stable")
+        for place, task in enumerate(variance["task"].values[order[:2]]):
+            (block,) = blocks(select(activity, units=[unit], task=str(task))).values()
+            examples[f"{kind}_{place}"] = condition_means(block).assign_attrs(
+                example_unit=unit, example_task=str(task), share=float(share[nearest])
+            )
+    return examples
+
+
+def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
+    results = found["variance"]
+    variance = results["task"]["task_variance"]
+    total = variance.sum("task").values
+    n_active = int((total > ACTIVE_THRESHOLD).sum())
+    bins = float(results["task"]["n_bins"].sum("task").max())
+    lacking = int(np.isnan(variance.values).any(axis=1).sum())
+    numbers = {
+        "units": int(total.size),
+        "active units": n_active,
+        "tasks": int(variance.sizes["task"]),
+        "median summed TV": float(np.median(total)),
+        "units that lack a condition": lacking,
+    }
+    findings = [
+        f"{name}: {n_active} of {total.size} units are active (variance summed over "
+        f"{variance.sizes['task']} tasks above {ACTIVE_THRESHOLD:g}); it stands on "
+        f"{int(results['task']['n_conditions'].sum())} conditions and {bins:.0f} time bins."
+    ]
+    examples = {key: value for key, value in results.items() if "example_unit" in value.attrs}
+    drawn = [
+        partial(
+            draw_unit_rates,
+            condition_means=means,
+            unit=means.attrs["example_unit"],
+            task=means.attrs["example_task"],
+            names=NAMES,
+        )
+        for place in ("0", "1")
+        for key, means in examples.items()
+        if key.endswith(place)
+    ]
+    if not pictures or not drawn:
+        return Shown(findings=findings, numbers=numbers, pictures=[])
+    shown = picture(
+        f"variance-examples-{name}",
+        f"{name}: mean rates of three units in their task of largest variance (above) and of the "
+        "next (below), by the task's "
+        "first condition variable. The units are those at the 5th, 50th and 95th percentile of "
+        "the share of variance that lies in one task: mixed, typical, selective.",
+        *drawn,
+        size=(11, 5.4),
+        n_rows=2,
+    )
+    return Shown(findings=findings, numbers=numbers, pictures=[shown])
+
+
+PART = Part(
+    name="variance",
+    heading="Task variance",
+    method="Variance across conditions at each time, then the mean over time (population "
+    "variance), fixation left out; by task, by task and epoch, and at each time. Networks: the "
+    "published test trials without noise, every trial a condition, so the variance has no noise "
+    "in it. Recordings: condition means of noisy trials, so their variance is biased upwards by "
+    "the trials' noise.",
+    compute=_compute,
+    show=_show,
+)

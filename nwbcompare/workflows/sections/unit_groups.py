@@ -1,0 +1,234 @@
+"""Groups 1, 2 and 12 of the two context tasks, their weights, lesions and mutual inhibition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import xarray as xr
+from matplotlib.axes import Axes
+
+from nwbcompare.analysis.connectivity.mutual_inhibition import (
+    group_weights,
+    mutual_inhibition,
+    weight_by_direction,
+)
+from nwbcompare.analysis.selectivity.unit_groups import unit_groups
+from nwbcompare.comparison.protocols import CONTEXTS
+from nwbcompare.core.errors import InputError
+from nwbcompare.inference.networks import over_networks
+from nwbcompare.plotting.lesions import draw_group_lesions, draw_over_networks
+from nwbcompare.plotting.unit_groups import (
+    draw_group_matrix,
+    draw_group_scatter,
+    draw_inhibition,
+    draw_input_tuning,
+    draw_normalised_variance,
+    draw_output_tuning,
+    draw_rule_weights,
+    draw_weight_by_direction,
+)
+from nwbcompare.report.page_section import Cell, Picture
+from nwbcompare.report.pictures import picture
+from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.network_estimates import over
+from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.task_labels import NAMES
+
+LESION_DIRECTIONS = 100
+"""Directions of the first target: the published 10 leave intervals of 0.1."""
+
+
+def _missing(subject: Subject) -> str:
+    lacking = [task for task in CONTEXTS if task not in subject.tasks]
+    return f"it has no trials of {lacking[0]}" if lacking else ""
+
+
+def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+    del work
+    groups = unit_groups(earlier["variance"]["task"], *CONTEXTS)
+    results: Results = {"groups": groups}
+    label = groups["group"].values
+    places = {g: (label == g).nonzero()[0] for g in ("1", "2", "12") if (label == g).any()}
+    if subject.network is None or not {"1", "2"} <= set(places):
+        return results
+    from nwbcompare.experiments.psychometrics import group_lesions  # noqa: PLC0415 - imports torch
+    from nwbcompare.experiments.weights import network_weights  # noqa: PLC0415
+
+    weights = network_weights(subject.network)
+    try:
+        inhibition = mutual_inhibition(
+            weights, groups, n_permutations=settings.n_permutations, seed=settings.seed
+        )
+    except InputError as error:
+        # small groups may have no pair of like preference
+        groups.attrs["not_asked"] = str(error)
+        return results
+    tasks = [t for t in ("dm1", "dm2", *CONTEXTS, "multidm") if t in subject.tasks]
+    return results | {
+        "weights": group_weights(weights, groups),
+        "inhibition": inhibition,
+        "by_direction": weight_by_direction(weights, groups),
+        "lesions": group_lesions(
+            subject.network, places, tasks, n_directions=LESION_DIRECTIONS, seed=settings.seed
+        ),
+    }
+
+
+def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
+    results = found["groups"]
+    groups = results["groups"]
+    sizes = dict(zip(groups["group_label"].values, groups["group_size"].values, strict=True))
+    numbers: dict[str, Cell] = {f"units in group {g}": int(n) for g, n in sizes.items()}
+    findings = [
+        f"{name}: {sizes['1']} units vary in Ctx DM 1 alone (more than 90 % of the variance in "
+        f"both), {sizes['2']} in Ctx DM 2 alone, {sizes['12']} alike in both (40 to 60 %)."
+    ]
+    drawn = [
+        partial(draw_group_scatter, groups=groups, names=NAMES),
+        partial(draw_normalised_variance, groups=groups, names=NAMES),
+    ]
+    shown = []
+    # units of no variance have no place on its axes
+    if pictures and bool(groups["normalised_variance"].notnull().any()):
+        shown = [
+            picture(
+                f"groups-{name}",
+                f"{name}: task variance of the active units in both contexts, and their groups.",
+                *drawn,
+                size=(8, 3.6),
+            )
+        ]
+    if "not_asked" in groups.attrs:
+        findings.append(f"{name}: inhibition not asked: {groups.attrs['not_asked']}")
+    if "inhibition" in results:
+        findings += _inhibition_sentences(name, results)
+        numbers |= _inhibition_numbers(results)
+        shown += _weight_pictures(name, results) if pictures else []
+    return Shown(findings=findings, numbers=numbers, pictures=shown)
+
+
+def _inhibition_numbers(results: Results) -> dict[str, Cell]:
+    found, lesions = results["inhibition"], results["lesions"]
+    means = {
+        f"W{a}{b}": float(found["mean_weight"].sel(group_from=a, group_to=b))
+        for a in "12"
+        for b in "12"
+    }
+    drops = {
+        f"{NAMES[task]} without {group}": float(lesions["performance"].sel(lesion=group, task=task))
+        for group in ("1", "2")
+        for task in CONTEXTS
+    }
+    return {
+        **means,
+        "statistic": float(found["statistic"]),
+        "p (lower)": float(found["p_lower"]),
+        **drops,
+    }
+
+
+def _inhibition_sentences(name: str, results: Results) -> list[str]:
+    found, lesions = results["inhibition"], results["lesions"]["performance"]
+    means = _inhibition_numbers(results)
+    called = "mutual inhibition" if bool(found["called_inhibition"]) else "no mutual inhibition"
+    of = {
+        (group, task): float(lesions.sel(lesion=group, task=task))
+        for group in ("intact", "1", "2")
+        for task in CONTEXTS
+    }
+    return [
+        f"{name}: mean weights of pairs within 30° of preferred direction are "
+        f"{means['W12']:+.3f} from group 1 to 2 and {means['W21']:+.3f} back, "
+        f"{means['W11']:+.3f} and {means['W22']:+.3f} within; the statistic is "
+        f"{float(found['statistic']):+.3f}, p = {float(found['p_lower']):.2g} with groups permuted "
+        f"at the same preferred direction: called {called}.",
+        f"{name}: right choices in Ctx DM 1 are {of['intact', CONTEXTS[0]]:.2f} intact, "
+        f"{of['1', CONTEXTS[0]]:.2f} without group 1, {of['2', CONTEXTS[0]]:.2f} without group 2; "
+        f"in Ctx DM 2 {of['intact', CONTEXTS[1]]:.2f}, {of['1', CONTEXTS[1]]:.2f} and "
+        f"{of['2', CONTEXTS[1]]:.2f}.",
+    ]
+
+
+def _draw_lesions(ax: Axes, lesions: xr.Dataset) -> None:
+    draw_group_lesions(ax, lesions, names=NAMES)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+
+
+def _weight_pictures(name: str, results: Results) -> list[Picture]:
+    weights = results["weights"]
+    return [
+        picture(
+            f"groups-weights-{name}",
+            f"{name}: mean recurrent weights from group to group (pairs within 30° of preferred "
+            "direction; number of pairs below), and against the difference of preferred direction, "
+            "within and between groups 1 and 2. Lateral inhibition alone would make the curves "
+            "alike.",
+            partial(draw_group_matrix, result=weights),
+            partial(draw_weight_by_direction, result=results["by_direction"]),
+            size=(8.6, 3.6),
+        ),
+        picture(
+            f"groups-inputs-{name}",
+            f"{name}: input weights of each group from both modalities, weights to the response "
+            "ring, weights from the rules (means and standard errors over units), and choices "
+            "without each group by the published measure.",
+            partial(draw_input_tuning, result=weights, modality=1),
+            partial(draw_input_tuning, result=weights, modality=2),
+            partial(draw_output_tuning, result=weights),
+            partial(draw_rule_weights, result=weights, names=NAMES),
+            partial(_draw_lesions, lesions=results["lesions"]),
+            size=(13.5, 7.4),
+            n_rows=2,
+        ),
+    ]
+
+
+def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+    del controls
+    with_both = {name: r["inhibition"] for name, r in found.items() if "inhibition" in r}
+    lacking = [name for name in found if name not in with_both]
+    findings = [f"{name} lacks like units in groups 1 and 2." for name in lacking]
+    if len(with_both) < 2:
+        return Shown(findings=findings, numbers={}, pictures=[])
+    beyond = {
+        name: float(r["statistic"] - r["null_statistic"].mean()) for name, r in with_both.items()
+    }
+    called = sum(bool(r["called_inhibition"]) for r in with_both.values())
+    inference = over_networks(beyond)
+    findings += [
+        over("W12 + W21 − W11 − W22, less its mean with groups permuted,", inference),
+        f"Groups 1 and 2 are called mutually inhibiting (W12 and W21 negative, p < 0.05 in the "
+        f"network) in {called} of {len(with_both)}.",
+    ]
+    pictures = [
+        picture(
+            "groups-over-networks",
+            "Mutual inhibition, network by network, with 95 % of what permuted groups give; and "
+            "its mean over networks, less that of permuted groups, with 95 % interval.",
+            partial(draw_inhibition, results=list(with_both.values())),
+            partial(draw_over_networks, inference=inference, label="statistic less its null"),
+            size=(8.4, 4),
+            width_ratios=(3, 1),
+        )
+    ]
+    return Shown(findings=findings, numbers={}, pictures=pictures)
+
+
+PART = Part(
+    name="groups",
+    heading="Groups 1, 2 and 12 of the context tasks",
+    method="Groups by TV(Ctx DM 1) / (TV(Ctx DM 1) + TV(Ctx DM 2)) of active units: above 0.9, "
+    "below 0.1, 0.4 to 0.6. Recurrent weights are means over pairs within 30° of preferred "
+    "direction (argmax of the input weights, mean of both rings), a unit with itself left out; "
+    "errors leave out a unit with all its pairs (jackknife). Null of W12 + W21 − W11 − W22: groups "
+    "permuted within 8 bins of preferred direction. Lesions: choices within 0.3 π of the right "
+    f"target over those of either, {LESION_DIRECTIONS} directions (published: 10), 4 × 4 "
+    "coherences, 800 ms, with noise.",
+    compute=_compute,
+    show=_show,
+    show_over=_show_over,
+    missing=_missing,
+    needs=("variance",),
+)

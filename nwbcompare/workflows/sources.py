@@ -1,0 +1,310 @@
+"""Sources: an NWB file, a run folder, a registered loader, all by one word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import xarray as xr
+
+from nwbcompare.core.activity import make_activity
+from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.schema import check_activity
+
+if TYPE_CHECKING:
+    from nwbcompare.model.network import Network
+
+PRETRAINED = "pretrained"
+
+
+def open(  # noqa: A001 - the name that pynapple and xarray users expect
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    align: str | None = None,
+    window: tuple[float, float] | None = None,
+    bin: float | None = None,  # noqa: A002 - the word that users know
+    smooth: float | None = None,
+    task: str | None = None,
+    conditions: Sequence[str] | None = None,
+    series: str | None = None,
+    **vendor: Any,
+) -> xr.DataTree:
+    """Open a file, several files or a folder as an activity; rates are read when looked at.
+
+    Parameters
+    ----------
+    path
+        An NWB file, ours or any with trials; several, or a folder of them, as one activity; a
+        netCDF file of an activity; a run folder, which is recorded without noise on the test
+        trials of its tasks; or a file of a vendor's format that neo reads.
+    align, window, bin, smooth, task, conditions, series
+        How trials are aligned, binned and named; see `nwbcompare.io.open_nwb`. Not for netCDF
+        and run folders, which are activity already.
+    **vendor
+        For vendors' files: which events are trials; see `nwbcompare.io.open_vendor`.
+
+    Returns
+    -------
+    xarray.DataTree
+        The activity, checked. Values of file-backed rates are not read for that.
+
+    Raises
+    ------
+    InputError
+        Where it is none of these, or damaged, and for options that do not fit.
+    """
+    reading = {
+        "align": align,
+        "window": window,
+        "bin": bin,
+        "smooth": smooth,
+        "task": task,
+        "conditions": conditions,
+        "series": series,
+    }
+    if not isinstance(path, str | os.PathLike):
+        return _open_files([Path(one) for one in path], reading, vendor)
+    path = Path(path)
+    if path.is_dir():
+        return _open_folder(path, reading, vendor)
+    if path.suffix == ".nc" and path.is_file():
+        _refuse_options(path, reading | vendor)
+        return _open_netcdf(path)
+    return _open_files([path], reading, vendor)
+
+
+def _open_files(paths: list[Path], reading: dict[str, Any], vendor: dict[str, Any]) -> xr.DataTree:
+    if len(paths) == 1 and paths[0].is_file() and not _is_nwb(paths[0]):
+        from nwbcompare.io.neo.vendor_files import open_vendor  # noqa: PLC0415 - neo is optional
+
+        given = {name: value for name, value in reading.items() if value is not None}
+        return check_activity(open_vendor(paths[0], **given, **vendor))
+    for name in vendor:
+        raise unknown_name("option of nwbcompare.open for NWB files", name, READING_OPTIONS)
+    from nwbcompare.io.nwb.read import open_nwb  # noqa: PLC0415 - only those who read need h5py
+
+    return open_nwb(paths, **reading)
+
+
+def _is_nwb(path: Path) -> bool:
+    """Tell by its name whether a file is to be read as NWB."""
+    return path.suffix in {"", ".nwb", ".h5", ".hdf5"}
+
+
+def _refuse_options(path: Path, options: dict[str, Any]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise InputError(
+            str(path),
+            "no options for this kind of file",
+            listing(given),
+            "Leave them out; change an activity with nwbcompare.rebin, smooth or align.",
+        )
+
+
+def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) -> xr.DataTree:
+    """Load a recording by a registered loader.
+
+    Parameters
+    ----------
+    name
+        The dataset, such as "mante2013".
+    path
+        Its folder; by default it is looked for (NWBCOMPARE_DATA, ../shared/data, the per-user
+        cache).
+    **options
+        The loader's options; ``nwbcompare datasets info NAME`` lists them.
+
+    Raises
+    ------
+    InputError
+        For an unknown dataset or option, and files that are not there or damaged.
+    """
+    from nwbcompare.datasets.location import find_dataset  # noqa: PLC0415
+    from nwbcompare.datasets.registry import get_loader  # noqa: PLC0415
+
+    loader = get_loader(name)
+    loader.check_options(options)
+    return check_activity(loader.load(find_dataset(name, path), **options))
+
+
+def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
+    """Open a SOURCE of the command line.
+
+    Parameters
+    ----------
+    source
+        A path (see `open`), with options of reading where it has any, such as
+        ``day1.nwb?align=cue_time&window=-0.5,1&bin=0.05&conditions=side``;
+        ``loader:PATH?option=value&...`` or ``loader`` or ``loader?option=value``; or
+        ``pretrained:NAME``.
+    inputs_and_outputs
+        Whether a network is recorded with its inputs, outputs and targets.
+
+    Raises
+    ------
+    InputError
+        Where it is none of these.
+    """
+    if is_network(source):
+        run = run_folder(source)
+        return record_test_trials(
+            find_network(source), tasks_of(run), inputs_and_outputs=inputs_and_outputs
+        )
+    if Path(source).exists():
+        return open(source)
+    head, _, query = source.partition("?")
+    if query and Path(head).exists():
+        return open(head, **_reading_options(query))
+    from nwbcompare.datasets.registry import get_loader, loaders  # noqa: PLC0415
+
+    name, _, path = head.partition(":")
+    if name in loaders():
+        options = get_loader(name).parse_options(dict(parse_qsl(query, strict_parsing=bool(query))))
+        return load(name, path or None, **options)
+    raise InputError(
+        f"source {source!r}",
+        "an existing file or folder, LOADER:PATH?option=value, or pretrained:NAME",
+        "none of these",
+        f"Check the path; loaders: {listing(loaders())}.",
+    )
+
+
+def run_folder(source: str) -> Path:
+    """Give the run folder that a path or ``pretrained:NAME`` means."""
+    from nwbcompare.model.checkpoint import pretrained_path  # noqa: PLC0415 - imports torch
+
+    name, colon, rest = source.partition(":")
+    return pretrained_path(rest) if name == PRETRAINED and colon else Path(source)
+
+
+def is_network(source: str) -> bool:
+    """Tell whether a SOURCE is a run folder or ``pretrained:NAME``."""
+    if source.startswith(f"{PRETRAINED}:"):
+        return True
+    if not Path(source).is_dir():
+        return False
+    from nwbcompare.model.checkpoint import is_run  # noqa: PLC0415 - imports torch
+
+    return is_run(source)
+
+
+def find_network(source: str) -> Network:
+    """Load the network of a run folder or of ``pretrained:NAME``."""
+    from nwbcompare.model.checkpoint import load as load_run  # noqa: PLC0415 - imports torch
+
+    return load_run(run_folder(source))
+
+
+def tasks_of(run: Path) -> tuple[str, ...]:
+    """Give the tasks that a run was trained on; where it does not say, those of its rules."""
+    from nwbcompare.model.checkpoint import (  # noqa: PLC0415 - imports torch
+        load as load_run,
+        read_training,
+    )
+
+    training = read_training(run)
+    return load_run(run).config.rules if training is None else training.tasks
+
+
+def record_test_trials(
+    network: Network, tasks: Sequence[str], *, inputs_and_outputs: bool = False
+) -> xr.DataTree:
+    """Record a network without noise on the published test trials, one block a task."""
+    from nwbcompare.model.network_recording import record  # noqa: PLC0415
+    from nwbcompare.tasks.trials import make_trials  # noqa: PLC0415
+
+    return make_activity(
+        {
+            task: record(
+                network,
+                make_trials(task, "test", dt_ms=network.config.dt_ms, rules=network.config.rules),
+                inputs_and_outputs=inputs_and_outputs,
+            )
+            for task in tasks
+        }
+    )
+
+
+def _reading_options(query: str) -> dict[str, Any]:
+    """Read options of `open` from text."""
+    options: dict[str, Any] = {}
+    for name, text in parse_qsl(query, strict_parsing=True):
+        if name not in READING_OPTIONS:
+            raise unknown_name("option", name, READING_OPTIONS)
+        try:
+            options[name] = READING_OPTIONS[name](text)
+        except ValueError as error:
+            raise InputError(
+                f"option {name!r}", "numbers, by commas", repr(text), "Use window=-0.5,1."
+            ) from error
+    return options
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
+
+
+READING_OPTIONS: dict[str, Callable[[str], Any]] = {
+    "align": str,
+    "window": _numbers,
+    "bin": float,
+    "smooth": float,
+    "task": str,
+    "conditions": _words,
+    "series": str,
+}
+"""Options of reading that a SOURCE may carry, with what reads each from text."""
+
+
+def _open_folder(path: Path, reading: dict[str, Any], vendor: dict[str, Any]) -> xr.DataTree:
+    from nwbcompare.model.checkpoint import is_run  # noqa: PLC0415
+
+    if is_run(path):
+        _refuse_options(path, reading | vendor)
+        return record_test_trials(find_network(str(path)), tasks_of(path))
+    # folders of a dandiset lie one deeper
+    files = sorted(
+        file for file in path.rglob("*.nwb") if file.is_file() and not _hidden(file, path)
+    )
+    if files:
+        return _open_files(files, reading, vendor)
+    raise InputError(
+        str(path),
+        "a run folder, or a folder with NWB files",
+        "an empty folder" if not any(path.iterdir()) else "a folder of other files",
+        "Name an NWB file, or a loader for an archive: LOADER:PATH.",
+    )
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    """Tell whether a file lies hidden in a folder, as what interrupted writers leave."""
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
+
+
+def _open_netcdf(path: Path) -> xr.DataTree:
+    try:
+        opened = xr.open_datatree(path, engine="h5netcdf")
+        _load_tables(opened)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            str(path),
+            "a netCDF file of an activity",
+            f"one that cannot be read ({error})",
+            "It is damaged or another kind of file: write it again with to_netcdf.",
+        ) from error
+    return check_activity(opened)
+
+
+def _load_tables(activity: xr.DataTree) -> None:
+    """Load what is small: all that is no rate, input, output or target."""
+    for leaf in activity.leaves:
+        for column in leaf.dataset.coords.values():
+            column.load()
