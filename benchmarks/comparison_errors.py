@@ -2,7 +2,7 @@
 
 Every data set is simulated: FTVs are beta variates on [-1, 1] of a given s.d. A recording has
 sessions of unequal size whose units are alike: a session shifts the location of its units (by a
-Gaussian copula) and scales their s.d. Units of networks and twins have the same marginal
+Gaussian copula) and scales their s.d. Units of networks and matched units have the same marginal
 distribution, each with a shift and scale of its own. Sizes are about those of the single units of
 monkey A (``sparse``: 69 sessions with 1 to 8 units), or few large sessions (``few``: 8 sessions
 with 10 to 40 units); units are more alike than those of monkey A, or else nothing could go wrong.
@@ -112,7 +112,7 @@ def data_set(
     rng: np.random.Generator,
     *,
     design: str = "sparse",
-    twins: bool = True,
+    matched: bool = True,
     n_networks: int = 3,
     sd: float = SD,
     draw: Callable[[int, float, np.random.Generator], Array] = alone,
@@ -122,8 +122,8 @@ def data_set(
     recording = table(clustered(session, SD, rng), "recording", session=session)
     models = []
     for which in range(n_networks):
-        columns = {"session": session, "recorded_unit": np.arange(session.size)} if twins else {}
-        n = session.size if twins else 150
+        columns = {"session": session, "recorded_unit": np.arange(session.size)} if matched else {}
+        n = session.size if matched else 150
         models.append(table(draw(n, sd, rng), f"network {which}", **columns))
     return models, recording
 
@@ -171,20 +171,20 @@ def units_drawn_again(recording: xr.Dataset, rng: np.random.Generator) -> tuple[
 
 
 CASES: dict[str, dict[str, Any]] = {
-    "sparse, twins": {},
-    "sparse, no twins": {"twins": False},
-    "few, twins": {"design": "few"},
-    "few, no twins": {"design": "few", "twins": False},
+    "sparse, matched units": {},
+    "sparse, units not matched": {"matched": False},
+    "few, matched units": {"design": "few"},
+    "few, units not matched": {"design": "few", "matched": False},
     "kind of 3": {"draw": of_a_kind, "n_networks": 3},
     "kind of 5": {"draw": of_a_kind, "n_networks": 5},
     "kind of 10": {"draw": of_a_kind, "n_networks": 10},
     "few, kind of 10": {"draw": of_a_kind, "n_networks": 10, "design": "few"},
-    "sparse, twins, wider": {"sd": WIDER},
-    "sparse, no twins, wider": {"sd": WIDER, "twins": False},
-    "few, twins, wider": {"sd": WIDER, "design": "few"},
+    "sparse, matched units, wider": {"sd": WIDER},
+    "sparse, units not matched, wider": {"sd": WIDER, "matched": False},
+    "few, matched units, wider": {"sd": WIDER, "design": "few"},
     "kind of 10, wider": {"draw": of_a_kind, "n_networks": 10, "sd": WIDER},
-    "sparse, twins, at the margin": {"sd": SD + MARGIN},
-    "few, twins, at the margin": {"sd": SD + MARGIN, "design": "few"},
+    "sparse, matched units, at the margin": {"sd": SD + MARGIN},
+    "few, matched units, at the margin": {"sd": SD + MARGIN, "design": "few"},
     "kind of 5, at the margin": {"draw": of_a_kind, "n_networks": 5, "sd": SD + MARGIN},
 }
 

@@ -135,7 +135,7 @@ def table(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
     """Yield a markdown table: networks lost, and the ranges of what explodes."""
     yield (
         "| kind | recipe | lost | 95 % | largest rate: kept | lost | active spectral radius in the "
-        "first 100 steps: kept | lost | saturated outputs: kept | lost | cost at the end: kept |"
+        "first 100 steps: kept | lost | saturated outputs: kept | lost | loss at the end: kept |"
     )
     yield "| --- " * 11 + "|"
     for (kind, remedy), results in by.items():
@@ -151,7 +151,7 @@ def table(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
             _range(lost, "active_spectral_radius", until=100),
             _range(alive, "saturated_outputs"),
             _range(lost, "saturated_outputs"),
-            f"{np.mean([one['log'][-1]['cost'] for one in alive]):.4f}" if alive else "-",
+            f"{np.mean([one['log'][-1]['loss'] for one in alive]):.4f}" if alive else "-",
         ]
         yield f"| {kind} | {remedy} | " + " | ".join(parts) + " |"
 
@@ -163,17 +163,17 @@ def _range(results: list[Any], column: str, *, until: int = STEPS) -> str:
     return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def end_cost(result: dict[str, Any]) -> float:
-    """Return the mean cost at the evaluations after step 300, when every warm-up is over."""
-    return float(np.mean([row["cost"] for row in result["log"] if row["step"] > AFTER_WARM_UP]))
+def end_loss(result: dict[str, Any]) -> float:
+    """Return the mean loss at the evaluations after step 300, when every warm-up is over."""
+    return float(np.mean([row["loss"] for row in result["log"] if row["step"] > AFTER_WARM_UP]))
 
 
 def performances(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
     """Yield how far kept networks have come, and each remedy paired with the published recipe."""
     for (kind, remedy), results in by.items():
-        ends = {one["seed"]: end_cost(one) for one in results if not is_lost(one)}
-        line = f"{kind}, {remedy}: cost after step {AFTER_WARM_UP} {np.mean([*ends.values()]):.4f}"
-        first = {o["seed"]: end_cost(o) for o in by[kind, "published"] if not is_lost(o)}
+        ends = {one["seed"]: end_loss(one) for one in results if not is_lost(one)}
+        line = f"{kind}, {remedy}: loss after step {AFTER_WARM_UP} {np.mean([*ends.values()]):.4f}"
+        first = {o["seed"]: end_loss(o) for o in by[kind, "published"] if not is_lost(o)}
         pairs = [end - first[seed] for seed, end in ends.items() if seed in first]
         if remedy != "published" and len(pairs) > 5:
             line += (

@@ -4,7 +4,7 @@ Run ``python benchmarks/lengths.py results/continual results/continual_longer`` 
 with the recording of Mante et al. 2013 at hand; the folders are those of ``nwbcompare continual``
 with different ``--steps-per-task`` and are read, not trained. Of the seeds that have a sequential
 and a consolidated network in the comparison at *every* length it prints, by length: the Wasserstein
-distance of FTV to the recording (sampled as it was) of both kinds and their difference with its
+distance of FTV to the recording (sampled as it was) of both regimes and their difference with its
 interval over networks and sessions, and what was learned and kept. Then how the last length
 differs from the first, paired by seed, with Student's intervals over seeds and exact sign flips: a
 question about other networks and this recording.
@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 from nwbcompare.analysis.learning.retention import MEAN, retention_over_networks
-from nwbcompare.comparison.training_regimes import compare_kinds
+from nwbcompare.comparison.training_regimes import compare_regimes
 from nwbcompare.core.errors import InputError
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.model.curricula import YANG2019
@@ -31,9 +31,9 @@ from nwbcompare.workflows.continual_measurements import PRIMARY, measure_network
 from nwbcompare.workflows.continual_results import Outcome, find_outcome
 from nwbcompare.workflows.continual_training import RUNS, train_networks
 from nwbcompare.workflows.measurements import mapping_of, sample_of
-from nwbcompare.workflows.recording_source import find_recording
+from nwbcompare.workflows.recording_source import choose_recording
 
-KINDS = ("sequential", "consolidated")
+REGIMES = ("sequential", "consolidated")
 ESTIMATE = ("mean", "mean_low", "mean_high")
 MEASURES = ("final", "backward_transfer")
 RESULTS = Path(__file__).parent / "results" / "lengths.json"
@@ -42,12 +42,12 @@ RESULTS = Path(__file__).parent / "results" / "lengths.json"
 def read_study(folder: Path, recorded: xr.Dataset, activity: xr.DataTree) -> Outcome:
     """Read what became of a study's networks."""
     seeds = [int(run.name.split("-")[-1]) for run in (folder / RUNS).glob("sequential-*")]
-    settings = settings_of(folder, n_networks=max(seeds) + 1, kinds=KINDS, also=())
+    settings = settings_of(folder, n_networks=max(seeds) + 1, regimes=REGIMES, also=())
     missing = [
-        f"{kind}-{seed}"
-        for kind in KINDS
+        f"{regime}-{seed}"
+        for regime in REGIMES
         for seed in range(settings.n_networks)
-        if not (folder / RUNS / f"{kind}-{seed}").is_dir()
+        if not (folder / RUNS / f"{regime}-{seed}").is_dir()
     ]
     if missing:
         raise InputError(str(folder), "a finished study", f"none of {missing}", "Resume it first.")
@@ -61,11 +61,11 @@ def read_study(folder: Path, recorded: xr.Dataset, activity: xr.DataTree) -> Out
 def of_length(outcome: Outcome, seeds: list[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Give a length's row, and by measure the difference (or value) of each seed."""
     tables = {
-        kind: {seed: own[seed] for seed in seeds}
-        for kind, own in outcome.tables(PRIMARY).items()
-        if kind in KINDS
+        regime: {seed: own[seed] for seed in seeds}
+        for regime, own in outcome.tables(PRIMARY).items()
+        if regime in REGIMES
     }
-    found = compare_kinds(tables, outcome.recorded, [(KINDS[1], KINDS[0])])
+    found = compare_regimes(tables, outcome.recorded, [(REGIMES[1], REGIMES[0])])
     far = found.sel(measure=found.attrs["distance"])
     row: dict[str, Any] = {
         "steps_per_task": outcome.settings.steps_per_task,
@@ -77,21 +77,21 @@ def of_length(outcome: Outcome, seeds: list[str]) -> tuple[dict[str, Any], dict[
         ],
     }
     by_seed: dict[str, np.ndarray] = {}
-    for kind in KINDS:
-        own = far.sel(kind=kind)
-        row[f"{kind} distance"] = [float(own[name]) for name in ESTIMATE]
-        sd = found["value"].sel(statistic="sd", kind=kind)
-        row[f"{kind} s.d."] = float(sd.mean())
-        by_seed[f"{kind} distance"] = own["unlikeness"].sel(pair=seeds).values
+    for regime in REGIMES:
+        own = far.sel(regime=regime)
+        row[f"{regime} distance"] = [float(own[name]) for name in ESTIMATE]
+        sd = found["value"].sel(statistic="sd", regime=regime)
+        row[f"{regime} s.d."] = float(sd.mean())
+        by_seed[f"{regime} distance"] = own["distance"].sel(pair=seeds).values
         kept = retention_over_networks(
-            {seed: outcome.logs[kind][seed] for seed in seeds}, YANG2019
+            {seed: outcome.logs[regime][seed] for seed in seeds}, YANG2019
         ).sel(task=MEAN)
         for measure in MEASURES:
             one = kept.sel(measure=measure)
-            row[f"{kind} {measure}"] = [float(one[name]) for name in ESTIMATE]
-            by_seed[f"{kind} {measure}"] = one["value"].sel(network=seeds).values
+            row[f"{regime} {measure}"] = [float(one[name]) for name in ESTIMATE]
+            by_seed[f"{regime} {measure}"] = one["value"].sel(network=seeds).values
     for measure in ("distance", *MEASURES):
-        difference = by_seed[f"{KINDS[1]} {measure}"] - by_seed[f"{KINDS[0]} {measure}"]
+        difference = by_seed[f"{REGIMES[1]} {measure}"] - by_seed[f"{REGIMES[0]} {measure}"]
         by_seed[f"difference of {measure}"] = difference
     for measure in MEASURES:
         row[f"difference of {measure}"] = said(over_networks(by_seed[f"difference of {measure}"]))
@@ -109,13 +109,15 @@ def main() -> None:
     parser.add_argument("studies", nargs="+", type=Path)
     parser.add_argument("--recording")
     options = parser.parse_args()
-    brain = find_recording(options.recording, CONTEXTS, 0)
+    brain = choose_recording(options.recording, CONTEXTS, 0)
     if brain.guidance:
         raise SystemExit(brain.guidance)
     activity = brain.activity
     recorded = sample_of([activity], CONTEXTS, "recorded", "").ftv
     outcomes = [read_study(folder, recorded, activity) for folder in options.studies]
-    shared = set.intersection(*(set(own.logs.get(kind, {})) for own in outcomes for kind in KINDS))
+    shared = set.intersection(
+        *(set(own.logs.get(regime, {})) for own in outcomes for regime in REGIMES)
+    )
     seeds = sorted(shared, key=int)
     found = [of_length(own, seeds) for own in outcomes]
     rows = [row for row, _ in found]

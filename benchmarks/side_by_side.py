@@ -4,7 +4,7 @@ Run: ``python benchmarks/side_by_side.py``. The networks of a comparison can be 
 process (``nwbcompare continual --jobs``) or many in one batch of matrices. A step is forward and
 backward of relu units on 64 trials of 100 steps for each network, without noise, in the two ways,
 interleaved in one process on one thread; the batch is written as the core is (one product for all
-inputs, three operations a step, one product for each gradient), and its costs and gradients are
+inputs, three operations a step, one product for each gradient), and its losses and gradients are
 checked against the core's. All trials are of one length, which is the best case for a batch: tasks
 of different lengths would have to be padded. Prints the median over rounds of the time a network
 and step, and of the ratio.
@@ -34,7 +34,7 @@ def make_batch(seed: int) -> Batch:
     return Batch(
         input=torch.rand(N_TIME, N_TRIALS, N_INPUTS, generator=random),
         target=torch.rand(N_TIME, N_TRIALS, N_OUTPUTS, generator=random),
-        cost_mask=torch.ones(N_TIME, N_TRIALS, N_OUTPUTS),
+        loss_mask=torch.ones(N_TIME, N_TRIALS, N_OUTPUTS),
         lengths=torch.full((N_TRIALS,), N_TIME),
         dt_ms=20,
     )
@@ -79,7 +79,7 @@ class InOneBatch:
         return values.transpose(0, 1).reshape(values.shape[1], -1, self.n_units)
 
     def step(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give the cost ``(network,)`` and the recurrent weights' gradient, like the others'."""
+        """Give the loss ``(network,)`` and the recurrent weights' gradient, like the others'."""
         shown = torch.baddbmm(self.bias, self.inputs, self.input_weight)
         number = shown.shape[0]
         self.drive.copy_(shown.view(number, N_TIME, N_TRIALS, -1).transpose(0, 1))
@@ -91,7 +91,7 @@ class InOneBatch:
         flat = self._by_network(self.rates[1:])
         outputs = torch.baddbmm(self.output_bias, flat, self.output_weight).sigmoid_()
         error = outputs - self.target
-        cost = error.square().mean(dim=(1, 2))
+        loss = error.square().mean(dim=(1, 2))
         by_output = error.mul_(outputs.addcmul_(outputs, outputs, value=-1))
         by_output.mul_(2 / (N_TIME * N_TRIALS * N_OUTPUTS))
         slope = torch.bmm(by_output, self.output_weight.transpose(1, 2))
@@ -107,7 +107,7 @@ class InOneBatch:
         by_drive = self._by_network(self.drive)
         torch.bmm(self.inputs.transpose(1, 2), by_drive)
         before = self._by_network(self.rates[:-1])
-        return cost, torch.bmm(before.transpose(1, 2), by_drive)
+        return loss, torch.bmm(before.transpose(1, 2), by_drive)
 
 
 def one_after_another(networks: list[Network], batches: list[Batch]) -> Callable[[], list[float]]:
@@ -116,7 +116,7 @@ def one_after_another(networks: list[Network], batches: list[Batch]) -> Callable
 
     def step() -> list[float]:
         return [
-            float(core.cost_and_gradients(lambda _, own=own: (own, None), N_TIME * N_TRIALS)[0])
+            float(core.loss_and_gradients(lambda _, own=own: (own, None), N_TIME * N_TRIALS)[0])
             for core, own in zip(cores, batches, strict=True)
         ]
 
@@ -132,11 +132,11 @@ def seconds(work: Callable[[], object]) -> float:
 
 def check(networks: list[Network], batches: list[Batch]) -> None:
     """Refuse to time two ways that do not do the same."""
-    costs = torch.tensor(one_after_another(networks, batches)())
+    losses = torch.tensor(one_after_another(networks, batches)())
     together, gradient = InOneBatch(networks, batches).step()
-    torch.testing.assert_close(together, costs, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(together, losses, rtol=1e-4, atol=1e-6)
     core = FastCore(networks[-1], n_shards=1)
-    core.cost_and_gradients(lambda _: (batches[-1], None), N_TIME * N_TRIALS)
+    core.loss_and_gradients(lambda _: (batches[-1], None), N_TIME * N_TRIALS)
     own = core.gradient_by_weight["recurrent_weight"]
     torch.testing.assert_close(gradient[-1], own, rtol=1e-2, atol=1e-4 * float(own.abs().max()))
 

@@ -46,7 +46,7 @@ def make_batch(n_trials: int) -> Batch:
     return Batch(
         input=torch.rand(N_TIME, n_trials, N_INPUTS),
         target=torch.rand(N_TIME, n_trials, N_OUTPUTS),
-        cost_mask=torch.ones(N_TIME, n_trials, N_OUTPUTS),
+        loss_mask=torch.ones(N_TIME, n_trials, N_OUTPUTS),
         lengths=torch.full((n_trials,), N_TIME),
         dt_ms=20,
     )
@@ -65,9 +65,9 @@ def plain_step() -> Step:
             rate = (1 - ALPHA) * rate + ALPHA * torch.nn.functional.softplus(drive)
             rates.append(rate)
         outputs = torch.sigmoid(torch.stack(rates) @ network.output_weight + network.output_bias)
-        cost = (((batch.target - outputs) * batch.cost_mask) ** 2).mean()
+        loss = (((batch.target - outputs) * batch.loss_mask) ** 2).mean()
         optimiser.zero_grad()
-        cost.backward()
+        loss.backward()
         optimiser.step()
 
     return step
@@ -85,7 +85,7 @@ def fast_step(n_shards: int, noise: NoiseOfShard) -> Step:
 
     def step() -> None:
         nonlocal n_done
-        core.cost_and_gradients(make_shard, N_TIME * N_TRIALS)
+        core.loss_and_gradients(make_shard, N_TIME * N_TRIALS)
         adam.step(core.gradients, LEARNING_RATE)
         n_done += 1
 

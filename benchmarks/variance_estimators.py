@@ -33,7 +33,7 @@ from nwbcompare.analysis.selectivity.kernels.noise_correction import (
     noisy_variance,
     split_half_variance,
 )
-from nwbcompare.analysis.selectivity.noise_correction import corrected_ftv, shrunken_ftv
+from nwbcompare.analysis.selectivity.noise_correction import corrected_ftv, deconvolved_ftv
 
 Array = npt.NDArray[np.float64]
 RESULTS = Path(__file__).parent / "results" / "variance_estimators.json"
@@ -119,7 +119,7 @@ def evaluate(measured: xr.Dataset, n_bootstrap: int, seed: int) -> dict[str, Any
     true_ftv = (truth[:, 0] - truth[:, 1]) / truth.sum(axis=1)
     raw = corrected_ftv(measured.assign({TV: measured["uncorrected"]}), "a", "b")
     corrected = corrected_ftv(measured, "a", "b")
-    shrunken = shrunken_ftv(measured, "a", "b", n_bootstrap=n_bootstrap, seed=seed)
+    shrunken = deconvolved_ftv(measured, "a", "b", n_bootstrap=n_bootstrap, seed=seed)
     low, high = (float(shrunken[f"population_sd_{end}"]) for end in ("low", "high"))
     return {
         "noise_share": round(float(measured["noise"].sum() / measured["uncorrected"].sum()), 4),

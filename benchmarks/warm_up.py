@@ -6,10 +6,10 @@ the warm-up. Only what was measured of their networks is needed, not the weights
 Networks of 1000 steps a task are compared, of which the warm-up takes 300 in each of five stages.
 The margin was fixed before any FTV of a network with the warm-up was seen: the s.d. of FTV, sampled
 as the recording was, may change by `MARGIN` at most, a third of what consolidation changes (0.150
-of monkey A: 0.779 for sequential and 0.630 for consolidated networks). It holds for a kind if the
+of monkey A: 0.779 for sequential and 0.630 for consolidated networks). It holds for a regime if the
 90 % interval of the paired change lies inside it (two one-sided tests at 5 %).
 
-    nwbcompare continual --networks 6 --steps-per-task 1000 --kinds sequential --train-only \
+    nwbcompare continual --networks 6 --steps-per-task 1000 --regimes sequential --train-only \
         --out warm --jobs 2
     nwbcompare continual --runs warm --recording "mante2013?animal=ar" --out warm-ar --jobs 2
     python benchmarks/warm_up.py benchmarks/results/continual_longer warm-ar --runs warm
@@ -29,16 +29,16 @@ from scipy.stats import t as student
 
 from nwbcompare.model.checkpoint import read_evaluation
 
-KINDS = ("sequential", "consolidated", "interleaved")
+REGIMES = ("sequential", "consolidated", "interleaved")
 PROTOCOLS = ("sampled", "published")
 MARGIN = 0.05
 RESULTS = Path(__file__).parent / "results" / "warm_up.json"
 
 
-def spreads(study: Path, kind: str, protocol: str) -> dict[int, float]:
-    """Return the s.d. of FTV of each network of a kind, the mean over draws."""
+def spreads(study: Path, regime: str, protocol: str) -> dict[int, float]:
+    """Return the s.d. of FTV of each network of a regime, the mean over draws."""
     found = {}
-    for file in sorted((study / "measures").glob(f"{kind}-[0-9]*.nc")):
+    for file in sorted((study / "measures").glob(f"{regime}-[0-9]*.nc")):
         with xr.open_datatree(file, engine="h5netcdf") as tree:
             if "unit" in tree[protocol].dims:
                 ftv = tree[protocol]["fractional_task_variance"]
@@ -46,10 +46,10 @@ def spreads(study: Path, kind: str, protocol: str) -> dict[int, float]:
     return found
 
 
-def performances(runs: Path, kind: str) -> dict[int, float]:
-    """Return the mean final performance of each network of a kind that ended."""
+def performances(runs: Path, regime: str) -> dict[int, float]:
+    """Return the mean final performance of each network of a regime that ended."""
     found = {}
-    for run in sorted((runs / "runs").glob(f"{kind}-[0-9]*")):
+    for run in sorted((runs / "runs").glob(f"{regime}-[0-9]*")):
         if evaluation := read_evaluation(run):
             shares = list(evaluation["performance"].values())
             found[int(run.name.rsplit("-", 1)[1])] = float(np.mean(shares))
@@ -86,17 +86,20 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, help="its networks, where they lie in another folder")
     asked = parser.parse_args()
     rows = []
-    for kind in KINDS:
+    for regime in REGIMES:
         for protocol in PROTOCOLS:
             studies = (asked.published, asked.warm)
-            found = paired(*(spreads(study, kind, protocol) for study in studies))
-            row = {"kind": kind, "measure": f"s.d. of FTV, {protocol}", **found}
+            found = paired(*(spreads(study, regime, protocol) for study in studies))
+            row = {"regime": regime, "measure": f"s.d. of FTV, {protocol}", **found}
             if protocol == "sampled" and "interval_90" in found:
                 low, high = found["interval_90"]
                 row["within_margin"] = -MARGIN < low < high < MARGIN
             rows.append(row)
-        ends = (performances(asked.published, kind), performances(asked.runs or asked.warm, kind))
-        rows.append({"kind": kind, "measure": "mean final performance", **paired(*ends)})
+        ends = (
+            performances(asked.published, regime),
+            performances(asked.runs or asked.warm, regime),
+        )
+        rows.append({"regime": regime, "measure": "mean final performance", **paired(*ends)})
     for row in rows:
         print(row)
     RESULTS.write_text(json.dumps({"margin": MARGIN, "rows": rows}, indent=1) + "\n")

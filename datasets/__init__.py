@@ -15,3 +15,7 @@ __all__ = [
     "how_to_get",
     "loaders",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -15,7 +15,7 @@ import matplotlib as mpl
 import nwbcompare as nc
 from nwbcompare.model.checkpoint import read_log
 from nwbcompare.plotting.style import STYLE
-from nwbcompare.report.training_progress import draw_learning
+from nwbcompare.report.training_progress import plot_learning
 from nwbcompare.workflows.sources import find_network, run_folder, tasks_of
 
 ASKED = {"dm1": "coherence_1", "contextdm1": "coherence_1", "contextdm2": "coherence_2"}
@@ -39,7 +39,7 @@ def main() -> None:
     figure, axes = nc.plotting.new_figure(1, 1 + len(tasks), (3.6 * (1 + len(tasks)), 3.4))
     log = read_log(run)
     if log:
-        draw_learning(axes[0, 0], log)
+        plot_learning(axes[0, 0], log)
         worst = min(log[-1]["performance"], key=log[-1]["performance"].get)
         share = log[-1]["performance"][worst]
         print(f"after {log[-1]['step']:.0f} steps the worst task is {worst}: {share:.3f} correct")
@@ -53,7 +53,7 @@ def main() -> None:
         for other in {"coherence_1", "coherence_2"} - {ASKED[task]}:
             if other in curves.dims:
                 curves = nc.experiments.pooled_over(curves, other)
-        nc.plotting.draw_psychometric(ax, curves, title=nc.tasks.display_name(task))
+        nc.plotting.plot_psychometric(ax, curves, title=nc.tasks.display_name(task))
 
         coherence = curves[ASKED[task]]
         right = curves["choice_1"].where(coherence > 0, 1 - curves["choice_1"])

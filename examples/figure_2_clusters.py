@@ -58,12 +58,12 @@ def main() -> None:
 
     mpl.rcParams.update(STYLE)
     figure, axes = nc.plotting.new_figure(2, 3, (15, 9.5), width_ratios=(1.6, 1, 1))
-    nc.plotting.draw_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
-    nc.plotting.draw_silhouette(axes[0, 1], clusters, null=null)
-    nc.plotting.draw_cluster_null(axes[0, 2], null)
-    nc.plotting.draw_lesions(axes[1, 0], lesions, names=NAMES)
-    nc.plotting.draw_lesion_scatter(axes[1, 1], statistic)
-    nc.plotting.draw_embedding(axes[1, 2], nc.clustering.embed_units(clusters, method="tsne"))
+    nc.plotting.plot_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
+    nc.plotting.plot_silhouette(axes[0, 1], clusters, null=null)
+    nc.plotting.plot_cluster_null(axes[0, 2], null)
+    nc.plotting.plot_lesions(axes[1, 0], lesions, names=NAMES)
+    nc.plotting.plot_lesion_scatter(axes[1, 1], statistic)
+    nc.plotting.plot_embedding(axes[1, 2], nc.clustering.embed_units(clusters, method="tsne"))
     path = chosen.out / "figure_2_clusters.svg"
     print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 

@@ -46,7 +46,7 @@ def main() -> None:
     mpl.rcParams.update(STYLE)
     side = 2.5 + 0.42 * n_tasks
     figure, axes = nc.plotting.new_figure(1, 1, (side, side))
-    nc.plotting.draw_pairs(axes[0, 0], pairs, shapes, rotated, names=NAMES)
+    nc.plotting.plot_pairs(axes[0, 0], pairs, shapes, rotated, names=NAMES)
     path = chosen.out / "figure_4_pairs.svg"
     print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
@@ -61,7 +61,7 @@ def main() -> None:
     if typical:
         figure, axes = nc.plotting.new_figure(1, len(typical), (3.7 * len(typical), 3.2))
         for ax, (kind, pair) in zip(axes[0], typical.items(), strict=True):
-            nc.plotting.draw_pair(ax, pairs, pair, rotated, NAMES, SHAPE_COLOURS[kind])
+            nc.plotting.plot_pair(ax, pairs, pair, rotated, NAMES, SHAPE_COLOURS[kind])
             ax.set_title(kind)
         path = chosen.out / "figure_4_typical_pairs.svg"
         print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")

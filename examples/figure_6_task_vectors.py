@@ -83,7 +83,7 @@ def main() -> None:
         if vectors.sizes["task"] > 4:  # or there is no other quadruple
             rank = nc.population.composition_rank(vectors, quadruple)
             print(f"  above {float(rank['share_smaller']):.2%} of other quadruples")
-            nc.plotting.draw_cosine_rank(column[2], rank, names=NAMES)
+            nc.plotting.plot_cosine_rank(column[2], rank, names=NAMES)
         else:
             column[2].set_axis_off()
         for kind, one in beside.items():
@@ -95,8 +95,8 @@ def main() -> None:
 
         for source, ax in ((vectors, column[0]), (rules, column[1])):
             space = nc.population.task_space(source, TASK_SETS[name])
-            nc.plotting.draw_task_space(ax, [space], names=NAMES)
-            nc.plotting.draw_differences(ax, [space], quadruple)
+            nc.plotting.plot_task_space(ax, [space], names=NAMES)
+            nc.plotting.plot_differences(ax, [space], quadruple)
     axes[0, 0].set_ylabel("rates: axis 2")
     axes[1, 0].set_ylabel("rule weights: axis 2")
     path = chosen.out / "figure_6_task_vectors.svg"

@@ -45,7 +45,7 @@ def main() -> None:
         )
         # half of the trials of a matching task are done by who never responds: balanced accuracy
         measure = "balanced_accuracy" if task == "dmsgo" else "performance"
-        nc.plotting.draw_rule_composition(ax, [result], measure=measure, names=NAMES)
+        nc.plotting.plot_rule_composition(ax, [result], measure=measure, names=NAMES)
 
         at = result.sel(measure=measure)
         right, composed = (

@@ -4,7 +4,8 @@ Is the new task learned sooner after tasks that it can be composed of (set A for
 B for Dly Anti) than after others? With only the rule inputs trained, and with all weights.
 
 Run: ``python examples/figure_7e_rule_learning.py`` (5 s) for the record that comes with the
-repository, or ``--record rules/rule_learning.json`` for one that ``nwbcompare rules`` wrote.
+repository, or ``--record rules/rule_learning.json`` for one that ``nwbcompare rule-learning``
+wrote.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import nwbcompare as nc
 from nwbcompare.analysis.learning.retention import learning_curves
 from nwbcompare.experiments.rule_learning import PRETRAINING, rule_learning_configs
 from nwbcompare.experiments.rule_learning_curves import logs_of_record
-from nwbcompare.plotting.learning import draw_learning_curves
+from nwbcompare.plotting.learning import plot_learning_curves
 from nwbcompare.plotting.style import STYLE
 
 RECORD = Path(__file__).parents[1] / "benchmarks" / "results" / "rule_learning.json"
@@ -29,7 +30,7 @@ LEVEL = 0.9
 def main() -> None:
     """Draw the figure and say what it shows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--record", type=Path, default=RECORD, help="of nwbcompare rules")
+    parser.add_argument("--record", type=Path, default=RECORD, help="of nwbcompare rule-learning")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
     chosen = parser.parse_args()
     record = json.loads(chosen.record.read_text())
@@ -49,7 +50,7 @@ def main() -> None:
                         by_seed, target, n_trials_per_step=batch_size
                     )
             if curves:
-                draw_learning_curves(ax, curves)
+                plot_learning_curves(ax, curves)
             ax.axhline(LEVEL, color="black", lw=0.6, ls=":")
             ax.set_title(f"{nc.tasks.display_name(target)}, {title}")
     for curve in record["curves"]:

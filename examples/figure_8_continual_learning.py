@@ -5,8 +5,8 @@ in sequence, protected by synaptic intelligence, and all tasks at once. Networks
 with the same weights, so plain and protected training are compared in pairs.
 
 Run: ``python examples/figure_8_continual_learning.py --runs FOLDER`` (5 s), a folder with a run
-folder for each kind and seed: sequential-0, consolidated-0, interleaved-0 and so on. One is made by
-``nwbcompare train --stages published --seed 0 --out FOLDER/sequential-0``.
+folder for each regime and seed: sequential-0, consolidated-0, interleaved-0 and so on. One is made
+by ``nwbcompare train --stages published --seed 0 --out FOLDER/sequential-0``.
 """
 
 import argparse
@@ -27,10 +27,10 @@ from nwbcompare.analysis.learning.retention import (
 )
 from nwbcompare.model.checkpoint import read_configs, read_evaluation
 from nwbcompare.model.curricula import YANG2019
-from nwbcompare.plotting.learning import KIND_COLOURS, draw_final_performance, draw_stages
+from nwbcompare.plotting.learning import REGIME_COLOURS, plot_final_performance, plot_stages
 from nwbcompare.plotting.style import STYLE
 
-KINDS = ("sequential", "consolidated", "interleaved", "permuted", "uniform")
+REGIMES = ("sequential", "consolidated", "interleaved", "permuted", "uniform")
 PAIR = ("sequential", "consolidated")
 TASKS = tuple(task for stage in YANG2019 for task in stage)
 NAMES = {task: nc.tasks.display_name(task) for task in TASKS}
@@ -44,12 +44,16 @@ def main() -> None:
     chosen = parser.parse_args()
     logs = logs_of_pairs(chosen.runs)
     if not logs["sequential"]:
-        parser.error(f"{chosen.runs} has no seed with both finished kinds, {' and '.join(PAIR)}")
+        parser.error(f"{chosen.runs} has no seed with both finished regimes, {' and '.join(PAIR)}")
 
-    courses = {kind: performance_over_steps(logs[kind], YANG2019) for kind in PAIR}
+    courses = {regime: performance_over_steps(logs[regime], YANG2019) for regime in PAIR}
     # where all tasks are trained at once there is one stage
-    stages = {kind: (TASKS,) if kind == "interleaved" else YANG2019 for kind in KINDS}
-    kept = {kind: retention_over_networks(logs[kind], stages[kind]) for kind in KINDS if logs[kind]}
+    stages = {regime: (TASKS,) if regime == "interleaved" else YANG2019 for regime in REGIMES}
+    kept = {
+        regime: retention_over_networks(logs[regime], stages[regime])
+        for regime in REGIMES
+        if logs[regime]
+    }
 
     mpl.rcParams.update(STYLE)
     figure = Figure(figsize=(11.0, 8.0), layout="constrained")
@@ -59,11 +63,11 @@ def main() -> None:
     first = next(iter(logs["sequential"]))
     batch_size = read_configs(chosen.runs / f"sequential-{first}")[1].batch_size
     ends = courses["sequential"]["end_step"].mean("network").values * batch_size / 1000
-    draw_schedule(schedules, YANG2019, ends, "sequential")
-    draw_schedule(at_once, (TASKS,), ends[-1:], "interleaved")
-    draw_final_performance(final, kept, names=NAMES)
+    plot_schedule(schedules, YANG2019, ends, "sequential")
+    plot_schedule(at_once, (TASKS,), ends[-1:], "interleaved")
+    plot_final_performance(final, kept, names=NAMES)
     final.legend(loc="lower left", ncols=2, frameon=True, framealpha=0.9)
-    draw_stages(axes, courses, names=NAMES)
+    plot_stages(axes, courses, names=NAMES)
     axes[0].legend(loc="lower right", ncols=2)
     axes[-1].set_xlabel("stage of training")
     right.supylabel("share of correct trials", fontsize=9)
@@ -72,10 +76,10 @@ def main() -> None:
         folder.name.rpartition("-")[2] for one in PAIR for folder in chosen.runs.glob(f"{one}-*")
     }
     if lacking := sorted(seeds - set(logs["sequential"])):
-        print(f"left out, without both finished kinds that are paired: seed {', '.join(lacking)}")
-    for kind, found in kept.items():
-        print(f"{kind}: {described(found)}")
-    difference = compare_retention(*(kept[kind] for kind in reversed(PAIR)))
+        print(f"left out, without both finished regimes that are paired: seed {', '.join(lacking)}")
+    for regime, found in kept.items():
+        print(f"{regime}: {described(found)}")
+    difference = compare_retention(*(kept[regime] for regime in reversed(PAIR)))
     at = difference.sel(measure="final", task=MEAN)
     print(
         f"consolidated minus sequential, of one seed: {spread(at)} at the end, p = "
@@ -86,36 +90,36 @@ def main() -> None:
 
 
 def logs_of_pairs(runs: Path) -> dict[str, dict[str, list[dict]]]:
-    """Read the logs of finished networks, of the seeds with one of either kind that is paired."""
+    """Read the logs of finished networks, of the seeds with one of either regime that is paired."""
     seeds = {
-        kind: [
+        regime: [
             folder.name.rpartition("-")[2]
-            for folder in sorted(runs.glob(f"{kind}-*"))
-            # uniform-0.1-3 is of another kind
-            if folder.name.removeprefix(f"{kind}-").isdigit() and read_evaluation(folder)
+            for folder in sorted(runs.glob(f"{regime}-*"))
+            # uniform-0.1-3 is of another regime
+            if folder.name.removeprefix(f"{regime}-").isdigit() and read_evaluation(folder)
         ]
-        for kind in KINDS
+        for regime in REGIMES
     }
     paired = [seed for seed in seeds["sequential"] if seed in seeds["consolidated"]]
     return {
-        kind: {
-            seed: nc.model.read_log(runs / f"{kind}-{seed}")
+        regime: {
+            seed: nc.model.read_log(runs / f"{regime}-{seed}")
             for seed in paired
-            if seed in seeds[kind]
+            if seed in seeds[regime]
         }
-        for kind in KINDS
+        for regime in REGIMES
     }
 
 
-def draw_schedule(ax: Axes, stages: tuple, ends: np.ndarray, kind: str) -> None:
+def plot_schedule(ax: Axes, stages: tuple, ends: np.ndarray, regime: str) -> None:
     """Draw when each task is trained: a bar from the beginning to the end of its stage."""
-    colour = KIND_COLOURS[KINDS.index(kind)]
+    colour = REGIME_COLOURS[REGIMES.index(regime)]
     for stage, start, end in zip(stages, [0, *ends[:-1]], ends, strict=True):
         for task in stage:
             ax.barh(TASKS.index(task), end - start, left=start, height=0.7, color=colour)
     ax.set_yticks(range(len(TASKS)), [NAMES[task] for task in TASKS])
     ax.set(xlim=(0, ends[-1]), ylim=(len(TASKS) - 0.5, -0.5), xlabel="trials (thousands)")
-    ax.set_title(f"{kind} training")
+    ax.set_title(f"{regime} training")
 
 
 def described(found: xr.Dataset) -> str:

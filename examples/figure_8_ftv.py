@@ -1,6 +1,6 @@
 """Figure 8d, 8e of Yang et al. (2019): FTV of networks and of recorded units, sampled alike.
 
-From what ``nwbcompare continual`` has measured of its networks; each panel is a kind of training,
+From what ``nwbcompare continual`` has measured of its networks; each panel is a training regime,
 a line a network, beside the recording with a band over its sessions.
 
 Run: ``python examples/figure_8_ftv.py`` (10 s; the recording has to be found, see
@@ -19,7 +19,7 @@ from nwbcompare.workflows.sources import resolve
 
 PAIR = ("contextdm1", "contextdm2")
 STUDY = Path(__file__).parent.parent / "benchmarks" / "results" / "continual"
-KINDS = ("interleaved", "sequential", "consolidated", "untrained")
+REGIMES = ("interleaved", "sequential", "consolidated", "untrained")
 
 
 def main() -> None:
@@ -31,20 +31,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
     chosen = parser.parse_args()
     recorded = nc.fractional_task_variance(nc.task_variance(resolve(chosen.recording)), *PAIR)
-    networks = {kind: tables_of(chosen.study, kind, chosen.protocol) for kind in KINDS}
-    shown = [kind for kind in KINDS if networks[kind]]
+    networks = {regime: tables_of(chosen.study, regime, chosen.protocol) for regime in REGIMES}
+    shown = [regime for regime in REGIMES if networks[regime]]
     if not shown:
         parser.error(f"{chosen.study} has no networks measured on {chosen.protocol!r}")
 
     mpl.rcParams.update(STYLE)
     figure, axes = nc.plotting.new_figure(1, len(shown), (3.4 * len(shown), 3.4))
     names = {task: nc.tasks.display_name(task) for task in PAIR}
-    for kind, ax in zip(shown, axes.flat, strict=True):
-        curves = nc.comparison.distribution_curves(networks[kind], recorded)
-        nc.plotting.draw_distributions(ax, curves, kind="histogram", names=names)
-        ax.set_title(kind)
-        spread = [float(t["fractional_task_variance"].std("unit").mean()) for t in networks[kind]]
-        print(f"{kind}: {len(spread)} networks, s.d. {sum(spread) / len(spread):.3f}")
+    for regime, ax in zip(shown, axes.flat, strict=True):
+        curves = nc.comparison.distribution_curves(networks[regime], recorded)
+        nc.plotting.plot_distributions(ax, curves, regime="histogram", names=names)
+        ax.set_title(regime)
+        spread = [float(t["fractional_task_variance"].std("unit").mean()) for t in networks[regime]]
+        print(f"{regime}: {len(spread)} networks, s.d. {sum(spread) / len(spread):.3f}")
     print(f"{recorded.attrs['name']}: s.d. {float(recorded['fractional_task_variance'].std()):.3f}")
 
     chosen.out.mkdir(parents=True, exist_ok=True)
@@ -53,10 +53,10 @@ def main() -> None:
     print(f"written: {path}")
 
 
-def tables_of(study: Path, kind: str, protocol: str) -> list[xr.Dataset]:
-    """Read a kind's networks as they were measured, those with bad performance among them."""
+def tables_of(study: Path, regime: str, protocol: str) -> list[xr.Dataset]:
+    """Read a regime's networks as they were measured, those with bad performance among them."""
     found = []
-    for file in sorted((study / "measures").glob(f"{kind}-*.nc")):
+    for file in sorted((study / "measures").glob(f"{regime}-*.nc")):
         with xr.open_datatree(file, engine="h5netcdf") as tree:
             if protocol in tree.children and "unit" in tree[protocol].dims:
                 found.append(tree[protocol].to_dataset().load())

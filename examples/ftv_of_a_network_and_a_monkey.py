@@ -15,7 +15,7 @@ def main() -> None:
     networks = [nc.model.pretrained(f"all20-fast-{seed}") for seed in range(3)]
     recorded = nc.fractional_task_variance(nc.task_variance(monkey), *PAIR)
     sampled = [
-        # each recorded unit gets a twin with its trials, its rate and its noise
+        # each recorded unit gets a matched unit with its trials, its rate and its noise
         nc.fractional_task_variance(nc.task_variance(nc.sample_like(network, monkey)), *PAIR)
         for network in networks
     ]

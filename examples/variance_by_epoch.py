@@ -45,7 +45,7 @@ def main() -> None:
 
     mpl.rcParams.update(STYLE)
     figure, axes = nc.plotting.new_figure(1, 1, (12, 5.5))
-    nc.plotting.draw_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
+    nc.plotting.plot_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
     path = chosen.out / "variance_by_epoch.svg"
     print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
@@ -54,8 +54,8 @@ def main() -> None:
     timed = [task for task in TIMED if task in tasks] or tasks[:2]
     figure, axes = nc.plotting.new_figure(2, len(timed), (5 * len(timed), 6.4))
     for column, task in zip(axes.T, timed, strict=True):
-        nc.plotting.draw_variance_in_time(column[0], in_time, task, names=NAMES)
-        nc.plotting.draw_variance_in_time(column[1], in_time, task, clusters=clusters, names=NAMES)
+        nc.plotting.plot_variance_in_time(column[0], in_time, task, names=NAMES)
+        nc.plotting.plot_variance_in_time(column[1], in_time, task, clusters=clusters, names=NAMES)
         most = in_time["task_variance"].sel(task=task).mean("unit").idxmax("time")
         print(f"{task}: variance is largest {float(most):.2f} s after the start of the trial")
     path = chosen.out / "variance_in_time.svg"

@@ -55,3 +55,7 @@ __all__ = [
     "train",
     "training_config",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""Cost and gradients by backpropagation through time, written by hand.
+"""Loss and gradients by backpropagation through time, written by hand.
 
 The same as automatic differentiation of `nwbcompare.model.network`, several times faster: the
 input enters by one product for all steps, every step is three operations on memory that is
@@ -22,8 +22,8 @@ from nwbcompare.model.initialisation import mixed_rules, rule_mixing
 Weights = Mapping[str, torch.Tensor]
 
 
-class ShardCost(NamedTuple):
-    """A shard's part of the cost, and its gradients by weight.
+class ShardLoss(NamedTuple):
+    """A shard's part of the loss, and its gradients by weight.
 
     Numbers stay tensors: reading them would make a GPU wait.
     """
@@ -57,7 +57,7 @@ class Backpropagation:
     config
         The network's configuration.
     regularisation
-        Costs on the rates; those on weights belong to no shard.
+        Losses on the rates; those on weights belong to no shard.
     device
         Where the weights lie.
     """
@@ -76,8 +76,8 @@ class Backpropagation:
     @torch.no_grad()
     def __call__(
         self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: torch.Tensor
-    ) -> ShardCost:
-        """Give cost and gradients.
+    ) -> ShardLoss:
+        """Give loss and gradients.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class Backpropagation:
         noise
             Normal numbers for the recurrent noise ``(time, trial, unit)``; overwritten nowhere.
         n_counted
-            Steps of all trials of all shards together, over which the cost is a mean ``()``.
+            Steps of all trials of all shards together, over which the loss is a mean ``()``.
         """
         result = self._pass(weights, batch, noise, n_counted)
         # infinite rates stay infinite, so the last ones tell
@@ -100,7 +100,7 @@ class Backpropagation:
 
     def _pass(
         self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: torch.Tensor
-    ) -> ShardCost:
+    ) -> ShardLoss:
         alpha = batch.dt_ms / self._config.tau_ms
         n_steps, n_trials, n_inputs = batch.input.shape
         inputs = mixed_rules(batch.input.reshape(n_steps * n_trials, n_inputs), self._mixing)
@@ -113,10 +113,10 @@ class Backpropagation:
         cell.forward(drive, rates, inputs)
         self._last_rates = rates[-1]
         task, gradients, slope = self._read_out(weights, batch, rates[1:], n_counted)
-        rate_cost = self._add_rate_slope(batch, rates[1:], slope, n_counted)
+        rate_loss = self._add_rate_slope(batch, rates[1:], slope, n_counted)
         gradients |= cell.backward(drive, rates, slope)
         gradients |= self._input_gradients(weights, inputs, drive, gradients)
-        return ShardCost(task, rate_cost, gradients)
+        return ShardLoss(task, rate_loss, gradients)
 
     def _drive(
         self, weights: Weights, inputs: torch.Tensor, noise: torch.Tensor | None, alpha: float
@@ -143,14 +143,14 @@ class Backpropagation:
     def _read_out(
         self, weights: Weights, batch: Batch, rates: torch.Tensor, n_counted: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        """Give the task cost, the read-out's gradients and the cost's slope by the rates."""
+        """Give the task loss, the read-out's gradients and the loss's slope by the rates."""
         n_steps, n_trials, n_units = rates.shape
         flat = rates.reshape(-1, n_units)
         n_outputs = weights["output_bias"].numel()
         outputs = self._space.get("outputs", flat.shape[0], n_outputs)
         torch.addmm(weights["output_bias"], flat, weights["output_weight"], out=outputs)
         outputs.sigmoid_()
-        mask = batch.cost_mask.reshape(-1, n_outputs)
+        mask = batch.loss_mask.reshape(-1, n_outputs)
         error = self._space.get("error", *outputs.shape)
         torch.sub(outputs, batch.target.reshape(-1, n_outputs), out=error).mul_(mask)
         task = error.square().sum() / (n_counted * n_outputs)
@@ -165,7 +165,7 @@ class Backpropagation:
     def _add_rate_slope(
         self, batch: Batch, rates: torch.Tensor, slope: torch.Tensor, n_counted: torch.Tensor
     ) -> torch.Tensor:
-        """Add the slope of the costs on rates and give these costs."""
+        """Add the slope of the losses on rates and give these losses."""
         by_mean, by_square = self._regularisation.l1_rate, self._regularisation.l2_rate
         if not (by_mean or by_square):
             return torch.zeros((), device=rates.device)
@@ -195,7 +195,7 @@ class Backpropagation:
 
 
 class _Rnn:
-    """Steps of the leaky RNN; afterwards the drive holds the cost's slope by it."""
+    """Steps of the leaky RNN; afterwards the drive holds the loss's slope by it."""
 
     def __init__(
         self, space: Workspace, activation: Activation, weights: Weights, alpha: float
@@ -235,7 +235,7 @@ class _Rnn:
 
 
 class _Gru:
-    """Steps of the leaky GRU; afterwards the drive holds the cost's slope by it."""
+    """Steps of the leaky GRU; afterwards the drive holds the loss's slope by it."""
 
     def __init__(
         self, space: Workspace, activation: Activation, weights: Weights, alpha: float

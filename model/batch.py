@@ -15,7 +15,7 @@ class Batch:
     ----------
     input
         ``(time, trial, input_channel)``.
-    target, cost_mask
+    target, loss_mask
         ``(time, trial, output_channel)``.
     lengths
         Steps of each trial ``(trial,)``; what comes later counts nowhere.
@@ -25,7 +25,7 @@ class Batch:
 
     input: torch.Tensor
     target: torch.Tensor
-    cost_mask: torch.Tensor
+    loss_mask: torch.Tensor
     lengths: torch.Tensor
     dt_ms: float
 

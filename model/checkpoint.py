@@ -23,18 +23,18 @@ from nwbcompare.core.errors import InputError, differences, listing, unknown_nam
 from nwbcompare.core.files import check_output_folder, written_aside
 from nwbcompare.model.config import NetworkConfig, TrainingConfig, as_json, from_json
 from nwbcompare.model.network import Network
-from nwbcompare.model.progress import REMEDY
+from nwbcompare.model.progress import REMEDY, present_names
 from nwbcompare.model.rate_stability import Stability
 
-FORMAT, FORMAT_VERSION = "nwbcompare run", 4
-READABLE_VERSIONS = (1, 2, 3, 4)
+FORMAT, FORMAT_VERSION = "nwbcompare run", 5
+READABLE_VERSIONS = (1, 2, 3, 4, 5)
 CONFIG, WEIGHTS, LOG, EVALUATION = (
     "config.json",
     "weights.safetensors",
     "log.csv",
     "evaluation.json",
 )
-LOG_COLUMNS = ("step", "stage", "dt_ms", "coherence_scale", "cost", "seconds")
+LOG_COLUMNS = ("step", "stage", "dt_ms", "coherence_scale", "loss", "seconds")
 STABILITY_COLUMNS = tuple(part.name for part in fields(Stability))
 """Columns of a log that runs of format 3 and older lack."""
 CHECKPOINT = "checkpoint.safetensors"
@@ -425,7 +425,7 @@ def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         return []
     try:
         with file.open(newline="") as opened:
-            return [_log_row(row) for row in csv.DictReader(opened)]
+            return [_log_row(present_names(row)) for row in csv.DictReader(opened)]
     except (csv.Error, ValueError, TypeError, KeyError) as error:
         raise InputError(
             str(file), "a table of evaluations", f"{error!r}", "Delete the damaged file."
@@ -433,8 +433,8 @@ def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def _log_row(row: Mapping[str, str]) -> dict[str, Any]:
-    # before the first step there is no cost, and runs begun before format 4 lack what came with it
-    may_be_empty = ("cost", *STABILITY_COLUMNS)
+    # before the first step there is no loss, and runs begun before format 4 lack what came with it
+    may_be_empty = ("loss", *STABILITY_COLUMNS)
     values = {
         name: None if name in may_be_empty and not text else float(text)
         for name, text in row.items()

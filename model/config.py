@@ -100,7 +100,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Regularisation:
-    """Costs on rates and weights, each added to the task cost with its factor.
+    """Losses on rates and weights, each added to the task loss with its factor.
 
     Attributes
     ----------
@@ -237,7 +237,7 @@ class TrainingConfig:
         "fresh" numbers for each step, or a "pool" that is renewed bit by bit (see
         `nwbcompare.model.training_noise`).
     regularisation
-        Costs on rates and weights; none as published for the 20-task networks.
+        Losses on rates and weights; none as published for the 20-task networks.
     evaluate_every, evaluation_trials
         Steps between evaluations, 500 as published, and their trials of each task, a multiple
         of 32; 512 as published.

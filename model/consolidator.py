@@ -20,7 +20,7 @@ class Examples(Protocol):
     """Trials of the stage that has just ended, on the network as it is."""
 
     def gradients(self) -> Iterator[torch.Tensor]:
-        """Give the task cost's gradient ``(weight,)`` on one trial after another."""
+        """Give the task loss's gradient ``(weight,)`` on one trial after another."""
 
     def activity(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Give batches of inputs, of rates at the step before, and of rates.
@@ -55,7 +55,7 @@ class Consolidator:
         self.config, self.weights, self.shapes = config, weights, shapes
 
     def penalty(self) -> float:
-        """Give the cost that the method adds at the present weights."""
+        """Give the loss that the method adds at the present weights."""
         return 0.0
 
     def add_slope(self, gradient: torch.Tensor) -> None:
@@ -66,7 +66,7 @@ class Consolidator:
         return False
 
     def after_step(self, gradient: torch.Tensor, change: torch.Tensor) -> None:
-        """Note a step: the task cost's gradient before clipping, and the weights' change."""
+        """Note a step: the task loss's gradient before clipping, and the weights' change."""
 
     def end_stage(self, examples: Examples) -> None:
         """Protect what the stage has taught."""

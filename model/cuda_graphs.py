@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import torch
 
-from nwbcompare.model.backpropagation import Backpropagation, ShardCost, Weights
+from nwbcompare.model.backpropagation import Backpropagation, ShardLoss, Weights
 from nwbcompare.model.batch import Batch
 
-Work = Callable[[], ShardCost]
+Work = Callable[[], ShardLoss]
 STEP_MULTIPLE = 16
 """Trials are filled up to a multiple of these steps, so that few shapes have to be recorded."""
 
@@ -37,7 +37,7 @@ def cuda_graph(work: Work) -> Work:
     with torch.cuda.graph(graph):
         result = work()
 
-    def replay() -> ShardCost:
+    def replay() -> ShardLoss:
         graph.replay()
         return result
 
@@ -63,8 +63,8 @@ class Replay:
 
     def __call__(
         self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: torch.Tensor
-    ) -> ShardCost:
-        """Give cost and gradients; they hold until the next call.
+    ) -> ShardLoss:
+        """Give loss and gradients; they hold until the next call.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class Replay:
             batch,
             input=static["input"],
             target=static["target"],
-            cost_mask=static["cost_mask"],
+            loss_mask=static["loss_mask"],
             lengths=static["lengths"],
         )
         return lambda: run(weights, on_static, noise, static["n_counted"])
@@ -101,7 +101,7 @@ def _tensors(batch: Batch, noise: torch.Tensor | None) -> dict[str, torch.Tensor
     named = {
         "input": batch.input,
         "target": batch.target,
-        "cost_mask": batch.cost_mask,
+        "loss_mask": batch.loss_mask,
         "lengths": batch.lengths,
     }
     return named if noise is None else named | {"noise": noise}

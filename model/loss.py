@@ -1,4 +1,4 @@
-"""What training makes small: the task cost and the costs on rates and weights."""
+"""What training makes small: the task loss and the losses on rates and weights."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ STACKED = (
 """Weight matrices; those on one line count as one."""
 
 
-def task_cost(
+def task_loss(
     outputs: torch.Tensor,
     target: torch.Tensor,
-    cost_mask: torch.Tensor,
+    loss_mask: torch.Tensor,
     n_counted: int | None = None,
 ) -> torch.Tensor:
-    """Give the published cost: the mean of the squared masked error.
+    """Give the published loss: the mean of the squared masked error.
 
     The mask is squared with the error, as in the reference implementation (the paper's formula
     weights the squared error by the mask itself).
 
     Parameters
     ----------
-    outputs, target, cost_mask
+    outputs, target, loss_mask
         ``(time, trial, output_channel)``.
     n_counted
         Steps of all trials together, where some are shorter than others; by default all.
     """
     n_time, n_trials, n_outputs = outputs.shape
-    squares = ((target - outputs) * cost_mask) ** 2
-    cost: torch.Tensor = squares.sum() / ((n_counted or n_time * n_trials) * n_outputs)
-    return cost
+    squares = ((target - outputs) * loss_mask) ** 2
+    loss: torch.Tensor = squares.sum() / ((n_counted or n_time * n_trials) * n_outputs)
+    return loss
 
 
-def rate_cost(rates: torch.Tensor, batch: Batch, regularisation: Regularisation) -> torch.Tensor:
-    """Give the cost of rates ``(time, trial, unit)``, over the steps inside the trials."""
+def rate_loss(rates: torch.Tensor, batch: Batch, regularisation: Regularisation) -> torch.Tensor:
+    """Give the loss of rates ``(time, trial, unit)``, over the steps inside the trials."""
     counted = rates * batch.inside
     mean = counted.abs().sum() / (batch.n_counted * rates.shape[2])
     return regularisation.l1_rate * mean + regularisation.l2_rate * (counted**2).sum() / 2
 
 
-def weight_cost(
+def weight_loss(
     weights: Mapping[str, torch.Tensor], regularisation: Regularisation
 ) -> torch.Tensor:
-    """Give the cost of the weight matrices, named as a network's parameters."""
-    cost = torch.zeros(())
+    """Give the loss of the weight matrices, named as a network's parameters."""
+    loss = torch.zeros(())
     for names in STACKED:
         stack = [weights[name] for name in names if name in weights]
         size = sum(weight.numel() for weight in stack)
         for weight in stack:
-            cost = cost + regularisation.l1_weight * weight.abs().sum() / size
-            cost = cost + regularisation.l2_weight * (weight**2).sum() / 2
-    return cost
+            loss = loss + regularisation.l1_weight * weight.abs().sum() / size
+            loss = loss + regularisation.l2_weight * (weight**2).sum() / 2
+    return loss
 
 
 @torch.no_grad()
@@ -68,7 +68,7 @@ def add_weight_gradients(
     gradients: Mapping[str, torch.Tensor],
     regularisation: Regularisation,
 ) -> None:
-    """Add the slopes of `weight_cost` to gradients of the same names."""
+    """Add the slopes of `weight_loss` to gradients of the same names."""
     for names in STACKED:
         stack = [name for name in names if name in weights]
         size = sum(weights[name].numel() for name in stack)

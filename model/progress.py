@@ -13,6 +13,8 @@ import torch
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.model.config import TrainingConfig
 
+OLD_NAMES = {"cost": "loss", "first_costs": "first_losses", "last_costs": "last_losses"}
+"""Names in logs and checkpoints of runs of format 4 and older."""
 REMEDY = "The checkpoint is damaged: train anew with --overwrite."
 
 
@@ -28,8 +30,8 @@ class Progress:
         The worst task's performance at the stage's best evaluation so far.
     seconds
         Time spent, evaluations included.
-    first_costs, last_costs
-        Costs of the first and of the latest steps of the stage.
+    first_losses, last_losses
+        Losses of the first and of the latest steps of the stage.
     reached
         The milestones that have been reached.
     log
@@ -41,10 +43,21 @@ class Progress:
     stage_step: int = 0
     best: float = -1.0
     seconds: float = 0.0
-    first_costs: list[float] = field(default_factory=list)
-    last_costs: list[float] = field(default_factory=list)
+    first_losses: list[float] = field(default_factory=list)
+    last_losses: list[float] = field(default_factory=list)
     reached: list[float] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
+
+
+def present_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a log's row, or a checkpoint's progress, by the names of the present format.
+
+    Examples
+    --------
+    >>> present_names({"step": 0, "cost": 0.5})
+    {'step': 0, 'loss': 0.5}
+    """
+    return {OLD_NAMES.get(name, name): value for name, value in values.items()}
 
 
 def read_progress(values: object, training: TrainingConfig, file: Path) -> Progress:
@@ -66,6 +79,7 @@ def read_progress(values: object, training: TrainingConfig, file: Path) -> Progr
         the training's, or the log does not end at the step.
     """
     names = [part.name for part in fields(Progress)]
+    values = present_names(values) if isinstance(values, dict) else values
     if not isinstance(values, dict) or set(values) != set(names):
         found = listing(values) if isinstance(values, dict) else f"{values!r:.40}"
         raise InputError(f"{file}: progress", f"the fields {listing(names)}", found, REMEDY)
@@ -73,7 +87,7 @@ def read_progress(values: object, training: TrainingConfig, file: Path) -> Progr
         if fault:
             got = f"{values[name]!r:.40}"
             raise InputError(f"{file}: progress: {name}", expected, got, REMEDY)
-    return Progress(**values)
+    return Progress(**values | {"log": [present_names(row) for row in values["log"]]})
 
 
 def _faults(values: Mapping[str, Any], training: TrainingConfig) -> Iterator[tuple[str, str, bool]]:
@@ -88,7 +102,7 @@ def _faults(values: Mapping[str, Any], training: TrainingConfig) -> Iterator[tup
     yield "stage_step", "at most step", values["stage_step"] > values["step"]
     for name in ("best", "seconds"):
         yield name, "a number", not _is_number(values[name])
-    for name in ("first_costs", "last_costs", "reached"):
+    for name in ("first_losses", "last_losses", "reached"):
         numbers = values[name]
         bad = not isinstance(numbers, list) or not all(map(_is_number, numbers))
         yield name, "a list of numbers", bad

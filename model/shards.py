@@ -1,4 +1,4 @@
-"""A training step's cost and gradients, its shards worked on at the same time.
+"""A training step's loss and gradients, its shards worked on at the same time.
 
 Small products do not gain from several threads, whole shards do: each runs in a thread of its
 own with operations of one thread each. On a GPU shards follow each other, each replayed whole.
@@ -12,26 +12,26 @@ from typing import NamedTuple
 
 import torch
 
-from nwbcompare.model.backpropagation import Backpropagation, ShardCost
+from nwbcompare.model.backpropagation import Backpropagation, ShardLoss
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.config import Regularisation
 from nwbcompare.model.cuda_graphs import Replay
-from nwbcompare.model.loss import add_weight_gradients, weight_cost
+from nwbcompare.model.loss import add_weight_gradients, weight_loss
 from nwbcompare.model.network import Network
 from nwbcompare.model.threads import one_thread_each, threads
 
 MakeShard = Callable[[int], tuple[Batch, torch.Tensor | None]]
 
 
-class Cost(NamedTuple):
-    """The task cost and the cost on rates and weights."""
+class Loss(NamedTuple):
+    """The task loss and the loss on rates and weights."""
 
     task: float
     regularisation: float
 
 
 class FastCore:
-    """A network's weights as one vector, with their cost and gradients.
+    """A network's weights as one vector, with their loss and gradients.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ class FastCore:
         Parts of a batch. Their gradients are summed in order, so results do not depend on which
         is ready first, nor on how many can run at once.
     regularisation
-        Costs on rates and weights.
+        Losses on rates and weights.
 
     Attributes
     ----------
     parameters, gradients
-        All weights, and the slopes of the cost by them ``(weight,)``.
+        All weights, and the slopes of the loss by them ``(weight,)``.
     gradient_by_weight
         The slopes by the name of the weight, as views.
     """
@@ -73,8 +73,8 @@ class FastCore:
         # a graph cannot be recorded while another thread uses the GPU
         self._pool = None if on_gpu or n_shards == 1 else threads(n_shards)
 
-    def cost_and_gradients(self, make_shard: MakeShard, n_counted: int) -> Cost:
-        """Give the cost and set ``gradients``.
+    def loss_and_gradients(self, make_shard: MakeShard, n_counted: int) -> Loss:
+        """Give the loss and set ``gradients``.
 
         Parameters
         ----------
@@ -89,19 +89,19 @@ class FastCore:
             go = map if self._pool is None else self._pool.map
             return self._sum(list(go(run, range(len(self._passes)))))
 
-    def _run(self, make_shard: MakeShard, n_counted: torch.Tensor, place: int) -> ShardCost:
+    def _run(self, make_shard: MakeShard, n_counted: torch.Tensor, place: int) -> ShardLoss:
         batch, noise = make_shard(place)
         return self._passes[place](self._weights, batch, noise, n_counted)
 
     @torch.no_grad()
-    def _sum(self, parts: list[ShardCost]) -> Cost:
+    def _sum(self, parts: list[ShardLoss]) -> Loss:
         for name, gradient in self.gradient_by_weight.items():
             gradient.copy_(parts[0].gradients[name])
             for part in parts[1:]:
                 gradient.add_(part.gradients[name])
         add_weight_gradients(self._weights, self.gradient_by_weight, self._regularisation)
-        on_weights = float(weight_cost(self._weights, self._regularisation))
-        return Cost(
+        on_weights = float(weight_loss(self._weights, self._regularisation))
+        return Loss(
             sum(float(part.task) for part in parts),
             sum(float(part.rates) for part in parts) + on_weights,
         )

@@ -41,7 +41,7 @@ class StageExamples:
         self._seed = (config.consolidation.seed, config.seed, 3, step)
 
     def gradients(self) -> Iterator[torch.Tensor]:
-        """Give the task cost's gradient ``(weight,)`` on one trial after another."""
+        """Give the task loss's gradient ``(weight,)`` on one trial after another."""
         # a core of its own would take the parameters over: a copy has the same weights
         copy = Network(self._network.config).to(self._network.device)
         copy.load_state_dict(self._network.state_dict())
@@ -50,7 +50,7 @@ class StageExamples:
             for trial in range(trials.n_trials):
                 one = trials.take(np.array([trial]))
                 batch, noise = self._rendered(one, place * BATCH_SIZE + trial)
-                core.cost_and_gradients(partial(_given, batch, noise), batch.n_counted)
+                core.loss_and_gradients(partial(_given, batch, noise), batch.n_counted)
                 yield core.gradients
 
     @torch.no_grad()

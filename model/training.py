@@ -55,10 +55,10 @@ FINAL_EVALUATION_SEED = 2**31
 """Seed of the final evaluation; those during training are below it."""
 FINAL_TRIALS = 512
 TYPICAL_TRIAL_MS = 2000
-N_COSTS, JUDGED_AFTER = 20, 100
-"""Steps whose mean cost tells what a stage began and ended with, and that it must have had."""
-STALLED_COST, STALLED_PERFORMANCE = 0.9, 0.8
-"""A stage has stalled that kept this share of its cost, and is below the published bound."""
+N_LOSSES, JUDGED_AFTER = 20, 100
+"""Steps whose mean loss tells what a stage began and ended with, and that it must have had."""
+STALLED_LOSS, STALLED_PERFORMANCE = 0.9, 0.8
+"""A stage has stalled that kept this share of its loss, and is below the published bound."""
 Watcher = Callable[[list[dict[str, Any]]], None]
 
 
@@ -116,10 +116,10 @@ def train(
         ``start`` is of another configuration, and where a control of consolidation has no
         importances.
     DivergedError
-        Where the cost or its gradient is no longer finite, or rates have exploded (see
+        Where the loss or its gradient is no longer finite, or rates have exploded (see
         `nwbcompare.model.rate_stability`); the folder keeps the last checkpoint, if there was one.
     StalledError
-        Where a stage with tasks of its own ends with more than 0.9 of the cost that it began
+        Where a stage with tasks of its own ends with more than 0.9 of the loss that it began
         with, and a task below 0.8: rates have exploded, or consolidation holds the weights. The
         folder keeps its log and the weights.
     """
@@ -223,10 +223,10 @@ class _Run:
             self._check_exploded()
             done = self._is_there_already()
             while not done and progress.stage_step < stage.max_steps:
-                cost = self._step()
+                loss = self._step()
                 bar.update()
                 if self._is_time_to_evaluate():
-                    done = self._is_reached(cost)
+                    done = self._is_reached(loss)
                     bar.set_postfix_str(_worst_of(progress.log))
                     self.save()
                     self._check_exploded()
@@ -263,10 +263,10 @@ class _Run:
         progress, tasks = self.progress, self.config.tasks_of(self.stage)
         if progress.stage_step < JUDGED_AFTER:
             return
-        first, last = (float(np.mean(c)) for c in (progress.first_costs, progress.last_costs))
+        first, last = (float(np.mean(c)) for c in (progress.first_losses, progress.last_losses))
         performance = progress.log[-1]["performance"]
         worst = min(tasks, key=lambda task: performance[task])
-        if last <= STALLED_COST * first or performance[worst] >= STALLED_PERFORMANCE:
+        if last <= STALLED_LOSS * first or performance[worst] >= STALLED_PERFORMANCE:
             return
         self.save()
         method, penalty = self.config.consolidation, ""
@@ -276,7 +276,7 @@ class _Run:
             if self.consolidator.importance is not None:
                 penalty = f", beside a penalty of {self.consolidator.penalty():.4g}"
         raise StalledError(
-            f"{self.out}: stage {progress.stage + 1} ({', '.join(tasks)}) stalled: its cost was "
+            f"{self.out}: stage {progress.stage + 1} ({', '.join(tasks)}) stalled: its loss was "
             f"{first:.4g} at the start and is {last:.4g} after {progress.stage_step} steps"
             f"{penalty}; {worst} is at {performance[worst]:.3f}. {remedy}"
         )
@@ -292,22 +292,22 @@ class _Run:
         return done % self.config.evaluate_every == 0 or done == self.stage.max_steps
 
     def _step(self) -> float:
-        """Take one step and give its cost before it."""
+        """Take one step and give its loss before it."""
         progress = self.progress
         self.noise.prepare(progress.step)
         shards = self._shards()
         n_steps = max(int(shard.n_steps.max()) for shard in shards)
         n_counted = sum(int(shard.n_steps.sum()) for shard in shards)
-        cost = sum(
-            self.core.cost_and_gradients(
+        loss = sum(
+            self.core.loss_and_gradients(
                 lambda place: self._make_shard(shards, place, n_steps), n_counted
             )
         )
-        if not math.isfinite(cost):
-            raise self._diverged(f"the cost is {cost}")
-        if progress.stage_step < N_COSTS:
-            progress.first_costs.append(cost)
-        progress.last_costs = [*progress.last_costs[-N_COSTS + 1 :], cost]
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss is {loss}")
+        if progress.stage_step < N_LOSSES:
+            progress.first_losses.append(loss)
+        progress.last_losses = [*progress.last_losses[-N_LOSSES + 1 :], loss]
         self._move()
         progress.step += 1
         progress.stage_step += 1
@@ -315,7 +315,7 @@ class _Run:
             # a running average is no average before it has run for a while
             decay = min(self.config.weight_average, progress.step / (progress.step + 10))
             self.average.lerp_(self.core.parameters, 1 - decay)
-        return cost
+        return loss
 
     def _move(self) -> None:
         """Change the weights along the gradient, as far as consolidation allows."""
@@ -384,7 +384,7 @@ class _Run:
         warm_up = self.config.warm_up_steps
         return rate * min(1.0, (self.progress.stage_step + 1) / warm_up) if warm_up else rate
 
-    def _is_reached(self, cost: float | None) -> bool:
+    def _is_reached(self, loss: float | None) -> bool:
         """Evaluate, keep the weights of the stage's best evaluation, tell if the stage is done."""
         progress, target = self.progress, self.stage.target
         now = self.average if self.config.weight_average else self.core.parameters
@@ -394,7 +394,7 @@ class _Run:
         if target is None or worst > progress.best:
             progress.best = max(worst, progress.best)
             self.best_weights.copy_(now)
-        self._add_to_log(cost, performance)
+        self._add_to_log(loss, performance)
         self._keep_milestones(performance)
         return target is not None and worst >= target
 
@@ -426,7 +426,7 @@ class _Run:
             easy=self.stage.easy,
         )
 
-    def _add_to_log(self, cost: float | None, performance: dict[str, float]) -> None:
+    def _add_to_log(self, loss: float | None, performance: dict[str, float]) -> None:
         progress, stage = self.progress, self.stage
         stability = measure_stability(
             self.kept,
@@ -445,7 +445,7 @@ class _Run:
                 "stage": progress.stage,
                 "dt_ms": stage.dt_ms,
                 "coherence_scale": stage.coherence_scale,
-                "cost": cost,
+                "loss": loss,
                 "seconds": round(progress.seconds, 1),
                 **asdict(stability),
                 "performance": performance,
@@ -469,7 +469,7 @@ class _Run:
             if self.consolidator.importance is not None:
                 self._importances.append(self.consolidator.importance.cpu().clone())
         progress.stage, progress.stage_step, progress.best = progress.stage + 1, 0, -1.0
-        progress.first_costs, progress.last_costs = [], []
+        progress.first_losses, progress.last_losses = [], []
 
     def _diverged(self, what: str) -> DivergedError:
         kept = "keeps the last checkpoint" if self.progress.log else "has no checkpoint yet"

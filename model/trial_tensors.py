@@ -8,7 +8,7 @@ import torch
 
 from nwbcompare.model.batch import Batch
 from nwbcompare.tasks.description import TrialDescription
-from nwbcompare.tasks.signals import Signal, cost_mask_signal, input_signal, target_signal
+from nwbcompare.tasks.signals import Signal, input_signal, loss_mask_signal, target_signal
 from nwbcompare.tasks.timing import TAU_MS
 
 
@@ -70,7 +70,7 @@ def make_batch(
     return Batch(
         input=render_input(trials, rules, n_steps, dt_ms=dt_ms, sigma_x=sigma_x, noise=noise),
         target=render(target_signal(trials), n_steps, device),
-        cost_mask=render(cost_mask_signal(trials, dt_ms), n_steps, device),
+        loss_mask=render(loss_mask_signal(trials, dt_ms), n_steps, device),
         lengths=torch.from_numpy(trials.n_steps).to(device),
         dt_ms=dt_ms,
     )

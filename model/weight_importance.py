@@ -28,7 +28,7 @@ class QuadraticPenalty(Consolidator, ABC):
         self._scratch = torch.empty_like(weights)
 
     def penalty(self) -> float:
-        """Give the cost that the method adds at the present weights."""
+        """Give the loss that the method adds at the present weights."""
         torch.sub(self.weights, self.anchor, out=self._scratch).square_()
         return self.config.strength * float(self._scratch.mul_(self.importance).sum())
 
@@ -57,10 +57,10 @@ class QuadraticPenalty(Consolidator, ABC):
 
 
 class SynapticIntelligence(QuadraticPenalty):
-    """Importance is how much of the task cost's fall a weight brought about.
+    """Importance is how much of the task loss's fall a weight brought about.
 
     Zenke, Poole & Ganguli 2017, as in the reference implementation of Yang et al. 2019: at every
-    step the path integral of a weight falls by its change times the gradient of the task cost
+    step the path integral of a weight falls by its change times the gradient of the task loss
     alone; when a stage ends, ``importance = relu(importance + integral / (change^2 + damping))``
     with the weight's change over the whole stage, and the integral starts again from 0.
     """
@@ -70,7 +70,7 @@ class SynapticIntelligence(QuadraticPenalty):
         self.path_integral = torch.zeros_like(weights)
 
     def after_step(self, gradient: torch.Tensor, change: torch.Tensor) -> None:
-        """Note a step: the task cost's gradient before clipping, and the weights' change."""
+        """Note a step: the task loss's gradient before clipping, and the weights' change."""
         self.path_integral.addcmul_(change, gradient, value=-1)
 
     def _importance_after(
@@ -93,15 +93,15 @@ class SynapticIntelligence(QuadraticPenalty):
 
 
 class Elastic(QuadraticPenalty):
-    """Importance is the Fisher information: the mean square of the cost's gradient by trial.
+    """Importance is the Fisher information: the mean square of the loss's gradient by trial.
 
     Elastic weight consolidation (Kirkpatrick et al. 2017), with one anchor and a running sum of
     the stages' information (Huszar 2018), on 256 trials of each task drawn when a stage has
     ended. The gradient is that by the targets (the empirical information).
 
-    Of Gaussian outputs the negative log likelihood of a trial would be its cost times a factor
+    Of Gaussian outputs the negative log likelihood of a trial would be its loss times a factor
     (half its steps and outputs over their variance), and its information that factor squared.
-    The factor is left to the strength, which has no natural unit therefore: with the cost as it
+    The factor is left to the strength, which has no natural unit therefore: with the loss as it
     is, the mean of steps and outputs, importances add up to about 200 times less than those of
     synaptic intelligence, so that its strength 1 corresponds to about 200 here
     (``benchmarks/consolidation.py``).

@@ -26,3 +26,7 @@ __all__ = [
     "task_names",
     "trials_of_environment",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -67,7 +67,7 @@ def trials_of_environment(
     -------
     xarray.Dataset
         ``input (time, trial, input_channel)``, ``target (time, trial, output_channel)`` with 1
-        at the right action, ``cost_mask`` (1 inside the trial), each trial's parameters, and the
+        at the right action, ``loss_mask`` (1 inside the trial), each trial's parameters, and the
         bounds of its periods (s) as epochs. Shorter trials are followed by zeros.
 
     Raises
@@ -155,7 +155,7 @@ def _as_dataset(
         {
             "input": (("time", "trial", "input_channel"), shown),
             "target": (on_outputs, target),
-            "cost_mask": (on_outputs, mask),
+            "loss_mask": (on_outputs, mask),
         },
         coords={
             "time": ("time", (np.arange(n_steps) + 0.5) * step_s, time),

@@ -1,6 +1,6 @@
 """The arrays of trials: sums of patterns, each switched on and off once.
 
-Inputs, targets and cost masks are piecewise constant in time, so each is kept as a few
+Inputs, targets and loss masks are piecewise constant in time, so each is kept as a few
 patterns over channels with their times, and made into an array by one product.
 """
 
@@ -24,9 +24,9 @@ from nwbcompare.tasks.timing import steps
 
 BASELINE, FIXATING = 0.05, 0.8
 UNCOUNTED_MS = 100.0
-"""At the start of a trial and after the go cue the cost leaves out this long."""
+"""At the start of a trial and after the go cue the loss leaves out this long."""
 BEFORE, AFTER, FIXATION_FACTOR = 1.0, 5.0, 2.0
-"""The cost mask before and after the go cue, and its factor on the fixation output."""
+"""The loss mask before and after the go cue, and its factor on the fixation output."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def target_signal(trials: TrialDescription) -> Signal:
     )
 
 
-def cost_mask_signal(trials: TrialDescription, dt_ms: float) -> Signal:
-    """Give the cost mask.
+def loss_mask_signal(trials: TrialDescription, dt_ms: float) -> Signal:
+    """Give the loss mask.
 
     It is 1, from the response on 5, twice as much on the fixation output, and 0 while a
     network cannot have reacted yet and after a trial's end.

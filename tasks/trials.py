@@ -17,7 +17,7 @@ from nwbcompare.tasks.channels import OUTPUT_CHANNELS, RULES, input_channels
 from nwbcompare.tasks.conditions import read_conditions
 from nwbcompare.tasks.description import TrialDescription, concatenate
 from nwbcompare.tasks.registry import KINDS, Psychometric, get_task
-from nwbcompare.tasks.signals import cost_mask_signal, input_signal, target_signal
+from nwbcompare.tasks.signals import input_signal, loss_mask_signal, target_signal
 from nwbcompare.tasks.timing import TAU_MS, check_dt
 from nwbcompare.tasks.trial_draw import Draw
 
@@ -43,7 +43,7 @@ def make_trials(
     rule_weights: Mapping[str, float] | None = None,
     sigma_x: float = 0.0,
 ) -> xr.Dataset:
-    """Make trials of a task, or of several: inputs, targets, cost mask and conditions.
+    """Make trials of a task, or of several: inputs, targets, loss mask and conditions.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def make_trials(
     Returns
     -------
     xarray.Dataset
-        float32 ``input (time, trial, input_channel)``, ``target`` and ``cost_mask``
+        float32 ``input (time, trial, input_channel)``, ``target`` and ``loss_mask``
         ``(time, trial, output_channel)``; ``response_direction (trial)`` (rad; NaN: keep
         fixating), ``trial_stop_time (trial)`` (s), the condition columns, and the epochs'
         bounds (s; NaN where a trial lacks the epoch). After the end of a trial that is shorter
@@ -301,7 +301,7 @@ def _as_dataset(
                 input_signal(described, rules, rule_weights).render(n_steps),
             ),
             "target": (on_outputs, target_signal(described).render(n_steps)),
-            "cost_mask": (on_outputs, cost_mask_signal(described, dt_ms).render(n_steps)),
+            "loss_mask": (on_outputs, loss_mask_signal(described, dt_ms).render(n_steps)),
         },
         coords={
             "time": ("time", (np.arange(n_steps) + 0.5) * step_s, time),

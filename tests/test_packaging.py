@@ -41,19 +41,66 @@ def test_plain_folders_refuse_their_own_names(repository, folder):
 def test_every_package_on_disk_is_listed(repository):
     project = tomllib.loads((repository / "pyproject.toml").read_text())
     listed = set(project["tool"]["setuptools"]["packages"])
-    inside = {p.parent for p in (repository / "nwbcompare").glob("*/__init__.py")}
-    assert listed == {"nwbcompare"} | {f"nwbcompare.{p.name}" for p in inside}
+    inside = {p.parent for p in (repository / "nwbcompare").rglob("__init__.py")}
+    plain = {repository / "nwbcompare" / folder for folder in ("model", "tasks", "datasets")}
+    names = {".".join(p.relative_to(repository).parts) for p in inside | plain}
+    assert listed == names
     for folder in ("model", "tasks", "datasets"):
         assert (repository / "nwbcompare" / folder).is_symlink()
         assert not [p for p in (repository / folder).glob("*/*.py") if "__pycache__" not in p.parts]
 
 
-def test_the_public_names_are_there():
+TOPICS = {
+    "clustering",
+    "comparison",
+    "connectivity",
+    "datasets",
+    "experiments",
+    "inference",
+    "io",
+    "learning",
+    "model",
+    "plotting",
+    "population",
+    "selectivity",
+    "tasks",
+    "testing",
+}
+
+
+def test_the_public_names_are_few_and_the_rest_is_found_by_topic():
+    assert set(dir(nc)) == set(nc.__all__) > TOPICS
+    assert len(set(nc.__all__) - TOPICS) <= 35
     for name in nc.__all__:
-        assert getattr(nc, name) is not None
-    assert set(nc.__all__) == set(dir(nc))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        assert callable(getattr(nc, name)) or name in TOPICS | {"Activity"}
+    with pytest.raises(AttributeError, match="nothing"):
         _ = nc.nothing
+
+
+@pytest.mark.parametrize("topic", sorted(TOPICS))
+def test_what_a_topic_lists_is_there(topic):
+    room = getattr(nc, topic)
+    assert set(room.__all__) <= set(dir(room))
+    for name in room.__all__:
+        assert getattr(room, name) is not None
+
+
+def test_a_function_is_not_hidden_by_the_module_of_its_name():
+    code = (
+        "import nwbcompare.comparison.compare_samples, nwbcompare as nc; "
+        "from nwbcompare.comparison import compare_samples; "
+        "print(callable(compare_samples), nc.compare_samples is compare_samples)"
+    )
+    assert python(code).stdout.split() == ["True", "True"]
+
+
+LIGHT = TOPICS - {"comparison", "experiments", "model"}
+
+
+@pytest.mark.parametrize("topic", sorted(LIGHT))
+def test_topics_without_networks_need_no_torch(topic):
+    code = f"import sys, nwbcompare as nc; [getattr(nc.{topic}, name) for name in nc.{topic}.__all__]; print('torch' in sys.modules)"
+    assert python(code).stdout.strip() == "False"
 
 
 def test_torch_is_pinned(repository):

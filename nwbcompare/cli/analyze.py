@@ -9,28 +9,28 @@ import click
 from nwbcompare.core.errors import InputError
 
 
-def _list_parts(context: click.Context, _: click.Parameter, asked: bool) -> None:
+def _list_sections(context: click.Context, _: click.Parameter, asked: bool) -> None:
     if not asked:
         return
-    from nwbcompare.workflows.registry import PARTS  # noqa: PLC0415 - imports torch
+    from nwbcompare.workflows.registry import SECTIONS  # noqa: PLC0415 - imports torch
 
-    for part in PARTS.values():
-        click.echo(f"{part.name}: {part.heading}{' (long)' if part.is_long else ''}")
+    for section in SECTIONS.values():
+        click.echo(f"{section.name}: {section.heading}{' (long)' if section.is_long else ''}")
     context.exit()
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--out", required=True, type=click.Path(), help="The folder to write.")
-@click.option("--parts", help="Parts by commas, with those that they need; by default all.")
-@click.option("--long", "with_long", is_flag=True, help="The long parts too.")
+@click.option("--sections", help="Sections by commas, with those that they need; by default all.")
+@click.option("--long", "with_long", is_flag=True, help="The long sections too.")
 @click.option(
-    "--list-parts",
+    "--list-sections",
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=_list_parts,
-    help="List the parts and end.",
+    callback=_list_sections,
+    help="List the sections and end.",
 )
 @click.option(
     "--surrogates", default=999, show_default=True, help="Surrogates of the null for clusters."
@@ -46,7 +46,7 @@ def _list_parts(context: click.Context, _: click.Parameter, asked: bool) -> None
 def analyze(
     sources: tuple[str, ...],
     out: str,
-    parts: str | None,
+    sections: str | None,
     with_long: bool,
     surrogates: int,
     rotations: int,
@@ -65,19 +65,21 @@ def analyze(
     Examples:
       nwbcompare analyze pretrained:all20-fast-0 --out analysis
       nwbcompare analyze runs/a runs/b runs/c --out analysis --resume
-      nwbcompare analyze runs/a --parts lesions,pairs --out analysis
+      nwbcompare analyze runs/a --sections lesions,pairs --out analysis
     """  # noqa: D301 - click's paragraph mark
-    from nwbcompare.workflows.analysis_source import Settings  # noqa: PLC0415 - imports torch
     from nwbcompare.workflows.analyze import analyze as run  # noqa: PLC0415
-    from nwbcompare.workflows.registry import PARTS  # noqa: PLC0415 - imports torch
+    from nwbcompare.workflows.analyze_settings import Settings  # noqa: PLC0415 - imports torch
+    from nwbcompare.workflows.registry import SECTIONS  # noqa: PLC0415 - imports torch
 
-    if parts is not None and with_long:
-        raise InputError("--long", "no --parts beside it", "both", "Name the long parts instead.")
-    chosen = list(PARTS) if with_long else None
+    if sections is not None and with_long:
+        raise InputError(
+            "--long", "no --sections beside it", "both", "Name the long sections instead."
+        )
+    chosen = list(SECTIONS) if with_long else None
     folder = run(
         sources,
         out,
-        parts=chosen if parts is None else [name.strip() for name in parts.split(",")],
+        sections=chosen if sections is None else [name.strip() for name in sections.split(",")],
         settings=Settings(
             seed=seed,
             n_surrogates=surrogates,

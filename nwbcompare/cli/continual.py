@@ -11,7 +11,7 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
 
 
 @click.command()
-@click.option("--networks", default=8, show_default=True, help="Seeds; each a network of a kind.")
+@click.option("--networks", default=8, show_default=True, help="Seeds; each a network of a regime.")
 @click.option("--out", required=True, type=click.Path(), help="The folder to write.")
 @click.option("--jobs", default=1, show_default=True, help="Processes, a core each.")
 @click.option("--recording", help="SOURCE; by default monkey A of Mante et al. 2013.")
@@ -29,14 +29,14 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
 @click.option(
     "--strength", default=1.0, show_default=True, help="Of synaptic intelligence; 1 as published."
 )
-@click.option("--kinds", help="Which of the kinds, separated by commas; by default all.")
+@click.option("--regimes", help="Which of the regimes, separated by commas; by default all.")
 @click.option(
     "--also",
     multiple=True,
     metavar="METHOD:STRENGTH",
-    help="A further kind, such as elastic:200; may be repeated.",
+    help="A further regime, such as elastic:200; may be repeated.",
 )
-@click.option("--also-networks", type=int, help="Seeds of the further kinds; by default all.")
+@click.option("--also-networks", type=int, help="Seeds of the further regimes; by default all.")
 @click.option("--draws", default=4, show_default=True, help="Samplings of each network.")
 @click.option("--bootstraps", default=2000, show_default=True, help="For the intervals.")
 @click.option("--seed", default=0, show_default=True, help="Seed of sampling and bootstrap.")
@@ -60,7 +60,7 @@ def continual(
     units: int,
     warm_up: int,
     strength: float,
-    kinds: str | None,
+    regimes: str | None,
     also: tuple[str, ...],
     also_networks: int | None,
     draws: int,
@@ -90,15 +90,15 @@ def continual(
         train_only as train_networks,
     )
     from nwbcompare.workflows.continual_settings import Settings  # noqa: PLC0415 - imports torch
-    from nwbcompare.workflows.training_regimes import KINDS  # noqa: PLC0415
+    from nwbcompare.workflows.training_regimes import REGIMES  # noqa: PLC0415
 
-    named = None if kinds is None else tuple(name.strip() for name in kinds.split(","))
+    named = None if regimes is None else tuple(name.strip() for name in regimes.split(","))
     measuring = {"n_draws": draws, "n_bootstrap": bootstraps, "seed": seed}
     if runs is not None:
         refuse_given(OF_TRAINING, "none with --runs", "They are those of its networks.")
         chosen = settings_of(
             runs,
-            kinds=named,
+            regimes=named,
             also=also or None,
             n_also=also_networks,
             n_networks=networks if given("networks") else None,
@@ -106,7 +106,7 @@ def continual(
         )
     else:
         chosen = Settings(
-            kinds=tuple(KINDS) if named is None else named,
+            regimes=tuple(REGIMES) if named is None else named,
             also=also,
             n_also=also_networks,
             n_networks=networks,

@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,15 +18,13 @@ import click
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare.cli import (
-    analyze as cli_analyze,
-    compare as cli_compare,
-    continual as cli_continual,
-    nwb as cli_nwb,
-    power as cli_plan,
-    rule_learning as cli_rules,
-)
+from nwbcompare.cli.analyze import analyze, compose
+from nwbcompare.cli.compare import compare, read_pair, report
+from nwbcompare.cli.continual import continual
+from nwbcompare.cli.nwb import convert, export, validate
 from nwbcompare.cli.options import given, refuse_given
+from nwbcompare.cli.power import power_command
+from nwbcompare.cli.rule_learning import rule_learning
 from nwbcompare.core.errors import DivergedError, InputError, OutputError, StalledError
 from nwbcompare.core.files import check_output
 from nwbcompare.tasks.registry import task_names
@@ -107,7 +106,7 @@ def cli() -> None:
 
 
 def _variance_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that tv and ftv share."""
+    """Add the options that task-variance and ftv share."""
     for option in (
         click.option("--out", type=click.Path(), help="Write the result as netCDF (.nc)."),
         click.option("--overwrite", is_flag=True, help="Replace an existing output."),
@@ -129,7 +128,7 @@ def _variance_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @cli.command(epilog=SOURCE_HELP)
 @_variance_options
-def tv(
+def task_variance(
     source: str,
     estimator: Estimator,
     conditions: str | None,
@@ -141,12 +140,17 @@ def tv(
 
     \b
     Examples:
-      nwbcompare tv mante2013 --json
-      nwbcompare tv runs/ctxdm-0 --estimator pooled --out tv.nc
+      nwbcompare task-variance mante2013 --json
+      nwbcompare task-variance runs/ctxdm-0 --estimator pooled --out variance.nc
     """  # noqa: D301 - click's paragraph mark
     _check(out, overwrite)
     result = _task_variance(source, estimator, conditions)
     _give(result, out, overwrite, as_json)
+
+
+_short = copy(task_variance)
+_short.hidden = True
+cli.add_command(_short, "tv")
 
 
 @cli.command(epilog=SOURCE_HELP)
@@ -179,7 +183,7 @@ def ftv(
       nwbcompare ftv pretrained:ctxdm-0 --pair contextdm1:contextdm2 --json
     """  # noqa: D301 - click's paragraph mark
     _check(out, overwrite)
-    task_a, task_b = cli_compare.read_pair(pair)
+    task_a, task_b = read_pair(pair)
     variance = _task_variance(source, estimator, conditions)
     result = nc.fractional_task_variance(variance, task_a, task_b, missing=missing)
     _give(result, out, overwrite, as_json)
@@ -486,16 +490,16 @@ def datasets_info(name: str) -> None:
 
 
 for _command in (
-    cli_analyze.analyze,
-    cli_analyze.compose,
-    cli_compare.compare,
-    cli_compare.report,
-    cli_continual.continual,
-    cli_nwb.export,
-    cli_nwb.convert,
-    cli_nwb.validate,
-    cli_plan.plan,
-    cli_rules.rules,
+    analyze,
+    compose,
+    compare,
+    report,
+    continual,
+    export,
+    convert,
+    validate,
+    power_command,
+    rule_learning,
 ):
     cli.add_command(_command)
 

@@ -1,4 +1,4 @@
-"""The command line's part for designs: ``nwbcompare plan``."""
+"""The command line's part for power analysis: ``nwbcompare power``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nwbcompare.comparison.power import CorrectedOrRaw
 
 
-@click.command()
+@click.command("power")
 @click.option("--sd", required=True, type=float, help="S.d. of the recording's true FTV.")
 @click.option("--against", required=True, type=float, help="S.d. of the networks' FTV.")
 @click.option("--units", default="25,50,100,200,400", show_default=True, help="Recorded units.")
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option("--simulations", default=1000, show_default=True, help="Simulated data sets.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the simulations.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def plan(
+def power_command(
     sd: float,
     against: float,
     units: str,
@@ -78,14 +78,14 @@ def plan(
 
     \b
     Examples:
-      nwbcompare plan --sd 0.33 --against 0.5
-      nwbcompare plan --sd 0.33 --against 0.5 --units 50,100,200 --trials 20,40 --json
-      nwbcompare plan --sd 0.33 --against 0.5 --like "mante2013?animal=ar" --estimator corrected
+      nwbcompare power --sd 0.33 --against 0.5
+      nwbcompare power --sd 0.33 --against 0.5 --units 50,100,200 --trials 20,40 --json
+      nwbcompare power --sd 0.33 --against 0.5 --like "mante2013?animal=ar" --estimator corrected
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.comparison.power import (  # noqa: PLC0415 - slow to import
         Grouping,
         TrialNoise,
-        plan as simulate,
+        power_analysis,
         trial_noise,
     )
 
@@ -94,7 +94,7 @@ def plan(
         from nwbcompare.workflows.sources import resolve  # noqa: PLC0415 - imports torch
 
         noise = trial_noise(resolve(like))
-    result = simulate(
+    result = power_analysis(
         sd,
         against,
         units=_numbers("--units", units),

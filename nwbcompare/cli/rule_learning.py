@@ -1,4 +1,4 @@
-"""The command line's part for learning by rule inputs: ``nwbcompare rules``."""
+"""The command line's part for learning by rule inputs: ``nwbcompare rule-learning``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ RECORD = "rule_learning.json"
 @click.option(
     "--evaluation-trials", default=512, show_default=True, help="Trials of an evaluation."
 )
-def rules(
+def rule_learning(
     networks: int,
     out: str,
     jobs: int,
@@ -66,8 +66,8 @@ def rules(
 
     \b
     Examples:
-      nwbcompare rules --networks 4 --out rules
-      nwbcompare rules --networks 3 --learning-steps 2000 --evaluation-trials 128 --out rules
+      nwbcompare rule-learning --networks 4 --out rules nwbcompare rule-learning --networks 3
+      --learning-steps 2000 --evaluation-trials 128 --out rules
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.core.files import written_aside  # noqa: PLC0415
     from nwbcompare.experiments.rule_learning import RuleLearning, learn_rules  # noqa: PLC0415

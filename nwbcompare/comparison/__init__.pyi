@@ -1,11 +1,11 @@
-from .attribution import credit as credit
+from .attribution import attribution as attribution
 from .compare_samples import (
     compare_samples as compare_samples,
     distribution_curves as distribution_curves,
 )
 from .equivalence import equivalence_test as equivalence_test, two_one_sided as two_one_sided
 from .matched_sampling import sample_like as sample_like
-from .power import plan as plan
+from .power import power_analysis as power_analysis
 from .protocol_mapping import ProtocolMapping as ProtocolMapping, read_mapping as read_mapping
 from .protocols import (
     MatchedProtocol as MatchedProtocol,
@@ -14,5 +14,8 @@ from .protocols import (
 )
 from .ranking import rank_families as rank_families
 from .spike_variability import dispersion as dispersion
-from .split_half import animal_floor as animal_floor, split_floor as split_floor
-from .training_regimes import compare_kinds as compare_kinds
+from .split_half import (
+    between_animal_distance as between_animal_distance,
+    split_half_distance as split_half_distance,
+)
+from .training_regimes import compare_regimes as compare_regimes

@@ -1,4 +1,4 @@
-"""Whether likeness to a recording is credited to a kind of training, or to what it shares."""
+"""Whether similarity to a recording is attributed to a training regime, or to what it shares."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import xarray as xr
 from nwbcompare.core.errors import InputError, unknown_name
 
 STATUSES = (
-    "credited",
+    "attributed",
     "closer, but not beyond the controls",
     "not closer",
     "further",
     "undecided: too few pairs",
 )
-"""What `credit` may say."""
+"""What `attribution` may say."""
 
 
-def credit(
+def attribution(
     result: xr.Dataset,
     primary: tuple[str, str] = ("consolidated", "sequential"),
     controls: Sequence[str] = ("permuted", "uniform"),
 ) -> xr.Dataset:
-    """Say whether likeness to a recording is credited to a kind of training.
+    """Say whether similarity to a recording is attributed to a training regime.
 
     Parameters
     ----------
     result
-        From `nwbcompare.comparison.training_regimes.compare_kinds`, with the contrasts of the first
-        kind of ``primary`` with its second and with every control.
+        From `nwbcompare.comparison.training_regimes.compare_regimes`, with the contrasts of the
+        first regime of ``primary`` with its second and with every control.
     primary
-        The kind that is to be credited, and what it is held against: the first contrast of
+        The regime that is to be attributed, and what it is held against: the first contrast of
         ``result``, since only that was fixed in advance.
     controls
-        Kinds with the same ingredients but without what is to be credited.
+        Regimes with the same ingredients but without what is to be attributed.
 
     Returns
     -------
@@ -59,8 +59,8 @@ def credit(
     the least of them does (intersection-union test; Berger 1982).
 
     With fewer than six pairs no sign flips reach 0.05, so the comparison is undecided, whatever
-    was found. That decides over the whole only where it could change it: a kind that is not
-    closer, or beaten by one control, is not credited by more pairs with another.
+    was found. That decides over the whole only where it could change it: a regime that is not
+    closer, or beaten by one control, is not attributed by more pairs with another.
 
     Examples
     --------
@@ -72,8 +72,8 @@ def credit(
     ...     coords={"measure": ["wasserstein"], "contrast": ["a - b", "a - c"],
     ...             "first": ("contrast", ["a", "a"]), "second": ("contrast", ["b", "c"])},
     ...     attrs={"distance": "wasserstein", "confidence": 0.95})
-    >>> credit(found, ("a", "b"), ["c"])["status"].item()
-    'credited'
+    >>> attribution(found, ("a", "b"), ["c"])["status"].item()
+    'attributed'
     """
     names = [f"{primary[0]} - {other}" for other in (primary[1], *controls)]
     _check(result, names)
@@ -93,7 +93,7 @@ def credit(
     return (
         own[list(kept)]
         .assign(verdict=("contrast", verdict), status=_status(verdict.tolist()))
-        .assign_attrs(analysis="credit", kind=primary[0])
+        .assign_attrs(analysis="attribution", regime=primary[0])
     )
 
 
@@ -104,11 +104,11 @@ def _check(result: xr.Dataset, names: list[str]) -> None:
             "primary",
             f"the first contrast of the result, {known[0]!r}",
             repr(names[0]),
-            "Only that was fixed in advance: name it first in compare_kinds.",
+            "Only that was fixed in advance: name it first in compare_regimes.",
         )
     if len(names) < 2:
         raise InputError(
-            "controls", "at least one kind", "none", "Give those that it must be closer than."
+            "controls", "at least one regime", "none", "Give those that it must be closer than."
         )
     for name in names[1:]:
         if name not in known:
@@ -117,10 +117,10 @@ def _check(result: xr.Dataset, names: list[str]) -> None:
 
 def _status(verdicts: list[str]) -> str:
     """Put the verdicts on the primary contrast and the controls together."""
-    credited, not_beyond, not_closer, further, undecided = STATUSES
+    attributed, not_beyond, not_closer, further, undecided = STATUSES
     first, *controls = verdicts
     if first != "closer":
         return {"undecided": undecided, "further": further}.get(first, not_closer)
     if set(controls) <= {"closer", "undecided"}:
-        return undecided if "undecided" in controls else credited
+        return undecided if "undecided" in controls else attributed
     return not_beyond

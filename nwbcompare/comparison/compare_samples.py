@@ -15,7 +15,7 @@ import xarray as xr
 from nwbcompare.comparison.kernels.distances import DISTANCES, EFFECTS, MEASURES, compare_weighted
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.core.errors import InputError, listing
-from nwbcompare.core.unit_samples import are_twins, check_same_pair, has_column
+from nwbcompare.core.unit_samples import are_matched, check_same_pair, has_column
 from nwbcompare.inference.networks import MOST_EXACT, over_networks
 from nwbcompare.kernels.permutation import p_values
 
@@ -73,7 +73,7 @@ class _Draw:
     unit: Codes
     """The network's own unit: several samples may be of one."""
     cluster: Codes | None
-    """The cluster of the recorded twin."""
+    """The cluster of the matched recorded unit."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def compare_samples(
     models
         One table for each network, e.g. from `nwbcompare.fractional_task_variance`: ``variable``
         on ``(unit,)`` or ``(draw, unit)``; NaN are inactive units. With the unit columns
-        ``session`` and ``recorded_unit`` every unit is the twin of a recorded one, sampled as
+        ``session`` and ``recorded_unit`` every unit is matched to a recorded one, sampled as
         that was. Samples of one ``network_unit`` belong together.
     recording
         The same of a recording. Its unit columns ``session`` and ``subject`` say what belongs
@@ -137,8 +137,8 @@ def compare_samples(
     Raises
     ------
     InputError
-        For no networks, networks without active units, constant values, different pairs of
-        tasks, twins of sessions that the recording lacks, and twins in some networks only.
+        For no networks, networks without active units, constant values, different pairs of tasks,
+        units matched to sessions that the recording lacks, and matched units in some networks only.
 
     Warns
     -----
@@ -151,13 +151,13 @@ def compare_samples(
     Cliff's delta of absolute values. Distances are 0 only for equal distributions; since samples
     always differ, they stand against ``null_mean``.
 
-    *These networks*: would other sessions of the same animals give it? The unit of inference is
-    the session. Swaps exchange whole sessions between the sides: recorded units with their
-    twins, or, without twins, with as large a part of each network, dealt anew in every swap.
-    p = (1 + b) / (1 + B), two-sided for differences. The interval is Student's with the standard
-    error of a bootstrap of whole sessions with their twins (else of sessions, and of units
-    within networks) within animals. Units are not drawn again within sessions: that would count
-    their variance twice (Davison & Hinkley 1997, section 3.8).
+    *These networks*: would other sessions of the same animals give it? The unit of inference is the
+    session. Swaps exchange whole sessions between the sides: recorded units with their matched
+    units, or, without matched units, with as large a part of each network, dealt anew in every
+    swap. p = (1 + b) / (1 + B), two-sided for differences. The interval is Student's with the
+    standard error of a bootstrap of whole sessions with their matched units (else of sessions, and
+    of units within networks) within animals. Units are not drawn again within sessions: that would
+    count their variance twice (Davison & Hinkley 1997, section 3.8).
 
     *Networks of this kind*: would other networks, too? The unit of inference is the network. p
     is that of all sign flips of the networks' estimates (`nwbcompare.inference.over_networks`), the
@@ -192,7 +192,7 @@ def compare_samples(
         if number < 2:
             raise InputError(name, "2 or more", repr(number), "Use 1000.")
     _check_models(models, recording, variable)
-    matched = are_twins(models, "models")
+    matched = are_matched(models, "models")
     recorded = _read_recording(recording, variable, models if matched else [])
     networks = [_read_network(model, recorded, variable, matched=matched) for model in models]
     if len(networks) == 1:
@@ -323,7 +323,7 @@ class _Samples:
         return self._compare(lambda draw: self._swap(draw, swap), across=True)
 
     def resampled(self, sessions: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """Weigh sessions by their counts, with their twins; without twins draw units."""
+        """Weigh sessions with their matched units by their counts; without those draw units."""
 
         def weights(draw: _Draw) -> Weights:
             if draw.cluster is not None:
@@ -339,9 +339,11 @@ class _Samples:
         return self._compare(lambda draw: (np.ones((len(own), draw.values.size)), own))
 
     def of_animal(self, animal: int) -> tuple[Array, Array]:
-        """Take one animal's units only, and their twins."""
+        """Take one animal's units only, and their matched units."""
         chosen = (self.recorded.animal == animal)[None].astype(np.int64)
-        return self._compare(lambda draw: (_twins(draw, chosen), chosen[:, self.recorded.cluster]))
+        return self._compare(
+            lambda draw: (_matched_units(draw, chosen), chosen[:, self.recorded.cluster])
+        )
 
     def _compare(
         self, weights: Callable[[_Draw], Weights], *, across: bool = False
@@ -385,7 +387,7 @@ class _Samples:
         return ~away * mass, away * mass
 
 
-def _twins(draw: _Draw, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _matched_units(draw: _Draw, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     if draw.cluster is None:
         return np.ones((len(chosen), draw.values.size), dtype=np.int64)
     return chosen[:, draw.cluster]
@@ -448,7 +450,7 @@ def _intervals(observed: Array, both: Array, own: Array, df: int) -> dict[str, A
     observed
         ``(network, measure)``.
     both, own
-        ``(network, replicate, measure)``: with sessions and twins resampled, and with the
+        ``(network, replicate, measure)``: with sessions and matched units resampled, and with the
         recording's sessions alone.
     df
         Degrees of freedom of the recording.
@@ -549,7 +551,7 @@ def _attrs(networks: list[_Network], recorded: _Recording) -> dict[str, Any]:
     return {
         "analysis": "compare_samples",
         "name": recorded.name,
-        "pairing": "none" if networks[0].draws[0].cluster is None else "twins",
+        "pairing": "none" if networks[0].draws[0].cluster is None else "matched units",
         "unit_of_inference": json.dumps(unit),
         "over_animals": _over_animals(recorded.animals),
         "n_networks": n_networks,
@@ -595,14 +597,14 @@ def _subject(table: xr.Dataset, otherwise: str) -> str:
     return repr(str(table.attrs["name"])) if "name" in table.attrs else otherwise
 
 
-def _read_recording(table: xr.Dataset, variable: str, twins: Sequence[xr.Dataset]) -> _Recording:
+def _read_recording(table: xr.Dataset, variable: str, matched: Sequence[xr.Dataset]) -> _Recording:
     values = np.asarray(table[variable].values, dtype=np.float64)
     active = np.isfinite(values)
     _check_values(values[active], _subject(table, "recording"))
     columns = [
         column
         for column in ("subject", "session")
-        if has_column(table, column) and all(has_column(twin, column) for twin in twins)
+        if has_column(table, column) and all(has_column(one, column) for one in matched)
     ]
     n_sessions = np.unique(_names(table, columns)).size if "session" in columns else 0
     columns = columns if n_sessions > 1 else ["unit"]
@@ -616,7 +618,7 @@ def _read_recording(table: xr.Dataset, variable: str, twins: Sequence[xr.Dataset
             _subject(table, "recording"),
             "sessions of one animal each",
             "the same session in two animals",
-            "Give twins the unit column subject, too, or number sessions on.",
+            "Give matched units the unit column subject, too, or number sessions on.",
         )
     return _Recording(
         name=str(table.attrs.get("name", "recording")),
@@ -648,7 +650,7 @@ def _read_network(
 ) -> _Network:
     values = table[variable]
     rows = values.transpose(..., "unit").values.reshape(-1, table.sizes["unit"]).astype(np.float64)
-    cluster = _twin_clusters(table, recorded) if matched else None
+    cluster = _matched_clusters(table, recorded) if matched else None
     units = np.unique(_names(table, ["network_unit"]), return_inverse=True)[1].reshape(-1)
     if not has_column(table, "network_unit"):
         units = np.arange(table.sizes["unit"])
@@ -664,13 +666,14 @@ def _read_network(
     )
 
 
-def _twin_clusters(table: xr.Dataset, recorded: _Recording) -> Codes:
+def _matched_clusters(table: xr.Dataset, recorded: _Recording) -> Codes:
     names = _names(table, ["recorded_unit" if c == "unit" else c for c in recorded.columns])
     strange = sorted(set(names.tolist()) - recorded.number.keys())
     if strange:
         raise InputError(
             _subject(table, "model"),
-            f"twins of the recording's own {'sessions' if recorded.by_session else 'units'}",
+            "units matched to the recording's own "
+            f"{'sessions' if recorded.by_session else 'units'}",
             f"others: {listing(strange, most=5)}",
             "Sample the network for this recording, or drop the column recorded_unit.",
         )

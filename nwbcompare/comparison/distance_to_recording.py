@@ -1,4 +1,4 @@
-"""How unlike a recording networks are, as they are and with the recording's sessions resampled."""
+"""How far networks are from a recording, also with the recording's sessions resampled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nwbcompare.comparison.kernels.distances import DISTANCES, MEASURES, compare
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.comparison.split_half import GROUPINGS, By, check_number, draws_of
 from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.core.unit_samples import are_twins, has_column
+from nwbcompare.core.unit_samples import are_matched, has_column
 from nwbcompare.inference.mixed_effects import animals_of, check_sessions
 
 Array = npt.NDArray[np.float64]
@@ -26,8 +26,8 @@ STATISTICS = ("sd", "mean", "mixed_share", "single_share")
 
 
 @dataclass(frozen=True)
-class Unlikeness:
-    """What `measure_unlikeness` finds; measures are the distance, then `STATISTICS`."""
+class DistanceToRecording:
+    """What `distance_to_recording` finds; measures are the distance, then `STATISTICS`."""
 
     observed: Array
     """``(measure, network)``."""
@@ -44,8 +44,8 @@ class Unlikeness:
     n_groups: int
     """Sessions, or units, that are drawn."""
     n_animals: int
-    twins: bool
-    """Whether networks' units go with the sessions of the units that they are twins of."""
+    matched: bool
+    """Whether networks' units go with the sessions of the units that they are matched to."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class _Recording:
     group: Codes
     """``(value,)``: the group that each is of."""
     animal: Codes
-    """``(group,)``, groups without active units among them: twins may be of these."""
+    """``(group,)``, groups without active units among them: matched units may be of these."""
     place: dict[str, int] | None
-    """The group of each session's name, where networks have twins."""
+    """The group of each session's name, where networks have matched units."""
     with_animal: bool
     """Whether the animal is part of that name."""
 
@@ -65,10 +65,10 @@ class _Recording:
 class _Network:
     draws: list[Array]
     groups: list[Codes] | None
-    """``(value,)`` of each draw: the group of the recorded twin."""
+    """``(value,)`` of each draw: the group of the matched recorded unit."""
 
 
-def measure_unlikeness(
+def distance_to_recording(
     networks: Sequence[xr.Dataset],
     recording: xr.Dataset,
     *,
@@ -78,18 +78,18 @@ def measure_unlikeness(
     single_above: float,
     n_bootstrap: int,
     seed: int,
-) -> Unlikeness:
-    """Measure how unlike a recording each of several networks is.
+) -> DistanceToRecording:
+    """Measure how far from a recording each of several networks is.
 
     Parameters
     ----------
     networks, recording
-        Sample tables; see `nwbcompare.comparison.training_regimes.compare_kinds`, also for what
+        Sample tables; see `nwbcompare.comparison.training_regimes.compare_regimes`, also for what
         follows.
     distance
         A name in `nwbcompare.comparison.kernels.distances.DISTANCES`, taken at equal sizes.
     by
-        What is resampled: "session" (with twins) or "unit" (the recording's alone).
+        What is resampled: "session" (with matched units) or "unit" (the recording's alone).
     mixed_below, single_above
         Bounds of the absolute value for the shares of units.
     n_bootstrap
@@ -99,14 +99,14 @@ def measure_unlikeness(
 
     Returns
     -------
-    Unlikeness
+    DistanceToRecording
         Distances, and absolute differences of `STATISTICS`.
 
     Raises
     ------
     InputError
         For an unknown distance or ``by``, no sessions or one only, fewer than two active units,
-        and twins in some networks only or of sessions that the recording lacks.
+        and matched units in some networks only or of sessions that the recording lacks.
     """
     if distance not in DISTANCES:
         raise unknown_name("distance", distance, DISTANCES)
@@ -128,7 +128,7 @@ def measure_unlikeness(
         np.abs(_differences(network, recorded, counts, *bounds)[:, chosen])
         for network in tqdm(own, desc="bootstrap", disable=None)
     ]
-    return Unlikeness(
+    return DistanceToRecording(
         observed=np.concatenate([[far], np.abs(values - theirs[:, None])]),
         resampled=np.stack(resampled, axis=-1),
         values=values,
@@ -137,7 +137,7 @@ def measure_unlikeness(
         n_values=n_values,
         n_groups=groups.size,
         n_animals=np.unique(recorded.animal).size,
-        twins=recorded.place is not None,
+        matched=recorded.place is not None,
     )
 
 
@@ -186,7 +186,7 @@ def _read_recording(table: xr.Dataset, by: By, networks: Sequence[xr.Dataset]) -
     subject = f"recording {table.attrs.get('name', '')!r}"
     values = np.asarray(table[VARIABLE].values, dtype=np.float64)
     active = np.isfinite(values)
-    matched = are_twins(networks, "networks") and by == "session"
+    matched = are_matched(networks, "networks") and by == "session"
     names = np.arange(active.size).astype(str)
     with_animal = not matched or all(has_column(one, "subject") for one in (table, *networks))
     if by == "session":
@@ -199,7 +199,7 @@ def _read_recording(table: xr.Dataset, by: By, networks: Sequence[xr.Dataset]) -
             subject,
             "sessions of one animal each",
             "the same session in two animals",
-            "Give twins the unit column subject, too, or number sessions on.",
+            "Give matched units the unit column subject, too, or number sessions on.",
         )
     n_animals = np.unique(animal).size
     if labels.size <= n_animals or np.unique(group[active]).size < 2:
@@ -223,7 +223,7 @@ def _read_network(table: xr.Dataset, recorded: _Recording) -> _Network:
     if strange:
         raise InputError(
             f"model {table.attrs.get('name', '')!r}",
-            "twins of the recording's own sessions",
+            "units matched to the recording's own sessions",
             f"others: {listing(strange, most=5)}",
             "Sample the network for this recording, or drop the column recorded_unit.",
         )

@@ -63,7 +63,10 @@ def two_one_sided(
 
     if not 0 < margin < np.inf:
         raise InputError(
-            "margin", "a size of difference above 0", repr(margin), "Take it from a floor."
+            "margin",
+            "a size of difference above 0",
+            repr(margin),
+            "Take it from split_half_distance.",
         )
     value, error, df = np.broadcast_arrays(
         *(np.asarray(x, dtype=np.float64) for x in (estimate, standard_error, degrees_of_freedom))
@@ -91,8 +94,8 @@ def equivalence_test(comparison: xr.Dataset, *, margin: float, measure: str = "s
     comparison
         From `nwbcompare.comparison.compare_samples.compare_samples`.
     margin
-        The size of ``measure``'s difference that would matter, stated beforehand: a floor, e.g.
-        what two halves of the recording differ by. In units of the measure.
+        The size of ``measure``'s difference that would matter, stated beforehand: a split-half
+        distance, e.g. what two halves of the recording differ by. In units of the measure.
     measure
         The measure: a difference. A distance cannot be tested, since its interval does not hold
         near 0.
@@ -125,7 +128,7 @@ def equivalence_test(comparison: xr.Dataset, *, margin: float, measure: str = "s
             "measure",
             "a difference",
             f"{measure!r}, a distance",
-            "Its interval does not hold near 0: compare it with null_mean and a floor.",
+            "Its interval does not hold near 0: compare it with null_mean and split halves.",
         )
     if measure not in known:
         raise unknown_name("measure", measure, [name for name in known if name not in DISTANCES])

@@ -75,7 +75,7 @@ class Grouping:
     network_correlation: float = 0.01
 
 
-def plan(
+def power_analysis(
     sd_a: float,
     sd_b: float,
     *,
@@ -142,7 +142,7 @@ def plan(
 
     Examples
     --------
-    >>> found = plan(0.33, 0.6, units=[200], trials=[100], n_simulations=100)
+    >>> found = power_analysis(0.33, 0.6, units=[200], trials=[100], n_simulations=100)
     >>> bool(found["power"].item() > 0.8)
     True
     """
@@ -171,7 +171,7 @@ def plan(
         },
         coords={"n_units": sorted(units), "n_trials": sorted(trials)},
         attrs={
-            "analysis": "plan",
+            "analysis": "power_analysis",
             "sd_a": sd_a,
             "sd_b": sd_b,
             "estimator": estimator,
@@ -188,7 +188,7 @@ def plan(
 
 
 def trial_noise(activity: Activity, *, conditions: Sequence[str] | None = None) -> TrialNoise:
-    """Measure how much of the task variance of a recording is trial noise, for `plan`.
+    """Measure how much of the task variance of a recording is trial noise, for `power_analysis`.
 
     Parameters
     ----------

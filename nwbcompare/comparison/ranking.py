@@ -15,7 +15,7 @@ from tqdm import tqdm
 from nwbcompare.comparison.equal_sizes import equal_size_distance
 from nwbcompare.comparison.kernels.distances import DISTANCES
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
-from nwbcompare.comparison.split_half import By, check_number, draws_of, split_floor
+from nwbcompare.comparison.split_half import By, check_number, draws_of, split_half_distance
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.inference.mixed_effects import animals_of, check_sessions
 from nwbcompare.inference.multiple_comparisons import adjust_p
@@ -63,7 +63,7 @@ def rank_families(
     n_bootstrap
         Bootstrap samples.
     n_splits
-        Splits for the floor; see `split_floor`.
+        Splits for the split-half distance; see `split_half_distance`.
     confidence
         Of the intervals.
     seed
@@ -73,23 +73,24 @@ def rank_families(
     -------
     xarray.Dataset
         ``network_distance (network)``; by ``family``: ``distance``, the mean over its networks,
-        with ``distance_low`` and ``distance_high``, ``p_closest``, the probability that it is
-        the closest, ``ratio`` to the floor, and ``n_networks``; by ``pair`` of families:
+        with ``distance_low`` and ``distance_high``, ``p_closest``, the probability that it is the
+        closest, ``ratio`` to the split-half distance, and ``n_networks``; by ``pair`` of families:
         ``difference`` (first minus second) with ``difference_low`` and ``difference_high``,
-        ``p_value`` and ``p_adjusted`` (Holm); ``floor``, ``floor_low`` and ``floor_high``, of
-        split halves; ``distance_bootstrap (replicate, family)``. ``attrs["closest"]``.
+        ``p_value`` and ``p_adjusted`` (Holm); ``split_half``, ``split_half_low`` and
+        ``split_half_high``, of split halves; ``distance_bootstrap (replicate, family)``.
+        ``attrs["closest"]``.
 
     Raises
     ------
     InputError
         For fewer than two families, a family without networks, networks that come twice, an
-        unknown distance, and as `split_floor`.
+        unknown distance, and as `split_half_distance`.
 
     Notes
     -----
     *Equal sizes*: small samples lie further away. Each network's distance is the mean over 50
     samples of the size of the smallest network (``n_values``), drawn without replacement, and
-    the ratio to the floor compares halves with halves.
+    the ratio to the split-half distance compares halves with halves.
 
     *Uncertainty*: whole sessions are drawn with replacement within each animal, the same ones
     for all families; to the mean over networks Student's t is added with (networks - 1) degrees
@@ -102,7 +103,7 @@ def rank_families(
 
     The probability is the share of bootstrap replicates, so no p value: of two families that
     are alike either is called closest, with a probability that is itself spread over 0 to 1.
-    `benchmarks/planning.py` says how often it is above 0.95.
+    `benchmarks/inference_errors.py` says how often it is above 0.95.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def rank_families(
     networks = [_read(table) for tables in families.values() for table in tables]
     family = np.repeat(np.arange(len(families)), [len(tables) for tables in families.values()])
     every = [table for tables in families.values() for table in tables]
-    floor = split_floor(recording, every, by=by, n_splits=n_splits, seed=seed)
+    split_half = split_half_distance(recording, every, by=by, n_splits=n_splits, seed=seed)
     values, session, animal = _recording(recording, by)
     rng = np.random.default_rng([seed, 1])
     measure = DISTANCES[distance]
@@ -137,7 +138,7 @@ def rank_families(
     by_family = _over_networks(observed, replicates, family, rng)
     result = _result(list(families), family, observed, by_family, confidence)
     return (
-        _with_floor(result, floor, distance, family)
+        _with_split_half(result, split_half, distance, family)
         .assign_coords(
             network=[network.name for network in networks],
         )
@@ -311,14 +312,14 @@ def _differences(mean: Array, replicates: Array, confidence: float) -> dict[str,
     }
 
 
-def _with_floor(
-    result: xr.Dataset, floor: xr.Dataset, distance: str, family: npt.NDArray[np.int64]
+def _with_split_half(
+    result: xr.Dataset, split_half: xr.Dataset, distance: str, family: npt.NDArray[np.int64]
 ) -> xr.Dataset:
-    own = floor.sel(measure=distance)
+    own = split_half.sel(measure=distance)
     ratio = [own["ratio"].values[family == which].mean() for which in range(int(family.max()) + 1)]
     return result.assign(
         ratio=("family", ratio),
-        floor=own["mean"].item(),
-        floor_low=own["low"].item(),
-        floor_high=own["high"].item(),
-    ).assign_attrs(size_factor=floor.attrs["size_factor"])
+        split_half=own["mean"].item(),
+        split_half_low=own["low"].item(),
+        split_half_high=own["high"].item(),
+    ).assign_attrs(size_factor=split_half.attrs["size_factor"])

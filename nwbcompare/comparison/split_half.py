@@ -35,10 +35,10 @@ MEASURES: dict[str, Callable[[Array, Array], float]] = {
     "sd_difference": _sd_difference,
     "mean_difference": _mean_difference,
 }
-"""Unlikeness of two sets of FTV, by name; each maps (value,), (value,) to a number from 0."""
+"""Distance of two sets of FTV, by name; each maps (value,), (value,) to a number from 0."""
 
 
-def split_floor(
+def split_half_distance(
     recording: xr.Dataset,
     models: Sequence[xr.Dataset] = (),
     *,
@@ -46,7 +46,7 @@ def split_floor(
     n_splits: int = 200,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure how unlike two halves of a recording are; and models beside it, at equal sizes.
+    """Measure how far two halves of a recording lie apart; and models beside it, at equal sizes.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ def split_floor(
     Returns
     -------
     xarray.Dataset
-        ``value (split, measure)``, unlikeness of the halves, its ``mean``, and ``low`` and
-        ``high`` ``(measure)``, between which 95 % of splits lie; ``n_first``, ``n_second
-        (split)``, units of the halves. With models, ``model_value (network, split, measure)``;
-        ``model_mean`` and ``ratio (network, measure)``, the mean over splits and how many
-        times the floor's it is; ``as_close (network, measure)``, the share of splits in which
-        the network is at least as close to the first half as the second half is.
+        ``value (split, measure)``, distance of the halves, its ``mean``, and ``low`` and ``high``
+        ``(measure)``, between which 95 % of splits lie; ``n_first``, ``n_second (split)``, units of
+        the halves. With models, ``model_value (network, split, measure)``; ``model_mean`` and
+        ``ratio (network, measure)``, the mean over splits and how many times that of the halves it
+        is; ``as_close (network, measure)``, the share of splits in which the network is at least as
+        close to the first half as the second half is.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def split_floor(
     -----
     The fewer units, the larger the distance between two samples of one population: of halves
     about 1.4 times (``size_factor``) that of samples of the whole size. So a model is not held
-    as a whole against this floor: each split compares the first half with as many values of
+    as a whole against this distance: each split compares the first half with as many values of
     the model (without replacement, of one draw where there are several) as of the second half.
     Where a model has fewer, the second half is cut too: ``n_second`` says how many.
     Splits of one recording overlap: their spread tells how much the split matters, and is no
@@ -96,7 +96,7 @@ def split_floor(
     ...     {"fractional_task_variance": ("unit", ftv)},
     ...     coords={"session": ("unit", np.tile(np.arange(10), 4))},
     ...     attrs={"name": "m", "source": "recording"})
-    >>> bool(split_floor(recording, n_splits=20)["mean"].sel(measure="wasserstein") < 0.2)
+    >>> bool(split_half_distance(recording, n_splits=20)["mean"].sel(measure="wasserstein") < 0.2)
     True
     """
     if by not in GROUPINGS:
@@ -125,8 +125,10 @@ def split_floor(
     return _with_models(result, models, np.array(of_models)) if models else result
 
 
-def animal_floor(recording: xr.Dataset, *, n_permutations: int = 999, seed: int = 0) -> xr.Dataset:
-    """Measure how unlike two animals are, against sessions exchanged between them.
+def between_animal_distance(
+    recording: xr.Dataset, *, n_permutations: int = 999, seed: int = 0
+) -> xr.Dataset:
+    """Measure how far two animals lie apart, against sessions exchanged between them.
 
     Parameters
     ----------
@@ -161,10 +163,10 @@ def animal_floor(recording: xr.Dataset, *, n_permutations: int = 999, seed: int 
     if animals.size < 2:
         raise InputError(
             f"recording {recording.attrs.get('name', '')!r}",
-            "two or more animals (one does not tell how much animals differ, so floors and "
-            "intervals over animals cannot be given)",
+            "two or more animals (one does not tell how much animals differ, so distances "
+            "between animals and intervals over animals cannot be given)",
             f"one, {listing(animals)}",
-            "Use split_floor, which speaks of the sessions of this animal.",
+            "Use split_half_distance, which speaks of the sessions of this animal.",
         )
     rng = np.random.default_rng(seed)
     pairs = list(combinations(range(animals.size), 2))
@@ -265,7 +267,7 @@ def _summary(halves: Array, sizes: Codes, n_values: int) -> xr.Dataset:
         },
         coords={"measure": list(MEASURES)},
         attrs={
-            "analysis": "split_floor",
+            "analysis": "split_half_distance",
             "unit_of_inference": "splits of one recording; nothing over animals",
             "n_splits": len(halves),
             "n_values": n_values,
@@ -312,5 +314,8 @@ def _animal_result(observed: Array, null: Array, pairs: npt.NDArray[np.str_]) ->
             "animal_b": ("animal_pair", pairs[:, 1]),
             "measure": list(MEASURES),
         },
-        attrs={"analysis": "animal_floor", "unit_of_inference": "sessions, between two animals"},
+        attrs={
+            "analysis": "between_animal_distance",
+            "unit_of_inference": "sessions, between two animals",
+        },
     )

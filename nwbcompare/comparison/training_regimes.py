@@ -1,4 +1,4 @@
-"""Kinds of training against a recording, on paired seeds: which is closer, and how sure that is."""
+"""Training regimes against a recording, on paired seeds: which is closer, and how sure that is."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.comparison.distance_to_recording import STATISTICS, measure_unlikeness
-from nwbcompare.comparison.split_half import By, split_floor
+from nwbcompare.comparison.distance_to_recording import STATISTICS, distance_to_recording
+from nwbcompare.comparison.split_half import By, split_half_distance
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.unit_samples import check_same_pair
 from nwbcompare.inference.multiple_comparisons import adjust_p
@@ -20,11 +20,11 @@ from nwbcompare.inference.networks import over_networks
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
-Kinds = Mapping[str, Mapping[str, xr.Dataset]]
+Regimes = Mapping[str, Mapping[str, xr.Dataset]]
 
 
-def compare_kinds(
-    kinds: Kinds,
+def compare_regimes(
+    regimes: Regimes,
     recording: xr.Dataset,
     contrasts: Sequence[tuple[str, str]],
     *,
@@ -37,20 +37,20 @@ def compare_kinds(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Compare kinds of training by how far their networks' FTV lies from a recording's.
+    """Compare training regimes by how far their networks' FTV lies from a recording's.
 
     Parameters
     ----------
-    kinds
-        By kind of training and name of the pair (such as the seed), a network's sample table
+    regimes
+        By training regime and name of the pair (such as the seed), a network's sample table
         from `nwbcompare.fractional_task_variance`, on ``(unit,)`` or ``(draw, unit)``. Networks
         of one name started alike. Where all have the unit columns ``session`` and
-        ``recorded_unit``, units are twins of recorded ones.
+        ``recorded_unit``, units are matched to recorded ones.
     recording
         The recording's sample table, with the unit column ``session``.
     contrasts
-        Pairs of kinds; the first is the primary one, fixed in advance. Below 0 means that its
-        first kind is closer to the recording.
+        Pairs of regimes; the first is the primary one, fixed in advance. Below 0 means that its
+        first regime is closer to the recording.
     distance
         A name in `nwbcompare.comparison.kernels.distances.DISTANCES`.
     by
@@ -61,7 +61,7 @@ def compare_kinds(
     n_bootstrap
         Bootstrap samples; 2000 fix a standard error to 2 %.
     n_splits
-        Splits for the floor; see `nwbcompare.comparison.split_floor`.
+        Splits for the split-half distance; see `nwbcompare.comparison.split_half_distance`.
     confidence
         Of the intervals.
     seed
@@ -70,24 +70,25 @@ def compare_kinds(
     Returns
     -------
     xarray.Dataset
-        ``unlikeness (measure, kind, pair)``: of the first measure the distance, of ``sd``,
-        ``mean``, ``mixed_share`` and ``single_share`` the absolute difference between the
-        network's ``value (statistic, kind, pair)`` and ``recorded (statistic)``; NaN where a
-        kind lacks a pair; ``n_units (kind, pair)``, active units (mean over draws). On
-        ``(measure, kind)`` the mean unlikeness over networks, ``mean``, with ``mean_low`` and
-        ``mean_high``. On ``(contrast, measure)`` the mean ``difference`` of unlikeness (first
-        less second) over pairs with ``difference_low`` and ``difference_high``, ``p_value`` and
-        ``p_adjusted``; on ``(contrast,)`` ``p_smallest``, the smallest p that so many pairs can
-        reach, ``n_pairs``, and ``is_paired (contrast, pair)``: pairs that a kind lacks are left
-        out. For the distance, ``floor`` with ``floor_low`` and ``floor_high`` (of halves of the
-        recording), and ``ratio (kind)`` to it, at equal sizes.
+        ``distance (measure, regime, pair)``: of the first measure the distance, of ``sd``,
+        ``mean``, ``mixed_share`` and ``single_share`` the absolute difference between the network's
+        ``value (statistic, regime, pair)`` and ``recorded (statistic)``; NaN where a regime lacks a
+        pair; ``n_units (regime, pair)``, active units (mean over draws). On ``(measure, regime)``
+        the mean distance over networks, ``mean``, with ``mean_low`` and ``mean_high``. On
+        ``(contrast, measure)`` the mean ``difference`` of distance (first less second) over pairs
+        with ``difference_low`` and ``difference_high``, ``p_value`` and ``p_adjusted``; on
+        ``(contrast,)`` ``p_smallest``, the smallest p that so many pairs can reach, ``n_pairs``,
+        and ``is_paired (contrast, pair)``: pairs that a regime lacks are left out. For the
+        distance, ``split_half`` with ``split_half_low`` and ``split_half_high`` (of halves of the
+        recording), and ``ratio (regime)`` to it, at equal sizes.
 
     Raises
     ------
     InputError
-        For no kinds or contrasts, kinds without networks, contrasts of unknown or equal kinds, that
-        come twice or have no pair in common, different pairs of tasks, twins in some networks only
-        or of sessions that the recording lacks, and as `nwbcompare.comparison.split_floor`.
+        For no regimes or contrasts, regimes without networks, contrasts of unknown or equal
+        regimes, that come twice or have no pair in common, different pairs of tasks, matched units
+        in some networks only or of sessions that the recording lacks, and as
+        `nwbcompare.comparison.split_half_distance`.
 
     Warns
     -----
@@ -100,28 +101,28 @@ def compare_kinds(
     the size of the smallest network (``n_values``), drawn without replacement.
 
     *Test*: all flips of the signs of the pairs' differences (`nwbcompare.inference.over_networks`).
-    It asks about other networks and *this* recording. Two kinds that are as far from the animals
+    It asks about other networks and *this* recording. Two regimes that are as far from the animals
     on either side of them (one too wide, one too narrow) can differ in the same direction in
     every pair, since the recorded sessions are a little too wide. Hold p together with the
-    interval, as `credit` does.
+    interval, as `attribution` does.
 
-    *Interval*: about other networks of these kinds and other sessions of these animals; not about
-    other animals. Whole sessions are drawn with replacement within animals, with their twins
-    (without twins the recording's alone), the same ones for both members of all pairs, and every
-    pair's difference is measured again. To the variance of the mean difference over these samples
-    comes that over pairs, s^2 / n. What each pair does on its own in other sessions is in both,
-    and is taken out of the one over sessions (two crossed factors; Owen 2007, Annals of Applied
-    Statistics 1:386). The interval is Student's, with Welch's degrees of freedom (pairs - 1, and
-    sessions - animals). The same for means of kinds, which end at 0. What is estimated is the
-    difference of *expected* unlikeness at these numbers of units.
+    *Interval*: about other networks of these regimes and other sessions of these animals; not about
+    other animals. Whole sessions are drawn with replacement within animals, with their matched
+    units (without matched units the recording's alone), the same ones for both members of all
+    pairs, and every pair's difference is measured again. To the variance of the mean difference
+    over these samples comes that over pairs, s^2 / n. What each pair does on its own in other
+    sessions is in both, and is taken out of the one over sessions (two crossed factors; Owen 2007,
+    Annals of Applied Statistics 1:386). The interval is Student's, with Welch's degrees of freedom
+    (pairs - 1, and sessions - animals). The same for means of regimes, which end at 0. What is
+    estimated is the difference of *expected* distance at these numbers of units.
 
     *Multiplicity*: the distance of the first contrast is the primary test and is not adjusted.
     ``p_adjusted`` is Holm's within each measure, over all contrasts of secondary measures, over
     all but the primary of the distance. Measures are not adjusted for one another.
 
-    The floor is that of halves, which lie about ``size_factor`` times further apart than whole
-    samples. How a kind differs from the recording, sign and all, says
-    `nwbcompare.compare_samples`. ``benchmarks/kind_errors.py`` says how often all this errs.
+    The split-half distance is that of halves, which lie about ``size_factor`` times further apart
+    than whole samples. How a regime differs from the recording, sign and all, says
+    `nwbcompare.compare_samples`. ``benchmarks/regime_errors.py`` says how often all this errs.
 
     Examples
     --------
@@ -131,55 +132,55 @@ def compare_kinds(
     ...         {"fractional_task_variance": ("unit", rng.uniform(-half_width, half_width, 90))},
     ...         coords={"session": ("unit", np.arange(90) // 6)}, attrs={"name": "m"})
     >>> seeds = [f"seed {number}" for number in range(6)]
-    >>> found = compare_kinds(
+    >>> found = compare_regimes(
     ...     {"sequential": {seed: table(1.0) for seed in seeds},
     ...      "consolidated": {seed: table(0.7) for seed in seeds}},
     ...     table(0.5), [("consolidated", "sequential")], n_bootstrap=100, n_splits=20)
     >>> found["p_value"].sel(measure="wasserstein").item()
     0.03125
     """
-    _check(kinds, contrasts, confidence)
-    for name, own in kinds.items():
+    _check(regimes, contrasts, confidence)
+    for name, own in regimes.items():
         for pair, table in own.items():
             check_same_pair(table, recording, f"{name} {pair}")
-    tables = [table for own in kinds.values() for table in own.values()]
+    tables = [table for own in regimes.values() for table in own.values()]
     bounds = {"mixed_below": mixed_below, "single_above": single_above}
-    found = measure_unlikeness(
+    found = distance_to_recording(
         tables, recording, distance=distance, by=by, n_bootstrap=n_bootstrap, seed=seed, **bounds
     )
-    floor = split_floor(recording, tables, by=by, n_splits=n_splits, seed=seed)
-    grid = _Grid.of(kinds)
-    unlike = _Unlike(grid.spread(found.observed), grid.spread(found.resampled))
+    split_half = split_half_distance(recording, tables, by=by, n_splits=n_splits, seed=seed)
+    grid = _Grid.of(regimes)
+    distances = _Distances(grid.spread(found.observed), grid.spread(found.resampled))
     df = found.n_groups - found.n_animals
     result = xr.Dataset(
         {
-            "unlikeness": (("measure", "kind", "pair"), unlike.observed),
-            "value": (("statistic", "kind", "pair"), grid.spread(found.values)),
+            "distance": (("measure", "regime", "pair"), distances.observed),
+            "value": (("statistic", "regime", "pair"), grid.spread(found.values)),
             "recorded": ("statistic", found.recorded),
-            "n_units": (("kind", "pair"), grid.spread(found.n_units)),
-            **_by_kind(unlike, grid, df, confidence),
-            **_by_contrast(unlike, grid, contrasts, df, confidence, seed),
-            **_floor(floor.sel(measure=distance), grid),
+            "n_units": (("regime", "pair"), grid.spread(found.n_units)),
+            **_by_regime(distances, grid, df, confidence),
+            **_by_contrast(distances, grid, contrasts, df, confidence, seed),
+            **_split_half(split_half.sel(measure=distance), grid),
         },
         coords={
             "measure": [distance, *STATISTICS],
             "statistic": list(STATISTICS),
-            "kind": grid.kinds,
+            "regime": grid.regimes,
             "pair": grid.pairs,
             "contrast": [f"{first} - {second}" for first, second in contrasts],
             "first": ("contrast", [first for first, _ in contrasts]),
             "second": ("contrast", [second for _, second in contrasts]),
         },
         attrs={
-            "analysis": "compare_kinds",
+            "analysis": "compare_regimes",
             "name": str(recording.attrs.get("name", "")),
             "distance": distance,
             "by": by,
-            "pairing": "twins" if found.twins else "none",
+            "pairing": "matched units" if found.matched else "none",
             "unit_of_inference": f"pairs of networks; {by}s of {found.n_animals} animal(s)",
             "n_values": found.n_values,
             "n_groups": found.n_groups,
-            "size_factor": floor.attrs["size_factor"],
+            "size_factor": split_half.attrs["size_factor"],
             "confidence": confidence,
             "n_bootstrap": n_bootstrap,
             "n_splits": n_splits,
@@ -191,14 +192,14 @@ def compare_kinds(
     return result
 
 
-def _check(kinds: Kinds, contrasts: Sequence[tuple[str, str]], confidence: float) -> None:
-    empty = [name for name, own in kinds.items() if not own]
-    if not kinds or empty:
+def _check(regimes: Regimes, contrasts: Sequence[tuple[str, str]], confidence: float) -> None:
+    empty = [name for name, own in regimes.items() if not own]
+    if not regimes or empty:
         raise InputError(
-            "kinds",
-            "kinds of training with one network or more each",
+            "regimes",
+            "training regimes with one network or more each",
             f"none for {listing(empty)}",
-            "Leave kinds without networks out.",
+            "Leave regimes without networks out.",
         )
     if not contrasts:
         raise InputError(
@@ -212,71 +213,71 @@ def _check(kinds: Kinds, contrasts: Sequence[tuple[str, str]], confidence: float
             "Name each once.",
         )
     for first, second in contrasts:
-        _check_contrast(kinds, first, second)
+        _check_contrast(regimes, first, second)
     if not 0 < confidence < 1:
         raise InputError("confidence", "a share between 0 and 1", f"{confidence:g}", "Use 0.95.")
 
 
-def _check_contrast(kinds: Kinds, first: str, second: str) -> None:
+def _check_contrast(regimes: Regimes, first: str, second: str) -> None:
     for name in (first, second):
-        if name not in kinds:
-            raise unknown_name("contrast", name, kinds)
-    if first == second or not kinds[first].keys() & kinds[second].keys():
+        if name not in regimes:
+            raise unknown_name("contrast", name, regimes)
+    if first == second or not regimes[first].keys() & regimes[second].keys():
         raise InputError(
             f"contrast {first!r} - {second!r}",
-            "two kinds with a pair in common",
-            f"pairs {listing(kinds[first])} and {listing(kinds[second])}",
-            "Train networks of both kinds from the same seeds.",
+            "two regimes with a pair in common",
+            f"pairs {listing(regimes[first])} and {listing(regimes[second])}",
+            "Train networks of both regimes from the same seeds.",
         )
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where each network stands among kinds and pairs."""
+    """Where each network stands among regimes and pairs."""
 
-    kinds: list[str]
+    regimes: list[str]
     pairs: list[str]
-    kind: Codes
-    """``(network,)``: its kind's place."""
+    regime: Codes
+    """``(network,)``: its regime's place."""
     pair: Codes
 
     @classmethod
-    def of(cls, kinds: Kinds) -> _Grid:
-        pairs = list(dict.fromkeys(pair for own in kinds.values() for pair in own))
-        places = [(i, pairs.index(p)) for i, own in enumerate(kinds.values()) for p in own]
-        kind, pair = np.array(places, dtype=np.int64).T
-        return cls(list(kinds), pairs, kind, pair)
+    def of(cls, regimes: Regimes) -> _Grid:
+        pairs = list(dict.fromkeys(pair for own in regimes.values() for pair in own))
+        places = [(i, pairs.index(p)) for i, own in enumerate(regimes.values()) for p in own]
+        regime, pair = np.array(places, dtype=np.int64).T
+        return cls(list(regimes), pairs, regime, pair)
 
     def spread(self, values: Array) -> Array:
-        """Put ``(..., network)`` on ``(..., kind, pair)``, NaN where there is no network."""
-        shape = (*values.shape[:-1], len(self.kinds), len(self.pairs))
+        """Put ``(..., network)`` on ``(..., regime, pair)``, NaN where there is no network."""
+        shape = (*values.shape[:-1], len(self.regimes), len(self.pairs))
         found = np.full(shape, np.nan)
-        found[..., self.kind, self.pair] = values
+        found[..., self.regime, self.pair] = values
         return found
 
-    def has(self, kind: str) -> npt.NDArray[np.bool_]:
-        """Tell which pairs a kind has."""
+    def has(self, regime: str) -> npt.NDArray[np.bool_]:
+        """Tell which pairs a regime has."""
         found: npt.NDArray[np.bool_] = np.isin(
-            np.arange(len(self.pairs)), self.pair[self.kind == self.kinds.index(kind)]
+            np.arange(len(self.pairs)), self.pair[self.regime == self.regimes.index(regime)]
         )
         return found
 
 
 @dataclass(frozen=True)
-class _Unlike:
-    """Unlikeness as it is, ``(measure, ..., pair)``, and with sessions resampled."""
+class _Distances:
+    """DistanceToRecording as it is, ``(measure, ..., pair)``, and with sessions resampled."""
 
     observed: Array
     resampled: Array
     """``(replicate, measure, ..., pair)``."""
 
-    def of(self, kind: int, pairs: npt.NDArray[np.bool_]) -> _Unlike:
-        """Take one kind's, of some pairs."""
-        return _Unlike(self.observed[..., kind, pairs], self.resampled[..., kind, pairs])
+    def of(self, regime: int, pairs: npt.NDArray[np.bool_]) -> _Distances:
+        """Take one regime's, of some pairs."""
+        return _Distances(self.observed[..., regime, pairs], self.resampled[..., regime, pairs])
 
-    def less(self, other: _Unlike) -> _Unlike:
+    def less(self, other: _Distances) -> _Distances:
         """Subtract pair from pair."""
-        return _Unlike(self.observed - other.observed, self.resampled - other.resampled)
+        return _Distances(self.observed - other.observed, self.resampled - other.resampled)
 
     def mean(self, df_sessions: int, confidence: float) -> tuple[Array, Array, Array]:
         """Give the mean over pairs with its interval, each ``(measure,)``."""
@@ -298,23 +299,23 @@ class _Unlike:
         return mean, mean - half, mean + half
 
 
-def _by_kind(unlike: _Unlike, grid: _Grid, df: int, confidence: float) -> dict[str, Any]:
+def _by_regime(distances: _Distances, grid: _Grid, df: int, confidence: float) -> dict[str, Any]:
     rows = [
-        unlike.of(place, grid.has(kind)).mean(df, confidence)
-        for place, kind in enumerate(grid.kinds)
+        distances.of(place, grid.has(regime)).mean(df, confidence)
+        for place, regime in enumerate(grid.regimes)
     ]
     mean, low, high = np.array(rows).transpose(1, 2, 0)
-    by = ("measure", "kind")
+    by = ("measure", "regime")
     return {
         "mean": (by, mean),
         "mean_low": (by, np.maximum(low, 0.0)),
         "mean_high": (by, high),
-        "n_networks": ("kind", np.bincount(grid.kind)),
+        "n_networks": ("regime", np.bincount(grid.regime)),
     }
 
 
 def _by_contrast(
-    unlike: _Unlike,
+    distances: _Distances,
     grid: _Grid,
     contrasts: Sequence[tuple[str, str]],
     df: int,
@@ -324,7 +325,7 @@ def _by_contrast(
     rows, tests, paired = [], [], []
     for first, second in contrasts:
         both = grid.has(first) & grid.has(second)
-        a, b = (unlike.of(grid.kinds.index(name), both) for name in (first, second))
+        a, b = (distances.of(grid.regimes.index(name), both) for name in (first, second))
         difference = a.less(b)
         rows.append(difference.mean(df, confidence))
         tests.append([_sign_flips(one, seed) for one in difference.observed])
@@ -363,13 +364,13 @@ def _adjusted(p: Array) -> Array:
     return adjusted
 
 
-def _floor(floor: xr.Dataset, grid: _Grid) -> dict[str, Any]:
-    ratio = np.bincount(grid.kind, floor["ratio"].values) / np.bincount(grid.kind)
+def _split_half(split_half: xr.Dataset, grid: _Grid) -> dict[str, Any]:
+    ratio = np.bincount(grid.regime, split_half["ratio"].values) / np.bincount(grid.regime)
     return {
-        "floor": floor["mean"].item(),
-        "floor_low": floor["low"].item(),
-        "floor_high": floor["high"].item(),
-        "ratio": ("kind", ratio),
+        "split_half": split_half["mean"].item(),
+        "split_half_low": split_half["low"].item(),
+        "split_half_high": split_half["high"].item(),
+        "ratio": ("regime", ratio),
     }
 
 

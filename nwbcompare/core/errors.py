@@ -44,11 +44,11 @@ class OutputError(RuntimeError):
 
 
 class DivergedError(RuntimeError):
-    """Training stopped: the cost or its gradient was no longer a number, or rates exploded."""
+    """Training stopped: the loss or its gradient was no longer a number, or rates exploded."""
 
 
 class StalledError(RuntimeError):
-    """A stage of training ended where it had begun: its cost had not fallen."""
+    """A stage of training ended where it had begun: its loss had not fallen."""
 
 
 class UnitWarning(UserWarning):

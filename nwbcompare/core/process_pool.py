@@ -1,4 +1,4 @@
-"""Pieces of work side by side, with what they warned of."""
+"""Jobs side by side in processes, with what they warned of."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from nwbcompare.core.errors import InputError, UnitWarning
 from nwbcompare.core.orphans import ends_with_parent
 
 T = TypeVar("T")
-Task = tuple[str, Callable[..., Any], tuple[Any, ...]]
+Job = tuple[str, Callable[..., Any], tuple[Any, ...]]
 """What it is, the function, and its arguments."""
 MANY_VALUES = 3_000_000
 """Rates in a recording from which processes pay for their start."""
 
 
-def run_all(tasks: Sequence[Task], n_workers: int, desc: str) -> tuple[list[Any], list[str]]:
-    """Do pieces of work, in their order or side by side; the results are the same.
+def run_all(jobs: Sequence[Job], n_workers: int, desc: str) -> tuple[list[Any], list[str]]:
+    """Run jobs, one after another or side by side; the results are the same.
 
     Parameters
     ----------
-    tasks
-        The pieces.
+    jobs
+        The jobs.
     n_workers
         Processes; with 1 all is done in this one.
     desc
@@ -33,30 +33,30 @@ def run_all(tasks: Sequence[Task], n_workers: int, desc: str) -> tuple[list[Any]
     Returns
     -------
     results : list
-        In the order of the tasks.
+        In the order of the jobs.
     heard : list of str
         What each warned of units.
     """
-    with tqdm(total=len(tasks), desc=desc, disable=None) as bar:
+    with tqdm(total=len(jobs), desc=desc, disable=None) as bar:
         if n_workers == 1:
             done = []
-            for task in tasks:
-                bar.set_postfix_str(task[0])
-                done.append(_run(task))
+            for job in jobs:
+                bar.set_postfix_str(job[0])
+                done.append(_run(job))
                 bar.update()
         else:
             from joblib import Parallel, delayed  # noqa: PLC0415 - only where there is much to do
 
             pool = Parallel(n_jobs=n_workers, return_as="generator")
             done = []
-            for result in pool(delayed(ends_with_parent(_run))(task) for task in tasks):
+            for result in pool(delayed(ends_with_parent(_run))(job) for job in jobs):
                 done.append(result)
                 bar.update()
     return [result for result, _ in done], [text for _, heard in done for text in heard]
 
 
-def _run(task: Task) -> tuple[Any, list[str]]:
-    what, function, arguments = task
+def _run(job: Job) -> tuple[Any, list[str]]:
+    what, function, arguments = job
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UnitWarning)
         result = function(*arguments)
@@ -76,7 +76,7 @@ def reason(error: InputError) -> str:
 
     Examples
     --------
-    >>> reason(InputError("recording", "two animals", "one", "Use split_floor."))
+    >>> reason(InputError("recording", "two animals", "one", "Use split_half_distance."))
     'Needed: two animals; here: one.'
     """
     return f"Needed: {error.expected}; here: {error.got}."

@@ -14,8 +14,8 @@ def has_column(table: xr.Dataset, column: str) -> bool:
     return column in table.coords and table[column].dims == ("unit",)
 
 
-def are_twins(tables: Sequence[xr.Dataset], subject: str) -> bool:
-    """Tell whether networks' units are twins of recorded ones.
+def are_matched(tables: Sequence[xr.Dataset], subject: str) -> bool:
+    """Tell whether networks' units are matched to recorded ones.
 
     Parameters
     ----------
@@ -27,19 +27,19 @@ def are_twins(tables: Sequence[xr.Dataset], subject: str) -> bool:
     Raises
     ------
     InputError
-        Where some networks' units are twins and others' are not.
+        Where some networks' units are matched and others' are not.
     """
-    twins = [
+    matched = [
         has_column(table, "session") and has_column(table, "recorded_unit") for table in tables
     ]
-    if any(twins) and not all(twins):
+    if any(matched) and not all(matched):
         raise InputError(
             subject,
             "the unit columns session and recorded_unit in all or in none",
-            f"them in {sum(twins)} of {len(twins)}",
+            f"them in {sum(matched)} of {len(matched)}",
             "Sample all networks alike.",
         )
-    return all(twins)
+    return all(matched)
 
 
 def check_same_pair(table: xr.Dataset, recording: xr.Dataset, subject: str) -> None:

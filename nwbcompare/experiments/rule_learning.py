@@ -111,7 +111,7 @@ def rule_learning_configs(
     Notes
     -----
     As in Yang et al. 2019 and its reference implementation: relu units whose recurrent weights
-    start as a scaled identity, rules with an input map of their own, a cost of 1e-8 on rates,
+    start as a scaled identity, rules with an input map of their own, a loss of 1e-8 on rates,
     the standard variants of the tasks, drawn equally. Trained weights are the last ones. All
     rows of the rule map learn, and since all rule channels carry noise, all of them move (see
     `moved_rows`). The noise comes from a pool that is renewed bit by bit (see

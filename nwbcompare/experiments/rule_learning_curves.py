@@ -282,7 +282,7 @@ def logs_of_record(record: Mapping[str, Any]) -> dict[Curve, dict[str, Log]]:
     Parameters
     ----------
     record
-        From `as_record`, or from the file that ``nwbcompare rules`` writes.
+        From `as_record`, or from the file that ``nwbcompare rule-learning`` writes.
     """
     return {
         (one["pretraining"], one["target"], one["learned"]): {

@@ -115,7 +115,7 @@ def mixed_effects(
     groups. Each mean is given Student's t with (outermost groups - 1) degrees of freedom, which
     is exact for groups of equal size, and the difference Satterthwaite's combination of both.
     With groups of equal size, and more variance between them than within, this is Welch's t
-    test of the means of groups. `benchmarks/planning.py` has the false-positive rates.
+    test of the means of groups. `benchmarks/inference_errors.py` has the false-positive rates.
 
     |FTV| is bounded, so its means are near normal however the units are distributed. The angle
     is the variance-stabilising one for a proportion (here TV_a / (TV_a + TV_b)) and is finite

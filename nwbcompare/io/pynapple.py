@@ -23,7 +23,7 @@ from nwbcompare.io.columns import (
     unit_columns,
 )
 from nwbcompare.io.optional import require
-from nwbcompare.io.segments import Stretch, Stretches
+from nwbcompare.io.segments import SampledSegment, SampledSegments
 from nwbcompare.io.sessions.alignment import lay_on_one_clock
 from nwbcompare.io.sessions.recorded_signals import Samples, Signal, SpikeTrains, Times
 from nwbcompare.io.sessions.session import Reading, Session
@@ -283,7 +283,7 @@ class GroupTimes:
         return np.asarray(self.group[self.keys[unit]].t, dtype=np.float64)
 
 
-def _samples(frame: Any, bin_s: float | None) -> Stretches:
+def _samples(frame: Any, bin_s: float | None) -> SampledSegments:
     """Cut samples by their time support, since nothing was recorded between its epochs."""
     times = np.asarray(frame.t, dtype=np.float64)
     support = np.asarray(frame.time_support.values, dtype=np.float64)
@@ -301,12 +301,14 @@ def _samples(frame: Any, bin_s: float | None) -> Stretches:
         )
     step = float(np.median(steps)) if steps.size else float(bin_s or 0)
     channels = np.arange(1 if frame.ndim == 1 else frame.shape[1])
-    return Stretches([Stretch(_stretch(frame, times, a, b, step), channels) for a, b in bounds])
+    return SampledSegments(
+        [SampledSegment(_segment(frame, times, a, b, step), channels) for a, b in bounds]
+    )
 
 
-def _stretch(frame: Any, times: Times, first: int, last: int, step: float) -> Samples:
+def _segment(frame: Any, times: Times, first: int, last: int, step: float) -> Samples:
     own = times[first:last]
-    # over the whole stretch, so that rounded times do not add up
+    # over the whole segment, so that rounded times do not add up
     even_step = float(own[-1] - own[0]) / (own.size - 1) if own.size > 1 else step
     uneven = np.abs(own - own[0] - np.arange(own.size) * even_step).max() > EPOCH_TOLERANCE * step
 

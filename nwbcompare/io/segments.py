@@ -1,4 +1,4 @@
-"""Samples in several stretches, with nothing recorded between them."""
+"""Samples in several segments, with nothing recorded between them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from nwbcompare.kernels.spikes import merge_intervals
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """One stretch of samples.
+class SampledSegment:
+    """One segment of samples.
 
     Attributes
     ----------
@@ -43,16 +43,16 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Stretches:
-    """Samples that were recorded in stretches: segments of neo, epochs of pynapple.
+class SampledSegments:
+    """Samples that were recorded in segments, as neo calls them; pynapple has epochs.
 
-    A bin that is not filled with samples of one stretch was not observed.
+    A bin that is not filled with samples of one segment was not observed.
     """
 
-    parts: Sequence[Stretch]
+    parts: Sequence[SampledSegment]
 
     def __post_init__(self) -> None:
-        """Refuse stretches that were sampled differently."""
+        """Refuse segments that were sampled differently."""
         steps = [part.samples.sampling_s for part in self.parts]
         if max(steps) - min(steps) > EPOCH_TOLERANCE * min(steps):
             raise InputError(

@@ -1,68 +1,71 @@
 from .clusters import (
-    draw_cluster_heatmap as draw_cluster_heatmap,
-    draw_cluster_null as draw_cluster_null,
-    draw_embedding as draw_embedding,
-    draw_matched_profiles as draw_matched_profiles,
-    draw_silhouette as draw_silhouette,
+    plot_cluster_heatmap as plot_cluster_heatmap,
+    plot_cluster_null as plot_cluster_null,
+    plot_embedding as plot_embedding,
+    plot_matched_profiles as plot_matched_profiles,
+    plot_silhouette as plot_silhouette,
 )
 from .compositionality import (
-    draw_condition_cosines as draw_condition_cosines,
-    draw_cosine_controls as draw_cosine_controls,
-    draw_cosine_rank as draw_cosine_rank,
-    draw_cosine_ranks as draw_cosine_ranks,
-    draw_rule_composition as draw_rule_composition,
+    plot_condition_cosines as plot_condition_cosines,
+    plot_cosine_controls as plot_cosine_controls,
+    plot_cosine_rank as plot_cosine_rank,
+    plot_cosine_ranks as plot_cosine_ranks,
+    plot_rule_composition as plot_rule_composition,
 )
 from .confounds import (
-    draw_confounds as draw_confounds,
-    draw_ftv_in_time as draw_ftv_in_time,
-    draw_variance_parts as draw_variance_parts,
+    plot_confounds as plot_confounds,
+    plot_ftv_in_time as plot_ftv_in_time,
+    plot_variance_components as plot_variance_components,
 )
 from .ftv_distributions import (
-    draw_distributions as draw_distributions,
-    draw_effects as draw_effects,
+    plot_distributions as plot_distributions,
+    plot_effects as plot_effects,
 )
 from .lesions import (
-    draw_group_lesions as draw_group_lesions,
-    draw_lesion_controls as draw_lesion_controls,
-    draw_lesion_scatter as draw_lesion_scatter,
-    draw_lesions as draw_lesions,
-    draw_over_networks as draw_over_networks,
+    plot_group_lesions as plot_group_lesions,
+    plot_lesion_controls as plot_lesion_controls,
+    plot_lesion_scatter as plot_lesion_scatter,
+    plot_lesions as plot_lesions,
+    plot_over_networks as plot_over_networks,
 )
 from .noise_correction import (
-    draw_corrected_ftv as draw_corrected_ftv,
-    draw_noise_share as draw_noise_share,
+    plot_corrected_ftv as plot_corrected_ftv,
+    plot_noise_share as plot_noise_share,
 )
 from .pairwise_ftv import (
-    draw_pair as draw_pair,
-    draw_pairs as draw_pairs,
-    draw_shape_shares as draw_shape_shares,
+    plot_pair as plot_pair,
+    plot_pairs as plot_pairs,
+    plot_shape_shares as plot_shape_shares,
 )
 from .permutation_nulls import (
-    draw_ftv_nulls as draw_ftv_nulls,
-    draw_task_variances as draw_task_variances,
+    plot_ftv_nulls as plot_ftv_nulls,
+    plot_task_variances as plot_task_variances,
 )
-from .psychometrics import draw_psychometric as draw_psychometric
-from .ranking import draw_floor_and_families as draw_floor_and_families, draw_power as draw_power
+from .psychometrics import plot_psychometric as plot_psychometric
+from .ranking import (
+    plot_power as plot_power,
+    plot_split_half_and_families as plot_split_half_and_families,
+)
 from .similarity import (
-    draw_decoding as draw_decoding,
-    draw_dissimilarity as draw_dissimilarity,
-    draw_similarity as draw_similarity,
+    plot_decoding as plot_decoding,
+    plot_dissimilarity as plot_dissimilarity,
+    plot_similarity as plot_similarity,
 )
 from .style import STYLE as STYLE, as_svg as as_svg, new_figure as new_figure, save as save
 from .task_variance import (
-    draw_condition_rates as draw_condition_rates,
-    draw_unit_rates as draw_unit_rates,
-    draw_variance_heatmap as draw_variance_heatmap,
-    draw_variance_in_time as draw_variance_in_time,
+    plot_condition_rates as plot_condition_rates,
+    plot_unit_rates as plot_unit_rates,
+    plot_variance_heatmap as plot_variance_heatmap,
+    plot_variance_in_time as plot_variance_in_time,
 )
-from .task_vectors import draw_differences as draw_differences, draw_task_space as draw_task_space
+from .task_vectors import plot_differences as plot_differences, plot_task_space as plot_task_space
 from .unit_groups import (
-    draw_group_matrix as draw_group_matrix,
-    draw_group_scatter as draw_group_scatter,
-    draw_inhibition as draw_inhibition,
-    draw_input_tuning as draw_input_tuning,
-    draw_normalised_variance as draw_normalised_variance,
-    draw_output_tuning as draw_output_tuning,
-    draw_rule_weights as draw_rule_weights,
-    draw_weight_by_direction as draw_weight_by_direction,
+    plot_group_matrix as plot_group_matrix,
+    plot_group_scatter as plot_group_scatter,
+    plot_inhibition as plot_inhibition,
+    plot_input_tuning as plot_input_tuning,
+    plot_normalised_variance as plot_normalised_variance,
+    plot_output_tuning as plot_output_tuning,
+    plot_rule_weights as plot_rule_weights,
+    plot_weight_by_direction as plot_weight_by_direction,
 )

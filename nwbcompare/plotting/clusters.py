@@ -1,4 +1,4 @@
-"""Figures of clusters of units: heat map, silhouette, null, embedding, matched profiles."""
+"""Plots of clusters of units: heat map, silhouette, null, embedding, matched profiles."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ ROW_OF_TEXT = 0.032
 """Least distance of two cluster numbers, in shares of the axes' height."""
 
 
-def draw_cluster_heatmap(
+def plot_cluster_heatmap(
     ax: Axes, clusters: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw the normalised variance of the active units, ordered by cluster.
+    """Plot the normalised variance of the active units, ordered by cluster.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ def draw_cluster_heatmap(
         values, aspect="auto", cmap=SEQUENTIAL, vmin=0, vmax=1, interpolation="nearest"
     )
     label_columns(ax, clusters, names)
-    draw_cluster_strip(ax, clusters["cluster"].values[order])
+    plot_cluster_strip(ax, clusters["cluster"].values[order])
     ax.set_title(f"{clusters.attrs.get('name', '')}: {order.size} units")
     colour_bar(ax, image, "variance / unit's maximum")
     return ax
 
 
-def draw_silhouette(ax: Axes, clusters: xr.Dataset, *, null: xr.Dataset | None = None) -> Axes:
-    """Draw the silhouette by the number of clusters, with the highest of data without clusters.
+def plot_silhouette(ax: Axes, clusters: xr.Dataset, *, null: xr.Dataset | None = None) -> Axes:
+    """Plot the silhouette by the number of clusters, with the highest of data without clusters.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def draw_silhouette(ax: Axes, clusters: xr.Dataset, *, null: xr.Dataset | None =
     return ax
 
 
-def draw_cluster_null(ax: Axes, null: xr.Dataset) -> Axes:
-    """Draw what surrogates without clusters have, and where the data are.
+def plot_cluster_null(ax: Axes, null: xr.Dataset) -> Axes:
+    """Plot what surrogates without clusters have, and where the data are.
 
     Parameters
     ----------
@@ -114,8 +114,8 @@ def draw_cluster_null(ax: Axes, null: xr.Dataset) -> Axes:
     return ax
 
 
-def draw_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
-    """Draw units in the plane, by cluster where clusters are known.
+def plot_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
+    """Plot units in the plane, by cluster where clusters are known.
 
     Clusters have colours and, at a unit in their middle, numbers: more than 8 cannot be told by
     colour.
@@ -156,10 +156,10 @@ def draw_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
 _EMBEDDING_NAMES = {"tsne": "t-SNE", "pca": "PCA", "mds": "MDS"}
 
 
-def draw_matched_profiles(
+def plot_matched_profiles(
     ax: Axes, matches: xr.Dataset, cluster: int, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw the profile of one cluster and of those matched to it in the other networks.
+    """Plot the profile of one cluster and of those matched to it in the other networks.
 
     Parameters
     ----------
@@ -204,8 +204,8 @@ def cluster_colour(which: int) -> str:
     return CATEGORICAL[which % len(CATEGORICAL)]
 
 
-def draw_cluster_strip(ax: Axes, labels: npt.NDArray[np.int64]) -> None:
-    """Draw the clusters of the rows of a heat map beside it, as colours and numbers."""
+def plot_cluster_strip(ax: Axes, labels: npt.NDArray[np.int64]) -> None:
+    """Plot the clusters of the rows of a heat map beside it, as colours and numbers."""
     strip = ax.inset_axes(STRIP)
     n_clusters = int(labels.max()) + 1
     colours = ListedColormap([*islice(cycle(CATEGORICAL), n_clusters), LIGHT_GREY])

@@ -1,4 +1,4 @@
-"""Figures of composition: cosines of differences of tasks, and tasks done with summed rules."""
+"""Plots of composition: cosines of differences of tasks, and tasks done with summed rules."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ Row = tuple[str, str, Array]
 """What a line of the rule figure shows: its label, its role, a value for every point."""
 
 
-def draw_cosine_rank(ax: Axes, rank: xr.Dataset, *, names: Mapping[str, str] | None = None) -> Axes:
-    """Draw the cosines of all quadruples of different tasks, with one composition's marked.
+def plot_cosine_rank(ax: Axes, rank: xr.Dataset, *, names: Mapping[str, str] | None = None) -> Axes:
+    """Plot the cosines of all quadruples of different tasks, with one composition's marked.
 
     Parameters
     ----------
@@ -76,10 +76,10 @@ def draw_cosine_rank(ax: Axes, rank: xr.Dataset, *, names: Mapping[str, str] | N
     return ax
 
 
-def draw_cosine_ranks(
+def plot_cosine_ranks(
     ax: Axes, ranks: Sequence[xr.Dataset], *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw one composition's cosine in several networks, each beside its other quadruples.
+    """Plot one composition's cosine in several networks, each beside its other quadruples.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def draw_cosine_ranks(
     ranks
         From `nwbcompare.population.composition_rank`, of one quadruple, a network each.
     names
-        See `draw_cosine_rank`.
+        See `plot_cosine_rank`.
 
     Returns
     -------
@@ -122,8 +122,8 @@ def draw_cosine_ranks(
     return ax
 
 
-def draw_cosine_controls(ax: Axes, cosines: Mapping[str, xr.Dataset]) -> Axes:
-    """Draw a composition's cosine in networks and their controls: points, means, intervals.
+def plot_cosine_controls(ax: Axes, cosines: Mapping[str, xr.Dataset]) -> Axes:
+    """Plot a composition's cosine in networks and their controls: points, means, intervals.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def draw_cosine_controls(ax: Axes, cosines: Mapping[str, xr.Dataset]) -> Axes:
 
 
 def _join_networks(ax: Axes, one: xr.Dataset, other: xr.Dataset, place: int) -> None:
-    """Draw lines between the values that a network has in neighbouring columns."""
+    """Plot lines between the values that a network has in neighbouring columns."""
     known = [str(name) for name in other["network"].values]
     for name, value in zip(one["network"].values, one["cosine"].values, strict=True):
         if name in known:
@@ -168,14 +168,14 @@ def _join_networks(ax: Axes, one: xr.Dataset, other: xr.Dataset, place: int) -> 
             ax.plot([place, place + 1], [value, then], color=LIGHT_GREY, lw=0.8, zorder=1)
 
 
-def draw_rule_composition(
+def plot_rule_composition(
     ax: Axes,
     results: Sequence[xr.Dataset],
     *,
     measure: str = "performance",
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw how well a task is done with the right rule, composed ones, and others.
+    """Plot how well a task is done with the right rule, composed ones, and others.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def draw_rule_composition(
         if values.size > 1:
             ax.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color="black", lw=1.4)
     if single:
-        _draw_errors(ax, results[0], measure)
+        _plot_errors(ax, results[0], measure)
     ax.set_yticks(range(len(rows)), [label for label, _, _ in rows])
     ax.set(
         xlim=(-0.03, 1.03),
@@ -247,8 +247,8 @@ def _rows_of_one(result: xr.Dataset, measure: str, names: Mapping[str, str] | No
     ]
 
 
-def _draw_errors(ax: Axes, result: xr.Dataset, measure: str) -> None:
-    """Draw standard errors of the expressions that have a row each."""
+def _plot_errors(ax: Axes, result: xr.Dataset, measure: str) -> None:
+    """Plot standard errors of the expressions that have a row each."""
     error = "standard_error" if measure == "performance" else "balanced_standard_error"
     kept = np.flatnonzero(result["role"].values != "wrong")
     for place, row in enumerate(kept):
@@ -298,10 +298,10 @@ def _spread(place: float, number: int) -> Array:
     return spread
 
 
-def draw_condition_cosines(
+def plot_condition_cosines(
     ax: Axes, cosines: Sequence[xr.Dataset], *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw cosines of conditions with their intervals, and those of units paired at random.
+    """Plot cosines of conditions with their intervals, and those of units paired at random.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figures of what FTV is made of: parts of factors, its course in time, its confounds."""
+"""Plots of what FTV is made of: components of factors, its course in time, its confounds."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ SMALLEST_TEXT = 0.06
 """Share of a bar from which its number has room in it."""
 
 
-def draw_variance_parts(
-    ax: Axes, parts: xr.Dataset, *, names: Mapping[str, str] | None = None
+def plot_variance_components(
+    ax: Axes, components: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw the share that each factor has of the task variance of all units, one bar a task.
+    """Plot the share that each factor has of the task variance of all units, one bar a task.
 
     Parameters
     ----------
     ax
         Where to draw.
-    parts
-        From `nwbcompare.analysis.selectivity.variance_components.variance_parts`. Corrected parts
-        are summed over units, which noise does not bias, unlike a mean of units' shares; a sum
-        below 0 is drawn as 0. Units with an unknown part are left out; the number of the others
-        stands at the task.
+    components
+        From `nwbcompare.analysis.selectivity.variance_components.variance_components`. Corrected
+        components are summed over units, which noise does not bias, unlike a mean of units' shares;
+        a sum below 0 is drawn as 0. Units with an unknown component are left out; the number of the
+        others stands at the task.
     names
         Display names of tasks and of factors; an interaction shows those of its factors.
     """
     shown = dict(names or {})
-    fitted = parts["fitted"].transpose("task", "factor").values
-    corrected = parts["part_corrected"].transpose("task", "factor", "unit").values
+    fitted = components["fitted"].transpose("task", "factor").values
+    corrected = components["component_corrected"].transpose("task", "factor", "unit").values
     corrected = np.where(fitted[:, :, None], corrected, 0.0)
     whole = np.isfinite(corrected).all(axis=1)
     total = np.maximum(np.where(whole[:, None], corrected, 0.0).sum(axis=-1), 0.0)
     share = total / np.maximum(total.sum(axis=1, keepdims=True), TINY)
-    rows = np.arange(parts.sizes["task"])
+    rows = np.arange(components.sizes["task"])
     left = np.cumsum(share, axis=1) - share
-    for place, factor in enumerate(parts["factor"].values.astype(str)):
+    for place, factor in enumerate(components["factor"].values.astype(str)):
         own, colour = share[:, place], CATEGORICAL[place % len(CATEGORICAL)]
         label = " × ".join(_readable(name, shown) for name in factor.split(":"))
         ax.barh(rows, own, left=left[:, place], height=0.6, color=colour, label=label)
@@ -61,13 +61,17 @@ def draw_variance_parts(
             middle = left[row, place] + own[row] / 2
             number = ax.text(middle, row, f"{own[row]:.0%}", ha="center", va="center", fontsize=8)
             number.set_color("w" if colour in DARK else BLACK)
-    tasks = parts["task"].values.astype(str)
+    tasks = components["task"].values.astype(str)
     ax.set_yticks(
         rows,
         [f"{shown.get(t, t)}\n(n = {n})" for t, n in zip(tasks, whole.sum(axis=1), strict=True)],
     )
     ax.invert_yaxis()
-    ax.set(xlim=(0, 1), xlabel="share of the task variance of all units", title=parts.attrs["name"])
+    ax.set(
+        xlim=(0, 1),
+        xlabel="share of the task variance of all units",
+        title=components.attrs["name"],
+    )
     ax.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, -0.28),
@@ -79,14 +83,14 @@ def draw_variance_parts(
     return ax
 
 
-def draw_ftv_in_time(
+def plot_ftv_in_time(
     ax: Axes,
     result: xr.Dataset,
     *,
     label: str | None = None,
     colour: str = RECORDING_COLOUR,
 ) -> Axes:
-    """Draw the standard deviation of FTV over units in time, with its 95 % interval.
+    """Plot the standard deviation of FTV over units in time, with its 95 % interval.
 
     Parameters
     ----------
@@ -125,8 +129,8 @@ def draw_ftv_in_time(
     return ax
 
 
-def draw_confounds(ax: Axes, table: xr.Dataset) -> Axes:
-    """Draw the s.d. of FTV, one row a variant, raw and with trial noise taken out.
+def plot_confounds(ax: Axes, table: xr.Dataset) -> Axes:
+    """Plot the s.d. of FTV, one row a variant, raw and with trial noise taken out.
 
     Parameters
     ----------

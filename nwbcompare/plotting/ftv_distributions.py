@@ -40,14 +40,14 @@ SPREAD = 0.5
 """How much of a measure's row its protocols take."""
 
 
-def draw_distributions(
+def plot_distributions(
     ax: Axes,
     curves: xr.Dataset,
     *,
     kind: Literal["cumulative", "histogram"] = "cumulative",
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw the distribution of a recording's FTV with its band, and each network as a line.
+    """Plot the distribution of a recording's FTV with its band, and each network as a line.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def draw_distributions(
     return ax
 
 
-def draw_effects(
+def plot_effects(
     ax: Axes,
     comparisons: Mapping[str, xr.Dataset],
     *,
@@ -104,7 +104,7 @@ def draw_effects(
     measures: Sequence[str] = DIFFERENCES,
     margin: float | None = None,
 ) -> Axes:
-    """Draw differences between networks and a recording with their 95 % intervals, row by row.
+    """Plot differences between networks and a recording with their 95 % intervals, row by row.
 
     Parameters
     ----------

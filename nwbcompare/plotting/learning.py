@@ -1,4 +1,4 @@
-"""Figures of learning: one task after another, what is kept of each, and curves over trials."""
+"""Plots of learning: one task after another, what is kept of each, and curves over trials."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from nwbcompare.plotting.style import (
     VERMILION,
 )
 
-KIND_COLOURS = (GREY, VERMILION, BLUE, GREEN, ORANGE, PINK)
-"""Of kinds of training, in their order; the first is usually the plain one."""
+REGIME_COLOURS = (GREY, VERMILION, BLUE, GREEN, ORANGE, PINK)
+"""Of training regimes, in their order; the first is usually the plain one."""
 MARKS = ("o", "s", "^", "D", "v", "P")
 BRIGHT = 0.47
 """Share of correct trials from which the colour map is so bright that numbers are black."""
@@ -33,10 +33,10 @@ JOIN = " + "
 """What stands between the tasks in a stage's name."""
 
 
-def draw_performance_matrix(
+def plot_performance_matrix(
     ax: Axes, matrix: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw the performance in every task after every stage, the trained ones outlined.
+    """Plot the performance in every task after every stage, the trained ones outlined.
 
     Parameters
     ----------
@@ -76,20 +76,20 @@ def draw_performance_matrix(
     return ax
 
 
-def draw_stages(
+def plot_stages(
     axes: Sequence[Axes] | npt.NDArray[np.object_],
     courses: Mapping[str, xr.Dataset],
     *,
     names: Mapping[str, str] | None = None,
 ) -> npt.NDArray[np.object_]:
-    """Draw the performance in every task through the stages, a panel a task.
+    """Plot the performance in every task through the stages, a panel a task.
 
     Parameters
     ----------
     axes
         A panel for each task; in a column they may share their horizontal axis.
     courses
-        By kind of training ("sequential", "synaptic intelligence"), each from
+        By training regime ("sequential", "synaptic intelligence"), each from
         `nwbcompare.analysis.learning.retention.performance_over_steps` of the same stages. A line
         is the mean over networks, the band its 95 % interval, which a single network has not got.
         The stage that trains a panel's task is shaded.
@@ -104,7 +104,7 @@ def draw_stages(
     Raises
     ------
     InputError
-        For another number of axes than tasks, and kinds of different stages.
+        For another number of axes than tasks, and regimes of different stages.
 
     Notes
     -----
@@ -116,17 +116,20 @@ def draw_stages(
         raise InputError(
             "axes", f"{first.sizes['task']}, one a task", str(panels.size), "Make one for each."
         )
-    for kind, course in courses.items():
+    for regime, course in courses.items():
         if not all(course[name].equals(first[name]) for name in ("stage", "task", "trained_in")):
             raise InputError(
-                "courses", "training of the same stages", f"others in {kind!r}", "Draw them apart."
+                "courses",
+                "training of the same stages",
+                f"others in {regime!r}",
+                "Draw them apart.",
             )
     for ax, task in zip(panels, first["task"].values, strict=True):
         own = int(first["trained_in"].sel(task=task))
         ax.axvspan(own, own + 1, color=LIGHT_GREY, alpha=0.4, lw=0)
-        for place, (kind, course) in enumerate(courses.items()):
-            one, colour = course.sel(task=task), KIND_COLOURS[place % len(KIND_COLOURS)]
-            _draw_band(ax, one["progress"].values, one, colour, label=kind)
+        for place, (regime, course) in enumerate(courses.items()):
+            one, colour = course.sel(task=task), REGIME_COLOURS[place % len(REGIME_COLOURS)]
+            _plot_band(ax, one["progress"].values, one, colour, label=regime)
         ax.set_title(_shown(str(task), names), pad=2)
         ax.set(xlim=(0, first.sizes["stage"]), ylim=(0, 1.04), yticks=(0, 0.5, 1))
     stages = [_shown(str(stage), names, " +\n") for stage in first["stage"].values]
@@ -136,20 +139,20 @@ def draw_stages(
     return panels
 
 
-def draw_final_performance(
+def plot_final_performance(
     ax: Axes,
-    retention_by_kind: Mapping[str, xr.Dataset],
+    retention_by_regime: Mapping[str, xr.Dataset],
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw the performance after the last stage: networks, means, and their 95 % intervals.
+    """Plot the performance after the last stage: networks, means, and their 95 % intervals.
 
     Parameters
     ----------
     ax
         Where to draw.
-    retention_by_kind
-        By kind of training, each from
+    retention_by_regime
+        By training regime, each from
         `nwbcompare.analysis.learning.retention.retention_over_networks` of the same tasks; the last
         column, set apart, is the mean of tasks. A single network has no interval.
     names
@@ -163,24 +166,24 @@ def draw_final_performance(
     Raises
     ------
     InputError
-        For kinds of different tasks.
+        For regimes of different tasks.
     """
-    n_kinds = len(retention_by_kind)
-    labels = next(iter(retention_by_kind.values()))["task"].values
+    n_regimes = len(retention_by_regime)
+    labels = next(iter(retention_by_regime.values()))["task"].values
     columns = np.arange(labels.size)
-    for place, (kind, found) in enumerate(retention_by_kind.items()):
+    for place, (regime, found) in enumerate(retention_by_regime.items()):
         if not np.array_equal(found["task"].values, labels):
             raise InputError(
-                "retention_by_kind",
-                "the same tasks in every kind",
-                f"others in {kind!r}",
+                "retention_by_regime",
+                "the same tasks in every regime",
+                f"others in {regime!r}",
                 "Draw them apart.",
             )
         final = found.sel(measure="final")
-        at = columns + 0.8 * ((place + 0.5) / n_kinds - 0.5)
+        at = columns + 0.8 * ((place + 0.5) / n_regimes - 0.5)
         # networks beside each other, in an order that does not follow their values
         n_networks = final.sizes["network"]
-        aside = 0.3 / n_kinds * ((np.arange(n_networks) * 0.618034) % 1 - 0.5)
+        aside = 0.3 / n_regimes * ((np.arange(n_networks) * 0.618034) % 1 - 0.5)
         values = final["value"].transpose("network", "task").values
         ax.scatter(
             (at + aside[:, None]).ravel(),
@@ -188,12 +191,12 @@ def draw_final_performance(
             s=14,
             alpha=0.6,
             lw=0,
-            color=KIND_COLOURS[place % len(KIND_COLOURS)],
+            color=REGIME_COLOURS[place % len(REGIME_COLOURS)],
             marker=MARKS[place % len(MARKS)],
-            label=kind,
+            label=regime,
         )
         mean, low, high = (final[name].values for name in ("mean", "mean_low", "mean_high"))
-        beside = at + 0.25 / n_kinds
+        beside = at + 0.25 / n_regimes
         known = ~np.isnan(low)
         ax.vlines(beside[known], low[known], np.minimum(high[known], 1), color=BLACK, lw=1.2)
         ax.scatter(beside, mean, marker="_", s=50, color=BLACK, lw=1.6, zorder=3)
@@ -204,8 +207,8 @@ def draw_final_performance(
     return ax
 
 
-def draw_learning_curves(ax: Axes, curves_by_name: Mapping[str, xr.Dataset]) -> Axes:
-    """Draw performance against trials of training: networks, their mean, and its interval.
+def plot_learning_curves(ax: Axes, curves_by_name: Mapping[str, xr.Dataset]) -> Axes:
+    """Plot performance against trials of training: networks, their mean, and its interval.
 
     Parameters
     ----------
@@ -234,17 +237,17 @@ def draw_learning_curves(ax: Axes, curves_by_name: Mapping[str, xr.Dataset]) -> 
             shares = one["performance"].values[trained]
             ax.plot(thousands[trained], shares, color=colour, lw=0.6, alpha=0.5)
             ax.plot(thousands[trained][-1], shares[-1], color=colour, marker="o", ms=3, mew=0)
-        _draw_band(ax, thousands, curves, colour, label=f"{name} (n = {curves.sizes['network']})")
+        _plot_band(ax, thousands, curves, colour, label=f"{name} (n = {curves.sizes['network']})")
     ax.set(xlabel="trials (thousands)", ylabel="share of correct trials", ylim=(0, 1.04))
     ax.set_xlim(left=0)
     ax.legend(loc="lower right", frameon=False, fontsize=8)
     return ax
 
 
-def _draw_band(
+def _plot_band(
     ax: Axes, at: npt.NDArray[np.float64], one: xr.Dataset, colour: str, label: str
 ) -> None:
-    """Draw a mean as a line, and its interval where there is one."""
+    """Plot a mean as a line, and its interval where there is one."""
     low, high = one["mean_low"].values, one["mean_high"].values
     if not np.isnan(low).all():
         ax.fill_between(at, low, high, color=colour, alpha=0.25, lw=0)

@@ -24,8 +24,8 @@ MOST_UPRIGHT = 6
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
-def draw_lesions(ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None = None) -> Axes:
-    """Draw the change of every task's performance with every lesion, as colours about 0.
+def plot_lesions(ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None = None) -> Axes:
+    """Plot the change of every task's performance with every lesion, as colours about 0.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def draw_lesions(ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None 
     return _without_frame(ax)
 
 
-def draw_lesion_scatter(ax: Axes, statistic: xr.Dataset) -> Axes:
-    """Draw the drop in performance against normalised task variance, a point a cluster and task.
+def plot_lesion_scatter(ax: Axes, statistic: xr.Dataset) -> Axes:
+    """Plot the drop in performance against normalised task variance, a point a cluster and task.
 
     Parameters
     ----------
@@ -89,10 +89,10 @@ def draw_lesion_scatter(ax: Axes, statistic: xr.Dataset) -> Axes:
     return ax
 
 
-def draw_lesion_controls(
+def plot_lesion_controls(
     ax: Axes, controls: xr.Dataset, task: str | None = None, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw the drop in performance against size: random sets as a band, groups as points.
+    """Plot the drop in performance against size: random sets as a band, groups as points.
 
     Parameters
     ----------
@@ -124,10 +124,10 @@ def draw_lesion_controls(
     return ax
 
 
-def draw_group_lesions(
+def plot_group_lesions(
     ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw the decisions of a network, intact and with groups lesioned, with 95 % intervals.
+    """Plot the decisions of a network, intact and with groups lesioned, with 95 % intervals.
 
     Parameters
     ----------
@@ -161,10 +161,10 @@ def draw_group_lesions(
     return ax
 
 
-def draw_over_networks(
+def plot_over_networks(
     ax: Axes, inference: xr.Dataset, label: str, *, at: float = 0.0, colour: str = BLUE
 ) -> Axes:
-    """Draw one number of every network, with the mean, its 95 % interval, and the null value.
+    """Plot one number of every network, with the mean, its 95 % interval, and the null value.
 
     Parameters
     ----------

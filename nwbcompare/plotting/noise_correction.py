@@ -1,4 +1,4 @@
-"""Figures of trial noise in task variance, and of FTV without it."""
+"""Plots of trial noise in task variance, and of FTV without it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ROOM = 0.16
 """Width left beyond the ends for the bars of censored units."""
 
 
-def draw_noise_share(
+def plot_noise_share(
     ax: Axes,
     variance: xr.Dataset,
     task: str,
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw how much of each unit's raw task variance is trial noise.
+    """Plot how much of each unit's raw task variance is trial noise.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def draw_noise_share(
     return ax
 
 
-def draw_corrected_ftv(
+def plot_corrected_ftv(
     ax: Axes,
     raw: xr.Dataset,
     corrected: xr.Dataset,
@@ -85,7 +85,7 @@ def draw_corrected_ftv(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw the distribution of FTV as measured, with noise taken out, and behind the noise.
+    """Plot the distribution of FTV as measured, with noise taken out, and behind the noise.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def draw_corrected_ftv(
     corrected
         From `nwbcompare.selectivity.corrected_ftv`; censored units are bars beyond the ends.
     shrunken
-        From `nwbcompare.selectivity.shrunken_ftv`: the distribution of the population with its
+        From `nwbcompare.selectivity.deconvolved_ftv`: the distribution of the population with its
         interval.
     names
         Display names of tasks.

@@ -1,4 +1,4 @@
-"""Figures of pairs of tasks: distributions of FTV, their shapes, and rotations."""
+"""Plots of pairs of tasks: distributions of FTV, their shapes, and rotations."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ SMALLEST_WITH_ROOM = 12
 """Tasks whose triangle leaves room for the legend."""
 
 
-def draw_pairs(
+def plot_pairs(
     ax: Axes,
     pairs: xr.Dataset,
     shapes: xr.Dataset | None = None,
     rotated: xr.Dataset | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw the distribution of FTV of every pair of tasks as a triangle of small histograms.
+    """Plot the distribution of FTV of every pair of tasks as a triangle of small histograms.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def draw_pairs(
     if shapes is not None:
         kinds = shapes["shape"].sel(pair=pairs["pair"].values).values
         colours = [SHAPE_COLOURS[str(kind)] for kind in kinds]
-    _draw_frames(ax, columns, rows)
+    _plot_frames(ax, columns, rows)
     steps = _steps(share / top[:, None], columns, rows)
     ax.add_collection(PolyCollection(list(steps), facecolors=colours, edgecolors="none"))
     if rotated is not None:
@@ -79,11 +79,11 @@ def draw_pairs(
         lines = _steps(np.minimum(turned / top[:, None], 1), columns, rows)
         ax.add_collection(LineCollection(list(lines[:, 1:-1]), colors=BLACK, linewidths=0.5))
     _label_tasks(ax, tasks, dict(names or {}))
-    _draw_key(ax, len(tasks), kinds, rotated=rotated is not None)
+    _plot_key(ax, len(tasks), kinds, rotated=rotated is not None)
     return ax
 
 
-def draw_pair(
+def plot_pair(
     ax: Axes,
     pairs: xr.Dataset,
     pair: str,
@@ -91,7 +91,7 @@ def draw_pair(
     names: Mapping[str, str] | None = None,
     colour: str = BLUE,
 ) -> Axes:
-    """Draw the distribution of FTV of one pair, with the range over rotations.
+    """Plot the distribution of FTV of one pair, with the range over rotations.
 
     Parameters
     ----------
@@ -154,8 +154,8 @@ def draw_pair(
     return ax
 
 
-def draw_shape_shares(ax: Axes, shares: xr.Dataset) -> Axes:
-    """Draw the share of pairs per shape: a point a network, the mean and its interval.
+def plot_shape_shares(ax: Axes, shares: xr.Dataset) -> Axes:
+    """Plot the share of pairs per shape: a point a network, the mean and its interval.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def _cells(pairs: xr.Dataset) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp
             "pairs",
             f"all pairs of {len(tasks)} tasks",
             f"{pairs.sizes['pair']} pairs",
-            "Select tasks before pairwise_ftv, or draw one pair with draw_pair.",
+            "Select tasks before pairwise_ftv, or draw one pair with plot_pair.",
         )
     place = {task: index for index, task in enumerate(tasks)}
     return np.array([place[t] for t in a]), np.array([place[t] for t in b]), tasks
@@ -224,8 +224,8 @@ def _steps(
     return outline
 
 
-def _draw_frames(ax: Axes, columns: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]) -> None:
-    """Draw each cell's base line, and a dotted line at FTV 0."""
+def _plot_frames(ax: Axes, columns: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]) -> None:
+    """Plot each cell's base line, and a dotted line at FTV 0."""
     half = CELL / 2
     base = [
         [(c - half, r + half), (c + half, r + half)] for c, r in zip(columns, rows, strict=True)
@@ -246,7 +246,7 @@ def _label_tasks(ax: Axes, tasks: list[str], names: dict[str, str]) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _draw_key(
+def _plot_key(
     ax: Axes,
     n_tasks: int,
     kinds: npt.NDArray[np.str_] | None,

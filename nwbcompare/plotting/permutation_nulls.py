@@ -1,4 +1,4 @@
-"""Figures of fractional task variance: against its nulls, and the two variances behind it."""
+"""Plots of fractional task variance: against its nulls, and the two variances behind it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nwbcompare.plotting.style import BLUE, FTV_EDGES, NULL_COLOUR, PINK, RECORD
 FTV = "fractional_task_variance"
 
 
-def draw_ftv_nulls(
+def plot_ftv_nulls(
     ax: Axes,
     ftv: xr.Dataset,
     *,
@@ -22,7 +22,7 @@ def draw_ftv_nulls(
     rotation: xr.Dataset | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw the FTV of a source's units as a histogram, with what it would be under its nulls.
+    """Plot the FTV of a source's units as a histogram, with what it would be under its nulls.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def draw_ftv_nulls(
     return ax
 
 
-def draw_task_variances(
+def plot_task_variances(
     ax: Axes,
     variance: xr.Dataset,
     task_a: str,
@@ -69,7 +69,7 @@ def draw_task_variances(
     floor: xr.Dataset | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw each unit's variance in one task against that in the other, on logarithmic axes.
+    """Plot each unit's variance in one task against that in the other, on logarithmic axes.
 
     Units without variance in a task have no place there; the title counts them.
 

@@ -15,8 +15,8 @@ DARKEST, PALEST = 0.0, 0.75
 """Range of the colour map that is used: its pale end is hard to see on white."""
 
 
-def draw_psychometric(ax: Axes, curves: xr.Dataset, title: str = "") -> Axes:
-    """Draw the share of choices of the first target against coherence, a curve for a duration.
+def plot_psychometric(ax: Axes, curves: xr.Dataset, title: str = "") -> Axes:
+    """Plot the share of choices of the first target against coherence, a curve for a duration.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figures of rankings and designs: families against the floor, and power curves."""
+"""Plots of rankings and designs: families against split halves, and power curves."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ MEASURE_NAMES = {
 LEVEL_COLOUR = GREY
 
 
-def draw_floor_and_families(
+def plot_split_half_and_families(
     ax: Axes,
     ranking: xr.Dataset,
     animals: xr.Dataset | None = None,
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw each family's distance to a recording, with the floor that it stands against.
+    """Plot each family's distance to a recording, beside the split-half distance.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ def draw_floor_and_families(
     ranking
         From `nwbcompare.comparison.ranking.rank_families`. Small points are networks.
     animals
-        From `nwbcompare.comparison.split_half.animal_floor`: a row for each pair of animals.
+        From `nwbcompare.comparison.split_half.between_animal_distance`: a row for each pair of
+        animals.
     names
         Shown names of families.
     """
@@ -48,7 +49,7 @@ def draw_floor_and_families(
     for place, which in enumerate(order):
         one = ranking.isel(family=which)
         family = str(one["family"].item())
-        _draw_family(ax, ranking, one, place, CATEGORICAL[which % len(CATEGORICAL)])
+        _plot_family(ax, ranking, one, place, CATEGORICAL[which % len(CATEGORICAL)])
         n, p = int(one["n_networks"].item()), one["p_closest"].item()
         labels.append(f"{shown.get(family, family)} (n = {n})\nP(closest) = {p:.2f}")
     if animals is not None:
@@ -56,11 +57,11 @@ def draw_floor_and_families(
         for pair, value in zip(apart["animal_pair"].values, apart.values, strict=True):
             ax.plot(value, len(labels), "D", color=RECORDING_COLOUR, ms=6)
             labels.append(str(pair).replace("/", "\nagainst "))
-    low, high = (ranking[name].item() for name in ("floor_low", "floor_high"))
+    low, high = (ranking[name].item() for name in ("split_half_low", "split_half_high"))
     ax.axvspan(low, high, color=LIGHT_GREY, alpha=0.5, lw=0, zorder=0)
-    ax.axvline(ranking["floor"].item(), color=GREY, lw=1, zorder=1)
+    ax.axvline(ranking["split_half"].item(), color=GREY, lw=1, zorder=1)
     ax.text(
-        ranking["floor"].item(),
+        ranking["split_half"].item(),
         1.01,
         "halves of the\nrecording (95 %)",
         transform=ax.get_xaxis_transform(),
@@ -76,7 +77,7 @@ def draw_floor_and_families(
     return ax
 
 
-def _draw_family(ax: Axes, ranking: xr.Dataset, one: xr.Dataset, place: int, colour: str) -> None:
+def _plot_family(ax: Axes, ranking: xr.Dataset, one: xr.Dataset, place: int, colour: str) -> None:
     own = ranking["family_of"].values == one["family"].item()
     values = ranking["network_distance"].values[own]
     ax.plot(values, np.full(values.size, place + 0.22), "o", ms=3, color=colour, mfc="none")
@@ -84,15 +85,15 @@ def _draw_family(ax: Axes, ranking: xr.Dataset, one: xr.Dataset, place: int, col
     ax.plot(one["distance"], place, "s", ms=6, color=colour)
 
 
-def draw_power(ax: Axes, plan: xr.Dataset, *, legend: bool = True) -> Axes:
-    """Draw power over the number of recorded units, a curve for each number of trials.
+def plot_power(ax: Axes, power: xr.Dataset, *, legend: bool = True) -> Axes:
+    """Plot power over the number of recorded units, a curve for each number of trials.
 
     Parameters
     ----------
     ax
         Where to draw.
-    plan
-        From `nwbcompare.comparison.power.plan`. Bars are 95 % intervals of the simulation.
+    power
+        From `nwbcompare.comparison.power_analysis`. Bars are 95 % intervals of the simulation.
     legend
         Whether to name the numbers of trials.
 
@@ -101,21 +102,21 @@ def draw_power(ax: Axes, plan: xr.Dataset, *, legend: bool = True) -> Axes:
     InputError
         For more numbers of trials than can be told apart.
     """
-    if plan.sizes["n_trials"] > len(MARKS):
+    if power.sizes["n_trials"] > len(MARKS):
         raise InputError(
-            "plan",
+            "power",
             f"at most {len(MARKS)} numbers of trials",
-            str(plan.sizes["n_trials"]),
-            "Select some: plan.sel(n_trials=[...]).",
+            str(power.sizes["n_trials"]),
+            "Select some: power.sel(n_trials=[...]).",
         )
-    units = plan["n_units"].values
-    for place, trials in enumerate(plan["n_trials"].values):
-        one = plan.sel(n_trials=trials)
-        power = one["power"].values
+    units = power["n_units"].values
+    for place, trials in enumerate(power["n_trials"].values):
+        one = power.sel(n_trials=trials)
+        height = one["power"].values
         ax.errorbar(
             units,
-            power,
-            yerr=[power - one["power_low"].values, one["power_high"].values - power],
+            height,
+            yerr=[height - one["power_low"].values, one["power_high"].values - height],
             marker=MARKS[place],
             color=CATEGORICAL[place],
             ms=5,
@@ -123,7 +124,7 @@ def draw_power(ax: Axes, plan: xr.Dataset, *, legend: bool = True) -> Axes:
             elinewidth=1,
             label=str(trials),
         )
-    target, alpha = plan.attrs["target_power"], plan.attrs["alpha"]
+    target, alpha = power.attrs["target_power"], power.attrs["alpha"]
     ax.axhline(target, color=BLACK, lw=0.8, ls="--")
     ax.axhline(alpha, color=LEVEL_COLOUR, lw=0.8, ls=":")
     right = ax.get_yaxis_transform()
@@ -132,7 +133,7 @@ def draw_power(ax: Axes, plan: xr.Dataset, *, legend: bool = True) -> Axes:
     ax.set(xscale="log", ylim=(-0.02, 1.02), xlabel="recorded units", ylabel="power")
     ax.set_xticks(units, [str(number) for number in units])
     ax.minorticks_off()
-    ax.set_title(f"s.d. of FTV {plan.attrs['sd_a']:g} against {plan.attrs['sd_b']:g}")
+    ax.set_title(f"s.d. of FTV {power.attrs['sd_a']:g} against {power.attrs['sd_b']:g}")
     if legend:
         ax.legend(title="trials per condition", loc="center left", bbox_to_anchor=(1.06, 0.5))
     return ax

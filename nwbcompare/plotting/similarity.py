@@ -1,4 +1,4 @@
-"""Figures of populations: distances of conditions, decoding, and likeness to a recording."""
+"""Plots of populations: distances of conditions, decoding, and similarity to a recording."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ MEASURE_NAMES = {
 }
 
 
-def draw_dissimilarity(
+def plot_dissimilarity(
     ax: Axes, result: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw the distances of all pairs of conditions as a heat map.
+    """Plot the distances of all pairs of conditions as a heat map.
 
     Parameters
     ----------
@@ -94,10 +94,10 @@ def _levels(labels: Sequence[str]) -> list[str]:
     ]
 
 
-def draw_decoding(
+def plot_decoding(
     ax: Axes, results: Sequence[xr.Dataset], *, labels: Sequence[str] | None = None
 ) -> Axes:
-    """Draw accuracies of decoding with their intervals, against chance and the null.
+    """Plot accuracies of decoding with their intervals, against chance and the null.
 
     Parameters
     ----------
@@ -153,8 +153,8 @@ def draw_decoding(
     return ax
 
 
-def draw_similarity(ax: Axes, result: xr.Dataset) -> Axes:
-    """Draw measures of likeness with intervals, against their nulls and ceilings.
+def plot_similarity(ax: Axes, result: xr.Dataset) -> Axes:
+    """Plot measures of similarity with intervals, against their nulls and ceilings.
 
     All are shown so that 1 is the same and further right is more alike: the angle of
     Procrustes as 1 - angle / 90°.
@@ -193,7 +193,7 @@ def draw_similarity(ax: Axes, result: xr.Dataset) -> Axes:
             color=BLUE,
             zorder=3,
         )
-    _finish(ax, rows, "likeness (1: the same)\n95 % interval over units")
+    _finish(ax, rows, "similarity (1: the same)\n95 % interval over units")
     ax.set_xlim(ax.get_xlim()[0] - 0.05, 1.02)
     ax.set_title(
         f"{result.attrs['model']} and {result.attrs['recording']}: "

@@ -1,4 +1,4 @@
-"""Figures of task variance by epoch and in time, and of the rates behind it."""
+"""Plots of task variance by epoch and in time, and of the rates behind it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from matplotlib.colors import Normalize
 
 from nwbcompare.plotting.clusters import (
     colour_bar,
-    draw_cluster_strip,
     label_columns,
     order_by_cluster,
+    plot_cluster_strip,
 )
 from nwbcompare.plotting.style import BLUE, SEQUENTIAL, SKY
 
 TINY = np.finfo(float).tiny
 
 
-def draw_variance_heatmap(
+def plot_variance_heatmap(
     ax: Axes,
     variance: xr.Dataset,
     clusters: xr.Dataset,
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw variance by task, or by task and epoch, of units in the order of their clusters.
+    """Plot variance by task, or by task and epoch, of units in the order of their clusters.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def draw_variance_heatmap(
         interpolation="nearest",
     )
     label_columns(ax, variance, names)
-    draw_cluster_strip(ax, clusters["cluster"].values[order])
+    plot_cluster_strip(ax, clusters["cluster"].values[order])
     colour_bar(ax, image, "variance / unit's maximum")
     return ax
 
 
-def draw_variance_in_time(
+def plot_variance_in_time(
     ax: Axes,
     variance: xr.Dataset,
     task: str,
@@ -68,7 +68,7 @@ def draw_variance_in_time(
     clusters: xr.Dataset | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw variance across conditions in time: of all units, or cluster by cluster.
+    """Plot variance across conditions in time: of all units, or cluster by cluster.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def draw_variance_in_time(
     return ax
 
 
-def draw_unit_rates(
+def plot_unit_rates(
     ax: Axes,
     condition_means: xr.Dataset,
     unit: str,
@@ -127,7 +127,7 @@ def draw_unit_rates(
     by: str | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw a unit's mean rate in time, one line for each value of a condition variable.
+    """Plot a unit's mean rate in time, one line for each value of a condition variable.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def draw_unit_rates(
     return ax
 
 
-def draw_condition_rates(
+def plot_condition_rates(
     ax: Axes,
     condition_means: xr.Dataset,
     unit: str,
@@ -181,7 +181,7 @@ def draw_condition_rates(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw a unit's mean rate in time, one line for each condition of a task.
+    """Plot a unit's mean rate in time, one line for each condition of a task.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figures of task vectors: where tasks lie on the axes along which they differ most."""
+"""Plots of task vectors: where tasks lie on the axes along which they differ most."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MARKERS = "osD^vP*X"
 Array = npt.NDArray[np.float64]
 
 
-def draw_task_space(
+def plot_task_space(
     ax: Axes, spaces: Sequence[xr.Dataset], *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw where each task lies: a point for every network, and the mean with its name.
+    """Plot where each task lies: a point for every network, and the mean with its name.
 
     Parameters
     ----------
@@ -92,15 +92,15 @@ def _unit(vector: Array) -> Array:
     return scaled
 
 
-def draw_differences(ax: Axes, spaces: Sequence[xr.Dataset], quadruple: Sequence[str]) -> Axes:
-    """Draw arrows from b to a and from d to c, between the tasks' mean positions.
+def plot_differences(ax: Axes, spaces: Sequence[xr.Dataset], quadruple: Sequence[str]) -> Axes:
+    """Plot arrows from b to a and from d to c, between the tasks' mean positions.
 
     Parameters
     ----------
     ax
-        Axes, usually with `draw_task_space` of the same spaces.
+        Axes, usually with `plot_task_space` of the same spaces.
     spaces
-        See `draw_task_space`.
+        See `plot_task_space`.
     quadruple
         Tasks a, b, c, d: the composition holds where the two arrows are alike.
 

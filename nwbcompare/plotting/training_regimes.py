@@ -1,4 +1,4 @@
-"""Figures of kinds of training against a recording: pairs of networks, and contrasts of kinds."""
+"""Plots of training regimes against a recording: pairs of networks, and contrasts of regimes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.core.errors import unknown_name
-from nwbcompare.plotting.learning import KIND_COLOURS
+from nwbcompare.plotting.learning import REGIME_COLOURS
 from nwbcompare.plotting.ranking import MARKS, MEASURE_NAMES
 from nwbcompare.plotting.style import BLACK, CATEGORICAL, GREY, LIGHT_GREY
 
-UNLIKENESS_NAMES = {
+DISTANCE_NAMES = {
     **MEASURE_NAMES,
     "sd": "difference of s.d.",
     "mean": "difference of means",
@@ -24,27 +24,27 @@ SPREAD = 0.6
 """Part of a row that the measures of one contrast take."""
 
 
-def draw_kinds(
+def plot_regimes(
     ax: Axes,
     result: xr.Dataset,
     measure: str | None = None,
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw how unlike a recording the networks of each kind of training are, pair by pair.
+    """Plot how far from a recording the networks of each training regime are, pair by pair.
 
     Parameters
     ----------
     ax
         Where to draw.
     result
-        From `nwbcompare.comparison.training_regimes.compare_kinds`. Thin lines join the networks of
-        one pair, diamonds are means with their intervals, and the band is the floor: what halves of
-        the recording differ by (of the distance only).
+        From `nwbcompare.comparison.training_regimes.compare_regimes`. Thin lines join the networks
+        of one pair, diamonds are means with their intervals, and the band is what halves
+        of the recording differ by (of the distance only).
     measure
         One of the measures of ``result``; by default the distance.
     names
-        Shown names of kinds.
+        Shown names of regimes.
 
     Returns
     -------
@@ -59,49 +59,49 @@ def draw_kinds(
     shown = result.attrs["distance"] if measure is None else measure
     _check_measures(result, [shown])
     own = result.sel(measure=shown)
-    unlikeness = own["unlikeness"].transpose("pair", "kind").values
-    places = np.arange(unlikeness.shape[1])
-    for row in unlikeness:
+    distance = own["distance"].transpose("pair", "regime").values
+    places = np.arange(distance.shape[1])
+    for row in distance:
         known = np.isfinite(row)
         ax.plot(places[known] - 0.1, row[known], color=GREY, alpha=0.6, lw=0.6, zorder=1)
-    for place, column in enumerate(unlikeness.T):
-        colour = KIND_COLOURS[place % len(KIND_COLOURS)]
+    for place, column in enumerate(distance.T):
+        colour = REGIME_COLOURS[place % len(REGIME_COLOURS)]
         x = np.full(column.size, place - 0.1)
         ax.scatter(x, column, s=16, color=colour, alpha=0.8, lw=0, zorder=2)
     mean, low, high = (own[name].values for name in ("mean", "mean_low", "mean_high"))
     reach = np.nan_to_num([mean - low, high - mean])
     ax.errorbar(places + 0.15, mean, reach, fmt="D", ms=5, capsize=3, color=BLACK, zorder=3)
     if shown == result.attrs["distance"]:
-        _draw_floor(ax, result)
-    kinds = [(names or {}).get(str(kind), str(kind)) for kind in result["kind"].values]
-    counted = zip(kinds, result["n_networks"].values, strict=True)
-    ax.set_xticks(places, [f"{kind}\n(n = {n})" for kind, n in counted])
+        _plot_split_half(ax, result)
+    regimes = [(names or {}).get(str(regime), str(regime)) for regime in result["regime"].values]
+    counted = zip(regimes, result["n_networks"].values, strict=True)
+    ax.set_xticks(places, [f"{regime}\n(n = {n})" for regime, n in counted])
     ax.set(xlim=(-0.5, places.size - 0.5), ylabel=_name(result, shown))
     ax.set_ylim(bottom=0)
     return ax
 
 
-def draw_contrasts(
+def plot_contrasts(
     ax: Axes,
     result: xr.Dataset,
     measures: Sequence[str] | None = None,
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw how much closer to a recording one kind of training is than another.
+    """Plot how much closer to a recording one training regime is than another.
 
     Parameters
     ----------
     ax
         Where to draw; with some room on the right, for p.
     result
-        From `nwbcompare.comparison.training_regimes.compare_kinds`: rows are its contrasts, and
-        left of 0 the first kind is closer. p is that of the first measure, adjusted but for the
+        From `nwbcompare.comparison.training_regimes.compare_regimes`: rows are its contrasts, and
+        left of 0 the first regime is closer. p is that of the first measure, adjusted but for the
         primary test.
     measures
         Which of its measures; by default the distance.
     names
-        Shown names of kinds.
+        Shown names of regimes.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def draw_contrasts(
             ms=5,
             lw=1.6,
             color=CATEGORICAL[place % len(CATEGORICAL)],
-            label=UNLIKENESS_NAMES.get(measure, measure),
+            label=DISTANCE_NAMES.get(measure, measure),
         )
     ax.axvline(0, color=GREY, lw=0.9, ls="--", zorder=0)
     right = ax.get_yaxis_transform()
@@ -150,8 +150,10 @@ def _check_measures(result: xr.Dataset, measures: Sequence[str]) -> None:
             raise unknown_name("measure", measure, known)
 
 
-def _draw_floor(ax: Axes, result: xr.Dataset) -> None:
-    low, middle, high = (float(result[name]) for name in ("floor_low", "floor", "floor_high"))
+def _plot_split_half(ax: Axes, result: xr.Dataset) -> None:
+    low, middle, high = (
+        float(result[name]) for name in ("split_half_low", "split_half", "split_half_high")
+    )
     ax.axhspan(low, high, color=LIGHT_GREY, alpha=0.5, lw=0, zorder=0)
     ax.axhline(middle, color=GREY, lw=1, zorder=0)
     label = "halves of the\nrecording (95 %)"
@@ -160,17 +162,17 @@ def _draw_floor(ax: Axes, result: xr.Dataset) -> None:
 
 
 def _name(result: xr.Dataset, measure: str) -> str:
-    shown, recording = UNLIKENESS_NAMES.get(measure, measure), result.attrs["name"]
+    shown, recording = DISTANCE_NAMES.get(measure, measure), result.attrs["name"]
     return f"{shown}\n{'to' if measure == result.attrs['distance'] else 'from'} {recording}"
 
 
 def _row(row: xr.Dataset, names: Mapping[str, str] | None) -> str:
     first, second = (
-        (names or {}).get(kind, kind) for kind in (row["first"].item(), row["second"].item())
+        (names or {}).get(regime, regime) for regime in (row["first"].item(), row["second"].item())
     )
     return f"{first}\nless {second}\n({int(row['n_pairs'])} pairs)"
 
 
 def _contrast_label(result: xr.Dataset, measures: Sequence[str]) -> str:
-    what = UNLIKENESS_NAMES.get(measures[0], measures[0]) if len(measures) == 1 else "unlikeness"
+    what = DISTANCE_NAMES.get(measures[0], measures[0]) if len(measures) == 1 else "distance"
     return f"difference of pairs: {what} to {result.attrs['name']}\n(left: the first is closer)"

@@ -1,4 +1,4 @@
-"""Figures of the groups of a pair of tasks: who is in them, their weights, their inhibition."""
+"""Plots of the groups of a pair of tasks: who is in them, their weights, their inhibition."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ WHITE_BELOW = 0.45
 """Luminance of a cell below which its number is white."""
 
 
-def draw_group_scatter(
+def plot_group_scatter(
     ax: Axes, groups: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw each active unit's variance in one task against the other, marked by group.
+    """Plot each active unit's variance in one task against the other, marked by group.
 
     Parameters
     ----------
@@ -74,10 +74,10 @@ def draw_group_scatter(
     return ax
 
 
-def draw_normalised_variance(
+def plot_normalised_variance(
     ax: Axes, groups: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw how the active units' variance is shared between the tasks, groups shaded.
+    """Plot how the active units' variance is shared between the tasks, groups shaded.
 
     Parameters
     ----------
@@ -111,8 +111,8 @@ def draw_normalised_variance(
     return ax
 
 
-def draw_group_matrix(ax: Axes, result: xr.Dataset, *, selection: str = "near") -> Axes:
-    """Draw the mean recurrent weight from group to group, with the number of pairs.
+def plot_group_matrix(ax: Axes, result: xr.Dataset, *, selection: str = "near") -> Axes:
+    """Plot the mean recurrent weight from group to group, with the number of pairs.
 
     Parameters
     ----------
@@ -151,8 +151,8 @@ def draw_group_matrix(ax: Axes, result: xr.Dataset, *, selection: str = "near") 
     return ax
 
 
-def draw_input_tuning(ax: Axes, result: xr.Dataset, *, modality: int) -> Axes:
-    """Draw each group's input weights from one modality around the preferred direction.
+def plot_input_tuning(ax: Axes, result: xr.Dataset, *, modality: int) -> Axes:
+    """Plot each group's input weights from one modality around the preferred direction.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def draw_input_tuning(ax: Axes, result: xr.Dataset, *, modality: int) -> Axes:
     mean, error = (
         result[name].sel(modality=modality) for name in ("input_weight", "input_weight_se")
     )
-    _draw_tuning(ax, mean, error)
+    _plot_tuning(ax, mean, error)
     ax.set(
         xlabel="channel − preferred direction (°)",
         ylabel="mean input weight",
@@ -175,8 +175,8 @@ def draw_input_tuning(ax: Axes, result: xr.Dataset, *, modality: int) -> Axes:
     return ax
 
 
-def draw_output_tuning(ax: Axes, result: xr.Dataset) -> Axes:
-    """Draw each group's weights to the response ring around the preferred input direction.
+def plot_output_tuning(ax: Axes, result: xr.Dataset) -> Axes:
+    """Plot each group's weights to the response ring around the preferred input direction.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def draw_output_tuning(ax: Axes, result: xr.Dataset) -> Axes:
     result
         From `nwbcompare.connectivity.group_weights`.
     """
-    _draw_tuning(ax, result["output_weight"], result["output_weight_se"])
+    _plot_tuning(ax, result["output_weight"], result["output_weight_se"])
     ax.set(
         xlabel="channel − preferred direction (°)",
         ylabel="mean output weight",
@@ -194,14 +194,14 @@ def draw_output_tuning(ax: Axes, result: xr.Dataset) -> Axes:
     return ax
 
 
-def draw_rule_weights(
+def plot_rule_weights(
     ax: Axes,
     result: xr.Dataset,
     *,
     rules: Sequence[str] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Draw each group's mean input weight from the rules, with standard errors.
+    """Plot each group's mean input weight from the rules, with standard errors.
 
     Parameters
     ----------
@@ -241,8 +241,8 @@ def draw_rule_weights(
     return ax
 
 
-def draw_weight_by_direction(ax: Axes, result: xr.Dataset) -> Axes:
-    """Draw recurrent weight against difference of preferred direction, with 95 % intervals.
+def plot_weight_by_direction(ax: Axes, result: xr.Dataset) -> Axes:
+    """Plot recurrent weight against difference of preferred direction, with 95 % intervals.
 
     Parameters
     ----------
@@ -271,8 +271,8 @@ def draw_weight_by_direction(ax: Axes, result: xr.Dataset) -> Axes:
     return ax
 
 
-def draw_inhibition(ax: Axes, results: Sequence[xr.Dataset]) -> Axes:
-    """Draw the inhibition statistic of networks over their permutation nulls.
+def plot_inhibition(ax: Axes, results: Sequence[xr.Dataset]) -> Axes:
+    """Plot the inhibition statistic of networks over their permutation nulls.
 
     Parameters
     ----------
@@ -309,7 +309,7 @@ def draw_inhibition(ax: Axes, results: Sequence[xr.Dataset]) -> Axes:
     return ax
 
 
-def _draw_tuning(ax: Axes, mean: xr.DataArray, error: xr.DataArray) -> None:
+def _plot_tuning(ax: Axes, mean: xr.DataArray, error: xr.DataArray) -> None:
     degrees = np.degrees(mean["direction_difference"].values)
     for group in _groups_with_units(mean.to_dataset(name="mean")):
         curve, half = (values.sel(group=group).values for values in (mean, error))

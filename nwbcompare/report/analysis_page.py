@@ -11,7 +11,7 @@ from typing import Any
 
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.files import written_aside
-from nwbcompare.report.page_section import Evidence, Finding, Picture, Section
+from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture
 from nwbcompare.report.template import render
 
 NUMBERS, PAGE, FIGURES = "analysis.json", "index.html", "figures"
@@ -19,7 +19,7 @@ NUMBERS, PAGE, FIGURES = "analysis.json", "index.html", "figures"
 
 def write_analysis(
     folder: str | os.PathLike[str],
-    sections: Sequence[Section],
+    sections: Sequence[PageSection],
     *,
     title: str,
     caution: str,
@@ -61,7 +61,7 @@ def write_analysis(
     _write(folder / NUMBERS, (json.dumps(numbers, indent=1) + "\n").encode())
 
 
-def _remove_others(folder: Path, sections: Sequence[Section]) -> None:
+def _remove_others(folder: Path, sections: Sequence[PageSection]) -> None:
     """Remove tables and figures of an earlier page, which this one does not show."""
     tables = {f"{section.name}.csv" for section in sections if section.rows}
     figures = {f"{picture.name}.svg" for section in sections for picture in section.pictures}
@@ -74,7 +74,7 @@ def _remove_others(folder: Path, sections: Sequence[Section]) -> None:
                 file.unlink()
 
 
-def read_sections(folder: str | os.PathLike[str]) -> list[Section]:
+def read_sections(folder: str | os.PathLike[str]) -> list[PageSection]:
     """Read the sections of a page that `write_analysis` wrote.
 
     Parameters
@@ -100,7 +100,7 @@ def read_sections(folder: str | os.PathLike[str]) -> list[Section]:
         ) from error
 
 
-def _section(folder: Path, values: Mapping[str, Any]) -> Section:
+def _section(folder: Path, values: Mapping[str, Any]) -> PageSection:
     pictures = [
         Picture(
             name=picture["name"],
@@ -110,7 +110,7 @@ def _section(folder: Path, values: Mapping[str, Any]) -> Section:
         )
         for picture in values["pictures"]
     ]
-    return Section(
+    return PageSection(
         name=values["name"],
         heading=values["heading"],
         findings=[_finding(found) for found in values["findings"]],
@@ -132,7 +132,7 @@ def _write(path: Path, content: bytes) -> None:
         aside.write_bytes(content)
 
 
-def _write_rows(path: Path, section: Section) -> None:
+def _write_rows(path: Path, section: PageSection) -> None:
     with written_aside(path, overwrite=True) as aside, aside.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=section.columns)
         writer.writeheader()

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nwbcompare.report.page_section import Cell, Finding, Row, Section
+from nwbcompare.report.page_section import Cell, Finding, PageSection, Row
 from nwbcompare.report.template import render
 
 NUMBERS, PAGE, TABLES, FIGURES = "report.json", "index.html", "tables", "figures"
@@ -45,7 +45,7 @@ class Comparison:
     title: str
     cards: Mapping[str, Cell]
     caution: str
-    sections: Sequence[Section]
+    sections: Sequence[PageSection]
     limits: Sequence[str]
     methods: Sequence[str]
     provenance: Mapping[str, Any]

@@ -82,7 +82,7 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
+class PageSection:
     """What one analysis found.
 
     Attributes

@@ -15,7 +15,7 @@ from nwbcompare.core.files import written_aside
 from nwbcompare.plotting.style import BLUE, LIGHT_GREY, NULL_COLOUR, RECORDING_COLOUR, STYLE
 
 
-def draw_learning(ax: Axes, log: Sequence[Mapping[str, Any]]) -> Axes:
+def plot_learning(ax: Axes, log: Sequence[Mapping[str, Any]]) -> Axes:
     """Draw each task's performance against time, the worst and the mean on top.
 
     Parameters
@@ -49,13 +49,13 @@ def write_learning(log: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
     Parameters
     ----------
     log
-        See `draw_learning`.
+        See `plot_learning`.
     path
         The file; its suffix says which kind.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-        draw_learning(figure.subplots(), log)
+        plot_learning(figure.subplots(), log)
         with written_aside(path, overwrite=True) as aside:
             figure.savefig(aside, dpi=150)
     return Path(path)

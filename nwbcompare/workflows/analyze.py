@@ -1,4 +1,4 @@
-"""The whole programme on networks and recordings: computed, kept, and written as a page."""
+"""Analysis of networks and recordings: sections computed, kept, and written as a page."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.core.files import check_output_folder, folder_in_progress
 from nwbcompare.core.provenance import environment
 from nwbcompare.report.analysis_page import write_analysis
-from nwbcompare.report.page_section import Section
-from nwbcompare.workflows.analysis_source import Settings, Subject
-from nwbcompare.workflows.registry import PARTS
+from nwbcompare.report.page_section import PageSection
+from nwbcompare.workflows.analysis_sources import AnalysisSource, analysis_source
+from nwbcompare.workflows.analyze_settings import Settings
+from nwbcompare.workflows.registry import SECTIONS
 from nwbcompare.workflows.results_folder import Folder, is_analysis
-from nwbcompare.workflows.section import Part, Results, Shown
+from nwbcompare.workflows.section import Results, Section, Shown
 
 CAUTION = (
     "The unit of inference is the network, and for recordings the animal. Numbers of one source "
@@ -32,7 +33,7 @@ def analyze(
     sources: Sequence[str],
     out: str | os.PathLike[str],
     *,
-    parts: Sequence[str] | None = None,
+    sections: Sequence[str] | None = None,
     settings: Settings | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -46,10 +47,10 @@ def analyze(
         ``pretrained:NAME``. With several networks the page says what holds over networks.
     out
         The folder: ``index.html``, ``analysis.json``, a CSV a section, ``figures/*.svg`` and
-        ``results/SOURCE/PART.nc``, the labelled results.
-    parts
-        Names in `nwbcompare.workflows.registry.PARTS`; by default all but the long ones. Parts that
-        others need are taken along.
+        ``results/SOURCE/SECTION.nc``, the labelled results.
+    sections
+        Names in `nwbcompare.workflows.registry.SECTIONS`; by default all but the long ones.
+        Sections that others need are taken along.
     settings
         Numbers of surrogates, rotations, trials, and the seed.
     resume
@@ -66,7 +67,7 @@ def analyze(
     Raises
     ------
     InputError
-        For an unknown part, a source that is not there, two sources of one name, and a folder
+        For an unknown section, a source that is not there, two sources of one name, and a folder
         that cannot be written, is written to by another process, or belongs to other settings.
 
     Notes
@@ -74,54 +75,54 @@ def analyze(
     What cannot be asked of a source (lesions of a recording) is left out, and the page says why.
     """
     settings = settings or Settings()
-    chosen = chosen_parts(parts)
+    chosen = chosen_sections(sections)
     if not sources:
         raise InputError("sources", "at least one source", "none", "Use pretrained:all20-fast-0.")
     if overwrite or not (resume and is_analysis(Path(out))):
         check_output_folder(out, kind="analysis", is_kind=is_analysis, overwrite=overwrite)
-    subjects = [Subject(source) for source in sources]
-    _check_names(subjects)
+    found_sources = [analysis_source(source) for source in sources]
+    _check_names(found_sources)
     with claimed(out), folder_in_progress(out, resume=resume, overwrite=overwrite) as place:
         folder = Folder(place, asdict(settings), resume=resume, overwrite=overwrite)
-        found, missing = _compute(subjects, chosen, settings, folder)
-        sections = [
-            section
-            for part in chosen
-            if (section := _section(part, subjects, found, missing[part.name]))
+        found, missing = _compute(found_sources, chosen, settings, folder)
+        pages = [
+            page
+            for section in chosen
+            if (page := _page_section(section, found_sources, found, missing[section.name]))
         ]
         write_analysis(
             folder.path,
-            sections,
-            title=_title(subjects),
+            pages,
+            title=_title(found_sources),
             caution=CAUTION,
-            methods=[f"{part.heading}: {part.method}" for part in chosen],
+            methods=[f"{section.heading}: {section.method}" for section in chosen],
             provenance={
                 **environment(),
                 "settings": asdict(settings),
-                "sources": {s.name: {"source": s.source, **s.identity()} for s in subjects},
+                "sources": {s.name: {"source": s.source, **s.identity()} for s in found_sources},
             },
         )
     return Path(out)
 
 
-def chosen_parts(names: Sequence[str] | None) -> list[Part]:
-    """Give the parts of these names, and those that they need, in the programme's order."""
+def chosen_sections(names: Sequence[str] | None) -> list[Section]:
+    """Give the sections of these names, and those that they need, in their order."""
     if names is None:
-        return [part for part in PARTS.values() if not part.is_long]
+        return [section for section in SECTIONS.values() if not section.is_long]
     if not names:
-        raise InputError("parts", "at least one part", "none", "Leave it out for all.")
+        raise InputError("sections", "at least one section", "none", "Leave it out for all.")
     for name in names:
-        if name not in PARTS:
-            raise unknown_name("parts", name, PARTS)
+        if name not in SECTIONS:
+            raise unknown_name("sections", name, SECTIONS)
     wanted = set(names)
-    for part in reversed(PARTS.values()):
-        if part.name in wanted:
-            wanted |= set(part.needs)
-    return [part for part in PARTS.values() if part.name in wanted]
+    for section in reversed(SECTIONS.values()):
+        if section.name in wanted:
+            wanted |= set(section.needs)
+    return [section for section in SECTIONS.values() if section.name in wanted]
 
 
-def _check_names(subjects: Sequence[Subject]) -> None:
-    name, number = Counter(subject.name for subject in subjects).most_common(1)[0]
+def _check_names(sources: Sequence[AnalysisSource]) -> None:
+    name, number = Counter(source.name for source in sources).most_common(1)[0]
     if number > 1:
         raise InputError(
             "sources", "each name once", f"{name!r} {number} times", "Leave one out or rename it."
@@ -129,57 +130,60 @@ def _check_names(subjects: Sequence[Subject]) -> None:
 
 
 def _compute(
-    subjects: Sequence[Subject], parts: Sequence[Part], settings: Settings, folder: Folder
+    sources: Sequence[AnalysisSource],
+    sections: Sequence[Section],
+    settings: Settings,
+    folder: Folder,
 ) -> tuple[dict[str, dict[str, Results]], dict[str, dict[str, str]]]:
-    """Give the results by part and source, and why a source has none of a part."""
-    found: dict[str, dict[str, Results]] = {part.name: {} for part in parts}
-    missing: dict[str, dict[str, str]] = {part.name: {} for part in parts}
-    for subject in subjects:
-        folder.claim(subject.name, subject.identity())
-    with tqdm(total=len(parts) * len(subjects), desc="analyze", disable=None) as bar:
-        for subject in subjects:
+    """Give the results by section and source, and why a source has none of a section."""
+    found: dict[str, dict[str, Results]] = {section.name: {} for section in sections}
+    missing: dict[str, dict[str, str]] = {section.name: {} for section in sections}
+    for source in sources:
+        folder.claim(source.name, source.identity())
+    with tqdm(total=len(sections) * len(sources), desc="analyze", disable=None) as bar:
+        for source in sources:
             earlier: dict[str, Results] = {}
-            for part in parts:
-                bar.set_postfix_str(f"{subject.name}: {part.name}")
-                got = _results(part, subject, earlier, settings, folder)
+            for section in sections:
+                bar.set_postfix_str(f"{source.name}: {section.name}")
+                got = _results(section, source, earlier, settings, folder)
                 if isinstance(got, str):
-                    missing[part.name][subject.name] = got
+                    missing[section.name][source.name] = got
                 else:
-                    earlier[part.name] = found[part.name][subject.name] = got
+                    earlier[section.name] = found[section.name][source.name] = got
                 bar.update()
-            subject.forget()
+            source.forget()
     return found, missing
 
 
 def _results(
-    part: Part,
-    subject: Subject,
+    section: Section,
+    source: AnalysisSource,
     earlier: Mapping[str, Results],
     settings: Settings,
     folder: Folder,
 ) -> Results | str:
-    """Give the results of a part, kept or computed, or why it cannot be asked."""
-    why = part.missing(subject) or _lacking(part, earlier)
+    """Give the results of a section, kept or computed, or why it cannot be asked."""
+    why = section.missing(source) or _lacking(section, earlier)
     if why:
         return why
-    kept = folder.read(subject.name, part.name)
+    kept = folder.read(source.name, section.name)
     if kept is None:
-        work = folder.file(subject.name, part.name, suffix=".partial.nc")
+        work = folder.file(source.name, section.name, suffix=".partial.nc")
         try:
-            kept = part.compute(subject, earlier, settings, work)
+            kept = section.compute(source, earlier, settings, work)
         except InputError as error:
             if error.subject.startswith(str(folder.path)):
                 # unfinished work that is damaged is no property of the source
                 raise
-            # too few units or tasks: other parts and sources go on
+            # too few units or tasks: other sections and sources go on
             return _reason(error)
-        folder.keep(subject.name, part.name, kept)
+        folder.keep(source.name, section.name, kept)
         work.unlink(missing_ok=True)
     return kept
 
 
-def _lacking(part: Part, earlier: Mapping[str, Results]) -> str:
-    lacking = [name for name in part.needs if name not in earlier]
+def _lacking(section: Section, earlier: Mapping[str, Results]) -> str:
+    lacking = [name for name in section.needs if name not in earlier]
     return f"it needs {lacking[0]}, which cannot be asked of it" if lacking else ""
 
 
@@ -187,59 +191,59 @@ def _reason(error: InputError) -> str:
     return f"{error.subject}: expected {error.expected}, got {error.got}"
 
 
-def _section(
-    part: Part,
-    subjects: Sequence[Subject],
+def _page_section(
+    section: Section,
+    sources: Sequence[AnalysisSource],
     found: Mapping[str, Mapping[str, Results]],
     missing: Mapping[str, str],
-) -> Section | None:
-    """Make a part's section: what holds over networks first, then the first of each kind."""
-    over, own_part = None, found[part.name]
+) -> PageSection | None:
+    """Return a section of the page: what holds over networks first, then the first of each kind."""
+    over, own_results = None, found[section.name]
     alike, controls = (
-        {s.name: own_part[s.name] for s in subjects if s.kind == kind and s.name in own_part}
+        {s.name: own_results[s.name] for s in sources if s.kind == kind and s.name in own_results}
         for kind in ("network", "control")
     )
-    if part.show_over is not None and len(alike) > 1:
+    if section.show_over is not None and len(alike) > 1:
         try:
-            over = part.show_over(alike, controls)
+            over = section.show_over(alike, controls)
         except InputError as error:
             # networks of other tasks
             text = f"Over {len(alike)} networks: not asked, since {_reason(error)}."
             over = Shown(findings=[text], numbers={}, pictures=[])
     rows, own = [], []
-    pictured = _pictured(subjects, own_part)
-    for name in own_part:
+    pictured = _pictured(sources, own_results)
+    for name in own_results:
         earlier = {
             other: by_source[name] for other, by_source in found.items() if name in by_source
         }
-        shown = part.show(name, earlier, pictures=name in pictured)
+        shown = section.show(name, earlier, pictures=name in pictured)
         rows.append({"source": name, **shown.numbers})
         if name in pictured:
             own.append(shown)
-    parts_shown: list[Shown] = [*([over] if over else []), *own]
+    shown_sections: list[Shown] = [*([over] if over else []), *own]
     left_out = [f"{name}: not asked, since {why}." for name, why in missing.items()]
-    if not parts_shown and not left_out:
+    if not shown_sections and not left_out:
         return None
-    return Section(
-        name=part.name,
-        heading=part.heading,
-        findings=[line for shown in parts_shown for line in shown.findings] + left_out,
+    return PageSection(
+        name=section.name,
+        heading=section.heading,
+        findings=[line for shown in shown_sections for line in shown.findings] + left_out,
         rows=rows,
-        pictures=[picture for shown in parts_shown for picture in shown.pictures],
+        pictures=[picture for shown in shown_sections for picture in shown.pictures],
     )
 
 
-def _pictured(subjects: Sequence[Subject], found: Mapping[str, Results]) -> set[str]:
+def _pictured(sources: Sequence[AnalysisSource], found: Mapping[str, Results]) -> set[str]:
     """Tell whose pictures are drawn: every recording's, and the first network's."""
-    networks = [s.name for s in subjects if s.network is not None and s.name in found]
-    return {s.name for s in subjects if s.network is None} | set(networks[:1])
+    networks = [s.name for s in sources if s.network is not None and s.name in found]
+    return {s.name for s in sources if s.network is None} | set(networks[:1])
 
 
-def _title(subjects: Sequence[Subject]) -> str:
-    n_networks = sum(subject.network is not None for subject in subjects)
-    recordings = [subject.name for subject in subjects if subject.network is None]
+def _title(sources: Sequence[AnalysisSource]) -> str:
+    n_networks = sum(source.network is not None for source in sources)
+    recordings = [source.name for source in sources if source.network is None]
     if n_networks == 1:
-        networks = [next(s.name for s in subjects if s.network is not None)]
+        networks = [next(s.name for s in sources if s.network is not None)]
     else:
         networks = [f"{n_networks} networks"] if n_networks else []
     return "What they know: " + ", ".join([*networks, *recordings])

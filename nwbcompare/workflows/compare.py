@@ -12,17 +12,17 @@ from typing import Any
 from nwbcompare.core.activity import blocks
 from nwbcompare.core.errors import listing
 from nwbcompare.core.files import check_output_folder, written_aside
-from nwbcompare.core.process_pool import Task, run_all
+from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.core.provenance import environment
 from nwbcompare.report.analysis_page import read_sections
 from nwbcompare.report.comparison_page import NUMBERS, Comparison, write_comparison
-from nwbcompare.report.page_section import Finding, Section
+from nwbcompare.report.page_section import Finding, PageSection
 from nwbcompare.report.pdf import find_chromium, write_pdf
 from nwbcompare.workflows.compare_settings import Settings
 from nwbcompare.workflows.formatting import counted
-from nwbcompare.workflows.measurements import Material, mapping_of, measure, network_pair
+from nwbcompare.workflows.measurements import Measurements, mapping_of, measure, network_pair
 from nwbcompare.workflows.model_sources import find_models
-from nwbcompare.workflows.recording_source import FoundRecording, find_recording
+from nwbcompare.workflows.recording_source import RecordingChoice, choose_recording
 from nwbcompare.workflows.sections.confounds import Confounds, confounds_section, find_confounds
 from nwbcompare.workflows.sections.example_units import examples_section, find_examples
 from nwbcompare.workflows.sections.ftv_distributions import (
@@ -40,7 +40,11 @@ from nwbcompare.workflows.sections.population import (
     find_population,
     population_section,
 )
-from nwbcompare.workflows.sections.split_half import Floor, find_floor, floor_section
+from nwbcompare.workflows.sections.split_half import (
+    SplitHalf,
+    measure_split_half,
+    split_half_section,
+)
 
 MODELS = ("pretrained:all20-fast-0", "pretrained:all20-fast-1", "pretrained:all20-fast-2")
 
@@ -105,15 +109,15 @@ def compare(
     check_output_folder(out, kind="report", is_kind=_is_report, overwrite=overwrite)
     chromium = find_chromium() if pdf else ""
     taken = _sections(analyses)
-    brain = find_recording(recording, settings.pair, settings.seed)
+    brain = choose_recording(recording, settings.pair, settings.seed)
     chosen = mapping_of(brain.activity, mapping)
     found = find_models(
         [os.fspath(model) for model in models],
         settings.pair,
         network_pair(settings.pair, chosen),
     )
-    material = measure(brain.activity, found, settings, chosen)
-    comparison = _comparison(material, taken, brain)
+    measurements = measure(brain.activity, found, settings, chosen)
+    comparison = _comparison(measurements, taken, brain)
     with written_aside(out, overwrite=overwrite) as aside:
         aside.mkdir()
         write_comparison(comparison, aside)
@@ -126,7 +130,7 @@ def _is_report(folder: Path) -> bool:
     return (folder / NUMBERS).is_file()
 
 
-def _sections(analyses: Sequence[str | os.PathLike[str]]) -> list[Section]:
+def _sections(analyses: Sequence[str | os.PathLike[str]]) -> list[PageSection]:
     """Read the sections of analyses; they and their pictures get names of their own."""
     return [
         replace(
@@ -151,127 +155,131 @@ def _pointing(found: str | Finding, number: int) -> str | Finding:
     return replace(found, evidence=replace(found.evidence, figure=figure))
 
 
-def _comparison(material: Material, taken: list[Section], brain: FoundRecording) -> Comparison:
-    compared = compare_all(material)
-    floor = find_floor(material, material.protocols[0])
-    margin, margin_is = _margin(material, floor)
-    nulls, confounds, populations = _asked(material)
+def _comparison(
+    measurements: Measurements, taken: list[PageSection], brain: RecordingChoice
+) -> Comparison:
+    compared = compare_all(measurements)
+    split_half = measure_split_half(measurements, measurements.protocols[0])
+    margin, margin_is = _margin(measurements, split_half)
+    nulls, confounds, populations = _asked(measurements)
     known = [one for one in populations.values() if isinstance(one, Population)]
     refused = {name: one for name, one in populations.items() if isinstance(one, str)}
     sections = [
         *(
-            [sampled_section(material, compared, margin, margin_is)]
-            if "sampled" in material.protocols
+            [sampled_section(measurements, compared, margin, margin_is)]
+            if "sampled" in measurements.protocols
             else []
         ),
-        noise_section(material, clean(material)),
-        *([published_section(material, compared)] if has_other_protocols(compared) else []),
-        floor_section(material, floor),
-        nulls_section(material, nulls),
-        confounds_section(material, *confounds),
-        population_section(material, known, refused),
-        _examples(material),
+        noise_section(measurements, clean(measurements)),
+        *([published_section(measurements, compared)] if has_other_protocols(compared) else []),
+        split_half_section(measurements, split_half),
+        nulls_section(measurements, nulls),
+        confounds_section(measurements, *confounds),
+        population_section(measurements, known, refused),
+        _examples(measurements),
     ]
     return Comparison(
-        title=_title(material),
-        cards=_cards(material),
-        caution=_caution(material),
+        title=_title(measurements),
+        cards=_cards(measurements),
+        caution=_caution(measurements),
         sections=[*sections, *taken],
-        limits=limits(material),
-        methods=methods(material, floor, margin_is),
-        provenance=_provenance(material),
-        simulated=material.simulated,
+        limits=limits(measurements),
+        methods=methods(measurements, split_half, margin_is),
+        provenance=_provenance(measurements),
+        simulated=measurements.simulated,
         how_to_get=brain.guidance,
         left_out=brain.left_out,
     )
 
 
 def _asked(
-    material: Material,
+    measurements: Measurements,
 ) -> tuple[Nulls, tuple[Confounds, Confounds | None], dict[str, Population | str]]:
     """Ask the recording, and the sampled networks beside it, side by side."""
-    settings, recording = material.settings, material.recording
-    first = dict(list(material.drawn.items())[:1])
-    sources = {material.name: recording, **material.drawn}
-    tasks: list[Task] = [
+    settings, recording = measurements.settings, measurements.recording
+    first = dict(list(measurements.drawn.items())[:1])
+    sources = {measurements.name: recording, **measurements.drawn}
+    jobs: list[Job] = [
         (f"{name}, population", find_population, (name, activity, against, settings, shown))
         for place, (name, activity) in enumerate(sources.items())
         for against, shown in [(recording if place else None, place < 2)]
     ]
-    tasks += [
+    jobs += [
         (f"{name}, confounds", find_confounds, (activity, settings))
-        for name, activity in {material.name: recording, **first}.items()
+        for name, activity in {measurements.name: recording, **first}.items()
     ]
-    tasks.append((f"{material.name}, nulls", find_nulls, (recording, settings)))
-    found, heard = run_all(tasks, settings.workers_for(recording), "analyses")
-    material.warned += heard
+    jobs.append((f"{measurements.name}, nulls", find_nulls, (recording, settings)))
+    found, heard = run_all(jobs, settings.workers_for(recording), "analyses")
+    measurements.warned += heard
     n = len(sources)
     model = found[n + 1] if first else None
     return found[-1], (found[n], model), dict(zip(sources, found[:n], strict=True))
 
 
-def _margin(material: Material, floor: Floor) -> tuple[float, str]:
-    given = material.settings.margin
+def _margin(measurements: Measurements, split_half: SplitHalf) -> tuple[float, str]:
+    given = measurements.settings.margin
     if given is not None:
         return given, "given beforehand"
-    return floor.margin, (
+    return split_half.margin, (
         "what halves of the recording, brought to its whole size, differ by in all but 5 % of "
         "splits"
     )
 
 
-def _examples(material: Material) -> Section:
-    pair = material.pair
-    found = [find_examples(material.name, material.recording, material.recorded.ftv, pair)]
-    for name, activity in list(material.drawn.items())[:1]:
-        sample = next(s for s in material.on("sampled") if s.name == name)
+def _examples(measurements: Measurements) -> PageSection:
+    pair = measurements.pair
+    found = [
+        find_examples(measurements.name, measurements.recording, measurements.recorded.ftv, pair)
+    ]
+    for name, activity in list(measurements.drawn.items())[:1]:
+        sample = next(s for s in measurements.on("sampled") if s.name == name)
         ftv = sample.ftv.isel(draw=0) if "draw" in sample.ftv.dims else sample.ftv
         first = next(iter(blocks(activity).values()))
         found.append(
             find_examples(name, activity, ftv.assign_coords(unit=first["unit"].values), pair)
         )
-    return examples_section(material, found)
+    return examples_section(measurements, found)
 
 
-def _title(material: Material) -> str:
-    n = len({model.name for model in material.models})
-    title = f"{counted(n, 'network')} against {material.name}"
-    return f"SIMULATED: {title}" if material.simulated else title
+def _title(measurements: Measurements) -> str:
+    n = len({model.name for model in measurements.models})
+    title = f"{counted(n, 'network')} against {measurements.name}"
+    return f"SIMULATED: {title}" if measurements.simulated else title
 
 
-def _cards(material: Material) -> dict[str, Any]:
-    n_trials = material.variance["n_trials_per_condition"].median()
-    n_hidden = sorted({model.n_hidden for model in material.models})
-    animals = "simulated animals" if material.simulated else "animals"
-    families = {"families": len(material.families)} if len(material.families) > 1 else {}
+def _cards(measurements: Measurements) -> dict[str, Any]:
+    n_trials = measurements.variance["n_trials_per_condition"].median()
+    n_hidden = sorted({model.n_hidden for model in measurements.models})
+    animals = "simulated animals" if measurements.simulated else "animals"
+    families = {"families": len(measurements.families)} if len(measurements.families) > 1 else {}
     return {
-        "networks": len({model.name for model in material.models}),
+        "networks": len({model.name for model in measurements.models}),
         **families,
         "hidden units a network": n_hidden[0] if len(n_hidden) == 1 else listing(n_hidden),
-        animals: material.n_of("subject"),
-        "sessions": material.n_of("session"),
-        "recorded units": material.recorded.ftv.sizes["unit"],
-        "active recorded units": int(material.recorded.ftv["active"].sum()),
+        animals: measurements.n_of("subject"),
+        "sessions": measurements.n_of("session"),
+        "recorded units": measurements.recorded.ftv.sizes["unit"],
+        "active recorded units": int(measurements.recorded.ftv["active"].sum()),
         "trials a condition (median)": f"{float(n_trials):.4g}",
     }
 
 
-def _caution(material: Material) -> str:
-    n = len({model.name for model in material.models})
+def _caution(measurements: Measurements) -> str:
+    n = len({model.name for model in measurements.models})
     return (
-        f"{counted(n, 'network')} and {counted(material.n_of('subject'), 'animal')}. Each finding "
-        "says what it generalises over: other sessions of this animal, or other networks of the "
-        "same kind. None generalises over animals."
-        if material.n_of("subject") == 1
-        else f"{counted(n, 'network')} and {counted(material.n_of('subject'), 'animal')}. Each "
+        f"{counted(n, 'network')} and {counted(measurements.n_of('subject'), 'animal')}. Each "
+        "finding says what it generalises over: other sessions of this animal, or other networks "
+        "of the same kind. None generalises over animals."
+        if measurements.n_of("subject") == 1
+        else f"{counted(n, 'network')} and {counted(measurements.n_of('subject'), 'animal')}. Each "
         "finding says what it generalises over: sessions, networks of the same kind, or animals."
     )
 
 
-def _provenance(material: Material) -> dict[str, Any]:
+def _provenance(measurements: Measurements) -> dict[str, Any]:
     return environment(with_command=False) | {
-        "settings": material.settings.parameters(),
-        "mapping": None if material.mapping is None else material.mapping.parameters(),
-        "recording": json.loads(material.variance.attrs["provenance"]),
-        "models": {model.source: model.provenance() for model in material.models},
+        "settings": measurements.settings.parameters(),
+        "mapping": None if measurements.mapping is None else measurements.mapping.parameters(),
+        "recording": json.loads(measurements.variance.attrs["provenance"]),
+        "models": {model.source: model.provenance() for model in measurements.models},
     }

@@ -30,9 +30,9 @@ from nwbcompare.workflows.continual_training import (
     train_networks,
 )
 from nwbcompare.workflows.measurements import mapping_of, sample_of
-from nwbcompare.workflows.recording_source import FoundRecording, find_recording
+from nwbcompare.workflows.recording_source import RecordingChoice, choose_recording
 from nwbcompare.workflows.sections.continual_learning import levels_said, sections_of
-from nwbcompare.workflows.training_regimes import KINDS, asked_kind
+from nwbcompare.workflows.training_regimes import REGIMES, regime_option
 
 CONFIGURATION = "continual.json"
 
@@ -54,7 +54,7 @@ def continual(
     ----------
     out
         The folder: ``index.html`` and ``analysis.json`` (which `nwbcompare.compare` takes into a
-        report), ``runs/KIND-SEED`` with every network, ``measures`` with its FTV.
+        report), ``runs/REGIME-SEED`` with every network, ``measures`` with its FTV.
     recording
         A SOURCE (see `nwbcompare.workflows.sources.resolve`) with both context tasks; None for
         monkey A of Mante et al. 2013 where it is found, else a simulated recording, marked as such.
@@ -70,7 +70,7 @@ def continual(
         Processes; results do not depend on them.
     resume
         Whether to go on with what is there; with ``overwrite``, with an interrupted replacement.
-        More networks and kinds may be asked for than before; what networks depend on must be the
+        More networks and regimes may be asked for than before; what networks depend on must be the
         same.
     overwrite
         Whether an existing study may be replaced. It stays until the new one is whole.
@@ -90,7 +90,7 @@ def continual(
     settings = settings or Settings()
     check_whole("n_jobs", n_jobs, 1, "Use n_jobs=1.")
     given = None if runs is None else _networks_in(Path(runs), settings)
-    brain = find_recording(recording, CONTEXTS, settings.seed)
+    brain = choose_recording(recording, CONTEXTS, settings.seed)
     chosen = mapping_of(brain.activity, mapping)
     if chosen is None:
         raise InputError(
@@ -134,14 +134,14 @@ def train_only(
     Returns
     -------
     list of Trained
-        By kind, then seed; those that were not trained to their end say why.
+        By regime, then seed; those that were not trained to their end say why.
     """
     settings = settings or Settings()
     check_whole("n_jobs", n_jobs, 1, "Use n_jobs=1.")
     with _study_folder(Path(out), settings, resume=resume, overwrite=overwrite) as folder:
         trained = train_networks(folder, settings, n_jobs=n_jobs)
     # a replacement has had another folder
-    return [replace(one, folder=run_folder_of(Path(out), one.kind, one.seed)) for one in trained]
+    return [replace(one, folder=run_folder_of(Path(out), one.regime, one.seed)) for one in trained]
 
 
 def settings_of(runs: str | os.PathLike[str], **more: Any) -> Settings:
@@ -152,7 +152,7 @@ def settings_of(runs: str | os.PathLike[str], **more: Any) -> Settings:
     runs
         The folder of a study or of `train_only`.
     **more
-        Other settings, such as ``n_bootstrap``; by default all kinds and seeds that are there.
+        Other settings, such as ``n_bootstrap``; by default all regimes and seeds that are there.
 
     Raises
     ------
@@ -168,10 +168,12 @@ def settings_of(runs: str | os.PathLike[str], **more: Any) -> Settings:
             "another folder" if folder.is_dir() else "no folder",
             "Train networks with nwbcompare continual --train-only.",
         )
-    kinds = tuple(kind for kind in KINDS if any(own == kind for own, _ in there))
-    also = tuple(dict.fromkeys(asked_kind(kind) for kind, _ in there if kind not in KINDS))
+    regimes = tuple(regime for regime in REGIMES if any(own == regime for own, _ in there))
+    also = tuple(
+        dict.fromkeys(regime_option(regime) for regime, _ in there if regime not in REGIMES)
+    )
     seeds = max(seed for _, seed in there)
-    found: dict[str, Any] = {"kinds": kinds, "also": also, "n_networks": seeds + 1}
+    found: dict[str, Any] = {"regimes": regimes, "also": also, "n_networks": seeds + 1}
     found |= _training_of(folder)
     return Settings(**found | {name: value for name, value in more.items() if value is not None})
 
@@ -229,7 +231,7 @@ def _check_same(folder: Path, found: dict[str, Any], settings: Settings) -> None
         )
 
 
-def _caution(outcome: Outcome, brain: FoundRecording) -> str:
+def _caution(outcome: Outcome, brain: RecordingChoice) -> str:
     part = outcome.settings.steps_per_task / PUBLISHED_STEPS
     length = (
         f"Networks were trained {outcome.settings.steps_per_task} steps a task, {part:.3g} of the "
@@ -239,7 +241,8 @@ def _caution(outcome: Outcome, brain: FoundRecording) -> str:
     others = f" {brain.left_out}" if brain.left_out else ""
     return (
         f"{length}; FTV depends on how long networks are trained. One recording: what is said "
-        f"generalises over networks of these kinds and sessions of its animals.{others}{simulated}"
+        "generalises over networks of these training regimes and sessions of its animals."
+        f"{others}{simulated}"
     )
 
 
@@ -249,16 +252,16 @@ def _methods(settings: Settings) -> list[str]:
         if settings.warm_up_steps
         else ""
     )
-    kinds = "; ".join(f"{name}: {KINDS[name]}" for name in KINDS if name in settings.kinds)
+    regimes = "; ".join(f"{name}: {REGIMES[name]}" for name in REGIMES if name in settings.regimes)
     return [
-        f"Kinds of training. {kinds}; untrained: the initial weights.",
+        f"Training regimes. {regimes}; untrained: the initial weights.",
         f"Training. {settings.n_units} relu units, orthogonal at the start, easy variants of seven "
         f"tasks in the published order, {settings.steps_per_task} steps of 64 trials a task, Adam "
-        f"at 0.001{warm_up}, synaptic intelligence of strength {settings.strength:g}. All kinds "
+        f"at 0.001{warm_up}, synaptic intelligence of strength {settings.strength:g}. All regimes "
         "of a seed share initial weights; those in stages share trials and noise.",
         "Primary test, fixed before looking: Wasserstein distance of FTV to the recording, of "
         "networks sampled as it was, consolidated less sequential on paired seeds, exact sign "
-        "flips; the interval resamples networks and sessions. Likeness is credited to "
+        "flips; the interval resamples networks and sessions. Similarity is attributed to "
         "consolidation only if it beats both controls.",
         f"Equal performance: the first weights at which the worst of the last stage's tasks was at "
         f"{levels_said()}, evaluated every {EVALUATE_EVERY} steps on {EVALUATION_TRIALS} trials a "

@@ -17,7 +17,7 @@ from nwbcompare.core.activity import blocks
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.files import sha256_of_file
 from nwbcompare.core.hdf5_output import write_netcdf
-from nwbcompare.core.process_pool import Task, reason, run_all
+from nwbcompare.core.process_pool import Job, reason, run_all
 from nwbcompare.model.checkpoint import WEIGHTS, load, load_milestone
 from nwbcompare.model.network import Network
 from nwbcompare.workflows.continual_settings import LEVELS, Settings
@@ -25,7 +25,7 @@ from nwbcompare.workflows.continual_training import Trained, run_folder_of
 from nwbcompare.workflows.measurements import network_pair, sample_of
 from nwbcompare.workflows.sources import record_test_trials
 from nwbcompare.workflows.training_configs import configs_of
-from nwbcompare.workflows.training_regimes import DONOR, KINDS, UNTRAINED
+from nwbcompare.workflows.training_regimes import DONOR, REGIMES, UNTRAINED
 
 MEASURES = "measures"
 PRIMARY = "sampled"
@@ -41,7 +41,7 @@ COLUMNS = ("unit", "draw", "network_unit", "recorded_unit", "session", "subject"
 class Measured:
     """Sample tables of one network by protocol, and why it was not measured on others."""
 
-    kind: str
+    regime: str
     seed: int
     tables: Mapping[str, xr.Dataset]
     refused: Mapping[str, str]
@@ -96,11 +96,11 @@ def measure_networks(
     asked = list(trained)
     seeds = sorted({one.seed for one in asked})
     asked += [Trained(UNTRAINED, seed, run_folder_of(out, UNTRAINED, seed)) for seed in seeds]
-    tasks: list[Task] = [
+    jobs: list[Job] = [
         (one.folder.name, _measured, (identity, out, one, recording, mapping, settings, pair))
         for one in asked
     ]
-    found, _ = run_all(tasks, n_jobs, "measures")
+    found, _ = run_all(jobs, n_jobs, "measures")
     return list(found)
 
 
@@ -122,7 +122,7 @@ def _measured(
         _write(file, kept, identity, sha)
     refused = {name: str(table.attrs[REASON]) for name, table in kept.items() if not table.sizes}
     tables = {name: table for name, table in kept.items() if table.sizes}
-    return Measured(one.kind, one.seed, tables, refused)
+    return Measured(one.regime, one.seed, tables, refused)
 
 
 def _measure(
@@ -132,9 +132,9 @@ def _measure(
     settings: Settings,
     pair: tuple[str, str],
 ) -> dict[str, xr.Dataset]:
-    kind, seed = one.kind, one.seed
+    regime, seed = one.regime, one.seed
     network = _network(one, settings)
-    # the same units' places and spikes for all kinds of a seed would be no help: their units
+    # the same units' places and spikes for all regimes of a seed would be no help: their units
     # have nothing in common; what is shared is the recorded unit that each stands in for
     first = settings.seed + settings.n_draws * seed
     seeds = range(first, first + settings.n_draws)
@@ -145,24 +145,26 @@ def _measure(
         "published": lambda: [record_test_trials(network, network_pair(pair, mapping))],
     }
     found = {
-        name: _table(way, network_pair(pair, mapping) if name == "published" else pair, name, kind)
+        name: _table(
+            way, network_pair(pair, mapping) if name == "published" else pair, name, regime
+        )
         for name, way in ways.items()
-        # further kinds are compared on the primary protocol alone
-        if name == PRIMARY or kind in (*KINDS, UNTRAINED)
+        # further regimes are compared on the primary protocol alone
+        if name == PRIMARY or regime in (*REGIMES, UNTRAINED)
     }
-    for level in LEVELS if kind in WITH_LEVELS else ():
+    for level in LEVELS if regime in WITH_LEVELS else ():
         early = load_milestone(one.folder, level)
         name = AT_LEVEL.format(level)
         if early is None:
             found[name] = _without(f"its Ctx DM tasks never were both at {level:g}")
         else:
             way = partial(_sampled, early, recording, mapping, seeds, "rate")
-            found[name] = _table(way, pair, PRIMARY, kind)
+            found[name] = _table(way, pair, PRIMARY, regime)
     return found
 
 
 def _network(one: Trained, settings: Settings) -> Network:
-    if one.kind == UNTRAINED:
+    if one.regime == UNTRAINED:
         config, _ = configs_of(DONOR, one.seed, settings)
         return Network(config, name=one.folder.name)
     return load(one.folder)
@@ -179,10 +181,10 @@ def _sampled(
 
 
 def _table(
-    way: Callable[[], list[xr.DataTree]], pair: tuple[str, str], protocol: str, kind: str
+    way: Callable[[], list[xr.DataTree]], pair: tuple[str, str], protocol: str, regime: str
 ) -> xr.Dataset:
     try:
-        return _slim(sample_of(way(), pair, protocol, kind).ftv)
+        return _slim(sample_of(way(), pair, protocol, regime).ftv)
     except InputError as error:
         return _without(reason(error))
 

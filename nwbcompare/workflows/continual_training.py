@@ -9,7 +9,7 @@ from pathlib import Path
 from nwbcompare.core.claim import held_by
 from nwbcompare.core.errors import DivergedError, InputError, StalledError
 from nwbcompare.core.files import written_aside
-from nwbcompare.core.process_pool import Task, run_all
+from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.model.checkpoint import (
     WEIGHTS,
     is_finished,
@@ -21,10 +21,10 @@ from nwbcompare.model.training import train
 from nwbcompare.workflows.continual_settings import Settings
 from nwbcompare.workflows.training_configs import configs_of
 from nwbcompare.workflows.training_regimes import (
-    KINDS,
+    REGIMES,
     chains_of,
     donor_of,
-    read_kind,
+    read_regime,
     shown_name,
 )
 
@@ -37,7 +37,7 @@ class Trained:
 
     Attributes
     ----------
-    kind, seed
+    regime, seed
         Which it is.
     folder
         Its run folder.
@@ -45,19 +45,19 @@ class Trained:
         Why it was not trained to its end; empty where it was.
     """
 
-    kind: str
+    regime: str
     seed: int
     folder: Path
     failure: str = ""
 
 
-def run_folder_of(out: Path, kind: str, seed: int) -> Path:
+def run_folder_of(out: Path, regime: str, seed: int) -> Path:
     """Give the run folder of a network."""
-    return out / RUNS / f"{kind.replace(' ', '-')}-{seed}"
+    return out / RUNS / f"{regime.replace(' ', '-')}-{seed}"
 
 
 def name_of(run: Path) -> tuple[str, int]:
-    """Return the kind and the seed of a run folder of a study.
+    """Return the regime and the seed of a run folder of a study.
 
     Raises
     ------
@@ -69,18 +69,18 @@ def name_of(run: Path) -> tuple[str, int]:
     >>> name_of(Path("runs/elastic-200-3"))
     ('elastic 200', 3)
     """
-    kind, _, seed = run.name.rpartition("-")
-    if kind not in KINDS:
-        kind = read_kind(":".join(kind.rsplit("-", 1)))
+    regime, _, seed = run.name.rpartition("-")
+    if regime not in REGIMES:
+        regime = read_regime(":".join(regime.rsplit("-", 1)))
     if not seed.isdecimal():
         raise InputError(
-            str(run), "a run folder KIND-SEED", repr(run.name), "Move it out of the study's runs."
+            str(run), "a run folder REGIME-SEED", repr(run.name), "Move it out of the study's runs."
         )
-    return kind, int(seed)
+    return regime, int(seed)
 
 
 def train_networks(out: Path, settings: Settings, *, n_jobs: int = 1) -> list[Trained]:
-    """Train the networks of all kinds and seeds that are not finished in a folder.
+    """Train the networks of all regimes and seeds that are not finished in a folder.
 
     Parameters
     ----------
@@ -95,23 +95,23 @@ def train_networks(out: Path, settings: Settings, *, n_jobs: int = 1) -> list[Tr
     Returns
     -------
     list of Trained
-        By kind, then seed; those whose cost diverged or whose training stalled say so.
+        By regime, then seed; those whose loss diverged or whose training stalled say so.
     """
     (out / RUNS).mkdir(parents=True, exist_ok=True)
-    tasks: list[Task] = [
+    jobs: list[Job] = [
         (f"{chain[0]}, seed {seed}", _train_chain, (out, settings, seed, chain))
         for seed in range(settings.n_networks)
-        for chain in chains_of(settings.all_kinds)
+        for chain in chains_of(settings.all_regimes)
         if seed in settings.seeds_of(chain[0])
     ]
-    found, _ = run_all(tasks, n_jobs, "networks")
+    found, _ = run_all(jobs, n_jobs, "networks")
     done = [one for chain in found for one in chain]
-    order = settings.all_kinds
-    return sorted(done, key=lambda one: (order.index(one.kind), one.seed))
+    order = settings.all_regimes
+    return sorted(done, key=lambda one: (order.index(one.regime), one.seed))
 
 
 def find_networks(runs: Path, settings: Settings) -> list[Trained]:
-    """Find the networks of all kinds and seeds that have been trained in a folder.
+    """Find the networks of all regimes and seeds that have been trained in a folder.
 
     Parameters
     ----------
@@ -123,13 +123,13 @@ def find_networks(runs: Path, settings: Settings) -> list[Trained]:
     Returns
     -------
     list of Trained
-        By kind, then seed; those that are not there, not finished or without weights say so.
+        By regime, then seed; those that are not there, not finished or without weights say so.
     """
     return [
-        Trained(kind, seed, folder, _why_not(folder))
-        for kind in settings.all_kinds
-        for seed in settings.seeds_of(kind)
-        for folder in [run_folder_of(runs, kind, seed)]
+        Trained(regime, seed, folder, _why_not(folder))
+        for regime in settings.all_regimes
+        for seed in settings.seeds_of(regime)
+        for folder in [run_folder_of(runs, regime, seed)]
     ]
 
 
@@ -149,22 +149,22 @@ def _why_not(folder: Path) -> str:
 def _train_chain(out: Path, settings: Settings, seed: int, chain: Sequence[str]) -> list[Trained]:
     first = _train_one(out, settings, chain[0], seed)
     if not first.failure:
-        return [first, *(_train_one(out, settings, kind, seed) for kind in chain[1:])]
+        return [first, *(_train_one(out, settings, regime, seed) for regime in chain[1:])]
     why = f"the {shown_name(chain[0])} network of seed {seed}, whose importances it takes, failed"
     return [
         first,
-        *(Trained(kind, seed, run_folder_of(out, kind, seed), why) for kind in chain[1:]),
+        *(Trained(regime, seed, run_folder_of(out, regime, seed), why) for regime in chain[1:]),
     ]
 
 
-def _train_one(out: Path, settings: Settings, kind: str, seed: int) -> Trained:
-    folder = run_folder_of(out, kind, seed)
+def _train_one(out: Path, settings: Settings, regime: str, seed: int) -> Trained:
+    folder = run_folder_of(out, regime, seed)
     if is_run(folder) and read_evaluation(folder):
-        return Trained(kind, seed, folder)
+        return Trained(regime, seed, folder)
     if (folder / FAILURE).is_file():
-        return Trained(kind, seed, folder, (folder / FAILURE).read_text().strip())
-    network, training = configs_of(kind, seed, settings)
-    donor = donor_of(kind)
+        return Trained(regime, seed, folder, (folder / FAILURE).read_text().strip())
+    network, training = configs_of(regime, seed, settings)
+    donor = donor_of(regime)
     try:
         train(
             network,
@@ -178,5 +178,5 @@ def _train_one(out: Path, settings: Settings, kind: str, seed: int) -> Trained:
         failure = str(error).removeprefix(f"{folder}: ").replace(str(folder), folder.name)
         with written_aside(folder / FAILURE) as aside:
             aside.write_text(failure + "\n")
-        return Trained(kind, seed, folder, failure)
-    return Trained(kind, seed, folder)
+        return Trained(regime, seed, folder, failure)
+    return Trained(regime, seed, folder)

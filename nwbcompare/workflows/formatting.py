@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from nwbcompare.workflows.measurements import Material
+from nwbcompare.workflows.measurements import Measurements
 
 LEVEL = 0.05
 """Below it sentences call a difference shown."""
@@ -63,14 +63,14 @@ def sd_of(ftv: xr.Dataset) -> float:
     return float(values.std("unit").mean())
 
 
-def stands_on(material: Material, networks: int) -> str:
+def stands_on(measurements: Measurements, networks: int) -> str:
     """Say how many networks, sessions, units and animals a number stands on."""
-    active = int(material.recorded.ftv["active"].sum())
+    active = int(measurements.recorded.ftv["active"].sum())
     return ", ".join(
         (
             counted(networks, "network"),
-            counted(material.n_of("session"), "session"),
+            counted(measurements.n_of("session"), "session"),
             counted(active, "recorded unit"),
-            counted(material.n_of("subject"), "animal"),
+            counted(measurements.n_of("subject"), "animal"),
         )
     )

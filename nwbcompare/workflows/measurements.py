@@ -22,7 +22,7 @@ from nwbcompare.comparison.protocol_mapping import (
 )
 from nwbcompare.core.activity import blocks
 from nwbcompare.core.errors import InputError, listing
-from nwbcompare.core.process_pool import Task, reason, run_all
+from nwbcompare.core.process_pool import Job, reason, run_all
 from nwbcompare.tasks.registry import display_name
 from nwbcompare.workflows.compare_settings import Settings
 from nwbcompare.workflows.model_sources import File, Model, families
@@ -61,7 +61,7 @@ class Sample:
 
 
 @dataclass
-class Material:
+class Measurements:
     """A recording, models, and what has been measured of them."""
 
     recording: xr.DataTree
@@ -136,13 +136,13 @@ def measure(
     models: Sequence[Model],
     settings: Settings,
     mapping: ProtocolMapping | None,
-) -> Material:
+) -> Measurements:
     """Measure a recording, and models on every protocol that they can be shown.
 
     Parameters
     ----------
     recording, models
-        From `nwbcompare.workflows.recording_source.find_recording` and
+        From `nwbcompare.workflows.recording_source.choose_recording` and
         `nwbcompare.workflows.model_sources.find_models`.
     settings
         How.
@@ -159,7 +159,7 @@ def measure(
     if mapping is not None:
         _check_one_clock(recording)
     wanted = [(model, one) for model in models for one in _protocols_of(model, mapping)]
-    tasks: list[Task] = [
+    jobs: list[Job] = [
         (
             f"{model.name}, {protocol}",
             _measured,
@@ -168,17 +168,17 @@ def measure(
         for model, protocol in wanted
         for seed in [settings.seed + settings.n_draws * models.index(model)]
     ]
-    of_recording: list[Task] = [
+    of_recording: list[Job] = [
         ("recording", sample_of, ([recording], settings.pair, "recorded", "")),
         ("recording", task_variance, (recording,)),
         ("recording", corrected_task_variance, (recording,)),
     ]
     (recorded, variance, corrected, *found), heard = run_all(
-        [*of_recording, *tasks], settings.workers_for(recording), "networks"
+        [*of_recording, *jobs], settings.workers_for(recording), "networks"
     )
     known = [(sample, first) for sample, first in found if not isinstance(sample, str)]
     drawn = {sample.name: first for sample, first in known if sample.protocol == "sampled"}
-    return Material(
+    return Measurements(
         recording=recording,
         models=models,
         settings=settings,

@@ -26,7 +26,7 @@ SIMULATED_FROM = "pretrained:all20-fast-3"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoundRecording:
+class RecordingChoice:
     """The recording of a comparison.
 
     Attributes
@@ -44,7 +44,7 @@ class FoundRecording:
     left_out: str = ""
 
 
-def find_recording(source: str | None, pair: tuple[str, str], seed: int) -> FoundRecording:
+def choose_recording(source: str | None, pair: tuple[str, str], seed: int) -> RecordingChoice:
     """Find a recording and load its trials of two tasks.
 
     Parameters
@@ -79,7 +79,7 @@ def find_recording(source: str | None, pair: tuple[str, str], seed: int) -> Foun
     return replace(found, activity=loaded)
 
 
-def _find(source: str | None, seed: int) -> FoundRecording:
+def _find(source: str | None, seed: int) -> RecordingChoice:
     if source is not None:
         activity = resolve(source)
         first = next(iter(blocks(activity).values()))
@@ -90,13 +90,13 @@ def _find(source: str | None, seed: int) -> FoundRecording:
                 f"{first.attrs['name']!r}, a {first.attrs['source']}",
                 "Name networks with models (--model) and a recording here.",
             )
-        return FoundRecording(activity=activity)
+        return RecordingChoice(activity=activity)
     try:
         there = animals(find_dataset(DATASET))
     except DatasetNotFoundError:
         if os.environ.get(ENVIRONMENT_VARIABLE):
             raise
-        return FoundRecording(
+        return RecordingChoice(
             activity=simulate_recording(find_network(SIMULATED_FROM), seed=seed),
             guidance=how_to_get(get_loader(DATASET)),
         )
@@ -106,7 +106,7 @@ def _find(source: str | None, seed: int) -> FoundRecording:
         f'name it with --recording "{DATASET}?animal={animal}".'
         for animal in others
     ]
-    return FoundRecording(
+    return RecordingChoice(
         activity=load(DATASET, animal=named),
         left_out=" ".join(sentence[0].upper() + sentence[1:] for sentence in said),
     )

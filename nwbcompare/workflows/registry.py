@@ -1,8 +1,8 @@
-"""The parts of the programme, in the order in which they are computed and shown."""
+"""The sections of an analysis, in the order in which they are computed and shown."""
 
 from __future__ import annotations
 
-from nwbcompare.workflows.section import Part
+from nwbcompare.workflows.section import Section
 from nwbcompare.workflows.sections import (
     clusters,
     condition_vectors as conditions,
@@ -15,19 +15,19 @@ from nwbcompare.workflows.sections import (
     unit_groups as groups,
 )
 
-PARTS: dict[str, Part] = {
-    part.name: part
-    for part in (
-        performance.PART,
-        variance.PART,
-        clusters.PART,
-        lesions.PART,
+SECTIONS: dict[str, Section] = {
+    section.name: section
+    for section in (
+        performance.SECTION,
+        variance.SECTION,
+        clusters.SECTION,
+        lesions.SECTION,
         lesions.CONTROLS,
-        pairs.PART,
-        groups.PART,
-        vectors.PART,
-        conditions.PART,
-        composition.PART,
+        pairs.SECTION,
+        groups.SECTION,
+        vectors.SECTION,
+        conditions.SECTION,
+        composition.SECTION,
     )
 }
-"""Parts by name; those that a part needs come before it."""
+"""Sections by name; those that a section needs come before it."""

@@ -1,4 +1,4 @@
-"""The folder of an analysis: finished parts are kept, and a later run goes on with them."""
+"""The folder of an analysis: finished sections are kept, and a later run goes on with them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIGURATION, RESULTS, IDENTITY = "configuration.json", "results", "identity.js
 
 
 class Folder:
-    """A folder that holds results by source and part.
+    """A folder that holds results by source and section.
 
     Parameters
     ----------
@@ -64,15 +64,15 @@ class Folder:
         else:
             _write_json(file, identity)
 
-    def file(self, source: str, part: str, suffix: str = ".nc") -> Path:
-        """Give the file of a part of a source, whose folder is made."""
+    def file(self, source: str, section: str, suffix: str = ".nc") -> Path:
+        """Give the file of a section of a source, whose folder is made."""
         folder = self.path / RESULTS / source.replace("/", "_").replace(" ", "_")
         folder.mkdir(exist_ok=True)
-        return folder / f"{part}{suffix}"
+        return folder / f"{section}{suffix}"
 
-    def read(self, source: str, part: str) -> Results | None:
-        """Give the results of a part, or None where it is not finished."""
-        file = self.file(source, part)
+    def read(self, source: str, section: str) -> Results | None:
+        """Give the results of a section, or None where it is not finished."""
+        file = self.file(source, section)
         if not file.is_file():
             return None
         try:
@@ -83,13 +83,13 @@ class Folder:
                 str(file),
                 "results that an earlier run has kept",
                 f"a file that cannot be read ({error})",
-                "Remove it, and run with --resume: the part is computed again.",
+                "Remove it, and run with --resume: the section is computed again.",
             ) from error
 
-    def keep(self, source: str, part: str, results: Results) -> None:
-        """Keep the results of a part, whole or not at all."""
+    def keep(self, source: str, section: str, results: Results) -> None:
+        """Keep the results of a section, whole or not at all."""
         tree = xr.DataTree.from_dict({f"/{name}": result for name, result in results.items()})
-        write_netcdf(tree, self.file(source, part), overwrite=True)
+        write_netcdf(tree, self.file(source, section), overwrite=True)
 
 
 def is_analysis(path: Path) -> bool:

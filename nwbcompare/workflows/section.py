@@ -1,4 +1,4 @@
-"""A part of the programme: what it computes, finds and draws, for one source and over several."""
+"""A section of an analysis: what it computes, finds and draws, for one source and over several."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Protocol
 import xarray as xr
 
 from nwbcompare.report.page_section import Cell, Picture
-from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analyze_settings import Settings
 
 Results = dict[str, xr.Dataset]
-"""The labelled results of a part, by name."""
+"""The labelled results of a section, by name."""
 Earlier = Mapping[str, Results]
-"""The results of the parts before, by part."""
+"""The results of the sections before, by section."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What a part shows of its results: sentences, a row of numbers, pictures."""
+    """What a section shows of its results: sentences, a row of numbers, pictures."""
 
     findings: list[str]
     numbers: Mapping[str, Cell]
@@ -38,15 +39,15 @@ class Show(Protocol):
         name
             The source's name.
         found
-            Its results by part: those of this part and of the parts before.
+            Its results by section: those of this section and of the sections before.
         pictures
             Whether pictures are drawn.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """One part.
+class Section:
+    """One section.
 
     Attributes
     ----------
@@ -55,7 +56,7 @@ class Part:
     method
         How it is done, in a few sentences.
     compute
-        Gives its results from a source, the parts before it, the settings, and a file in which
+        Gives its results from a source, the sections before it, the settings, and a file in which
         long work may keep what it has finished.
     show
         Says what the results of one source are, with pictures or without; sees results only.
@@ -65,7 +66,7 @@ class Part:
     missing
         Says why a source cannot be asked this, or gives "" where it can.
     needs
-        Parts whose results it takes.
+        Sections whose results it takes.
     is_long
         Whether it runs only when asked for.
     """
@@ -73,9 +74,9 @@ class Part:
     name: str
     heading: str
     method: str
-    compute: Callable[[Subject, Earlier, Settings, Path], Results]
+    compute: Callable[[AnalysisSource, Earlier, Settings, Path], Results]
     show: Show
     show_over: Callable[[Mapping[str, Results], Mapping[str, Results]], Shown] | None = None
-    missing: Callable[[Subject], str] = lambda _: ""
+    missing: Callable[[AnalysisSource], str] = lambda _: ""
     needs: tuple[str, ...] = ()
     is_long: bool = False

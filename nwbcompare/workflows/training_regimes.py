@@ -1,4 +1,4 @@
-"""The kinds of training that are compared: the published two, their controls, and more."""
+"""The training regimes that are compared: the published two, their controls, and more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.model.config import Consolidation, Method
 
-KINDS: Final = {
+REGIMES: Final = {
     "interleaved": "all tasks at once, as many trials of each",
     "sequential": "one task after another, nothing consolidated",
     "consolidated": "one task after another with synaptic intelligence",
@@ -26,8 +26,8 @@ METHODS: dict[str, Method] = {
 }
 
 
-def read_kind(text: str) -> str:
-    """Give the name of an additional kind, such as "elastic 200", from "elastic:200".
+def read_regime(text: str) -> str:
+    """Give the name of an additional regime, such as "elastic 200", from "elastic:200".
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def read_kind(text: str) -> str:
 
     Examples
     --------
-    >>> read_kind("elastic:200")
+    >>> read_regime("elastic:200")
     'elastic 200'
     """
     method, colon, number = text.partition(":")
@@ -61,96 +61,100 @@ def read_kind(text: str) -> str:
     return _name(method, strength)
 
 
-def asked_kind(kind: str) -> str:
-    """Return the text that `read_kind` reads as a kind, such as "elastic:200"."""
-    return kind.replace(" ", ":")
+def regime_option(regime: str) -> str:
+    """Return the text that `read_regime` reads as a regime, such as "elastic:200"."""
+    return regime.replace(" ", ":")
 
 
 def _name(method: str, strength: float) -> str:
-    """Name a kind by its method and strength, of which no digit is lost."""
+    """Name a regime by its method and strength, of which no digit is lost."""
     return f"{method} {strength!r}".removesuffix(".0")
 
 
-def shown_name(kind: str) -> str:
+def shown_name(regime: str) -> str:
     """Give a name in words, such as "synaptic intelligence 0.1"."""
-    return str(kind).replace("_", " ")
+    return str(regime).replace("_", " ")
 
 
-def consolidation_of(kind: str, strength: float, seed: int) -> Consolidation:
-    """Give how networks of a kind that learns in stages are kept from forgetting.
+def consolidation_of(regime: str, strength: float, seed: int) -> Consolidation:
+    """Give how networks of a regime that learns in stages are kept from forgetting.
 
     Parameters
     ----------
-    kind
-        A name in `METHODS`, or one that `read_kind` gave.
+    regime
+        A name in `METHODS`, or one that `read_regime` gave.
     strength
-        Of the kinds in `METHODS`; the others have their own.
+        Of the regimes in `METHODS`; the others have their own.
     seed
         The network's seed.
     """
-    if kind == "sequential":
+    if regime == "sequential":
         return Consolidation(seed=seed)
-    if kind in METHODS:
-        return Consolidation(method=METHODS[kind], strength=strength, seed=seed)
-    method, number = kind.split()
+    if regime in METHODS:
+        return Consolidation(method=METHODS[regime], strength=strength, seed=seed)
+    method, number = regime.split()
     return Consolidation(method=method, strength=float(number), seed=seed)  # type: ignore[arg-type]
 
 
-def donor_of(kind: str) -> str | None:
-    """Name the kind whose importances a control takes; None for other kinds."""
-    method, _, number = kind.partition(" ")
+def donor_of(regime: str) -> str | None:
+    """Name the regime whose importances a control takes; None for other regimes."""
+    method, _, number = regime.partition(" ")
     if method not in CONTROLS:
         return None
     return f"{METHODS[DONOR]} {number}" if number else DONOR
 
 
-def chains_of(kinds: Iterable[str]) -> list[tuple[str, ...]]:
-    """Give what is trained after another: each kind with the controls that take its importances."""
-    listed = list(kinds)
+def chains_of(regimes: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return chains of training: each regime, then the controls that take its importances."""
+    listed = list(regimes)
     return [
-        (kind, *(other for other in listed if donor_of(other) == kind))
-        for kind in listed
-        if donor_of(kind) is None
+        (regime, *(other for other in listed if donor_of(other) == regime))
+        for regime in listed
+        if donor_of(regime) is None
     ]
 
 
-def check_kinds(kinds: Iterable[str], also: Iterable[str], strength: float) -> None:
-    """Refuse kinds that there are not, that come twice, or that lack what they stand on.
+def check_regimes(regimes: Iterable[str], also: Iterable[str], strength: float) -> None:
+    """Refuse regimes that there are not, that come twice, or that lack what they stand on.
 
     Parameters
     ----------
-    kinds
-        Names in `KINDS`.
+    regimes
+        Names in `REGIMES`.
     also
-        Names that `read_kind` gave.
+        Names that `read_regime` gave.
     strength
-        Of the kinds in `METHODS`.
+        Of the regimes in `METHODS`.
 
     Raises
     ------
     InputError
         As said.
     """
-    named, more = list(kinds), list(also)
-    own = {_name(METHODS[kind], float(strength)) for kind in METHODS if kind != "sequential"}
-    for kind in more:
-        if kind in own or more.count(kind) > 1:
+    named, more = list(regimes), list(also)
+    own = {_name(METHODS[regime], float(strength)) for regime in METHODS if regime != "sequential"}
+    for regime in more:
+        if regime in own or more.count(regime) > 1:
             raise InputError(
                 "also",
                 f"methods and strengths that {listing(METHODS)} do not have, each once",
-                asked_kind(kind),
-                "Leave it out, or ask for the kind by its name.",
+                regime_option(regime),
+                "Leave it out, or ask for the regime by its name.",
             )
-    if not named or set(named) - set(KINDS) or len(set(named)) < len(named):
+    if not named or set(named) - set(REGIMES) or len(set(named)) < len(named):
         raise InputError(
-            "kinds", f"some of {listing(KINDS)}, each once", listing(named), "Leave it out for all."
+            "regimes",
+            f"some of {listing(REGIMES)}, each once",
+            listing(named),
+            "Leave it out for all.",
         )
-    for kind in (*named, *more):
-        donor = donor_of(kind)
+    for regime in (*named, *more):
+        donor = donor_of(regime)
         if donor is not None and donor not in (*named, *more):
             raise InputError(
-                "kinds" if kind in KINDS else "also",
-                f"{asked_kind(donor)} beside {asked_kind(kind)}, which takes its importances",
+                "regimes" if regime in REGIMES else "also",
+                f"{regime_option(donor)} beside {regime_option(regime)}, which takes its "
+                "importances",
                 listing((*named, *more)),
                 "Add it.",
             )

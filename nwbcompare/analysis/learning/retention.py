@@ -24,7 +24,7 @@ Log = Sequence[Mapping[str, Any]]
 Stages = Sequence[Sequence[str]]
 MEASURES = ("final", "learned", "forgetting", "backward_transfer", "forward_transfer")
 TESTED = ("backward_transfer", "forward_transfer")
-"""Measures of one kind of training that are 0 on average where nothing changes."""
+"""Measures of one training regime that are 0 on average where nothing changes."""
 MEAN = "mean of tasks"
 INFERRED = ("mean", "mean_low", "mean_high", "p_value")
 
@@ -175,7 +175,7 @@ def retention_over_networks(
     Only the transfers have a p. A performance of 0 is no null hypothesis. Nor is a forgetting
     of 0: what is measured is positive without any (see `retention`), so sign flips would find
     it everywhere. Whether something was forgotten is tested by backward transfer; whether one
-    kind of training forgets more than another by `compare_retention`. There is a p for each
+    training regime forgets more than another by `compare_retention`. There is a p for each
     task; that of the mean of tasks is one test.
 
     Examples
@@ -216,7 +216,7 @@ def retention_over_networks(
 
 
 def compare_retention(first: xr.Dataset, second: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
-    """Compare two kinds of training, network by network of the same name.
+    """Compare two training regimes, network by network of the same name.
 
     Parameters
     ----------

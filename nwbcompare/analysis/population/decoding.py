@@ -1,4 +1,4 @@
-"""Decoding of task and condition from populations, with null, floor and interval."""
+"""Decoding of task and condition from populations, with null, split halves and interval."""
 
 from __future__ import annotations
 

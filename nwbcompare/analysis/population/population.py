@@ -425,7 +425,7 @@ def dimensionality(
     n_bootstrap
         Bootstraps over units, within sessions where the source tells them.
     n_splits
-        Random halves of the units, by session: the floor.
+        Random halves of the units, by session.
     seed
         Seed of all three.
 

@@ -1,4 +1,4 @@
-"""How alike a model's and a recording's condition means are, with null, floor and interval."""
+"""How alike a model's and a recording's condition means are: null, split halves, interval."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def compare_populations(
     Parameters
     ----------
     model, recording
-        Activities or blocks; conditions are the same where task and condition variables are.
-        Either may be a network or a recording; the interval and the floor are of ``recording``.
+        Activities or blocks; conditions are the same where task and condition variables are. Either
+        may be a network or a recording; the interval and the split halves are of ``recording``.
     tasks
         Tasks to compare; by default those that both have.
     conditions

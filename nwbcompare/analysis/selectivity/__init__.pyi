@@ -9,7 +9,7 @@ from .noise_correction import (
     censoring_table as censoring_table,
     corrected_ftv as corrected_ftv,
     corrected_task_variance as corrected_task_variance,
-    shrunken_ftv as shrunken_ftv,
+    deconvolved_ftv as deconvolved_ftv,
 )
 from .pairwise_ftv import median_histogram as median_histogram, pairwise_ftv as pairwise_ftv
 from .permutation_nulls import (
@@ -17,7 +17,7 @@ from .permutation_nulls import (
     context_label_null as context_label_null,
     rotation_control as rotation_control,
 )
-from .rate_transforms import match_rates as match_rates, stabilise as stabilise
+from .rate_transforms import match_rates as match_rates, stabilise_variance as stabilise_variance
 from .task_variance import (
     epoch_variance as epoch_variance,
     fractional_task_variance as fractional_task_variance,
@@ -25,6 +25,9 @@ from .task_variance import (
     task_variance as task_variance,
     variance_in_time as variance_in_time,
 )
-from .trial_subsampling import equalise_trials as equalise_trials
+from .trial_subsampling import subsample_trials as subsample_trials
 from .unit_groups import unit_groups as unit_groups
-from .variance_components import parts_ftv as parts_ftv, variance_parts as variance_parts
+from .variance_components import (
+    ftv_by_factor as ftv_by_factor,
+    variance_components as variance_components,
+)

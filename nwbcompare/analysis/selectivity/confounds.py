@@ -16,7 +16,7 @@ from nwbcompare.analysis.selectivity.noise_correction import (
     corrected_ftv,
     corrected_task_variance,
 )
-from nwbcompare.analysis.selectivity.rate_transforms import match_rates, stabilise
+from nwbcompare.analysis.selectivity.rate_transforms import match_rates, stabilise_variance
 from nwbcompare.analysis.selectivity.task_variance import (
     ACTIVE_THRESHOLD,
     fractional_task_variance,
@@ -24,8 +24,8 @@ from nwbcompare.analysis.selectivity.task_variance import (
     task_variance,
     variance_in_time,
 )
-from nwbcompare.analysis.selectivity.trial_subsampling import equalise_trials
-from nwbcompare.analysis.selectivity.variance_components import parts_ftv, variance_parts
+from nwbcompare.analysis.selectivity.trial_subsampling import subsample_trials
+from nwbcompare.analysis.selectivity.variance_components import ftv_by_factor, variance_components
 from nwbcompare.core.activity import Activity, blocks, select, unit_table
 from nwbcompare.core.errors import InputError, UnitWarning
 from nwbcompare.kernels.variance import fractional_variance
@@ -72,12 +72,12 @@ def confound_table(
 
     Notes
     -----
-    Variants: "as published" (all trials); "correct trials"; "equal trials"
-    (`equalise_trials`, one draw); "rates matched" (`match_rates`) and "rates stabilised"
-    (`stabilise`), which are on other scales, so that the units count that are active as
-    published; "choice taken out" (`variance_parts`, parts of the stimulus). Estimates: "raw" as
-    published; "corrected" for trial noise, FTV censored at -1 and 1. Where the variance left is
-    small against its error, corrected FTV pile up at the ends: read ``n_censored`` with the s.d.
+    Variants: "as published" (all trials); "correct trials"; "equal trials" (`subsample_trials`, one
+    draw); "rates matched" (`match_rates`) and "rates stabilised" (`stabilise_variance`), which are
+    on other scales, so that the units count that are active as published; "choice taken out"
+    (`variance_components`, parts of the stimulus). Estimates: "raw" as published; "corrected" for
+    trial noise, FTV censored at -1 and 1. Where the variance left is small against its error,
+    corrected FTV pile up at the ends: read ``n_censored`` with the s.d.
 
     The interval bootstraps sessions, each with all its units (of a network its units, each with
     all its samples; units, where neither is known). One animal or network is one observation:
@@ -232,9 +232,11 @@ def _variants(seed: int) -> dict[str, Callable[[Any, str, str], dict[str, xr.Dat
     return {
         "as published": _measured,
         "correct trials": lambda pair, a, b: _measured(select(pair, correct=True), a, b),
-        "equal trials": lambda pair, a, b: _measured(equalise_trials(pair, seed=seed), a, b),
+        "equal trials": lambda pair, a, b: _measured(subsample_trials(pair, seed=seed), a, b),
         "rates matched": lambda pair, a, b: _measured(match_rates(pair), a, b, threshold=0.0),
-        "rates stabilised": lambda pair, a, b: _measured(stabilise(pair), a, b, threshold=0.0),
+        "rates stabilised": lambda pair, a, b: _measured(
+            stabilise_variance(pair), a, b, threshold=0.0
+        ),
         "choice taken out": _without_choice,
     }
 
@@ -250,10 +252,10 @@ def _measured(
 
 
 def _without_choice(pair: Activity, task_a: str, task_b: str) -> dict[str, xr.Dataset]:
-    parts = variance_parts(pair)
+    parts = variance_components(pair)
     return {
-        "raw": parts_ftv(parts, task_a, task_b, corrected=False),
-        "corrected": parts_ftv(parts, task_a, task_b),
+        "raw": ftv_by_factor(parts, task_a, task_b, corrected=False),
+        "corrected": ftv_by_factor(parts, task_a, task_b),
     }
 
 

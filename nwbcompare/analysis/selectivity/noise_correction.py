@@ -246,7 +246,7 @@ def corrected_ftv(
     )
 
 
-def shrunken_ftv(
+def deconvolved_ftv(
     variance: xr.Dataset,
     task_a: str,
     task_b: str,
@@ -307,7 +307,7 @@ def shrunken_ftv(
     ...                  "untuned_variance": (rows, [[0.2, 0.2], [0.2, 0.2]]),
     ...                  "variance_slope": (rows, [[0.3, 0.3], [0.3, 0.3]])},
     ...                 coords={"unit": ["u0", "u1"], "task": ["a", "b"]})
-    >>> bool((abs(shrunken_ftv(tv, "a", "b")["fractional_task_variance"]) < 1).all())
+    >>> bool((abs(deconvolved_ftv(tv, "a", "b")["fractional_task_variance"]) < 1).all())
     True
     """
     if n_bootstrap < 1:
@@ -337,7 +337,7 @@ def shrunken_ftv(
         coords={**columns_on(variance, "unit"), "ftv": grid, "bin": (edges[:-1] + edges[1:]) / 2},
         attrs={
             **variance.attrs,
-            "analysis": "shrunken_ftv",
+            "analysis": "deconvolved_ftv",
             "task_a": task_a,
             "task_b": task_b,
             "within": within or "",
@@ -372,7 +372,7 @@ def censoring_table(
     threshold
         See `corrected_ftv`.
     shrunken
-        From `shrunken_ftv` of the same; made without bootstraps if not given.
+        From `deconvolved_ftv` of the same; made without bootstraps if not given.
 
     Returns
     -------
@@ -385,10 +385,10 @@ def censoring_table(
     Raises
     ------
     InputError
-        As `shrunken_ftv`.
+        As `deconvolved_ftv`.
     """
     if shrunken is None:
-        shrunken = shrunken_ftv(variance, task_a, task_b, n_bootstrap=1)
+        shrunken = deconvolved_ftv(variance, task_a, task_b, n_bootstrap=1)
     raw = variance.assign(task_variance=variance["uncorrected"])
     samples = {
         "raw": corrected_ftv(raw, task_a, task_b, threshold=threshold),

@@ -31,7 +31,7 @@ WHOLE = 1e-3
 Floats = npt.NDArray[np.floating[Any]]
 
 
-def stabilise(activity: AnyActivity, *, method: Method = "anscombe") -> AnyActivity:
+def stabilise_variance(activity: AnyActivity, *, method: Method = "anscombe") -> AnyActivity:
     """Take the square root of counts, so that noise does not grow with the rate.
 
     Spikes vary more where there are more of them, and so do means of trials: a task with higher
@@ -71,7 +71,7 @@ def stabilise(activity: AnyActivity, *, method: Method = "anscombe") -> AnyActiv
     Examples
     --------
     >>> from nwbcompare.testing import example_block
-    >>> stabilise(example_block())["rate"].attrs["transform"]
+    >>> stabilise_variance(example_block())["rate"].attrs["transform"]
     'sqrt(rate)'
     """
     if method not in METHODS:

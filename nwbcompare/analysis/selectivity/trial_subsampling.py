@@ -52,7 +52,7 @@ class _Rows:
         return flat.reshape(-1, self.n_tasks)
 
 
-def equalise_trials(
+def subsample_trials(
     activity: AnyActivity,
     tasks: Sequence[str] | None = None,
     *,
@@ -102,7 +102,7 @@ def equalise_trials(
     >>> from nwbcompare.testing import example_block
     >>> block = example_block().assign_coords(task=("trial", ["a"] * 3 + ["b"] * 5))
     >>> block.attrs["condition_variables"] = '{"a": ["correct"], "b": ["correct"]}'
-    >>> equalise_trials(block).sizes["trial"]
+    >>> subsample_trials(block).sizes["trial"]
     6
     """
     if within not in ("condition", "task"):

@@ -15,11 +15,11 @@ import xarray as xr
 from tqdm import tqdm
 
 from nwbcompare.analysis.selectivity.kernels.variance_components import (
+    Components,
     Design,
     Fit,
-    Parts,
     balanced_design,
-    unit_parts,
+    unit_components,
 )
 from nwbcompare.analysis.selectivity.noise_correction import corrected_ftv
 from nwbcompare.analysis.selectivity.task_variance import (
@@ -63,7 +63,7 @@ class _Crossing:
     terms: list[str]
 
 
-def variance_parts(
+def variance_components(
     activity: Activity,
     factors: Sequence[str] | None = None,
     *,
@@ -71,12 +71,12 @@ def variance_parts(
     epochs: Sequence[str] | None = None,
     leave_out: Sequence[str] = ("fix1",),
 ) -> xr.Dataset:
-    """Split each unit's task variance into parts of factors and of their interactions.
+    """Split each unit's task variance into components of factors and of their interactions.
 
     Choice goes with the stimulus, and its cells are unequal or empty. So the factors are fitted
-    together to single trials, by least squares at each time, and a factor's part is the variance
-    that its fitted contribution has over the *balanced* design, averaged over time: what the
-    factor would give if all combinations were equally frequent.
+    together to single trials, by least squares at each time, and a factor's component is the
+    variance that its fitted contribution has over the *balanced* design, averaged over time: what
+    the factor would give if all combinations were equally frequent.
 
     Parameters
     ----------
@@ -87,18 +87,18 @@ def variance_parts(
     interactions
         Sets of factors that interact, such as ``[("coherence_1_sign", "coherence_2_sign")]``; by
         default all those among a task's condition variables, so that without other factors the
-        parts sum to the task variance. ``[]``: none.
+        components sum to the task variance. ``[]``: none.
     epochs, leave_out
         See `nwbcompare.task_variance`.
 
     Returns
     -------
     xarray.Dataset
-        On ``(unit, task, factor)``, in squared units of the rate: ``part`` as fitted;
-        ``part_corrected``, less what noise adds on average, so that it may be negative;
+        On ``(unit, task, factor)``, in squared units of the rate: ``component`` as fitted;
+        ``component_corrected``, less what noise adds on average, so that it may be negative;
         ``standard_error`` of it; ``noise_sd``, its standard deviation if the factor had no
-        effect. ``share`` of the sum of a unit's corrected parts, negative ones taken as 0, so
-        that a mean over units flatters factors without effect (sum the parts instead);
+        effect. ``share`` of the sum of a unit's corrected components, negative ones taken as 0, so
+        that a mean over units flatters factors without effect (sum the components instead);
         ``inflation``, how many times the sampling variance of the factor's coefficients is that
         in a balanced design of as many trials (infinite where confounded). ``n_trials (unit,
         task)``. ``fitted (task, factor)``: whether a task has the factor; where not, all is
@@ -119,16 +119,16 @@ def variance_parts(
     Notes
     -----
     The unit of inference is the trial, within one unit. Noise is taken from trials within cells,
-    each cell's own, so that spikes' larger noise at higher rates does not bias the parts; a cell
-    of one trial takes the noise pooled over cells, which is right only if that is alike. With
-    the condition variables and all their interactions as factors, the parts sum to the task
-    variance ("per_time"), the corrected parts to the corrected one.
+    each cell's own, so that spikes' larger noise at higher rates does not bias the components; a
+    cell of one trial takes the noise pooled over cells, which is right only if that is alike. With
+    the condition variables and all their interactions as factors, the components sum to the task
+    variance ("per_time"), the corrected components to the corrected one.
 
     Examples
     --------
     >>> from nwbcompare.testing import example_block
-    >>> parts = variance_parts(example_block(), ["direction"])
-    >>> dict(parts["part"].sizes)
+    >>> components = variance_components(example_block(), ["direction"])
+    >>> dict(components["component"].sizes)
     {'unit': 3, 'task': 1, 'factor': 1}
     """
     found: dict[str, tuple[list[str], Array, Array]] = {}
@@ -137,11 +137,11 @@ def variance_parts(
         for task in tasks_of(block):
             crossing = _cross(block, task, factors, interactions)
             bins = counted_bins(block, task, epochs=epochs, leave_out=leave_out)
-            found[task] = (crossing.terms, *_parts_of_units(block, crossing, bins))
+            found[task] = (crossing.terms, *_components_of_units(block, crossing, bins))
     result = _joined(found, next(iter(blocks(activity).values())))
     _warn_of_unknown(result, found)
     return result.assign_attrs(
-        analysis="variance_parts",
+        analysis="variance_components",
         factors=json.dumps(None if factors is None else list(factors)),
         interactions=json.dumps(
             None if interactions is None else [list(names) for names in interactions]
@@ -151,8 +151,8 @@ def variance_parts(
     )
 
 
-def parts_ftv(
-    parts: xr.Dataset,
+def ftv_by_factor(
+    components: xr.Dataset,
     task_a: str,
     task_b: str,
     *,
@@ -164,14 +164,14 @@ def parts_ftv(
 
     Parameters
     ----------
-    parts
-        From `variance_parts`.
+    components
+        From `variance_components`.
     task_a, task_b
         The two tasks.
     factors
-        The factors whose parts are added; by default all that do not involve choice.
+        The factors whose components are added; by default all that do not involve choice.
     corrected
-        Whether to add corrected parts; a sum of 0 or less is censored, as in
+        Whether to add corrected components; a sum of 0 or less is censored, as in
         `nwbcompare.analysis.selectivity.noise_correction.corrected_ftv`.
     threshold
         See `nwbcompare.fractional_task_variance`.
@@ -180,13 +180,13 @@ def parts_ftv(
     -------
     xarray.Dataset
         ``fractional_task_variance (unit)``, ``active (unit)`` and, if corrected, its
-        ``standard_error (unit)`` (parts taken as independent) and ``censored (unit)``;
-        ``task_variance (unit, task)``, the sums of parts; and what each unit codes over both
-        tasks, from all its parts: ``dominant (unit)``, the factor with the largest corrected part
-        ("" where none is above 0), and ``codes (unit)``: "choice alone", "stimulus alone",
-        "choice and stimulus", "neither", or "unknown" where a part is. Choice or stimulus counts
-        where its corrected parts are together more than two standard deviations of their noise
-        above 0 and at least a tenth of the unit's variance.
+        ``standard_error (unit)`` (components taken as independent) and ``censored (unit)``;
+        ``task_variance (unit, task)``, the sums of components; and what each unit codes over both
+        tasks, from all its components: ``dominant (unit)``, the factor with the largest corrected
+        component ("" where none is above 0), and ``codes (unit)``: "choice alone", "stimulus
+        alone", "choice and stimulus", "neither", or "unknown" where a component is. Choice or
+        stimulus counts where its corrected components are together more than two standard
+        deviations of their noise above 0 and at least a tenth of the unit's variance.
 
     Raises
     ------
@@ -197,18 +197,18 @@ def parts_ftv(
     --------
     >>> from nwbcompare.testing import example_block
     >>> block = example_block().assign_coords(task=("trial", ["a"] * 4 + ["b"] * 4))
-    >>> parts = variance_parts(block, ["correct"], interactions=[])
-    >>> parts_ftv(parts, "a", "b")["fractional_task_variance"].sizes["unit"]
+    >>> components = variance_components(block, ["correct"], interactions=[])
+    >>> ftv_by_factor(components, "a", "b")["fractional_task_variance"].sizes["unit"]
     3
     """
-    pair = _pair(parts, task_a, task_b)
-    every = [str(name) for name in parts["factor"].values]
+    pair = _pair(components, task_a, task_b)
+    every = [str(name) for name in components["factor"].values]
     wanted = [n for n in every if CHOICE not in n.split(":")] if factors is None else list(factors)
     for name in wanted:
         if name not in every:
             raise unknown_name("factors", name, every)
     summed = pair.sel(factor=wanted)
-    added = summed["part_corrected" if corrected else "part"]
+    added = summed["component_corrected" if corrected else "component"]
     # a factor that a task lacks adds nothing; one that cannot be told apart makes the sum unknown
     held = summed["fitted"]
     total = added.where(held, 0.0).sum("factor", skipna=False).transpose("unit", "task")
@@ -216,8 +216,8 @@ def parts_ftv(
     error = squared.transpose("unit", "task") ** 0.5
     variance = xr.Dataset(
         {"task_variance": total, "standard_error": error},
-        coords=columns_on(parts, "unit"),
-        attrs=parts.attrs,
+        coords=columns_on(components, "unit"),
+        attrs=components.attrs,
     )
     ftv = (
         corrected_ftv(variance, task_a, task_b, threshold=threshold)
@@ -226,10 +226,10 @@ def parts_ftv(
     )
     codes, dominant = _what_units_code(pair)
     return ftv.assign(
-        task_variance=total.assign_attrs(parts["part"].attrs),
+        task_variance=total.assign_attrs(components["component"].attrs),
         codes=("unit", codes),
         dominant=("unit", dominant),
-    ).assign_attrs(analysis="parts_ftv", summed=json.dumps(wanted), corrected=int(corrected))
+    ).assign_attrs(analysis="ftv_by_factor", summed=json.dumps(wanted), corrected=int(corrected))
 
 
 def _cross(
@@ -282,8 +282,8 @@ def _levels(
             "factors",
             f"trial columns of task {task!r}, one or more",
             f"{listing(absent)}, not among {listing(columns)}",
-            "Name trial columns: variance_parts(activity, ['coherence_1_sign', ...]). A network's "
-            "trials have no choice unless one was recorded.",
+            "Name trial columns: variance_components(activity, ['coherence_1_sign', ...]). A "
+            "network's trials have no choice unless one was recorded.",
         )
     codes, n_levels = [], []
     for name in names:
@@ -302,21 +302,21 @@ def _levels(
     return tuple(codes), tuple(n_levels)
 
 
-def _parts_of_units(
+def _components_of_units(
     block: xr.Dataset, crossing: _Crossing, bins: npt.NDArray[np.bool_]
 ) -> tuple[Array, Array]:
-    """Give the parts ``(variable, unit, term)`` of all units, and their trials ``(unit,)``."""
+    """Give the components ``(variable, unit, term)`` of all units, and their trials ``(unit,)``."""
     noisy = not block.attrs["deterministic"]
-    names = [field.name for field in fields(Parts)]
+    names = [field.name for field in fields(Components)]
     values = np.full((len(names), block.sizes["unit"], len(crossing.terms)), np.nan)
     n_trials = np.zeros(block.sizes["unit"])
     fits: dict[bytes, Fit] = {}
     trials = _trials_of_units(block, crossing, bins)
-    shown = f"parts, {crossing.task}"
+    shown = f"components, {crossing.task}"
     for unit, rates, cell in tqdm(trials, shown, block.sizes["unit"], disable=None):
         n_trials[unit] = np.isfinite(rates).any(axis=1).sum()
         if n_trials[unit]:
-            found = unit_parts(rates, cell, crossing.design, noisy=noisy, fits=fits)
+            found = unit_components(rates, cell, crossing.design, noisy=noisy, fits=fits)
             values[:, unit] = [getattr(found, name) for name in names]
     return values, n_trials
 
@@ -339,14 +339,14 @@ def _trials_of_units(
 
 
 def _joined(found: dict[str, tuple[list[str], Array, Array]], block: xr.Dataset) -> xr.Dataset:
-    """Put the tasks' parts beside each other; factors are the union of theirs."""
+    """Put the tasks' components beside each other; factors are the union of theirs."""
     factors = list(dict.fromkeys(chain.from_iterable(terms for terms, _, _ in found.values())))
-    shape = (len(fields(Parts)), block.sizes["unit"], len(found), len(factors))
+    shape = (len(fields(Components)), block.sizes["unit"], len(found), len(factors))
     values = np.full(shape, np.nan)
     fitted = np.zeros(shape[2:], dtype=bool)
-    for task, (terms, parts, _) in enumerate(found.values()):
+    for task, (terms, components, _) in enumerate(found.values()):
         columns = [factors.index(term) for term in terms]
-        values[:, :, task, columns] = parts
+        values[:, :, task, columns] = components
         fitted[task, columns] = True
     unit = block["rate"].attrs["units"]
     squared = {"units": "1" if unit == "1" else f"({unit})^2"}
@@ -354,8 +354,8 @@ def _joined(found: dict[str, tuple[list[str], Array, Array]], block: xr.Dataset)
     raw, corrected, error, noise, inflation = values
     return xr.Dataset(
         {
-            "part": (dims, raw, squared),
-            "part_corrected": (dims, corrected, squared),
+            "component": (dims, raw, squared),
+            "component_corrected": (dims, corrected, squared),
             "standard_error": (dims, error, squared),
             "noise_sd": (dims, noise, squared),
             "share": (dims, _shares(corrected, fitted), {"units": "1"}),
@@ -370,7 +370,7 @@ def _joined(found: dict[str, tuple[list[str], Array, Array]], block: xr.Dataset)
 
 
 def _shares(corrected: Array, fitted: npt.NDArray[np.bool_]) -> Array:
-    """Give each part's share of the sum; unknown where a part is, or where none is above 0."""
+    """Return each component's share of the sum; NaN where a component is, or none is above 0."""
     held = np.where(fitted, np.maximum(corrected, 0.0), 0.0)
     total = held.sum(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -382,7 +382,7 @@ def _warn_of_unknown(result: xr.Dataset, found: dict[str, tuple[list[str], Array
     units = result["unit"].values
     for task, (terms, _, _) in found.items():
         own = result.sel(task=task, factor=terms)
-        confounded = np.isnan(own["part"].values)
+        confounded = np.isnan(own["component"].values)
         for place, term in enumerate(terms):
             lacking = confounded[:, place]
             if lacking.any():
@@ -391,11 +391,11 @@ def _warn_of_unknown(result: xr.Dataset, found: dict[str, tuple[list[str], Array
                     f"task {task!r} by their trials and get NaN",
                     units[lacking],
                 )
-        alone = (np.isnan(own["part_corrected"].values) & ~confounded).any(axis=1)
+        alone = (np.isnan(own["component_corrected"].values) & ~confounded).any(axis=1)
         if alone.any():
             _warn(
                 f"{int(alone.sum())} units have no two trials alike in task {task!r}; their noise "
-                "is unknown, and corrected parts are NaN",
+                "is unknown, and corrected components are NaN",
                 units[alone],
             )
 
@@ -404,8 +404,8 @@ def _warn(message: str, units: npt.NDArray[Any]) -> None:
     warnings.warn(f"{message}: {listing(units, most=5)}", UnitWarning, stacklevel=4)
 
 
-def _pair(parts: xr.Dataset, task_a: str, task_b: str) -> xr.Dataset:
-    known = [str(task) for task in parts["task"].values]
+def _pair(components: xr.Dataset, task_a: str, task_b: str) -> xr.Dataset:
+    known = [str(task) for task in components["task"].values]
     for task in (task_a, task_b):
         if task not in known:
             raise unknown_name("task", task, known)
@@ -413,27 +413,27 @@ def _pair(parts: xr.Dataset, task_a: str, task_b: str) -> xr.Dataset:
         raise InputError(
             "task_b", f"a task other than {task_a!r}", repr(task_b), "Name two different tasks."
         )
-    return parts.sel(task=[task_a, task_b])
+    return components.sel(task=[task_a, task_b])
 
 
 def _what_units_code(pair: xr.Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Label units by what counts over both tasks, and by their largest part."""
+    """Label units by what counts over both tasks, and by their largest component."""
     factors = pair["factor"].values.astype(str)
-    part = pair["part_corrected"].where(pair["fitted"], 0.0).sum("task", skipna=False).values
+    summed = pair["component_corrected"].where(pair["fitted"], 0.0).sum("task", skipna=False).values
     noise = (pair["noise_sd"] ** 2).where(pair["fitted"], 0.0).sum("task", skipna=False).values
     is_choice = np.array([CHOICE in name.split(":") for name in factors])
-    whole = np.maximum(part, 0.0).sum(axis=1)
+    whole = np.maximum(summed, 0.0).sum(axis=1)
     counts = []
     for members in (is_choice, ~is_choice):
-        own = part[:, members].sum(axis=1)
+        own = summed[:, members].sum(axis=1)
         clear = own > NOISE_SDS * np.sqrt(noise[:, members].sum(axis=1))
         counts.append(clear & (own >= LEAST_SHARE * whole) & (own > 0))
     choice, stimulus = counts
     codes = np.select(
-        [np.isnan(part).any(axis=1), choice & stimulus, choice, stimulus],
+        [np.isnan(summed).any(axis=1), choice & stimulus, choice, stimulus],
         ["unknown", "choice and stimulus", "choice alone", "stimulus alone"],
         "neither",
     )
-    largest = np.nan_to_num(part, nan=-np.inf)
+    largest = np.nan_to_num(summed, nan=-np.inf)
     dominant = np.where(largest.max(axis=1) > 0, factors[largest.argmax(axis=1)], "")
     return codes, dominant

@@ -27,7 +27,7 @@ from nwbcompare.io.columns import (
 )
 from nwbcompare.io.neo.neo_trials import Part, in_seconds, laid_out, loaded, read_trials
 from nwbcompare.io.optional import require
-from nwbcompare.io.segments import Stretch, Stretches
+from nwbcompare.io.segments import SampledSegment, SampledSegments
 from nwbcompare.io.sessions.alignment import lay_on_one_clock
 from nwbcompare.io.sessions.recorded_signals import Samples, Signal, SpikeTrains, Times
 from nwbcompare.io.sessions.session import Reading, Session
@@ -325,8 +325,8 @@ def _signal(parts: Sequence[Part], name: str) -> tuple[dict[str, Column], Signal
             if channel not in records:
                 annotations = {k: v[place] for k, v in signal.array_annotations.items()}
                 records[channel] = _common([annotations])
-    stretches = [
-        Stretch(
+    pieces = [
+        SampledSegment(
             _samples(signal, part.shift_s),
             np.array([own.get(unit, -1) for unit in records], dtype=np.int64),
         )
@@ -334,7 +334,7 @@ def _signal(parts: Sequence[Part], name: str) -> tuple[dict[str, Column], Signal
     ]
     rows = [{k: v for k, v in record.items() if k != "unit"} for record in records.values()]
     units = {"unit": np.array(list(records), dtype=str)} | columns_of_records(rows, "unit")
-    return units, Stretches(stretches)
+    return units, SampledSegments(pieces)
 
 
 def _find_signal(segment: Any, name: str) -> Any:

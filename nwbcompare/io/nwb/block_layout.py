@@ -41,7 +41,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Plan:
-    """Blocks in the order of the file: dense ones first, so that each series is one stretch."""
+    """Blocks in the order of the file: dense ones first, so that each series is in one piece."""
 
     leaves: Sequence[Leaf]
     width_s: float

@@ -591,7 +591,7 @@ class SeriesData:
 
 
 def read_block(data: h5py.Dataset, rows: slice, columns: Places) -> npt.NDArray[Any]:
-    """Read some columns of a stretch of rows; of one-dimensional data the only one."""
+    """Read some columns of a run of rows; of one-dimensional data the only one."""
     if data.ndim == 1:
         return np.asarray(data[rows])[:, None]
     parts = list(runs_of(columns))

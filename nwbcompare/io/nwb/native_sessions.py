@@ -53,7 +53,7 @@ class Written:
         Reading(**self.reading)
 
 
-def own_sessions(
+def native_sessions(
     file: h5py.File, path: Path, schema: Schema, series: str | None
 ) -> list[tuple[Session, Written]]:
     """Give the sessions of a file that nwbcompare wrote: one for each of its blocks.

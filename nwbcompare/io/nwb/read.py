@@ -20,7 +20,7 @@ from nwbcompare.core.schema import check_activity
 from nwbcompare.io.nwb.generic import read_session
 from nwbcompare.io.nwb.hdf5 import named, opened, scalar
 from nwbcompare.io.nwb.native import has_rates, read_blocks, read_schema
-from nwbcompare.io.nwb.native_sessions import Written, own_sessions
+from nwbcompare.io.nwb.native_sessions import Written, native_sessions
 from nwbcompare.io.sessions.alignment import lay_on_one_clock
 from nwbcompare.io.sessions.session import Reading, Session
 
@@ -187,7 +187,7 @@ def _look(path: Path, *, series: str | None, anew: bool) -> dict[str, xr.Dataset
             return read_blocks(file, path, schema)
         return [
             _Found(session, _described(file, path, session), written, has_rates(schema))
-            for session, written in own_sessions(file, path, schema, series)
+            for session, written in native_sessions(file, path, schema, series)
         ]
 
 

@@ -24,18 +24,19 @@ from nwbcompare.analysis.clustering.epairs import epairs
 from nwbcompare.core.errors import InputError, UnitWarning
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.clusters import (
-    draw_cluster_heatmap,
-    draw_cluster_null,
-    draw_embedding,
-    draw_matched_profiles,
-    draw_silhouette,
+    plot_cluster_heatmap,
+    plot_cluster_null,
+    plot_embedding,
+    plot_matched_profiles,
+    plot_silhouette,
 )
-from nwbcompare.plotting.task_variance import draw_variance_heatmap, draw_variance_in_time
+from nwbcompare.plotting.task_variance import plot_variance_heatmap, plot_variance_in_time
 from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.network_estimates import over
-from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.section import Earlier, Results, Section, Shown
 from nwbcompare.workflows.task_labels import NAMES
 
 EMBEDDINGS: tuple[Literal["tsne", "pca", "mds"], ...] = ("tsne", "pca", "mds")
@@ -44,7 +45,7 @@ TIMED_TASKS = ("delaygo", "contextdelaydm1")
 """The tasks shown in time, where they are there: these have delays."""
 
 
-def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
     variance = earlier["variance"]["task"]
     clusters = cluster_units(variance, seed=settings.seed)
     kept = work.with_suffix(".json")
@@ -61,7 +62,7 @@ def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path)
         "null": lambda: cluster_null(variance, kept=kept, **draws),
         "epairs": lambda: epairs(variance, **draws),
         "shuffled": lambda: describe_shuffled(variance, seed=settings.seed),
-        "rotated": lambda: describe_rotated(subject.activity, seed=settings.seed),
+        "rotated": lambda: describe_rotated(source.activity, seed=settings.seed),
         "stability": lambda: cluster_stability(variance, clusters, seed=settings.seed),
     }
     results, refused = {"clusters": clusters}, {}
@@ -162,8 +163,8 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
             f"{name}: task variance of the active units, each divided by its maximum, ordered by "
             "cluster, and the silhouette by number of clusters; band: 95 % of the highest "
             "silhouettes of surrogates without clusters.",
-            partial(draw_cluster_heatmap, clusters=clusters, names=NAMES),
-            partial(draw_silhouette, clusters=clusters, null=results.get("null")),
+            partial(plot_cluster_heatmap, clusters=clusters, names=NAMES),
+            partial(plot_silhouette, clusters=clusters, null=results.get("null")),
             size=(10.5, 5),
             width_ratios=(1.8, 1),
         )
@@ -174,7 +175,7 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
             picture(
                 f"clusters-null-{name}",
                 f"{name}: what data without clusters give, and what the units give (line).",
-                *(partial(draw_cluster_null, null=test) for test in tests),
+                *(partial(plot_cluster_null, null=test) for test in tests),
                 size=(4 * len(tests), 3),
             )
         )
@@ -186,7 +187,7 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
                 f"clusters-plane-{name}",
                 f"{name}: units in the plane, by their normalised task variance "
                 f"({', '.join(shown_methods)}); numbers are clusters.",
-                *(partial(draw_embedding, embedding=one) for one in plane),
+                *(partial(plot_embedding, embedding=one) for one in plane),
                 size=(4.2 * len(plane), 4),
             )
         )
@@ -198,12 +199,12 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
                 "by task; below: clustered by task and epoch, "
                 f"{results['by_epoch'].attrs['n_clusters']} clusters as published.",
                 partial(
-                    draw_variance_heatmap,
+                    plot_variance_heatmap,
                     variance=variance["epoch"],
                     clusters=clusters,
                     names=NAMES,
                 ),
-                partial(draw_cluster_heatmap, clusters=results["by_epoch"], names=NAMES),
+                partial(plot_cluster_heatmap, clusters=results["by_epoch"], names=NAMES),
                 size=(12, 10),
                 n_rows=2,
             )
@@ -217,7 +218,7 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
             "relative to its maximum over all tasks and times.",
             *(
                 partial(
-                    draw_variance_in_time,
+                    plot_variance_in_time,
                     variance=variance["time"],
                     task=str(task),
                     clusters=clusters,
@@ -259,7 +260,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
         f"Profiles of clusters of {matches.attrs['reference']} and of those matched to them in "
         "the other networks.",
         *(
-            partial(draw_matched_profiles, matches=matches, cluster=int(which), names=NAMES)
+            partial(plot_matched_profiles, matches=matches, cluster=int(which), names=NAMES)
             for which in np.linspace(0, matches.sizes["cluster"] - 1, n_shown).round()
         ),
         size=(13, 6.4),
@@ -283,7 +284,7 @@ def _excess(found: Mapping[str, Results]) -> list[str]:
     return [over(what, over_networks(values)) for what, values in asked.items() if len(values) > 1]
 
 
-PART = Part(
+SECTION = Section(
     name="clusters",
     heading="Clusters of units",
     method="Rows of task variance of the active units, each divided by its maximum; k-means "

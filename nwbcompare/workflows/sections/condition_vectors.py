@@ -12,21 +12,22 @@ import xarray as xr
 from nwbcompare.analysis.population.compositionality import composition_cosine, pairing_null
 from nwbcompare.analysis.population.task_vectors import condition_vectors
 from nwbcompare.core.activity import blocks, condition_variables_of, labels
-from nwbcompare.plotting.compositionality import draw_condition_cosines
+from nwbcompare.plotting.compositionality import plot_condition_cosines
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_source import Settings, Subject
-from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analyze_settings import Settings
+from nwbcompare.workflows.section import Earlier, Results, Section, Shown
 from nwbcompare.workflows.task_labels import NAMES
 
 N_LEVELS = 2
 """A difference of conditions is between two levels of a variable."""
 
 
-def _shared(subject: Subject) -> list[tuple[str, str, str]]:
+def _shared(source: AnalysisSource) -> list[tuple[str, str, str]]:
     """Give two tasks and a condition variable that has the same two levels in both."""
     levels: dict[tuple[str, str], tuple[float, ...]] = {}
-    for block in blocks(subject.activity).values():
+    for block in blocks(source.activity).values():
         task = labels(block["task"])
         for name, variables in condition_variables_of(block).items():
             for variable in variables:
@@ -40,18 +41,18 @@ def _shared(subject: Subject) -> list[tuple[str, str, str]]:
     ]
 
 
-def _missing(subject: Subject) -> str:
-    if subject.network is not None:
+def _missing(source: AnalysisSource) -> str:
+    if source.network is not None:
         return "its test trials sweep many levels; see the task vectors"
-    return "" if _shared(subject) else "no condition variable has the same two levels in two tasks"
+    return "" if _shared(source) else "no condition variable has the same two levels in two tasks"
 
 
-def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
     del earlier, work
     results: Results = {}
-    for a, b, variable in _shared(subject):
+    for a, b, variable in _shared(source):
         vectors = condition_vectors(
-            subject.activity, [variable], at="mean", tasks=[a, b], missing="leave_out"
+            source.activity, [variable], at="mean", tasks=[a, b], missing="leave_out"
         )
         # high minus low in either task; each task's two levels stand in ascending order
         (a_low, a_high), (b_low, b_high) = (
@@ -89,13 +90,13 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         f"conditions-{name}",
         f"{name}: cosine between the change that a condition variable makes in one task and in the "
         "other (95 % bootstrap interval over units), and with units paired at random (grey: 95 %).",
-        partial(draw_condition_cosines, cosines=list(results.values()), names=NAMES),
+        partial(plot_condition_cosines, cosines=list(results.values()), names=NAMES),
         size=(5.6, 1.4 + 0.6 * len(results)),
     )
     return Shown(findings=findings, numbers=numbers, pictures=[shown])
 
 
-PART = Part(
+SECTION = Section(
     name="conditions",
     heading="Condition vectors",
     method="Mean rates over the first stimulus, by level of a condition variable; the difference "

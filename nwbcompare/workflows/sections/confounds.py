@@ -12,16 +12,16 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.analysis.selectivity.confounds import confound_table, ftv_in_time
-from nwbcompare.analysis.selectivity.variance_components import parts_ftv, variance_parts
+from nwbcompare.analysis.selectivity.variance_components import ftv_by_factor, variance_components
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.process_pool import reason
-from nwbcompare.plotting.confounds import draw_confounds, draw_ftv_in_time, draw_variance_parts
+from nwbcompare.plotting.confounds import plot_confounds, plot_ftv_in_time, plot_variance_components
 from nwbcompare.plotting.style import BLUE, RECORDING_COLOUR
-from nwbcompare.report.page_section import Evidence, Finding, Row, Section
+from nwbcompare.report.page_section import Evidence, Finding, PageSection, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.compare_settings import Settings
 from nwbcompare.workflows.formatting import counted, interval, number, percent
-from nwbcompare.workflows.measurements import Material
+from nwbcompare.workflows.measurements import Measurements
 
 FACTORS = {
     "choice": "choice",
@@ -37,7 +37,7 @@ class Confounds:
 
     table: xr.Dataset
     in_time: xr.Dataset
-    parts: xr.Dataset | None
+    components: xr.Dataset | None
     coded: xr.Dataset | None
     refused: dict[str, str]
 
@@ -46,27 +46,29 @@ def find_confounds(activity: xr.DataTree, settings: Settings) -> Confounds:
     """Measure a source again with one possible confound taken out at a time."""
     pair, seed, n_draws = settings.pair, settings.seed, settings.n_bootstrap
     refused: dict[str, str] = {}
-    parts = coded = None
+    components = coded = None
     try:
-        parts = variance_parts(activity)
-        coded = parts_ftv(parts, *pair)
+        components = variance_components(activity)
+        coded = ftv_by_factor(components, *pair)
     except InputError as error:
         refused["variance split by choice and stimulus"] = reason(error)
     return Confounds(
         table=confound_table(activity, *pair, seed=seed, n_draws=n_draws),
         in_time=ftv_in_time(activity, *pair, seed=seed, n_draws=n_draws),
-        parts=parts,
+        components=components,
         coded=coded,
         refused=refused,
     )
 
 
-def confounds_section(material: Material, found: Confounds, model: Confounds | None) -> Section:
+def confounds_section(
+    measurements: Measurements, found: Confounds, model: Confounds | None
+) -> PageSection:
     """Show whether the spread of FTV stands when a confound is taken out.
 
     Parameters
     ----------
-    material
+    measurements
         What was measured.
     found, model
         Of the recording, and of the first sampled network.
@@ -75,13 +77,13 @@ def confounds_section(material: Material, found: Confounds, model: Confounds | N
     findings: list[str | Finding] = [_variants(found.table)]
     if found.coded is not None:
         findings += _coding(found.coded)
-    if found.parts is not None:
-        findings.append(_shares(material, found.parts))
+    if found.components is not None:
+        findings.append(_shares(measurements, found.components))
     left_out = json.loads(found.table.attrs["left_out"]) | found.refused
     findings += [f"Not asked: {what}. {why}" for what, why in left_out.items()]
     findings += [text for one in both for text in _without_units(one.table)]
-    names = material.shown | FACTORS
-    panels = [partial(draw_confounds, table=one.table) for one in both]
+    names = measurements.shown | FACTORS
+    panels = [partial(plot_confounds, table=one.table) for one in both]
     pictures = [
         picture(
             "confounds",
@@ -91,7 +93,7 @@ def confounds_section(material: Material, found: Confounds, model: Confounds | N
             *panels,
             size=(4.6 * len(panels), 3.6),
             data=_rows(both),
-            banner=material.banner,
+            banner=measurements.banner,
         ),
         picture(
             "in-time",
@@ -99,22 +101,22 @@ def confounds_section(material: Material, found: Confounds, model: Confounds | N
             lambda ax: _in_time(ax, both),
             size=(5.4, 3.2),
             data=_time_rows(both),
-            banner=material.banner,
+            banner=measurements.banner,
         ),
     ]
-    if found.parts is not None:
+    if found.components is not None:
         pictures.append(
             picture(
-                "parts",
+                "components",
                 "Shares of the task variance, noise taken out and summed over units, that go with "
                 "choice, with each stimulus variable, and with their interaction.",
-                partial(draw_variance_parts, parts=found.parts, names=names),
+                partial(plot_variance_components, components=found.components, names=names),
                 size=(6.4, 2.8),
-                data=_part_rows(found.parts),
-                banner=material.banner,
+                data=_component_rows(found.components),
+                banner=measurements.banner,
             )
         )
-    return Section(
+    return PageSection(
         name="confounds",
         heading="Confounds",
         findings=findings,
@@ -125,7 +127,7 @@ def confounds_section(material: Material, found: Confounds, model: Confounds | N
 
 def _in_time(ax: Axes, both: Sequence[Confounds]) -> None:
     for one, colour in zip(both, (RECORDING_COLOUR, BLUE), strict=False):
-        draw_ftv_in_time(ax, one.in_time, colour=colour)
+        plot_ftv_in_time(ax, one.in_time, colour=colour)
 
 
 def _variants(table: xr.Dataset) -> Finding:
@@ -162,29 +164,29 @@ def _coding(coded: xr.Dataset) -> list[str]:
     listed = ", ".join(f"{n} {name}" for name, n in zip(names, numbers, strict=True))
     alone = coded["codes"].values == "choice alone"
     return [
-        f"What units code, by parts that stand out of their noise: {listed}. Units that code "
+        f"What units code, by components that stand out of their noise: {listed}. Units that code "
         f"choice alone ({int(alone.sum())}) have an FTV near 0 whatever the stimulus does and are "
         "not mixed."
     ]
 
 
-def _shares(material: Material, parts: xr.Dataset) -> str:
+def _shares(measurements: Measurements, components: xr.Dataset) -> str:
     texts = []
-    for task in material.pair:
-        summed = parts["part_corrected"].sel(task=task).sum("unit").clip(0)
+    for task in measurements.pair:
+        summed = components["component_corrected"].sel(task=task).sum("unit").clip(0)
         shares = summed / summed.sum()
         listed = ", ".join(
             f"{_factor(str(name))} {percent(shares.sel(factor=name))}"
-            for name in parts["factor"].values
+            for name in components["factor"].values
         )
-        texts.append(f"{material.shown[task]}: {listed}")
+        texts.append(f"{measurements.shown[task]}: {listed}")
     return (
         "Shares of the noise-corrected task variance, summed over units: " + "; ".join(texts) + "."
     )
 
 
 def _factor(name: str) -> str:
-    return " × ".join(FACTORS.get(part, part) for part in name.split(":"))
+    return " × ".join(FACTORS.get(component, component) for component in name.split(":"))
 
 
 def _rows(both: Sequence[Confounds]) -> list[Row]:
@@ -220,15 +222,17 @@ def _time_rows(both: Sequence[Confounds]) -> list[Row]:
     ]
 
 
-def _part_rows(parts: xr.Dataset) -> list[Row]:
+def _component_rows(components: xr.Dataset) -> list[Row]:
     return [
         {
             "unit": str(unit),
             "task": str(task),
             "factor": str(factor),
-            "part": number(parts["part_corrected"].sel(unit=unit, task=task, factor=factor)),
+            "component": number(
+                components["component_corrected"].sel(unit=unit, task=task, factor=factor)
+            ),
         }
-        for unit in parts["unit"].values
-        for task in parts["task"].values
-        for factor in parts["factor"].values
+        for unit in components["unit"].values
+        for task in components["task"].values
+        for factor in components["factor"].values
     ]

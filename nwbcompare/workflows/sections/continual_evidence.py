@@ -1,4 +1,4 @@
-"""How a comparison of kinds of training is said: sentences, rows and pictures."""
+"""How a comparison of training regimes is said: sentences, rows and pictures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from nwbcompare.comparison.split_half import animal_floor
+from nwbcompare.comparison.split_half import between_animal_distance
 from nwbcompare.inference.mixed_effects import animals_of
-from nwbcompare.plotting.training_regimes import draw_contrasts, draw_kinds
+from nwbcompare.plotting.training_regimes import plot_contrasts, plot_regimes
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.formatting import counted, interval, number
@@ -21,12 +21,12 @@ ONE_ANIMAL = "One animal: nothing here is about the monkey brain, or about monke
 def contrast_finding(
     result: xr.Dataset, contrast: str, *, main: bool, figure: str, before: str = ""
 ) -> Finding:
-    """Say whether one kind is closer to the recording than another.
+    """Say whether one regime is closer to the recording than another.
 
     Parameters
     ----------
     result
-        From `nwbcompare.comparison.training_regimes.compare_kinds`.
+        From `nwbcompare.comparison.training_regimes.compare_regimes`.
     contrast
         A label of it.
     main
@@ -46,7 +46,7 @@ def contrast_finding(
     verdict = (
         f"{first} networks are {side} {result.attrs['name']} than {second} ones"
         if shown
-        else f"no difference in likeness to {result.attrs['name']} is shown between {first} and "
+        else f"no difference in similarity to {result.attrs['name']} is shown between {first} and "
         f"{second} networks"
     )
     few = "" if float(own["p_smallest"]) < 0.05 else ", too few for a sign-flip test"
@@ -67,19 +67,19 @@ def contrast_finding(
     )
 
 
-def floor_said(result: xr.Dataset) -> str:
+def split_half_sentence(result: xr.Dataset) -> str:
     """Say how far halves of the recording lie apart."""
     return (
-        f"Two halves of {result.attrs['name']} (by sessions) lie {float(result['floor']):.3f} "
-        f"apart [{float(result['floor_low']):.3f}, {float(result['floor_high']):.3f}]."
+        f"Two halves of {result.attrs['name']} (by sessions) lie {float(result['split_half']):.3f} "
+        f"apart [{float(result['split_half_low']):.3f}, {float(result['split_half_high']):.3f}]."
     )
 
 
 def animals_said(recorded: xr.Dataset, *, seed: int) -> list[str]:
-    """Say what the number of animals allows, and how unlike each two of them are."""
+    """Say what the number of animals allows, and how far each two of them lie apart."""
     if np.unique(animals_of(recorded)).size < 2:
         return [ONE_ANIMAL]
-    found = animal_floor(recorded, seed=seed).sel(measure="wasserstein")
+    found = between_animal_distance(recorded, seed=seed).sel(measure="wasserstein")
     said = []
     for pair in found["animal_pair"].values:
         own = found.sel(animal_pair=pair)
@@ -92,18 +92,18 @@ def animals_said(recorded: xr.Dataset, *, seed: int) -> list[str]:
 
 
 def rows_of(result: xr.Dataset) -> list[Row]:
-    """Give a row for each kind, then one for each contrast."""
+    """Give a row for each regime, then one for each contrast."""
     distance = result.attrs["distance"]
     rows: list[Row] = []
-    for kind in result["kind"].values:
-        own = result.sel(kind=kind)
+    for regime in result["regime"].values:
+        own = result.sel(regime=regime)
         far = own.sel(measure=distance)
         row: Row = {
-            "what": shown_name(kind),
+            "what": shown_name(regime),
             "networks or pairs": int(own["n_networks"]),
             "Wasserstein distance": number(far["mean"]),
             "95 %": interval(far["mean_low"], far["mean_high"]).strip(),
-            "times the floor": number(own["ratio"]),
+            "times the split-half distance": number(own["ratio"]),
         }
         for statistic in result["statistic"].values:
             row[str(statistic)] = number(own["value"].sel(statistic=statistic).mean())
@@ -130,9 +130,9 @@ def rows_of(result: xr.Dataset) -> list[Row]:
 
 
 def pairs_picture(name: str, result: xr.Dataset) -> Picture:
-    """Draw kinds and contrasts of a comparison side by side."""
-    kinds = [str(kind) for kind in result["kind"].values]
-    shown = [shown_name(kind) for kind in kinds]
+    """Draw regimes and contrasts of a comparison side by side."""
+    regimes = [str(regime) for regime in result["regime"].values]
+    shown = [shown_name(regime) for regime in regimes]
     # long names would run into each other below their marks
     broken = [name.replace(" ", "\n") for name in shown]
     return picture(
@@ -140,8 +140,8 @@ def pairs_picture(name: str, result: xr.Dataset) -> Picture:
         "Left: Wasserstein distance of the FTV of each network to the recording; thin lines join "
         "networks of one seed, diamonds are means with 95 % intervals over networks and sessions, "
         "the band is what halves of the recording differ by. Right: paired differences with 95 % "
-        "intervals; left of 0 the first kind is closer.",
-        partial(draw_kinds, result=result, names=dict(zip(kinds, broken, strict=True))),
-        partial(draw_contrasts, result=result, names=dict(zip(kinds, shown, strict=True))),
+        "intervals; left of 0 the first regime is closer.",
+        partial(plot_regimes, result=result, names=dict(zip(regimes, broken, strict=True))),
+        partial(plot_contrasts, result=result, names=dict(zip(regimes, shown, strict=True))),
         size=(11.5, max(4.2, 0.62 * result.sizes["contrast"])),
     )

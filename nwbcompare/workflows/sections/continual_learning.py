@@ -12,10 +12,10 @@ from nwbcompare.analysis.learning.retention import MEAN, performance_over_steps
 from nwbcompare.comparison.compare_samples import distribution_curves
 from nwbcompare.model.curricula import YANG2019
 from nwbcompare.model.training import FINAL_TRIALS
-from nwbcompare.plotting.ftv_distributions import draw_distributions
-from nwbcompare.plotting.learning import draw_final_performance, draw_stages
+from nwbcompare.plotting.ftv_distributions import plot_distributions
+from nwbcompare.plotting.learning import plot_final_performance, plot_stages
 from nwbcompare.plotting.style import as_svg, new_figure
-from nwbcompare.report.page_section import Evidence, Finding, Picture, Row, Section
+from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.tasks.registry import display_name
 from nwbcompare.workflows.continual_measurements import PRIMARY
@@ -26,11 +26,11 @@ from nwbcompare.workflows.sections.continual_alternatives import also_section
 from nwbcompare.workflows.sections.continual_evidence import (
     animals_said,
     contrast_finding,
-    floor_said,
     pairs_picture,
     rows_of,
+    split_half_sentence,
 )
-from nwbcompare.workflows.training_regimes import CONTROLS, KINDS, UNTRAINED, shown_name
+from nwbcompare.workflows.training_regimes import CONTROLS, REGIMES, UNTRAINED, shown_name
 
 SAID = {
     PRIMARY: "sampled as the recording was (its conditions, trials, rates and noise)",
@@ -40,25 +40,25 @@ SAID = {
 DRAWN = ("interleaved", "sequential", "consolidated", UNTRAINED)
 
 
-def learning_section(outcome: Outcome) -> Section:
+def learning_section(outcome: Outcome) -> PageSection:
     """Say what networks learned and kept, and which were left out."""
-    retention = {kind: own for kind, own in outcome.retention().items() if kind in KINDS}
+    retention = {regime: own for regime, own in outcome.retention().items() if regime in REGIMES}
     findings: list[str | Finding] = []
     kept = outcome.kept_more("consolidated", "sequential")
     if kept is not None:
         findings.append(_kept_finding(kept))
     findings += [_counts(outcome), *_left_out(outcome)]
     rows: list[Row] = []
-    for kind, own in retention.items():
+    for regime, own in retention.items():
         mean = own.sel(task=MEAN)
-        row: Row = {"kind": kind, "networks": int(own["n_networks"])}
+        row: Row = {"regime": regime, "networks": int(own["n_networks"])}
         for measure in own["measure"].values:
             one = mean.sel(measure=measure)
             shown = str(measure).replace("_", " ")
             row[f"{shown} (mean of tasks)"] = number(one["mean"])
             row[f"{shown}, 95 %"] = interval(one["mean_low"], one["mean_high"]).strip()
         rows.append(row)
-    return Section(
+    return PageSection(
         name="learning",
         heading="What was learned one after another, and kept",
         findings=findings,
@@ -67,14 +67,14 @@ def learning_section(outcome: Outcome) -> Section:
     )
 
 
-def ftv_section(outcome: Outcome, protocol: str) -> Section:
-    """Hold the kinds of training against the recording on one protocol."""
+def ftv_section(outcome: Outcome, protocol: str) -> PageSection:
+    """Hold the training regimes against the recording on one protocol."""
     result = outcome.compared(protocol)
     name = f"ftv-{protocol}"
-    heading = f"Likeness to the recording, {SAID[protocol]}"
+    heading = f"Similarity to the recording, {SAID[protocol]}"
     if result is None:
         why = "No seed has both a sequential and a consolidated network on this protocol."
-        return Section(name=name, heading=heading, findings=[why])
+        return PageSection(name=name, heading=heading, findings=[why])
     main = protocol == PRIMARY
     findings: list[str | Finding] = [
         contrast_finding(result, str(contrast), main=main and place == 0, figure=f"{name}-pairs")
@@ -82,10 +82,10 @@ def ftv_section(outcome: Outcome, protocol: str) -> Section:
     ]
     if main:
         findings[1:1] = [_verdict(outcome, result)]
-    findings.append(floor_said(result))
+    findings.append(split_half_sentence(result))
     if main:
         findings += animals_said(outcome.recorded, seed=outcome.settings.seed)
-    return Section(
+    return PageSection(
         name=name,
         heading=heading,
         findings=findings,
@@ -97,22 +97,22 @@ def ftv_section(outcome: Outcome, protocol: str) -> Section:
     )
 
 
-def every_section(outcome: Outcome) -> Section:
+def every_section(outcome: Outcome) -> PageSection:
     """Hold all networks that were trained to the end against the recording, good or not."""
     name = "ftv-every"
-    heading = "Likeness without the inclusion rule"
+    heading = "Similarity without the inclusion rule"
     result = outcome.compared(PRIMARY, every=True)
     if result is None:
-        return Section(name=name, heading=heading, findings=["No seed has both kinds."])
+        return PageSection(name=name, heading=heading, findings=["No seed has both regimes."])
     findings: list[str | Finding] = [
-        "Networks that hardly learned the context tasks are among these; a likeness that they "
+        "Networks that hardly learned the context tasks are among these; a similarity that they "
         "share is none that learning has brought about. Those that stalled are not.",
         *(
             contrast_finding(result, str(contrast), main=False, figure=f"{name}-pairs")
             for contrast in result["contrast"].values
         ),
     ]
-    return Section(
+    return PageSection(
         name=name,
         heading=heading,
         findings=findings,
@@ -121,12 +121,12 @@ def every_section(outcome: Outcome) -> Section:
     )
 
 
-def levels_section(outcome: Outcome) -> Section:
-    """Hold the kinds against the recording at equal performance in the last stage's tasks."""
+def levels_section(outcome: Outcome) -> PageSection:
+    """Hold the regimes against the recording at equal performance in the last stage's tasks."""
     rows: list[Row] = []
     findings: list[str | Finding] = []
     for level, counts in levels_reached(outcome).items():
-        listed = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+        listed = ", ".join(f"{n} {regime}" for regime, n in counts.items())
         result = outcome.at_level(level)
         if result is None:
             findings.append(f"Worst of Ctx DM 1 and 2 at {level:g}: {listed} networks; no pair.")
@@ -143,15 +143,15 @@ def levels_section(outcome: Outcome) -> Section:
         )
         own: list[Row] = [{"worst of Ctx DM at": level, **row} for row in rows_of(result)]
         rows += own
-    return Section(
+    return PageSection(
         name="levels",
-        heading="Likeness at equal performance in the context tasks",
+        heading="Similarity at equal performance in the context tasks",
         findings=findings,
         rows=rows,
     )
 
 
-def sections_of(outcome: Outcome) -> list[Section]:
+def sections_of(outcome: Outcome) -> list[PageSection]:
     """Give all sections, the primary test first."""
     first, *others = (ftv_section(outcome, protocol) for protocol in COMPARED)
     found = [first, learning_section(outcome), levels_section(outcome)]
@@ -181,9 +181,9 @@ def _kept_finding(kept: xr.Dataset) -> Finding:
 
 def _counts(outcome: Outcome) -> str:
     said = ", ".join(
-        f"{len(outcome.logs.get(kind, {}))} of "
-        f"{sum(one.kind == kind for one in outcome.trained)} {shown_name(kind)}"
-        for kind in outcome.settings.all_kinds
+        f"{len(outcome.logs.get(regime, {}))} of "
+        f"{sum(one.regime == regime for one in outcome.trained)} {shown_name(regime)}"
+        for regime in outcome.settings.all_regimes
     )
     return (
         f"Networks in the comparison: {said}. Left out are those that stalled, and those that "
@@ -200,41 +200,43 @@ def _left_out(outcome: Outcome) -> list[str]:
 
 
 def _verdict(outcome: Outcome, result: xr.Dataset) -> str:
-    verdict = outcome.credited(result)
+    verdict = outcome.attributed(result)
     if verdict is None:
         missing = [
-            kind
-            for kind in CONTROLS
-            if f"consolidated - {kind}" not in set(result["contrast"].values)
+            regime
+            for regime in CONTROLS
+            if f"consolidated - {regime}" not in set(result["contrast"].values)
         ]
         return (
-            "Whether likeness is to be credited to consolidation cannot be said: no pairs with "
+            "Whether similarity is to be attributed to consolidation cannot be said: no pairs with "
             f"the controls {', '.join(missing)}."
         )
     said = ", ".join(
         f"{contrast}: {own}"
         for contrast, own in zip(verdict["contrast"].values, verdict["verdict"].values, strict=True)
     )
-    return f"Credit to consolidation: {verdict['status'].item()} ({said})."
+    return f"Attribution to consolidation: {verdict['status'].item()} ({said})."
 
 
 def _distributions(name: str, outcome: Outcome, protocol: str) -> Picture:
     tables = outcome.tables(protocol)
-    shown = [kind for kind in DRAWN if kind in tables]
+    shown = [regime for regime in DRAWN if regime in tables]
     names = {task: display_name(task) for task in ("contextdm1", "contextdm2")}
 
-    def panel(ax: Axes, kind: str) -> None:
+    def panel(ax: Axes, regime: str) -> None:
         curves = distribution_curves(
-            list(tables[kind].values()), outcome.recorded, n_bootstrap=outcome.settings.n_bootstrap
+            list(tables[regime].values()),
+            outcome.recorded,
+            n_bootstrap=outcome.settings.n_bootstrap,
         )
-        draw_distributions(ax, curves, kind="histogram", names=names)
-        ax.set_title(kind)
+        plot_distributions(ax, curves, kind="histogram", names=names)
+        ax.set_title(regime)
 
     return picture(
         f"{name}-distributions",
-        "FTV of active units by kind of training. Thick: the recording with a 95 % band (whole "
+        "FTV of active units by training regime. Thick: the recording with a 95 % band (whole "
         "sessions); thin lines: networks (Fig. 8 d, e of Yang et al. 2019).",
-        *(partial(panel, kind=kind) for kind in shown),
+        *(partial(panel, regime=regime) for regime in shown),
         size=(3.4 * len(shown), 3.3),
     )
 
@@ -242,17 +244,17 @@ def _distributions(name: str, outcome: Outcome, protocol: str) -> Picture:
 def _learning_pictures(outcome: Outcome, retention: dict[str, xr.Dataset]) -> list[Picture]:
     tasks = [task for stage in YANG2019 for task in stage]
     names = {task: display_name(task) for task in tasks}
-    kinds = list(retention)
-    if not kinds:
+    regimes = list(retention)
+    if not regimes:
         return []
     courses = {
-        kind: performance_over_steps(outcome.logs[kind], YANG2019)
-        for kind in kinds
-        if kind in {"sequential", "consolidated"}
+        regime: performance_over_steps(outcome.logs[regime], YANG2019)
+        for regime in regimes
+        if regime in {"sequential", "consolidated"}
     }
 
     def final(ax: Axes) -> None:
-        draw_final_performance(ax, {kind: retention[kind] for kind in kinds}, names=names)
+        plot_final_performance(ax, {regime: retention[regime] for regime in regimes}, names=names)
         ax.legend()
 
     found = [
@@ -273,7 +275,7 @@ def _stages_picture(
     courses: dict[str, xr.Dataset], tasks: Sequence[str], names: dict[str, str]
 ) -> Picture:
     figure, axes = new_figure(len(tasks), 1, (8.6, 1.2 * len(tasks)), sharex=True)
-    draw_stages(list(axes.flat), courses, names=names)
+    plot_stages(list(axes.flat), courses, names=names)
     axes.flat[0].legend(loc="lower right")
     return Picture(
         name="stages",

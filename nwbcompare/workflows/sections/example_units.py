@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 
 from nwbcompare.analysis.selectivity.task_variance import means_by_task
 from nwbcompare.core.activity import condition_variables_of, select
-from nwbcompare.plotting.task_variance import draw_condition_rates
-from nwbcompare.report.page_section import Row, Section
+from nwbcompare.plotting.task_variance import plot_condition_rates
+from nwbcompare.report.page_section import PageSection, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.formatting import number
-from nwbcompare.workflows.measurements import Material
+from nwbcompare.workflows.measurements import Measurements
 
 PERCENTILES = (5, 50, 95)
 
@@ -48,20 +48,20 @@ def find_examples(
     return Examples(name, units, [float(values[place]) for place in chosen], means)
 
 
-def examples_section(material: Material, examples: Sequence[Examples]) -> Section:
+def examples_section(measurements: Measurements, examples: Sequence[Examples]) -> PageSection:
     """Show example units of the recording and of the first sampled network."""
     panels = [
-        partial(_panel, one=one, unit=unit, fraction=fraction, task=task, material=material)
+        partial(_panel, one=one, unit=unit, fraction=fraction, task=task, measurements=measurements)
         for one in examples
         for unit, fraction in zip(one.units, one.ftv, strict=True)
-        for task in material.pair
+        for task in measurements.pair
     ]
     rows: list[Row] = [
         {"source": one.name, "unit": unit, "FTV": number(fraction)}
         for one in examples
         for unit, fraction in zip(one.units, one.ftv, strict=True)
     ]
-    return Section(
+    return PageSection(
         name="examples",
         heading="Example units",
         findings=[
@@ -78,7 +78,7 @@ def examples_section(material: Material, examples: Sequence[Examples]) -> Sectio
                 size=(11.0, 2.5 * len(examples)),
                 n_rows=len(examples),
                 data=_rates(examples),
-                banner=material.banner,
+                banner=measurements.banner,
             )
         ],
     )
@@ -92,15 +92,15 @@ def _variables(examples: Sequence[Examples]) -> str:
 
 
 def _panel(
-    ax: Axes, one: Examples, unit: str, fraction: float, task: str, material: Material
+    ax: Axes, one: Examples, unit: str, fraction: float, task: str, measurements: Measurements
 ) -> None:
-    draw_condition_rates(ax, one.means[task], unit, task, names=material.shown)
+    plot_condition_rates(ax, one.means[task], unit, task, names=measurements.shown)
     shown = unit if len(unit) <= 22 else f"{unit[:21]}…"
-    ax.set_title(f"{shown}\n{material.shown[task]}, FTV {fraction:+.2f}", fontsize=7.5)
-    tops = [float(one.means[t]["rate_mean"].sel(unit=unit).max()) for t in material.pair]
-    bottoms = [float(one.means[t]["rate_mean"].sel(unit=unit).min()) for t in material.pair]
+    ax.set_title(f"{shown}\n{measurements.shown[task]}, FTV {fraction:+.2f}", fontsize=7.5)
+    tops = [float(one.means[t]["rate_mean"].sel(unit=unit).max()) for t in measurements.pair]
+    bottoms = [float(one.means[t]["rate_mean"].sel(unit=unit).min()) for t in measurements.pair]
     ax.set_ylim(min(0.0, *bottoms), 1.08 * max(tops))
-    if task == material.pair[0] and unit == one.units[0]:
+    if task == measurements.pair[0] and unit == one.units[0]:
         ax.legend(fontsize=6, handlelength=1.4, loc="best")
         ax.set_ylabel(f"{one.name}\n{ax.get_ylabel()}")
     else:

@@ -17,12 +17,12 @@ from matplotlib.axes import Axes
 from nwbcompare.comparison.compare_samples import compare_samples, distribution_curves
 from nwbcompare.comparison.equivalence import equivalence_test
 from nwbcompare.inference.multiple_comparisons import adjust_p
-from nwbcompare.plotting.ftv_distributions import DISTANCES, draw_distributions, draw_effects
+from nwbcompare.plotting.ftv_distributions import DISTANCES, plot_distributions, plot_effects
 from nwbcompare.plotting.style import FTV_EDGES
-from nwbcompare.report.page_section import Evidence, Finding, Picture, Row, Section
+from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.formatting import LEVEL, interval, number, sd_of, stands_on
-from nwbcompare.workflows.measurements import Material, Sample
+from nwbcompare.workflows.measurements import Measurements, Sample
 
 OTHER_PROTOCOLS = ("published", "as recorded")
 Kind = Literal["histogram", "cumulative"]
@@ -62,27 +62,27 @@ class Compared:
         return float(np.mean([sd_of(model.ftv) for model in self.models]))
 
 
-def compare_all(material: Material) -> list[Compared]:
+def compare_all(measurements: Measurements) -> list[Compared]:
     """Compare every family with the recording on every protocol that is compared as measured.
 
     Networks without noise on the recording's conditions are not among them: they are held
     against the recording's population behind the noise.
     """
     found = []
-    for protocol in material.protocols:
-        for family in material.families:
-            samples = material.on(protocol, family)
+    for protocol in measurements.protocols:
+        for family in measurements.families:
+            samples = measurements.on(protocol, family)
             if not samples or protocol == "matched":
                 continue
             with warnings.catch_warnings():
                 # of one network, which the findings say themselves
                 warnings.simplefilter("ignore", UserWarning)
                 result = compare_samples(
-                    [named(sample, material) for sample in samples],
-                    material.recorded.ftv,
-                    n_bootstrap=material.settings.n_bootstrap,
-                    n_permutations=material.settings.n_permutations,
-                    seed=material.settings.seed,
+                    [named(sample, measurements) for sample in samples],
+                    measurements.recorded.ftv,
+                    n_bootstrap=measurements.settings.n_bootstrap,
+                    n_permutations=measurements.settings.n_permutations,
+                    seed=measurements.settings.seed,
                 )
             found.append(Compared(family, protocol, samples, result))
     return found
@@ -94,13 +94,13 @@ def has_other_protocols(compared: Sequence[Compared]) -> bool:
 
 
 def sampled_section(
-    material: Material, compared: Sequence[Compared], margin: float, margin_is: str
-) -> Section:
+    measurements: Measurements, compared: Sequence[Compared], margin: float, margin_is: str
+) -> PageSection:
     """Compare networks that were sampled as the recording was: the same noise on both sides.
 
     Parameters
     ----------
-    material
+    measurements
         What was measured.
     compared
         From `compare_all`.
@@ -112,64 +112,64 @@ def sampled_section(
     own = [one for one in compared if one.protocol in {"sampled", "signal"}]
     findings: list[str | Finding] = []
     for one in own:
-        findings += _spread(material, one, main=one.protocol == "sampled", figure="ftv-sampled")
-        findings.append(_distance(material, one))
-        findings.append(_alike(material, one, margin, margin_is))
-    return Section(
+        findings += _spread(measurements, one, main=one.protocol == "sampled", figure="ftv-sampled")
+        findings.append(_distance(measurements, one))
+        findings.append(_alike(measurements, one, margin, margin_is))
+    return PageSection(
         name="sampled",
         heading="FTV under the recording's own conditions and noise",
         findings=findings,
         rows=_rows(own),
         pictures=[
-            _distributions("ftv-sampled", material, own),
-            _effects("effects-sampled", own, margin, material.banner),
+            _distributions("ftv-sampled", measurements, own),
+            _effects("effects-sampled", own, margin, measurements.banner),
         ],
     )
 
 
-def published_section(material: Material, compared: Sequence[Compared]) -> Section:
+def published_section(measurements: Measurements, compared: Sequence[Compared]) -> PageSection:
     """Show what the published comparison gives: other conditions, epochs and noise on each side."""
     own = [one for one in compared if one.protocol in OTHER_PROTOCOLS]
     findings: list[str | Finding] = [
         "On this protocol the two sides differ in conditions, epochs and noise: neither a "
-        "likeness nor a difference of these distributions is evidence by itself."
+        "similarity nor a difference of these distributions is evidence by itself."
     ]
     for one in own:
-        findings += _spread(material, one, main=False, figure="ftv-published")
-    findings += _protocol_effect(material)
-    return Section(
+        findings += _spread(measurements, one, main=False, figure="ftv-published")
+    findings += _protocol_effect(measurements)
+    return PageSection(
         name="published",
         heading="FTV on other protocols, the published one among them",
         findings=findings,
         rows=_rows(own),
-        pictures=[_distributions("ftv-published", material, own)],
+        pictures=[_distributions("ftv-published", measurements, own)],
     )
 
 
-def named(sample: Sample, material: Material) -> xr.Dataset:
+def named(sample: Sample, measurements: Measurements) -> xr.Dataset:
     """Give a sample table with the recording's names of the two tasks."""
-    return sample.ftv.assign_attrs(task_a=material.pair[0], task_b=material.pair[1])
+    return sample.ftv.assign_attrs(task_a=measurements.pair[0], task_b=measurements.pair[1])
 
 
-def _spread(material: Material, one: Compared, *, main: bool, figure: str) -> list[Finding]:
+def _spread(measurements: Measurements, one: Compared, *, main: bool, figure: str) -> list[Finding]:
     """Say how the s.d. of FTV differs: for these networks, then for networks of this kind."""
     return [
         Finding(
-            text=_spread_text(material, one, claim),
+            text=_spread_text(measurements, one, claim),
             main=main,
-            evidence=_evidence(material, one, "sd", claim, figure),
+            evidence=_evidence(measurements, one, "sd", claim, figure),
         )
         for claim in ((THESE, KIND) if len(one.models) > 1 else (THESE,))
     ]
 
 
-def _spread_text(material: Material, one: Compared, claim: str) -> str:
+def _spread_text(measurements: Measurements, one: Compared, claim: str) -> str:
     own = one.result.sel(measure="sd", claim=claim)
     effect, p = float(own["estimate"]), float(own["p_value"])
     if claim == THESE:
         return (
-            f"{_who(material, one)}: s.d. of FTV {one.spread:.3f}, against "
-            f"{sd_of(material.recorded.ftv):.3f} of {material.name}; {_verdict(effect, p)}."
+            f"{_who(measurements, one)}: s.d. of FTV {one.spread:.3f}, against "
+            f"{sd_of(measurements.recorded.ftv):.3f} of {measurements.name}; {_verdict(effect, p)}."
         )
     n, smallest = len(one.models), float(one.result["p_smallest"].sel(claim=claim))
     if smallest <= LEVEL:
@@ -181,7 +181,9 @@ def _spread_text(material: Material, one: Compared, claim: str) -> str:
     )
 
 
-def _evidence(material: Material, one: Compared, measure: str, claim: str, figure: str) -> Evidence:
+def _evidence(
+    measurements: Measurements, one: Compared, measure: str, claim: str, figure: str
+) -> Evidence:
     """Give the numbers of one measure and claim."""
     own = one.result.sel(measure=measure, claim=claim)
     return Evidence(
@@ -190,7 +192,7 @@ def _evidence(material: Material, one: Compared, measure: str, claim: str, figur
         low=number(own["low"]),
         high=number(own["high"]),
         p_value=number(own[_p_of(one, claim)]),
-        n=stands_on(material, len(one.models)),
+        n=stands_on(measurements, len(one.models)),
         unit_of_inference=json.loads(one.result.attrs["unit_of_inference"])[claim],
         figure=figure,
     )
@@ -202,23 +204,23 @@ def _p_of(one: Compared, claim: str) -> str:
     return "p_value" if exact else "p_student"
 
 
-def _distance(material: Material, one: Compared) -> Finding:
+def _distance(measurements: Measurements, one: Compared) -> Finding:
     own = one.result.sel(measure="wasserstein", claim=THESE)
     return Finding(
-        text=f"{_who(material, one)}: the Wasserstein distance of FTV to {material.name} is "
-        f"{float(own['estimate']):.3f}; it would be {float(own['null_mean']):.3f} on average if "
+        text=f"{_who(measurements, one)}: the Wasserstein distance of FTV to {measurements.name} "
+        f"is {float(own['estimate']):.3f}; it would be {float(own['null_mean']):.3f} on average if "
         f"both sides were the same (95 % below {float(own['null_high']):.3f}).",
-        evidence=_evidence(material, one, "wasserstein", THESE, "effects-sampled"),
+        evidence=_evidence(measurements, one, "wasserstein", THESE, "effects-sampled"),
     )
 
 
-def _alike(material: Material, one: Compared, margin: float, margin_is: str) -> Finding:
+def _alike(measurements: Measurements, one: Compared, margin: float, margin_is: str) -> Finding:
     claim = KIND if len(one.models) > 1 else THESE
     found = equivalence_test(one.result, margin=margin).sel(claim=claim)
     alike = bool(found["equivalent"])
     smallest = float(found["smallest_margin"])
     return Finding(
-        text=f"{_who(material, one)}: {'alike' if alike else 'not shown to be alike'} within a "
+        text=f"{_who(measurements, one)}: {'alike' if alike else 'not shown to be alike'} within a "
         f"margin of {margin:.3f} in s.d. of FTV ({margin_is}); the smallest margin that would be "
         f"accepted is {smallest:.3f}.",
         evidence=Evidence(
@@ -227,21 +229,21 @@ def _alike(material: Material, one: Compared, margin: float, margin_is: str) -> 
             low=number(found["low"]),
             high=number(found["high"]),
             p_value=number(found["p_value"]),
-            n=stands_on(material, len(one.models)),
+            n=stands_on(measurements, len(one.models)),
             unit_of_inference=json.loads(one.result.attrs["unit_of_inference"])[claim],
             figure="effects-sampled",
         ),
     )
 
 
-def _protocol_effect(material: Material) -> list[str]:
+def _protocol_effect(measurements: Measurements) -> list[str]:
     """Say how much the protocol alone moves the networks."""
     found = []
-    for family in material.families:
+    for family in measurements.families:
         spreads = {
-            protocol: np.mean([sd_of(sample.ftv) for sample in material.on(protocol, family)])
-            for protocol in material.protocols
-            if material.on(protocol, family)
+            protocol: np.mean([sd_of(sample.ftv) for sample in measurements.on(protocol, family)])
+            for protocol in measurements.protocols
+            if measurements.on(protocol, family)
         }
         if len(spreads) > 1:
             listed = ", ".join(f"{sd:.3f} ({name})" for name, sd in spreads.items())
@@ -253,10 +255,10 @@ def _protocol_effect(material: Material) -> list[str]:
     return found
 
 
-def _who(material: Material, one: Compared) -> str:
+def _who(measurements: Measurements, one: Compared) -> str:
     """Name the models and how they were sampled, to begin a sentence with."""
     n = len(one.models)
-    family = "" if len(material.families) == 1 else f" of {one.family}"
+    family = "" if len(measurements.families) == 1 else f" of {one.family}"
     models = one.models[0].name if n == 1 else f"The {n} networks{family}"
     return f"{models}, {SAID[one.protocol]}"
 
@@ -301,20 +303,20 @@ def _holm(one: Compared, claim: str) -> npt.NDArray[np.float64]:
     return adjust_p(own.values, method="holm")
 
 
-def _distributions(name: str, material: Material, compared: Sequence[Compared]) -> Picture:
+def _distributions(name: str, measurements: Measurements, compared: Sequence[Compared]) -> Picture:
     panels, data = [], []
     for one in compared:
         curves = distribution_curves(
-            [named(sample, material) for sample in one.models],
-            material.recorded.ftv,
-            n_bootstrap=material.settings.n_bootstrap,
-            seed=material.settings.seed,
+            [named(sample, measurements) for sample in one.models],
+            measurements.recorded.ftv,
+            n_bootstrap=measurements.settings.n_bootstrap,
+            seed=measurements.settings.seed,
         )
         data += curve_rows(one.family, one.protocol, curves)
         panels.append((one, curves))
 
     def panel(ax: Axes, one: Compared, curves: xr.Dataset, kind: Kind) -> None:
-        draw_distributions(ax, curves, kind=kind, names=material.shown)
+        plot_distributions(ax, curves, kind=kind, names=measurements.shown)
         ax.set_title(f"{one.family}: {one.protocol}")
 
     kinds: tuple[Kind, ...] = ("histogram", "cumulative")
@@ -332,7 +334,7 @@ def _distributions(name: str, material: Material, compared: Sequence[Compared]) 
         size=(8.6, 3.3 * len(panels)),
         n_rows=len(panels),
         data=data,
-        banner=material.banner,
+        banner=measurements.banner,
     )
 
 
@@ -389,7 +391,7 @@ def _effects(name: str, compared: Sequence[Compared], margin: float | None, bann
     by_name = {f"{one.family}, {one.protocol}": one.result for one in compared}
     claims = [THESE, *([KIND] if any(len(one.models) > 1 for one in compared) else [])]
     draws = [
-        partial(draw_effects, comparisons=by_name, claim=claim, measures=measures, margin=margin)
+        partial(plot_effects, comparisons=by_name, claim=claim, measures=measures, margin=margin)
         for claim in claims
         for measures in (SHOWN_DIFFERENCES, DISTANCES)
     ]

@@ -14,16 +14,17 @@ import numpy.typing as npt
 from nwbcompare.experiments.lesion_statistics import lesion_statistic
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.lesions import (
-    draw_lesion_controls,
-    draw_lesion_scatter,
-    draw_lesions,
-    draw_over_networks,
+    plot_lesion_controls,
+    plot_lesion_scatter,
+    plot_lesions,
+    plot_over_networks,
 )
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.network_estimates import over
-from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.section import Earlier, Results, Section, Shown
 from nwbcompare.workflows.task_labels import NAMES
 
 LEVEL = 0.05
@@ -31,8 +32,8 @@ N_SETS, SET_TRIALS = 100, 64
 """Random sets of each size, and trials of each task, as the published control has them."""
 
 
-def _missing(subject: Subject) -> str:
-    return "" if subject.network is not None else "recorded units cannot be silenced here"
+def _missing(source: AnalysisSource) -> str:
+    return "" if source.network is not None else "recorded units cannot be silenced here"
 
 
 def _groups(earlier: Earlier) -> dict[str, npt.NDArray[np.intp]]:
@@ -43,14 +44,14 @@ def _groups(earlier: Earlier) -> dict[str, npt.NDArray[np.intp]]:
     }
 
 
-def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
     del work
     from nwbcompare.experiments.lesions import lesion_performance  # noqa: PLC0415 - imports torch
 
-    assert subject.network is not None  # noqa: S101 - _missing says so
+    assert source.network is not None  # noqa: S101 - _missing says so
     profile = earlier["clusters"]["clusters"]["profile"]
     lesions = lesion_performance(
-        subject.network,
+        source.network,
         _groups(earlier),
         [str(task) for task in profile["task"].values],
         n_trials=settings.n_trials,
@@ -97,8 +98,8 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         f"{int(lesions['n_trials'].max())} random trials and noise) with each cluster silenced; "
         "dots: 95 % interval over batches of trials leaves out 0. Right: against the cluster's "
         "normalised task variance.",
-        partial(draw_lesions, lesions=lesions, names=NAMES),
-        partial(draw_lesion_scatter, statistic=statistic),
+        partial(plot_lesions, lesions=lesions, names=NAMES),
+        partial(plot_lesion_scatter, statistic=statistic),
         size=(12.5, 5),
         width_ratios=(1.8, 1),
     )
@@ -119,13 +120,13 @@ def _correlation_over(found: Mapping[str, Results], part: str, drop: str) -> Sho
     shown = picture(
         f"{part}-over-networks",
         f"{what[0].upper()}{what[1:]}, one point a network; mean and 95 % interval over networks.",
-        partial(draw_over_networks, inference=inference, label="rank correlation"),
+        partial(plot_over_networks, inference=inference, label="rank correlation"),
         size=(3.2, 3.6),
     )
     return Shown(findings=[over(what, inference)], numbers={}, pictures=[shown])
 
 
-PART = Part(
+SECTION = Section(
     name="lesions",
     heading="Lesions of clusters",
     method="A lesion is a view: outgoing recurrent and output weights of the units count as zero. "
@@ -141,11 +142,11 @@ PART = Part(
 
 
 def _compute_controls(
-    subject: Subject, earlier: Earlier, settings: Settings, work: Path
+    source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path
 ) -> Results:
     from nwbcompare.experiments.lesions import lesion_controls, matched_lesion_controls  # noqa: PLC0415 - imports torch
 
-    assert subject.network is not None  # noqa: S101 - _missing says so
+    assert source.network is not None  # noqa: S101 - _missing says so
     clusters, variance = earlier["clusters"]["clusters"], earlier["variance"]["task"]
     tasks = [str(task) for task in clusters["profile"]["task"].values]
     active = np.flatnonzero(clusters["active"].values)
@@ -158,9 +159,9 @@ def _compute_controls(
     kept = [work.with_suffix(f".{kind}.nc") for kind in ("sizes", "matched")]
     groups = _groups(earlier)
     found = {
-        "sizes": lesion_controls(subject.network, groups, tasks, kept=kept[0], **common),
+        "sizes": lesion_controls(source.network, groups, tasks, kept=kept[0], **common),
         "matched": matched_lesion_controls(
-            subject.network,
+            source.network,
             groups,
             variance["task_variance"].sum("task"),
             tasks,
@@ -198,7 +199,7 @@ def _show_controls(name: str, found: Earlier, *, pictures: bool) -> Shown:
             f"{name}: drop in performance of random sets of active units by their size (band: 95 % "
             "of sets) and of the clusters (points), mean over tasks."
         )
-        draw = partial(draw_lesion_controls, controls=sizes, names=NAMES)
+        draw = partial(plot_lesion_controls, controls=sizes, names=NAMES)
         shown = [picture(f"controls-{name}", caption, draw, size=(5, 3.6))]
     return Shown(findings=findings, numbers=numbers, pictures=shown)
 
@@ -222,7 +223,7 @@ def _show_controls_over(found: Mapping[str, Results], controls: Mapping[str, Res
     return _correlation_over(found, "controls", "the drop beyond random sets of its size")
 
 
-CONTROLS = Part(
+CONTROLS = Section(
     name="controls",
     heading="Lesions of random sets",
     method=f"{N_SETS} random sets of active units at each of six sizes, {SET_TRIALS} trials of "

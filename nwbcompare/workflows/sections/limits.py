@@ -6,7 +6,7 @@ import numpy as np
 
 from nwbcompare.core.activity import blocks, tasks_of
 from nwbcompare.workflows.formatting import counted, percent
-from nwbcompare.workflows.measurements import Material
+from nwbcompare.workflows.measurements import Measurements
 from nwbcompare.workflows.sections.noise_correction import noise_share
 
 FEW_NETWORKS = 6
@@ -21,26 +21,26 @@ SAMPLED_NOISE = (
 )
 
 
-def limits(material: Material) -> list[str]:
+def limits(measurements: Measurements) -> list[str]:
     """Say what was left out, and what the numbers do not stand for."""
     lines = [
-        _animals(material),
-        _networks(material),
-        *_units(material),
-        *_trials(material),
-        *_times(material),
+        _animals(measurements),
+        _networks(measurements),
+        *_units(measurements),
+        *_trials(measurements),
+        *_times(measurements),
     ]
     lines.append(
-        f"{percent(noise_share(material))} of the median unit's task variance is trial noise."
-        + (SAMPLED_NOISE if "sampled" in material.protocols else "")
+        f"{percent(noise_share(measurements))} of the median unit's task variance is trial noise."
+        + (SAMPLED_NOISE if "sampled" in measurements.protocols else "")
     )
-    lines += [f"Networks were not sampled at equal tuning. {why}" for why in material.refused]
-    if material.n_of("session") < FEW_SESSIONS:
+    lines += [f"Networks were not sampled at equal tuning. {why}" for why in measurements.refused]
+    if measurements.n_of("session") < FEW_SESSIONS:
         lines.append(
-            f"Few sessions ({material.n_of('session')}): tests and intervals over sessions of the "
-            "s.d. err more often than they say (7 to 10 % instead of 5 % with 8 sessions)."
+            f"Few sessions ({measurements.n_of('session')}): tests and intervals over sessions of "
+            "the s.d. err more often than they say (7 to 10 % instead of 5 % with 8 sessions)."
         )
-    if material.mapping is None:
+    if measurements.mapping is None:
         lines.append(
             "There is no mapping from the recording's conditions to a network's, so networks "
             "could not be sampled as the recording was, and protocols and noise differ between "
@@ -49,19 +49,19 @@ def limits(material: Material) -> list[str]:
         )
     lines.append(
         "FTV is taken over units as they come: it depends on how long networks were trained and on "
-        "their recipe, so a likeness holds for networks made like these."
+        "their recipe, so a similarity holds for networks made like these."
     )
-    return lines + [f"Warning. {text}" for text in dict.fromkeys(material.warned)]
+    return lines + [f"Warning. {text}" for text in dict.fromkeys(measurements.warned)]
 
 
-def _times(material: Material) -> list[str]:
+def _times(measurements: Measurements) -> list[str]:
     """Say where the two tasks were recorded on clocks of unequal length."""
     lengths = {
         task: block.sizes["time"] * float(block["time"].attrs["bin_width_s"])
-        for block in blocks(material.recording).values()
+        for block in blocks(measurements.recording).values()
         for task in tasks_of(block)
     }
-    a, b = (lengths[task] for task in material.pair)
+    a, b = (lengths[task] for task in measurements.pair)
     if np.isclose(a, b):
         return []
     return [
@@ -70,21 +70,21 @@ def _times(material: Material) -> list[str]:
     ]
 
 
-def _animals(material: Material) -> str:
-    n = material.n_of("subject")
+def _animals(measurements: Measurements) -> str:
+    n = measurements.n_of("subject")
     if n == 1:
         return (
-            f"One animal ({material.name}): intervals over animals are refused, since nothing in "
-            "one animal tells how much animals differ. Nothing here is about animals in general."
+            f"One animal ({measurements.name}): intervals over animals are refused, since nothing "
+            "in one animal tells how much animals differ. Nothing here is about animals in general."
         )
     return f"{counted(n, 'animal')}: an interval over so few is wide, or not to be had."
 
 
-def _networks(material: Material) -> str:
-    few = {name: len(own) for name, own in material.families.items() if len(own) < FEW_NETWORKS}
+def _networks(measurements: Measurements) -> str:
+    few = {name: len(own) for name, own in measurements.families.items() if len(own) < FEW_NETWORKS}
     if not few:
         return "Networks of a family differ in their seeds alone."
-    one = len(material.families) == 1
+    one = len(measurements.families) == 1
     listed = ", ".join(str(n) if one else f"{n} of {name}" for name, n in few.items())
     return (
         f"Few networks ({listed}): with fewer than {FEW_NETWORKS} no sign-flip test over networks "
@@ -92,9 +92,9 @@ def _networks(material: Material) -> str:
     )
 
 
-def _units(material: Material) -> list[str]:
+def _units(measurements: Measurements) -> list[str]:
     lines = []
-    for sample in (material.recorded, *material.samples):
+    for sample in (measurements.recorded, *measurements.samples):
         values = sample.ftv["fractional_task_variance"]
         left_out = int(values.isnull().sum("unit").max())
         if left_out:
@@ -105,18 +105,18 @@ def _units(material: Material) -> list[str]:
     return lines
 
 
-def _trials(material: Material) -> list[str]:
-    variance = material.corrected
+def _trials(measurements: Measurements) -> list[str]:
+    variance = measurements.corrected
     least = variance["least_trials"]
     few = (least < LEAST_TRIALS).any("task")
     lines = []
     if bool(few.any()):
         lines.append(
-            f"{material.name}: fewer than {LEAST_TRIALS} trials in some condition for "
+            f"{measurements.name}: fewer than {LEAST_TRIALS} trials in some condition for "
             f"{counted(int(few.sum()), 'unit')}, whose standard errors are guesses."
         )
-    numbers = material.variance["n_trials_per_condition"]
-    a, b = (float(numbers.sel(task=task)) for task in material.pair)
+    numbers = measurements.variance["n_trials_per_condition"]
+    a, b = (float(numbers.sel(task=task)) for task in measurements.pair)
     if max(a, b) > IMBALANCE * min(a, b):
         lines.append(
             f"The two tasks have unequal numbers of trials ({a:.0f} and {b:.0f} a "

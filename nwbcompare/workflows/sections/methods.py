@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 
 from nwbcompare.workflows.formatting import counted
-from nwbcompare.workflows.measurements import PROTOCOLS, Material
+from nwbcompare.workflows.measurements import PROTOCOLS, Measurements
 from nwbcompare.workflows.model_sources import File, Model, Run
 from nwbcompare.workflows.sections.noise_correction import MOST_BOOTSTRAPS
 from nwbcompare.workflows.sections.permutation_nulls import N_ROTATIONS
 from nwbcompare.workflows.sections.population import MOST_PERMUTATIONS
-from nwbcompare.workflows.sections.split_half import Floor
+from nwbcompare.workflows.sections.split_half import SplitHalf
 
 ESTIMATOR = (
     "Task variance (TV): the population variance across conditions of the mean rate at each time, "
@@ -21,18 +21,18 @@ ESTIMATOR = (
 )
 
 
-def methods(material: Material, floor: Floor, margin_is: str) -> list[str]:
+def methods(measurements: Measurements, split_half: SplitHalf, margin_is: str) -> list[str]:
     """Say what was done, from the settings and what was found."""
-    settings = material.settings
+    settings = measurements.settings
     return [
-        _recording(material),
-        *_models(material.models),
-        *[_protocol(name, material) for name in material.protocols],
+        _recording(measurements),
+        *_models(measurements.models),
+        *[_protocol(name, measurements) for name in measurements.protocols],
         ESTIMATOR,
-        _distributions(material),
+        _distributions(measurements),
         *(
             [f"Equivalence: two one-sided tests at 5 %; the margin is {margin_is}."]
-            if "sampled" in material.protocols
+            if "sampled" in measurements.protocols
             else []
         ),
         "Noise: TV corrected by the squared standard errors of the condition means; the "
@@ -43,51 +43,51 @@ def methods(material: Material, floor: Floor, margin_is: str) -> list[str]:
         f"({settings.n_permutations} permutations each), {N_ROTATIONS} random rotations; false "
         "discovery rates by Benjamini and Hochberg.",
         "Confounds: correct trials alone; trials equalised between the tasks; rates matched or "
-        "stabilised; choice taken out, by variance parts of choice, stimulus and interaction; "
+        "stabilised; choice taken out, by variance components of choice, stimulus and interaction; "
         f"intervals from {settings.n_bootstrap} bootstraps. A variant that the trial columns do "
         "not allow is left out.",
-        _populations(material),
-        f"Floor: random halves of the recording by {floor.by} "
-        f"({floor.splits.sizes['split']} splits), beside networks at the same size; protocol "
-        f"{floor.protocol!r}.",
+        _populations(measurements),
+        f"Split-half distance: random halves of the recording by {split_half.by} "
+        f"({split_half.splits.sizes['split']} splits), beside networks at the same size; protocol "
+        f"{split_half.protocol!r}.",
         f"Everything random comes from seed {settings.seed}.",
     ]
 
 
-def _distributions(material: Material) -> str:
-    settings = material.settings
+def _distributions(measurements: Measurements) -> str:
+    settings = measurements.settings
     draws = (
         f" Estimates are means over {counted(settings.n_draws, 'draw')} of each network."
-        if "sampled" in material.protocols
+        if "sampled" in measurements.protocols
         else ""
     )
     return (
         "Comparison of distributions. These networks: whole sessions, recorded units with their "
-        f"twins, are exchanged between the two sides ({settings.n_permutations} swaps, "
+        f"matched units, are exchanged between the two sides ({settings.n_permutations} swaps, "
         f"p = (1 + b) / (1 + B)); intervals from {settings.n_bootstrap} bootstraps of whole "
         f"sessions. Networks of this kind: sign flips of the networks' estimates, Welch intervals."
         f"{draws} p Holm: adjusted over the measures of a family and protocol."
     )
 
 
-def _populations(material: Material) -> str:
-    settings = material.settings
-    likeness = (
-        " Likeness of the sampled networks' condition means with the recording's by RSA, CKA and "
+def _populations(measurements: Measurements) -> str:
+    settings = measurements.settings
+    similarity = (
+        " Similarity of the sampled networks' condition means with the recording's by RSA, CKA and "
         f"Procrustes distance ({settings.n_permutations} permutations of conditions)."
-        if "sampled" in material.protocols
+        if "sampled" in measurements.protocols
         else ""
     )
     return (
         "Populations: cross-validated decoding from pseudo-population trials "
         f"({min(MOST_PERMUTATIONS, settings.n_permutations)} permutations), participation ratio of "
-        f"condition means, and the share of implementable classifications.{likeness}"
+        f"condition means, and the share of implementable classifications.{similarity}"
     )
 
 
-def _recording(material: Material) -> str:
-    provenance = json.loads(material.variance.attrs["provenance"])
-    if material.simulated:
+def _recording(measurements: Measurements) -> str:
+    provenance = json.loads(measurements.variance.attrs["provenance"])
+    if measurements.simulated:
         return (
             "Recording: SIMULATED. Poisson spikes drawn at the rates of a network that is not "
             "among those compared, on the conditions of Mante et al. 2013, in 50-ms bins, "
@@ -97,10 +97,11 @@ def _recording(material: Material) -> str:
     options = provenance.get("options", {})
     read = ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
     return (
-        f"Recording: {material.name}, {counted(material.recorded.ftv.sizes['unit'], 'unit')} of "
-        f"{counted(material.n_of('session'), 'session')}{f' ({read})' if read else ''}. "
-        f"{material.pair[0]} is held against {material.shown[material.pair[0]]}, "
-        f"{material.pair[1]} against {material.shown[material.pair[1]]}.{cited}"
+        f"Recording: {measurements.name}, "
+        f"{counted(measurements.recorded.ftv.sizes['unit'], 'unit')} of "
+        f"{counted(measurements.n_of('session'), 'session')}{f' ({read})' if read else ''}. "
+        f"{measurements.pair[0]} is held against {measurements.shown[measurements.pair[0]]}, "
+        f"{measurements.pair[1]} against {measurements.shown[measurements.pair[1]]}.{cited}"
     )
 
 
@@ -120,8 +121,8 @@ def _models(models: Sequence[Model]) -> list[str]:
     return texts
 
 
-def _protocol(name: str, material: Material) -> str:
-    mapping = material.mapping
+def _protocol(name: str, measurements: Measurements) -> str:
+    mapping = measurements.mapping
     if name == "sampled" and mapping is not None:
         return (
             f"{PROTOCOLS[name]}: each recorded unit gets a network unit, drawn at random; its "

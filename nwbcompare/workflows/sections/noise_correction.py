@@ -13,15 +13,15 @@ from matplotlib.axes import Axes
 from nwbcompare.analysis.selectivity.noise_correction import (
     censoring_table,
     corrected_ftv,
-    shrunken_ftv,
+    deconvolved_ftv,
 )
 from nwbcompare.comparison.compare_samples import distribution_curves
-from nwbcompare.plotting.ftv_distributions import draw_distributions
-from nwbcompare.plotting.noise_correction import draw_corrected_ftv, draw_noise_share
-from nwbcompare.report.page_section import Evidence, Finding, Row, Section
+from nwbcompare.plotting.ftv_distributions import plot_distributions
+from nwbcompare.plotting.noise_correction import plot_corrected_ftv, plot_noise_share
+from nwbcompare.report.page_section import Evidence, Finding, PageSection, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.formatting import counted, interval, number, percent, sd_of, stands_on
-from nwbcompare.workflows.measurements import Material
+from nwbcompare.workflows.measurements import Measurements
 from nwbcompare.workflows.sections.ftv_distributions import curve_rows, named, share_rows
 
 MOST_BOOTSTRAPS = 200
@@ -44,42 +44,42 @@ class Cleaned:
         return sd, low, high
 
 
-def clean(material: Material) -> Cleaned:
+def clean(measurements: Measurements) -> Cleaned:
     """Take the noise out of a recording's FTV."""
-    variance = material.corrected
-    within = "session" if material.n_of("session") > 1 else None
-    shrunken = shrunken_ftv(
+    variance = measurements.corrected
+    within = "session" if measurements.n_of("session") > 1 else None
+    shrunken = deconvolved_ftv(
         variance,
-        *material.pair,
+        *measurements.pair,
         within=within,
-        n_bootstrap=min(MOST_BOOTSTRAPS, material.settings.n_bootstrap),
-        seed=material.settings.seed,
+        n_bootstrap=min(MOST_BOOTSTRAPS, measurements.settings.n_bootstrap),
+        seed=measurements.settings.seed,
     )
     return Cleaned(
-        corrected_ftv(variance, *material.pair),
+        corrected_ftv(variance, *measurements.pair),
         shrunken,
-        censoring_table(variance, *material.pair, shrunken=shrunken),
+        censoring_table(variance, *measurements.pair, shrunken=shrunken),
     )
 
 
-def noise_share(material: Material) -> float:
+def noise_share(measurements: Measurements) -> float:
     """Give the part of its task variance that is noise in the median active unit."""
-    variance = material.corrected
-    active = material.recorded.ftv["active"].values
+    variance = measurements.corrected
+    active = measurements.recorded.ftv["active"].values
     share = variance["noise"].sum("task") / variance["uncorrected"].sum("task")
     return float(np.nanmedian(share.values[active]))
 
 
-def noise_section(material: Material, cleaned: Cleaned) -> Section:
+def noise_section(measurements: Measurements, cleaned: Cleaned) -> PageSection:
     """Show what noise does to a recording's FTV."""
     sd, low, high = cleaned.population_sd
-    raw = sd_of(material.recorded.ftv)
+    raw = sd_of(measurements.recorded.ftv)
     attrs = cleaned.corrected.attrs
     findings: list[str | Finding] = [
-        f"{material.name}: in the median unit {percent(noise_share(material))} of the task "
+        f"{measurements.name}: in the median unit {percent(noise_share(measurements))} of the task "
         "variance is trial noise.",
         Finding(
-            text=f"{material.name}: behind the noise FTV has an s.d. of {sd:.3f} over units "
+            text=f"{measurements.name}: behind the noise FTV has an s.d. of {sd:.3f} over units "
             f"(deconvolved), as measured {raw:.3f}.",
             main=True,
             evidence=Evidence(
@@ -88,36 +88,41 @@ def noise_section(material: Material, cleaned: Cleaned) -> Section:
                 low=number(low),
                 high=number(high),
                 n=f"{counted(int(cleaned.shrunken.attrs['n_units']), 'unit')}, "
-                f"{counted(material.n_of('session'), 'session')}",
+                f"{counted(measurements.n_of('session'), 'session')}",
                 unit_of_inference="session" if cleaned.shrunken.attrs["within"] else "unit",
                 figure="noise",
             ),
         ),
         "Corrected variance of 0 or less in one task: "
-        f"{counted(int(attrs['n_censored']), 'unit')} of {material.recorded.ftv.sizes['unit']}, "
+        f"{counted(int(attrs['n_censored']), 'unit')} of "
+        f"{measurements.recorded.ftv.sizes['unit']}, "
         f"censored at an end of FTV; in both tasks, so that there is no FTV: {attrs['n_untuned']}. "
         "The table shows how the distribution depends on what is done with them.",
     ]
-    for family in material.families:
-        findings += _networks(material, cleaned, family)
-    task = material.pair[0]
+    for family in measurements.families:
+        findings += _networks(measurements, cleaned, family)
+    task = measurements.pair[0]
     panels: list[Callable[[Axes], object]] = [
-        partial(draw_noise_share, variance=material.corrected, task=task, names=material.shown),
         partial(
-            draw_corrected_ftv,
-            raw=material.recorded.ftv,
+            plot_noise_share, variance=measurements.corrected, task=task, names=measurements.shown
+        ),
+        partial(
+            plot_corrected_ftv,
+            raw=measurements.recorded.ftv,
             corrected=cleaned.corrected,
             shrunken=cleaned.shrunken,
-            names=material.shown,
+            names=measurements.shown,
         ),
     ]
-    curves = {family: _curves(material, cleaned, family) for family in material.families}
-    data = _unit_rows(material, cleaned)
+    curves = {family: _curves(measurements, cleaned, family) for family in measurements.families}
+    data = _unit_rows(measurements, cleaned)
     for family, own in curves.items():
         if own is not None:
-            panels.append(partial(_networks_panel, curves=own, family=family, names=material.shown))
+            panels.append(
+                partial(_networks_panel, curves=own, family=family, names=measurements.shown)
+            )
             data += curve_rows(family, "matched", own)
-    return Section(
+    return PageSection(
         name="noise",
         heading="Trial noise, and FTV behind it",
         findings=findings,
@@ -125,8 +130,8 @@ def noise_section(material: Material, cleaned: Cleaned) -> Section:
         pictures=[
             picture(
                 "noise",
-                f"The part of each unit's task variance that is noise ({material.shown[task]}); "
-                "FTV as measured, with noise taken out unit by unit (censored units beyond the "
+                f"The part of each unit's task variance that is noise ({measurements.shown[task]}"
+                "); FTV as measured, with noise taken out unit by unit (censored units beyond the "
                 "ends), and the distribution over units behind the noise with its 95 % interval; "
                 "and, for each family, networks shown the recording's conditions without noise "
                 "against it.",
@@ -134,15 +139,15 @@ def noise_section(material: Material, cleaned: Cleaned) -> Section:
                 size=(8.6, 3.6 * -(-len(panels) // 2)),
                 n_rows=-(-len(panels) // 2),
                 data=data,
-                banner=material.banner,
+                banner=measurements.banner,
             )
         ],
     )
 
 
-def _networks(material: Material, cleaned: Cleaned, family: str) -> Sequence[Finding]:
+def _networks(measurements: Measurements, cleaned: Cleaned, family: str) -> Sequence[Finding]:
     """Hold networks without noise against the population behind the noise."""
-    spreads = np.array([sd_of(sample.ftv) for sample in material.on("matched", family)])
+    spreads = np.array([sd_of(sample.ftv) for sample in measurements.on("matched", family)])
     if not spreads.size:
         return []
     sd, low, high = cleaned.population_sd
@@ -150,8 +155,8 @@ def _networks(material: Material, cleaned: Cleaned, family: str) -> Sequence[Fin
     outside = (spreads < low).all() or (spreads > high).all()
     return [
         Finding(
-            text=f"{'Networks' if len(material.families) == 1 else family}, shown the recording's "
-            f"conditions without noise, have an s.d. of FTV of {own}; "
+            text=f"{'Networks' if len(measurements.families) == 1 else family}, shown the "
+            f"recording's conditions without noise, have an s.d. of FTV of {own}; "
             f"{'all' if outside else 'not all'} lie outside the interval of the recording's "
             f"population behind the noise, {sd:.3f}{interval(low, high)}.",
             main=True,
@@ -160,7 +165,7 @@ def _networks(material: Material, cleaned: Cleaned, family: str) -> Sequence[Fin
                 effect=number(spreads.mean() - sd),
                 low=number(spreads.mean() - high),
                 high=number(spreads.mean() - low),
-                n=stands_on(material, spreads.size),
+                n=stands_on(measurements, spreads.size),
                 unit_of_inference="session, for these networks",
                 figure="noise",
             ),
@@ -168,26 +173,26 @@ def _networks(material: Material, cleaned: Cleaned, family: str) -> Sequence[Fin
     ]
 
 
-def _curves(material: Material, cleaned: Cleaned, family: str) -> xr.Dataset | None:
+def _curves(measurements: Measurements, cleaned: Cleaned, family: str) -> xr.Dataset | None:
     """Give the distributions of networks without noise and of the population behind the noise."""
-    samples = material.on("matched", family)
+    samples = measurements.on("matched", family)
     if not samples:
         return None
     curves = distribution_curves(
-        [named(sample, material) for sample in samples],
-        material.recorded.ftv,
+        [named(sample, measurements) for sample in samples],
+        measurements.recorded.ftv,
         n_bootstrap=2,  # of the recording as measured, which is not shown
-        seed=material.settings.seed,
+        seed=measurements.settings.seed,
     )
     behind = {
         f"recording_share{end}": ("bin", cleaned.shrunken[f"share{end}"].values)
         for end in ("", "_low", "_high")
     }
-    return curves.assign(behind).assign_attrs(name=f"{material.name}, noise taken out")
+    return curves.assign(behind).assign_attrs(name=f"{measurements.name}, noise taken out")
 
 
 def _networks_panel(ax: Axes, curves: xr.Dataset, family: str, names: Mapping[str, str]) -> None:
-    draw_distributions(ax, curves, kind="histogram", names=names)
+    plot_distributions(ax, curves, kind="histogram", names=names)
     ax.set_title(f"{family}: without noise")
 
 
@@ -207,9 +212,9 @@ def _rules(by_rule: xr.Dataset) -> list[Row]:
     ]
 
 
-def _unit_rows(material: Material, cleaned: Cleaned) -> list[Row]:
+def _unit_rows(measurements: Measurements, cleaned: Cleaned) -> list[Row]:
     """Give what is drawn of the recording: a row a unit, then a row a bin."""
-    own = material.corrected.sel(task=material.pair[0])
+    own = measurements.corrected.sel(task=measurements.pair[0])
     share = own["noise"] / own["uncorrected"].where(own["uncorrected"] > 0)
     rows: list[Row] = [
         {"unit": str(unit), "raw task variance": number(raw), "noise share": number(part)}
@@ -221,7 +226,7 @@ def _unit_rows(material: Material, cleaned: Cleaned) -> list[Row]:
         cleaned.corrected[name].values for name in ("fractional_task_variance", "censored")
     )
     n = int(np.isfinite(values).sum())
-    rows += share_rows("raw", material.recorded.ftv["fractional_task_variance"].values)
+    rows += share_rows("raw", measurements.recorded.ftv["fractional_task_variance"].values)
     rows += share_rows("corrected", values[censored == ""], of=n)
     rows += [
         {"source": f"corrected, censored at {end:+d}", "share": number(part.sum() / max(n, 1))}

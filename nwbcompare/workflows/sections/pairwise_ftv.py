@@ -11,28 +11,29 @@ from nwbcompare.analysis.selectivity.ftv_shapes import classify_pairs, rotated_p
 from nwbcompare.analysis.selectivity.kernels.ftv_shapes import SHAPES, UNDECIDED
 from nwbcompare.analysis.selectivity.pairwise_ftv import median_histogram, pairwise_ftv
 from nwbcompare.core.errors import InputError
-from nwbcompare.plotting.pairwise_ftv import draw_pair, draw_pairs, draw_shape_shares
+from nwbcompare.plotting.pairwise_ftv import plot_pair, plot_pairs, plot_shape_shares
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_source import Settings, Subject
-from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analyze_settings import Settings
+from nwbcompare.workflows.section import Earlier, Results, Section, Shown
 from nwbcompare.workflows.task_labels import NAMES
 
 LARGE_PAIRS = ("contextdm1/contextdm2", "fdgo/delaygo", "fdgo/fdanti", "dm1/dm2")
 """Pairs drawn large, where they are there."""
 
 
-def _missing(subject: Subject) -> str:
-    return "" if len(subject.tasks) > 1 else "it has one task only"
+def _missing(source: AnalysisSource) -> str:
+    return "" if len(source.tasks) > 1 else "it has one task only"
 
 
-def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
     del work
     pairs = pairwise_ftv(earlier["variance"]["task"], missing="nan")
     results = {"pairs": pairs, "shapes": classify_pairs(pairs)}
     try:
         results["rotated"] = rotated_pairs(
-            subject.activity, n_rotations=settings.n_rotations, seed=settings.seed
+            source.activity, n_rotations=settings.n_rotations, seed=settings.seed
         )
     except InputError as error:
         results["pairs"].attrs["not_rotated"] = str(error)
@@ -72,7 +73,7 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
             f"pairs-{name}",
             f"{name}: distributions of FTV (-1 to 1) of the active units for every pair of tasks, "
             "coloured by shape" + (", and the mean of rotated units (line)." if rotated else "."),
-            partial(draw_pairs, pairs=pairs, shapes=shapes, rotated=rotated, names=NAMES),
+            partial(plot_pairs, pairs=pairs, shapes=shapes, rotated=rotated, names=NAMES),
             size=(side, side),
         )
     ]
@@ -82,7 +83,7 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
                 f"pairs-large-{name}",
                 f"{name}: FTV of some pairs, with 95 % of random mixtures of the units.",
                 *(
-                    partial(draw_pair, pairs=pairs, pair=pair, rotated=rotated, names=NAMES)
+                    partial(plot_pair, pairs=pairs, pair=pair, rotated=rotated, names=NAMES)
                     for pair in large
                 ),
                 size=(3.4 * len(large), 3.2),
@@ -112,20 +113,20 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
         picture(
             "pairs-over-networks",
             "Shares of pairs per shape, one point a network; mean and 95 % interval over networks.",
-            partial(draw_shape_shares, shares=shares),
+            partial(plot_shape_shares, shares=shares),
             size=(5.4, 3.4),
         ),
         picture(
             "pairs-median",
             "The median over networks of the share of active units in each bin, as published.",
-            partial(draw_pairs, pairs=median, names=NAMES),
+            partial(plot_pairs, pairs=median, names=NAMES),
             size=(side, side),
         ),
     ]
     return Shown(findings=findings, numbers={}, pictures=shown)
 
 
-PART = Part(
+SECTION = Section(
     name="pairs",
     heading="Fractional task variance of all pairs",
     method="FTV of units active in the pair, 20 bins. Shapes are claimed where their criteria are "

@@ -10,14 +10,15 @@ import numpy as np
 import xarray as xr
 
 from nwbcompare.inference.networks import over_networks
-from nwbcompare.plotting.lesions import draw_over_networks
-from nwbcompare.plotting.psychometrics import draw_psychometric
+from nwbcompare.plotting.lesions import plot_over_networks
+from nwbcompare.plotting.psychometrics import plot_psychometric
 from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
-from nwbcompare.report.training_progress import draw_learning
-from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.report.training_progress import plot_learning
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.network_estimates import over
-from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.section import Earlier, Results, Section, Shown
 from nwbcompare.workflows.sources import run_folder
 from nwbcompare.workflows.task_labels import NAMES
 
@@ -31,20 +32,20 @@ ATTENDED = {
 LONGEST_MS, SHORTEST_MS = 800.0, 200.0
 
 
-def _missing(subject: Subject) -> str:
-    if subject.network is None:
+def _missing(source: AnalysisSource) -> str:
+    if source.network is None:
         return "a recording's behaviour is its trials' own"
-    return "" if set(ATTENDED) & set(subject.tasks) else "it has no decision task"
+    return "" if set(ATTENDED) & set(source.tasks) else "it has no decision task"
 
 
-def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
     del earlier, work
     from nwbcompare.experiments.psychometrics import pooled_over, psychometric_curves  # noqa: PLC0415
     from nwbcompare.model.checkpoint import read_log  # noqa: PLC0415 - imports torch
 
-    assert subject.network is not None  # noqa: S101 - _missing says so
+    assert source.network is not None  # noqa: S101 - _missing says so
     results: Results = {}
-    log = read_log(run_folder(subject.source))
+    log = read_log(run_folder(source.source))
     if log:
         tasks = list(log[0]["performance"])
         results["training"] = xr.Dataset(
@@ -57,12 +58,12 @@ def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path)
                 "stage": ("evaluation", [row["stage"] for row in log]),
             },
             coords={"step": ("evaluation", [row["step"] for row in log]), "task": tasks},
-            attrs={"analysis": "training", "name": subject.name},
+            attrs={"analysis": "training", "name": source.name},
         )
     for task, asked in ATTENDED.items():
-        if task not in subject.tasks:
+        if task not in source.tasks:
             continue
-        curves = psychometric_curves(subject.network, task, seed=settings.seed)
+        curves = psychometric_curves(source.network, task, seed=settings.seed)
         # what the task has the network ignore is pooled over
         for other in {"coherence_1", "coherence_2"} - {asked}:
             if other in curves["choice_1"].dims:
@@ -106,7 +107,7 @@ def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
             f"{name}: share of choices of the first of two opposite targets, against the coherence "
             "that counts, by duration of the stimulus; bars: 95 % intervals.",
             *(
-                partial(draw_psychometric, curves=results[task], title=NAMES[task])
+                partial(plot_psychometric, curves=results[task], title=NAMES[task])
                 for task in tasks
             ),
             size=(3.6 * len(tasks), 3.4),
@@ -128,7 +129,7 @@ def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
             picture(
                 f"performance-training-{name}",
                 f"{name}: performance of every task through training (dotted: stages).",
-                partial(draw_learning, log=log),
+                partial(plot_learning, log=log),
                 size=(6, 3.4),
             )
         )
@@ -151,7 +152,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
             f"the gain in right choices from {SHORTEST_MS:g} to {LONGEST_MS:g} ms in {NAMES[task]}"
         )
         findings.append(over(what, gain))
-        panels.append(partial(draw_over_networks, inference=gain, label=NAMES[task]))
+        panels.append(partial(plot_over_networks, inference=gain, label=NAMES[task]))
     if not panels:
         return Shown(findings=[], numbers={}, pictures=[])
     caption = (
@@ -162,7 +163,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
     return Shown(findings=findings, numbers={}, pictures=[shown])
 
 
-PART = Part(
+SECTION = Section(
     name="performance",
     heading="Performance",
     method="Two opposite targets of strengths 1 + c and 1 − c, 100 directions for each coherence "

@@ -16,12 +16,12 @@ from nwbcompare.analysis.selectivity.permutation_nulls import (
 )
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.process_pool import reason
-from nwbcompare.plotting.permutation_nulls import draw_ftv_nulls, draw_task_variances
-from nwbcompare.report.page_section import Evidence, Finding, Row, Section
+from nwbcompare.plotting.permutation_nulls import plot_ftv_nulls, plot_task_variances
+from nwbcompare.report.page_section import Evidence, Finding, PageSection, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.compare_settings import Settings
 from nwbcompare.workflows.formatting import LEVEL, counted, number, percent, sd_of
-from nwbcompare.workflows.measurements import Material
+from nwbcompare.workflows.measurements import Measurements
 from nwbcompare.workflows.sections.ftv_distributions import share_rows
 
 N_ROTATIONS = 100
@@ -63,29 +63,29 @@ def find_nulls(recording: xr.DataTree, settings: Settings) -> Nulls:
     )
 
 
-def nulls_section(material: Material, nulls: Nulls) -> Section:
+def nulls_section(measurements: Measurements, nulls: Nulls) -> PageSection:
     """Show the recording against its nulls, each for its claim."""
     findings: list[str | Finding] = []
     if nulls.context is not None:
         findings += _context(nulls.context)
-    findings.append(_floor(material, nulls.condition))
+    findings.append(_floor(measurements, nulls.condition))
     if nulls.rotation is not None:
         spread = float(np.nanstd(nulls.rotation["fractional_task_variance"].values))
         findings.append(
             f"Random mixtures of the units (rotations, axis alignment) have an s.d. of FTV of "
-            f"{spread:.3f}, single units {sd_of(material.recorded.ftv):.3f}: "
+            f"{spread:.3f}, single units {sd_of(measurements.recorded.ftv):.3f}: "
             + (
                 "single units are more specialised than their mixtures."
-                if spread < sd_of(material.recorded.ftv)
+                if spread < sd_of(measurements.recorded.ftv)
                 else "single units are no more specialised."
             )
         )
     findings += [f"Not asked: {what}. {why}" for what, why in nulls.refused.items()]
-    return Section(
+    return PageSection(
         name="nulls",
         heading="Nulls, each for its claim",
         findings=findings,
-        rows=_rows(material, nulls),
+        rows=_rows(measurements, nulls),
         pictures=[
             picture(
                 "nulls",
@@ -93,35 +93,35 @@ def nulls_section(material: Material, nulls: Nulls) -> Section:
                 "permuted within condition; dotted, of random rotations of the units. Right: "
                 "task variance in both tasks, a point a unit; dashed, the floor with condition "
                 "labels shuffled.",
-                lambda ax: draw_ftv_nulls(
+                lambda ax: plot_ftv_nulls(
                     ax,
-                    material.recorded.ftv,
+                    measurements.recorded.ftv,
                     null=nulls.context,
                     rotation=nulls.rotation,
-                    names=material.shown,
+                    names=measurements.shown,
                 ),
-                lambda ax: draw_task_variances(
+                lambda ax: plot_task_variances(
                     ax,
-                    material.variance,
-                    *material.pair,
+                    measurements.variance,
+                    *measurements.pair,
                     floor=nulls.condition,
-                    names=material.shown,
+                    names=measurements.shown,
                 ),
                 size=(8.6, 3.8),
-                data=[*unit_rows(material, nulls), *_histograms(material, nulls)],
-                banner=material.banner,
+                data=[*unit_rows(measurements, nulls), *_histograms(measurements, nulls)],
+                banner=measurements.banner,
             )
         ],
     )
 
 
-def unit_rows(material: Material, nulls: Nulls) -> list[Row]:
+def unit_rows(measurements: Measurements, nulls: Nulls) -> list[Row]:
     """Give a row for each recorded unit: its variances, FTV, p and q."""
-    recorded = material.recorded
+    recorded = measurements.recorded
     columns = {
         **{
-            f"tv_{task}": material.variance["task_variance"].sel(task=task)
-            for task in material.pair
+            f"tv_{task}": measurements.variance["task_variance"].sel(task=task)
+            for task in measurements.pair
         },
         "ftv": recorded.ftv["fractional_task_variance"],
     }
@@ -136,10 +136,10 @@ def unit_rows(material: Material, nulls: Nulls) -> list[Row]:
     ]
 
 
-def _histograms(material: Material, nulls: Nulls) -> list[Row]:
+def _histograms(measurements: Measurements, nulls: Nulls) -> list[Row]:
     """Give a row for each bin of the distributions drawn."""
     shown = {
-        "recorded units": material.recorded.ftv,
+        "recorded units": measurements.recorded.ftv,
         "task labels permuted": nulls.context,
         "units rotated": nulls.rotation,
     }
@@ -182,10 +182,10 @@ def _share_below(p: npt.NDArray[np.float64]) -> float:
     return float((p[np.isfinite(p)] < LEVEL).mean())
 
 
-def _floor(material: Material, null: xr.Dataset) -> str:
-    active = material.recorded.ftv["active"].values
+def _floor(measurements: Measurements, null: xr.Dataset) -> str:
+    active = measurements.recorded.ftv["active"].values
     floor = np.nanmedian(null["task_variance"].mean("permutation").values[active])
-    median = np.nanmedian(material.variance["task_variance"].values[active])
+    median = np.nanmedian(measurements.variance["task_variance"].values[active])
     return (
         f"With condition labels shuffled within task the median task variance is {floor:.3g}, "
         f"observed {median:.3g}: {percent(floor / median)} is left, which is the floor that noise "
@@ -193,8 +193,10 @@ def _floor(material: Material, null: xr.Dataset) -> str:
     )
 
 
-def _rows(material: Material, nulls: Nulls) -> list[Row]:
-    rows: list[Row] = [{"FTV of": "recorded units", "s.d.": number(sd_of(material.recorded.ftv))}]
+def _rows(measurements: Measurements, nulls: Nulls) -> list[Row]:
+    rows: list[Row] = [
+        {"FTV of": "recorded units", "s.d.": number(sd_of(measurements.recorded.ftv))}
+    ]
     for name, null in (
         ("context labels permuted", nulls.context),
         ("units rotated", nulls.rotation),

@@ -21,12 +21,12 @@ from nwbcompare.core.activity import blocks, condition_variables_of
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.process_pool import reason
 from nwbcompare.inference.multiple_comparisons import adjust_p
-from nwbcompare.plotting.similarity import draw_decoding, draw_dissimilarity, draw_similarity
-from nwbcompare.report.page_section import Evidence, Finding, Picture, Row, Section
+from nwbcompare.plotting.similarity import plot_decoding, plot_dissimilarity, plot_similarity
+from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.compare_settings import Settings
 from nwbcompare.workflows.formatting import counted, interval, number
-from nwbcompare.workflows.measurements import Material
+from nwbcompare.workflows.measurements import Measurements
 
 MOST_PERMUTATIONS = 200
 """Of decoding: each fits anew, so fewer than elsewhere."""
@@ -45,7 +45,7 @@ class Population:
     dimensions: xr.Dataset
     classifications: xr.Dataset
     geometry: xr.Dataset | None
-    """Of a network: likeness of its condition means with the recording's."""
+    """Of a network: similarity of its condition means with the recording's."""
     distances: xr.Dataset | None
     """Between its conditions, where they are drawn."""
 
@@ -114,13 +114,13 @@ def _n_trials(activity: xr.DataTree, pair: list[str]) -> int | None:
 
 
 def population_section(
-    material: Material, populations: Sequence[Population], refused: Mapping[str, str]
-) -> Section:
+    measurements: Measurements, populations: Sequence[Population], refused: Mapping[str, str]
+) -> PageSection:
     """Show what the populations tell, the recording beside the networks.
 
     Parameters
     ----------
-    material
+    measurements
         What was measured.
     populations
         The recording's, then those of sampled networks.
@@ -134,12 +134,12 @@ def population_section(
     findings += [_dimensions(one.name, one.dimensions) for one in populations]
     findings += [_decoded(one.name, one.decoded) for one in populations]
     findings += [f"Not asked of {name}. {why}" for name, why in refused.items()]
-    return Section(
+    return PageSection(
         name="population",
         heading="Beyond variance: populations",
         findings=findings,
         rows=_rows(populations),
-        pictures=_pictures(material, populations, geometry),
+        pictures=_pictures(measurements, populations, geometry),
     )
 
 
@@ -222,7 +222,9 @@ def _rows(populations: Sequence[Population]) -> list[Row]:
 
 
 def _pictures(
-    material: Material, populations: Sequence[Population], geometry: Mapping[str, xr.Dataset]
+    measurements: Measurements,
+    populations: Sequence[Population],
+    geometry: Mapping[str, xr.Dataset],
 ) -> list[Picture]:
     pictures = []
     drawn = dict(list(geometry.items())[:MOST_DRAWN])
@@ -230,14 +232,14 @@ def _pictures(
         pictures.append(
             picture(
                 "geometry",
-                "Likeness of condition means of each network with the recording's: value with "
+                "Similarity of condition means of each network with the recording's: value with "
                 "95 % interval, what permuted conditions give, and what halves of the recording "
                 "reach.",
-                *(partial(_likeness, name=name, result=one) for name, one in drawn.items()),
+                *(partial(_similarity, name=name, result=one) for name, one in drawn.items()),
                 size=(8.8, 3.7 * -(-len(geometry) // 2)),
                 n_rows=-(-len(geometry) // 2),
                 data=_geometry_rows(geometry),
-                banner=material.banner,
+                banner=measurements.banner,
             )
         )
     distances = [one.distances for one in populations if one.distances is not None]
@@ -247,12 +249,12 @@ def _pictures(
                 "distances",
                 "Distances between the condition means of the two tasks, noise taken out.",
                 *(
-                    partial(draw_dissimilarity, result=one, names=material.shown)
+                    partial(plot_dissimilarity, result=one, names=measurements.shown)
                     for one in distances
                 ),
                 size=(4.6 * len(distances), 4.0),
                 data=_distance_rows(distances),
-                banner=material.banner,
+                banner=measurements.banner,
             )
         )
     every = [one for population in populations[:MOST_DRAWN] for one in population.decoded]
@@ -262,17 +264,17 @@ def _pictures(
                 "decoding",
                 "Cross-validated accuracy of decoding the task and each condition variable, with "
                 "95 % intervals, against chance and permuted labels.",
-                partial(draw_decoding, results=every),
+                partial(plot_decoding, results=every),
                 size=(6.4, 1.4 + 0.5 * len(every)),
                 data=_decoding_rows(populations),
-                banner=material.banner,
+                banner=measurements.banner,
             )
         )
     return pictures
 
 
-def _likeness(ax: Axes, name: str, result: xr.Dataset) -> None:
-    draw_similarity(ax, result)
+def _similarity(ax: Axes, name: str, result: xr.Dataset) -> None:
+    plot_similarity(ax, result)
     ax.set_title(name)
 
 

@@ -9,42 +9,42 @@ from pathlib import Path
 import xarray as xr
 
 from nwbcompare.inference.networks import over_networks
-from nwbcompare.plotting.compositionality import draw_rule_composition
+from nwbcompare.plotting.compositionality import plot_rule_composition
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.network_estimates import over
-from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.section import Earlier, Results, Section, Shown
 from nwbcompare.workflows.task_labels import NAMES
 
 MATCHING = "dmsgo"
 """The case whose trials demand a response or not: balanced accuracy tells more there."""
 
 
-def _cases(subject: Subject) -> list[str]:
+def _cases(source: AnalysisSource) -> list[str]:
     from nwbcompare.experiments.rule_composition import RULE_COMPOSITIONS, parse_rule_expression  # noqa: PLC0415 - imports torch
 
     return [
         task
         for task, expression in RULE_COMPOSITIONS.items()
-        if {task, *parse_rule_expression(expression)} <= set(subject.tasks)
+        if {task, *parse_rule_expression(expression)} <= set(source.tasks)
     ]
 
 
-def _missing(subject: Subject) -> str:
-    if subject.network is None:
+def _missing(source: AnalysisSource) -> str:
+    if source.network is None:
         return "a recording has no rule input"
-    return "" if _cases(subject) else "it lacks the tasks of every published case"
+    return "" if _cases(source) else "it lacks the tasks of every published case"
 
 
-def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
     del earlier, work
     from nwbcompare.experiments.rule_composition import rule_composition  # noqa: PLC0415 - imports torch
 
-    assert subject.network is not None  # noqa: S101 - _missing says so
+    assert source.network is not None  # noqa: S101 - _missing says so
     return {
-        task: rule_composition(subject.network, task, seed=settings.seed)
-        for task in _cases(subject)
+        task: rule_composition(source.network, task, seed=settings.seed) for task in _cases(source)
     }
 
 
@@ -84,7 +84,7 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         f"{name}: tasks done with the right rule, a composed one, parts of it, none, each wrong "
         "rule and random sums of three others (matching task: balanced accuracy).",
         *(
-            partial(draw_rule_composition, results=[result], measure=_measure(task), names=NAMES)
+            partial(plot_rule_composition, results=[result], measure=_measure(task), names=NAMES)
             for task, result in results.items()
         ),
         size=(4.6 * len(results), 4.6),
@@ -117,7 +117,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
             f"{sum(above) / len(above):.0%} of random sums (range {min(above):.0%} to "
             f"{max(above):.0%})."
         )
-        panels.append(partial(draw_rule_composition, results=results, measure=measure, names=NAMES))
+        panels.append(partial(plot_rule_composition, results=results, measure=measure, names=NAMES))
     if not panels:
         return Shown(findings=findings, numbers={}, pictures=[])
     shown = picture(
@@ -130,7 +130,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
     return Shown(findings=findings, numbers={}, pictures=[shown])
 
 
-PART = Part(
+SECTION = Section(
     name="composition",
     heading="Rule composition",
     method="20 batches of 50 random trials with noise, the same for all rules. The best of many "

@@ -1,4 +1,4 @@
-"""The section on floor and ranking: how alike a recording is to itself, and who is closest."""
+"""The section on split-half reliability and ranking: which family of networks is closest."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 import xarray as xr
 
 from nwbcompare.comparison.ranking import rank_families
-from nwbcompare.comparison.split_half import By, animal_floor, split_floor
+from nwbcompare.comparison.split_half import By, between_animal_distance, split_half_distance
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.process_pool import reason
 from nwbcompare.inference.mixed_effects import mixed_effects
-from nwbcompare.plotting.ranking import draw_floor_and_families
-from nwbcompare.report.page_section import Evidence, Finding, Picture, Row, Section
+from nwbcompare.plotting.ranking import plot_split_half_and_families
+from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.formatting import counted, interval, number, percent, stands_on
-from nwbcompare.workflows.measurements import Material
+from nwbcompare.workflows.measurements import Measurements
 
 N_SPLITS = 200
 DISTANCE = "wasserstein"
 
 
 @dataclass(frozen=True)
-class Floor:
+class SplitHalf:
     """What two halves of a recording differ by, beside networks and animals."""
 
     protocol: str
@@ -42,14 +42,14 @@ class Floor:
         return float(np.quantile(halves, 0.95) / float(self.splits.attrs["size_factor"]))
 
 
-def find_floor(material: Material, protocol: str) -> Floor:
+def measure_split_half(measurements: Measurements, protocol: str) -> SplitHalf:
     """Split the recording by sessions; rank families on the protocol nearest to the recording."""
-    settings, recording = material.settings, material.recorded.ftv
-    samples = material.on(protocol)
+    settings, recording = measurements.settings, measurements.recorded.ftv
+    samples = measurements.on(protocol)
     refused: dict[str, str] = {}
-    by: By = "session" if material.n_of("session") > 1 else "unit"
+    by: By = "session" if measurements.n_of("session") > 1 else "unit"
     tables = [sample.ftv for sample in samples]
-    splits = split_floor(recording, tables, by=by, n_splits=N_SPLITS, seed=settings.seed)
+    splits = split_half_distance(recording, tables, by=by, n_splits=N_SPLITS, seed=settings.seed)
     mixed = ranking = animals = None
     try:
         mixed = mixed_effects([recording, *tables])
@@ -57,10 +57,10 @@ def find_floor(material: Material, protocol: str) -> Floor:
         refused["mixed-effects model"] = reason(error)
     by_family = {
         family: [sample.ftv for sample in own]
-        for family in material.families
-        if (own := material.on(protocol, family))
+        for family in measurements.families
+        if (own := measurements.on(protocol, family))
     }
-    if left_out := [family for family in material.families if family not in by_family]:
+    if left_out := [family for family in measurements.families if family not in by_family]:
         refused["ranking of " + ", ".join(left_out)] = f"No model of it on protocol {protocol!r}."
     if len(by_family) > 1:
         ranking = rank_families(
@@ -73,61 +73,61 @@ def find_floor(material: Material, protocol: str) -> Floor:
             seed=settings.seed,
         )
     try:
-        animals = animal_floor(
+        animals = between_animal_distance(
             recording, n_permutations=settings.n_permutations, seed=settings.seed
         )
     except InputError as error:
         refused["how alike two animals are"] = reason(error)
-    return Floor(protocol, splits, by, mixed, ranking, animals, refused)
+    return SplitHalf(protocol, splits, by, mixed, ranking, animals, refused)
 
 
-def floor_section(material: Material, floor: Floor) -> Section:
+def split_half_section(measurements: Measurements, split_half: SplitHalf) -> PageSection:
     """Show the networks' distance against the recording's own halves, and rank families."""
-    findings: list[str | Finding] = [_halves(material, floor)]
-    findings += [_network(floor, name) for name in floor.splits["network"].values]
-    if floor.mixed is not None:
-        findings.append(_mixed(material, floor, floor.mixed))
-    if floor.ranking is not None:
-        findings.append(_ranking(material, floor.ranking))
-    findings += [f"Refused: {what}. {why}" for what, why in floor.refused.items()]
-    return Section(
-        name="floor",
-        heading="Floor and ranking",
+    findings: list[str | Finding] = [_halves(measurements, split_half)]
+    findings += [_network(split_half, name) for name in split_half.splits["network"].values]
+    if split_half.mixed is not None:
+        findings.append(_mixed(measurements, split_half, split_half.mixed))
+    if split_half.ranking is not None:
+        findings.append(_ranking(measurements, split_half.ranking))
+    findings += [f"Refused: {what}. {why}" for what, why in split_half.refused.items()]
+    return PageSection(
+        name="split-half",
+        heading="Split-half reliability and ranking",
         findings=findings,
-        rows=_rows(floor),
-        pictures=_pictures(material, floor),
+        rows=_rows(split_half),
+        pictures=_pictures(measurements, split_half),
     )
 
 
-def _halves(material: Material, floor: Floor) -> Finding:
-    own = floor.splits.sel(measure=DISTANCE)
+def _halves(measurements: Measurements, split_half: SplitHalf) -> Finding:
+    own = split_half.splits.sel(measure=DISTANCE)
     return Finding(
-        text=f"Two halves of {material.name}, split by {floor.by}, have a Wasserstein distance of "
-        f"FTV of {float(own['mean']):.3f} on average: the floor. A model that was right would lie "
-        "about as far from it, at half its units.",
+        text=f"Two halves of {measurements.name}, split by {split_half.by}, have a Wasserstein "
+        f"distance of FTV of {float(own['mean']):.3f} on average: the split-half distance. A model "
+        "that was right would lie about as far from it, at half its units.",
         evidence=Evidence(
             measure="Wasserstein distance of halves (range of 95 % of splits)",
             effect=number(own["mean"]),
             low=number(own["low"]),
             high=number(own["high"]),
-            n=f"{counted(floor.splits.sizes['split'], 'split')} of "
-            f"{counted(material.n_of('session'), 'session')}",
-            unit_of_inference=f"{floor.by}, for this recording",
-            figure="floor" if floor.ranking is not None else "",
+            n=f"{counted(split_half.splits.sizes['split'], 'split')} of "
+            f"{counted(measurements.n_of('session'), 'session')}",
+            unit_of_inference=f"{split_half.by}, for this recording",
+            figure="split-half" if split_half.ranking is not None else "",
         ),
     )
 
 
-def _network(floor: Floor, name: str) -> str:
-    own = floor.splits.sel(network=name, measure=DISTANCE)
+def _network(split_half: SplitHalf, name: str) -> str:
+    own = split_half.splits.sel(network=name, measure=DISTANCE)
     return (
         f"{name}, at the size of half the recording: distance {float(own['model_mean']):.3f}, "
-        f"{float(own['ratio']):.2f} times the floor; at least as close as the other half in "
-        f"{percent(own['as_close'])} of splits."
+        f"{float(own['ratio']):.2f} times the split-half distance; at least as close as the "
+        f"other half in {percent(own['as_close'])} of splits."
     )
 
 
-def _mixed(material: Material, floor: Floor, mixed: xr.Dataset) -> Finding:
+def _mixed(measurements: Measurements, split_half: SplitHalf, mixed: xr.Dataset) -> Finding:
     troubles = [str(message) for message in np.atleast_1d(mixed["message"].values) if str(message)]
     trouble = f" The fit says: {'; '.join(troubles)}." if troubles else ""
     return Finding(
@@ -139,13 +139,13 @@ def _mixed(material: Material, floor: Floor, mixed: xr.Dataset) -> Finding:
             low=number(mixed["effect_low"]),
             high=number(mixed["effect_high"]),
             p_value=number(mixed["p_value"]),
-            n=stands_on(material, len(material.on(floor.protocol))),
+            n=stands_on(measurements, len(measurements.on(split_half.protocol))),
             unit_of_inference="network and session",
         ),
     )
 
 
-def _ranking(material: Material, ranking: xr.Dataset) -> Finding:
+def _ranking(measurements: Measurements, ranking: xr.Dataset) -> Finding:
     """Say which family is closest, and how much closer than the next."""
     order = np.argsort(ranking["distance"].values)
     closest, following = (str(name) for name in ranking["family"].values[order[:2]])
@@ -154,10 +154,10 @@ def _ranking(material: Material, ranking: xr.Dataset) -> Finding:
     sign = 1 if str(pair["family_a"].item()) == closest else -1
     ends = sorted(sign * float(pair[f"difference_{end}"]) for end in ("low", "high"))
     return Finding(
-        text=f"Closest to {material.name} is the family {closest!r}, with a probability of "
+        text=f"Closest to {measurements.name} is the family {closest!r}, with a probability of "
         f"{float(own['p_closest']):.2f} among {ranking.sizes['family']} families: distance "
         f"{float(own['distance']):.3f}{interval(own['distance_low'], own['distance_high'])}, "
-        f"{float(own['ratio']):.2f} times the floor. The next is {following!r}.",
+        f"{float(own['ratio']):.2f} times the split-half distance. The next is {following!r}.",
         main=True,
         evidence=Evidence(
             measure=f"distance of {closest} less that of {following} (p adjusted by Holm over "
@@ -166,9 +166,9 @@ def _ranking(material: Material, ranking: xr.Dataset) -> Finding:
             low=number(ends[0]),
             high=number(ends[1]),
             p_value=number(pair["p_adjusted"]),
-            n=stands_on(material, ranking.sizes["network"]),
+            n=stands_on(measurements, ranking.sizes["network"]),
             unit_of_inference="network and session",
-            figure="floor",
+            figure="split-half",
         ),
     )
 
@@ -179,26 +179,26 @@ def _pair_of(ranking: xr.Dataset, a: str, b: str) -> xr.Dataset:
     return ranking.isel(pair=[{str(x), str(y)} for x, y in pairs].index({a, b}))
 
 
-def _rows(floor: Floor) -> list[Row]:
+def _rows(split_half: SplitHalf) -> list[Row]:
     rows: list[Row] = []
-    for measure in floor.splits["measure"].values:
-        own = floor.splits.sel(measure=measure)
+    for measure in split_half.splits["measure"].values:
+        own = split_half.splits.sel(measure=measure)
         rows.append({"measure": str(measure), "source": "halves", "mean": number(own["mean"])})
         rows += [
             {
                 "measure": str(measure),
                 "source": str(name),
                 "mean": number(own["model_mean"].sel(network=name)),
-                "times the floor": number(own["ratio"].sel(network=name)),
+                "times the split-half distance": number(own["ratio"].sel(network=name)),
                 "as close": number(own["as_close"].sel(network=name)),
             }
-            for name in floor.splits["network"].values
+            for name in split_half.splits["network"].values
         ]
     return rows
 
 
-def _pictures(material: Material, floor: Floor) -> list[Picture]:
-    ranking = floor.ranking
+def _pictures(measurements: Measurements, split_half: SplitHalf) -> list[Picture]:
+    ranking = split_half.ranking
     if ranking is None:
         return []
     data: list[Row] = [
@@ -213,13 +213,13 @@ def _pictures(material: Material, floor: Floor) -> list[Picture]:
     ]
     return [
         picture(
-            "floor",
+            "split-half",
             "Wasserstein distance of FTV of each family of networks to the recording, with 95 % "
             "intervals; small points are networks; the band is what two halves of the recording "
             "differ by.",
-            lambda ax: draw_floor_and_families(ax, ranking, floor.animals),
+            lambda ax: plot_split_half_and_families(ax, ranking, split_half.animals),
             size=(6.4, 1.6 + 0.55 * ranking.sizes["family"]),
             data=data,
-            banner=material.banner,
+            banner=measurements.banner,
         )
     ]

@@ -18,19 +18,20 @@ from nwbcompare.analysis.selectivity.task_variance import (
 )
 from nwbcompare.core.activity import Activity, blocks, select
 from nwbcompare.core.errors import UnitWarning
-from nwbcompare.plotting.task_variance import draw_unit_rates
+from nwbcompare.plotting.task_variance import plot_unit_rates
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_source import Settings, Subject
-from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analyze_settings import Settings
+from nwbcompare.workflows.section import Earlier, Results, Section, Shown
 from nwbcompare.workflows.task_labels import NAMES
 
 EXAMPLE_PERCENTILES = {"mixed": 5, "typical": 50, "selective": 95}
 """Example units by the share of their variance that lies in one task, so that none is picked."""
 
 
-def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
     del earlier, settings, work
-    activity = subject.activity
+    activity = source.activity
     variance = task_variance(activity)
     with warnings.catch_warnings():
         # the same units lack the same conditions by epoch and in time
@@ -85,7 +86,7 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
     examples = {key: value for key, value in results.items() if "example_unit" in value.attrs}
     drawn = [
         partial(
-            draw_unit_rates,
+            plot_unit_rates,
             condition_means=means,
             unit=means.attrs["example_unit"],
             task=means.attrs["example_task"],
@@ -110,7 +111,7 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
     return Shown(findings=findings, numbers=numbers, pictures=[shown])
 
 
-PART = Part(
+SECTION = Section(
     name="variance",
     heading="Task variance",
     method="Variance across conditions at each time, then the mean over time (population "

@@ -27,16 +27,17 @@ from nwbcompare.analysis.population.task_vectors import (
 from nwbcompare.core.activity import make_activity
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.compositionality import (
-    draw_cosine_controls,
-    draw_cosine_rank,
-    draw_cosine_ranks,
+    plot_cosine_controls,
+    plot_cosine_rank,
+    plot_cosine_ranks,
 )
-from nwbcompare.plotting.task_vectors import draw_differences, draw_task_space
+from nwbcompare.plotting.task_vectors import plot_differences, plot_task_space
 from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.network_estimates import estimate, over
-from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.section import Earlier, Results, Section, Shown
 from nwbcompare.workflows.task_labels import NAMES
 
 if TYPE_CHECKING:
@@ -57,26 +58,26 @@ KINDS = {
 }
 
 
-def _missing(subject: Subject) -> str:
-    if subject.network is not None and not _sets(subject.tasks):
+def _missing(source: AnalysisSource) -> str:
+    if source.network is not None and not _sets(source.tasks):
         return "it has none of the published sets of four tasks"
-    return "" if subject.network is not None else "a recording is asked for its conditions"
+    return "" if source.network is not None else "a recording is asked for its conditions"
 
 
 def _sets(tasks: tuple[str, ...]) -> list[str]:
     return [name for name, members in TASK_SETS.items() if set(members) <= set(tasks)]
 
 
-def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
     del earlier, work
     from nwbcompare.experiments.control_networks import untrained, with_gaussian_rules  # noqa: PLC0415
     from nwbcompare.experiments.weights import network_weights  # noqa: PLC0415 - imports torch
 
-    network = subject.network
+    network = source.network
     assert network is not None  # noqa: S101 - _missing says so
-    sets = _sets(subject.tasks)
+    sets = _sets(source.tasks)
     members = tuple(dict.fromkeys(task for name in sets for task in TASK_SETS[name]))
-    end, matched = _network_vectors(network, subject.tasks, settings.seed)
+    end, matched = _network_vectors(network, source.tasks, settings.seed)
     rules = rule_vectors(network_weights(network), list(end["task"].values))
     results = {"end": end, "matched": matched, "rules": rules}
     for name in sets:
@@ -181,8 +182,8 @@ def _said(one: str) -> str:
 
 
 def _space(ax: Axes, spaces: list[xr.Dataset], one: str) -> None:
-    draw_task_space(ax, spaces, names=NAMES)
-    draw_differences(ax, spaces, COMPOSITIONS[one])
+    plot_task_space(ax, spaces, names=NAMES)
+    plot_differences(ax, spaces, COMPOSITIONS[one])
 
 
 def _pictures(name: str, results: Results, sets: list[str]) -> list[Picture]:
@@ -209,7 +210,7 @@ def _pictures(name: str, results: Results, sets: list[str]) -> list[Picture]:
                 f"{name}: cosines of all quadruples of different tasks, and that of the published "
                 "composition (line).",
                 *(
-                    partial(draw_cosine_rank, rank=results[f"rank_{one}"], names=NAMES)
+                    partial(plot_cosine_rank, rank=results[f"rank_{one}"], names=NAMES)
                     for one in ranked
                 ),
                 size=(4 * len(ranked), 3.2),
@@ -243,8 +244,8 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
         ]
         ranks = [r[f"rank_{one}"] for r in found.values() if f"rank_{one}" in r]
         if ranks:
-            panels.append(partial(draw_cosine_ranks, ranks=ranks, names=NAMES))
-        panels.append(partial(draw_cosine_controls, cosines=joined))
+            panels.append(partial(plot_cosine_ranks, ranks=ranks, names=NAMES))
+        panels.append(partial(plot_cosine_controls, cosines=joined))
         pictures.append(
             picture(
                 f"vectors-over-networks-{one}",
@@ -292,7 +293,7 @@ def _over_kinds(
     return joined
 
 
-PART = Part(
+SECTION = Section(
     name="vectors",
     heading="Task vectors and their composition",
     method="Rates averaged over the test trials, with the network's noise on, in the last bin of "

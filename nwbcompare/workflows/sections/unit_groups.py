@@ -18,45 +18,46 @@ from nwbcompare.analysis.selectivity.unit_groups import unit_groups
 from nwbcompare.comparison.protocols import CONTEXTS
 from nwbcompare.core.errors import InputError
 from nwbcompare.inference.networks import over_networks
-from nwbcompare.plotting.lesions import draw_group_lesions, draw_over_networks
+from nwbcompare.plotting.lesions import plot_group_lesions, plot_over_networks
 from nwbcompare.plotting.unit_groups import (
-    draw_group_matrix,
-    draw_group_scatter,
-    draw_inhibition,
-    draw_input_tuning,
-    draw_normalised_variance,
-    draw_output_tuning,
-    draw_rule_weights,
-    draw_weight_by_direction,
+    plot_group_matrix,
+    plot_group_scatter,
+    plot_inhibition,
+    plot_input_tuning,
+    plot_normalised_variance,
+    plot_output_tuning,
+    plot_rule_weights,
+    plot_weight_by_direction,
 )
 from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_source import Settings, Subject
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.network_estimates import over
-from nwbcompare.workflows.section import Earlier, Part, Results, Shown
+from nwbcompare.workflows.section import Earlier, Results, Section, Shown
 from nwbcompare.workflows.task_labels import NAMES
 
 LESION_DIRECTIONS = 100
 """Directions of the first target: the published 10 leave intervals of 0.1."""
 
 
-def _missing(subject: Subject) -> str:
-    lacking = [task for task in CONTEXTS if task not in subject.tasks]
+def _missing(source: AnalysisSource) -> str:
+    lacking = [task for task in CONTEXTS if task not in source.tasks]
     return f"it has no trials of {lacking[0]}" if lacking else ""
 
 
-def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path) -> Results:
+def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
     del work
     groups = unit_groups(earlier["variance"]["task"], *CONTEXTS)
     results: Results = {"groups": groups}
     label = groups["group"].values
     places = {g: (label == g).nonzero()[0] for g in ("1", "2", "12") if (label == g).any()}
-    if subject.network is None or not {"1", "2"} <= set(places):
+    if source.network is None or not {"1", "2"} <= set(places):
         return results
     from nwbcompare.experiments.psychometrics import group_lesions  # noqa: PLC0415 - imports torch
     from nwbcompare.experiments.weights import network_weights  # noqa: PLC0415
 
-    weights = network_weights(subject.network)
+    weights = network_weights(source.network)
     try:
         inhibition = mutual_inhibition(
             weights, groups, n_permutations=settings.n_permutations, seed=settings.seed
@@ -65,13 +66,13 @@ def _compute(subject: Subject, earlier: Earlier, settings: Settings, work: Path)
         # small groups may have no pair of like preference
         groups.attrs["not_asked"] = str(error)
         return results
-    tasks = [t for t in ("dm1", "dm2", *CONTEXTS, "multidm") if t in subject.tasks]
+    tasks = [t for t in ("dm1", "dm2", *CONTEXTS, "multidm") if t in source.tasks]
     return results | {
         "weights": group_weights(weights, groups),
         "inhibition": inhibition,
         "by_direction": weight_by_direction(weights, groups),
         "lesions": group_lesions(
-            subject.network, places, tasks, n_directions=LESION_DIRECTIONS, seed=settings.seed
+            source.network, places, tasks, n_directions=LESION_DIRECTIONS, seed=settings.seed
         ),
     }
 
@@ -86,8 +87,8 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         f"both), {sizes['2']} in Ctx DM 2 alone, {sizes['12']} alike in both (40 to 60 %)."
     ]
     drawn = [
-        partial(draw_group_scatter, groups=groups, names=NAMES),
-        partial(draw_normalised_variance, groups=groups, names=NAMES),
+        partial(plot_group_scatter, groups=groups, names=NAMES),
+        partial(plot_normalised_variance, groups=groups, names=NAMES),
     ]
     shown = []
     # units of no variance have no place on its axes
@@ -151,8 +152,8 @@ def _inhibition_sentences(name: str, results: Results) -> list[str]:
     ]
 
 
-def _draw_lesions(ax: Axes, lesions: xr.Dataset) -> None:
-    draw_group_lesions(ax, lesions, names=NAMES)
+def _plot_lesions(ax: Axes, lesions: xr.Dataset) -> None:
+    plot_group_lesions(ax, lesions, names=NAMES)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
 
@@ -165,8 +166,8 @@ def _weight_pictures(name: str, results: Results) -> list[Picture]:
             "direction; number of pairs below), and against the difference of preferred direction, "
             "within and between groups 1 and 2. Lateral inhibition alone would make the curves "
             "alike.",
-            partial(draw_group_matrix, result=weights),
-            partial(draw_weight_by_direction, result=results["by_direction"]),
+            partial(plot_group_matrix, result=weights),
+            partial(plot_weight_by_direction, result=results["by_direction"]),
             size=(8.6, 3.6),
         ),
         picture(
@@ -174,11 +175,11 @@ def _weight_pictures(name: str, results: Results) -> list[Picture]:
             f"{name}: input weights of each group from both modalities, weights to the response "
             "ring, weights from the rules (means and standard errors over units), and choices "
             "without each group by the published measure.",
-            partial(draw_input_tuning, result=weights, modality=1),
-            partial(draw_input_tuning, result=weights, modality=2),
-            partial(draw_output_tuning, result=weights),
-            partial(draw_rule_weights, result=weights, names=NAMES),
-            partial(_draw_lesions, lesions=results["lesions"]),
+            partial(plot_input_tuning, result=weights, modality=1),
+            partial(plot_input_tuning, result=weights, modality=2),
+            partial(plot_output_tuning, result=weights),
+            partial(plot_rule_weights, result=weights, names=NAMES),
+            partial(_plot_lesions, lesions=results["lesions"]),
             size=(13.5, 7.4),
             n_rows=2,
         ),
@@ -207,8 +208,8 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
             "groups-over-networks",
             "Mutual inhibition, network by network, with 95 % of what permuted groups give; and "
             "its mean over networks, less that of permuted groups, with 95 % interval.",
-            partial(draw_inhibition, results=list(with_both.values())),
-            partial(draw_over_networks, inference=inference, label="statistic less its null"),
+            partial(plot_inhibition, results=list(with_both.values())),
+            partial(plot_over_networks, inference=inference, label="statistic less its null"),
             size=(8.4, 4),
             width_ratios=(3, 1),
         )
@@ -216,7 +217,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
     return Shown(findings=findings, numbers={}, pictures=pictures)
 
 
-PART = Part(
+SECTION = Section(
     name="groups",
     heading="Groups 1, 2 and 12 of the context tasks",
     method="Groups by TV(Ctx DM 1) / (TV(Ctx DM 1) + TV(Ctx DM 2)) of active units: above 0.9, "

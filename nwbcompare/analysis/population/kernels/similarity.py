@@ -250,7 +250,7 @@ def _angle(x: Array, y: Array) -> float:
 
 
 class Measure(NamedTuple):
-    """A measure of likeness in two steps, the first of which is done once a population."""
+    """A measure of similarity in two steps, the first of which is done once a population."""
 
     describe: Callable[[Array, Array, Array], Array]
     """(means, noise, weights) to what is compared, ``(condition, ...)``."""

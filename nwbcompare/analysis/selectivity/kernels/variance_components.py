@@ -1,4 +1,4 @@
-"""Task variance split into parts of factors, from single trials of unequal cells.
+"""Task variance split into components of factors, from single trials of unequal cells.
 
 A cell is one combination of the factors' levels. All trials of a cell share a row of the design,
 so that counts, means and noise covariances of the cells hold all that a least-squares fit needs.
@@ -61,8 +61,8 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Parts:
-    """A unit's parts in one task, each ``(term,)``; see `unit_parts`."""
+class Components:
+    """A unit's components in one task, each ``(term,)``; see `unit_components`."""
 
     raw: Array
     corrected: Array
@@ -117,7 +117,7 @@ def fit_cells(design: Design, count: Array) -> Fit:
     """Solve the normal equations for the numbers of trials ``(cell,)`` of each cell.
 
     A column is estimable where no combination of columns that vanishes in all cells with trials
-    has a part in it; the others are fitted by the generalised inverse, which leaves what is
+    has a component in it; the others are fitted by the generalised inverse, which leaves what is
     estimable as it is.
     """
     n_trials = count.sum()
@@ -130,15 +130,15 @@ def fit_cells(design: Design, count: Array) -> Fit:
     return Fit(inverse @ weighted.T, estimable, np.where(estimable, np.diag(inverse), np.inf))
 
 
-def unit_parts(
+def unit_components(
     rates: npt.NDArray[Any],
     cell: npt.NDArray[np.int64],
     design: Design,
     *,
     noisy: bool,
     fits: dict[bytes, Fit],
-) -> Parts:
-    """Split one unit's variance in one task into the parts of the design's terms.
+) -> Components:
+    """Split one unit's variance in one task into the components of the design's terms.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def unit_parts(
 
     Returns
     -------
-    Parts
+    Components
         ``raw``: the variance over the balanced design of each term's fitted contribution, mean
         over the times where it is estimable (NaN where there are none). ``corrected``: less what
         noise adds on average, the trace of the coefficients' covariance. ``standard_error`` of
@@ -165,7 +165,7 @@ def unit_parts(
     Notes
     -----
     With coefficients b (one for each column and time), their covariance S, and T times, the
-    part is ``b'b / T``. It has mean ``(beta'beta + tr S) / T`` and, for normal b, variance
+    component is ``b'b / T``. It has mean ``(beta'beta + tr S) / T`` and, for normal b, variance
     ``(4 beta'S beta + 2 tr S^2) / T^2``, estimated without bias by ``4 b'S b - 2 tr S^2`` and kept
     at or above its value for no effect, ``2 tr S^2``. S comes from the covariance over time of
     the trials within cells: each cell's own, so that no equal noise is assumed.
@@ -182,7 +182,7 @@ def unit_parts(
     for which, fit in enumerate(found):
         coefficients[pattern == which] = (fit.weights @ mean[:, pattern == which]).T
     covariance = _mean_covariance(rates, cell, count, mean) if noisy else None
-    parts = np.full((4, design.n_terms), np.nan)
+    components = np.full((4, design.n_terms), np.nan)
     for term in range(design.n_terms):
         times, columns = np.flatnonzero(estimable[:, term]), design.term == term
         if not times.size:
@@ -190,11 +190,13 @@ def unit_parts(
         own = coefficients[np.ix_(times, columns)]
         if covariance is None:
             raw = (own**2).sum() / times.size
-            parts[:, term] = raw, raw, 0.0, 0.0
+            components[:, term] = raw, raw, 0.0, 0.0
         else:
             weights = np.stack([found[which].weights[columns] for which in pattern[times]])
-            parts[:, term] = _noisy_part(own, weights, covariance[:, times][:, :, times])
-    return Parts(parts[0], parts[1], parts[2], parts[3], inflation.min(axis=0))
+            components[:, term] = _noisy_component(own, weights, covariance[:, times][:, :, times])
+    return Components(
+        components[0], components[1], components[2], components[3], inflation.min(axis=0)
+    )
 
 
 def _fit_of(design: Design, count: Array, fits: dict[bytes, Fit]) -> Fit:
@@ -231,10 +233,10 @@ def _mean_covariance(
     return np.where(empty[:, :, None] | empty[:, None, :], 0.0, covariance)
 
 
-def _noisy_part(
+def _noisy_component(
     coefficients: Array, weights: Array, covariance: Array
 ) -> tuple[float, float, float, float]:
-    """Give a term's raw and corrected part, its standard error and its noise's s.d."""
+    """Give a term's raw and corrected component, its standard error and its noise's s.d."""
     n_times = len(coefficients)
     raw = float((coefficients**2).sum()) / n_times
     if not np.isfinite(covariance).all():

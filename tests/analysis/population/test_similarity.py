@@ -1,0 +1,410 @@
+"""Measures of similarity: theorems with negative controls, agreement with rsatoolbox, inference."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, strategies as st
+
+import nwbcompare as nc
+from nwbcompare.analysis.population.kernels.similarity import (
+    MEASURES,
+    RDM_COMPARISONS,
+    compare_distances,
+    correlation_distances,
+    crossvalidated_distances,
+    factor_of_gram,
+    gram,
+    linear_cka,
+    permuted,
+    procrustes_distance,
+    squared_distances,
+)
+from nwbcompare.analysis.population.population import dissimilarity
+from nwbcompare.analysis.population.similarity import compare_populations
+from nwbcompare.kernels.permutation import random_rotation
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.similarity import plot_dissimilarity, plot_similarity
+
+SEEDS = st.integers(0, 10_000)
+
+
+def rsa(a, b):
+    return compare_distances(squared_distances(a), squared_distances(b))
+
+
+SIMILARITY = {
+    "rsa": rsa,
+    "cka": linear_cka,
+    "cka_biased": lambda a, b: linear_cka(a, b, debiased=False),
+    "procrustes": procrustes_distance,
+}
+
+
+def two(seed, n_conditions=8, n_units=(12, 9)):
+    rng = np.random.default_rng(seed)
+    return rng, *(rng.standard_normal((n_conditions, n)) for n in n_units)
+
+
+@given(SEEDS)
+@pytest.mark.parametrize("name", list(SIMILARITY))
+def test_similarity_is_blind_to_rotation_scale_translation_and_order_of_units(name, seed):
+    rng, a, b = two(seed)
+    similarity = SIMILARITY[name]
+    value = similarity(a, b)
+    changes = (
+        b @ random_rotation(9, rng),
+        b * 7.0,
+        b + rng.standard_normal(9) * 5,
+        b[:, rng.permutation(9)],
+        np.column_stack([b, np.zeros((8, 4))]),
+    )
+    for changed in changes:
+        assert similarity(a, changed) == pytest.approx(value, abs=1e-7)
+    assert similarity(b, a) == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", list(SIMILARITY))
+def test_similarity_is_not_blind_to_stretching_or_order_of_conditions(name):
+    rng, a, b = two(0)
+    value = SIMILARITY[name](a, b)
+    for changed in (b * np.array([9.0] + [1.0] * 8), b[rng.permutation(8)]):
+        assert abs(SIMILARITY[name](a, changed) - value) > 1e-3
+
+
+@given(SEEDS)
+def test_a_population_is_like_itself_rotated(seed):
+    rng, a, _ = two(seed)
+    turned = a @ random_rotation(12, rng) * 3
+    for name in ("rsa", "cka", "cka_biased"):
+        assert SIMILARITY[name](a, turned) == pytest.approx(1)
+    assert procrustes_distance(a, turned) == pytest.approx(0, abs=1e-6)
+    assert procrustes_distance(a, turned / 3, scaled=False) == pytest.approx(0, abs=1e-5)
+    assert procrustes_distance(a, turned, scaled=False) > 1
+
+
+@given(SEEDS)
+@pytest.mark.parametrize("scaled", [True, False])
+def test_procrustes_keeps_the_triangle_inequality(scaled, seed):
+    rng = np.random.default_rng(seed)
+    x, y, z = (rng.standard_normal((6, n)) * rng.random() * 3 for n in (4, 7, 2))
+    xy, yz, xz = (procrustes_distance(*p, scaled=scaled) for p in ((x, y), (y, z), (x, z)))
+    assert xz <= xy + yz + 1e-7
+    assert not scaled or max(xy, yz, xz) <= np.pi / 2 + 1e-9
+
+
+def test_cka_is_no_metric():
+    # the complement of a cosine of Gram matrices breaks the inequality that the angle keeps
+    a, b, c = np.eye(5)[:, :1], np.eye(5)[:, :2], np.eye(5)[:, 1:2]
+    d = [1 - linear_cka(*pair, debiased=False) for pair in ((a, b), (b, c), (a, c))]
+    assert d[2] > d[0] + d[1]
+
+
+def test_procrustes_equals_the_best_rotation_found_by_search():
+    _, a, b = two(4, n_units=(2, 2))
+    x, y = (m - m.mean(0) for m in (a, b))
+    best = min(
+        np.linalg.norm(x - y @ np.array([[np.cos(t), -s * np.sin(t)], [np.sin(t), s * np.cos(t)]]))
+        for t in np.linspace(0, 2 * np.pi, 20_000)
+        for s in (1, -1)
+    )
+    assert procrustes_distance(a, b, scaled=False) == pytest.approx(best, abs=1e-5)
+
+
+def test_debiased_cka_of_unrelated_populations_is_near_0_and_the_biased_one_is_not():
+    rng = np.random.default_rng(0)
+    values = [
+        (linear_cka(a, b), linear_cka(a, b, debiased=False))
+        for a, b in (rng.standard_normal((2, 20, 500)) for _ in range(30))
+    ]
+    debiased, biased = np.mean(values, axis=0)
+    assert abs(debiased) < 0.03
+    assert biased > 0.9
+
+
+def test_cka_equals_the_estimators_as_written():
+    _, a, b = two(2)
+    h = np.eye(8) - 1 / 8
+    k, m = a @ a.T, b @ b.T
+
+    def hsic(p, q):
+        return np.trace(p @ h @ q @ h)
+
+    assert linear_cka(a, b, debiased=False) == pytest.approx(
+        hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m))
+    )
+
+    def unbiased(p, q):
+        p, q, one, n = p - np.diag(np.diag(p)), q - np.diag(np.diag(q)), np.ones(8), 8
+        total = np.trace(p @ q) + (one @ p @ one) * (one @ q @ one) / ((n - 1) * (n - 2))
+        return (total - 2 / (n - 2) * one @ p @ q @ one) / (n * (n - 3))
+
+    assert linear_cka(a, b) == pytest.approx(
+        unbiased(k, m) / np.sqrt(unbiased(k, k) * unbiased(m, m))
+    )
+
+
+def test_populations_that_do_not_vary_give_nan():
+    _, a, _ = two(0)
+    flat = np.ones((8, 3))
+    assert all(np.isnan(similarity(a, flat)) for similarity in SIMILARITY.values())
+    assert procrustes_distance(a, flat, scaled=False) == pytest.approx(
+        np.linalg.norm(a - a.mean(0))
+    )
+    assert np.isnan(correlation_distances(flat)[0, 1])
+
+
+def test_gram_with_noise_taken_out_is_unbiased_and_with_weights_a_repeated_unit():
+    rng, a, _ = two(5, n_units=(60, 1))
+    error = rng.random(a.shape)
+    noisy = [
+        gram(a + np.sqrt(error) * rng.standard_normal(a.shape), noise=error) for _ in range(400)
+    ]
+    np.testing.assert_allclose(np.mean(noisy, axis=0), gram(a), atol=0.06)
+    weights = rng.integers(3, size=60).astype(float)
+    np.testing.assert_allclose(gram(a, weights), gram(np.repeat(a, weights.astype(int), axis=1)))
+
+
+def test_distances_from_products_equal_the_measures_on_means():
+    _, a, b = two(6)
+    none = np.zeros_like(a), np.zeros_like(b)
+    once = np.ones(12), np.ones(9)
+    for name, measure in MEASURES.items():
+        left = measure.describe(a, none[0], once[0])
+        right = measure.describe(b, none[1], once[1])
+        assert measure.compare(left, right) == pytest.approx(SIMILARITY[name](a, b))
+        order = np.array([3, 1, 0, 2, 7, 6, 5, 4])
+        again = measure.compare(left, permuted(right, order, square=measure.square))
+        assert again == pytest.approx(SIMILARITY[name](a, b[order]))
+    np.testing.assert_allclose(factor_of_gram(gram(a)) @ factor_of_gram(gram(a)).T, gram(a))
+
+
+@pytest.fixture(scope="module")
+def rsatoolbox():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("rsatoolbox")
+        from rsatoolbox import data, rdm
+    return data, rdm
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method", ["euclidean", "correlation"])
+def test_distances_agree_with_rsatoolbox(rsatoolbox, method):
+    data, rdm = rsatoolbox
+    _, a, _ = two(7)
+    theirs = rdm.calc_rdm(data.Dataset(a), method=method).get_matrices()[0]
+    ours = {"euclidean": squared_distances, "correlation": correlation_distances}[method](a)
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_crossvalidated_distances_agree_with_the_crossnobis_of_rsatoolbox(rsatoolbox):
+    data, rdm = rsatoolbox
+    _, a, b = two(8, n_units=(12, 12))
+    labelled = data.Dataset(
+        np.concatenate([a, b]),
+        obs_descriptors={"condition": np.tile(np.arange(8), 2), "half": np.repeat([0, 1], 8)},
+    )
+    theirs = rdm.calc_rdm(
+        labelled, method="crossnobis", descriptor="condition", cv_descriptor="half"
+    )
+    np.testing.assert_allclose(crossvalidated_distances(a, b), theirs.get_matrices()[0], atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("how", "name"), [("cosine", "cosine"), ("pearson", "corr"), ("spearman", "spearman")]
+)
+def test_comparisons_agree_with_rsatoolbox(rsatoolbox, how, name):
+    data, rdm = rsatoolbox
+    _, a, b = two(9)
+    theirs = rdm.compare(*(rdm.calc_rdm(data.Dataset(m)) for m in (a, b)), method=name)
+    ours = compare_distances(squared_distances(a), squared_distances(b), how)
+    assert ours == pytest.approx(theirs.item())
+    assert set(RDM_COMPARISONS) == {"cosine", "pearson", "spearman"}
+
+
+def population(seed, *, tuning, n_trials=6, noise=1.0, name="toy", levels=(-1, 1)):
+    """A dense block of two tasks; tuning (condition, unit); no noise: a deterministic network."""
+    rng = np.random.default_rng(seed)
+    n_trials = n_trials if noise else 1
+    condition = np.repeat(np.arange(len(tuning)), n_trials)
+    n_levels, half = len(levels), len(tuning) // 2
+    rate = tuning[condition][:, None] + noise * rng.standard_normal(
+        (condition.size, 2, tuning.shape[1])
+    )
+    return nc.make_block(
+        rate,
+        time_s=[0.05, 0.15],
+        bin_width_s=0.1,
+        aligned_to="stimulus",
+        trials={
+            "task": np.array(["a", "b"])[condition // half],
+            "x": np.array(levels)[condition % half // n_levels],
+            "y": np.array(levels)[condition % n_levels],
+        },
+        units={
+            "unit": [f"u{i}" for i in range(tuning.shape[1])],
+            "session": [f"s{i // 2}" for i in range(tuning.shape[1])],
+        },
+        condition_variables={"a": ["x", "y"], "b": ["x", "y"]},
+        source="recording" if noise else "model",
+        name=name,
+        deterministic=not noise,
+    )
+
+
+QUICK = {"n_permutations": 99, "n_bootstrap": 60, "n_splits": 5}
+
+
+def test_a_noisy_copy_is_found_alike_and_near_the_ceiling():
+    rng = np.random.default_rng(0)
+    latent = rng.standard_normal((8, 4)) * 2
+    model = population(0, tuning=latent @ rng.standard_normal((4, 40)), noise=0, name="net")
+    brain = population(1, tuning=latent @ rng.standard_normal((4, 60)), name="monkey")
+    found = compare_populations(model, brain, **QUICK)
+    assert found["p_value"].max() <= 0.02
+    assert found.sel(measure="rsa")["value"] > 0.7
+    assert (found["low"] <= found["value"]).all()
+    assert (found["value"] <= found["high"]).all()
+    assert found["distance"].values.tolist() == [False, False, True]
+    for name in ("rsa", "cka"):
+        row = found.sel(measure=name)
+        assert row["ceiling_trials"].mean() > row["null"].max() - 0.2
+    assert found.attrs["model"] == "net"
+    assert found.attrs["recording"] == "monkey"
+    assert found["p_smallest"] == 0.01
+    same = compare_populations(model, brain, **QUICK)
+    xr.testing.assert_identical(found, same)
+
+
+def test_rsa_takes_the_noise_of_unequal_trials_out():
+    rng = np.random.default_rng(2)
+    tuning = rng.standard_normal((8, 3)) @ rng.standard_normal((3, 200))
+    model = population(0, tuning=tuning, noise=0)
+    values = [
+        compare_populations(model, population(s, tuning=tuning, noise=3), **QUICK).sel(
+            measure="rsa"
+        )
+        for s in range(5)
+    ]
+    assert np.mean([value["value"] for value in values]) > 0.85
+
+
+@pytest.mark.parametrize("permute", ["all", "within_task"])
+def test_unrelated_populations_are_found_alike_as_often_as_p_says(permute):
+    rng = np.random.default_rng(1)
+    found = []
+    for seed in range(50):
+        model = population(seed, tuning=rng.standard_normal((8, 10)), noise=0)
+        brain = population(seed, tuning=rng.standard_normal((8, 10)), noise=0.5, n_trials=2)
+        quick = {"n_permutations": 39, "n_bootstrap": 2, "n_splits": 1}
+        found.append(compare_populations(model, brain, permute=permute, **quick)["p_value"].values)
+    hits = (np.array(found) <= 0.1).sum(axis=0)
+    # 50 draws at 10 %: 1 to 11 within a binomial 99 % interval
+    assert (hits >= 1).all()
+    assert (hits <= 11).all()
+
+
+@pytest.mark.parametrize("name", ["rsa", "cka"])
+def test_the_interval_holds_the_value_of_an_endless_population(name):
+    rng = np.random.default_rng(0)
+    latent, none = rng.standard_normal((8, 3)), np.zeros((8, 20_000))
+    measure = MEASURES[name]
+    model = (latent + 0.5 * rng.standard_normal((8, 3))) @ rng.standard_normal((3, 100))
+    wanted = measure.describe(model, none[:, :100], np.ones(100))
+    endless = latent @ rng.standard_normal((3, 20_000))
+    true = measure.compare(wanted, measure.describe(endless, none, np.ones(20_000)))
+    inside = []
+    for _ in range(100):
+        x = latent @ rng.standard_normal((3, 60)) + rng.standard_normal((8, 60))
+        draws = [np.ones(60), *rng.multinomial(60, np.full(60, 1 / 60), size=80).astype(float)]
+        noise = np.ones_like(x)
+        value, *boot = (measure.compare(wanted, measure.describe(x, noise, w)) for w in draws)
+        inside.append(abs(value - true) <= 1.96 * np.std(boot, ddof=1))
+    # 95 % of 100: 88 to 99 within a binomial 99 % interval
+    assert np.sum(inside) >= 87
+
+
+def test_permuting_within_tasks_does_not_take_the_tasks_for_similarity():
+    rng = np.random.default_rng(3)
+    context = np.repeat([-3.0, 3.0], 4)[:, None]
+    model = population(
+        0, tuning=context * rng.standard_normal(30) + rng.standard_normal((8, 30)), noise=0
+    )
+    brain = population(1, tuning=context * rng.standard_normal(30) + rng.standard_normal((8, 30)))
+    everything, within = (
+        compare_populations(model, brain, permute=permute, **QUICK).sel(measure="cka")["p_value"]
+        for permute in ("all", "within_task")
+    )
+    assert everything <= 0.06
+    assert within > 0.06
+
+
+def test_the_smallest_p_knows_how_many_orders_there_are():
+    rng = np.random.default_rng(0)
+    tuning = rng.standard_normal((8, 10))
+    block = population(0, tuning=tuning)
+    found = compare_populations(
+        block, block, permute="within_task", n_permutations=1000, n_bootstrap=2, n_splits=1
+    )
+    assert found["p_smallest"] == pytest.approx(1 / 576)
+    many = population(0, tuning=rng.standard_normal((18, 10)), levels=(-1, 0, 1))
+    found = compare_populations(many, many, **QUICK)
+    assert found["n_conditions"] == 18
+    assert found["p_smallest"] == 0.01
+
+
+def test_conditions_are_matched_by_what_they_are():
+    rng = np.random.default_rng(5)
+    tuning = rng.standard_normal((8, 10))
+    block = population(0, tuning=tuning, noise=0)
+    backwards = block.isel(trial=slice(None, None, -1))
+    found = compare_populations(block, backwards, **QUICK)
+    np.testing.assert_allclose(found["value"], [1, 1, 0], atol=1e-6)
+    one = compare_populations(block, backwards, tasks=["a"], measures=["cka"], **QUICK)
+    assert one["n_conditions"] == 4
+    assert one["measure"].values.tolist() == ["cka"]
+
+
+def test_what_is_not_shared_is_refused():
+    tuning = np.random.default_rng(5).standard_normal((8, 10))
+    block = population(0, tuning=tuning)
+    with pytest.raises(nc.InputError, match="measures: expected one of rsa, cka, procrustes"):
+        compare_populations(block, block, measures=["rsm"])
+    with pytest.raises(nc.InputError, match="permute: expected one of all, within_task"):
+        compare_populations(block, block, permute="none")
+    with pytest.raises(nc.InputError, match="tasks: expected one of a, b, got 'c'"):
+        compare_populations(block, block, tasks=["c"])
+    with pytest.raises(nc.InputError, match="at least one task that both have"):
+        compare_populations(nc.testing.example_block(), block)
+    with pytest.raises(nc.InputError, match="4 or more that both sides have, got 0"):
+        compare_populations(block.assign_coords(x=block["x"] * 2), block)
+
+
+def test_results_survive_netcdf(tmp_path):
+    block = population(0, tuning=np.random.default_rng(5).standard_normal((8, 10)))
+    found = compare_populations(block, block, **QUICK)
+    found.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as back:
+        xr.testing.assert_equal(back, found)
+
+
+def test_the_figures_show_what_the_results_hold():
+    rng = np.random.default_rng(5)
+    block = population(0, tuning=rng.standard_normal((8, 10)))
+    _, axes = new_figure(1, 3)
+    ax = plot_similarity(axes[0, 0], compare_populations(block, block, **QUICK))
+    assert len(ax.patches) == 3
+    assert [text.get_text().split("\n")[0] for text in ax.get_yticklabels()][1] == "CKA, debiased"
+    assert "8 conditions" in ax.get_title(loc="left") + ax.get_title()
+    ax = plot_dissimilarity(axes[0, 1], dissimilarity(block, n_splits=2), names={"a": "motion"})
+    assert ax.get_images()[0].get_array().shape == (8, 8)
+    assert [t.get_text() for t in ax.get_yticklabels()][:2] == ["motion -1, -1", "motion -1, +1"]
+    many = population(0, tuning=rng.standard_normal((18, 10)), levels=(-1, 0, 1))
+    ax = plot_dissimilarity(axes[0, 2], dissimilarity(many, n_splits=2, metric="correlation"))
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]

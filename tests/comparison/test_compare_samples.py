@@ -1,0 +1,427 @@
+"""Networks against a recording: brute-force matched, simulated truth, every refusal."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from nwbcompare.comparison.compare_samples import compare_samples, distribution_curves
+from nwbcompare.comparison.equivalence import equivalence_test, two_one_sided
+from nwbcompare.comparison.kernels.distances import DISTANCES, MEASURES
+from nwbcompare.core.errors import InputError
+from nwbcompare.inference import over_networks
+from nwbcompare.plotting import new_figure
+from nwbcompare.plotting.ftv_distributions import (
+    DIFFERENCES,
+    DISTANCES as DRAWN_DISTANCES,
+    plot_distributions,
+    plot_effects,
+)
+
+FTV = "fractional_task_variance"
+THESE, KIND = "these networks", "networks of this kind"
+SESSION = np.repeat(np.arange(12), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+FEW = {"n_bootstrap": 100, "n_permutations": 99}
+
+
+def table(values, name, **columns):
+    """A table of samples, as `nwbcompare.fractional_task_variance` gives it."""
+    values = np.asarray(values, float)
+    dims = ("draw", "unit") if values.ndim == 2 else ("unit",)
+    return xr.Dataset(
+        {FTV: (dims, values)},
+        {column: ("unit", own) for column, own in columns.items()},
+        attrs={"name": name, "task_a": "a", "task_b": "b"},
+    )
+
+
+def normal(rng, sd, shape):
+    return np.clip(rng.normal(0, sd, shape), -1, 1)
+
+
+def recorded(rng, sd=0.33, session=SESSION, **columns):
+    columns = {"subject": np.full(session.size, "A"), "session": session} | columns
+    return table(normal(rng, sd, session.size), "monkey", **columns)
+
+
+def networks(rng, sd=0.33, n=3, *, matched=True, session=SESSION, n_draws=0):
+    """Tables of networks; matched have the columns of the recorded units."""
+    columns = {"session": session, "recorded_unit": np.arange(session.size)} if matched else {}
+    shape = (n_draws, session.size) if n_draws else session.size
+    return [table(normal(rng, sd, shape), f"n{i}", **columns) for i in range(n)]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+def test_estimates_are_means_over_draws_and_networks(rng):
+    monkey, models = recorded(rng), networks(rng, 0.5, n_draws=2)
+    models[0][FTV][1, :5] = np.nan
+    found = compare_samples(models, monkey, **FEW)
+    y = monkey[FTV].values
+    draws = [[d[np.isfinite(d)] for d in model[FTV].values] for model in models]
+    expected = {
+        "sd": lambda x: x.std() - y.std(),
+        "mean": lambda x: x.mean() - y.mean(),
+        "mixed_share": lambda x: (abs(x) < 0.3).mean() - (abs(y) < 0.3).mean(),
+        "single_share": lambda x: (abs(x) > 0.9).mean() - (abs(y) > 0.9).mean(),
+        "cliffs_delta": lambda x: np.sign(abs(x)[:, None] - abs(y)).mean(),
+    } | {name: (lambda x, of=of: of(x, y)) for name, of in DISTANCES.items()}
+    for name, of in expected.items():
+        by_network = [np.mean([of(x) for x in one]) for one in draws]
+        own = found.sel(measure=name)
+        np.testing.assert_allclose(own["estimate_by_network"], by_network, atol=1e-12)
+        assert own["estimate"].item() == pytest.approx(np.mean(by_network))
+    assert found["n_units"].values.tolist() == [75.5, 78, 78]
+    assert found["n_inactive"].values.tolist() == [2.5, 0, 0]
+    ratio = np.mean([np.log(x.std() / y.std()) for one in draws for x in one])
+    assert found["effect_size"].sel(measure="sd").item() == pytest.approx(ratio)
+
+
+def test_swaps_exchange_whole_sessions_with_their_matched_units(rng):
+    session = np.repeat(np.arange(4), [2, 3, 4, 5])
+    monkey = recorded(rng, session=session)
+    model = networks(rng, 0.6, 2, session=session)
+    found = compare_samples(model, monkey, n_bootstrap=10, n_permutations=4000)
+    # all 16 swaps, one by one
+    far = []
+    for code in range(16):
+        swap = np.array([code >> s & 1 for s in session], bool)
+        parts = [
+            (np.where(swap, monkey[FTV], m[FTV]), np.where(swap, m[FTV], monkey[FTV]))
+            for m in model
+        ]
+        far.append(abs(np.mean([a.std() - b.std() for a, b in parts])))
+    exact = np.mean(np.array(far) >= far[0] - 1e-12)
+    assert found["p_value"].sel(claim=THESE, measure="sd").item() == pytest.approx(exact, abs=0.03)
+    assert exact >= found["p_smallest"].sel(claim=THESE).item() == 2 / 16
+    assert found.attrs["pairing"] == "matched units"
+
+
+def test_interval_is_students_with_the_error_of_whole_sessions(rng):
+    monkey, models = recorded(rng), networks(rng, 0.5)
+    found = compare_samples(models, monkey, n_bootstrap=3000, n_permutations=9).sel(measure="mean")
+    sizes = np.bincount(SESSION)
+    away = np.mean([m[FTV].values for m in models], axis=0) - monkey[FTV].values
+    # linearised ratio estimate of a mean over clusters
+    own = np.bincount(SESSION, away - away.mean()) / sizes.mean()
+    error = np.sqrt((own**2).mean() / sizes.size)
+    these = found.sel(claim=THESE)
+    assert these["standard_error"].item() == pytest.approx(error, rel=0.15)
+    half = stats.t.ppf(0.975, 11) * these["standard_error"]
+    assert these["high"].item() == pytest.approx(float(found["estimate"] + half))
+    assert these["degrees_of_freedom"].item() == 11
+    spread = found["estimate_by_network"].std(ddof=1) / np.sqrt(3)
+    assert found["standard_error"].sel(claim=KIND).item() > spread
+
+
+def test_over_networks_is_the_sign_flip_test_at_the_nearest_recording(rng):
+    session = np.repeat(np.arange(60), 3)
+    monkey, models = recorded(rng, session=session), networks(rng, 0.6, n=8, session=session)
+    found = compare_samples(models, monkey, **FEW)
+    p = found["p_value"].sel(claim=KIND, measure="sd").item()
+    values = found["estimate_by_network"].sel(measure="sd")
+    assert p >= float(over_networks(values)["p_value"]) + 0.005 - 1e-12
+    assert found["p_smallest"].values.tolist() == [1 / 100, 2 / 2**8 + 0.005]
+    # all eight are far above whatever the recording may be
+    assert p == pytest.approx(2 / 2**8 + 0.005)
+    alike = networks(rng, 0.33, n=8, session=session)
+    assert compare_samples(alike, monkey, **FEW)["p_value"].sel(claim=KIND, measure="sd") > 0.05
+
+
+def test_equal_samples_differ_by_nothing(rng):
+    monkey = recorded(rng)
+    models = networks(rng, n=2)
+    for model in models:
+        model[FTV].values[:] = monkey[FTV].values
+    found = compare_samples(models, monkey, **FEW)
+    np.testing.assert_allclose(found["estimate"], 0, atol=1e-12)
+    np.testing.assert_array_equal(found["p_value"].sel(claim=THESE), 1)
+
+
+@pytest.mark.parametrize("matched", [False, True])
+def test_differences_are_found_and_distances_stand_above_their_null(rng, matched):
+    session = np.repeat(np.arange(40), [1, 2, 3, 6] * 10)
+    monkey = recorded(rng, session=session)
+    models = networks(rng, 0.6, 6, matched=matched, session=session)
+    found = compare_samples(models, monkey, **FEW)
+    for name in ("sd", "mixed_share", "cliffs_delta", "wasserstein", "energy"):
+        own = found.sel(measure=name)
+        assert own["p_value"].sel(claim=THESE) <= 0.02
+        assert own["p_student"].sel(claim=KIND) <= 0.01
+        assert abs(own["estimate"]) > own["null_high"]
+    sd = found.sel(measure="sd")
+    assert bool((sd["low"] < sd["estimate"]).all() & (sd["low"] > 0).all())
+    # distances of equal distributions are above 0, differences are not
+    is_distance = np.isin(MEASURES, list(DISTANCES))
+    np.testing.assert_array_equal(found["null_mean"] > 0, is_distance)
+    # the mean does not differ
+    assert found["p_value"].sel(claim=THESE, measure="mean") > 0.05
+
+
+def test_clustered_data_do_not_fool_the_swaps_but_fool_single_units():
+    p_swap, p_unit = [], []
+    session = np.repeat(np.arange(15), 8)
+    for seed in range(60):
+        rng = np.random.default_rng([11, seed])
+        shift = rng.normal(0, 0.2, 15)[session]
+        monkey = recorded(rng, 0.2, session)
+        monkey[FTV].values[:] = np.clip(shift + rng.normal(0, 0.2, 120), -1, 1)
+        # the same marginal distribution without sessions
+        own = np.clip(rng.normal(0, 0.2 * np.sqrt(2), 120), -1, 1)
+        model = table(own, "n", session=session, recorded_unit=np.arange(120))
+        with pytest.warns(UserWarning, match="One network"):
+            found = compare_samples([model], monkey, n_bootstrap=2, n_permutations=39)
+        p_swap.append(found["p_value"].sel(claim=THESE).values)
+        p_unit.append(stats.ttest_ind(own, monkey[FTV]).pvalue)
+    rates = (np.array(p_swap) <= 0.05).mean(axis=0)
+    # 9 of 60 or more has a probability below 0.3 % at a rate of 5 %
+    assert (rates < 9 / 60).all()
+    assert (np.array(p_unit) <= 0.05).mean() > 0.15
+
+
+def test_samples_of_one_network_unit_are_dealt_and_drawn_together(rng):
+    monkey = recorded(rng)
+    once = normal(rng, 0.33, (3, 20))
+    models = [
+        table(np.repeat(one, 6), f"n{i}", network_unit=np.repeat(np.arange(20), 6))
+        for i, one in enumerate(once)
+    ]
+    kept = compare_samples(models, monkey, n_bootstrap=400, n_permutations=199)
+    alone = compare_samples([m.drop_vars("network_unit") for m in models], monkey, **FEW)
+    error, naive = (
+        f["standard_error"].sel(claim=THESE, measure="sd").item() for f in (kept, alone)
+    )
+    assert error > 1.2 * naive
+    assert kept["null_mean"].sel(measure="wasserstein") > alone["null_mean"].sel(
+        measure="wasserstein"
+    )
+
+
+def test_one_network_says_nothing_over_networks(rng):
+    with pytest.warns(UserWarning, match="nothing can be inferred over networks"):
+        found = compare_samples(networks(rng, 0.6, 1), recorded(rng), **FEW)
+    kind = found.sel(claim=KIND)
+    assert (kind["p_value"] == 1).all()
+    assert (kind["p_student"] == 1).all()
+    assert kind["low"].isnull().all()
+    assert found["low"].sel(claim=THESE).notnull().all()
+    unit = json.loads(found.attrs["unit_of_inference"])
+    assert unit == {THESE: "session of the recording", KIND: "none: one network"}
+    alike = equivalence_test(found, margin=0.5).sel(claim=KIND)
+    assert (alike["p_value"].item(), bool(alike["equivalent"])) == (1, False)
+
+
+def test_one_animal_is_refused_with_the_reason_and_two_get_students_interval(rng):
+    alone = compare_samples(networks(rng), recorded(rng), **FEW)
+    assert alone.attrs["over_animals"] == (
+        "refused: one animal (A); nothing can be inferred over animals"
+    )
+    assert "animals_low" not in alone
+    animal = np.where(SESSION < 8, "A", "B")
+    monkeys = recorded(rng, subject=animal)
+    models = networks(rng, 0.5)
+    found = compare_samples(models, monkeys, **FEW)
+    assert found.attrs["over_animals"].startswith("2 animals (A, B)")
+    for which in "AB":
+        own = animal == which
+        expected = (
+            np.mean([m[FTV].values[own].std() for m in models]) - monkeys[FTV].values[own].std()
+        )
+        got = found["estimate_by_animal"].sel(animal=which, measure="sd").item()
+        assert got == pytest.approx(expected)
+    both = found["estimate_by_animal"].sel(measure="sd").values
+    half = stats.t.ppf(0.975, 1) * both.std(ddof=1) / np.sqrt(2)
+    assert found["animals_high"].sel(measure="sd").item() == pytest.approx(both.mean() + half)
+    assert found["degrees_of_freedom"].sel(claim=THESE, measure="sd") == 10
+    unknown = compare_samples(networks(rng), recorded(rng).drop_vars("subject"), **FEW)
+    assert "does not say which animals" in unknown.attrs["over_animals"]
+
+
+@pytest.mark.parametrize("columns", [{}, {"session": np.zeros(78, int)}])
+def test_without_sessions_units_stand_for_themselves_and_it_is_said(rng, columns):
+    monkey = table(normal(rng, 0.33, 78), "monkey", **columns)
+    found = compare_samples(networks(rng, matched=False), monkey, **FEW)
+    unit = json.loads(found.attrs["unit_of_inference"])[THESE]
+    assert (
+        unit == f"unit of the recording ({'one session' if columns else 'sessions are not known'})"
+    )
+    assert (found["degrees_of_freedom"].sel(claim=THESE) == 77).all()
+    matched = networks(rng, session=np.zeros(78, int))
+    paired = compare_samples(matched, monkey.assign_coords(unit=np.arange(78)), **FEW)
+    assert paired.attrs["pairing"] == "matched units"
+
+
+def test_same_seed_same_result_and_a_netcdf_keeps_it(rng, tmp_path):
+    models, monkey = networks(rng, matched=False), recorded(rng)
+    once, again = (compare_samples(models, monkey, seed=4, **FEW) for _ in range(2))
+    xr.testing.assert_identical(once, again)
+    other = compare_samples(models, monkey, seed=5, **FEW)
+    assert not other["low"].equals(once["low"])
+    for name, result in {
+        "comparison": once,
+        "alike": equivalence_test(once, margin=0.1),
+        "curves": distribution_curves(models, monkey, n_bootstrap=20),
+    }.items():
+        path = tmp_path / f"{name}.nc"
+        result.to_netcdf(path, engine="h5netcdf")
+        xr.testing.assert_equal(xr.load_dataset(path, engine="h5netcdf"), result)
+
+
+def change(model, **attrs):
+    return model.assign_attrs(attrs)
+
+
+def sample_errors():
+    rng = np.random.default_rng(0)
+    monkey, models = recorded(rng), networks(rng)
+    dead = models[0].assign({FTV: models[0][FTV] * np.nan})
+    flat = models[0].assign({FTV: models[0][FTV] * 0})
+    strange = models[0].assign_coords(session=("unit", SESSION + 100))
+    two = monkey.assign_coords(subject=("unit", np.arange(SESSION.size) % 2))
+    return {
+        "none": ([], monkey, "at least one network"),
+        "all NaN": ([dead], monkey, "active units with different values, got 0 active units"),
+        "constant": ([flat], monkey, "all alike"),
+        "dead recording": (
+            models,
+            monkey.assign({FTV: monkey[FTV] * np.nan}),
+            "'monkey': .* 0 active",
+        ),
+        "pair": ([change(models[0], task_b="c")], monkey, r"pair of tasks \(a, b\), got a, c"),
+        "no pair": ([models[0].drop_attrs()], monkey, "pair of tasks .* got nothing"),
+        "no shared sessions": ([strange], monkey, "the recording's own sessions, got others: 100"),
+        "some matched": ([models[0], models[1].drop_vars("recorded_unit")], monkey, "in 1 of 2"),
+        "twice": ([models[0], models[0]], monkey, "different names"),
+        "variable": ([models[0].rename({FTV: "other"})], monkey, "the variable"),
+        "draws": (models, monkey.expand_dims("draw"), "on unit, got on draw, unit"),
+        "two animals": (models, two, "sessions of one animal each"),
+    }
+
+
+@pytest.mark.parametrize("case", sample_errors())
+def test_bad_samples_are_refused(case):
+    models, monkey, match = sample_errors()[case]
+    with pytest.raises(InputError, match=match):
+        compare_samples(models, monkey, **FEW)
+
+
+@pytest.mark.parametrize("name", ["n_bootstrap", "n_permutations"])
+def test_too_few_replicates_are_refused(rng, name):
+    with pytest.raises(InputError, match=f"{name}: expected 2 or more"):
+        compare_samples(networks(rng), recorded(rng), **{name: 1})
+
+
+def test_equivalence_is_two_t_tests_and_interval_inclusion(rng):
+    values = rng.normal(0.02, 0.1, size=30)
+    error = stats.sem(values)
+    found = two_one_sided(values.mean(), margin=0.06, standard_error=error, degrees_of_freedom=29)
+    sides = [
+        stats.ttest_1samp(values, -0.06, alternative="greater").pvalue,
+        stats.ttest_1samp(values, 0.06, alternative="less").pvalue,
+    ]
+    assert found["p_value"] == pytest.approx(max(sides))
+    low, high = stats.t.interval(0.9, 29, values.mean(), error)
+    assert (found["low"], found["high"]) == (pytest.approx(low), pytest.approx(high))
+    assert bool(found["equivalent"]) == (max(sides) <= 0.05)
+    least = float(found["smallest_margin"])
+    for margin, alike in ((least * 1.001, True), (least * 0.999, False)):
+        again = two_one_sided(
+            values.mean(), margin=margin, standard_error=error, degrees_of_freedom=29
+        )
+        assert bool(again["equivalent"]) is alike
+
+
+def test_equivalence_errs_in_five_percent_at_the_margin():
+    rng = np.random.default_rng(8)
+    values = rng.normal(0.1, 0.15, size=(4000, 12))
+    error = values.std(axis=1, ddof=1) / np.sqrt(12)
+    options = {"standard_error": error, "degrees_of_freedom": 11}
+    at_margin = two_one_sided(values.mean(axis=1), margin=0.1, **options)["equivalent"].mean()
+    assert 0.03 < at_margin <= 0.06
+    inside = two_one_sided(values.mean(axis=1) - 0.1, margin=0.1, **options)["equivalent"].mean()
+    assert inside > 0.3
+    exact = two_one_sided([0.05, 0.2], margin=0.1, standard_error=0)
+    assert exact["equivalent"].tolist() == [True, False]
+
+
+def test_equivalence_of_networks_and_recording(rng):
+    session = np.repeat(np.arange(60), 4)
+    monkey = recorded(rng, session=session)
+    found = compare_samples(networks(rng, n=5, session=session), monkey, **FEW)
+    alike = equivalence_test(found, margin=0.15)
+    assert alike["equivalent"].all()
+    assert (alike["smallest_margin"] < 0.15).all()
+    assert alike.attrs["margin"] == 0.15
+    wide = compare_samples(networks(rng, 0.6, 5, session=session), monkey, **FEW)
+    assert not equivalence_test(wide, margin=0.15)["equivalent"].any()
+
+
+def test_equivalence_refuses_what_it_cannot_test(rng):
+    found = compare_samples(networks(rng), recorded(rng), **FEW)
+    with pytest.raises(InputError, match="'wasserstein', a distance"):
+        equivalence_test(found, margin=0.1, measure="wasserstein")
+    with pytest.raises(InputError, match="Did you mean 'mixed_share'"):
+        equivalence_test(found, margin=0.1, measure="mixed_shar")
+    for margin in (0, -1, np.inf, np.nan):
+        with pytest.raises(InputError, match="margin: expected a size of difference above 0"):
+            two_one_sided(0, margin=margin, standard_error=1)
+
+
+def test_curves_are_shares_of_units(rng):
+    monkey, models = recorded(rng), networks(rng, 0.6, n_draws=2)
+    curves = distribution_curves(models, monkey, n_bootstrap=300)
+    values = monkey[FTV].values
+    at = curves.sel(value=0.2, method="nearest")
+    assert at["recording_cumulative"].item() == pytest.approx((values <= 0.2).mean())
+    both = np.mean([(draw <= 0.2).mean() for draw in models[1][FTV].values])
+    assert at["network_cumulative"].values[1] == pytest.approx(both)
+    np.testing.assert_allclose(
+        curves["recording_share"] * values.size, np.histogram(values, 20, (-1, 1))[0]
+    )
+    np.testing.assert_allclose(curves["network_share"].sum("bin"), 1)
+    assert (curves["recording_cumulative_low"] <= curves["recording_cumulative_high"]).all()
+    # noise-corrected values may lie beyond the ends
+    beyond = monkey.assign({FTV: monkey[FTV] * 5})
+    assert distribution_curves(models, beyond, n_bootstrap=9)[
+        "recording_share"
+    ].sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("kind", ["cumulative", "histogram"])
+def test_distributions_are_drawn_network_by_network(rng, kind):
+    curves = distribution_curves(networks(rng), recorded(rng), n_bootstrap=20)
+    ax = plot_distributions(new_figure()[1][0, 0], curves, kind=kind, names={"a": "Ctx DM 1"})
+    assert ax.get_legend_handles_labels()[1] == ["monkey, n = 78", "n0", "n1", "n2"]
+    assert ax.get_xlim() == (-1, 1)
+    assert ax.get_xlabel() == "FTV (Ctx DM 1, b)"
+    many = distribution_curves(networks(rng, n=9), recorded(rng), n_bootstrap=20)
+    ax = plot_distributions(new_figure()[1][0, 0], many, kind=kind)
+    assert ax.get_legend_handles_labels()[1] == ["monkey, n = 78", "9 networks"]
+
+
+def test_effects_are_drawn_in_rows(rng):
+    monkey = recorded(rng)
+    found = {
+        p: compare_samples(networks(rng, sd), monkey, **FEW) for p, sd in (("x", 0.4), ("y", 0.5))
+    }
+    ax = plot_effects(new_figure()[1][0, 0], found, margin=0.1)
+    rows = [label.get_text() for label in ax.get_yticklabels()]
+    assert rows[:2] == ["s.d.", "mean"]
+    assert len(rows) == len(DIFFERENCES)
+    labels = ["x", "y", "margin of equivalence, 0.1"]
+    assert sorted(ax.get_legend_handles_labels()[1]) == sorted(labels)
+    # an interval and a mark for each row and protocol, and the null line
+    assert len(ax.lines) == 2 * 2 * len(DIFFERENCES) + 1
+    far = plot_effects(new_figure()[1][0, 0], found, claim=KIND, measures=DRAWN_DISTANCES)
+    assert len(far.lines) == 3 * 2 * len(DRAWN_DISTANCES) + 1
+    assert far.get_xlabel() == "distance (grey: where both are the same)"
+    assert far.get_title() == KIND
+    mixed = plot_effects(new_figure()[1][0, 0], found, measures=("sd", "energy"))
+    assert mixed.get_xlabel() == "networks minus recording, or distance"

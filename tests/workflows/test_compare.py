@@ -1,0 +1,549 @@
+"""The report of models against a recording: its files, numbers and words, and bad input."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_inputs import (
+    CONTEXTS,
+    brain,
+    in_two_blocks,
+    network_in,
+    renamed,
+    settings,
+    written,
+)
+
+import nwbcompare as nc
+from nwbcompare.core.activity import unit_positions
+from nwbcompare.report.page_section import Picture
+from nwbcompare.workflows.compare import compare
+from nwbcompare.workflows.measurements import PROTOCOLS
+
+SECTIONS = [
+    "sampled",
+    "noise",
+    "published",
+    "split_half",
+    "nulls",
+    "confounds",
+    "population",
+    "examples",
+]
+FIGURES = {
+    "ftv-sampled",
+    "effects-sampled",
+    "noise",
+    "ftv-published",
+    "nulls",
+    "confounds",
+    "in-time",
+    "geometry",
+    "distances",
+    "decoding",
+    "examples",
+}
+HISTOGRAM = [0, 2, 2, 0, 5, 4, 11, 18, 15, 22, 17, 23, 15, 19, 13, 7, 5, 2, 0, 1]
+"""Units of monkey A in the 20 bins of FTV."""
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A folder of small recordings, networks and files of a model's activity."""
+    folder = tmp_path_factory.mktemp("inputs")
+    for seed, name in enumerate(("net", "other", "third")):
+        network_in(folder, name, seed)
+    block = brain()
+    written(folder / "brain.nc", block)
+    written(folder / "apart.nc", in_two_blocks(block, 8))
+    mine = nc.record_matched(nc.model.load(folder / "net"), name="mine")
+    mine.to_netcdf(folder / "mine.nc", engine="h5netcdf")
+    other = mine["matched"].to_dataset()
+    names = {task: ["coherence_1_sign"] for task in ("motion", "colour")}
+    other = renamed(other, names).assign_attrs(condition_variables=json.dumps(names))
+    written(folder / "mine-elsewhere.nc", other.assign_attrs(name="elsewhere", provenance="{}"))
+    written(folder / "elsewhere.nc", brain(tasks=tuple(names), mapped=False))
+    return folder
+
+
+@pytest.fixture
+def quick(monkeypatch, inputs, tmp_path):
+    """Make a report without its pictures and without decoding, which take the longest."""
+    monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
+    monkeypatch.setattr(
+        "nwbcompare.workflows.compare.find_population", lambda *_: "Needed: time; here: none."
+    )
+
+    def make(models, recording, name="report", **options):
+        options = {"settings": settings()} | options
+        return read(
+            compare(
+                [re.sub(r"[\w.-]+$", lambda m: str(inputs / m[0]), model) for model in models],
+                str(inputs / recording),
+                tmp_path / name,
+                **options,
+            )
+        )
+
+    return make
+
+
+def read(folder):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads((folder / "report.json").read_text(), parse_constant=refuse)
+
+
+def texts(values):
+    """Give what the findings of all sections say."""
+    every = [found for section in values["sections"] for found in section["findings"]]
+    return [found if isinstance(found, str) else found["text"] for found in every]
+
+
+def section(values, name):
+    return next(one for one in values["sections"] if one["name"] == name)
+
+
+# -- what is written ------------------------------------------------------------------------------
+
+
+def test_without_a_recording_it_says_how_to_get_it_and_marks_everything(simulated_report):
+    folder, printed = simulated_report
+    assert re.search(
+        r"SIMULATED recording: none was found.*Mante lab.*Cite: Mante V", printed, re.DOTALL
+    )
+    assert "report/index.html" in printed
+    values = read(folder)
+    assert values["simulated"] is True
+    assert values["title"].startswith("SIMULATED")
+    assert values["cards"]["simulated animals"] == 1
+    page = (folder / "index.html").read_text()
+    assert "<title>SIMULATED" in page
+    assert page.count('alt="SIMULATED recording.') == len(FIGURES) == page.count("<figure ")
+    assert "Recording: SIMULATED." in page
+    assert 'role="alert">SIMULATED: no recording was found, so' in page
+    assert any("One animal (SIMULATED monkey)" in line for line in values["limits"])
+    # text in the figures is drawn as paths, and matplotlib leaves the words as comments
+    for name in FIGURES:
+        assert "SIMULATED recording" in (folder / "figures" / f"{name}.svg").read_text()
+
+
+def test_the_folder_holds_the_page_and_the_data_of_all_it_shows(simulated_report):
+    folder, printed = simulated_report
+    assert {path.name for path in folder.iterdir()} == {
+        "index.html",
+        "report.json",
+        "figures",
+        "tables",
+    }
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in FIGURES for kind in ("svg", "csv")
+    }
+    assert {path.stem for path in (folder / "tables").iterdir()} == set(SECTIONS)
+    values = read(folder)
+    assert [one["name"] for one in values["sections"]] == SECTIONS
+    for name in SECTIONS:
+        table = pd.read_csv(folder / "tables" / f"{name}.csv")
+        assert len(table) == len(section(values, name)["rows"])
+    # every main finding is printed
+    assert values["findings"]
+    assert all(f"- {found['text']}" in printed for found in values["findings"])
+
+
+def test_the_page_needs_nothing_from_elsewhere(simulated_report):
+    page = (simulated_report[0] / "index.html").read_text()
+    assert (simulated_report[0] / "index.html").stat().st_size < 5e6
+    assert all(
+        link.startswith(("data:", "#")) for link in re.findall(r'(?:src|href)="([^"]*)', page)
+    )
+    assert not re.search(r"url\(|@import|<script", page)
+
+
+def test_findings_stand_on_evidence(simulated_report):
+    values = read(simulated_report[0])
+    every = [
+        found
+        for one in values["sections"]
+        for found in one["findings"]
+        if not isinstance(found, str)
+    ]
+    assert {found["text"] for found in values["findings"]} <= {found["text"] for found in every}
+    for found in every:
+        assert found["effect"] is not None, found
+        assert re.search(r"\d+ (unit|network|split|condition)", found["n"]), found
+        assert found["unit_of_inference"], found
+        assert (found["low"] is None) == (found["high"] is None)
+        assert found["low"] is None or found["low"] <= found["high"]
+        assert found["figure"] in FIGURES | {""}
+    for found in values["findings"]:
+        assert found["low"] is not None, found
+        assert found["figure"], found
+    # every test of a difference has its p
+    tested = [found for found in every if found["measure"].startswith(("difference", "equiv"))]
+    assert len(tested) > 8
+    assert all(0 < found["p_value"] <= 1 for found in tested)
+
+
+def test_the_matched_protocol_comes_first_and_the_published_one_beside_it(simulated_report):
+    values = read(simulated_report[0])
+    names = [one["name"] for one in values["sections"]]
+    assert names.index("sampled") == 0 < names.index("published")
+    assert values["findings"][0]["text"].startswith("The 2 networks, sampled as the recording was")
+    assert not any("published test trials" in found["text"] for found in values["findings"])
+    assert [row["protocol"] for row in section(values, "sampled")["rows"]] == (
+        ["sampled"] * 8 + ["signal"] * 8
+    )
+    assert any(
+        re.search(
+            r"protocol alone moves .*\(sampled\).*\(signal\).*\(matched\).*\(published\)", text
+        )
+        for text in texts(values)
+    )
+
+
+def test_the_methods_say_what_ran(simulated_report):
+    methods = " ".join(read(simulated_report[0])["methods"])
+    for said in (
+        "20 swaps",
+        "intervals from 50 bootstraps of whole sessions",
+        "means over 1 draw of each",
+        "20 permutations each",
+        "100 random rotations",
+        "mapping 'mante2013.yaml', epoch 'stim1'",
+        "ctxdm-0, ctxdm-1: a leaky rnn of 256 relu units trained on",
+        "Everything random comes from seed 0",
+        "what halves of the recording, brought to its whole size, differ by",
+        *(shown for name, shown in PROTOCOLS.items() if name != "as recorded"),
+    ):
+        assert said in methods
+
+
+def test_the_numbers_know_nothing_of_where_they_were_made(simulated_report):
+    folder = simulated_report[0]
+    text = (folder / "report.json").read_text()
+    assert str(folder.parent) not in text
+    assert "/lab" not in text
+    assert "command" not in read(folder)["provenance"]
+
+
+def test_p_values_are_adjusted_over_the_measures(simulated_report):
+    rows = pd.read_csv(simulated_report[0] / "tables" / "sampled.csv")
+    for _, own in rows.groupby("protocol"):
+        for p, adjusted in (
+            (own["p over sessions"], own["p Holm over sessions"]),
+            # with 2 networks flips cannot tell, and Student's t is gone by
+            (own["p Student over networks"], own["p Holm over networks"]),
+        ):
+            order = np.argsort(p.values)
+            steps = p.values[order] * np.arange(len(p), 0, -1)
+            expected = np.minimum(np.maximum.accumulate(steps), 1)
+            np.testing.assert_allclose(adjusted.values[order], expected, rtol=1e-4)
+
+
+# -- the recording --------------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+def test_the_report_on_the_recording_has_its_numbers(recorded_report):
+    values = read(recorded_report)
+    assert values["simulated"] is False
+    assert values["cards"]["sessions"] == 78
+    assert values["cards"]["active recorded units"] == 181
+    raw = next(row for row in section(values, "noise")["rows"] if row["estimate"] == "raw")
+    assert (raw["mean"], raw["s.d."]) == pytest.approx((0.0583, 0.3320), abs=5e-5)
+    assert values["provenance"]["recording"]["files"]["count"] == 762
+    (made,) = values["provenance"]["models"].values()
+    assert len(made["weights_sha256"]) == 64
+    assert "SIMULATED" not in (recorded_report / "index.html").read_text()
+    assert re.search(r"4\d % of the median unit's task variance", " ".join(values["limits"]))
+    said = next(text for text in texts(values) if "how alike two animals are" in text)
+    assert re.search(r"Refused: .*one does not tell how much animals differ.*one, monkey A", said)
+
+
+@pytest.mark.shared
+def test_the_data_of_the_figures_are_what_is_drawn(recorded_report):
+    figures = recorded_report / "figures"
+    shares = np.array(HISTOGRAM) / 181
+    for name in ("ftv-sampled", "ftv-published"):
+        table = pd.read_csv(figures / f"{name}.csv").query("source == 'monkey A'")
+        for _, own in table.groupby("protocol"):
+            np.testing.assert_allclose(own["share"], shares, atol=1e-6)
+    for name, source in {"nulls": "recorded units", "noise": "raw"}.items():
+        table = pd.read_csv(figures / f"{name}.csv")
+        np.testing.assert_allclose(table["share"][table["source"] == source], shares, atol=1e-6)
+    units = pd.read_csv(figures / "nulls.csv").dropna(subset="unit")
+    a, b = units["tv_contextdm1"], units["tv_contextdm2"]
+    np.testing.assert_allclose(units["ftv"], (a - b) / (a + b), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(np.histogram(units["ftv"], np.linspace(-1, 1, 21))[0], HISTOGRAM)
+    noise = pd.read_csv(figures / "noise.csv")
+    corrected = noise[noise["source"].fillna("").str.startswith("corrected")]
+    # bins and the censored beyond the ends are all units that have a corrected FTV
+    assert corrected["share"].sum() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.shared
+def test_variance_parts_are_shown_where_choices_are_known(recorded_report):
+    values = read(recorded_report)
+    assert any(text.startswith("What units code") for text in texts(values))
+    assert "all20-fast-0, choice taken out: no unit has an FTV left." in texts(values)
+    parts = pd.read_csv(recorded_report / "figures" / "parts.csv")
+    summed = parts.query("task == 'contextdm1'").groupby("factor")["part"].sum().clip(lower=0)
+    share = summed["choice"] / summed.sum()
+    assert any(f"Ctx DM 1: choice {share:.0%}".replace("%", " %") in text for text in texts(values))
+
+
+# -- the same again -------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_numbers_however_many_work(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
+    # decoding takes the longest; in its place comes what other processes can be sent
+    left_out = "Needed: time; here: none.".format
+    monkeypatch.setattr("nwbcompare.workflows.compare.find_population", left_out)
+
+    def made(name, **changes):
+        folder = compare(
+            [inputs / "net"],
+            str(inputs / "brain.nc"),
+            tmp_path / name,
+            settings=settings(**changes),
+        )
+        return (folder / "report.json").read_bytes()
+
+    one = made("one", n_workers=1)
+    assert one == made("two", n_workers=2)
+    other = made("three", n_workers=1, seed=1)
+    before, after = (section(json.loads(text), "sampled")["rows"] for text in (one, other))
+    assert [row["measure"] for row in before] == [row["measure"] for row in after]
+    assert [row["estimate"] for row in before] != [row["estimate"] for row in after]
+
+
+# -- families, files, other tasks -----------------------------------------------------------------
+
+
+def test_families_are_ranked_and_two_animals_are_floors_for_each_other(inputs, quick):
+    block = nc.open(inputs / "brain.nc")["a"].to_dataset().load()
+    animals = {
+        "subject": ("unit", ["A"] * 8 + ["B"] * 8),
+        "session": ("unit", [f"{animal}{place // 3}" for animal in "AB" for place in range(8)]),
+    }
+    written(inputs / "two.nc", block.assign_coords(animals))
+    values = quick(["wide=net", "wide=other", "narrow=third"], "two.nc")
+    assert values["cards"]["families"] == 2
+    assert values["cards"]["simulated animals"] == 2
+    closest = [text for text in texts(values) if "Closest to" in text]
+    assert re.search(r"is the family '(wide|narrow)', with a probability of \d", closest[0])
+    assert closest[0] in [found["text"] for found in values["findings"]]
+    assert "how alike two animals are" not in " ".join(texts(values))
+    limits = " ".join(values["limits"])
+    assert "2 animals: an interval over so few" in limits
+    assert "Few networks (2 of wide, 1 of narrow)" in limits
+    assert "None generalises over animals" not in values["caution"]
+    assert [picture["name"] for picture in section(values, "split_half")["pictures"]] == [
+        "split_half"
+    ]
+    assert {row["family"] for row in section(values, "sampled")["rows"]} == {"wide", "narrow"}
+
+
+def test_a_ranking_is_of_families_on_its_protocol_and_holds_the_closest_against_the_next(
+    quick, tmp_path
+):
+    values = quick(["a=net", "b=other", "c=third", "file=mine.nc"], "brain.nc")
+    split_half = section(values, "split_half")
+    assert (
+        "Refused: ranking of file. No model of it on protocol 'sampled'." in split_half["findings"]
+    )
+    found = next(
+        f
+        for f in split_half["findings"]
+        if "Closest to" in (f if isinstance(f, str) else f["text"])
+    )
+    data = pd.read_csv(tmp_path / "report" / "figures" / "split_half.csv").sort_values("distance")
+    assert sorted(data["family"]) == ["a", "b", "c"]
+    (_, near), (_, far) = list(data.iterrows())[:2]
+    assert f"is the family {near['family']!r}" in found["text"]
+    assert found["text"].endswith(f"The next is {far['family']!r}.")
+    difference = near["distance"] - far["distance"]
+    assert found["effect"] == pytest.approx(difference, abs=1e-5)
+    assert found["low"] <= found["effect"] <= found["high"]
+    assert found["n"].startswith("3 networks")
+
+
+def test_without_a_mapping_nothing_is_sampled_and_it_says_so(quick):
+    values = quick(
+        ["mine-elsewhere.nc"], "elsewhere.nc", settings=settings(pair=("motion", "colour"))
+    )
+    assert [one["name"] for one in values["sections"]] == [n for n in SECTIONS if n != "sampled"]
+    limits, methods = (" ".join(values[part]) for part in ("limits", "methods"))
+    assert "There is no mapping" in limits
+    assert "Sampled" not in limits + methods
+    assert "draw of each network" not in methods
+    assert "Equivalence" not in methods
+    assert "from the file mine-elsewhere.nc (protocol 'as recorded', without noise)" in methods
+    assert {row["protocol"] for row in section(values, "published")["rows"]} == {"as recorded"}
+    assert values["provenance"]["mapping"] is None
+    assert "motion is held against motion, colour against colour" in methods
+    assert values["cards"]["animals"] == 1
+
+
+def test_a_lab_brings_its_own_mapping(quick):
+    signed = {"column": "coherence_1_level", "factor": 0.1}
+    mapping = {
+        "tasks": {"motion": "contextdm1", "colour": "contextdm2"},
+        "conditions": {
+            "direction": {"value": 0},
+            "coherence_1": signed,
+            "coherence_2": signed | {"column": "coherence_2_level"},
+        },
+        "epoch": {"recording": "stim1", "network": "stim1"},
+        "stimulus_ms": 750,
+    }
+    values = quick(
+        ["net"],
+        "elsewhere.nc",
+        settings=settings(pair=("motion", "colour"), margin=0.25),
+        mapping=mapping,
+    )
+    assert values["sections"][0]["name"] == "sampled"
+    assert values["provenance"]["mapping"]["tasks"] == mapping["tasks"]
+    assert "the margin is given beforehand" in " ".join(values["methods"])
+    assert any("within a margin of 0.250 in s.d. of FTV" in text for text in texts(values))
+    # one network says nothing of its kind
+    assert not any("Over networks of this kind" in text for text in texts(values))
+
+
+def test_a_file_on_the_matched_protocol_stands_beside_a_network(quick, inputs):
+    values = quick(["net", "mine.nc"], "brain.nc")
+    assert values["cards"]["networks"] == 2
+    assert "from the file mine.nc (protocol 'matched', without noise)" in " ".join(
+        values["methods"]
+    )
+    made = values["provenance"]["models"][str(inputs / "mine.nc")]
+    assert len(made["file_sha256"]) == 64
+    sources = {row["source"] for row in section(values, "split_half")["rows"]}
+    assert sources == {"halves", "net"}
+    said = next(text for text in texts(values) if "shown the recording's conditions with" in text)
+    assert re.search(r"an s\.d\. of FTV of 0\.\d+ to 0\.\d+", said)
+
+
+# -- limits ---------------------------------------------------------------------------------------
+
+
+def test_few_and_unequal_trials_and_units_left_out_are_said(inputs, quick):
+    block = brain()
+    second = nc.labels(block["task"]) == CONTEXTS[1]
+    rare = second & (block["coherence_1_sign"].values > 0) & (unit_positions(block) == 3)
+    kept = (~second | (np.arange(second.size) % 2 == 0)) & ~rare
+    kept[np.flatnonzero(rare)[:2]] = True
+    written(inputs / "few.nc", block.isel(observation=np.flatnonzero(kept)))
+    values = quick(["net"], "few.nc")
+    limits = " ".join(values["limits"])
+    assert "SIMULATED monkey: fewer than 3 trials in some condition for 1 unit" in limits
+    assert re.search(r"unequal numbers of trials \(\d+ and \d+ a condition", limits)
+    assert "the task with fewer has the more noise" in limits
+    assert re.search(r"net, matched: no FTV \(.*\) for \d+ of 16 units", limits)
+    assert "Few networks (1)" in limits
+
+
+def test_conditions_that_tasks_do_not_share_leave_analyses_out_with_the_reason(inputs, quick):
+    table = {CONTEXTS[0]: ["coherence_1_sign"], CONTEXTS[1]: ["coherence_2_sign"]}
+    block = brain().assign_attrs(condition_variables=json.dumps(table))
+    written(inputs / "unshared.nc", block)
+    said = " ".join(texts(quick(["net"], "unshared.nc")))
+    assert "Not asked: context labels permuted. Needed: the same conditions in both tasks" in said
+    assert "Not asked: equal trials. conditions: expected at least one that all tasks" in said
+
+
+def test_unequal_epochs_are_an_error_where_networks_are_sampled_and_else_said(inputs, quick):
+    with pytest.raises(nc.InputError, match=r"both tasks over the same time.*got 2 blocks"):
+        quick(["net"], "apart.nc")
+    written(inputs / "apart-unmapped.nc", in_two_blocks(brain(mapped=False), 8))
+    values = quick(["net"], "apart-unmapped.nc", name="unmapped")
+    limits = " ".join(values["limits"])
+    assert "recorded for unequal times (0.75 s and 0.4 s a trial)" in limits
+    assert "Not asked: context labels permuted. Needed: contextdm1, contextdm2 in one" in " ".join(
+        texts(values)
+    )
+
+
+# -- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("models", "recording", "options", "match"),
+    [
+        ([], "brain.nc", {}, "models: expected at least one network"),
+        (["nowhere"], "brain.nc", {}, "nowhere: expected a run folder with config.json"),
+        (["nowhere.nc"], "brain.nc", {}, "nowhere.nc: expected an? .*got nothing there"),
+        (["=net"], "brain.nc", {}, "models: expected SOURCE, or FAMILY=SOURCE, got '=.*net'"),
+        (["net", "net"], "brain.nc", {}, "each name once on each protocol, got 'net' 2 times"),
+        (["a=net", "b=net"], "brain.nc", {}, "each name once on each protocol, got 'net' 2"),
+        (["mine.nc", "mine.nc"], "brain.nc", {}, "'mine' 2 times on protocol 'matched'"),
+        (["brain.nc"], "brain.nc", {}, "the activity of a model, got 'SIMULATED monkey', a rec"),
+        (["net"], "net", {}, "recording: expected a recording with noisy trials, got 'net'"),
+        (["net"], "nowhere.nc", {}, "source .*nowhere.nc': expected an existing file"),
+        (["net"], "elsewhere.nc", {}, "recording: expected trials of contextdm1, contextdm2, got"),
+        (["mine-elsewhere.nc"], "brain.nc", {}, "trials of contextdm1, contextdm2, got colour"),
+        (
+            ["net"],
+            "elsewhere.nc",
+            {"settings": settings(pair=("motion", "colour"))},
+            "net': expected trials of motion, colour, got contextdm1",
+        ),
+        (["net"], "brain.nc", {"mapping": "mante"}, "mante: expected a YAML file .*mante2013"),
+        (["net"], "brain.nc", {"analyses": ["nowhere"]}, "a folder that nwbcompare analyze has"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_left(
+    quick, tmp_path, models, recording, options, match
+):
+    with pytest.raises(nc.InputError, match=match):
+        quick(models, recording, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_active_units_is_refused(inputs, quick):
+    block = nc.open(inputs / "mine.nc")["matched"].to_dataset().load()
+    written(inputs / "silent.nc", block.assign(rate=block["rate"] * 0))
+    with pytest.raises(nc.InputError, match=r"mine: expected at least 3 units.*got 0 of 96"):
+        quick(["silent.nc"], "brain.nc")
+
+
+def test_a_single_trial_of_a_condition_cannot_be_sampled(inputs, quick):
+    block = brain(trials=1, variables=("coherence_1_level", "coherence_2_level"))
+    written(inputs / "single.nc", block)
+    with pytest.raises(nc.InputError, match="at least 2 wholly observed trials in some condition"):
+        quick(["net"], "single.nc")
+
+
+def test_a_report_without_a_browser_for_its_pdf_is_refused_at_once(
+    quick, tmp_path, monkeypatch, inputs
+):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setattr("nwbcompare.workflows.compare.find_models", lambda *_: pytest.fail("began"))
+    with pytest.raises(nc.InputError, match=r"pdf: expected a Chromium.*none on the PATH"):
+        quick(["net"], "brain.nc", pdf=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_report_leaves_nothing_behind_when_it_fails(quick, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("out of ink")
+
+    monkeypatch.setattr(Picture, "uri", property(fail))
+    with pytest.raises(RuntimeError, match="out of ink"):
+        quick(["mine-elsewhere.nc"], "elsewhere.nc", settings=settings(pair=("motion", "colour")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overwriting_never_deletes_what_is_no_report(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(nc.InputError, match="a report to replace.*an existing folder that is no"):
+        compare(["pretrained:ctxdm-0"], None, tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
