@@ -1,7 +1,7 @@
 """How often the test for clusters errs: false positives without clusters, power with them.
 
 Every data set is a table of task variances of 128 units in 20 tasks, put through
-`nwbcompare.analysis.clustering.cluster_null.cluster_null` with 99 surrogates, and through `epairs`.
+`nwbcompare.clustering.cluster_null` with 99 surrogates, and through `epairs`.
 Without clusters:
 
 - ``factors``: the log of the variances is a mixture of 5 random factors and noise of its own

@@ -41,7 +41,7 @@ from tqdm import tqdm
 
 from nwbcompare.analysis.learning.retention import performance_matrix, retention
 from nwbcompare.core.errors import StalledError
-from nwbcompare.core.orphans import ends_with_parent
+from nwbcompare.core.process_pool import ends_with_parent
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.model import TrainingConfig, train

@@ -28,7 +28,7 @@ from scipy.stats import binomtest, wilcoxon
 from tqdm import tqdm
 
 from nwbcompare.core.errors import DivergedError, StalledError
-from nwbcompare.core.orphans import ends_with_parent
+from nwbcompare.core.process_pool import ends_with_parent
 from nwbcompare.model import NetworkConfig, TrainingConfig, read_log, train
 from nwbcompare.model.checkpoint import STABILITY_COLUMNS
 from nwbcompare.model.curricula import interleaved_config, sequential_config, sequential_network

@@ -8,7 +8,7 @@
 - *Ranking* (`nwbcompare.comparison.ranking`) of two identical families: the mean probability of
   being closest and how often one exceeds 0.95; and with one family nearer, how often it comes out
   first.
-- *Power analysis*: power promised by `nwbcompare.comparison.power.power_analysis` beside that of
+- *Power analysis*: power promised by `nwbcompare.comparison.power_analysis` beside that of
   the real run: trials with noise are drawn, made blocks, taken through `task_variance`,
   `fractional_task_variance` and `mixed_effects`.
 

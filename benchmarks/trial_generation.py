@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from nwbcompare.model import NetworkConfig
+from nwbcompare.model.batch import make_batch
 from nwbcompare.model.training_noise import FreshNoise, NoisePool, NoiseSource
-from nwbcompare.model.trial_tensors import make_batch
 from nwbcompare.tasks.trials import draw_trials
 
 BATCH_SIZE, N_BATCHES, N_ROUNDS, DT_MS = 64, 200, 5, 20.0

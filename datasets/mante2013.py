@@ -20,8 +20,8 @@ from tqdm import tqdm
 from nwbcompare.core.activity import make_activity, make_block
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.files import sha256_of_set
-from nwbcompare.datasets.matlab import read_struct
 from nwbcompare.datasets.registry import Conversion, Loader
+from nwbcompare.io.matlab.structs import read_struct
 from nwbcompare.kernels.binning import smoothing_matrix, sum_in_bins
 
 NAME = re.compile(

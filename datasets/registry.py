@@ -1,4 +1,4 @@
-"""The registry of loaders: our own, and those of other packages by entry point."""
+"""The registry of loaders: this package's, and those of other packages by entry point."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ import xarray as xr
 from nwbcompare.core.activity import make_activity, make_block
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.files import sha256_of_set
-from nwbcompare.datasets.matlab import read_struct
 from nwbcompare.datasets.registry import Loader
+from nwbcompare.io.matlab.structs import read_struct
 
 FILES = {
     "element": "ElementNeuron.mat",

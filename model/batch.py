@@ -1,10 +1,15 @@
-"""A batch of trials as tensors."""
+"""A batch of trials as tensors, made where the network is."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
+
+from nwbcompare.tasks.description import TrialDescription
+from nwbcompare.tasks.signals import Signal, input_signal, loss_mask_signal, target_signal
+from nwbcompare.tasks.timing import TAU_MS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +44,67 @@ class Batch:
         """Tell which steps lie in their trial, as 0 and 1 ``(time, trial, 1)``."""
         time = torch.arange(self.input.shape[0], device=self.input.device)[:, None]
         return (time < self.lengths).to(self.input.dtype)[:, :, None]
+
+
+def render(signal: Signal, n_steps: int, device: str = "cpu") -> torch.Tensor:
+    """Give a signal as a tensor ``(time, trial, channel)``.
+
+    The same product as `Signal.render`; only the patterns and their times travel to the device.
+    """
+    pattern, start, stop = (
+        torch.from_numpy(part).to(device) for part in (signal.pattern, signal.start, signal.stop)
+    )
+    time = torch.arange(n_steps, device=device)[:, None]
+    gates = (time >= start[:, None]) & (time < stop[:, None])
+    return torch.bmm(gates.to(pattern.dtype), pattern).transpose(0, 1)
+
+
+def render_input(
+    trials: TrialDescription,
+    rules: tuple[str, ...],
+    n_steps: int,
+    *,
+    dt_ms: float,
+    sigma_x: float,
+    noise: torch.Tensor,
+) -> torch.Tensor:
+    """Give noisy input ``(time, trial, input_channel)``, contiguous.
+
+    Parameters
+    ----------
+    trials
+        The trials.
+    rules
+        The rule channels.
+    n_steps
+        Length; what lies beyond a trial's end is noise alone, and counts nowhere.
+    dt_ms
+        Time step (ms).
+    sigma_x
+        Input noise; see `nwbcompare.tasks.make_trials`.
+    noise
+        Normal numbers of the input's shape.
+    """
+    clean = render(input_signal(trials, rules), n_steps, str(noise.device))
+    scale = sigma_x * math.sqrt(2 * TAU_MS / dt_ms)
+    return torch.add(clean, noise, alpha=scale, out=torch.empty_like(noise))
+
+
+def make_batch(
+    trials: TrialDescription,
+    rules: tuple[str, ...],
+    n_steps: int,
+    *,
+    dt_ms: float,
+    sigma_x: float,
+    noise: torch.Tensor,
+) -> Batch:
+    """Give trials as a batch for training; see `render_input` for the parameters."""
+    device = str(noise.device)
+    return Batch(
+        input=render_input(trials, rules, n_steps, dt_ms=dt_ms, sigma_x=sigma_x, noise=noise),
+        target=render(target_signal(trials), n_steps, device),
+        loss_mask=render(loss_mask_signal(trials, dt_ms), n_steps, device),
+        lengths=torch.from_numpy(trials.n_steps).to(device),
+        dt_ms=dt_ms,
+    )

@@ -298,7 +298,7 @@ def load(path: str | os.PathLike[str]) -> Network:
     Raises
     ------
     InputError
-        For a folder or file that is not ours, damaged, or does not fit its configuration;
+        For a folder or file that is no run, damaged, or does not fit its configuration;
         the file is named. Pickled weights are refused unread.
     """
     folder = Path(path)

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 
 from nwbcompare.core.errors import InputError
+from nwbcompare.model.batch import render_input
 from nwbcompare.model.config import NetworkConfig
 from nwbcompare.model.network import Network, is_correct
 from nwbcompare.model.threads import one_thread_each, threads
 from nwbcompare.model.training_noise import FreshNoise
-from nwbcompare.model.trial_tensors import render_input
 from nwbcompare.tasks.description import TrialDescription, concatenate
 from nwbcompare.tasks.trials import draw_trials
 

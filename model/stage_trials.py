@@ -8,14 +8,13 @@ from functools import partial
 import numpy as np
 import torch
 
-from nwbcompare.model.batch import Batch
+from nwbcompare.model.batch import Batch, make_batch
 from nwbcompare.model.config import Stage, TrainingConfig
 from nwbcompare.model.evaluation import noise_numbers
 from nwbcompare.model.initialisation import mixed_rules, rule_mixing
 from nwbcompare.model.network import Network
 from nwbcompare.model.shards import FastCore
 from nwbcompare.model.training_noise import FreshNoise
-from nwbcompare.model.trial_tensors import make_batch
 from nwbcompare.tasks.description import TrialDescription
 from nwbcompare.tasks.trials import draw_trials
 

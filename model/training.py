@@ -19,8 +19,7 @@ from nwbcompare.core.claim import claimed
 from nwbcompare.core.errors import DivergedError, InputError, StalledError, unknown_name
 from nwbcompare.core.files import folder_in_progress
 from nwbcompare.model.adam import Adam, clip_by_norm, clip_by_value
-from nwbcompare.model.batch import Batch
-from nwbcompare.model.batches import mixed_batches, single_batch, task_probabilities
+from nwbcompare.model.batch import Batch, make_batch
 from nwbcompare.model.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -46,9 +45,9 @@ from nwbcompare.model.progress import Progress, check_tensors, read_progress
 from nwbcompare.model.rate_stability import Stability, measure_stability
 from nwbcompare.model.shards import FastCore
 from nwbcompare.model.stage_trials import StageExamples
+from nwbcompare.model.step_trials import mixed_batches, single_batch, task_probabilities
 from nwbcompare.model.threads import one_thread_each
 from nwbcompare.model.training_noise import FreshNoise, NoisePool, NoiseSource
-from nwbcompare.model.trial_tensors import make_batch
 from nwbcompare.tasks.description import TrialDescription
 
 FINAL_EVALUATION_SEED = 2**31
@@ -79,7 +78,7 @@ def train(
     Parameters
     ----------
     network_config, training_config
-        See `nwbcompare.model.schedule`.
+        See `nwbcompare.model.training_config`.
     out
         The run folder. At every evaluation it gets a checkpoint, the kept weights and the log,
         each file whole or not at all.

@@ -547,7 +547,3 @@ def _plain(result: xr.Dataset) -> dict[str, Any]:
     }
     coords = {name: result[name].values.tolist() for name in ("unit", "task") if name in result}
     return {"attrs": dict(result.attrs), "coords": coords, "values": values}
-
-
-if __name__ == "__main__":
-    main()

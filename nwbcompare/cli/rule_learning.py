@@ -66,8 +66,9 @@ def rule_learning(
 
     \b
     Examples:
-      nwbcompare rule-learning --networks 4 --out rules nwbcompare rule-learning --networks 3
-      --learning-steps 2000 --evaluation-trials 128 --out rules
+      nwbcompare rule-learning --networks 4 --out rules
+      nwbcompare rule-learning --networks 3 --learning-steps 2000 --evaluation-trials 128 \\
+        --out rules
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.core.files import written_aside  # noqa: PLC0415
     from nwbcompare.experiments.rule_learning import RuleLearning, learn_rules  # noqa: PLC0415

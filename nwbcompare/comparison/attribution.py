@@ -29,7 +29,7 @@ def attribution(
     Parameters
     ----------
     result
-        From `nwbcompare.comparison.training_regimes.compare_regimes`, with the contrasts of the
+        From `nwbcompare.comparison.compare_regimes`, with the contrasts of the
         first regime of ``primary`` with its second and with every control.
     primary
         The regime that is to be attributed, and what it is held against: the first contrast of

@@ -84,7 +84,7 @@ def distance_to_recording(
     Parameters
     ----------
     networks, recording
-        Sample tables; see `nwbcompare.comparison.training_regimes.compare_regimes`, also for what
+        Sample tables; see `nwbcompare.comparison.compare_regimes`, also for what
         follows.
     distance
         A name in `nwbcompare.comparison.kernels.distances.DISTANCES`, taken at equal sizes.

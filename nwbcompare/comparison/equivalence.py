@@ -92,7 +92,7 @@ def equivalence_test(comparison: xr.Dataset, *, margin: float, measure: str = "s
     Parameters
     ----------
     comparison
-        From `nwbcompare.comparison.compare_samples.compare_samples`.
+        From `nwbcompare.compare_samples`.
     margin
         The size of ``measure``'s difference that would matter, stated beforehand: a split-half
         distance, e.g. what two halves of the recording differ by. In units of the measure.

@@ -88,7 +88,7 @@ def sample_like(
         A recording of one block, in spikes/s, ragged or dense.
     mapping
         What the recording's conditions are to the network: a name ("mante2013"), the path of a YAML
-        file, a dict or a `nwbcompare.comparison.protocol_mapping.ProtocolMapping`; by default the
+        file, a dict or a `nwbcompare.comparison.ProtocolMapping`; by default the
         one that comes along for the recording's archive.
     match
         "rate": the rates of a network unit are multiplied so that their mean over the recorded

@@ -1,17 +1,19 @@
-"""Jobs side by side in processes, with what they warned of."""
+"""Jobs side by side in processes that end with their parent, and what the jobs warned of."""
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from tqdm import tqdm
 
 from nwbcompare.core.errors import InputError, UnitWarning
-from nwbcompare.core.orphans import ends_with_parent
 
-T = TypeVar("T")
 Job = tuple[str, Callable[..., Any], tuple[Any, ...]]
 """What it is, the function, and its arguments."""
 MANY_VALUES = 3_000_000
@@ -80,3 +82,47 @@ def reason(error: InputError) -> str:
     'Needed: two animals; here: one.'
     """
     return f"Needed: {error.expected}; here: {error.got}."
+
+
+LOOK_EVERY_S = 0.5
+
+
+def ends_with_parent(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function for a pool of processes, whose workers then end with this process.
+
+    A pool's workers survive a killed parent and work on what they were given. Here each looks
+    twice a second whether its parent is still there, and else ends at once.
+
+    Parameters
+    ----------
+    function
+        What workers run; picklable.
+
+    Examples
+    --------
+    >>> ends_with_parent(len)([1, 2])
+    2
+    """
+    return partial(_run_watched, os.getpid(), function)
+
+
+def _run_watched(parent: int, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    _watch(parent)
+    return function(*arguments, **options)
+
+
+_watched: set[int] = set()
+
+
+def _watch(parent: int) -> None:
+    # this process itself, and workers of another machine, have no parent of this number
+    if os.getppid() == parent and parent not in _watched:
+        _watched.add(parent)
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY_S)
+    # no clean-up: it would wait for the work to end
+    os._exit(1)

@@ -47,7 +47,7 @@ def lesion_statistic(
     Notes
     -----
     The correlation is one observation of one network; test it over networks with
-    `nwbcompare.inference.networks.over_networks`. The permutations within a network describe what
+    `nwbcompare.inference.over_networks`. The permutations within a network describe what
     clusters without a relation to tasks would give; units are not independent observations, so
     no p value is drawn from them.
 

@@ -17,11 +17,11 @@ import torch
 from tqdm import tqdm
 
 from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS, Activation
+from nwbcompare.model.batch import render
 from nwbcompare.model.evaluation import MOST_THREADS, noisy_input, parts_of_like_length
 from nwbcompare.model.network import Network, is_correct
 from nwbcompare.model.threads import one_thread_each, threads
 from nwbcompare.model.training_noise import FreshNoise
-from nwbcompare.model.trial_tensors import render
 from nwbcompare.tasks.channels import OUTPUT_CHANNELS
 from nwbcompare.tasks.description import TrialDescription
 from nwbcompare.tasks.signals import input_signal

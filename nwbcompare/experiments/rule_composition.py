@@ -22,10 +22,10 @@ from tqdm import tqdm
 from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS, Activation
+from nwbcompare.model.batch import render
 from nwbcompare.model.evaluation import MOST_THREADS
 from nwbcompare.model.network import Network, is_correct
 from nwbcompare.model.threads import one_thread_each, threads
-from nwbcompare.model.trial_tensors import render
 from nwbcompare.tasks.channels import N_SENSORY
 from nwbcompare.tasks.description import TrialDescription
 from nwbcompare.tasks.registry import task_names

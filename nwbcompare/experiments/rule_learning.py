@@ -15,7 +15,7 @@ from tqdm import tqdm
 from nwbcompare.core.checks import check_above_zero, check_whole
 from nwbcompare.core.claim import claimed
 from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.core.orphans import ends_with_parent
+from nwbcompare.core.process_pool import ends_with_parent
 from nwbcompare.model.checkpoint import (
     digest,
     is_run,

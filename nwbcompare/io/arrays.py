@@ -85,7 +85,7 @@ def from_arrays(
         For spikes: standard deviation (s) of a Gaussian; 0 for none. Of times from an event
         nothing is known beyond the window: edges are padded with the end values.
     task, conditions
-        See `nwbcompare.io.Reading`.
+        See `nwbcompare.io.sessions.Reading`.
     aligned_to
         What to call the event; None: the column of ``align``, else "event".
     name

@@ -66,7 +66,7 @@ def to_pynapple(activity: Activity) -> PynappleTrials | dict[str, PynappleTrials
     Returns
     -------
     PynappleTrials or dict
-        Of a dense block the rates and trials, end to end as in our NWB files. Of a ragged one
+        Of a dense block the rates and trials, end to end as in native NWB files. Of a ragged one
         such a pair for each unit by its id, since units have trials of their own.
 
         ``from_pynapple(it.rates, it.trials, align="event_time", window=(start, stop))`` gives
@@ -132,7 +132,7 @@ def from_pynapple(
         An interval a trial: its bounds are the columns ``start_time`` and ``stop_time``, its
         metadata the other trial columns. For several sessions a mapping with the same names.
     align, window, bin, smooth, task, conditions
-        See `nwbcompare.io.Reading`.
+        See `nwbcompare.io.sessions.Reading`.
     name
         What figures and tables call it.
 
@@ -146,7 +146,7 @@ def from_pynapple(
     ImportError
         Where pynapple is not installed.
     InputError
-        For objects of other types, and as `nwbcompare.io.lay_on_one_clock`.
+        For objects of other types, and as `nwbcompare.io.sessions.lay_on_one_clock`.
 
     Examples
     --------

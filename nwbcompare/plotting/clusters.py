@@ -38,7 +38,7 @@ def plot_cluster_heatmap(
     ax
         Where to draw.
     clusters
-        From `nwbcompare.analysis.clustering.clusters.cluster_units`.
+        From `nwbcompare.clustering.cluster_units`.
     names
         Display names of tasks.
     """
@@ -62,9 +62,9 @@ def plot_silhouette(ax: Axes, clusters: xr.Dataset, *, null: xr.Dataset | None =
     ax
         Where to draw.
     clusters
-        From `nwbcompare.analysis.clustering.clusters.cluster_units`.
+        From `nwbcompare.clustering.cluster_units`.
     null
-        From `nwbcompare.analysis.clustering.cluster_null.cluster_null`: the range of its
+        From `nwbcompare.clustering.cluster_null`: the range of its
         surrogates' highest silhouettes is drawn as a band, which the curve's highest point is to be
         held against.
     """
@@ -125,7 +125,7 @@ def plot_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
     ax
         Where to draw.
     embedding
-        From `nwbcompare.analysis.clustering.clusters.embed_units`.
+        From `nwbcompare.clustering.embed_units`.
     """
     place = embedding["embedding"].values
     known = "cluster" in embedding.coords and embedding["cluster"].dims == ("unit",)

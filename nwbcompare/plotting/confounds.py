@@ -37,7 +37,7 @@ def plot_variance_components(
     ax
         Where to draw.
     components
-        From `nwbcompare.analysis.selectivity.variance_components.variance_components`. Corrected
+        From `nwbcompare.selectivity.variance_components`. Corrected
         components are summed over units, which noise does not bias, unlike a mean of units' shares;
         a sum below 0 is drawn as 0. Units with an unknown component are left out; the number of the
         others stands at the task.
@@ -97,7 +97,7 @@ def plot_ftv_in_time(
     ax
         Where to draw; another result can be drawn over it.
     result
-        From `nwbcompare.analysis.selectivity.confounds.ftv_in_time`.
+        From `nwbcompare.selectivity.ftv_in_time`.
     label
         What stands in the legend; by default the source's name and whether noise was taken out.
     colour
@@ -137,7 +137,7 @@ def plot_confounds(ax: Axes, table: xr.Dataset) -> Axes:
     ax
         Where to draw; 4.5 by 3 inches or more.
     table
-        From `nwbcompare.analysis.selectivity.confounds.confound_table`. Bars are 95 % intervals,
+        From `nwbcompare.selectivity.confound_table`. Bars are 95 % intervals,
         dotted lines the values as published; on the right, the number of units with how many were
         censored.
     """

@@ -54,7 +54,7 @@ def plot_distributions(
     ax
         Where to draw.
     curves
-        From `nwbcompare.comparison.compare_samples.distribution_curves`.
+        From `nwbcompare.comparison.distribution_curves`.
     kind
         "cumulative": the share of units up to each value. "histogram": in the published 20 bins.
     names
@@ -111,7 +111,7 @@ def plot_effects(
     ax
         Where to draw.
     comparisons
-        By the name of the protocol: from `nwbcompare.comparison.compare_samples.compare_samples`.
+        By the name of the protocol: from `nwbcompare.compare_samples`.
     claim
         Whose intervals: "these networks" or "networks of this kind".
     measures

@@ -43,7 +43,7 @@ def plot_performance_matrix(
     ax
         Where to draw.
     matrix
-        From `nwbcompare.analysis.learning.retention.performance_matrix`; of networks joined along
+        From `nwbcompare.learning.performance_matrix`; of networks joined along
         ``network``, their mean is drawn. Performance before any training, where it is known,
         is the first row.
     names
@@ -90,7 +90,7 @@ def plot_stages(
         A panel for each task; in a column they may share their horizontal axis.
     courses
         By training regime ("sequential", "synaptic intelligence"), each from
-        `nwbcompare.analysis.learning.retention.performance_over_steps` of the same stages. A line
+        `nwbcompare.learning.performance_over_steps` of the same stages. A line
         is the mean over networks, the band its 95 % interval, which a single network has not got.
         The stage that trains a panel's task is shaded.
     names
@@ -153,7 +153,7 @@ def plot_final_performance(
         Where to draw.
     retention_by_regime
         By training regime, each from
-        `nwbcompare.analysis.learning.retention.retention_over_networks` of the same tasks; the last
+        `nwbcompare.learning.retention_over_networks` of the same tasks; the last
         column, set apart, is the mean of tasks. A single network has no interval.
     names
         Shown names of tasks.
@@ -216,7 +216,7 @@ def plot_learning_curves(ax: Axes, curves_by_name: Mapping[str, xr.Dataset]) -> 
         Where to draw.
     curves_by_name
         By what to call them ("pretrained on ..."), each from
-        `nwbcompare.analysis.learning.retention.learning_curves`. A thin line is a network, to the
+        `nwbcompare.learning.learning_curves`. A thin line is a network, to the
         dot where its training ended, the bold one their mean; a band is the mean's 95 % interval.
 
     Returns

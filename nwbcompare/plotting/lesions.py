@@ -62,7 +62,7 @@ def plot_lesion_scatter(ax: Axes, statistic: xr.Dataset) -> Axes:
     ax
         Where to draw.
     statistic
-        From `nwbcompare.experiments.lesion_statistics.lesion_statistic`. The title has the rank
+        From `nwbcompare.experiments.lesion_statistic`. The title has the rank
         correlation and the range of 95 % of those with permuted clusters, which describes this
         network only.
     """
@@ -171,7 +171,7 @@ def plot_over_networks(
     ax
         Where to draw; several results stand side by side at different ``at``.
     inference
-        From `nwbcompare.inference.networks.over_networks`.
+        From `nwbcompare.inference.over_networks`.
     label
         What the number is.
     at

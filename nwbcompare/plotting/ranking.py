@@ -36,9 +36,9 @@ def plot_split_half_and_families(
     ax
         Where to draw; 6 inches wide, with half an inch for each family.
     ranking
-        From `nwbcompare.comparison.ranking.rank_families`. Small points are networks.
+        From `nwbcompare.comparison.rank_families`. Small points are networks.
     animals
-        From `nwbcompare.comparison.split_half.between_animal_distance`: a row for each pair of
+        From `nwbcompare.comparison.between_animal_distance`: a row for each pair of
         animals.
     names
         Shown names of families.

@@ -41,7 +41,7 @@ def plot_dissimilarity(
     ax
         Where to draw.
     result
-        From `nwbcompare.analysis.population.population.dissimilarity`.
+        From `nwbcompare.population.dissimilarity`.
     names
         Display names of tasks.
     """
@@ -104,7 +104,7 @@ def plot_decoding(
     ax
         Where to draw.
     results
-        From `nwbcompare.analysis.population.decoding.decode`, a row each.
+        From `nwbcompare.population.decode`, a row each.
     labels
         Names of the rows; by default what was decoded, and of whom.
     """
@@ -164,7 +164,7 @@ def plot_similarity(ax: Axes, result: xr.Dataset) -> Axes:
     ax
         Where to draw.
     result
-        From `nwbcompare.analysis.population.similarity.compare_populations`.
+        From `nwbcompare.population.compare_populations`.
     """
     rows = []
     for place, name in enumerate(result["measure"].values):

@@ -39,7 +39,7 @@ def plot_variance_heatmap(
         From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`; each unit is
         shown relative to its maximum in this table.
     clusters
-        From `nwbcompare.analysis.clustering.clusters.cluster_units` of the same units, whatever
+        From `nwbcompare.clustering.cluster_units` of the same units, whatever
         columns these were clustered by.
     names
         Display names of tasks.
@@ -75,11 +75,11 @@ def plot_variance_in_time(
     ax
         Where to draw.
     variance
-        From `nwbcompare.analysis.selectivity.task_variance.variance_in_time`.
+        From `nwbcompare.selectivity.variance_in_time`.
     task
         The task.
     clusters
-        From `nwbcompare.analysis.clustering.clusters.cluster_units`: a heat map of the means over
+        From `nwbcompare.clustering.cluster_units`: a heat map of the means over
         the members of each cluster, each relative to its maximum over all tasks and times. Without
         it, the median over units with its quartiles.
     names

@@ -38,7 +38,7 @@ def plot_regimes(
     ax
         Where to draw.
     result
-        From `nwbcompare.comparison.training_regimes.compare_regimes`. Thin lines join the networks
+        From `nwbcompare.comparison.compare_regimes`. Thin lines join the networks
         of one pair, diamonds are means with their intervals, and the band is what halves
         of the recording differ by (of the distance only).
     measure
@@ -95,7 +95,7 @@ def plot_contrasts(
     ax
         Where to draw; with some room on the right, for p.
     result
-        From `nwbcompare.comparison.training_regimes.compare_regimes`: rows are its contrasts, and
+        From `nwbcompare.comparison.compare_regimes`: rows are its contrasts, and
         left of 0 the first regime is closer. p is that of the first measure, adjusted but for the
         primary test.
     measures

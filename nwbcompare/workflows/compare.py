@@ -79,7 +79,7 @@ def compare(
         The pair of tasks, numbers of permutations, bootstraps and draws, margin, seed.
     mapping
         What the recording's conditions are to a network: a YAML file or a name; see
-        `nwbcompare.comparison.protocol_mapping.read_mapping`. By default that of the recording's
+        `nwbcompare.comparison.read_mapping`. By default that of the recording's
         archive.
     analyses
         Folders that `nwbcompare.analyze` has written, whose sections are taken into the page.

@@ -87,7 +87,7 @@ class Outcome:
         """Hold the regimes against the recording on a protocol; None where nothing pairs up.
 
         See `tables` for the parameters, and
-        `nwbcompare.comparison.training_regimes.compare_regimes`.
+        `nwbcompare.comparison.compare_regimes`.
         """
         tables = self.tables(protocol, every=every)
         return _compared(tables, CONTRASTS, self.recorded, self.settings)

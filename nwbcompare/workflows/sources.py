@@ -37,7 +37,7 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     Parameters
     ----------
     path
-        An NWB file, ours or any with trials; several, or a folder of them, as one activity; a
+        An NWB file, native or any with trials; several, or a folder of them, as one activity; a
         netCDF file of an activity; a run folder, which is recorded without noise on the test
         trials of its tasks; or a file of a vendor's format that neo reads.
     align, window, bin, smooth, task, conditions, series

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 import nwbcompare as nc
 from nwbcompare.cli.main import cli
-from nwbcompare.core import orphans
+from nwbcompare.core import process_pool
 from nwbcompare.core.files import check_output, folder_in_progress, written_aside
-from nwbcompare.core.orphans import ends_with_parent
+from nwbcompare.core.process_pool import ends_with_parent
 from nwbcompare.model import load, pretrained_path
 from nwbcompare.model.checkpoint import CHECKPOINT, EVALUATION, is_finished
 
@@ -180,16 +180,16 @@ def test_workers_end_with_a_killed_parent_and_a_resumed_study_takes_over(tmp_pat
 
 def test_a_worker_looks_for_its_parent_alone(monkeypatch):
     ended = []
-    monkeypatch.setattr(orphans.os, "_exit", ended.append)
-    monkeypatch.setattr(orphans, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(process_pool.os, "_exit", ended.append)
+    monkeypatch.setattr(process_pool, "LOOK_EVERY_S", 0.01)
     assert ends_with_parent(max)(2, 3) == 3
     time.sleep(0.05)
     # the function ran in this very process, and in a worker of another machine: nobody's child
     assert ended == []
     parents = iter([7, 7, 7, 1, 1])
-    monkeypatch.setattr(orphans.os, "getppid", lambda: next(parents, 1))
-    monkeypatch.setattr(orphans, "_watched", set())
-    assert orphans._run(7, max, 2, 3) == 3
+    monkeypatch.setattr(process_pool.os, "getppid", lambda: next(parents, 1))
+    monkeypatch.setattr(process_pool, "_watched", set())
+    assert process_pool._run_watched(7, max, 2, 3) == 3
     time.sleep(0.2)
     assert ended == [1]
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
+from session_samples import FEW, FTV, SESSION, networks, normal, recorded, table
 
 from nwbcompare.comparison.compare_samples import compare_samples, distribution_curves
-from nwbcompare.comparison.equivalence import equivalence_test, two_one_sided
+from nwbcompare.comparison.equivalence import equivalence_test
 from nwbcompare.comparison.kernels.distances import DISTANCES, MEASURES
 from nwbcompare.core.errors import InputError
 from nwbcompare.inference import over_networks
@@ -22,37 +23,7 @@ from nwbcompare.plotting.ftv_distributions import (
     plot_effects,
 )
 
-FTV = "fractional_task_variance"
 THESE, KIND = "these networks", "networks of this kind"
-SESSION = np.repeat(np.arange(12), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
-FEW = {"n_bootstrap": 100, "n_permutations": 99}
-
-
-def table(values, name, **columns):
-    """A table of samples, as `nwbcompare.fractional_task_variance` gives it."""
-    values = np.asarray(values, float)
-    dims = ("draw", "unit") if values.ndim == 2 else ("unit",)
-    return xr.Dataset(
-        {FTV: (dims, values)},
-        {column: ("unit", own) for column, own in columns.items()},
-        attrs={"name": name, "task_a": "a", "task_b": "b"},
-    )
-
-
-def normal(rng, sd, shape):
-    return np.clip(rng.normal(0, sd, shape), -1, 1)
-
-
-def recorded(rng, sd=0.33, session=SESSION, **columns):
-    columns = {"subject": np.full(session.size, "A"), "session": session} | columns
-    return table(normal(rng, sd, session.size), "monkey", **columns)
-
-
-def networks(rng, sd=0.33, n=3, *, matched=True, session=SESSION, n_draws=0):
-    """Tables of networks; matched have the columns of the recorded units."""
-    columns = {"session": session, "recorded_unit": np.arange(session.size)} if matched else {}
-    shape = (n_draws, session.size) if n_draws else session.size
-    return [table(normal(rng, sd, shape), f"n{i}", **columns) for i in range(n)]
 
 
 @pytest.fixture
@@ -316,62 +287,6 @@ def test_bad_samples_are_refused(case):
 def test_too_few_replicates_are_refused(rng, name):
     with pytest.raises(InputError, match=f"{name}: expected 2 or more"):
         compare_samples(networks(rng), recorded(rng), **{name: 1})
-
-
-def test_equivalence_is_two_t_tests_and_interval_inclusion(rng):
-    values = rng.normal(0.02, 0.1, size=30)
-    error = stats.sem(values)
-    found = two_one_sided(values.mean(), margin=0.06, standard_error=error, degrees_of_freedom=29)
-    sides = [
-        stats.ttest_1samp(values, -0.06, alternative="greater").pvalue,
-        stats.ttest_1samp(values, 0.06, alternative="less").pvalue,
-    ]
-    assert found["p_value"] == pytest.approx(max(sides))
-    low, high = stats.t.interval(0.9, 29, values.mean(), error)
-    assert (found["low"], found["high"]) == (pytest.approx(low), pytest.approx(high))
-    assert bool(found["equivalent"]) == (max(sides) <= 0.05)
-    least = float(found["smallest_margin"])
-    for margin, alike in ((least * 1.001, True), (least * 0.999, False)):
-        again = two_one_sided(
-            values.mean(), margin=margin, standard_error=error, degrees_of_freedom=29
-        )
-        assert bool(again["equivalent"]) is alike
-
-
-def test_equivalence_errs_in_five_percent_at_the_margin():
-    rng = np.random.default_rng(8)
-    values = rng.normal(0.1, 0.15, size=(4000, 12))
-    error = values.std(axis=1, ddof=1) / np.sqrt(12)
-    options = {"standard_error": error, "degrees_of_freedom": 11}
-    at_margin = two_one_sided(values.mean(axis=1), margin=0.1, **options)["equivalent"].mean()
-    assert 0.03 < at_margin <= 0.06
-    inside = two_one_sided(values.mean(axis=1) - 0.1, margin=0.1, **options)["equivalent"].mean()
-    assert inside > 0.3
-    exact = two_one_sided([0.05, 0.2], margin=0.1, standard_error=0)
-    assert exact["equivalent"].tolist() == [True, False]
-
-
-def test_equivalence_of_networks_and_recording(rng):
-    session = np.repeat(np.arange(60), 4)
-    monkey = recorded(rng, session=session)
-    found = compare_samples(networks(rng, n=5, session=session), monkey, **FEW)
-    alike = equivalence_test(found, margin=0.15)
-    assert alike["equivalent"].all()
-    assert (alike["smallest_margin"] < 0.15).all()
-    assert alike.attrs["margin"] == 0.15
-    wide = compare_samples(networks(rng, 0.6, 5, session=session), monkey, **FEW)
-    assert not equivalence_test(wide, margin=0.15)["equivalent"].any()
-
-
-def test_equivalence_refuses_what_it_cannot_test(rng):
-    found = compare_samples(networks(rng), recorded(rng), **FEW)
-    with pytest.raises(InputError, match="'wasserstein', a distance"):
-        equivalence_test(found, margin=0.1, measure="wasserstein")
-    with pytest.raises(InputError, match="Did you mean 'mixed_share'"):
-        equivalence_test(found, margin=0.1, measure="mixed_shar")
-    for margin in (0, -1, np.inf, np.nan):
-        with pytest.raises(InputError, match="margin: expected a size of difference above 0"):
-            two_one_sided(0, margin=margin, standard_error=1)
 
 
 def test_curves_are_shares_of_units(rng):

@@ -8,68 +8,34 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.collections import PathCollection
+from regime_samples import (
+    BOUNDS,
+    MAIN,
+    QUICK,
+    SESSION,
+    ftv,
+    networks,
+    plain,
+    recording,
+    table,
+    two_regimes,
+    unlike,
+)
 from scipy.stats import t as student
 
 import nwbcompare as nc
-from nwbcompare.comparison.attribution import STATUSES, attribution
+from nwbcompare.comparison.attribution import attribution
 from nwbcompare.comparison.distance_to_recording import STATISTICS, distance_to_recording
 from nwbcompare.comparison.kernels.distances import DISTANCES, wasserstein
-from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.comparison.split_half import split_half_distance
 from nwbcompare.comparison.training_regimes import compare_regimes
 from nwbcompare.plotting.style import new_figure
 from nwbcompare.plotting.training_regimes import plot_contrasts, plot_regimes
 
-QUICK = {"n_bootstrap": 40, "n_splits": 3}
-BOUNDS = {"mixed_below": 0.3, "single_above": 0.9}
-MAIN = ("consolidated", "sequential")
-SESSION = np.repeat([f"s{i:02}" for i in range(20)], 4)
-
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
-
-
-def table(values, name="m", tasks=("a", "b"), **columns):
-    values = np.asarray(values, dtype=float)
-    return xr.Dataset(
-        {"fractional_task_variance": (("draw", "unit")[-values.ndim :], values)},
-        coords={key: ("unit", column) for key, column in columns.items()},
-        attrs={"name": name} | dict(zip(("task_a", "task_b"), tasks, strict=True)),
-    )
-
-
-def recording(rng, width=0.5, session=SESSION, shift=0.0, **columns):
-    own = shift * rng.standard_normal(session.size)[np.unique(session, return_inverse=True)[1]]
-    values = np.clip(rng.uniform(-width, width, session.size) * (1 + own), -1, 1)
-    return table(values, "monkey", session=session, **columns)
-
-
-def networks(rng, width, n=8, size=80, spread=0.05, **columns):
-    widths = np.clip(width + spread * rng.standard_normal(n), 0.01, 1)
-    return {f"seed {i}": table(rng.uniform(-w, w, size), **columns) for i, w in enumerate(widths)}
-
-
-def two_regimes(rng, n=8, **options):
-    return {
-        name: networks(rng, width, n, **options)
-        for name, width in zip(MAIN, (0.7, 0.95), strict=True)
-    }
-
-
-def plain(values):
-    size = np.abs(values)
-    return [values.std(), values.mean(), (size < 0.3).mean(), (size > 0.9).mean()]
-
-
-def unlike(values, recorded):
-    apart = np.abs(np.subtract(plain(values), plain(recorded)))
-    return [wasserstein(values, recorded), *apart]
-
-
-def ftv(one):
-    return one["fractional_task_variance"].values
 
 
 # what is measured ----------------------------------------------------------------------------
@@ -98,37 +64,6 @@ def test_measures_and_differences_are_those_of_plain_loops(rng):
         as_far = np.abs(signs @ differences) >= abs(differences.sum()) - 1e-9
         assert found["p_value"][0, place].item() == as_far.mean()
     assert found["p_smallest"].item() == 2 / 2**8
-
-
-@pytest.mark.parametrize("matched", [False, True])
-def test_sessions_are_resampled_as_in_plain_loops(rng, matched):
-    """With matched on both sides, else the recording's alone; draws are averaged."""
-    brain = recording(rng)
-    columns = {"session": SESSION, "recorded_unit": np.arange(80)} if matched else {}
-    values = rng.uniform(-1, 1, (2, 80))
-    silent = np.repeat([True, False], [3, 77])
-    drawn = np.where([silent, silent[::-1]], np.nan, values)
-    found = distance_to_recording(
-        [table(drawn, **columns)], brain, distance="wasserstein", by="session",
-        n_bootstrap=5, seed=3, **BOUNDS,
-    )  # fmt: skip
-    group = np.unique(SESSION, return_inverse=True)[1]
-    rng = np.random.default_rng([3, 2])
-    far = []
-    for _ in range(50):
-        row = drawn[rng.integers(2)]
-        far.append(wasserstein(rng.choice(row[np.isfinite(row)], 77, replace=False), ftv(brain)))
-    assert found.observed[0, 0] == pytest.approx(np.mean(far))
-    counts = resample_hierarchy([np.arange(20)], rng, 5, strata=np.zeros(20))[:, group]
-    for replicate, count in zip(found.resampled, counts, strict=True):
-        theirs = np.repeat(ftv(brain), count)
-        rows = [np.repeat(row, count) if matched else row for row in drawn]
-        rows = [row[np.isfinite(row)] for row in rows]
-        far = np.mean([wasserstein(row, theirs) for row in rows])
-        apart = np.abs(np.mean([plain(row) for row in rows], axis=0) - plain(theirs))
-        np.testing.assert_allclose(replicate[:, 0], [far, *apart])
-    assert found.matched == matched
-    assert found.n_units == 77
 
 
 def test_the_interval_adds_pairs_and_sessions_and_counts_nothing_twice(rng):
@@ -273,40 +208,6 @@ def test_holm_adjusts_within_a_measure_but_the_primary_test(rng):
 # animals and matched ---------------------------------------------------------------------------
 
 
-def test_sessions_are_resampled_within_animals(rng):
-    """Animals that differ much add nothing, since nothing is inferred over them."""
-    animal = np.repeat(["A", "B"], 40)
-    width = np.where(animal == "A", 0.1, 0.9)
-    values = np.tile(np.linspace(-1, 1, 4), 20) * width
-    brain = table(values, session=SESSION, subject=animal)
-    tables = list(networks(rng, 0.5, n=2).values())
-    options = {"distance": "wasserstein", "by": "session", "n_bootstrap": 50, "seed": 0, **BOUNDS}
-    within = distance_to_recording(tables, brain, **options)
-    np.testing.assert_allclose(within.resampled.std(axis=0), 0, atol=1e-12)
-    assert within.n_animals == 2
-    across = distance_to_recording(tables, brain.drop_vars("subject"), **options)
-    assert (across.resampled[:, 0].std(axis=0) > 0.01).all()
-
-
-def test_twins_go_with_their_animal_s_session(rng):
-    """The same session names in two animals; and without animals only if names differ."""
-    animal, session = np.repeat(["A", "B"], 40), np.tile(SESSION[:40], 2)
-    brain = recording(rng, session=session, subject=animal)
-    columns = {"session": session, "recorded_unit": np.arange(80)}
-    one = networks(rng, 0.8, n=1, **columns)["seed 0"]
-    options = {"distance": "wasserstein", "by": "session", "n_bootstrap": 20, "seed": 0, **BOUNDS}
-    known = distance_to_recording([one.assign_coords(subject=("unit", animal))], brain, **options)
-    assert known.n_groups == 20
-    with pytest.raises(nc.InputError, match="the same session in two animals"):
-        distance_to_recording([one], brain, **options)
-    joint = np.char.add(animal, session)
-    renamed = one.assign_coords(session=("unit", joint))
-    again = distance_to_recording(
-        [renamed], brain.assign_coords(session=("unit", joint)), **options
-    )
-    np.testing.assert_allclose(again.resampled, known.resampled)
-
-
 def test_twins_of_silent_units_are_resampled_with_their_session(rng):
     brain = recording(rng)
     brain["fractional_task_variance"][:4] = np.nan
@@ -375,84 +276,6 @@ def test_on_either_side_of_the_recording_flips_alone_would_mislead(many):
     rows = many["either"]
     assert (column(rows, "p_value") <= 0.05).sum() > 7
     assert excludes_0(rows).sum() < 4
-
-
-# attribution --------------------------------------------------------------------------------------
-
-
-def result(*rows):
-    """A result with rows (difference, half width, p, number of pairs); the first is primary."""
-    names = ["sequential", "permuted", "uniform"][: len(rows)]
-    mean, half, p, n = np.array(rows, dtype=float).T
-    by = ("contrast", "measure")
-    return xr.Dataset(
-        {
-            "difference": (by, mean[:, None]),
-            "difference_low": (by, (mean - half)[:, None]),
-            "difference_high": (by, (mean + half)[:, None]),
-            "p_value": (by, p[:, None]),
-            "p_smallest": ("contrast", 2.0 ** (1 - n)),
-            "n_pairs": ("contrast", n.astype(int)),
-        },
-        coords={"measure": ["wasserstein"], "contrast": [f"consolidated - {name}" for name in names]},
-        attrs={"distance": "wasserstein", "confidence": 0.95, "name": "monkey"},
-    )  # fmt: skip
-
-
-CLOSER, NOT, FURTHER = (-0.1, 0.05, 0.008, 8), (-0.1, 0.15, 0.008, 8), (0.1, 0.05, 0.008, 8)
-UNSURE, FEW = (-0.1, 0.05, 0.06, 8), (-0.1, 0.01, 0.0625, 5)
-
-
-@pytest.mark.parametrize(
-    ("rows", "status"),
-    [
-        ([CLOSER, CLOSER, CLOSER], "attributed"),
-        ([CLOSER, CLOSER, NOT], "closer, but not beyond the controls"),
-        ([CLOSER, FURTHER, CLOSER], "closer, but not beyond the controls"),
-        ([CLOSER, UNSURE, FEW], "closer, but not beyond the controls"),
-        ([CLOSER, CLOSER, FEW], "undecided: too few pairs"),
-        ([NOT, CLOSER, CLOSER], "not closer"),
-        ([UNSURE, CLOSER, CLOSER], "not closer"),
-        ([NOT, FEW, FEW], "not closer"),
-        ([FURTHER, CLOSER, CLOSER], "further"),
-        ([FEW, CLOSER, CLOSER], "undecided: too few pairs"),
-    ],
-)
-def test_similarity_is_attributed_only_beyond_every_control(rows, status):
-    found = attribution(result(*rows))
-    assert found["status"].item() == status
-    assert status in STATUSES
-
-
-def test_six_pairs_can_decide_and_five_cannot(rng):
-    brain = recording(rng)
-    for n, status in ((5, "undecided: too few pairs"), (6, "attributed")):
-        regimes = {"consolidated": networks(rng, 0.5, n)}
-        regimes |= {name: networks(rng, 0.95, n) for name in ("sequential", "permuted", "uniform")}
-        contrasts = [("consolidated", other) for other in list(regimes)[1:]]
-        found = attribution(compare_regimes(regimes, brain, contrasts, **QUICK))
-        assert found["status"].item() == status
-        verdicts = {"undecided"} if n == 5 else {"closer"}
-        assert set(found["verdict"].values.tolist()) == verdicts
-
-
-def test_verdicts_say_what_they_stand_on():
-    found = attribution(result(CLOSER, NOT, FURTHER))
-    assert found["verdict"].values.tolist() == ["closer", "not closer", "further"]
-    np.testing.assert_allclose(found["difference_high"], [-0.05, 0.05, 0.15])
-    assert found.attrs["regime"] == "consolidated"
-
-
-def test_attribution_refuses_what_was_not_fixed_in_advance():
-    found = result(CLOSER, CLOSER, CLOSER)
-    with pytest.raises(
-        nc.InputError, match="the first contrast of the result, 'consolidated - seq"
-    ):
-        attribution(found, ("consolidated", "permuted"))
-    with pytest.raises(nc.InputError, match="controls: expected at least one regime"):
-        attribution(found, controls=[])
-    with pytest.raises(nc.InputError, match="Did you mean 'consolidated - uniform'"):
-        attribution(found, controls=["uniforms"])
 
 
 # errors, files and figures -------------------------------------------------------------------

@@ -1,8 +1,7 @@
-"""The core: the reference implementation's arrays, and the fast path against the plain one."""
+"""Backpropagation: the reference implementation's arrays, and the fast path against the plain one."""
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -11,18 +10,14 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-import nwbcompare as nc
 from nwbcompare.model import Network, NetworkConfig, Regularisation, from_arrays
 from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS
-from nwbcompare.model.adam import Adam, clip_by_norm, clip_by_value
 from nwbcompare.model.backpropagation import Backpropagation
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.cuda_graphs import Replay, run_anew
 from nwbcompare.model.loss import rate_loss, task_loss, weight_loss
 from nwbcompare.model.shards import FastCore
 from nwbcompare.model.threads import one_thread_each
-from nwbcompare.model.training_noise import FreshNoise, NoisePool
-from nwbcompare.tasks import RULES, make_trials
 
 CELLS = [
     "LeakyRNN_softplus",
@@ -434,78 +429,10 @@ def test_the_networks_parameters_are_views_of_one_vector():
     assert float(other.input_weight[0, 1].detach()) == 1
 
 
-def test_weights_of_a_gru_and_of_a_split_input_start_as_published():
-    gru = Network(NetworkConfig(n_units=50, cell="leaky_gru", recurrent_initialisation="randortho"))
-    assert (gru.gate_bias == 1).all()
-    assert not gru.bias.any()
-    split = Network(NetworkConfig(n_units=50, separate_rule_input=True))
-    # Glorot: uniform up to sqrt(6 / (rows + columns)), input and recurrent rows in one kernel
-    for weight, shape, rows, columns in (
-        (gru.gate_input_weight, (85, 100), 135, 100),
-        (gru.gate_recurrent_weight, (50, 100), 135, 100),
-        (gru.input_weight, (85, 50), 135, 50),
-        (gru.recurrent_weight, (50, 50), 135, 50),
-        (split.input_weight, (65, 50), 65, 50),
-        (split.rule_weight, (20, 50), 20, 50),
-        (split.output_weight, (50, 33), 50, 33),
-    ):
-        limit, values = math.sqrt(6 / (rows + columns)), weight.detach()
-        assert tuple(values.shape) == shape
-        assert float(values.abs().max()) == pytest.approx(limit, rel=0.02)
-        assert float(values.std()) == pytest.approx(limit / math.sqrt(3), rel=0.08)
-
-
 def test_steps_beyond_a_trials_end_are_not_counted():
     batch = replace(_case()[1], lengths=torch.tensor([2, 30, 7, 1, 1, 1, 1, 1]))
     assert batch.n_counted == 44
     assert batch.inside.sum(0).flatten().tolist() == [2, 30, 7, 1, 1, 1, 1, 1]
-
-
-def test_adam_takes_the_published_steps():
-    rng = np.random.default_rng(0)
-    weights = rng.standard_normal(6)
-    mine = torch.tensor(weights, dtype=torch.float64)
-    adam = Adam(mine)
-    first, second = np.zeros(6), np.zeros(6)
-    for step in range(1, 30):
-        gradient = rng.standard_normal(6) * 10.0 ** rng.integers(-9, 2)
-        rate = 1e-3 / step
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * gradient**2
-        size = rate * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-        weights = weights - size * first / (np.sqrt(second) + 1e-8)
-        adam.step(torch.tensor(gradient), rate)
-        np.testing.assert_allclose(mine, weights, rtol=1e-12)
-
-
-def test_adam_goes_on_where_it_stopped():
-    gradients = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
-    whole, parted = torch.zeros(4), torch.zeros(4)
-    one, two = Adam(whole), Adam(parted)
-    for gradient in gradients:
-        one.step(gradient, 1e-2)
-    for gradient in gradients[:4]:
-        two.step(gradient, 1e-2)
-    resumed = Adam(parted)
-    resumed.load_state(two.state())
-    for gradient in gradients[4:]:
-        resumed.step(gradient, 1e-2)
-    assert torch.equal(whole, parted)
-
-
-def test_clipping_bounds_entries_or_length():
-    gradient = torch.tensor([3.0, -4.0, 0.5])
-    by_value, by_norm, short = gradient.clone(), gradient.clone(), gradient.clone() / 10
-    assert clip_by_value(by_value, 1.0)
-    assert by_value.tolist() == [1.0, -1.0, 0.5]
-    assert clip_by_norm(by_norm, 1.0)
-    assert float(by_norm.norm()) == pytest.approx(1)
-    torch.testing.assert_close(by_norm / by_norm[0], gradient / gradient[0])
-    assert clip_by_norm(short, 1.0)
-    torch.testing.assert_close(short, gradient / 10)
-    for clip in (clip_by_value, clip_by_norm):
-        assert not clip(torch.tensor([1.0, float("nan")]), 1.0)
-        assert not clip(torch.tensor([1.0, float("inf")]), 1.0)
 
 
 def test_one_thread_each_is_undone():
@@ -518,122 +445,3 @@ def test_one_thread_each_is_undone():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("make", [FreshNoise, lambda seed: NoisePool(seed, step_size=4000)])
-def test_noise_is_normal_and_a_matter_of_seed_and_step(make):
-    one, two, other = make(0), make(0), make(1)
-    drawn = []
-    for step in range(60):
-        one.prepare(step)
-        parts = [one.shard(step, shard, 2, 2000).clone() for shard in range(2)]
-        assert not torch.equal(*parts)
-        drawn.append(torch.cat(parts))
-    two.prepare(59)
-    assert torch.equal(torch.cat([two.shard(59, shard, 2, 2000) for shard in range(2)]), drawn[-1])
-    other.prepare(59)
-    assert not torch.equal(other.shard(59, 0, 2, 2000), drawn[-1][:2000])
-    every = torch.stack(drawn)
-    assert float(every.mean()) == pytest.approx(0, abs=0.02)
-    assert float(every.std()) == pytest.approx(1, abs=0.02)
-    assert float((every**4).mean()) == pytest.approx(3, abs=0.15)
-
-
-def test_steps_of_the_pool_are_not_correlated():
-    """A place of the noise, over steps: what learning would see if numbers came back in step."""
-    pool = NoisePool(3, step_size=4000)
-    rows = []
-    for step in range(300):
-        pool.prepare(step)
-        rows.append(pool.shard(step, 0, 2, 2000).clone())
-    rows = torch.stack(rows)
-    for lag in (1, 2, 5):
-        product = (rows[lag:] * rows[:-lag]).mean(dim=1)
-        assert float(product.mean()) == pytest.approx(0, abs=0.02)
-    cover = np.corrcoef(rows[:, :50].T)
-    assert np.abs(cover[np.triu_indices(50, 1)]).mean() < 2 / math.sqrt(300)
-
-
-def test_a_pool_renews_a_part_at_every_step():
-    pool = NoisePool(0, step_size=3200)
-    pool.prepare(10)
-    before = pool._segments.clone()
-    pool.prepare(11)
-    changed = (pool._segments != before).any(dim=1)
-    assert changed.sum() == 1
-    for step in range(12, 43):
-        pool.prepare(step)
-    assert not (pool._segments == before).any(dim=1).any()
-
-
-def test_a_window_longer_than_the_pool_goes_round():
-    pool = NoisePool(0, step_size=32)
-    pool.prepare(0)
-    assert pool.shard(0, 1, 2, 1000).shape == (1000,)
-
-
-@pytest.mark.shared
-def test_the_trained_network_equals_the_reference_in_every_task(shared):
-    with np.load(shared / "reference" / "oracles" / "yang19_network.npz") as oracle:
-        names = ("input_weight", "recurrent_weight", "bias", "output_weight", "output_bias")
-        network = from_arrays(**{name: oracle[name] for name in names})
-        for place, task in enumerate(oracle["tasks"].tolist()):
-            trials = make_trials(task)
-            assert network.performance(trials) == pytest.approx(
-                float(oracle["test_performance"][place]), abs=1e-6
-            ), task
-            with torch.no_grad():
-                _, outputs = network(torch.from_numpy(trials["input"].values))
-                loss = task_loss(
-                    outputs,
-                    torch.from_numpy(trials["target"].values),
-                    torch.from_numpy(trials["loss_mask"].values),
-                )
-            assert float(loss) == pytest.approx(float(oracle["test_cost"][place]), rel=1e-5), task
-
-
-@pytest.mark.shared
-def test_its_task_variance_equals_the_references_in_every_task_and_epoch(shared):
-    with np.load(shared / "reference" / "oracles" / "yang19_network.npz") as oracle:
-        names = ("input_weight", "recurrent_weight", "bias", "output_weight", "output_bias")
-        network = from_arrays(**{name: oracle[name] for name in names})
-        activity = nc.make_activity({task: nc.record(network, make_trials(task)) for task in RULES})
-        tv = nc.task_variance(activity)["task_variance"].sel(task=oracle["tasks"].tolist())
-        expected = oracle["task_variance"]
-        np.testing.assert_allclose(tv, expected, rtol=1e-5, atol=1e-5 * expected.max())
-        for place, key in enumerate(oracle["epoch_keys"].tolist()):
-            task, epoch = key.split("/")
-            block = nc.make_activity({task: activity[task].to_dataset()})
-            found = nc.task_variance(block, epochs=[epoch], leave_out=())["task_variance"]
-            values = oracle["epoch_task_variance"][:, place]
-            np.testing.assert_allclose(found.sel(task=task), values, rtol=1e-5, atol=1e-6)
-
-
-ZEROS = {
-    "input_weight": np.zeros((85, 4)),
-    "recurrent_weight": np.zeros((4, 4)),
-    "bias": np.zeros(4),
-    "output_weight": np.zeros((4, 33)),
-    "output_bias": np.zeros(33),
-}
-
-
-@pytest.mark.parametrize(
-    ("changes", "match"),
-    [
-        (
-            {"input_weight": np.zeros((67, 4))},
-            r"input_weight: .*shape \(85, 4\), got shape \(67, 4",
-        ),
-        ({"recurrent_weight": np.zeros((4, 5))}, r"recurrent_weight: .*\(4, 4\), got shape \(4, 5"),
-        ({"output_bias": np.zeros(32)}, r"output_bias: .*\(33,\), got shape \(32"),
-        ({"bias": np.full(4, np.nan)}, "bias: expected finite weights"),
-        ({"cell": "leaky_gru"}, r"gate_input_weight: .*\(85, 8\), got none"),
-        ({"gate_bias": np.zeros(8)}, "gate_bias: expected None for a leaky_rnn"),
-        ({"cell": "leaky_lstm"}, "cell: .*Did you mean 'leaky_"),
-        ({"dt_ms": 120}, "dt_ms: .*at most tau"),
-    ],
-)
-def test_arrays_of_other_shapes_are_refused(changes, match):
-    with pytest.raises(nc.InputError, match=match):
-        from_arrays(**(ZEROS | changes))

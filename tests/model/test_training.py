@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,50 +14,32 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
-from safetensors import safe_open
-from safetensors.torch import load_file, save
-from scipy.stats import chisquare
+from short_training import SHORT, SMALL, TASKS, _equal
 
 import nwbcompare as nc
-from nwbcompare.cli.main import cli, main
+from nwbcompare.cli.main import main
 from nwbcompare.core.errors import DivergedError
 from nwbcompare.model import (
     Network,
     NetworkConfig,
     Regularisation,
     Stage,
-    TrainingConfig,
     evaluate,
     load,
     train,
     training,
     training_config,
 )
-from nwbcompare.model.batches import mixed_batches, single_batch, task_probabilities
 from nwbcompare.model.checkpoint import (
     CHECKPOINT,
     read_configs,
     read_evaluation,
-    read_log,
     read_training,
     start_run,
 )
-from nwbcompare.model.config import Consolidation
-from nwbcompare.model.curricula import sequential_config
 from nwbcompare.model.memory import needed_bytes
-from nwbcompare.model.trial_tensors import make_batch
-from nwbcompare.tasks import RULES, make_trials
-from nwbcompare.tasks.trials import draw_trials
+from nwbcompare.tasks import make_trials
 
-TASKS = ("contextdm1", "contextdm2")
-SHORT = TrainingConfig(
-    tasks=TASKS,
-    stages=(Stage(dt_ms=100, coherence_scale=10, max_steps=20),),
-    evaluate_every=10,
-    evaluation_trials=32,
-    batch_size=8,
-)
 FAST = replace(
     SHORT,
     tasks=("fdgo", "dmsgo", "contextdm1"),
@@ -72,16 +53,10 @@ FAST = replace(
     weight_average=0.9,
     noise="pool",
 )
-SI = Consolidation(method="synaptic_intelligence")
-SMALL = NetworkConfig(n_units=16, nonlinearity="relu", seed=3)
 
 
 def _weights(folder):
     return load(folder).state_dict()
-
-
-def _equal(one, two):
-    return all(torch.equal(one[name], two[name]) for name in one)
 
 
 def _plain_log(folder):
@@ -222,146 +197,6 @@ def test_resuming_a_finished_run_loads_it(tmp_path):
         train(replace(SMALL, n_units=17), SHORT, out=tmp_path / "run", resume=True)
 
 
-@pytest.fixture(scope="module")
-def begun(tmp_path_factory):
-    """A run that was stopped in its second stage, with importances of the first."""
-    config = replace(
-        sequential_config([("fdgo",), ("dm1",)], steps_per_task=8, consolidation=SI),
-        evaluate_every=4,
-        evaluation_trials=32,
-        batch_size=4,
-    )
-
-    def stop(log):
-        if log[-1]["step"] == 12:
-            raise KeyboardInterrupt
-
-    out = tmp_path_factory.mktemp("begun") / "run"
-    with pytest.raises(KeyboardInterrupt):
-        train(SMALL, config, out=out, watch=stop)
-    with pytest.raises(KeyboardInterrupt):
-        train(SMALL, config, out=out, watch=stop, resume=True)
-    file = out / CHECKPOINT
-    with safe_open(file, "pt") as opened:
-        progress = json.loads(opened.metadata()["progress"])
-    assert (progress["stage"], progress["stage_step"]) == (1, 0)
-    return config, out, load_file(file), progress
-
-
-DAMAGED_TENSORS = [
-    (lambda t: t.pop("weights"), "none of weights, unknown nothing"),
-    (lambda t: t.update(weights=t["weights"][:5]), r"weights: expected shape \(\d+,\) of float32"),
-    # one weight alone would be spread over all of them
-    (lambda t: t.update(weights=t["weights"][:1]), r"weights: .* got shape \(1,\) of float32"),
-    (lambda t: t.update(weights=t["weights"].double()), r"weights: .* of float64"),
-    (lambda t: t.update(weights=t["weights"] * np.nan), "weights: expected finite values"),
-    (lambda t: t.update(adam_second=t["adam_second"] / 0), "adam_second: expected finite values"),
-    (lambda t: t.pop("consolidation.anchor"), "none of consolidation.anchor"),
-    (lambda t: t.pop("importances.0"), "none of importances.0"),
-    (lambda t: t.update({"importances.1": t["weights"].clone()}), "unknown importances.1"),
-]
-DAMAGED_PROGRESS = [
-    ([], r"progress: expected the fields step, stage.* got \[\]"),
-    ({"x": 1}, "progress: expected the fields step, .* reached, log, got step"),
-    ({"stage": 99}, "progress: stage: expected one from 0 to 2, got 99"),
-    ({"stage": -1}, "progress: stage: expected a whole number from 0 on, got -1"),
-    ({"stage_step": 9}, "progress: stage_step: expected at most the stage's 8, got 9"),
-    ({"step": 1.5}, "progress: step: expected a whole number from 0 on, got 1.5"),
-    ({"step": 4}, "progress: log: expected a last row of step 4"),
-    ({"best": "good"}, "progress: best: expected a number, got 'good'"),
-    ({"first_losses": [1.0, None]}, "progress: first_losses: expected a list of numbers"),
-    ({"log": []}, "progress: log: expected a row for each evaluation, at least one"),
-    ({"log": [{"step": 8}]}, "progress: log: expected the performance in fdgo, dm1"),
-]
-
-
-def _damaged(begun, tmp_path, tensors, text):
-    config, out, _, _ = begun
-    shutil.copytree(out, tmp_path / "run")
-    metadata = None if text is None else {"progress": text}
-    (tmp_path / "run" / CHECKPOINT).write_bytes(save(tensors, metadata))
-    return config, tmp_path / "run"
-
-
-@pytest.mark.parametrize(("damage", "match"), DAMAGED_TENSORS)
-def test_a_checkpoint_with_other_tensors_is_refused(begun, tmp_path, damage, match):
-    tensors = {name: tensor.clone() for name, tensor in begun[2].items()}
-    damage(tensors)
-    config, out = _damaged(begun, tmp_path, tensors, json.dumps(begun[3]))
-    with pytest.raises(nc.InputError, match=f"{CHECKPOINT}.*{match}.*with --overwrite"):
-        train(SMALL, config, out=out, resume=True)
-
-
-@pytest.mark.parametrize(("change", "match"), DAMAGED_PROGRESS)
-def test_a_checkpoint_with_other_progress_is_refused(begun, tmp_path, change, match):
-    progress = begun[3] | change if isinstance(change, dict) else change
-    config, out = _damaged(begun, tmp_path, begun[2], json.dumps(progress))
-    with pytest.raises(nc.InputError, match=f"{CHECKPOINT}: {match}"):
-        train(SMALL, config, out=out, resume=True)
-
-
-@pytest.mark.parametrize(("text", "got"), [(None, "''"), ("{", "'{'")])
-def test_a_checkpoint_without_progress_is_refused(begun, tmp_path, text, got):
-    config, out = _damaged(begun, tmp_path, begun[2], text)
-    with pytest.raises(nc.InputError, match=f"progress: expected JSON, got {got}"):
-        train(SMALL, config, out=out, resume=True)
-
-
-def test_a_damaged_checkpoint_is_refused(tmp_path):
-    start_run(tmp_path / "other", SMALL, SHORT)
-    (tmp_path / "other" / CHECKPOINT).write_bytes(b"\x00" * 100)
-    with pytest.raises(nc.InputError, match=r"checkpoint.safetensors: .*cannot be read"):
-        train(SMALL, SHORT, out=tmp_path / "other", resume=True)
-
-
-def test_a_run_of_format_3_is_gone_on_with(begun, tmp_path):
-    """Its configuration has no warm-up and the rows of its log no signs of exploding rates."""
-    signs = {"largest_rate", "spectral_radius", "active_spectral_radius", "saturated_outputs"}
-    log = [{k: v for k, v in row.items() if k not in signs} for row in begun[3]["log"]]
-    config, out = _damaged(begun, tmp_path, begun[2], json.dumps(begun[3] | {"log": log}))
-    values = json.loads((out / "config.json").read_text())
-    del values["training"]["warm_up_steps"], values["training"]["stop_exploded"]
-    (out / "config.json").write_text(json.dumps(values | {"version": 3}))
-    with pytest.raises(nc.InputError, match="training.warm_up_steps: 0 there, 300 asked"):
-        train(SMALL, config, out=out, resume=True)
-    before = replace(config, warm_up_steps=0, stop_exploded=False)
-    assert read_training(out) == before
-    train(SMALL, before, out=out, resume=True)
-    rows = read_log(out)
-    assert [row["largest_rate"] is None for row in rows] == [True, True, True, False, False]
-
-
-def test_a_run_of_format_4_is_gone_on_with(begun, tmp_path):
-    """Its checkpoint and its log say cost where loss is said now."""
-    old = {"loss": "cost", "first_losses": "first_costs", "last_losses": "last_costs"}
-    progress = {old.get(name, name): value for name, value in begun[3].items()}
-    progress["log"] = [
-        {old.get(name, name): value for name, value in row.items()} for row in progress["log"]
-    ]
-    assert set(old.values()) <= set(progress) | set(progress["log"][0])
-    config, out = _damaged(begun, tmp_path, begun[2], json.dumps(progress))
-    log = out / "log.csv"
-    log.write_text(log.read_text().replace("loss", "cost"))
-    values = json.loads((out / "config.json").read_text())
-    (out / "config.json").write_text(json.dumps(values | {"version": 4}))
-    losses = [row["loss"] for row in read_log(out)]
-    assert len(losses) == len(progress["log"])
-    one = train(SMALL, config, out=out, resume=True)
-    other = train(SMALL, config, out=tmp_path / "unbroken")
-    assert _equal(one.state_dict(), other.state_dict())
-    assert [row["loss"] for row in read_log(out)] == [
-        row["loss"] for row in read_log(tmp_path / "unbroken")
-    ]
-
-
-def test_an_undamaged_checkpoint_is_gone_on_with(begun, tmp_path):
-    """The control of the tests above: what they do not change is taken."""
-    config, out = _damaged(begun, tmp_path, begun[2], json.dumps(begun[3]))
-    one = train(SMALL, config, out=out, resume=True)
-    other = train(SMALL, config, out=tmp_path / "unbroken")
-    assert _equal(one.state_dict(), other.state_dict())
-
-
 def test_another_run_is_not_overwritten(tmp_path):
     start_run(tmp_path / "run", SMALL, SHORT)
     with pytest.raises(nc.InputError, match="a path that does not exist yet"):
@@ -478,83 +313,6 @@ def test_divergence_ends_the_command_line_with_status_1(tmp_path, monkeypatch, c
     assert "Error: the loss is nan at step 0" in capsys.readouterr().err
 
 
-def test_task_weights():
-    tasks = ("fdgo", "contextdm1", "contextdm2")
-    assert task_probabilities(tasks, "equal", None) == pytest.approx([1 / 3] * 3)
-    assert task_probabilities(tasks, "published", None) == pytest.approx([1 / 11, 5 / 11, 5 / 11])
-    found = task_probabilities(tasks, "error", dict(zip(tasks, (1.0, 0.9, 0.5), strict=True)))
-    assert found == pytest.approx(np.array([0.02, 0.12, 0.52]) / 0.66)
-    assert task_probabilities(tasks, "error", None) == pytest.approx([1 / 3] * 3)
-
-
-def test_published_batches_are_of_one_task_drawn_by_its_weight():
-    config = training_config(tuple(RULES), schedule="paper")
-    weights = task_probabilities(config.tasks, config.task_weights, None)
-    drawn = [
-        int(single_batch(replace(config, batch_size=2), config.stages[0], step, weights).task[0])
-        for step in range(600)
-    ]
-    assert chisquare(np.bincount(drawn, minlength=20), 600 * weights).pvalue > 1e-4
-    one = single_batch(config, config.stages[0], 7, weights)
-    assert np.unique(one.task).size == np.unique(one.n_steps).size == 1
-    again = single_batch(config, config.stages[0], 7, weights)
-    np.testing.assert_array_equal(one.response, again.response)
-
-
-@pytest.mark.parametrize("batches", ["single", "mixed"])
-def test_a_stage_may_train_the_easy_variants(batches):
-    config = replace(SHORT, batches=batches, batch_size=50)
-    largest = {}
-    for easy in (False, True):
-        stage = Stage(dt_ms=20, max_steps=10, easy=easy)
-        weights = np.array([0.5, 0.5])
-        if batches == "single":
-            trials = single_batch(config, stage, 3, weights)
-        else:
-            trials, _ = mixed_batches(config, stage, 0, tuple(weights))
-        largest[easy] = np.abs(trials.columns["coherence_1"]).max()
-    assert largest[True] == pytest.approx(10 * largest[False])
-    assert largest[False] == pytest.approx(0.08)
-
-
-def test_mixed_batches_hold_every_trial_once_and_are_alike_in_length():
-    config = replace(training_config(tuple(RULES)), evaluate_every=50)
-    trials, places = mixed_batches(config, config.stages[-1], 0, tuple(np.full(20, 0.05)))
-    assert places.shape == (50, 64)
-    assert np.unique(places).size == trials.n_trials == 3200
-    within = np.ptp(trials.n_steps[places], axis=1)
-    assert np.median(within) <= 6
-    assert np.ptp(trials.n_steps) > 100
-    lengths = trials.n_steps[places].mean(axis=1)
-    assert abs(np.corrcoef(np.arange(50), lengths)[0, 1]) < 0.5
-    assert chisquare(np.bincount(trials.task, minlength=20)).pvalue > 1e-4
-
-
-@pytest.mark.parametrize("timing", ["batch", "trial"])
-def test_a_rendered_batch_equals_the_labelled_trials(timing):
-    """Two ways from a description to arrays: tensors for training, a dataset for users."""
-    rng = np.random.default_rng(4)
-    tasks = list(RULES)
-    chosen = rng.integers(20, size=30)
-    drawn = draw_trials(tasks, chosen, rng, dt_ms=20.0, shared_timing=timing == "batch")
-    rng = np.random.default_rng(4)
-    labelled = make_trials(tasks, "random", n_trials=30, seed=4, timing=timing)
-    n_steps = int(drawn.n_steps.max())
-    batch = make_batch(
-        drawn,
-        tuple(RULES),
-        n_steps,
-        dt_ms=20.0,
-        sigma_x=0.01,
-        noise=torch.zeros(n_steps, 30, 85),
-    )
-    for name in ("input", "target", "loss_mask"):
-        np.testing.assert_allclose(getattr(batch, name), labelled[name], atol=1e-6)
-    inside = labelled["time"].values[:, None] < labelled["trial_stop_time"].values
-    np.testing.assert_array_equal(batch.inside[:, :, 0], inside)
-    assert batch.n_counted == inside.sum()
-
-
 def test_evaluation_is_seeded_and_the_published_measure(tmp_path):
     train(SMALL, SHORT, out=tmp_path / "run")
     network = load(tmp_path / "run")
@@ -657,37 +415,6 @@ def test_bad_configurations_are_refused(make, match):
 
 def test_more_shards_than_trials_are_no_error(tmp_path):
     train(SMALL, replace(SHORT, batch_size=1, n_shards=4), out=tmp_path / "run")
-
-
-def test_the_command_line_trains_draws_and_resumes(tmp_path):
-    out, figure = tmp_path / "run", tmp_path / "progress.svg"
-    command = ["train", "--tasks", "fdgo", "--schedule", "paper", "--units", "8", "--seed", "2"]
-    command += ["--max-steps", "3", "--figure", str(figure), "--out", str(out)]
-    result = CliRunner().invoke(cli, command, catch_exceptions=False)
-    assert result.exit_code == 0
-    assert "fdgo: 0." in result.output
-    assert "of 512 random trials with noise" in result.output
-    assert figure.read_text().lstrip().startswith("<?xml")
-    network, config = read_configs(out)
-    assert (network.n_units, network.seed, config.seed) == (8, 2, 2)
-    assert (config.schedule, config.stages[0].max_steps) == ("paper", 3)
-    finished = CliRunner().invoke(cli, ["train", "--resume", "--out", str(out)])
-    assert finished.exit_code == 0
-    assert finished.output == result.output
-    for options, match in (
-        ([*command[1:9], "--figure", str(figure), "--out", str(out) + "2"], "svg: .*not exist yet"),
-        (["--resume", "--out", str(tmp_path / "none")], "a run folder with config.json"),
-        (["--out", str(tmp_path / "x")], "--tasks: expected names of tasks, or all"),
-    ):
-        with pytest.raises(nc.InputError, match=match):
-            CliRunner().invoke(cli, ["train", *options], catch_exceptions=False)
-
-
-def test_version_1_runs_say_how_they_were_trained():
-    config = read_training(nc.model.pretrained_path("ctxdm-0"))
-    assert config.batches == "single"
-    assert config.stages[0].learning_rates == (1e-3, 1e-3)
-    assert config.n_shards == 1
 
 
 def test_a_log_has_a_column_for_each_task(tmp_path):

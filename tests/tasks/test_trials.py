@@ -1,25 +1,14 @@
-"""Trials: the reference arrays, the published distributions, other time steps."""
+"""Trials: the reference arrays, other time steps, responses, conditions, refusals."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare, kstest
+from task_families import FAMILIES
 
 import nwbcompare as nc
-from nwbcompare.tasks import (
-    RULES,
-    Task,
-    display_name,
-    get_task,
-    make_trials,
-    read_direction,
-    register,
-    registry,
-    task_names,
-)
+from nwbcompare.tasks import RULES, display_name, get_task, make_trials, read_direction, task_names
 from nwbcompare.tasks.channels import INPUT_CHANNELS, angular_distance, bump, modality_channels
-from nwbcompare.tasks.description import describe
 from nwbcompare.tasks.signals import input_signal, target_signal
 from nwbcompare.tasks.timing import steps
 from nwbcompare.tasks.trial_draw import Draw
@@ -79,137 +68,6 @@ def test_a_time_step_that_does_not_divide_truncates_each_interval():
 
 def _random(seed, **options):
     return make_trials("contextdm1", "random", n_trials=64, seed=seed, **options)
-
-
-N_DRAWN = 4000
-INTERVALS = {
-    # what each epoch but the last is drawn from (ms): a tuple of two is uniform between them,
-    # a list one of its values
-    "go": [(300, 700), (500, 1500), [500]],
-    "react": [(500, 2500), [500]],
-    "delay": [[300, 500, 700], [200, 400, 600], [200, 400, 800, 1600], [500]],
-    "decide": [(100, 400), [400, 800, 1600], [500]],
-    "compare": [
-        [200, 400, 600],
-        [200, 400, 600],
-        [200, 400, 800, 1600],
-        [200, 400, 600],
-        (100, 300),
-        [500],
-    ],
-    "match": [[200, 400, 600], [200, 400, 600], [200, 400, 800, 1600], [500]],
-    "category": [[200, 400, 600], [200, 400, 600], [200, 400, 800, 1600], [200, 400, 600]],
-}
-FAMILIES = {
-    "fdgo": "go",
-    "fdanti": "go",
-    "reactgo": "react",
-    "reactanti": "react",
-    "delaygo": "delay",
-    "delayanti": "delay",
-    **dict.fromkeys(("dm1", "dm2", "contextdm1", "contextdm2", "multidm"), "decide"),
-    **dict.fromkeys(
-        ("delaydm1", "delaydm2", "contextdelaydm1", "contextdelaydm2", "multidelaydm"), "compare"
-    ),
-    "dmsgo": "match",
-    "dmsnogo": "match",
-    "dmcgo": "category",
-    "dmcnogo": "category",
-}
-
-
-@pytest.fixture(scope="module")
-def drawn():
-    """Random trials of every task, each with its own timing, as their description."""
-    return {
-        task: get_task(task).random(Draw(np.random.default_rng(place), N_DRAWN, 20.0, False))
-        for place, task in enumerate(RULES)
-    }
-
-
-def _is_uniform(values, low, high):
-    return kstest(values, "uniform", (low, high - low)).pvalue > 1e-4
-
-
-def _is_choice(values, choices):
-    found, counts = np.unique(np.round(values, 9), return_counts=True)
-    if len(choices) == 1:
-        return found.tolist() == choices
-    return found.tolist() == sorted(choices) and chisquare(counts).pvalue > 1e-4
-
-
-@pytest.mark.parametrize("task", RULES)
-def test_random_intervals_follow_the_table(drawn, task):
-    epochs = drawn[task].epochs
-    expected = INTERVALS[FAMILIES[task]]
-    assert len(epochs) == len(expected)
-    for bounds, interval in zip(epochs.values(), expected, strict=True):
-        lasting = np.diff(bounds, axis=1)[:, 0] * 20.0
-        if isinstance(interval, list):
-            assert _is_choice(lasting, interval)
-        else:
-            low, high = interval
-            # truncated to whole steps: spread it out again before asking for a uniform
-            spread = lasting + 20 * np.random.default_rng(99).random(lasting.size)
-            assert lasting.min() >= low - 20
-            assert _is_uniform(spread, low, high)
-
-
-@pytest.mark.parametrize("task", RULES)
-def test_random_directions_follow_the_table(drawn, task):
-    columns, family = drawn[task].columns, FAMILIES[task]
-    if family == "category":
-        tenths = 0.1 * np.pi * np.arange(1, 20, 2)
-        assert _is_choice(columns["direction"], np.round(tenths, 9))
-        assert _is_choice(columns["direction_2"], np.round(tenths, 9))
-        assert np.corrcoef(columns["direction"], columns["direction_2"])[0, 1] < 0.06
-        return
-    assert _is_uniform(columns["direction"], 0, 2 * np.pi)
-    if "direction_2" not in columns:
-        return
-    apart = (columns["direction_2"] - columns["direction"]) % (2 * np.pi)
-    if family == "match":
-        match = np.minimum(apart, 2 * np.pi - apart) < 1e-9
-        assert match.mean() == pytest.approx(0.5, abs=0.03)
-        # to either side by up to 17 pi / 9, which on a circle is every distance above pi / 9
-        assert _is_uniform(apart[~match], np.pi / 9, 17 * np.pi / 9)
-    else:
-        assert _is_uniform(apart, 0.5 * np.pi, 1.5 * np.pi)
-
-
-@pytest.mark.parametrize("task", [t for t in RULES if FAMILIES[t] in ("decide", "compare")])
-def test_random_strengths_follow_the_table(drawn, task):
-    columns = drawn[task].columns
-    levels = [0.08, 0.16, 0.32] if "delay" in task else [0.01, 0.02, 0.04, 0.08]
-    if "multi" in task:
-        first, second = (
-            np.stack([columns[f"strength_{m}"] + side * columns[f"coherence_{m}"] for m in (1, 2)])
-            for side in (1, -1)
-        )
-        mean = (first.mean(axis=0) + second.mean(axis=0)) / 2
-        coherence = (first.mean(axis=0) - second.mean(axis=0)) / 2
-        for strengths in (first, second):
-            split = np.abs(strengths[0] - strengths[1]) / strengths.mean(axis=0)
-            assert _is_uniform(split, 0.2, 0.8)
-        assert _is_uniform(mean, 0.8, 1.2)
-        assert _is_choice(np.abs(coherence), levels)
-        return
-    shown = [m for m in (1, 2) if f"strength_{m}" in columns]
-    assert shown == ([1, 2] if "context" in task else [int(task[-1])])
-    for modality in shown:
-        coherence = columns[f"coherence_{modality}"]
-        assert _is_uniform(columns[f"strength_{modality}"], 0.8, 1.2)
-        assert _is_choice(np.abs(coherence), levels)
-        assert (coherence > 0).mean() == pytest.approx(0.5, abs=0.03)
-    if len(shown) == 2:
-        assert abs(np.corrcoef(columns["coherence_1"], columns["coherence_2"])[0, 1]) < 0.06
-
-
-@pytest.mark.parametrize("task", ["fdgo", "reactanti", "delaygo", "dmsgo", "dmcnogo"])
-def test_random_modalities_are_drawn_evenly(drawn, task):
-    columns = drawn[task].columns
-    for name in [name for name in columns if name.startswith("modality")]:
-        assert _is_choice(columns[name], [1, 2])
 
 
 @pytest.mark.parametrize("task", RULES)
@@ -507,69 +365,6 @@ def test_a_trial_has_the_same_signals_alone_and_padded():
         whole = target_signal(described).render(described.n_steps.max())
         n_steps = described.n_steps[place]
         np.testing.assert_array_equal(alone.render(n_steps)[:, 0], whole[:n_steps, place])
-
-
-def _follow(draw):
-    direction = draw.direction()
-    onset = draw.interval(200, 400)
-    return describe(
-        "follow",
-        draw.n_trials,
-        {
-            "modality": 1,
-            "direction": direction,
-            "strength": 1.0,
-            "start": onset,
-            "stop": onset + 20,
-        },
-        epochs={"fix1": onset, "go1": onset + 20},
-        response=direction,
-        columns={"direction": direction},
-    )
-
-
-@pytest.fixture
-def follow(monkeypatch):
-    """A task that does not come with the package."""
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
-    return register(
-        Task(
-            name="follow",
-            display_name="Follow",
-            condition_variables=("direction",),
-            given_variables=("direction",),
-            random=_follow,
-            test=lambda dt_ms: _follow(Draw(np.random.default_rng(0), 5, dt_ms)),
-            psychometric=lambda asked: _follow(Draw(np.random.default_rng(0), 5, asked.dt_ms)),
-        )
-    )
-
-
-def test_a_task_of_ones_own_has_its_own_rule_channel(follow):
-    trials = make_trials("follow", "random", n_trials=6, seed=0)
-    assert trials.sizes["input_channel"] == 86
-    assert (trials["input"].sel(input_channel="rule_follow") == 1).all()
-    assert (trials["input"].sel(input_channel="rule_fdgo") == 0).all()
-    assert task_names() == [*RULES, "follow"]
-    assert display_name("follow") == "Follow"
-    with pytest.raises(nc.InputError, match="a name that no registered task has"):
-        register(follow)
-
-
-def test_tasks_come_by_entry_point(monkeypatch):
-    loaded = []
-
-    class Entry:
-        def load(self):
-            loaded.append(1)
-
-    monkeypatch.setattr(
-        registry, "entry_points", lambda group: [Entry()] if group == "nwbcompare.tasks" else []
-    )
-    registry._load_third_party.cache_clear()
-    task_names()
-    task_names()
-    assert loaded == [1]
 
 
 @pytest.mark.parametrize("task", RULES)

@@ -21,20 +21,20 @@ from click.testing import CliRunner
 from hypothesis import given, strategies as st
 from page_reading import Page, rendered
 from scipy.stats import spearmanr
+from training_logs import ROWS
 
 import nwbcompare as nc
 from nwbcompare.cli.main import cli, main
 from nwbcompare.inference.networks import over_networks
-from nwbcompare.model import Network, NetworkConfig, load, pretrained, pretrained_path, save_run
-from nwbcompare.model.checkpoint import LOG, pretrained_names, read_evaluation, read_log
+from nwbcompare.model import Network, NetworkConfig, load, pretrained, save_run
+from nwbcompare.model.checkpoint import read_evaluation
 from nwbcompare.model.schedules import training_config
 from nwbcompare.report.page_section import Picture, shown
-from nwbcompare.report.pictures import picture
 from nwbcompare.tasks.channels import input_channels
 from nwbcompare.workflows.analysis_sources import analysis_source
 from nwbcompare.workflows.analyze import analyze, chosen_sections
 from nwbcompare.workflows.analyze_settings import Settings
-from nwbcompare.workflows.network_estimates import estimate, over
+from nwbcompare.workflows.formatting import over
 from nwbcompare.workflows.registry import SECTIONS
 from nwbcompare.workflows.results_folder import Folder, is_analysis
 from nwbcompare.workflows.sections import (
@@ -44,11 +44,9 @@ from nwbcompare.workflows.sections import (
     task_vectors as vectors_section,
     unit_groups as groups_section,
 )
-from nwbcompare.workflows.sections.lesions import _false_discovery, _floor
 
 # the package gives the function under the module's name
 analyze_module = importlib.import_module("nwbcompare.workflows.analyze")
-drawing = importlib.import_module("nwbcompare.report.pictures")
 # of so few units some bins and pairs are empty
 pytestmark = [
     pytest.mark.filterwarnings("ignore::nwbcompare.core.errors.UnitWarning"),
@@ -59,7 +57,7 @@ FEW = Settings(n_surrogates=9, n_rotations=9, n_permutations=99, n_trials=64)
 N_UNITS, N_GROUP = 40, 10
 TRIED = range(2, 6)
 DEFAULT_OF_NETWORKS = 9
-"""Files of a network: eight parts, and what it is."""
+"""Files of a network: eight sections, and what it is."""
 DEFAULT = [name for name, part in SECTIONS.items() if not part.is_long]
 
 
@@ -127,7 +125,7 @@ def idle(monkeypatch):
 
 
 def _replace(monkeypatch, computes):
-    """Give parts other functions that compute them."""
+    """Give sections other functions that compute them."""
     for name, compute in computes.items():
         part = SECTIONS[name]
         values = {field: getattr(part, field) for field in part.__dataclass_fields__}
@@ -135,7 +133,7 @@ def _replace(monkeypatch, computes):
 
 
 def counted(monkeypatch, stop=None):
-    """Count which parts are computed of what; stop at one of them."""
+    """Count which sections are computed of what; stop at one of them."""
     calls = []
 
     def count(name, compute):
@@ -340,7 +338,7 @@ def test_what_is_kept_says_the_same_as_what_was_computed(several, runs, copied, 
 def test_what_is_kept_draws_the_same_as_what_was_computed(several, runs, copied, idle):
     figures = files(copied / "figures")
     sources = [runs["a"], runs["b"]]
-    analyze(sources, copied, parts=["pairs", "composition"], settings=FEW, resume=True)
+    analyze(sources, copied, sections=["pairs", "composition"], settings=FEW, resume=True)
     names = {p["name"] for section in sections(copied).values() for p in section["pictures"]}
     assert len(names) == 7
     for name in names:
@@ -361,7 +359,7 @@ def test_random_sets_of_units_are_asked_only_when_named(
 ):
     assert "controls" not in sections(several)
     calls = counted(monkeypatch)
-    analyze([runs["a"]], copied, parts=["controls"], settings=FEW, resume=True)
+    analyze([runs["a"]], copied, sections=["controls"], settings=FEW, resume=True)
     assert calls == [("a", "controls")]
     assert list(sections(copied)) == ["variance", "clusters", "lesions", "controls"]
     p_values = results(copied, "a", "controls")["sizes"]["p_value"].values
@@ -424,7 +422,7 @@ def test_another_seed_gives_other_numbers_where_chance_is_in_them(several, runs,
     other = analyze(
         [runs["a"]],
         tmp_path / "other",
-        parts=["composition", "pairs"],
+        sections=["composition", "pairs"],
         settings=Settings(seed=1, n_rotations=9),
     )
     assert row(other, "composition", "a") != row(several, "composition", "a")
@@ -434,13 +432,13 @@ def test_another_seed_gives_other_numbers_where_chance_is_in_them(several, runs,
     assert row(other, "variance", "a") == row(several, "variance", "a")
 
 
-def test_networks_and_parts_can_be_added(several, runs, tmp_path, undrawn, monkeypatch):
+def test_networks_and_sections_can_be_added(several, runs, tmp_path, undrawn, monkeypatch):
     out = tmp_path / "out"
     calls = counted(monkeypatch)
-    analyze([runs["a"]], out, parts=["pairs"], settings=FEW)
+    analyze([runs["a"]], out, sections=["pairs"], settings=FEW)
     assert calls == [("a", "variance"), ("a", "pairs")]
     calls.clear()
-    analyze([runs["b"], runs["a"]], out, parts=["groups", "pairs"], settings=FEW, resume=True)
+    analyze([runs["b"], runs["a"]], out, sections=["groups", "pairs"], settings=FEW, resume=True)
     assert calls == [("b", "variance"), ("b", "pairs"), ("b", "groups"), ("a", "groups")]
     for part in ("pairs", "groups"):
         assert row(out, part, "a") == row(several, part, "a")
@@ -476,7 +474,7 @@ class TestRefusals:
             analyze([runs["a"], other], copied, settings=FEW, resume=True)
 
     @pytest.mark.parametrize("damage", ["cut", "empty", "text"])
-    def test_a_damaged_part(self, copied, runs, damage):
+    def test_a_damaged_section(self, copied, runs, damage):
         file = copied / "results" / "a" / "variance.nc"
         whole = file.read_bytes()
         file.write_bytes({"cut": whole[:2000], "empty": b"", "text": b"no netCDF"}[damage])
@@ -494,7 +492,7 @@ class TestRefusals:
         file.write_text(whole)
 
     def test_an_existing_analysis(self, copied, runs, monkeypatch):
-        monkeypatch.setattr(analyze_module, "Subject", lambda _: pytest.fail("opened"))
+        monkeypatch.setattr(analyze_module, "analysis_source", lambda _: pytest.fail("opened"))
         with pytest.raises(nc.InputError, match=r"an existing folder\. .*--overwrite"):
             analyze([runs["a"]], copied, settings=FEW)
 
@@ -516,9 +514,9 @@ class TestRefusals:
         with pytest.raises(nc.InputError, match="source 'nowhere'"):
             analyze([runs["a"], "nowhere"], tmp_path / "out")
         with pytest.raises(nc.InputError, match="'variance'"):
-            analyze([runs["a"]], tmp_path / "out", parts=["varience"])
-        with pytest.raises(nc.InputError, match="parts: expected at least one part"):
-            analyze([runs["a"]], tmp_path / "out", parts=[])
+            analyze([runs["a"]], tmp_path / "out", sections=["varience"])
+        with pytest.raises(nc.InputError, match="sections: expected at least one section"):
+            analyze([runs["a"]], tmp_path / "out", sections=[])
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize(
@@ -531,20 +529,20 @@ class TestRefusals:
             ("n_trials", 63),
         ],
     )
-    def test_numbers_that_no_part_can_work_with(self, name, value):
+    def test_numbers_that_no_section_can_work_with(self, name, value):
         with pytest.raises(nc.InputError, match=f"{name}: expected a whole number of"):
             Settings(**{name: value})
 
 
 def test_an_existing_analysis_is_replaced_whole(copied, runs, undrawn):
     (copied / "notes.txt").touch()
-    analyze([runs["a"]], copied, parts=["variance"], settings=FEW, overwrite=True)
+    analyze([runs["a"]], copied, sections=["variance"], settings=FEW, overwrite=True)
     assert list(sections(copied)) == ["variance"]
     assert [p.name for p in (copied / "results").iterdir()] == ["a"]
     assert not (copied / "notes.txt").exists()
 
 
-def test_a_part_is_kept_whole_or_not_at_all(runs, tmp_path, undrawn, monkeypatch):
+def test_a_section_is_kept_whole_or_not_at_all(runs, tmp_path, undrawn, monkeypatch):
     def half(self, path, **_):
         path.write(b"half")
         raise OSError("disk full")
@@ -552,14 +550,14 @@ def test_a_part_is_kept_whole_or_not_at_all(runs, tmp_path, undrawn, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(xr.DataTree, "to_netcdf", half)
         with pytest.raises(OSError, match="disk full"):
-            analyze([runs["a"]], tmp_path / "out", parts=["variance"], settings=FEW)
+            analyze([runs["a"]], tmp_path / "out", sections=["variance"], settings=FEW)
     assert [p.name for p in (tmp_path / "out" / "results" / "a").iterdir()] == ["identity.json"]
     assert is_analysis(tmp_path / "out")
-    analyze([runs["a"]], tmp_path / "out", parts=["variance"], settings=FEW, resume=True)
+    analyze([runs["a"]], tmp_path / "out", sections=["variance"], settings=FEW, resume=True)
     assert row(tmp_path / "out", "variance", "a")["units"] == N_UNITS
 
 
-def test_surrogates_of_an_interrupted_part_are_not_drawn_again(
+def test_surrogates_of_an_interrupted_section_are_not_drawn_again(
     several, runs, copied, undrawn, monkeypatch
 ):
     (copied / "results" / "a" / "clusters.nc").unlink()
@@ -575,7 +573,7 @@ def test_surrogates_of_an_interrupted_part_are_not_drawn_again(
 
         patch.setattr(clusters, "_surrogate", some)
         with pytest.raises(KeyboardInterrupt):
-            analyze([runs["a"]], copied, parts=["clusters"], settings=FEW, resume=True)
+            analyze([runs["a"]], copied, sections=["clusters"], settings=FEW, resume=True)
     assert (copied / "results" / "a" / "clusters.partial.json").is_file()
 
     def count(copula, search, index):
@@ -583,7 +581,7 @@ def test_surrogates_of_an_interrupted_part_are_not_drawn_again(
         return draw(copula, search, index)
 
     monkeypatch.setattr(clusters, "_surrogate", count)
-    analyze([runs["a"]], copied, parts=["clusters"], settings=FEW, resume=True)
+    analyze([runs["a"]], copied, sections=["clusters"], settings=FEW, resume=True)
     assert drawn == list(range(3, 9))
     assert row(copied, "clusters", "a") == row(several, "clusters", "a")
     assert not list((copied / "results" / "a").glob("*partial*"))
@@ -594,19 +592,19 @@ def test_damaged_surrogates_are_an_error_and_no_reason_to_go_without(runs, copie
     (folder / "clusters.nc").unlink()
     (folder / "clusters.partial.json").write_text("{")
     with pytest.raises(nc.InputError, match=r"clusters\.partial\.json: expected surrogates kept"):
-        analyze([runs["a"]], copied, parts=["clusters"], settings=FEW, resume=True)
+        analyze([runs["a"]], copied, sections=["clusters"], settings=FEW, resume=True)
     assert not (folder / "clusters.nc").exists()
 
 
 def test_a_network_is_known_by_its_weights_and_not_by_its_path(runs, copied, undrawn, idle):
     elsewhere = copied.parent / "elsewhere" / "a"
     shutil.copytree(runs["a"], elsewhere)
-    analyze([str(elsewhere)], copied, parts=["variance"], settings=FEW, resume=True)
+    analyze([str(elsewhere)], copied, sections=["variance"], settings=FEW, resume=True)
 
 
 def test_a_smaller_page_leaves_nothing_of_the_larger_one(runs, copied, undrawn, idle):
     assert (copied / "lesions.csv").is_file()
-    analyze([runs["a"]], copied, parts=["variance"], settings=FEW, resume=True)
+    analyze([runs["a"]], copied, sections=["variance"], settings=FEW, resume=True)
     assert {path.name for path in copied.glob("*.csv")} == {"variance.csv"}
     assert (copied / "results" / "a" / "lesions.nc").is_file()
 
@@ -636,7 +634,7 @@ def test_networks_of_few_tasks_or_units_say_what_they_cannot_be_asked(tmp_path):
 def test_networks_of_other_tasks_are_not_pooled_where_tasks_must_agree(runs, tmp_path, undrawn):
     short = save(tmp_path, "short", tasks=TASKS[:4])
     out = analyze(
-        [runs["a"], short], tmp_path / "out", parts=["pairs", "composition"], settings=FEW
+        [runs["a"], short], tmp_path / "out", sections=["pairs", "composition"], settings=FEW
     )
     said = sections(out)
     assert said["pairs"]["findings"][0].startswith("Over 2 networks: not asked, since classified")
@@ -651,7 +649,7 @@ def test_groups_without_a_pair_of_like_units_are_counted_still(tmp_path):
         network.input_weight[channels.index("rule_contextdm1"), 1] = -30
 
     source = save(tmp_path, "few", n_units=8, change=two_units)
-    out = analyze([source], tmp_path / "out", parts=["groups"], settings=FEW)
+    out = analyze([source], tmp_path / "out", sections=["groups"], settings=FEW)
     assert row(out, "groups", "few")["units in group 1"] == 1
     assert any("few: inhibition not asked: " in f for f in sections(out)["groups"]["findings"])
 
@@ -660,7 +658,7 @@ def test_a_shipped_network_of_two_tasks(tmp_path, undrawn):
     out = analyze(
         ["pretrained:ctxdm-0"],
         tmp_path / "out",
-        parts=["groups", "vectors", "composition", "conditions"],
+        sections=["groups", "vectors", "composition", "conditions"],
         settings=FEW,
     )
     said = {name: s["findings"] for name, s in sections(out).items()}
@@ -702,7 +700,7 @@ def test_monkey_a(mante2013_path, tmp_path, undrawn):
     out = analyze(
         [f"mante2013:{mante2013_path}?animal=ar"],
         tmp_path / "out",
-        parts=["variance", "pairs", "groups", "conditions", "lesions"],
+        sections=["variance", "pairs", "groups", "conditions", "lesions"],
         settings=FEW,
     )
     name = "monkey A"
@@ -724,17 +722,19 @@ def test_names_of_sources_may_be_anything(tmp_path, recording, undrawn):
         lambda one: one.assign_attrs(name="../we / <b>") if one.dims else one
     )
     named.to_netcdf(tmp_path / "brain.nc", engine="h5netcdf")
-    out = analyze([str(tmp_path / "brain.nc")], tmp_path / "out", parts=["variance"], settings=FEW)
+    out = analyze(
+        [str(tmp_path / "brain.nc")], tmp_path / "out", sections=["variance"], settings=FEW
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["brain.nc", "out"]
     (drawn,) = sections(out)["variance"]["pictures"]
     assert (out / "figures" / f"{drawn['name']}.svg").is_file()
     assert "../we / &lt;b&gt;: 48 of" in (out / "index.html").read_text()
 
 
-# parts
+# sections
 
 
-def test_parts_are_told_apart_and_stand_after_what_they_need():
+def test_sections_are_told_apart_and_stand_after_what_they_need():
     names = list(SECTIONS)
     assert [part.name for part in SECTIONS.values()] == names
     assert len({part.heading for part in SECTIONS.values()}) == len(names)
@@ -746,7 +746,7 @@ def test_parts_are_told_apart_and_stand_after_what_they_need():
 
 
 @given(st.lists(st.sampled_from(sorted(SECTIONS)), min_size=1))
-def test_chosen_parts_are_closed_ordered_and_no_more_than_needed(names):
+def test_chosen_sections_are_closed_ordered_and_no_more_than_needed(names):
     chosen = [part.name for part in chosen_sections(names)]
     assert chosen == sorted(set(chosen), key=list(SECTIONS).index)
     needed, more = set(), set(names)
@@ -756,7 +756,7 @@ def test_chosen_parts_are_closed_ordered_and_no_more_than_needed(names):
     assert set(chosen) == needed
 
 
-def test_by_default_all_parts_but_the_long_ones_are_chosen():
+def test_by_default_all_sections_but_the_long_ones_are_chosen():
     assert [part.name for part in chosen_sections(None)] == DEFAULT
     assert {name for name in SECTIONS if name not in DEFAULT} == {"controls"}
     with pytest.raises(nc.InputError, match="Did you mean 'lesions'"):
@@ -876,7 +876,7 @@ def test_analyze_on_the_command_line(several, runs, tmp_path, undrawn):
     assert list(sections(out)) == ["variance"]
 
 
-def test_analyze_lists_its_parts():
+def test_analyze_lists_its_sections():
     listed = invoke("analyze", "--list-sections").output.splitlines()
     assert [line.partition(":")[0] for line in listed] == list(SECTIONS)
     assert [line for line in listed if line.endswith("(long)")] == [
@@ -920,136 +920,10 @@ def test_compose_gives_the_performance_of_each_expression(runs, monkeypatch, cap
     assert "dm1" in refused(monkeypatch, capsys, "compose", runs["a"], "--task", "dm1", "fdgo")
 
 
-# small things
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0.01, 0.5))
-def test_false_discoveries_are_counted_by_benjamini_and_hochberg(p_values, rate):
-    # the largest k with at least k p values at or below k * rate / n
-    n = len(p_values)
-    passing = [k for k in range(1, n + 1) if sum(p <= rate * k / n for p in p_values) >= k]
-    assert _false_discovery(np.array(p_values), rate) == max(passing, default=0)
-
-
-def test_false_discoveries_of_no_effect_are_rare_and_of_all_effects_are_all():
-    rng = np.random.default_rng(0)
-    any_found = [_false_discovery(rng.uniform(size=50), 0.05) > 0 for _ in range(400)]
-    assert np.mean(any_found) < 0.09
-    assert _false_discovery(np.full(50, 0.05), 0.05) == 50
-    assert _false_discovery(np.full(50, 0.0501), 0.05) == 0
-
-
-@given(st.integers(1, 400), st.integers(1, 200))
-def test_what_is_said_of_the_floor_of_p_is_what_benjamini_and_hochberg_need(n_tests, n_sets):
-    said = _floor(n_tests, n_sets)
-    needed = int(re.search(r", (\d+) have", said)[1]) if said else 1
-    smallest = 1 / (1 + n_sets)
-
-    def passing(at_the_floor):
-        p_values = np.ones(n_tests)
-        p_values[:at_the_floor] = smallest
-        return _false_discovery(p_values, 0.05)
-
-    assert passing(min(needed - 1, n_tests)) == 0
-    assert needed > n_tests or passing(needed) == needed
-
-
-def test_a_picture_has_a_panel_for_each_function_and_hides_the_rest(monkeypatch):
-    seen = []
-    svg = drawing.as_svg
-    monkeypatch.setattr(drawing, "as_svg", lambda figure: seen.append(figure) or svg(figure))
-    draws = [lambda ax, k=k: ax.plot([0, k]) for k in range(5)]
-    one, two = (picture("x/y", "A caption.", *draws, size=(6, 3), n_rows=2) for _ in range(2))
-    assert one == two
-    assert (one.name, one.width) == ("x_y", 6)
-    axes = seen[0].axes
-    assert [len(ax.lines) for ax in axes] == [1] * 5 + [0]
-    assert [ax.axison for ax in axes] == [True] * 5 + [False]
-    assert one.svg != picture("x", "A caption.", *draws[::-1], size=(6, 3), n_rows=2).svg
-
-
-def test_a_mean_of_one_network_has_no_interval():
-    with pytest.warns(UserWarning, match="One network"):
-        alone = over_networks({"a": 0.5})
-    assert estimate(alone) == "+0.500"
-    found = over_networks({"a": 0.1, "b": 0.2, "c": 0.3})
-    assert re.fullmatch(r"\+0\.200 \[-0\.0\d+, \+0\.4\d+\]", estimate(found))
-    assert over("it", found).startswith("Over 3 networks it is +0.200 [")
-    assert "p = 0.25 by sign flips (the smallest possible is 0.25)." in over("it", found)
-
-
-def test_a_table_shows_numbers_short_and_what_is_not_known_as_a_dash():
-    assert [shown(v) for v in (1 / 3, float("nan"), None, 12345, "a")] == [
-        "0.333",
-        "–",
-        "–",
-        "12345",
-        "a",
-    ]
-
-
-# logs of training
-
-ROWS = [
-    {"step": 0, "stage": 0, "dt_ms": 100, "coherence_scale": 8, "loss": None, "seconds": 0.5,
-     "performance": {"fdgo": 0.25, "fdanti": 0.5}},
-    {"step": 100, "stage": 1, "dt_ms": 20, "coherence_scale": 1, "loss": 0.125, "seconds": 9.5,
-     "performance": {"fdgo": 0.75, "fdanti": 1.0}},
-]  # fmt: skip
-
-
-def test_a_log_comes_back_as_it_was_written(tmp_path):
-    network = Network(NetworkConfig(n_units=4))
-    save_run(network, tmp_path / "run", log=ROWS)
-    assert read_log(tmp_path / "run") == ROWS
-    save_run(network, tmp_path / "untold")
-    assert read_log(tmp_path / "untold") == []
-
-
-@pytest.mark.parametrize("name", pretrained_names())
-def test_logs_of_shipped_networks_can_be_read(name):
-    log = read_log(pretrained_path(name))
-    tasks = read_training_tasks(name)
-    assert len(log) > 1
-    assert all(set(r["performance"]) == set(tasks) for r in log)
-    assert all(0 <= p <= 1 for r in log for p in r["performance"].values())
-    seconds = [r["seconds"] for r in log]
-    assert seconds == sorted(seconds)
-    assert min(log[-1]["performance"].values()) > max(0.5, min(log[0]["performance"].values()))
-
-
-def read_training_tasks(name):
-    from nwbcompare.model.checkpoint import read_training
-
-    return read_training(pretrained_path(name)).tasks
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda text: text.replace("0.75", "much"),
-        lambda text: text[: text.rindex(",1.0")],
-        lambda text: text.replace("seconds", "hours"),
-        lambda text: text.rstrip() + ",0.5,0.5\n",
-        lambda text: text + '"' + "9" * 200_000,
-    ],
-    ids=["word", "cut", "column", "cells", "long"],
-)
-def test_a_damaged_log_is_refused(tmp_path, damage):
-    save_run(Network(NetworkConfig(n_units=4)), tmp_path / "run", log=ROWS)
-    file = tmp_path / "run" / LOG
-    file.write_text(damage(file.read_text()))
-    with pytest.raises(nc.InputError, match=r"log\.csv: expected a table of evaluations"):
-        read_log(tmp_path / "run")
-    file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(nc.InputError, match=r"log\.csv"):
-        read_log(tmp_path / "run")
-
-
 def test_the_log_is_part_of_the_page(runs, tmp_path, undrawn):
     log = [r | {"performance": dict.fromkeys(TASKS, r["step"] / 100)} for r in ROWS]
     run = save_run(load(runs["b"]), tmp_path / "b", training=training_config(TASKS), log=log)
-    out = analyze([str(run)], tmp_path / "out", parts=["performance"], settings=FEW)
+    out = analyze([str(run)], tmp_path / "out", sections=["performance"], settings=FEW)
     training = results(out, "b", "performance")["training"]
     assert training["performance"].values.tolist() == [[0.0] * 6, [1.0] * 6]
     names = [p["name"] for p in sections(out)["performance"]["pictures"]]

@@ -1,4 +1,4 @@
-"""The study of continual learning: regimes on equal terms, work done once, what is left out."""
+"""The study of continual learning: work done once, networks measured, what is left out."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ import pytest
 import torch
 import xarray as xr
 from click.testing import CliRunner
-from hypothesis import given, strategies as st
+from continual_outcomes import _no_picture, outcome_of
 from report_inputs import CONTEXTS, brain, written
+from tiny_studies import TINY, tiny
 
 import nwbcompare as nc
-from nwbcompare.analysis.learning.retention import MEAN
 from nwbcompare.cli.main import cli
 from nwbcompare.core.claim import claimed
 from nwbcompare.core.errors import DivergedError, StalledError
 from nwbcompare.model import Network, load, save_run
 from nwbcompare.model.checkpoint import WEIGHTS, read_evaluation, read_importances, read_log
-from nwbcompare.model.config import Consolidation
-from nwbcompare.model.curricula import YANG2019
 from nwbcompare.report.analysis_page import read_sections, write_analysis
 from nwbcompare.report.page_section import Evidence, Finding, PageSection
-from nwbcompare.report.pictures import picture
 from nwbcompare.workflows import (
     continual as study,
     continual_measurements as measuring,
@@ -41,8 +38,8 @@ from nwbcompare.workflows.continual_measurements import (
     Measured,
     measure_networks,
 )
-from nwbcompare.workflows.continual_results import Outcome, find_outcome, levels_reached
-from nwbcompare.workflows.continual_settings import LEVELS, Settings
+from nwbcompare.workflows.continual_results import find_outcome
+from nwbcompare.workflows.continual_settings import Settings
 from nwbcompare.workflows.continual_training import (
     FAILURE,
     Trained,
@@ -53,178 +50,12 @@ from nwbcompare.workflows.continual_training import (
 )
 from nwbcompare.workflows.measurements import mapping_of
 from nwbcompare.workflows.recording_source import RecordingChoice
-from nwbcompare.workflows.sections.continual_alternatives import also_section
-from nwbcompare.workflows.sections.continual_learning import (
-    ftv_section,
-    learning_section,
-    levels_section,
-    sections_of,
-)
 from nwbcompare.workflows.training_configs import configs_of
-from nwbcompare.workflows.training_regimes import (
-    METHODS,
-    REGIMES,
-    UNTRAINED,
-    chains_of,
-    consolidation_of,
-    donor_of,
-    read_regime,
-)
-
-TINY = {"n_networks": 1, "steps_per_task": 2, "n_units": 12, "n_draws": 1}
-QUICK = {"n_bootstrap": 20, "n_splits": 3}
-
-
-def tiny(**changes):
-    return Settings(**TINY | QUICK | changes)
+from nwbcompare.workflows.training_regimes import REGIMES, UNTRAINED
 
 
 def fails(*_, **__):
     pytest.fail("this was to be read, not done again")
-
-
-# settings ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given", "match"),
-    [
-        ({"n_networks": 0}, "n_networks: expected a whole number of 1 or more, got 0"),
-        ({"steps_per_task": 0}, "steps_per_task: .* got 0"),
-        ({"n_units": 2.5}, r"n_units: .* got 2\.5"),
-        ({"strength": 0.0}, "strength: .* got 0"),
-        ({"strength": float("nan")}, "strength: .* got nan"),
-        ({"regimes": ()}, "regimes: expected some of interleaved.* each once"),
-        ({"regimes": ("sequential", "unifrom")}, "regimes: expected some of .* unifrom"),
-        ({"regimes": ("sequential",) * 2}, "regimes: expected some of .* each once"),
-        ({"regimes": ("uniform",)}, "regimes: expected consolidated beside uniform"),
-        ({"also": ("elastic",)}, "also: expected .* METHOD:STRENGTH, got 'elastic'"),
-        ({"also": ("elastic:much",)}, "also: .* got 'elastic:much'"),
-        ({"also": ("elastic:-1",)}, "also: .* got 'elastic:-1'"),
-        ({"also": ("elastic:inf",)}, "also: .* got 'elastic:inf'"),
-        ({"also": ("none:1",)}, "also: expected a method of consolidation .* got 'none:1'"),
-        ({"also": ("elastik:2",)}, "method: .* Did you mean 'elastic'"),
-        ({"also": ("elastic:2", "elastic:2.0")}, "also: .* do not have, each once, got elastic:2"),
-        (
-            {"also": ("synaptic_intelligence:1",)},
-            "also: .* consolidated, permuted, uniform do not have",
-        ),
-        ({"also": ("uniform:0.1",)}, r"also: expected synaptic_intelligence:0\.1 beside uniform:0"),
-        ({"n_also": 0}, "n_also: .* got 0"),
-        ({"least_performance": 1.0}, r"least_performance: .* below 1, got 1\.0\. Use 0\.8"),
-        ({"least_performance": -0.1}, r"least_performance: .* got -0\.1"),
-        ({"least_performance": float("nan")}, "least_performance: .* got nan"),
-        ({"n_draws": 0}, "n_draws: .* got 0"),
-        ({"n_bootstrap": 1}, "n_bootstrap: .* got 1"),
-        ({"n_splits": 1}, "n_splits: .* got 1"),
-        ({"seed": -1}, "seed: .* got -1"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(given, match):
-    with pytest.raises(nc.InputError, match=match):
-        Settings(**given)
-
-
-def test_settings_are_plain_values_and_training_is_part_of_them():
-    settings = Settings(strength=0.5, also=("elastic:200",))
-    assert json.loads(json.dumps(settings.parameters())) == settings.parameters()
-    assert settings.training == {
-        "steps_per_task": 400,
-        "n_units": 256,
-        "strength": 0.5,
-        "warm_up_steps": 300,
-    }
-    assert settings.training.items() <= settings.parameters().items()
-
-
-# regimes ---------------------------------------------------------------------------------------
-
-
-def test_regimes_of_a_seed_differ_in_consolidation_alone():
-    settings = tiny(steps_per_task=7, strength=0.3)
-    made = {regime: configs_of(regime, 5, settings) for regime in REGIMES}
-    networks = [network for network, _ in made.values()]
-    assert all(network == networks[0] for network in networks)
-    states = [Network(network).state_dict() for network in networks]
-    for state in states[1:]:
-        assert all(torch.equal(value, states[0][name]) for name, value in state.items())
-    staged = {regime: training for regime, (_, training) in made.items() if regime in METHODS}
-    plain = {replace(training, consolidation=Consolidation()) for training in staged.values()}
-    assert len(plain) == 1
-    assert [stage.tasks for stage in plain.pop().stages] == list(YANG2019)
-    assert {regime: own.consolidation.method for regime, own in staged.items()} == METHODS
-    strengths = {regime: own.consolidation.strength for regime, own in staged.items()}
-    assert strengths == dict.fromkeys(METHODS, 0.3) | {"sequential": 1.0}
-
-
-def test_interleaved_networks_train_as_many_steps_of_the_same_tasks():
-    (_, at_once), (_, staged) = (
-        configs_of(regime, 0, tiny(steps_per_task=7)) for regime in ("interleaved", "sequential")
-    )
-    assert sum(stage.max_steps for stage in at_once.stages) == 7 * 7
-    assert sum(stage.max_steps for stage in staged.stages) == 7 * 7
-    assert at_once.tasks == staged.tasks
-    assert at_once.milestones == staged.milestones == LEVELS
-    assert at_once.milestone_tasks == staged.milestone_tasks == CONTEXTS
-
-
-def test_seeds_differ_in_weights_and_trials():
-    one, two = (configs_of("consolidated", seed, tiny()) for seed in (0, 1))
-    assert (one[0].seed, one[1].seed, one[1].consolidation.seed) == (0, 0, 0)
-    assert (two[0].seed, two[1].seed, two[1].consolidation.seed) == (1, 1, 1)
-
-
-def test_further_regimes_have_a_method_and_strength_and_seeds_of_their_own():
-    more = ("elastic:200", "uniform:0.1", "synaptic_intelligence:0.1")
-    settings = tiny(n_networks=4, also=more, n_also=2, regimes=("consolidated", "sequential"))
-    assert settings.all_regimes == (
-        "sequential",
-        "consolidated",
-        "elastic 200",
-        "uniform 0.1",
-        "synaptic_intelligence 0.1",
-    )
-    assert [len(settings.seeds_of(regime)) for regime in settings.all_regimes] == [4, 4, 2, 2, 2]
-    assert len(tiny(n_also=9, also=more).seeds_of("elastic 200")) == 1
-    network, plain = configs_of("sequential", 3, settings)
-    for regime, method, strength in (
-        ("elastic 200", "elastic", 200.0),
-        ("uniform 0.1", "uniform", 0.1),
-        ("synaptic_intelligence 0.1", "synaptic_intelligence", 0.1),
-    ):
-        same, training = configs_of(regime, 3, settings)
-        assert same == network
-        assert replace(training, consolidation=plain.consolidation) == plain
-        assert training.consolidation == Consolidation(method=method, strength=strength, seed=3)
-
-
-@given(
-    method=st.sampled_from(["elastic", "orthogonal", "synaptic_intelligence"]),
-    strength=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
-)
-def test_a_further_regime_has_the_very_strength_that_was_asked(method, strength):
-    regime = read_regime(f"{method}:{strength!r}")
-    assert consolidation_of(regime, 1.0, 4) == Consolidation(
-        method=method, strength=strength, seed=4
-    )
-    assert donor_of(f"uniform {regime.split()[1]}") == f"synaptic_intelligence {regime.split()[1]}"
-    assert read_regime(regime.replace(" ", ":")) == regime
-
-
-def test_controls_are_trained_after_the_regime_of_their_strength():
-    regimes = ("sequential", "consolidated", "uniform", "uniform 0.1", "synaptic_intelligence 0.1")
-    assert chains_of(regimes) == [
-        ("sequential",),
-        ("consolidated", "uniform"),
-        ("synaptic_intelligence 0.1", "uniform 0.1"),
-    ]
-    assert [donor_of(regime) for regime in regimes] == [
-        None,
-        None,
-        "consolidated",
-        "synaptic_intelligence 0.1",
-        None,
-    ]
 
 
 # a whole study, by the command line, then gone on with -----------------------------------------
@@ -416,10 +247,6 @@ def test_a_report_takes_the_findings_in_with_links_to_their_pictures(tmp_path):
     ]
     assert taken.findings[1].evidence == replace(shown.evidence, figure=figure)
     assert taken.findings[2] == plain
-
-
-def _no_picture(*_):
-    return picture("stages", "Nothing.", lambda _: None, size=(1.0, 1.0))
 
 
 def test_a_study_of_other_training_is_not_gone_on_with(again, recorded, monkeypatch):
@@ -861,255 +688,3 @@ def test_networks_at_the_criterion_stay_and_those_not_measured_go(first):
     assert found.left_out == {"uniform-0": "Needed: units; here: none."}
     assert list(found.logs) == [regime for regime in REGIMES if regime != "uniform"]
     assert found.logs["permuted"]["0"] == read_log(run_folder_of(first[0], "permuted", 0))
-
-
-SESSION = np.repeat([f"s{i:02}" for i in range(20)], 4)
-WIDTHS = {
-    "interleaved": 0.9,
-    "sequential": 0.95,
-    "consolidated": 0.52,
-    "permuted": 0.85,
-    "uniform": 0.8,
-    UNTRAINED: 0.2,
-}
-LEVEL = AT_LEVEL.format(0.8)
-
-
-def table(values, name="m", **columns):
-    return xr.Dataset(
-        {
-            "fractional_task_variance": ("unit", values),
-            "active": ("unit", np.ones(len(values), bool)),
-        },
-        coords={key: ("unit", column) for key, column in columns.items()},
-        attrs={"name": name, "task_a": CONTEXTS[0], "task_b": CONTEXTS[1]},
-    )
-
-
-def log_of(rng, final):
-    """A network that gets to about ``final`` in every task at once."""
-    tasks = [task for stage in YANG2019 for task in stage]
-    return [
-        {"step": 10 * place, "stage": max(place - 1, 0), "seconds": 0.0}
-        | {"performance": {t: final + 0.02 * rng.random() if place else 0.0 for t in tasks}}
-        for place in range(len(YANG2019) + 1)
-    ]
-
-
-def outcome_of(rng, n=8, widths=WIDTHS, left_out=()):
-    """Networks whose FTV is uniform on an interval, the recording's on [-0.5, 0.5]."""
-    measured = []
-    for regime, width in widths.items():
-        for seed in range(n):
-            own = np.clip(width + 0.02 * rng.standard_normal(), 0.01, 1)
-            protocols = [PRIMARY, "signal", *([LEVEL] if regime in measuring.WITH_LEVELS else [])]
-            made = {
-                name: table(rng.uniform(-own, own, SESSION.size), f"{regime}-{seed}")
-                for name in protocols
-            }
-            measured.append(Measured(regime, seed, made, {}))
-    kept = {"consolidated": 0.9, "sequential": 0.6}
-    return Outcome(
-        settings=Settings(n_networks=n, n_bootstrap=60, n_splits=3),
-        trained=[Trained(regime, seed, None) for regime in REGIMES for seed in range(n)],
-        left_out=dict.fromkeys(left_out, "stalled."),
-        performance={},
-        logs={
-            regime: {str(seed): log_of(rng, final) for seed in range(n)}
-            for regime, final in kept.items()
-        },
-        measured=measured,
-        recorded=table(rng.uniform(-0.5, 0.5, SESSION.size), "monkey", session=SESSION),
-    )
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(3)
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Sections without pictures, which the whole study draws."""
-    for name in ("pairs_picture", "_distributions"):
-        monkeypatch.setattr(f"nwbcompare.workflows.sections.continual_learning.{name}", _no_picture)
-    monkeypatch.setattr(
-        "nwbcompare.workflows.sections.continual_learning._learning_pictures", lambda *_: []
-    )
-
-
-def test_two_animals_are_held_against_each_other(rng, undrawn):
-    outcome = outcome_of(rng, n=2)
-    animal = np.where(np.arange(SESSION.size) % 8 < 4, "A", "F")
-    values = outcome.recorded["fractional_task_variance"] * np.where(animal == "F", 0.1, 1)
-    recorded = outcome.recorded.assign(fractional_task_variance=values)
-    recorded = recorded.assign_coords(subject=("unit", animal))
-    *_, split_half, apart, scope = ftv_section(
-        replace(outcome, recorded=recorded), PRIMARY
-    ).findings
-    assert split_half.startswith("Two halves of monkey")
-    # uniform on 0.5 and on 0.05 lie 0.225 apart; sessions exchanged hide it
-    distance, p = re.match(r"Animals A and F lie (\S+) apart .* p = (\S+)\)\.", apart).groups()
-    assert float(distance) == pytest.approx(0.225, abs=0.04)
-    assert float(p) < 0.01
-    assert scope == "These animals: nothing here is about others."
-
-
-def test_similarity_beyond_both_controls_is_attributed(rng, undrawn):
-    outcome = outcome_of(rng)
-    result = outcome.compared(PRIMARY)
-    assert result["contrast"].values[0] == "consolidated - sequential"
-    assert result.sizes["contrast"] == 7
-    assert outcome.attributed(result)["status"] == "attributed"
-    section = ftv_section(outcome, PRIMARY)
-    lead = section.findings[0]
-    assert lead.main
-    assert lead.text == (
-        "Consolidated networks are closer to monkey than sequential ones (8 pairs)."
-    )
-    assert lead.evidence.n == "8 pairs of networks, 20 sessions"
-    assert section.findings[1].startswith("Attribution to consolidation: attributed (")
-    assert section.findings[-1].startswith("One animal")
-    other = ftv_section(outcome, "signal")
-    assert not any(getattr(one, "main", False) for one in other.findings)
-    assert not any("Attribution" in one for one in other.findings if isinstance(one, str))
-
-
-@pytest.mark.parametrize(
-    ("changes", "status"),
-    [
-        ({"permuted": 0.52}, "closer, but not beyond the controls"),
-        ({"consolidated": 0.95, "sequential": 0.52}, "further"),
-        ({"sequential": 0.52}, "not closer"),
-    ],
-)
-def test_similarity_is_not_attributed_where_a_control_is_as_close(rng, changes, status):
-    outcome = outcome_of(rng, widths=WIDTHS | changes)
-    assert outcome.attributed(outcome.compared(PRIMARY))["status"] == status
-
-
-def test_without_a_control_nothing_can_be_said_of_attribution(rng, undrawn):
-    widths = {regime: width for regime, width in WIDTHS.items() if regime != "uniform"}
-    outcome = outcome_of(rng, widths=widths)
-    assert outcome.attributed(outcome.compared(PRIMARY)) is None
-    said = ftv_section(outcome, PRIMARY).findings[1]
-    assert said == (
-        "Whether similarity is to be attributed to consolidation cannot be said: no pairs with the "
-        "controls uniform."
-    )
-
-
-def test_without_pairs_of_the_primary_test_nothing_is_compared(rng):
-    # seeds 0 of the one and 1 of the other make no pair
-    outcome = outcome_of(rng, n=2, left_out=("consolidated-0", "sequential-1"))
-    assert list(outcome.tables(PRIMARY)["consolidated"]) == ["1"]
-    assert outcome.compared(PRIMARY) is None
-    assert outcome.compared(PRIMARY, every=True)["n_pairs"].values[0] == 2
-    assert outcome.kept_more("consolidated", "permuted") is None
-
-
-def test_levels_are_counted_and_compared_where_they_were_reached(rng):
-    outcome = outcome_of(rng, left_out=("consolidated-3",))
-    assert levels_reached(outcome) == {
-        0.8: {"interleaved": 8, "sequential": 8, "consolidated": 7},
-        0.9: dict.fromkeys(measuring.WITH_LEVELS, 0),
-        0.95: dict.fromkeys(measuring.WITH_LEVELS, 0),
-    }
-    assert outcome.at_level(0.9) is None
-    section = levels_section(outcome)
-    reached, *not_reached = section.findings
-    assert (
-        "first reached 0.8 (8 interleaved, 8 sequential, 7 consolidated networks)" in reached.text
-    )
-    assert "consolidated networks are closer to monkey than sequential ones" in reached.text
-    assert [text.split(" networks")[0] for text in not_reached] == [
-        f"Worst of Ctx DM 1 and 2 at {level:g}: 0 interleaved, 0 sequential, 0 consolidated"
-        for level in (0.9, 0.95)
-    ]
-    assert {row["worst of Ctx DM at"] for row in section.rows} == {0.8}
-
-
-def with_further_regimes(rng, left_out=()):
-    """Elastic networks as wide as the recording, synaptic intelligence at 0.1 nearly too wide."""
-    further = {"elastic 200": 0.52, "synaptic_intelligence 0.1": 0.9}
-    outcome = outcome_of(rng, widths=WIDTHS | further, left_out=left_out)
-    also = tuple(regime.replace(" ", ":") for regime in further)
-    outcome = replace(outcome, settings=replace(outcome.settings, also=also, n_also=7))
-    good = {task: 0.95 for stage in YANG2019 for task in stage}
-    performance = {"elastic 200": {str(seed): good | {"contextdm1": 0.85} for seed in range(6)}}
-    logs = {"elastic 200": {str(seed): log_of(rng, 0.8) for seed in range(6)}}
-    return replace(outcome, performance=performance, logs=outcome.logs | logs)
-
-
-def test_further_regimes_are_compared_on_the_seeds_that_they_have(rng):
-    result = with_further_regimes(rng, left_out=("elastic 200-2",)).also_compared()
-    assert list(result["regime"].values) == [
-        "sequential",
-        "synaptic_intelligence 0.1",
-        "consolidated",
-        "elastic 200",
-    ]
-    assert list(result["n_networks"].values) == [7, 7, 7, 6]
-    assert list(result["pair"].values) == [str(seed) for seed in range(7)]
-    contrasts = result.sel(measure="wasserstein").set_index(contrast="contrast")
-    closer = contrasts.sel(contrast="elastic 200 - sequential")
-    assert closer["difference"] < -0.1
-    assert (closer["n_pairs"], closer["p_value"]) == (6, 2 / 2**6)
-    alike = contrasts.sel(contrast="elastic 200 - consolidated")
-    assert abs(alike["difference"]) < 0.05
-    # every seed again, with what was left out
-    every = with_further_regimes(rng, left_out=("elastic 200-2",)).also_compared(every=True)
-    assert list(every["n_networks"].values) == [7, 7, 7, 7]
-
-
-def test_without_further_regimes_there_is_no_section_of_them(rng, undrawn):
-    outcome = outcome_of(rng)
-    assert outcome.also_compared() is None
-    assert "also" not in [section.name for section in sections_of(outcome)]
-
-
-def test_further_regimes_say_what_they_learned_and_what_was_left_out(rng, monkeypatch):
-    monkeypatch.setattr(
-        "nwbcompare.workflows.sections.continual_alternatives.pairs_picture", _no_picture
-    )
-    nothing = tuple(f"synaptic_intelligence 0.1-{seed}" for seed in range(8))
-    section = also_section(with_further_regimes(rng, left_out=nothing))
-    scope, elastic, weak, *contrasts = section.findings
-    assert scope.startswith("Seeds 0 to 6")
-    assert elastic.startswith(
-        "elastic 200: 6 of 7 networks in the comparison, 1 stalled or diverged; those that ended "
-        "did so at 0.936 (mean of tasks) and 0.850 (the worse of the last two); mean final "
-        "performance less that of sequential networks +0."
-    )
-    assert elastic.endswith("p = 0.031, 6 pairs.")
-    assert weak == (
-        "synaptic intelligence 0.1: 0 of 7 networks in the comparison, 7 stalled or diverged."
-    )
-    assert [one.text for one in contrasts] == [
-        "Elastic 200 networks are closer to monkey than sequential ones (7 pairs).",
-        "No difference in similarity to monkey is shown between elastic 200 and consolidated "
-        "networks (7 pairs).",
-    ]
-    assert not any(one.main for one in contrasts)
-    whole = [row["what"] for row in section.rows if row["what"].endswith("rule")]
-    assert "synaptic intelligence 0.1, without the inclusion rule" in whole
-
-
-def test_further_regimes_without_pairs_say_so(rng):
-    gone = tuple(f"sequential-{seed}" for seed in range(8))
-    section = also_section(with_further_regimes(rng, left_out=gone))
-    assert section.findings[-1] == "No seed has both a sequential and a consolidated network."
-    assert not section.rows
-
-
-def test_what_was_kept_is_compared_on_pairs(rng, undrawn):
-    outcome = outcome_of(rng, n=3, left_out=("uniform-0",))
-    section = learning_section(outcome)
-    lead = section.findings[0]
-    assert "over 3 pairs" in lead.text
-    assert lead.evidence.n == "3 pairs of networks"
-    assert float(
-        outcome.kept_more("consolidated", "sequential").sel(task=MEAN, measure="final")["mean"]
-    ) == pytest.approx(0.3, abs=0.02)
-    assert "Left out: uniform-0, stalled." in section.findings
-    assert [row["regime"] for row in section.rows] == ["sequential", "consolidated"]

@@ -26,7 +26,7 @@ def match_clusters(
     Parameters
     ----------
     results
-        From `nwbcompare.analysis.clustering.clusters.cluster_units`, one for each network, all with
+        From `nwbcompare.clustering.cluster_units`, one for each network, all with
         the same columns and each with a name of its own.
     n_permutations, seed
         Permutations for the null, and their seed: the columns of every profile are permuted by

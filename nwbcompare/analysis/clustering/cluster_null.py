@@ -29,7 +29,7 @@ from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, task
 from nwbcompare.core.activity import Activity
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.files import written_aside
-from nwbcompare.core.orphans import ends_with_parent
+from nwbcompare.core.process_pool import ends_with_parent
 from nwbcompare.kernels.permutation import p_value, random_rotation
 
 Array = npt.NDArray[np.float64]
@@ -67,7 +67,7 @@ def cluster_null(
         Starts of k-means, in the data as in the surrogates; 1, since 20 take ten times as long.
         The observed silhouette is therefore not quite that of `cluster_units`.
     n_clusters_tried, threshold
-        See `nwbcompare.analysis.clustering.clusters.cluster_units`.
+        See `nwbcompare.clustering.cluster_units`.
     n_jobs
         Processes; by default one for each core. The result does not depend on it.
     kept

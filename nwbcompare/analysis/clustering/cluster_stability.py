@@ -33,7 +33,7 @@ def cluster_stability(
     variance
         What the clusters were made from.
     clusters
-        From `nwbcompare.analysis.clustering.clusters.cluster_units`; its method, number of
+        From `nwbcompare.clustering.cluster_units`; its method, number of
         clusters, starts and seed are used again.
     n_bootstraps
         Draws of as many active units, with replacement.

@@ -79,7 +79,7 @@ def cluster_units(
     Notes
     -----
     Yang et al. 2019, Methods ("Clusters"). A number of clusters is found in any table; whether
-    there are clusters at all is for `nwbcompare.analysis.clustering.cluster_null.cluster_null`.
+    there are clusters at all is for `nwbcompare.clustering.cluster_null`.
 
     Examples
     --------

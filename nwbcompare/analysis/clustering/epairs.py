@@ -43,7 +43,7 @@ def epairs(
     seed
         Seed of the draws.
     threshold
-        See `nwbcompare.analysis.clustering.clusters.cluster_units`.
+        See `nwbcompare.clustering.cluster_units`.
 
     Returns
     -------

@@ -258,7 +258,7 @@ def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
         ``performance``, ``balanced_accuracy (network, expression)``. And of the cosine, or the
         effect of each measure, the ``mean`` over networks, its 95 % interval (``mean_low``,
         ``mean_high``), and ``p_value`` with ``p_smallest`` of a sign flip test against 0
-        (`nwbcompare.inference.networks.over_networks`).
+        (`nwbcompare.inference.over_networks`).
 
     Raises
     ------

@@ -67,7 +67,7 @@ def decode(
     what
         "task" or a condition variable.
     tasks, conditions, leave_out
-        See `nwbcompare.analysis.population.population.population_means`.
+        See `nwbcompare.population.population_means`.
     generalise
         Train in one task and test in the other, both ways, instead of 5-fold
         cross-validation; of a condition variable in two tasks.
@@ -317,7 +317,7 @@ def _refuse_deterministic(activity: Activity, n_resamples: int) -> None:
                 "noisy trials",
                 f"the deterministic source {block.attrs['name']!r}",
                 "Its conditions can all be told apart without error: sample it as a recording was "
-                "(nwbcompare.comparison.matched_sampling.sample_like), or record it with a seed.",
+                "(nwbcompare.sample_like), or record it with a seed.",
             )
 
 

@@ -166,7 +166,7 @@ def shared_conditions(a: xr.Dataset, b: xr.Dataset) -> tuple[xr.Dataset, xr.Data
     Parameters
     ----------
     a, b
-        From `nwbcompare.analysis.population.population.population_means`.
+        From `nwbcompare.population.population_means`.
 
     Raises
     ------

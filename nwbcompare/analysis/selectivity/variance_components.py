@@ -172,7 +172,7 @@ def ftv_by_factor(
         The factors whose components are added; by default all that do not involve choice.
     corrected
         Whether to add corrected components; a sum of 0 or less is censored, as in
-        `nwbcompare.analysis.selectivity.noise_correction.corrected_ftv`.
+        `nwbcompare.selectivity.corrected_ftv`.
     threshold
         See `nwbcompare.fractional_task_variance`.
 

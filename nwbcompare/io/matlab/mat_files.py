@@ -39,7 +39,7 @@ def from_mat(
         from 1, as in ``"neurons(2).raw{1}"``; a field of an array of structs, as in
         ``"neurons.raw"``, is a list with a value for each, here each unit.
     **options
-        Options of `nwbcompare.io.from_arrays`, such as ``dims`` for the order of axes,
+        Options of `nwbcompare.from_arrays`, such as ``dims`` for the order of axes,
         ``counts=True`` or ``bin``.
 
     Returns

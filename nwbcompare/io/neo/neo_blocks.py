@@ -80,7 +80,7 @@ def from_neo(
     signal
         The name of an AnalogSignal, whose channels are the units; None: spike trains are.
     align, window, bin, smooth, task, conditions
-        See `nwbcompare.io.Reading`.
+        See `nwbcompare.io.sessions.Reading`.
     name
         What figures and tables call it; by default the block's name, or its file's.
     provenance
@@ -100,7 +100,7 @@ def from_neo(
         Where neo is not installed.
     InputError
         For names that are not there or mean two things (the message lists what there is),
-        and as `nwbcompare.io.lay_on_one_clock`.
+        and as `nwbcompare.io.sessions.lay_on_one_clock`.
 
     Examples
     --------

@@ -151,7 +151,7 @@ def read_trials(
     parts
         The segments.
     trials, events
-        See `nwbcompare.io.from_neo`.
+        See `nwbcompare.from_neo`.
 
     Raises
     ------

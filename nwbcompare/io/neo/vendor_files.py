@@ -43,12 +43,12 @@ def open_vendor(
     path
         The file, or the folder of a system that writes several files.
     trials
-        What a trial is, see `nwbcompare.io.from_neo`.
+        What a trial is, see `nwbcompare.from_neo`.
     reader
         The name of neo's reader, such as "AsciiSpikeTrainIO"; None: those that take files with
         this suffix are tried in turn. Pickles and NWB files are never read through neo.
     **options
-        Further options of `nwbcompare.io.from_neo`.
+        Further options of `nwbcompare.from_neo`.
 
     Returns
     -------

@@ -1,8 +1,9 @@
-"""Names in our NWB files, shared by writing and reading.
+"""Names in native NWB files, shared by writing and reading.
 
-A file of ours holds what any reader of NWB understands (series, trials, epochs, units), and in
-``scratch`` one JSON text with what NWB has no place for: which rows and samples belong to which
-block, and attributes and types of the labelled arrays. Blocks are kept in one of three layouts:
+A native file (one that `write_nwb` wrote) holds what any reader of NWB understands (series, trials,
+epochs, units), and in ``scratch`` one JSON text with what NWB has no place for: which rows and
+samples belong to which block, and attributes and types of the labelled arrays. Blocks are kept in
+one of three layouts:
 
 - *dense*: a series (time x unit) in which trials lie end to end;
 - *ragged*: a series (time x 1) in which observations lie end to end, each with its own row of the

@@ -41,7 +41,7 @@ def read_schema(file: h5py.File, path: Path) -> Schema | None:
     Raises
     ------
     InputError
-        For a newer format, and for a text that is not one of ours.
+        For a newer format, and for a text that is not of this package.
     """
     text = scalar(file, f"scratch/{SCHEMA}")
     if text is None:

@@ -1,4 +1,4 @@
-"""What a file of ours says of itself, as JSON: the writing side."""
+"""What a native file says of itself, as JSON: the writing side."""
 
 from __future__ import annotations
 

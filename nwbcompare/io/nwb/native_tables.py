@@ -1,4 +1,4 @@
-"""The tables of our NWB files: trials, epochs, units."""
+"""The tables of native NWB files: trials, epochs, units."""
 
 from __future__ import annotations
 

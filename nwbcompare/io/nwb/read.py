@@ -66,7 +66,7 @@ def open_nwb(
         The trial columns whose combinations are conditions; none by default.
     series
         "units" for spikes, or the name or path of a time series or of a table of units; by
-        default spikes where there are any, else the only series. Files of ours with rates give
+        default spikes where there are any, else the only series. Native files with rates give
         those.
 
     Returns
@@ -170,7 +170,7 @@ class _Found:
 
 
 def _look(path: Path, *, series: str | None, anew: bool) -> dict[str, xr.Dataset] | list[_Found]:
-    """Read the tables of a file: blocks of ours as they were written, or sessions."""
+    """Read the tables of a file: blocks of a native file as they were written, or sessions."""
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing there"
         raise InputError(str(path), "an NWB file", got, "Check the path.")

@@ -17,8 +17,8 @@ from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
 from nwbcompare.workflows.analyze_settings import Settings
+from nwbcompare.workflows.formatting import NAMES
 from nwbcompare.workflows.section import Earlier, Results, Section, Shown
-from nwbcompare.workflows.task_labels import NAMES
 
 N_LEVELS = 2
 """A difference of conditions is between two levels of a variable."""

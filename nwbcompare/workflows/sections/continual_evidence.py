@@ -26,7 +26,7 @@ def contrast_finding(
     Parameters
     ----------
     result
-        From `nwbcompare.comparison.training_regimes.compare_regimes`.
+        From `nwbcompare.comparison.compare_regimes`.
     contrast
         A label of it.
     main

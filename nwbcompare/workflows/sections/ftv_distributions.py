@@ -54,7 +54,7 @@ class Compared:
     protocol: str
     models: list[Sample]
     result: xr.Dataset
-    """From `nwbcompare.comparison.compare_samples.compare_samples`."""
+    """From `nwbcompare.compare_samples`."""
 
     @property
     def spread(self) -> float:

@@ -16,8 +16,8 @@ from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
 from nwbcompare.workflows.analyze_settings import Settings
+from nwbcompare.workflows.formatting import NAMES
 from nwbcompare.workflows.section import Earlier, Results, Section, Shown
-from nwbcompare.workflows.task_labels import NAMES
 
 LARGE_PAIRS = ("contextdm1/contextdm2", "fdgo/delaygo", "fdgo/fdanti", "dm1/dm2")
 """Pairs drawn large, where they are there."""

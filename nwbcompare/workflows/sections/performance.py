@@ -17,10 +17,9 @@ from nwbcompare.report.pictures import picture
 from nwbcompare.report.training_progress import plot_learning
 from nwbcompare.workflows.analysis_sources import AnalysisSource
 from nwbcompare.workflows.analyze_settings import Settings
-from nwbcompare.workflows.network_estimates import over
+from nwbcompare.workflows.formatting import NAMES, over
 from nwbcompare.workflows.section import Earlier, Results, Section, Shown
 from nwbcompare.workflows.sources import run_folder
-from nwbcompare.workflows.task_labels import NAMES
 
 ATTENDED = {
     "dm1": "coherence_1",

@@ -14,9 +14,8 @@ from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
 from nwbcompare.workflows.analyze_settings import Settings
-from nwbcompare.workflows.network_estimates import over
+from nwbcompare.workflows.formatting import NAMES, over
 from nwbcompare.workflows.section import Earlier, Results, Section, Shown
-from nwbcompare.workflows.task_labels import NAMES
 
 MATCHING = "dmsgo"
 """The case whose trials demand a response or not: balanced accuracy tells more there."""

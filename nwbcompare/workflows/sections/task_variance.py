@@ -22,8 +22,8 @@ from nwbcompare.plotting.task_variance import plot_unit_rates
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
 from nwbcompare.workflows.analyze_settings import Settings
+from nwbcompare.workflows.formatting import NAMES
 from nwbcompare.workflows.section import Earlier, Results, Section, Shown
-from nwbcompare.workflows.task_labels import NAMES
 
 EXAMPLE_PERCENTILES = {"mixed": 5, "typical": 50, "selective": 95}
 """Example units by the share of their variance that lies in one task, so that none is picked."""

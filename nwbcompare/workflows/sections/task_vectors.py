@@ -36,9 +36,8 @@ from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
 from nwbcompare.workflows.analyze_settings import Settings
-from nwbcompare.workflows.network_estimates import estimate, over
+from nwbcompare.workflows.formatting import NAMES, estimate, over
 from nwbcompare.workflows.section import Earlier, Results, Section, Shown
-from nwbcompare.workflows.task_labels import NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

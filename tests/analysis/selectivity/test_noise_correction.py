@@ -1,28 +1,14 @@
-"""Noise-corrected variance and FTV: exact twins, simulated truth, invariances, deconvolution."""
+"""Noise-corrected variance and FTV: both layouts, simulated truth, invariances, refusals."""
 
 from __future__ import annotations
-
-from itertools import combinations, product
 
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given, strategies as st
+from simulated_tuning import simulated
 
 import nwbcompare as nc
-from nwbcompare.analysis.selectivity.kernels.deconvolution import (
-    Tuning,
-    deconvolve,
-    ftv_grid,
-    in_bins,
-    likelihood,
-    moments,
-)
-from nwbcompare.analysis.selectivity.kernels.noise_correction import (
-    half_covariances,
-    noisy_variance,
-    split_half_variance,
-)
 from nwbcompare.analysis.selectivity.noise_correction import (
     censoring_table,
     corrected_ftv,
@@ -33,23 +19,12 @@ from nwbcompare.kernels.variance import ESTIMATORS
 from nwbcompare.plotting.noise_correction import plot_corrected_ftv, plot_noise_share
 from nwbcompare.plotting.style import new_figure
 
-COUNTS = np.array([2, 3, 5, 9])
 FTV, TV, SE = "fractional_task_variance", "task_variance", "standard_error"
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(1)
-
-
-def unit_trials(rng, *, counts=COUNTS, signal=1.0, n_times=4, n_repeats=None):
-    """Trials of one unit whose noise is correlated in time and grows with the condition."""
-    tuning = signal * np.random.default_rng(0).standard_normal((len(counts), n_times))
-    condition = np.repeat(np.arange(len(counts)), counts)
-    shape = (condition.size, n_times) if n_repeats is None else (n_repeats, condition.size, n_times)
-    noise = rng.standard_normal(shape)
-    noise = noise + 0.8 * rng.standard_normal((*shape[:-1], 1))
-    return tuning[condition] + noise * (1 + 0.3 * condition)[:, None], condition, tuning
 
 
 def recording(rng, *, ragged=False, n_trials=(40, 24), n_units=6, signal=(1.0, 1.0), noise=1.0):
@@ -78,188 +53,6 @@ def recording(rng, *, ragged=False, n_trials=(40, 24), n_units=6, signal=(1.0, 1
     rows = np.concatenate([rate[:, :, i] for i in range(n_units)])[shuffle]
     tiled = {name: np.tile(values, n_units)[shuffle] for name, values in columns.items()}
     return nc.make_block(rows, trials=tiled, observation_unit=unit[shuffle], **common)
-
-
-def quadratic_form(n_conditions, n_times, estimator):
-    """The matrix Q of an estimator, by feeding it unit vectors (a slow twin)."""
-    size = n_conditions * n_times
-    value = ESTIMATORS[estimator]
-    eye = np.eye(size).reshape(size, n_conditions, n_times)
-    diagonal = value(eye)
-    matrix = np.empty((size, size))
-    for i, j in product(range(size), repeat=2):
-        matrix[i, j] = (value(eye[i] + eye[j]) - diagonal[i] - diagonal[j]) / 2
-    return matrix
-
-
-def covariance_of_means(trials, condition, n_conditions):
-    n_times = trials.shape[1]
-    matrix = np.zeros((n_conditions * n_times,) * 2)
-    for c in range(n_conditions):
-        rows = trials[condition == c]
-        here = slice(c * n_times, (c + 1) * n_times)
-        matrix[here, here] = np.cov(rows.T, ddof=1).reshape(n_times, n_times) / len(rows)
-    return matrix
-
-
-# the analytic estimate ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("estimator", list(ESTIMATORS))
-def test_noise_is_the_trace_of_the_quadratic_form(rng, estimator):
-    trials, condition, _ = unit_trials(rng)
-    found = noisy_variance(trials, condition, 4, estimator)
-    means = np.stack([trials[condition == c].mean(axis=0) for c in range(4)])
-    form = quadratic_form(4, 4, estimator)
-    covariance = covariance_of_means(trials, condition, 4)
-    assert found.raw == pytest.approx(ESTIMATORS[estimator](means[None]).item())
-    assert found.noise == pytest.approx(np.trace(form @ covariance))
-    along = means.ravel() @ form @ covariance @ form @ means.ravel()
-    assert found.slope == pytest.approx(4 * along / found.raw)
-
-
-def test_noise_per_time_is_the_published_formula(rng):
-    trials, condition, _ = unit_trials(rng)
-    errors = [trials[condition == c].var(axis=0, ddof=1) / n for c, n in enumerate(COUNTS)]
-    found = noisy_variance(trials, condition, 4, "per_time")
-    assert found.noise == pytest.approx(0.75 * np.mean(errors))
-
-
-@pytest.mark.parametrize("estimator", list(ESTIMATORS))
-def test_the_estimate_is_unbiased_and_so_is_its_sampling_variance(estimator):
-    counts = np.array([3, 4, 6, 9])
-    many, condition, tuning = unit_trials(np.random.default_rng(2), counts=counts, n_repeats=3000)
-    found = np.array([noisy_variance(trials, condition, 4, estimator) for trials in many])
-    truth = ESTIMATORS[estimator](tuning[None]).item()
-    corrected = found[:, 0] - found[:, 1]
-    error = corrected.std() / np.sqrt(len(corrected))
-    assert abs(corrected.mean() - truth) < 4 * error
-    # negative control: without the correction it is far off
-    assert found[:, 0].mean() - truth > 20 * error
-    # the floor makes the mean sampling variance a little larger, never smaller
-    assert corrected.var() == pytest.approx(found[:, 2].mean(), rel=0.12)
-    standard_error = np.sqrt(found[:, 2])
-    covered = (np.abs(corrected - truth) < 1.96 * standard_error).mean()
-    # of conditions with 3 trials the standard error is itself uncertain
-    assert 0.85 < covered < 0.98
-
-
-def test_the_untuned_variance_is_that_of_units_without_tuning():
-    counts = np.array([4, 5, 6, 9])
-    many, condition, _ = unit_trials(
-        np.random.default_rng(3), counts=counts, signal=0, n_repeats=3000
-    )
-    found = np.array([noisy_variance(trials, condition, 4, "per_time") for trials in many])
-    assert (found[:, 0] - found[:, 1]).var() == pytest.approx(found[:, 3].mean(), rel=0.1)
-
-
-def test_the_correction_is_unbiased_for_skewed_trials_too():
-    rng = np.random.default_rng(4)
-    rates = np.array([2.0, 5.0, 9.0])
-    condition = np.repeat(np.arange(3), [2, 5, 12])
-    many = rng.poisson(rates[condition][None, :, None] * rng.gamma(2, 0.5, (4000, 19, 1)))
-    corrected = [
-        (found := noisy_variance(trials.astype(float), condition, 3, "per_time")).raw - found.noise
-        for trials in many
-    ]
-    error = np.std(corrected) / np.sqrt(len(corrected))
-    assert abs(np.mean(corrected) - rates.var()) < 4 * error
-
-
-@pytest.mark.parametrize("estimator", list(ESTIMATORS))
-def test_missing_times_leave_it_unbiased(estimator):
-    rng = np.random.default_rng(5)
-    many, condition, tuning = unit_trials(
-        rng, counts=np.array([5, 6, 8, 9]), n_times=3, n_repeats=3000
-    )
-    # trials that end early, and others that begin late
-    missing = np.zeros(many.shape[1:], dtype=bool)
-    missing[::3, 2], missing[1::4, 0] = True, True
-    many[:, missing] = np.nan
-    found = np.array([noisy_variance(trials, condition, 4, estimator) for trials in many])
-    corrected = found[:, 0] - found[:, 1]
-    error = corrected.std() / np.sqrt(len(corrected))
-    assert abs(corrected.mean() - ESTIMATORS[estimator](tuning[None]).item()) < 4 * error
-
-
-@pytest.mark.parametrize("estimator", list(ESTIMATORS))
-def test_order_scale_and_offset(rng, estimator):
-    trials, condition, _ = unit_trials(rng)
-    found = np.array(noisy_variance(trials, condition, 4, estimator))
-    order = rng.permutation(condition.size)
-    np.testing.assert_allclose(
-        noisy_variance(trials[order], condition[order], 4, estimator), found, rtol=1e-9
-    )
-    scaled = noisy_variance(3 * trials + 100, condition, 4, estimator)
-    np.testing.assert_allclose(scaled, found * np.array([9, 9, 81, 81, 9, 1]), rtol=1e-7)
-    # negative control: labels do matter
-    moved = noisy_variance(trials, np.roll(condition, 3), 4, estimator)
-    assert abs(moved.raw / found[0] - 1) > 0.01
-
-
-def test_times_with_one_trial_of_a_condition_do_not_count(rng):
-    trials, condition, _ = unit_trials(rng)
-    trials[0, 2] = np.nan
-    found = noisy_variance(trials, condition, 4, "per_time")
-    kept = noisy_variance(trials[:, [0, 1, 3]], condition, 4, "per_time")
-    assert found == kept
-    assert found.n_times == 3
-    trials[0] = np.nan
-    assert np.isnan(noisy_variance(trials, condition, 4, "per_time").raw)
-
-
-# split halves -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("estimator", list(ESTIMATORS))
-def test_over_all_splits_it_is_the_analytic_estimate(rng, estimator):
-    counts = np.array([2, 3, 4])
-    trials, condition, _ = unit_trials(rng, counts=counts, n_times=2)
-    laid = np.full((3, 4, 2), np.nan)
-    for c, n in enumerate(counts):
-        laid[c, :n] = trials[condition == c]
-    splits = list(product(*(combinations(range(n), n // 2) for n in counts)))
-    member = np.zeros((3, len(splits), 4), dtype=bool)
-    for place, split in enumerate(splits):
-        for c, chosen in enumerate(split):
-            member[c, place, list(chosen)] = True
-    found = noisy_variance(trials, condition, 3, estimator)
-    every = half_covariances(laid, member, estimator)
-    assert every.mean() == pytest.approx(found.raw - found.noise)
-    assert every.std() > 0
-
-
-def test_one_split_equals_a_plain_loop(rng):
-    trials = rng.standard_normal((3, 6, 2))
-    member = np.zeros((3, 1, 6), dtype=bool)
-    member[:, 0, :3] = True
-    first, second = trials[:, :3].mean(axis=1), trials[:, 3:].mean(axis=1)
-    expected = np.mean([np.cov(first[:, t], second[:, t], ddof=0)[0, 1] for t in range(2)])
-    assert half_covariances(trials, member, "per_time").item() == pytest.approx(expected)
-
-
-def test_random_splits_come_near_as_their_own_error_says(rng):
-    trials, condition, _ = unit_trials(rng)
-    exact = noisy_variance(trials, condition, 4, "per_time")
-    away = []
-    for seed in range(60):
-        mean, variance = split_half_variance(
-            trials, condition, 4, "per_time", n_splits=50, rng=np.random.default_rng(seed)
-        )
-        away.append((mean - exact.raw + exact.noise) / np.sqrt(variance))
-    assert abs(np.mean(away)) < 0.5
-    assert 0.7 < np.std(away) < 1.4
-
-
-def test_a_split_that_lacks_something_is_left_out(rng):
-    trials, condition, _ = unit_trials(rng, counts=np.array([4, 4]))
-    trials[:2, 1] = np.nan
-    mean, _ = split_half_variance(trials, condition, 2, "per_time", n_splits=40, rng=rng)
-    assert np.isfinite(mean)
-    trials[:3] = np.nan
-    assert np.isnan(
-        split_half_variance(trials, condition, 2, "per_time", n_splits=40, rng=rng)
-    ).all()
 
 
 # labelled ------------------------------------------------------------------------------------
@@ -399,92 +192,6 @@ def test_bad_input_is_refused(rng):
 
 
 # deconvolution ------------------------------------------------------------------------------
-
-
-def simulated(ftv, rng, *, noise=3.0):
-    """Raw variances of units with 6 degrees of freedom of noise and given FTV."""
-    total = 10 * np.exp(0.8 * rng.standard_normal(ftv.size))
-    true = total[:, None] * np.stack([1 + ftv, 1 - ftv], axis=1) / 2
-    added = np.full(true.shape, noise)
-    slope = 4 * added / 6
-    mean, variance = true + added, added**2 / 3 + slope * true
-    return Tuning(rng.gamma(mean**2 / variance, variance / mean), added, added**2 / 3, slope)
-
-
-def fraction(values):
-    with np.errstate(invalid="ignore"):
-        return (values[:, 0] - values[:, 1]) / values.sum(axis=1)
-
-
-DISTRIBUTIONS = {
-    "two points": lambda rng: rng.choice([-0.8, 0.8], 400),
-    "uniform": lambda rng: rng.uniform(-0.8, 0.8, 400),
-    "ends": lambda rng: rng.choice([-1.0, 1.0], 400),
-    "narrow": lambda rng: 0.25 * rng.uniform(-1, 1, 400),
-}
-
-
-@pytest.mark.parametrize("kind", DISTRIBUTIONS)
-def test_the_distribution_behind_the_noise_is_recovered(kind):
-    rng = np.random.default_rng(6)
-    truth = DISTRIBUTIONS[kind](rng)
-    measured = simulated(truth, rng)
-    found = deconvolve(likelihood(measured))
-    grid, _ = ftv_grid()
-    assert float(moments(found.mass[0])[1]) == pytest.approx(truth.std(), abs=0.06)
-    if kind == "two points":
-        assert found.mass[0][np.abs(grid) > 0.55].sum() > 0.8
-    if kind == "uniform":
-        assert found.mass[0][np.abs(grid) < 0.5].sum() == pytest.approx(0.64, abs=0.1)
-    # negative control: neither the raw nor the corrected values have that spread
-    corrected = np.maximum(measured.raw - measured.noise, 0)
-    plain, clipped = (fraction(values) for values in (measured.raw, corrected))
-    if kind == "uniform":
-        assert truth.std() - plain.std() > 0.05
-        assert np.nanstd(clipped) - truth.std() > 0.05
-        assert float(moments(found.mass[0])[1]) == pytest.approx(truth.std(), abs=0.025)
-    assert np.mean((found.mean[0] - truth) ** 2) < np.mean((plain - truth) ** 2)
-
-
-def test_the_likelihood_is_that_of_a_plain_loop(rng):
-    from scipy.stats import gamma
-
-    measured = simulated(rng.uniform(-1, 1, 4), rng)
-    found = likelihood(measured)
-    grid, _ = ftv_grid()
-    # the point of no tuning: gamma with the moments of the noise, and the width of a cell
-    highest = 1.2 * measured.raw.sum(axis=1).max()
-    lowest = 0.1 * np.median(np.sqrt(measured.untuned_variance.sum(axis=1)))
-    step = np.log(highest / lowest) / 59
-    for unit in range(4):
-        values = []
-        for true in (0.0, lowest):
-            logarithm = 0.0
-            for task, share in enumerate(((1 + grid[10]) / 2, (1 - grid[10]) / 2)):
-                raw, noise, untuned, slope = (m[unit, task] for m in measured)
-                mean = true * share + noise
-                variance = untuned + slope * true * share
-                variance += (true * 0.025) ** 2 / 12 + (step * mean) ** 2 / 12
-                logarithm += gamma.logpdf(raw, mean**2 / variance, scale=variance / mean)
-            values.append(logarithm)
-        ratio = np.log(found[unit, 0, 10] / found[unit, 1, 10])
-        assert ratio == pytest.approx(values[0] - values[1], abs=1e-9)
-
-
-def test_doubled_units_and_weights_are_the_same(rng):
-    likelihoods = likelihood(simulated(rng.uniform(-1, 1, 30), rng))
-    weights = np.where(np.arange(30) < 10, 2.0, 1.0)
-    doubled = deconvolve(np.concatenate([likelihoods, likelihoods[:10]]), n_iterations=20)
-    weighted = deconvolve(likelihoods, weights[None], n_iterations=20)
-    np.testing.assert_allclose(weighted.mass, doubled.mass, rtol=1e-4)
-
-
-def test_bins_hold_all_mass():
-    mass = np.random.default_rng(0).dirichlet(np.ones(41), size=3)
-    binned = in_bins(mass, 20)
-    np.testing.assert_allclose(binned.sum(axis=1), 1)
-    np.testing.assert_allclose(binned[:, 0], mass[:, 0] + mass[:, 1] + mass[:, 2] / 2)
-
 
 values = st.floats(0, 1e4, allow_subnormal=False)
 

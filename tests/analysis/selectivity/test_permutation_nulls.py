@@ -1,8 +1,7 @@
-"""The label nulls and p values: brute-force twins, exact cases, simulated truth."""
+"""The label nulls: brute-force twins, exact cases, simulated truth."""
 
 from __future__ import annotations
 
-import gc
 from itertools import combinations
 
 import numpy as np
@@ -12,14 +11,10 @@ from scipy import stats
 
 import nwbcompare as nc
 from nwbcompare.analysis.selectivity import permutation_nulls as nulls
-from nwbcompare.inference.multiple_comparisons import METHODS, adjust_p
 from nwbcompare.kernels.permutation import (
     cells_alike,
     label_means,
     labels_at,
-    nested_places,
-    p_value,
-    p_values,
     random_rotation,
     shuffled,
     unshuffled,
@@ -205,51 +200,6 @@ def test_the_observed_ftv_is_that_of_the_analysis(rng, estimator, dense):
 # the permutations -----------------------------------------------------------------------------
 
 
-def test_pooled_permutations_are_uniform_at_every_size():
-    pool = nested_places([2, 3, 4], 24_000, np.random.default_rng(0))
-    for place, n_kinds in zip(pool, (2, 6, 24), strict=True):
-        assert (np.sort(place, axis=0) == np.arange(len(place))[:, None]).all()
-        _, counts = np.unique(place, axis=1, return_counts=True)
-        assert counts.size == n_kinds
-        assert stats.chisquare(counts).pvalue > 1e-3
-
-
-def two_cells(n=4):
-    unit, label = np.repeat([0, 1], n), np.tile(np.repeat([0, 1], n // 2), 2)
-    return cells_alike(unit, np.zeros(2 * n, dtype=int), label, 2, np.ones(2 * n, dtype=bool))
-
-
-def test_each_labelling_is_as_likely_as_any_and_units_are_independent():
-    groups = two_cells()
-    rng = np.random.default_rng(1)
-    kinds = {labelling: i for i, labelling in enumerate(combinations(range(4), 2))}
-    joint = np.zeros((6, 6))
-    for _ in range(5000):
-        ((group, rows, place),) = shuffled(groups, 1, rng)
-        chosen = rows[labels_at(place[:, 0], group.sizes) == 0] % 4
-        joint[tuple(kinds[tuple(sorted(chosen[:, unit].tolist()))] for unit in (0, 1))] += 1
-    assert stats.chisquare(joint.ravel()).pvalue > 1e-3
-
-
-def test_permutations_of_one_unit_are_independent_of_one_another():
-    rng = np.random.default_rng(2)
-    joint = np.zeros((2, 2))
-    for _ in range(4000):
-        ((group, rows, place),) = shuffled(two_cells(), 2, rng)
-        label = labels_at(place, group.sizes)[np.argsort(rows[:, 0])[0]]
-        joint[label[0], label[1]] += 1
-    assert stats.chisquare(joint.ravel()).pvalue > 1e-3
-
-
-def test_cells_with_equal_numbers_go_together():
-    unit = np.repeat([0, 1, 2], [4, 4, 3])
-    label = np.array([0, 0, 1, 1, 1, 0, 1, 0, 0, 1, 1])
-    first, second = cells_alike(unit, np.zeros(11, dtype=int), label, 2, np.ones(11, dtype=bool))
-    assert (first.units.tolist(), first.sizes.tolist()) == ([2], [1, 2])
-    assert (second.units.tolist(), second.sizes.tolist()) == ([0, 1], [2, 2])
-    np.testing.assert_array_equal(label[second.rows], [[0, 0], [0, 0], [1, 1], [1, 1]])
-
-
 @pytest.mark.parametrize("dense", [False, True])
 def test_the_number_of_workers_changes_nothing_and_seeds_reproduce(monkeypatch, rng, dense):
     monkeypatch.setattr(nulls, "PERMUTATIONS_AT_ONCE", 8)
@@ -271,13 +221,6 @@ def test_the_number_of_workers_changes_nothing_and_seeds_reproduce(monkeypatch, 
 
 
 # p values -------------------------------------------------------------------------------------
-
-
-def test_p_values_count_the_observation_as_a_draw():
-    as_far = np.array([[True, False], [True, False], [False, False]])
-    np.testing.assert_allclose(p_values(as_far), [3 / 4, 1 / 4])
-    np.testing.assert_allclose(p_values(as_far.T, axis=1), [3 / 4, 1 / 4])
-    assert p_value(as_far) == 3 / 7
 
 
 def test_the_p_value_is_that_of_all_labellings(rng):
@@ -433,76 +376,3 @@ def test_bad_arguments_are_refused(rng):
         nc.selectivity.context_label_null(block, "a", "b", estimator="per_tim")
     with pytest.raises(nc.InputError, match="n_permutations: expected at least 1, got 0"):
         nc.selectivity.condition_label_null(block, n_permutations=0)
-
-
-# many tests -----------------------------------------------------------------------------------
-
-
-def plain_adjusted(p, method):
-    order, n = np.argsort(p), len(p)
-    adjusted = np.empty(n)
-    running = 0.0 if method == "holm" else 1.0
-    penalty = sum(1 / k for k in range(1, n + 1)) if method == "fdr_by" else 1.0
-    ranks = range(n) if method == "holm" else reversed(range(n))
-    for rank in ranks:
-        if method == "holm":
-            running = max(running, (n - rank) * p[order[rank]])
-        else:
-            running = min(running, penalty * n / (rank + 1) * p[order[rank]])
-        adjusted[order[rank]] = min(1, running)
-    return adjusted
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_adjusted_p_values_equal_a_plain_loop_and_leave_out_nan(rng, method):
-    p = rng.random(30) ** 3
-    np.testing.assert_allclose(adjust_p(p, method), plain_adjusted(p, method), rtol=1e-12)
-    holes = np.insert(p, [3, 9], np.nan)
-    adjusted = adjust_p(holes, method)
-    assert np.flatnonzero(np.isnan(adjusted)).tolist() == [3, 10]
-    np.testing.assert_array_equal(adjusted[~np.isnan(holes)], adjust_p(p, method))
-    assert (adjust_p(p, method) >= p).all()
-
-
-def test_labelled_p_values_stay_labelled_and_shaped(rng):
-    p = xr.DataArray(
-        rng.random((3, 4)), dims=("task", "unit"), coords={"task": list("abc")}, name="p"
-    )
-    adjusted = adjust_p(p, "fdr_bh")
-    assert adjusted.dims == p.dims
-    np.testing.assert_allclose(adjusted.values.ravel(), plain_adjusted(p.values.ravel(), "fdr_bh"))
-    assert adjusted["task"].identical(p["task"])
-    assert np.isnan(adjust_p(np.full(3, np.nan))).all()
-    assert adjust_p(np.empty(0)).size == 0
-
-
-@pytest.fixture
-def little_garbage():
-    """Spare statsmodels, which collects garbage after each Holm adjustment, all older objects."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("little_garbage")
-def test_families_err_no_more_often_than_they_say():
-    rng = np.random.default_rng(3)
-    family, discovery = [], []
-    for _ in range(600):
-        z = rng.standard_normal(40)
-        z[:20] += 3
-        p = stats.norm.sf(z)
-        family.append((adjust_p(p)[20:] <= 0.05).any())
-        found = adjust_p(p, "fdr_bh") <= 0.1
-        discovery.append(found[20:].sum() / max(1, found.sum()))
-        assert (adjust_p(p, "fdr_by") >= adjust_p(p, "fdr_bh")).all()
-    assert np.mean(family) <= interval(600)[1]
-    # the rate is at most 0.1 times the share of true nulls
-    assert np.mean(discovery) == pytest.approx(0.05, abs=4 * np.std(discovery) / np.sqrt(600))
-
-
-def test_impossible_p_values_and_methods_are_refused():
-    with pytest.raises(nc.InputError, match="p: expected values from 0 to 1.*got 1.2"):
-        adjust_p(np.array([0.1, 1.2]))
-    with pytest.raises(nc.InputError, match="Did you mean 'holm'"):
-        adjust_p(np.array([0.1]), "hom")

@@ -281,7 +281,7 @@ MEASURES: dict[str, Measure] = {
         distance=True,
     ),
 }
-"""The measures of `nwbcompare.analysis.population.similarity.compare_populations` by name."""
+"""The measures of `nwbcompare.population.compare_populations` by name."""
 
 
 def permuted(described: Array, order: npt.NDArray[np.integer[Any]], *, square: bool) -> Array:

@@ -1,0 +1,79 @@
+"""Imported weights: the trained network of the reference, and shapes that are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import nwbcompare as nc
+from nwbcompare.model import from_arrays
+from nwbcompare.model.loss import task_loss
+from nwbcompare.tasks import RULES, make_trials
+
+
+@pytest.mark.shared
+def test_the_trained_network_equals_the_reference_in_every_task(shared):
+    with np.load(shared / "reference" / "oracles" / "yang19_network.npz") as oracle:
+        names = ("input_weight", "recurrent_weight", "bias", "output_weight", "output_bias")
+        network = from_arrays(**{name: oracle[name] for name in names})
+        for place, task in enumerate(oracle["tasks"].tolist()):
+            trials = make_trials(task)
+            assert network.performance(trials) == pytest.approx(
+                float(oracle["test_performance"][place]), abs=1e-6
+            ), task
+            with torch.no_grad():
+                _, outputs = network(torch.from_numpy(trials["input"].values))
+                loss = task_loss(
+                    outputs,
+                    torch.from_numpy(trials["target"].values),
+                    torch.from_numpy(trials["loss_mask"].values),
+                )
+            assert float(loss) == pytest.approx(float(oracle["test_cost"][place]), rel=1e-5), task
+
+
+@pytest.mark.shared
+def test_its_task_variance_equals_the_references_in_every_task_and_epoch(shared):
+    with np.load(shared / "reference" / "oracles" / "yang19_network.npz") as oracle:
+        names = ("input_weight", "recurrent_weight", "bias", "output_weight", "output_bias")
+        network = from_arrays(**{name: oracle[name] for name in names})
+        activity = nc.make_activity({task: nc.record(network, make_trials(task)) for task in RULES})
+        tv = nc.task_variance(activity)["task_variance"].sel(task=oracle["tasks"].tolist())
+        expected = oracle["task_variance"]
+        np.testing.assert_allclose(tv, expected, rtol=1e-5, atol=1e-5 * expected.max())
+        for place, key in enumerate(oracle["epoch_keys"].tolist()):
+            task, epoch = key.split("/")
+            block = nc.make_activity({task: activity[task].to_dataset()})
+            found = nc.task_variance(block, epochs=[epoch], leave_out=())["task_variance"]
+            values = oracle["epoch_task_variance"][:, place]
+            np.testing.assert_allclose(found.sel(task=task), values, rtol=1e-5, atol=1e-6)
+
+
+ZEROS = {
+    "input_weight": np.zeros((85, 4)),
+    "recurrent_weight": np.zeros((4, 4)),
+    "bias": np.zeros(4),
+    "output_weight": np.zeros((4, 33)),
+    "output_bias": np.zeros(33),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        (
+            {"input_weight": np.zeros((67, 4))},
+            r"input_weight: .*shape \(85, 4\), got shape \(67, 4",
+        ),
+        ({"recurrent_weight": np.zeros((4, 5))}, r"recurrent_weight: .*\(4, 4\), got shape \(4, 5"),
+        ({"output_bias": np.zeros(32)}, r"output_bias: .*\(33,\), got shape \(32"),
+        ({"bias": np.full(4, np.nan)}, "bias: expected finite weights"),
+        ({"cell": "leaky_gru"}, r"gate_input_weight: .*\(85, 8\), got none"),
+        ({"gate_bias": np.zeros(8)}, "gate_bias: expected None for a leaky_rnn"),
+        ({"cell": "leaky_lstm"}, "cell: .*Did you mean 'leaky_"),
+        ({"dt_ms": 120}, "dt_ms: .*at most tau"),
+    ],
+)
+def test_arrays_of_other_shapes_are_refused(changes, match):
+    with pytest.raises(nc.InputError, match=match):
+        from_arrays(**(ZEROS | changes))

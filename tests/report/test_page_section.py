@@ -1,0 +1,21 @@
+"""Sections of a page: what their tables show."""
+
+from __future__ import annotations
+
+from nwbcompare.report.page_section import PageSection, shown
+
+
+def test_columns_with_words_read_from_the_left():
+    section = PageSection(name="a", heading="A", rows=[{"a": 1, "b": "x"}, {"b": 2.0, "c": None}])
+    assert section.columns == ["a", "b", "c"]
+    assert section.text_columns == {"b"}
+
+
+def test_a_table_shows_numbers_short_and_what_is_not_known_as_a_dash():
+    assert [shown(v) for v in (1 / 3, float("nan"), None, 12345, "a")] == [
+        "0.333",
+        "–",
+        "–",
+        "12345",
+        "a",
+    ]
