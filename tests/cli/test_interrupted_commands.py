@@ -138,7 +138,7 @@ STUDY = [
     "12",
     "--steps-per-task",
     "40",
-    "--kinds",
+    "--regimes",
     "sequential",
     "--train-only",
 ]
