@@ -41,7 +41,7 @@ def main() -> None:
     names = {task: nc.tasks.display_name(task) for task in PAIR}
     for regime, ax in zip(shown, axes.flat, strict=True):
         curves = nc.comparison.distribution_curves(networks[regime], recorded)
-        nc.plotting.plot_distributions(ax, curves, regime="histogram", names=names)
+        nc.plotting.plot_distributions(ax, curves, kind="histogram", names=names)
         ax.set_title(regime)
         spread = [float(t["fractional_task_variance"].std("unit").mean()) for t in networks[regime]]
         print(f"{regime}: {len(spread)} networks, s.d. {sum(spread) / len(spread):.3f}")

@@ -57,4 +57,4 @@ def test_every_network_that_is_kept_was_trained_by_the_plan(folder):
     assert json.loads((folder / "continual.json").read_text()) == settings.training
     for one in find_networks(folder, settings):
         if one.failure != "not trained":
-            assert read_configs(one.folder)[0] == configs_of(one.kind, one.seed, settings)[0]
+            assert read_configs(one.folder)[0] == configs_of(one.regime, one.seed, settings)[0]

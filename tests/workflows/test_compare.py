@@ -28,7 +28,7 @@ SECTIONS = [
     "sampled",
     "noise",
     "published",
-    "split_half",
+    "split-half",
     "nulls",
     "confounds",
     "population",
@@ -287,12 +287,12 @@ def test_the_data_of_the_figures_are_what_is_drawn(recorded_report):
 
 
 @pytest.mark.shared
-def test_variance_parts_are_shown_where_choices_are_known(recorded_report):
+def test_variance_components_are_shown_where_choices_are_known(recorded_report):
     values = read(recorded_report)
     assert any(text.startswith("What units code") for text in texts(values))
     assert "all20-fast-0, choice taken out: no unit has an FTV left." in texts(values)
-    parts = pd.read_csv(recorded_report / "figures" / "parts.csv")
-    summed = parts.query("task == 'contextdm1'").groupby("factor")["part"].sum().clip(lower=0)
+    components = pd.read_csv(recorded_report / "figures" / "components.csv")
+    summed = components.query("task == 'contextdm1'").groupby("factor")["component"].sum().clip(lower=0)
     share = summed["choice"] / summed.sum()
     assert any(f"Ctx DM 1: choice {share:.0%}".replace("%", " %") in text for text in texts(values))
 
@@ -326,7 +326,7 @@ def test_the_same_seed_gives_the_same_numbers_however_many_work(inputs, tmp_path
 # -- families, files, other tasks -----------------------------------------------------------------
 
 
-def test_families_are_ranked_and_two_animals_are_floors_for_each_other(inputs, quick):
+def test_families_are_ranked_and_two_animals_are_measured_against_each_other(inputs, quick):
     block = nc.open(inputs / "brain.nc")["a"].to_dataset().load()
     animals = {
         "subject": ("unit", ["A"] * 8 + ["B"] * 8),
@@ -344,8 +344,8 @@ def test_families_are_ranked_and_two_animals_are_floors_for_each_other(inputs, q
     assert "2 animals: an interval over so few" in limits
     assert "Few networks (2 of wide, 1 of narrow)" in limits
     assert "None generalises over animals" not in values["caution"]
-    assert [picture["name"] for picture in section(values, "split_half")["pictures"]] == [
-        "split_half"
+    assert [picture["name"] for picture in section(values, "split-half")["pictures"]] == [
+        "split-half"
     ]
     assert {row["family"] for row in section(values, "sampled")["rows"]} == {"wide", "narrow"}
 
@@ -354,7 +354,7 @@ def test_a_ranking_is_of_families_on_its_protocol_and_holds_the_closest_against_
     quick, tmp_path
 ):
     values = quick(["a=net", "b=other", "c=third", "file=mine.nc"], "brain.nc")
-    split_half = section(values, "split_half")
+    split_half = section(values, "split-half")
     assert (
         "Refused: ranking of file. No model of it on protocol 'sampled'." in split_half["findings"]
     )
@@ -363,7 +363,7 @@ def test_a_ranking_is_of_families_on_its_protocol_and_holds_the_closest_against_
         for f in split_half["findings"]
         if "Closest to" in (f if isinstance(f, str) else f["text"])
     )
-    data = pd.read_csv(tmp_path / "report" / "figures" / "split_half.csv").sort_values("distance")
+    data = pd.read_csv(tmp_path / "report" / "figures" / "split-half.csv").sort_values("distance")
     assert sorted(data["family"]) == ["a", "b", "c"]
     (_, near), (_, far) = list(data.iterrows())[:2]
     assert f"is the family {near['family']!r}" in found["text"]
@@ -425,7 +425,7 @@ def test_a_file_on_the_matched_protocol_stands_beside_a_network(quick, inputs):
     )
     made = values["provenance"]["models"][str(inputs / "mine.nc")]
     assert len(made["file_sha256"]) == 64
-    sources = {row["source"] for row in section(values, "split_half")["rows"]}
+    sources = {row["source"] for row in section(values, "split-half")["rows"]}
     assert sources == {"halves", "net"}
     said = next(text for text in texts(values) if "shown the recording's conditions with" in text)
     assert re.search(r"an s\.d\. of FTV of 0\.\d+ to 0\.\d+", said)
@@ -519,17 +519,6 @@ def test_a_single_trial_of_a_condition_cannot_be_sampled(inputs, quick):
     written(inputs / "single.nc", block)
     with pytest.raises(nc.InputError, match="at least 2 wholly observed trials in some condition"):
         quick(["net"], "single.nc")
-
-
-def test_a_report_without_a_browser_for_its_pdf_is_refused_at_once(
-    quick, tmp_path, monkeypatch, inputs
-):
-    (tmp_path / "empty").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    monkeypatch.setattr("nwbcompare.workflows.compare.find_models", lambda *_: pytest.fail("began"))
-    with pytest.raises(nc.InputError, match=r"pdf: expected a Chromium.*none on the PATH"):
-        quick(["net"], "brain.nc", pdf=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
 def test_a_report_leaves_nothing_behind_when_it_fails(quick, tmp_path, monkeypatch):

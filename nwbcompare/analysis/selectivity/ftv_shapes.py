@@ -82,7 +82,7 @@ def classify_pairs(pairs: xr.Dataset, *, confidence: float = 0.95) -> xr.Dataset
     >>> import numpy as np, xarray as xr
     >>> tv = np.repeat([[1.0, 0.0], [0.0, 1.0]], 30, axis=0)
     >>> tv = xr.Dataset({"task_variance": (("unit", "task"), tv)}, coords={"task": ["a", "b"]})
-    >>> from nwbcompare.selectivity.pairwise_ftv import pairwise_ftv
+    >>> from nwbcompare.analysis.selectivity import pairwise_ftv
     >>> classify_pairs(pairwise_ftv(tv))["shape"].item()
     'disjoint'
     """
