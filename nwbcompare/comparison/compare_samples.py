@@ -15,7 +15,13 @@ import xarray as xr
 from nwbcompare.comparison.kernels.distances import DISTANCES, EFFECTS, MEASURES, compare_weighted
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.core.errors import InputError, listing
-from nwbcompare.core.unit_samples import are_matched, check_same_pair, has_column
+from nwbcompare.core.unit_samples import (
+    SESSION,
+    UnitGroups,
+    UnitSample,
+    are_matched,
+    check_same_pair,
+)
 from nwbcompare.inference.networks import MOST_EXACT, over_networks
 from nwbcompare.kernels.permutation import p_values
 
@@ -48,9 +54,9 @@ class _Recording:
     n_sessions: int
     n_inactive: int
     columns: list[str]
-    """What names a cluster: columns of the unit table."""
-    number: dict[str, int]
-    """The cluster of each name."""
+    """What tells clusters apart: columns of the unit table."""
+    groups: UnitGroups
+    """The clusters by key."""
 
     @property
     def n_clusters(self) -> int:
@@ -192,9 +198,10 @@ def compare_samples(
         if number < 2:
             raise InputError(name, "2 or more", repr(number), "Use 1000.")
     _check_models(models, recording, variable)
-    matched = are_matched(models, "models")
-    recorded = _read_recording(recording, variable, models if matched else [])
-    networks = [_read_network(model, recorded, variable, matched=matched) for model in models]
+    units = [UnitSample(model, variable) for model in models]
+    matched = are_matched(units, "models")
+    recorded = _read_recording(UnitSample(recording, variable), units if matched else [])
+    networks = [_read_network(one, recorded, matched=matched) for one in units]
     if len(networks) == 1:
         warnings.warn(
             "One network: nothing can be inferred over networks; p is 1 and there is no interval.",
@@ -245,8 +252,9 @@ def distribution_curves(
         See `compare_samples`.
     """
     _check_models(models, recording, variable)
-    recorded = _read_recording(recording, variable, [])
-    networks = [_read_network(model, recorded, variable, matched=False) for model in models]
+    recorded = _read_recording(UnitSample(recording, variable), [])
+    units = [UnitSample(model, variable) for model in models]
+    networks = [_read_network(one, recorded, matched=False) for one in units]
     rng = np.random.default_rng(seed)
     count = _resampled_sessions(recorded, rng, n_bootstrap)[:, recorded.cluster]
     weights = count / count.sum(axis=1, keepdims=True)
@@ -597,87 +605,64 @@ def _subject(table: xr.Dataset, otherwise: str) -> str:
     return repr(str(table.attrs["name"])) if "name" in table.attrs else otherwise
 
 
-def _read_recording(table: xr.Dataset, variable: str, matched: Sequence[xr.Dataset]) -> _Recording:
-    values = np.asarray(table[variable].values, dtype=np.float64)
-    active = np.isfinite(values)
-    _check_values(values[active], _subject(table, "recording"))
+def _read_recording(sample: UnitSample, matched: Sequence[UnitSample]) -> _Recording:
+    subject = _subject(sample.table, "recording")
+    (values,), (active,) = sample.values, sample.active
+    _check_values(values[active], subject)
     columns = [
         column
-        for column in ("subject", "session")
-        if has_column(table, column) and all(has_column(one, column) for one in matched)
+        for column in SESSION
+        if sample.has(column) and all(one.has(column) for one in matched)
     ]
-    n_sessions = np.unique(_names(table, columns)).size if "session" in columns else 0
+    n_sessions = len(sample.groups(*columns).labels) if "session" in columns else 0
     columns = columns if n_sessions > 1 else ["unit"]
-    names, first, cluster = np.unique(
-        _names(table, columns), return_index=True, return_inverse=True
-    )
-    animals, animal = np.unique(_names(table, ["subject"]), return_inverse=True)
-    known = has_column(table, "subject")
-    if (animal.reshape(-1)[first][cluster.reshape(-1)] != animal.reshape(-1)).any():
+    groups, animals = sample.groups(*columns), sample.groups("subject")
+    animal = animals.code[groups.first]
+    if (animal[groups.code] != animals.code).any():
         raise InputError(
-            _subject(table, "recording"),
+            subject,
             "sessions of one animal each",
             "the same session in two animals",
             "Give matched units the unit column subject, too, or number sessions on.",
         )
     return _Recording(
-        name=str(table.attrs.get("name", "recording")),
+        name=sample.name or "recording",
         values=values[active],
-        cluster=cluster.reshape(-1).astype(np.int64)[active],
-        animal=animal.reshape(-1).astype(np.int64)[first],
-        animals=[str(name) for name in animals] if known else [],
+        cluster=groups.code[active],
+        animal=animal,
+        animals=[name for (name,) in animals.labels] if sample.has("subject") else [],
         n_sessions=n_sessions,
         n_inactive=int((~active).sum()),
         columns=columns,
-        number={str(name): place for place, name in enumerate(names)},
+        groups=groups,
     )
 
 
-def _names(table: xr.Dataset, columns: Sequence[str]) -> npt.NDArray[np.str_]:
-    """Join the columns that a unit table has to one name for each unit."""
-    parts = [
-        [str(value) for value in table[column].values]
-        if has_column(table, column)
-        # units without names go by their place
-        else [str(place) if column == "unit" else "" for place in range(table.sizes["unit"])]
-        for column in columns
-    ]
-    return np.array([" ".join(one) for one in zip(*parts, strict=True)])
-
-
-def _read_network(
-    table: xr.Dataset, recorded: _Recording, variable: str, *, matched: bool
-) -> _Network:
-    values = table[variable]
-    rows = values.transpose(..., "unit").values.reshape(-1, table.sizes["unit"]).astype(np.float64)
-    cluster = _matched_clusters(table, recorded) if matched else None
-    units = np.unique(_names(table, ["network_unit"]), return_inverse=True)[1].reshape(-1)
-    if not has_column(table, "network_unit"):
-        units = np.arange(table.sizes["unit"])
-    subject, draws = _subject(table, "model"), []
-    for row in rows:
-        active = np.isfinite(row)
+def _read_network(sample: UnitSample, recorded: _Recording, *, matched: bool) -> _Network:
+    cluster = _matched_clusters(sample, recorded) if matched else None
+    units = sample.groups("network_unit").code
+    if not sample.has("network_unit"):
+        units = np.arange(units.size)
+    subject, draws = _subject(sample.table, "model"), []
+    for row, active in zip(sample.values, sample.active, strict=True):
         _check_values(row[active], subject)
         own = np.unique(units[active], return_inverse=True)[1].reshape(-1)
         draws.append(_Draw(row[active], own, None if cluster is None else cluster[active]))
     n_units = float(np.mean([draw.values.size for draw in draws]))
-    return _Network(
-        str(table.attrs.get("name", "network")), draws, n_units, rows.shape[1] - n_units
-    )
+    return _Network(sample.name or "network", draws, n_units, units.size - n_units)
 
 
-def _matched_clusters(table: xr.Dataset, recorded: _Recording) -> Codes:
-    names = _names(table, ["recorded_unit" if c == "unit" else c for c in recorded.columns])
-    strange = sorted(set(names.tolist()) - recorded.number.keys())
-    if strange:
+def _matched_clusters(sample: UnitSample, recorded: _Recording) -> Codes:
+    keys = sample.keys(*("recorded_unit" if c == "unit" else c for c in recorded.columns))
+    if strange := recorded.groups.strange(keys):
         raise InputError(
-            _subject(table, "model"),
+            _subject(sample.table, "model"),
             "units matched to the recording's own "
             f"{'sessions' if recorded.by_session else 'units'}",
             f"others: {listing(strange, most=5)}",
             "Sample the network for this recording, or drop the column recorded_unit.",
         )
-    return np.array([recorded.number[str(name)] for name in names], dtype=np.int64)
+    return recorded.groups.codes_of(keys)
 
 
 def _check_values(values: Array, subject: str) -> None:

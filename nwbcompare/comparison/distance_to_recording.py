@@ -15,12 +15,10 @@ from nwbcompare.comparison.kernels.distances import DISTANCES, MEASURES, compare
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.comparison.split_half import GROUPINGS, By, check_number, draws_of
 from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.core.unit_samples import are_matched, has_column
-from nwbcompare.inference.mixed_effects import animals_of, check_sessions
+from nwbcompare.core.unit_samples import Key, UnitGroups, UnitSample, are_matched, group_keys
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
-VARIABLE = "fractional_task_variance"
 STATISTICS = ("sd", "mean", "mixed_share", "single_share")
 """What is measured beside the distance; see `nwbcompare.comparison.kernels.distances`."""
 
@@ -55,10 +53,10 @@ class _Recording:
     """``(value,)``: the group that each is of."""
     animal: Codes
     """``(group,)``, groups without active units among them: matched units may be of these."""
-    place: dict[str, int] | None
-    """The group of each session's name, where networks have matched units."""
+    sessions: UnitGroups | None
+    """The groups by session, where networks have matched units."""
     with_animal: bool
-    """Whether the animal is part of that name."""
+    """Whether the animal is part of a session's key."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +111,9 @@ def distance_to_recording(
     if by not in GROUPINGS:
         raise unknown_name("by", by, GROUPINGS)
     check_number("n_bootstrap", n_bootstrap)
-    recorded = _read_recording(recording, by, networks)
-    own = [_read_network(table, recorded) for table in networks]
+    samples = [UnitSample(table) for table in networks]
+    recorded = _read_recording(UnitSample(recording), by, samples)
+    own = [_read_network(sample, recorded) for sample in samples]
     rng = np.random.default_rng([seed, 2])
     n_values = min(draw.size for network in own for draw in network.draws)
     measure, bounds = DISTANCES[distance], (mixed_below, single_above)
@@ -137,7 +136,7 @@ def distance_to_recording(
         n_values=n_values,
         n_groups=groups.size,
         n_animals=np.unique(recorded.animal).size,
-        matched=recorded.place is not None,
+        matched=recorded.sessions is not None,
     )
 
 
@@ -182,56 +181,50 @@ def _statistics(draws: Sequence[Array], mixed_below: float, single_above: float)
     return mean
 
 
-def _read_recording(table: xr.Dataset, by: By, networks: Sequence[xr.Dataset]) -> _Recording:
-    subject = f"recording {table.attrs.get('name', '')!r}"
-    values = np.asarray(table[VARIABLE].values, dtype=np.float64)
-    active = np.isfinite(values)
+def _read_recording(sample: UnitSample, by: By, networks: Sequence[UnitSample]) -> _Recording:
+    (values,), (active,) = sample.values, sample.active
     matched = are_matched(networks, "networks") and by == "session"
-    names = np.arange(active.size).astype(str)
-    with_animal = not matched or all(has_column(one, "subject") for one in (table, *networks))
-    if by == "session":
-        check_sessions(table)
-        names = _session_names(table, with_animal=with_animal)
-    labels, first, group = np.unique(names, return_index=True, return_inverse=True)
-    animal = np.unique(animals_of(table), return_inverse=True)[1].astype(np.int64)
-    if (animal[first][group] != animal).any():
+    with_animal = not matched or all(one.has("subject") for one in (sample, *networks))
+    groups = group_keys(
+        _session_keys(sample, with_animal=with_animal) if by == "session" else sample.place_keys()
+    )
+    animal_of = np.unique(sample.animals, return_inverse=True)[1].astype(np.int64)
+    animal = animal_of[groups.first]
+    if (animal[groups.code] != animal_of).any():
         raise InputError(
-            subject,
+            f"recording {sample.name!r}",
             "sessions of one animal each",
             "the same session in two animals",
             "Give matched units the unit column subject, too, or number sessions on.",
         )
-    n_animals = np.unique(animal).size
-    if labels.size <= n_animals or np.unique(group[active]).size < 2:
+    n_animals, n_active = np.unique(animal).size, np.unique(groups.code[active]).size
+    if len(groups.labels) <= n_animals or n_active < 2:
         raise InputError(
-            subject,
+            f"recording {sample.name!r}",
             f"two or more {by}s of one animal, with active units",
-            f"{np.unique(group[active]).size} with active units, animals: {n_animals}",
+            f"{n_active} with active units, animals: {n_animals}",
             "Load more sessions." if by == "session" else "Load more units.",
         )
-    place = {str(name): number for number, name in enumerate(labels)} if matched else None
-    group = group.astype(np.int64)[active]
-    return _Recording(values[active], group, animal[first], place, with_animal)
+    sessions = groups if matched else None
+    return _Recording(values[active], groups.code[active], animal, sessions, with_animal)
 
 
-def _read_network(table: xr.Dataset, recorded: _Recording) -> _Network:
-    draws = draws_of(table)
-    if recorded.place is None:
+def _read_network(sample: UnitSample, recorded: _Recording) -> _Network:
+    draws = draws_of(sample)
+    if recorded.sessions is None:
         return _Network(draws, None)
-    names = _session_names(table, with_animal=recorded.with_animal)
-    strange = sorted(set(names.tolist()) - recorded.place.keys())
-    if strange:
+    keys = _session_keys(sample, with_animal=recorded.with_animal)
+    if strange := recorded.sessions.strange(keys):
         raise InputError(
-            f"model {table.attrs.get('name', '')!r}",
+            f"model {sample.name!r}",
             "units matched to the recording's own sessions",
             f"others: {listing(strange, most=5)}",
             "Sample the network for this recording, or drop the column recorded_unit.",
         )
-    group = np.array([recorded.place[str(name)] for name in names], dtype=np.int64)
-    rows = table[VARIABLE].transpose(..., "unit").values.reshape(-1, group.size)
-    return _Network(draws, [group[np.isfinite(row)] for row in rows])
+    group = recorded.sessions.codes_of(keys)
+    return _Network(draws, [group[seen] for seen in sample.active])
 
 
-def _session_names(table: xr.Dataset, *, with_animal: bool) -> npt.NDArray[np.str_]:
-    session = table["session"].values.astype(str)
-    return np.char.add(np.char.add(animals_of(table), " "), session) if with_animal else session
+def _session_keys(sample: UnitSample, *, with_animal: bool) -> list[Key]:
+    keys = sample.session_keys()
+    return keys if with_animal else [key[1:] for key in keys]

@@ -17,7 +17,7 @@ from nwbcompare.comparison.kernels.distances import DISTANCES
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.comparison.split_half import By, check_number, draws_of, split_half_distance
 from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.inference.mixed_effects import animals_of, check_sessions
+from nwbcompare.core.unit_samples import UnitSample, group_keys
 from nwbcompare.inference.multiple_comparisons import adjust_p
 
 Array = npt.NDArray[np.float64]
@@ -120,11 +120,11 @@ def rank_families(
     """
     _check(families, distance)
     check_number("n_bootstrap", n_bootstrap)
-    networks = [_read(table) for tables in families.values() for table in tables]
+    networks = [_read(UnitSample(table)) for tables in families.values() for table in tables]
     family = np.repeat(np.arange(len(families)), [len(tables) for tables in families.values()])
     every = [table for tables in families.values() for table in tables]
     split_half = split_half_distance(recording, every, by=by, n_splits=n_splits, seed=seed)
-    values, session, animal = _recording(recording, by)
+    values, session, animal = _recording(UnitSample(recording), by)
     rng = np.random.default_rng([seed, 1])
     measure = DISTANCES[distance]
     n_values = min(draw.size for network in networks for draw in network.draws)
@@ -172,24 +172,21 @@ def _check(families: Mapping[str, Sequence[xr.Dataset]], distance: str) -> None:
         )
 
 
-def _read(table: xr.Dataset) -> _Network:
-    draws = draws_of(table)
-    ftv = table["fractional_task_variance"]
-    rows = ftv.transpose("draw", "unit").values if "draw" in ftv.dims else ftv.values[None]
-    unit = np.arange(table.sizes["unit"])
-    if "network_unit" in table.coords:
-        unit = np.unique(table["network_unit"].values, return_inverse=True)[1]
-    of_value = np.broadcast_to(unit, rows.shape)[np.isfinite(rows)]
-    return _Network(str(table.attrs.get("name", "")), draws, np.concatenate(draws), of_value)
+def _read(sample: UnitSample) -> _Network:
+    draws = draws_of(sample)
+    unit = np.arange(sample.values.shape[1])
+    if sample.has("network_unit"):
+        unit = sample.groups("network_unit").code
+    of_value = np.broadcast_to(unit, sample.values.shape)[sample.active]
+    return _Network(sample.name, draws, np.concatenate(draws), of_value)
 
 
-def _recording(recording: xr.Dataset, by: By) -> tuple[Array, npt.NDArray[Any], npt.NDArray[Any]]:
-    values = np.asarray(recording["fractional_task_variance"].values, dtype=np.float64)
-    kept = np.isfinite(values)
+def _recording(sample: UnitSample, by: By) -> tuple[Array, npt.NDArray[Any], npt.NDArray[Any]]:
+    (values,), (active,) = sample.values, sample.active
+    group = np.arange(values.size)
     if by == "session":
-        check_sessions(recording)
-    group = recording["session"].values if by == "session" else np.arange(values.size)
-    return values[kept], group[kept], animals_of(recording)[kept]
+        group = group_keys(sample.session_keys()).code
+    return values[active], group[active], sample.animals[active]
 
 
 def _replicates(

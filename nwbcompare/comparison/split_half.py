@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from nwbcompare.comparison.kernels.distances import DISTANCES
 from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.inference.mixed_effects import animals_of, check_sessions
+from nwbcompare.core.unit_samples import UnitSample, group_keys
 from nwbcompare.kernels.permutation import p_values
 
 Array = npt.NDArray[np.float64]
@@ -102,8 +102,8 @@ def split_half_distance(
     if by not in GROUPINGS:
         raise unknown_name("by", by, GROUPINGS)
     check_number("n_splits", n_splits)
-    values, group, animal = _groups(recording, by)
-    pools = [draws_of(model) for model in models]
+    values, group, animal = _groups(UnitSample(recording), by)
+    pools = [draws_of(UnitSample(model)) for model in models]
     rng = np.random.default_rng(seed)
     most = min([values.size, *map(_smallest, pools)])
     halves: list[Array] = []
@@ -158,8 +158,9 @@ def between_animal_distance(
     shown, how much animals differ in general cannot.
     """
     check_number("n_permutations", n_permutations)
-    values, session, animal = _groups(recording, "session")
-    animals = np.unique(animals_of(recording)[np.isfinite(_ftv(recording))])
+    sample = UnitSample(recording)
+    values, session, animal = _groups(sample, "session")
+    animals = np.unique(sample.animals[sample.active[0]])
     if animals.size < 2:
         raise InputError(
             f"recording {recording.attrs.get('name', '')!r}",
@@ -189,19 +190,23 @@ def check_number(name: str, value: int) -> None:
         raise InputError(name, "1 or more", str(value), f"Use {name}=200.")
 
 
-def draws_of(table: xr.Dataset) -> list[Array]:
-    """Give the values of a network's samples, draw by draw, inactive ones left out."""
-    ftv = table["fractional_task_variance"]
-    rows = ftv.transpose("draw", "unit").values if "draw" in ftv.dims else ftv.values[None]
-    found = [row[np.isfinite(row)].astype(np.float64) for row in rows]
-    if min(row.size for row in found) < 2:
+def draws_of(sample: UnitSample) -> list[Array]:
+    """Return the values of a network's active units, draw by draw.
+
+    Raises
+    ------
+    InputError
+        For fewer than two in a draw.
+    """
+    draws = sample.draws
+    if (fewest := min(draw.size for draw in draws)) < 2:
         raise InputError(
-            f"model {table.attrs.get('name', '')!r}",
+            f"model {sample.name!r}",
             "two or more active units in every draw",
-            f"{min(row.size for row in found)}",
+            f"{fewest}",
             "Look at its task variances: inactive units have no FTV.",
         )
-    return found
+    return draws
 
 
 def draw_values(draws: Sequence[Array], n_values: int, rng: np.random.Generator) -> Array:
@@ -214,29 +219,19 @@ def _smallest(draws: Sequence[Array]) -> int:
     return min(values.size for values in draws)
 
 
-def _ftv(table: xr.Dataset) -> Array:
-    return np.asarray(table["fractional_task_variance"].values, dtype=np.float64)
-
-
-def _groups(recording: xr.Dataset, by: By) -> tuple[Array, Codes, Codes]:
-    """Give the values, and the number of the group and of the animal that each is from."""
-    values = _ftv(recording)
-    kept = np.isfinite(values)
-    animal = animals_of(recording)
-    if by == "session":
-        check_sessions(recording)
-        names = np.char.add(np.char.add(animal, "\n"), recording["session"].values.astype(str))
-    else:
-        names = np.arange(values.size).astype(str)
-    group = np.unique(names[kept], return_inverse=True)[1]
+def _groups(sample: UnitSample, by: By) -> tuple[Array, Codes, Codes]:
+    """Return the values of active units, and the place of each one's group and animal."""
+    (values,), (active,) = sample.values, sample.active
+    keys = sample.session_keys() if by == "session" else sample.place_keys()
+    group = group_keys([key for key, seen in zip(keys, active, strict=True) if seen]).code
     if np.unique(group).size < 2:
         raise InputError(
-            f"recording {recording.attrs.get('name', '')!r}",
+            f"recording {sample.name!r}",
             f"two or more {by}s with active units",
             f"{np.unique(group).size}",
             "Load more sessions." if by == "session" else "Load more units.",
         )
-    return values[kept], group, np.unique(animal[kept], return_inverse=True)[1]
+    return values[active], group, np.unique(sample.animals[active], return_inverse=True)[1]
 
 
 def _half(group: Codes, animal: Codes, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

@@ -1,26 +1,166 @@
-"""What sample tables must have in common before networks are held against a recording."""
+"""Sample tables: values of units, and which network, session and animal each unit is of."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.errors import InputError, listing
 
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+Key = tuple[str, ...]
+FTV = "fractional_task_variance"
+SESSION = ("subject", "session")
+"""The columns that tell sessions apart: two animals may each have a session 1."""
 
-def has_column(table: xr.Dataset, column: str) -> bool:
-    """Tell whether a sample table has a unit column."""
-    return column in table.coords and table[column].dims == ("unit",)
+
+@dataclass(frozen=True)
+class UnitGroups:
+    """Groups of units, such as the sessions of a recording.
+
+    Attributes
+    ----------
+    labels
+        The key of each group, ascending. Keys are tuples: joined text could be of two groups.
+    code
+        ``(unit,)``: the place of each unit's group in ``labels``.
+    """
+
+    labels: list[Key]
+    code: Codes
+
+    @property
+    def first(self) -> Codes:
+        """The place of each group's first unit ``(group,)``."""
+        return np.unique(self.code, return_index=True)[1].astype(np.int64)
+
+    def strange(self, keys: Sequence[Key]) -> list[str]:
+        """Return the keys of no group, as text for messages."""
+        return [" ".join(key) for key in sorted(set(keys) - set(self.labels))]
+
+    def codes_of(self, keys: Sequence[Key]) -> Codes:
+        """Return the group of each key ``(key,)``."""
+        place = {label: number for number, label in enumerate(self.labels)}
+        return np.array([place[key] for key in keys], dtype=np.int64)
 
 
-def are_matched(tables: Sequence[xr.Dataset], subject: str) -> bool:
+def group_keys(keys: Sequence[Key]) -> UnitGroups:
+    """Return the groups of units with equal keys.
+
+    Examples
+    --------
+    >>> group_keys([("A", "1 2"), ("A 1", "2"), ("A", "1 2")]).code.tolist()
+    [0, 1, 0]
+    """
+    labels = sorted(set(keys))
+    groups = UnitGroups(labels, np.empty(0, dtype=np.int64))
+    return UnitGroups(labels, groups.codes_of(keys))
+
+
+@dataclass(frozen=True)
+class UnitSample:
+    """The units of one network or recording.
+
+    Parameters
+    ----------
+    table
+        A sample table, such as that of `nwbcompare.fractional_task_variance`: one value for
+        each unit, or for each draw and unit.
+    variable
+        Which values.
+    """
+
+    table: xr.Dataset
+    variable: str = FTV
+
+    @property
+    def name(self) -> str:
+        """The network's or recording's name; empty without one."""
+        return str(self.table.attrs.get("name", ""))
+
+    @cached_property
+    def values(self) -> Array:
+        """Values ``(draw, unit)``, NaN for inactive units; one draw where there are none."""
+        rows = self.table[self.variable].transpose(..., "unit").values
+        return np.asarray(rows.reshape(-1, self.table.sizes["unit"]), dtype=np.float64)
+
+    @cached_property
+    def active(self) -> npt.NDArray[np.bool_]:
+        """Tell which units have a value ``(draw, unit)``."""
+        return np.isfinite(self.values)
+
+    @property
+    def draws(self) -> list[Array]:
+        """The values of active units ``(value,)``, draw by draw."""
+        return [row[seen] for row, seen in zip(self.values, self.active, strict=True)]
+
+    def has(self, column: str) -> bool:
+        """Tell whether the table has a unit column."""
+        return column in self.table.coords and self.table[column].dims == ("unit",)
+
+    def keys(self, *columns: str) -> list[Key]:
+        """Return a key for each unit, from the columns that the table has.
+
+        A missing ``subject`` or ``session`` is the empty text, the same for all units; units
+        without names go by their place.
+        """
+        n_units = self.table.sizes["unit"]
+        parts = [
+            self.table[column].values.astype(str).tolist()
+            if self.has(column)
+            else [str(place) if column.endswith("unit") else "" for place in range(n_units)]
+            for column in columns
+        ]
+        return list(zip(*parts, strict=True))
+
+    def groups(self, *columns: str) -> UnitGroups:
+        """Return the groups of units with equal columns; see `keys`."""
+        return group_keys(self.keys(*columns))
+
+    def place_keys(self) -> list[Key]:
+        """Return a key for each unit by its place, so that every unit is a group."""
+        return [(str(place),) for place in range(self.table.sizes["unit"])]
+
+    @property
+    def animals(self) -> npt.NDArray[np.str_]:
+        """The animal of each unit ``(unit,)``: its column ``subject``, else the table's name."""
+        if self.has("subject"):
+            return self.table["subject"].values.astype(str)
+        return np.full(self.table.sizes["unit"], self.name)
+
+    def session_keys(self) -> list[Key]:
+        """Return the animal and session of each unit.
+
+        Raises
+        ------
+        InputError
+            Where units do not say which session they are from.
+        """
+        if not self.has("session"):
+            columns = (c for c in self.table.coords if self.table[c].dims == ("unit",))
+            raise InputError(
+                f"recording {self.name!r}",
+                "a unit column 'session' (units of one session are not independent)",
+                f"unit columns {listing(columns)}",
+                'Add it: table.assign_coords(session=("unit", [...])).',
+            )
+        animals = self.animals.tolist()
+        return [(a, s) for a, (s,) in zip(animals, self.keys("session"), strict=True)]
+
+
+def are_matched(samples: Sequence[UnitSample], subject: str) -> bool:
     """Tell whether networks' units are matched to recorded ones.
 
     Parameters
     ----------
-    tables
-        The networks' sample tables.
+    samples
+        The networks' units.
     subject
         What an error calls them.
 
@@ -29,9 +169,7 @@ def are_matched(tables: Sequence[xr.Dataset], subject: str) -> bool:
     InputError
         Where some networks' units are matched and others' are not.
     """
-    matched = [
-        has_column(table, "session") and has_column(table, "recorded_unit") for table in tables
-    ]
+    matched = [one.has("session") and one.has("recorded_unit") for one in samples]
     if any(matched) and not all(matched):
         raise InputError(
             subject,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.unit_samples import Key, UnitSample, group_keys
 from nwbcompare.inference.kernels.random_intercepts import nested_mean
 
 Array = npt.NDArray[np.float64]
@@ -184,7 +185,7 @@ def _check(models: list[xr.Dataset], recordings: list[xr.Dataset], variable: str
                 [str(name) for name in table.data_vars],
             )
     for table in recordings:
-        check_sessions(table)
+        UnitSample(table).session_keys()
     if variable == "log_task_variance":
         units = {str(t["task_variance"].attrs.get("units")) for t in (*models, *recordings)}
         if len(units) > 1:
@@ -194,24 +195,6 @@ def _check(models: list[xr.Dataset], recordings: list[xr.Dataset], variable: str
                 listing(sorted(units)),
                 "Sample the networks at the recording's rates first.",
             )
-
-
-def check_sessions(table: xr.Dataset) -> None:
-    """Refuse a recording whose units do not say which session they are from."""
-    if "session" not in table.coords or table["session"].dims != ("unit",):
-        raise InputError(
-            f"recording {table.attrs.get('name', '')!r}",
-            "a unit column 'session' (units of one session are not independent)",
-            f"unit columns {listing(c for c in table.coords if table[c].dims == ('unit',))}",
-            'Add it: table.assign_coords(session=("unit", [...])).',
-        )
-
-
-def animals_of(table: xr.Dataset) -> Labels:
-    """Give the animal of each unit: its column ``subject``, else the recording's name."""
-    if "subject" in table.coords and table["subject"].dims == ("unit",):
-        return np.asarray(table["subject"].values).astype(str)
-    return np.full(table.sizes["unit"], str(table.attrs.get("name", "")))
 
 
 def _values(table: xr.Dataset, variable: str) -> Array:
@@ -229,37 +212,33 @@ def _values(table: xr.Dataset, variable: str) -> Array:
 
 def _fit_recordings(tables: list[xr.Dataset], variable: str) -> _Fit:
     values = _all_values(tables, variable)
-    animal = np.concatenate([animals_of(table) for table in tables])
-    session = _joined(animal, np.concatenate([t["session"].values.astype(str) for t in tables]))
-    if np.unique(animal).size > 1:
-        return _fit(values, {"animal": animal, "session": session}, "animals")
-    return _fit(values, {"session": session}, "sessions of one animal")
+    keys = [key for table in tables for key in UnitSample(table).session_keys()]
+    levels = {"animal": _codes([key[:1] for key in keys]), "session": _codes(keys)}
+    if levels["animal"].any():
+        return _fit(values, levels, "animals")
+    return _fit(values, {"session": levels["session"]}, "sessions of one animal")
 
 
 def _fit_models(tables: list[xr.Dataset], variable: str) -> _Fit:
-    sizes = [table.sizes["unit"] for table in tables]
-    network = np.repeat(np.arange(len(tables)).astype(str), sizes)
-    unit = _joined(network, np.concatenate([_network_units(table) for table in tables]))
-    levels = {"network": network, "network unit": unit}
+    keys = [
+        (str(network), *key)
+        for network, table in enumerate(tables)
+        for key in UnitSample(table).keys("network_unit")
+    ]
+    levels = {"network": _codes([key[:1] for key in keys]), "network unit": _codes(keys)}
+    values = _all_values(tables, variable)
     if len(tables) == 1:
-        return _fit(_all_values(tables, variable), {"network unit": unit}, "units of one network")
-    return _fit(_all_values(tables, variable), levels, "networks")
+        return _fit(values, {"network unit": levels["network unit"]}, "units of one network")
+    return _fit(values, levels, "networks")
+
+
+def _codes(keys: list[Key]) -> Labels:
+    return group_keys(keys).code
 
 
 def _all_values(tables: list[xr.Dataset], variable: str) -> Array:
     """Give the values of all units of all tables, one table after the other."""
     return np.concatenate([_values(table, variable) for table in tables])
-
-
-def _network_units(table: xr.Dataset) -> Labels:
-    if "network_unit" in table.coords:
-        return np.asarray(table["network_unit"].values).astype(str)
-    return np.arange(table.sizes["unit"]).astype(str)
-
-
-def _joined(outer: Labels, inner: Labels) -> Labels:
-    """Name the members of the inner level apart, whatever they are called in each outer one."""
-    return np.char.add(np.char.add(outer, "\n"), inner)
 
 
 def _fit(values: Array, levels: dict[str, Labels], inference: str) -> _Fit:

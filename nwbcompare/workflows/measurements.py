@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from nwbcompare.analysis.selectivity.noise_correction import corrected_task_variance
@@ -23,6 +22,7 @@ from nwbcompare.comparison.protocol_mapping import (
 from nwbcompare.core.activity import blocks
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.process_pool import Job, reason, run_all
+from nwbcompare.core.unit_samples import SESSION, UnitSample
 from nwbcompare.tasks.registry import display_name
 from nwbcompare.workflows.compare_settings import Settings
 from nwbcompare.workflows.model_sources import File, Model, families
@@ -127,8 +127,8 @@ class Measurements:
 
     def n_of(self, column: str) -> int:
         """Count the recording's sessions or animals; one that does not say has one."""
-        coords = self.recorded.ftv.coords
-        return int(np.unique(coords[column].values).size) if column in coords else 1
+        columns = SESSION if column == "session" else (column,)
+        return len(UnitSample(self.recorded.ftv).groups(*columns).labels)
 
 
 def measure(

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nwbcompare.comparison.split_half import between_animal_distance
-from nwbcompare.inference.mixed_effects import animals_of
+from nwbcompare.core.unit_samples import UnitSample
 from nwbcompare.plotting.training_regimes import plot_contrasts, plot_regimes
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
@@ -77,7 +77,7 @@ def split_half_sentence(result: xr.Dataset) -> str:
 
 def animals_said(recorded: xr.Dataset, *, seed: int) -> list[str]:
     """Say what the number of animals allows, and how far each two of them lie apart."""
-    if np.unique(animals_of(recorded)).size < 2:
+    if np.unique(UnitSample(recorded).animals).size < 2:
         return [ONE_ANIMAL]
     found = between_animal_distance(recorded, seed=seed).sel(measure="wasserstein")
     said = []
