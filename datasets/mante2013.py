@@ -380,7 +380,7 @@ def sessions(path: Path) -> list[str]:
     return list(dict.fromkeys(map(_session_of, _unit_files(path, None))))
 
 
-def session_metadata(session: str) -> dict[str, dict[str, Any]]:
+def _session_metadata(session: str) -> dict[str, dict[str, Any]]:
     """Give what is known of a session, for an NWB file.
 
     The archive has the day of a session and no more: its start is put at midnight (UTC), and
@@ -437,7 +437,7 @@ MANTE2013 = Loader(
     conversion=Conversion(
         sessions=sessions,
         load=_load_session,
-        metadata=session_metadata,
+        metadata=_session_metadata,
         # the archive's window is 0.1 to 0.851 s, of which the loader uses whole bins
         reading={"bin": 0.05, "smooth": 0.04},
     ),

@@ -26,7 +26,7 @@ def run_anew(work: Work) -> Work:
     return work
 
 
-def cuda_graph(work: Work) -> Work:
+def _cuda_graph(work: Work) -> Work:
     """Replay as a CUDA graph."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
@@ -56,7 +56,7 @@ class Replay:
     """
 
     def __init__(
-        self, make_pass: Callable[[], Backpropagation], record: Callable[[Work], Work] = cuda_graph
+        self, make_pass: Callable[[], Backpropagation], record: Callable[[Work], Work] = _cuda_graph
     ) -> None:
         self._make_pass, self._record = make_pass, record
         self._recorded: dict[object, tuple[dict[str, torch.Tensor], Work]] = {}

@@ -21,7 +21,6 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that compare and report share."""
     for option in (
         click.option("--overwrite", is_flag=True, help="Replace an existing report."),
-        click.option("--pdf", is_flag=True, help="Write report.pdf too (needs Chromium)."),
         click.option("--seed", default=0, show_default=True, help="Seed of everything random."),
         click.option("--draws", default=4, show_default=True, help="Samplings of each network."),
         click.option("--bootstraps", default=2000, show_default=True, help="For the intervals."),
@@ -107,7 +106,6 @@ def _write(
     bootstraps: int,
     draws: int,
     seed: int,
-    pdf: bool,
     overwrite: bool,
 ) -> None:
     from nwbcompare.workflows.compare import compare as compare_models  # noqa: PLC0415
@@ -127,7 +125,6 @@ def _write(
         ),
         mapping=mapping,
         analyses=analyses,
-        pdf=pdf,
         overwrite=overwrite,
     )
     _say(folder, given=recording is not None)

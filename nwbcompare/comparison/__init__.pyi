@@ -4,9 +4,18 @@ from .compare_samples import (
     distribution_curves as distribution_curves,
 )
 from .equivalence import equivalence_test as equivalence_test, two_one_sided as two_one_sided
-from .matched_sampling import sample_like as sample_like
-from .power import power_analysis as power_analysis
-from .protocol_mapping import ProtocolMapping as ProtocolMapping, read_mapping as read_mapping
+from .matched_sampling import sample_draws as sample_draws, sample_like as sample_like
+from .power import (
+    Grouping as Grouping,
+    TrialNoise as TrialNoise,
+    power_analysis as power_analysis,
+    trial_noise as trial_noise,
+)
+from .protocol_mapping import (
+    ProtocolMapping as ProtocolMapping,
+    mapping_names as mapping_names,
+    read_mapping as read_mapping,
+)
 from .protocols import (
     MatchedProtocol as MatchedProtocol,
     record_matched as record_matched,

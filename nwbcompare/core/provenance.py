@@ -20,13 +20,13 @@ def environment(*, with_command: bool = True) -> dict[str, Any]:
     """
     made: dict[str, Any] = {
         "versions": {"python": platform.python_version()} | {n: _version(n) for n in PACKAGES},
-        "git_revision": git_revision(),
+        "git_revision": _git_revision(),
     }
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     return made | {"command": command} if with_command else made
 
 
-def git_revision() -> str:
+def _git_revision() -> str:
     """Give the git revision of the checkout that this package runs from, if it is one."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():

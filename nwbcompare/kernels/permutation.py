@@ -183,7 +183,7 @@ def labels_at(place: Ints, sizes: Ints) -> npt.NDArray[np.int64]:
     return label
 
 
-def label_sums(values: Array, place: Ints, sizes: Ints) -> Array:
+def _label_sums(values: Array, place: Ints, sizes: Ints) -> Array:
     """Sum the rows that have each label, for all permutations by matrix products (float64).
 
     Parameters
@@ -202,7 +202,7 @@ def label_sums(values: Array, place: Ints, sizes: Ints) -> Array:
 
     Examples
     --------
-    >>> label_sums(np.array([[1.0], [2.0], [4.0]]), np.array([[2], [0], [1]]), np.array([2, 1]))
+    >>> _label_sums(np.array([[1.0], [2.0], [4.0]]), np.array([[2], [0], [1]]), np.array([2, 1]))
     array([[[6.]],
     <BLANKLINE>
            [[1.]]])
@@ -252,8 +252,8 @@ def label_means(
             observed = np.isfinite(rates)
             rates = np.where(observed, rates, 0.0)
             # sums of 0 and 1, the last of which is a difference: exact
-            count = label_sums(observed.astype(np.float64), place, group.sizes)
-        sums = label_sums(rates, place, group.sizes)
+            count = _label_sums(observed.astype(np.float64), place, group.sizes)
+        sums = _label_sums(rates, place, group.sizes)
         with np.errstate(invalid="ignore", divide="ignore"):
             sums /= count
         if not count.all():

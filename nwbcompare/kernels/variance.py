@@ -110,7 +110,7 @@ def _sum_over_groups(
     return total
 
 
-def variance_per_time(means: Array) -> Array:
+def _variance_per_time(means: Array) -> Array:
     """Variance across conditions at each time, then the mean over time.
 
     The published estimator for networks and for the figure of recordings (Yang et al. 2019,
@@ -129,20 +129,20 @@ def variance_per_time(means: Array) -> Array:
     return _over_complete_times(means, lambda kept: kept.var(axis=-2).mean(axis=-1))
 
 
-def variance_of_time_mean(means: Array) -> Array:
-    """Mean over time first, then the variance across conditions; see `variance_per_time`."""
+def _variance_of_time_mean(means: Array) -> Array:
+    """Mean over time first, then the variance across conditions; see `_variance_per_time`."""
     return _over_complete_times(means, lambda kept: kept.mean(axis=-1).var(axis=-1))
 
 
-def variance_pooled(means: Array) -> Array:
-    """Variance over conditions and times together; see `variance_per_time`."""
+def _variance_pooled(means: Array) -> Array:
+    """Variance over conditions and times together; see `_variance_per_time`."""
     return _over_complete_times(means, lambda kept: kept.var(axis=(-2, -1)))
 
 
 ESTIMATORS: dict[str, Callable[[Array], Array]] = {
-    "per_time": variance_per_time,
-    "time_mean": variance_of_time_mean,
-    "pooled": variance_pooled,
+    "per_time": _variance_per_time,
+    "time_mean": _variance_of_time_mean,
+    "pooled": _variance_pooled,
 }
 """The three published estimators by name; each maps (..., condition, time) to (...)."""
 

@@ -21,6 +21,12 @@ from .ftv_distributions import (
     plot_distributions as plot_distributions,
     plot_effects as plot_effects,
 )
+from .learning import (
+    plot_final_performance as plot_final_performance,
+    plot_learning_curves as plot_learning_curves,
+    plot_performance_matrix as plot_performance_matrix,
+    plot_stages as plot_stages,
+)
 from .lesions import (
     plot_group_lesions as plot_group_lesions,
     plot_lesion_controls as plot_lesion_controls,
@@ -59,6 +65,7 @@ from .task_variance import (
     plot_variance_in_time as plot_variance_in_time,
 )
 from .task_vectors import plot_differences as plot_differences, plot_task_space as plot_task_space
+from .training_regimes import plot_contrasts as plot_contrasts, plot_regimes as plot_regimes
 from .unit_groups import (
     plot_group_matrix as plot_group_matrix,
     plot_group_scatter as plot_group_scatter,

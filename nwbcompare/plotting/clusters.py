@@ -132,7 +132,7 @@ def plot_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
     labels = embedding["cluster"].values if known else np.full(len(place), -1)
     for which in np.unique(labels):
         members = place[labels == which]
-        colour = LIGHT_GREY if which < 0 else cluster_colour(which)
+        colour = LIGHT_GREY if which < 0 else _cluster_colour(which)
         ax.scatter(members[:, 0], members[:, 1], s=10, lw=0, color=colour, alpha=0.8)
         if which >= 0:
             # at a unit, since the centre of a cluster in two parts lies among others
@@ -199,7 +199,7 @@ def order_by_cluster(clusters: xr.Dataset) -> npt.NDArray[np.int64]:
     return active
 
 
-def cluster_colour(which: int) -> str:
+def _cluster_colour(which: int) -> str:
     """Give the colour of a cluster; colours come again after 8."""
     return CATEGORICAL[which % len(CATEGORICAL)]
 

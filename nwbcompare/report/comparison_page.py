@@ -89,9 +89,9 @@ def write_comparison(comparison: Comparison, folder: str | os.PathLike[str]) -> 
         for picture in section.pictures:
             (folder / FIGURES / f"{picture.name}.svg").write_bytes(picture.svg)
             if picture.data:
-                write_rows(folder / FIGURES / f"{picture.name}.csv", picture.data)
+                _write_rows(folder / FIGURES / f"{picture.name}.csv", picture.data)
         if section.rows:
-            write_rows(folder / TABLES / f"{section.name}.csv", section.rows)
+            _write_rows(folder / TABLES / f"{section.name}.csv", section.rows)
     numbers = json.dumps(comparison.as_json(), indent=1, allow_nan=False)
     (folder / NUMBERS).write_text(numbers + "\n", encoding="utf-8")
     page = render(
@@ -102,7 +102,7 @@ def write_comparison(comparison: Comparison, folder: str | os.PathLike[str]) -> 
     (folder / PAGE).write_text(page, encoding="utf-8")
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
+def _write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write rows as CSV; a column that a row lacks is empty there."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="", encoding="utf-8") as file:

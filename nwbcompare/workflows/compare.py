@@ -17,7 +17,6 @@ from nwbcompare.core.provenance import environment
 from nwbcompare.report.analysis_page import read_sections
 from nwbcompare.report.comparison_page import NUMBERS, Comparison, write_comparison
 from nwbcompare.report.page_section import Finding, PageSection
-from nwbcompare.report.pdf import find_chromium, write_pdf
 from nwbcompare.workflows.compare_settings import Settings
 from nwbcompare.workflows.formatting import counted
 from nwbcompare.workflows.measurements import Measurements, mapping_of, measure, network_pair
@@ -57,7 +56,6 @@ def compare(
     settings: Settings | None = None,
     mapping: Any = None,
     analyses: Sequence[str | os.PathLike[str]] = (),
-    pdf: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Compare models with a recording in a pair of tasks, and write a report.
@@ -83,8 +81,6 @@ def compare(
         archive.
     analyses
         Folders that `nwbcompare.analyze` has written, whose sections are taken into the page.
-    pdf
-        Whether to write ``report.pdf`` too, which needs Chromium.
     overwrite
         Whether an existing report may be replaced.
 
@@ -107,7 +103,6 @@ def compare(
     """
     settings = settings or Settings()
     check_output_folder(out, kind="report", is_kind=_is_report, overwrite=overwrite)
-    chromium = find_chromium() if pdf else ""
     taken = _sections(analyses)
     brain = choose_recording(recording, settings.pair, settings.seed)
     chosen = mapping_of(brain.activity, mapping)
@@ -121,8 +116,6 @@ def compare(
     with written_aside(out, overwrite=overwrite) as aside:
         aside.mkdir()
         write_comparison(comparison, aside)
-        if pdf:
-            write_pdf(chromium, aside)
     return Path(out)
 
 

@@ -161,7 +161,7 @@ def settings_of(runs: str | os.PathLike[str], **more: Any) -> Settings:
     """
     folder = Path(runs)
     there = [name_of(run) for run in sorted((folder / RUNS).glob("[!.]*")) if run.is_dir()]
-    if not is_study(folder) or not there:
+    if not _is_study(folder) or not there:
         raise InputError(
             str(runs),
             f"a folder with {CONFIGURATION} and networks in {RUNS}",
@@ -198,7 +198,7 @@ def _networks_in(runs: Path, settings: Settings) -> list[Trained]:
     return found
 
 
-def is_study(path: Path) -> bool:
+def _is_study(path: Path) -> bool:
     """Tell whether a folder holds a study, or networks of one."""
     return (path / CONFIGURATION).is_file() and (path / RUNS).is_dir()
 
@@ -208,10 +208,10 @@ def _study_folder(
     out: Path, settings: Settings, *, resume: bool, overwrite: bool
 ) -> Iterator[Path]:
     """Hold the folder of a study: a new one, one to go on with, or the replacement of one."""
-    if overwrite or not (resume and is_study(out)):
-        check_output_folder(out, kind="study", is_kind=is_study, overwrite=overwrite)
+    if overwrite or not (resume and _is_study(out)):
+        check_output_folder(out, kind="study", is_kind=_is_study, overwrite=overwrite)
     with claimed(out), folder_in_progress(out, resume=resume, overwrite=overwrite) as folder:
-        if resume and is_study(folder):
+        if resume and _is_study(folder):
             _check_same(folder, _training_of(folder), settings)
         else:
             with written_aside(folder, overwrite=overwrite) as aside:

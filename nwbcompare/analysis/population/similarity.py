@@ -113,7 +113,7 @@ def compare_populations(
     options: dict[str, Any] = {"conditions": conditions, "leave_out": leave_out, "seed": seed}
     own = population_means(model, wanted, **options)
     other = population_means(recording, wanted, n_splits=n_splits, **options)
-    own, other = shared_conditions(own, other)
+    own, other = _shared_conditions(own, other)
     rng = np.random.default_rng(seed)
     orders = _orders(other["task"].values, permute, n_permutations, rng)
     weights = bootstrap_weights(columns_on(other, "unit"), n_bootstrap, rng)
@@ -160,7 +160,7 @@ def _shared_tasks(model: Activity, recording: Activity, tasks: Sequence[str] | N
     return list(shared if tasks is None else tasks)
 
 
-def shared_conditions(a: xr.Dataset, b: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+def _shared_conditions(a: xr.Dataset, b: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
     """Keep the conditions that two populations have in common, in the same order.
 
     Parameters

@@ -86,7 +86,7 @@ def make_plan(parts: Mapping[str, xr.Dataset], width: float) -> Plan:
     """Lay the rows of blocks end to end, in bins of one width (s)."""
     # a stream whose trials begin after their event starts that much later, so that no event
     # comes before the clock's start
-    start_s = max(0.0, *(left_edge(block) for block in parts.values()))
+    start_s = max(0.0, *(_left_edge(block) for block in parts.values()))
     leaves: list[Leaf] = []
     row = bins = sample = 0
     for layout in ("dense", "ragged"):
@@ -96,7 +96,7 @@ def make_plan(parts: Mapping[str, xr.Dataset], width: float) -> Plan:
                 continue
             n_rows, n_bins = block["rate"].shape[0], block.sizes["time"]
             start = start_s + (bins + np.arange(n_rows, dtype=np.float64) * n_bins) * width
-            times = TrialTimes(start, start + n_bins * width, start - left_edge(block))
+            times = TrialTimes(start, start + n_bins * width, start - _left_edge(block))
             free, renamed = with_free_names(block)
             kind: Layout = "ragged" if is_ragged(block) else "dense"
             leaf = Leaf(name, free, renamed, kind, row, sample, times)
@@ -107,6 +107,6 @@ def make_plan(parts: Mapping[str, xr.Dataset], width: float) -> Plan:
     return Plan(leaves, width, start_s, list(parts))
 
 
-def left_edge(block: xr.Dataset) -> float:
+def _left_edge(block: xr.Dataset) -> float:
     """Give where the first bin starts (s), from the event."""
     return float(block["time"].values[0]) - float(block["time"].attrs["bin_width_s"]) / 2

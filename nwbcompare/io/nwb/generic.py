@@ -92,7 +92,7 @@ def read_session(
     """
     trials, trial_attrs, left_out = _trials(file, path, own=own)
     name = (scalar(file, "general/session_id") or "").strip() or path.stem
-    table = find_units(file, path, series)
+    table = _find_units(file, path, series)
     signal: Signal
     if table is not None:
         units, signal = _spiking_units(table, path, own=own)
@@ -158,7 +158,7 @@ def trials_table(file: h5py.File, path: Path) -> h5py.Group:
     return table
 
 
-def find_units(file: h5py.File, path: Path, wanted: str | None = None) -> h5py.Group | None:
+def _find_units(file: h5py.File, path: Path, wanted: str | None = None) -> h5py.Group | None:
     """Give the units table with spike times: at the root, or else in a processing module.
 
     Parameters
@@ -374,7 +374,7 @@ def _locations_of(table: h5py.Group, groups: h5py.Dataset) -> npt.NDArray[Any]:
     return np.array(names, dtype=str)
 
 
-def find_series(file: h5py.File) -> dict[str, h5py.Group]:
+def _find_series(file: h5py.File) -> dict[str, h5py.Group]:
     """Give the time series of one or two dimensions by path: acquired and processed."""
     found: dict[str, h5py.Group] = {}
     seen: set[tuple[str, int]] = set()
@@ -410,7 +410,7 @@ def _collect_series(
 def _series_units(
     file: h5py.File, path: Path, wanted: str | None, *, own: bool
 ) -> tuple[dict[str, Any], Signal]:
-    found = find_series(file)
+    found = _find_series(file)
     asked = None if wanted is None else wanted.strip("/")
     chosen = [name for name in found if asked in {None, name, name.rsplit("/", 1)[-1]}]
     if len(chosen) != 1:

@@ -243,7 +243,7 @@ def read_column(data: h5py.Dataset, rows: slice | None = None) -> npt.NDArray[An
     InputError
         Where the column declares more than the file can hold.
     """
-    check_plain(data)
+    _check_plain(data)
     size = data.size if rows is None else len(range(*rows.indices(data.shape[0])))
     check_size(data, size * data.dtype.itemsize)
     if h5py.check_string_dtype(data.dtype) is not None:
@@ -294,7 +294,7 @@ def _texts(data: h5py.Dataset, part: slice) -> npt.NDArray[Any]:
     return np.array(texts, dtype=str)
 
 
-def check_plain(data: h5py.Dataset) -> None:
+def _check_plain(data: h5py.Dataset) -> None:
     """Refuse data that are no numbers, texts or references.
 
     Raises
@@ -451,7 +451,7 @@ def scalar(group: h5py.Group, path: str) -> str | None:
     found = member(group, path)
     if not isinstance(found, h5py.Dataset) or found.size != 1:
         return None
-    check_plain(found)
+    _check_plain(found)
     check_size(found, found.dtype.itemsize)
     return as_text(np.ravel(np.asarray(found[()], dtype=object))[0])
 

@@ -60,7 +60,7 @@ class TrialsOfUnits:
     group_of_unit: Places
 
 
-def trials_of_units(block: xr.Dataset) -> TrialsOfUnits:
+def _trials_of_units(block: xr.Dataset) -> TrialsOfUnits:
     """Tell which rows of a block are of one trial.
 
     Rows with the same ``observation_trial`` are. Where that is not known, units whose trial
@@ -122,7 +122,7 @@ def _groups(of_row: Places, unit: Places, n_trials: int, n_units: int) -> tuple[
     return group, group_of_unit
 
 
-def clock_of(block: xr.Dataset, n_trials: int) -> TrialTimes:
+def _clock_of(block: xr.Dataset, n_trials: int) -> TrialTimes:
     """Lay trials end to end: each starts at its event, or where its first bin does."""
     width = float(block["time"].attrs["bin_width_s"])
     left = min(float(block["time"].values[0]) - width / 2, 0.0)
@@ -133,7 +133,7 @@ def clock_of(block: xr.Dataset, n_trials: int) -> TrialTimes:
     return TrialTimes(start, start + length, start - round(left, 9))
 
 
-def recorded_clock(block: xr.Dataset, rows: Places, event: str) -> TrialTimes | None:
+def _recorded_clock(block: xr.Dataset, rows: Places, event: str) -> TrialTimes | None:
     """Give the trials' own times in the session, where the block has them.
 
     They serve where start, stop and event are columns of the block, and the windows of no two
@@ -168,7 +168,7 @@ def event_column(block: xr.Dataset) -> str:
     return "event_time" if name in {"time", "start_time", "stop_time"} else name
 
 
-def units_of_counts(
+def _units_of_counts(
     block: xr.Dataset,
     trials: TrialsOfUnits,
     times: TrialTimes,
@@ -240,12 +240,12 @@ def add_counts(
             "spikes='counts'", "one block", listing(parts), "Write each to a file of its own."
         )
     ((name, block),) = parts.items()
-    trials = trials_of_units(block)
+    trials = _trials_of_units(block)
     event = event_column(block)
     aligned_to_start = block["time"].attrs["aligned_to"] == "start_time"
     known = "start_time" if aligned_to_start else event
-    own = recorded_clock(block, trials.first, known)
-    times = clock_of(block, trials.first.size) if own is None else own
+    own = _recorded_clock(block, trials.first, known)
+    times = _clock_of(block, trials.first.size) if own is None else own
     width = float(block["time"].attrs["bin_width_s"])
     table = block.drop_vars(["rate", "observation_unit", "observation_trial"], errors="ignore")
     table = table.isel({row_dim(block): trials.first})
@@ -255,7 +255,7 @@ def add_counts(
     else:
         event = known
         table = table.drop_vars({"start_time", "stop_time", event})
-    nwb.units = units_of_counts(
+    nwb.units = _units_of_counts(
         block,
         trials,
         times,

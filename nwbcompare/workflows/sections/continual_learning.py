@@ -97,7 +97,7 @@ def ftv_section(outcome: Outcome, protocol: str) -> PageSection:
     )
 
 
-def every_section(outcome: Outcome) -> PageSection:
+def _every_section(outcome: Outcome) -> PageSection:
     """Hold all networks that were trained to the end against the recording, good or not."""
     name = "ftv-every"
     heading = "Similarity without the inclusion rule"
@@ -157,7 +157,7 @@ def sections_of(outcome: Outcome) -> list[PageSection]:
     found = [first, learning_section(outcome), levels_section(outcome)]
     if outcome.settings.also:
         found.append(also_section(outcome))
-    return [*found, every_section(outcome), *others]
+    return [*found, _every_section(outcome), *others]
 
 
 def _kept_finding(kept: xr.Dataset) -> Finding:

@@ -108,14 +108,14 @@ def nulls_section(measurements: Measurements, nulls: Nulls) -> PageSection:
                     names=measurements.shown,
                 ),
                 size=(8.6, 3.8),
-                data=[*unit_rows(measurements, nulls), *_histograms(measurements, nulls)],
+                data=[*_unit_rows(measurements, nulls), *_histograms(measurements, nulls)],
                 banner=measurements.banner,
             )
         ],
     )
 
 
-def unit_rows(measurements: Measurements, nulls: Nulls) -> list[Row]:
+def _unit_rows(measurements: Measurements, nulls: Nulls) -> list[Row]:
     """Give a row for each recorded unit: its variances, FTV, p and q."""
     recorded = measurements.recorded
     columns = {

@@ -52,7 +52,7 @@ def _centred(matrix: Array) -> Array:
     return centred
 
 
-def distances_of_gram(products: Array) -> Array:
+def _distances_of_gram(products: Array) -> Array:
     """Give squared distances ``(condition, condition)`` from products of conditions."""
     size = np.diagonal(products)
     distances: Array = size[:, None] + size - 2 * products
@@ -73,7 +73,7 @@ def squared_distances(means: Array) -> Array:
     numpy.ndarray
         ``(condition, condition)``. Noise of the means adds their squared standard errors.
     """
-    return distances_of_gram(gram(means))
+    return _distances_of_gram(gram(means))
 
 
 def correlation_distances(means: Array) -> Array:
@@ -109,7 +109,7 @@ def crossvalidated_distances(first: Array, second: Array) -> Array:
     units recorded one by one say nothing of covariances of noise.
     """
     product = first @ second.T / first.shape[1]
-    return distances_of_gram((product + product.T) / 2)
+    return _distances_of_gram((product + product.T) / 2)
 
 
 def upper(matrix: Array) -> Array:
@@ -184,11 +184,11 @@ def linear_cka(a: Array, b: Array, *, debiased: bool = True) -> float:
     Kornblith et al. 2019; debiased with the estimator of Song et al. 2012, which needs 4
     conditions.
     """
-    centre = doubly_centred if debiased else _centred
+    centre = _doubly_centred if debiased else _centred
     return _cosine(centre(gram(a)), centre(gram(b)))
 
 
-def doubly_centred(products: Array) -> Array:
+def _doubly_centred(products: Array) -> Array:
     """Centre products of conditions by those above and below the diagonal alone (U-centring).
 
     ``sum(A * B)`` of two such matrices is n (n - 3) times the unbiased Hilbert-Schmidt
@@ -263,13 +263,13 @@ class Measure(NamedTuple):
 
 MEASURES: dict[str, Measure] = {
     "rsa": Measure(
-        lambda means, noise, weights: distances_of_gram(gram(means, weights, noise)),
+        lambda means, noise, weights: _distances_of_gram(gram(means, weights, noise)),
         compare_distances,
         square=True,
         distance=False,
     ),
     "cka": Measure(
-        lambda means, noise, weights: doubly_centred(gram(means, weights, noise)),
+        lambda means, noise, weights: _doubly_centred(gram(means, weights, noise)),
         _cosine,
         square=True,
         distance=False,
