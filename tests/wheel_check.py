@@ -16,7 +16,9 @@ with tempfile.TemporaryDirectory() as folder:
         "model/pretrained",
         "tasks",
         "datasets",
-        "mappings/mante2013.yaml",
+        "comparison/mappings/mante2013.yaml",
+        "__init__.pyi",
+        "analysis/selectivity/__init__.pyi",
         "report/comparison.html.j2",
         "py.typed",
     ):
