@@ -292,7 +292,9 @@ def test_variance_components_are_shown_where_choices_are_known(recorded_report):
     assert any(text.startswith("What units code") for text in texts(values))
     assert "all20-fast-0, choice taken out: no unit has an FTV left." in texts(values)
     components = pd.read_csv(recorded_report / "figures" / "components.csv")
-    summed = components.query("task == 'contextdm1'").groupby("factor")["component"].sum().clip(lower=0)
+    summed = (
+        components.query("task == 'contextdm1'").groupby("factor")["component"].sum().clip(lower=0)
+    )
     share = summed["choice"] / summed.sum()
     assert any(f"Ctx DM 1: choice {share:.0%}".replace("%", " %") in text for text in texts(values))
 
