@@ -42,11 +42,15 @@ def interrupted(arguments, began, sent=signal.SIGINT):
         command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     stop = time.monotonic() + 120
-    while not began() and process.poll() is None and time.monotonic() < stop:
-        time.sleep(0.02)
-    assert process.poll() is None, process.stderr.read()
-    process.send_signal(sent)
-    _, said = process.communicate(timeout=120)
+    try:
+        while not began() and process.poll() is None and time.monotonic() < stop:
+            time.sleep(0.02)
+        assert process.poll() is None, process.stderr.read()
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=120)
+    finally:
+        # a command that does not end must not go on beside the other tests
+        process.kill()
     return process.returncode, said
 
 
