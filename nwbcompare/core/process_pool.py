@@ -51,9 +51,12 @@ def run_all(jobs: Sequence[Job], n_workers: int, desc: str) -> tuple[list[Any], 
 
             pool = Parallel(n_jobs=n_workers, return_as="generator")
             done = []
-            for result in pool(delayed(ends_with_parent(_run))(job) for job in jobs):
-                done.append(result)
-                bar.update()
+            with warnings.catch_warnings():
+                # loky replaces a worker whose memory has grown, and no job is lost
+                warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
+                for result in pool(delayed(ends_with_parent(_run))(job) for job in jobs):
+                    done.append(result)
+                    bar.update()
     return [result for result, _ in done], [text for _, heard in done for text in heard]
 
 
