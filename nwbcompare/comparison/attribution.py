@@ -32,10 +32,10 @@ def attribution(
         From `nwbcompare.comparison.compare_regimes`, with the contrasts of the
         first regime of ``primary`` with its second and with every control.
     primary
-        The regime that is to be attributed, and what it is held against: the first contrast of
-        ``result``, since only that was fixed in advance.
+        The regime that similarity may be attributed to, and what it is held against: the first
+        contrast of ``result``, since only that was fixed in advance.
     controls
-        Regimes with the same ingredients but without what is to be attributed.
+        Regimes with the same ingredients but without what similarity may be attributed to.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def attribution(
     Notes
     -----
     Closer means that the interval lies below 0 *and* p is below 1 - confidence: the one is about
-    other sessions and networks, the other needs no normal distribution. Credit needs every
+    other sessions and networks, the other needs no normal distribution. Attribution needs every
     comparison, so none is adjusted: that all of several tests reject is no likelier than that
     the least of them does (intersection-union test; Berger 1982).
 

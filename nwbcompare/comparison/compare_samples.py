@@ -16,11 +16,13 @@ from nwbcompare.comparison.kernels.distances import DISTANCES, EFFECTS, MEASURES
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.unit_samples import (
-    SESSION,
     UnitGroups,
     UnitSample,
+    animals_of_groups,
     are_matched,
     check_same_pair,
+    matched_groups,
+    session_columns,
 )
 from nwbcompare.inference.networks import MOST_EXACT, over_networks
 from nwbcompare.kernels.permutation import p_values
@@ -609,28 +611,18 @@ def _read_recording(sample: UnitSample, matched: Sequence[UnitSample]) -> _Recor
     subject = _subject(sample.table, "recording")
     (values,), (active,) = sample.values, sample.active
     _check_values(values[active], subject)
-    columns = [
-        column
-        for column in SESSION
-        if sample.has(column) and all(one.has(column) for one in matched)
-    ]
+    columns = session_columns([sample, *matched])
     n_sessions = len(sample.groups(*columns).labels) if "session" in columns else 0
     columns = columns if n_sessions > 1 else ["unit"]
-    groups, animals = sample.groups(*columns), sample.groups("subject")
-    animal = animals.code[groups.first]
-    if (animal[groups.code] != animals.code).any():
-        raise InputError(
-            subject,
-            "sessions of one animal each",
-            "the same session in two animals",
-            "Give matched units the unit column subject, too, or number sessions on.",
-        )
+    groups = sample.groups(*columns)
     return _Recording(
         name=sample.name or "recording",
         values=values[active],
         cluster=groups.code[active],
-        animal=animal,
-        animals=[name for (name,) in animals.labels] if sample.has("subject") else [],
+        animal=animals_of_groups(sample, groups, subject),
+        animals=[name for (name,) in sample.groups("subject").labels]
+        if sample.has("subject")
+        else [],
         n_sessions=n_sessions,
         n_inactive=int((~active).sum()),
         columns=columns,
@@ -639,30 +631,19 @@ def _read_recording(sample: UnitSample, matched: Sequence[UnitSample]) -> _Recor
 
 
 def _read_network(sample: UnitSample, recorded: _Recording, *, matched: bool) -> _Network:
-    cluster = _matched_clusters(sample, recorded) if matched else None
+    subject, draws, cluster = _subject(sample.table, "model"), [], None
+    if matched:
+        columns = ["recorded_unit" if name == "unit" else name for name in recorded.columns]
+        cluster = matched_groups(sample, recorded.groups, columns, subject)
     units = sample.groups("network_unit").code
     if not sample.has("network_unit"):
         units = np.arange(units.size)
-    subject, draws = _subject(sample.table, "model"), []
     for row, active in zip(sample.values, sample.active, strict=True):
         _check_values(row[active], subject)
         own = np.unique(units[active], return_inverse=True)[1].reshape(-1)
         draws.append(_Draw(row[active], own, None if cluster is None else cluster[active]))
     n_units = float(np.mean([draw.values.size for draw in draws]))
     return _Network(sample.name or "network", draws, n_units, units.size - n_units)
-
-
-def _matched_clusters(sample: UnitSample, recorded: _Recording) -> Codes:
-    keys = sample.keys(*("recorded_unit" if c == "unit" else c for c in recorded.columns))
-    if strange := recorded.groups.strange(keys):
-        raise InputError(
-            _subject(sample.table, "model"),
-            "units matched to the recording's own "
-            f"{'sessions' if recorded.by_session else 'units'}",
-            f"others: {listing(strange, most=5)}",
-            "Sample the network for this recording, or drop the column recorded_unit.",
-        )
-    return recorded.groups.codes_of(keys)
 
 
 def _check_values(values: Array, subject: str) -> None:

@@ -14,8 +14,16 @@ from nwbcompare.comparison.equal_sizes import equal_size_distance
 from nwbcompare.comparison.kernels.distances import DISTANCES, MEASURES, compare_weighted
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.comparison.split_half import GROUPINGS, By, check_number, draws_of
-from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.core.unit_samples import Key, UnitGroups, UnitSample, are_matched, group_keys
+from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.unit_samples import (
+    UnitGroups,
+    UnitSample,
+    animals_of_groups,
+    are_matched,
+    group_keys,
+    matched_groups,
+    session_columns,
+)
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -55,8 +63,8 @@ class _Recording:
     """``(group,)``, groups without active units among them: matched units may be of these."""
     sessions: UnitGroups | None
     """The groups by session, where networks have matched units."""
-    with_animal: bool
-    """Whether the animal is part of a session's key."""
+    columns: list[str]
+    """What tells sessions apart: columns of the unit table."""
 
 
 @dataclass(frozen=True)
@@ -184,19 +192,12 @@ def _statistics(draws: Sequence[Array], mixed_below: float, single_above: float)
 def _read_recording(sample: UnitSample, by: By, networks: Sequence[UnitSample]) -> _Recording:
     (values,), (active,) = sample.values, sample.active
     matched = are_matched(networks, "networks") and by == "session"
-    with_animal = not matched or all(one.has("subject") for one in (sample, *networks))
-    groups = group_keys(
-        _session_keys(sample, with_animal=with_animal) if by == "session" else sample.place_keys()
-    )
-    animal_of = np.unique(sample.animals, return_inverse=True)[1].astype(np.int64)
-    animal = animal_of[groups.first]
-    if (animal[groups.code] != animal_of).any():
-        raise InputError(
-            f"recording {sample.name!r}",
-            "sessions of one animal each",
-            "the same session in two animals",
-            "Give matched units the unit column subject, too, or number sessions on.",
-        )
+    columns, groups = [], group_keys(sample.place_keys())
+    if by == "session":
+        sample.check_sessions()
+        columns = session_columns([sample, *(networks if matched else ())])
+        groups = sample.groups(*columns)
+    animal = animals_of_groups(sample, groups, f"recording {sample.name!r}")
     n_animals, n_active = np.unique(animal).size, np.unique(groups.code[active]).size
     if len(groups.labels) <= n_animals or n_active < 2:
         raise InputError(
@@ -206,25 +207,13 @@ def _read_recording(sample: UnitSample, by: By, networks: Sequence[UnitSample]) 
             "Load more sessions." if by == "session" else "Load more units.",
         )
     sessions = groups if matched else None
-    return _Recording(values[active], groups.code[active], animal, sessions, with_animal)
+    return _Recording(values[active], groups.code[active], animal, sessions, columns)
 
 
 def _read_network(sample: UnitSample, recorded: _Recording) -> _Network:
     draws = draws_of(sample)
     if recorded.sessions is None:
         return _Network(draws, None)
-    keys = _session_keys(sample, with_animal=recorded.with_animal)
-    if strange := recorded.sessions.strange(keys):
-        raise InputError(
-            f"model {sample.name!r}",
-            "units matched to the recording's own sessions",
-            f"others: {listing(strange, most=5)}",
-            "Sample the network for this recording, or drop the column recorded_unit.",
-        )
-    group = recorded.sessions.codes_of(keys)
+    subject = f"model {sample.name!r}"
+    group = matched_groups(sample, recorded.sessions, recorded.columns, subject)
     return _Network(draws, [group[seen] for seen in sample.active])
-
-
-def _session_keys(sample: UnitSample, *, with_animal: bool) -> list[Key]:
-    keys = sample.session_keys()
-    return keys if with_animal else [key[1:] for key in keys]

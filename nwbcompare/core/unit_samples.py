@@ -46,8 +46,7 @@ class UnitGroups:
 
     def codes_of(self, keys: Sequence[Key]) -> Codes:
         """Return the group of each key ``(key,)``."""
-        place = {label: number for number, label in enumerate(self.labels)}
-        return np.array([place[key] for key in keys], dtype=np.int64)
+        return _places(self.labels, keys)
 
 
 def group_keys(keys: Sequence[Key]) -> UnitGroups:
@@ -59,8 +58,12 @@ def group_keys(keys: Sequence[Key]) -> UnitGroups:
     [0, 1, 0]
     """
     labels = sorted(set(keys))
-    groups = UnitGroups(labels, np.empty(0, dtype=np.int64))
-    return UnitGroups(labels, groups.codes_of(keys))
+    return UnitGroups(labels, _places(labels, keys))
+
+
+def _places(labels: Sequence[Key], keys: Sequence[Key]) -> Codes:
+    place = {label: number for number, label in enumerate(labels)}
+    return np.array([place[key] for key in keys], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -134,14 +137,8 @@ class UnitSample:
             return self.table["subject"].values.astype(str)
         return np.full(self.table.sizes["unit"], self.name)
 
-    def session_keys(self) -> list[Key]:
-        """Return the animal and session of each unit.
-
-        Raises
-        ------
-        InputError
-            Where units do not say which session they are from.
-        """
+    def check_sessions(self) -> None:
+        """Refuse a recording whose units do not say which session they are from."""
         if not self.has("session"):
             columns = (c for c in self.table.coords if self.table[c].dims == ("unit",))
             raise InputError(
@@ -150,6 +147,10 @@ class UnitSample:
                 f"unit columns {listing(columns)}",
                 'Add it: table.assign_coords(session=("unit", [...])).',
             )
+
+    def session_keys(self) -> list[Key]:
+        """Return the animal and session of each unit; see `check_sessions`."""
+        self.check_sessions()
         animals = self.animals.tolist()
         return [(a, s) for a, (s,) in zip(animals, self.keys("session"), strict=True)]
 
@@ -178,6 +179,64 @@ def are_matched(samples: Sequence[UnitSample], subject: str) -> bool:
             "Sample all networks alike.",
         )
     return all(matched)
+
+
+def session_columns(samples: Sequence[UnitSample]) -> list[str]:
+    """Return the columns that tell sessions apart in all samples."""
+    return [column for column in SESSION if all(one.has(column) for one in samples)]
+
+
+def animals_of_groups(sample: UnitSample, groups: UnitGroups, subject: str) -> Codes:
+    """Return the place of each group's animal ``(group,)``.
+
+    Raises
+    ------
+    InputError
+        Where a group has units of two animals.
+    """
+    animal = np.unique(sample.animals, return_inverse=True)[1].astype(np.int64)
+    of_group = animal[groups.first]
+    if (of_group[groups.code] != animal).any():
+        raise InputError(
+            subject,
+            "sessions of one animal each",
+            "the same session in two animals",
+            "Give matched units the unit column subject, too, or number sessions on.",
+        )
+    return of_group
+
+
+def matched_groups(
+    sample: UnitSample, groups: UnitGroups, columns: Sequence[str], subject: str
+) -> Codes:
+    """Return the recording's group that each unit of a network is matched to ``(unit,)``.
+
+    Parameters
+    ----------
+    sample
+        The network's units.
+    groups
+        The recording's.
+    columns
+        What tells the groups apart, by the network's names.
+    subject
+        What an error calls the network.
+
+    Raises
+    ------
+    InputError
+        For units of no group of the recording.
+    """
+    keys = sample.keys(*columns)
+    if strange := groups.strange(keys):
+        what = "sessions" if "session" in columns else "units"
+        raise InputError(
+            subject,
+            f"units matched to the recording's own {what}",
+            f"others: {listing(strange, most=5)}",
+            "Sample the network for this recording, or drop the column recorded_unit.",
+        )
+    return groups.codes_of(keys)
 
 
 def check_same_pair(table: xr.Dataset, recording: xr.Dataset, subject: str) -> None:

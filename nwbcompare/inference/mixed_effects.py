@@ -185,7 +185,7 @@ def _check(models: list[xr.Dataset], recordings: list[xr.Dataset], variable: str
                 [str(name) for name in table.data_vars],
             )
     for table in recordings:
-        UnitSample(table).session_keys()
+        UnitSample(table).check_sessions()
     if variable == "log_task_variance":
         units = {str(t["task_variance"].attrs.get("units")) for t in (*models, *recordings)}
         if len(units) > 1:
