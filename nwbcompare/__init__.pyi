@@ -33,7 +33,11 @@ from .core.activity import (
     make_block as make_block,
     select as select,
 )
-from .core.errors import InputError as InputError, UnitWarning as UnitWarning
+from .core.errors import (
+    InputError as InputError,
+    NotApplicableError as NotApplicableError,
+    UnitWarning as UnitWarning,
+)
 from .core.schema import (
     InvalidActivityError as InvalidActivityError,
     check_activity as check_activity,

@@ -25,7 +25,13 @@ from nwbcompare.cli.nwb import convert, export, validate
 from nwbcompare.cli.options import given, refuse_given
 from nwbcompare.cli.power import power_command
 from nwbcompare.cli.rule_learning import rule_learning
-from nwbcompare.core.errors import DivergedError, InputError, OutputError, StalledError
+from nwbcompare.core.errors import (
+    DivergedError,
+    ExplainedError,
+    InputError,
+    OutputError,
+    StalledError,
+)
 from nwbcompare.core.files import check_output
 from nwbcompare.tasks.registry import task_names
 from nwbcompare.tasks.trials import rules_of
@@ -55,7 +61,7 @@ def main() -> None:
     before = signal.signal(signal.SIGTERM, _end)
     try:
         cli(standalone_mode=False)
-    except InputError as error:
+    except ExplainedError as error:
         _leave(f"Error: {error}", error, 2)
     except (DivergedError, StalledError, OutputError) as error:
         _leave(f"Error: {error}", error, 1)

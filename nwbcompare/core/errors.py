@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
-class InputError(ValueError):
-    """Bad input from a user: an argument, a file, or data that breaks the data model.
+class ExplainedError(ValueError):
+    """An error in the one form of this package: subject, expectation, finding and remedy.
+
+    Raised as one of its three kinds: `InputError`, `NotApplicableError`, `DamagedCacheError`.
 
     Parameters
     ----------
@@ -19,13 +21,6 @@ class InputError(ValueError):
         What came instead.
     remedy
         What the user can do about it.
-
-    Examples
-    --------
-    >>> raise InputError("bin_s", "a width above 0 s", "-0.05", "Use bin_s=0.05.")
-    Traceback (most recent call last):
-        ...
-    nwbcompare.core.errors.InputError: bin_s: expected a width above 0 s, got -0.05. Use bin_s=0.05.
     """
 
     def __init__(self, subject: str, expected: str, got: str, remedy: str) -> None:
@@ -37,6 +32,39 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.subject}: expected {self.expected}, got {self.got}. {self.remedy}"
+
+    @property
+    def reason(self) -> str:
+        """Why the analysis does not apply; without the remedy, which is for programmers."""
+        return f"Needed: {self.expected}; here: {self.got}."
+
+
+class InputError(ExplainedError):
+    """Bad input: an argument, a file, or data that break the data model.
+
+    Examples
+    --------
+    >>> raise InputError("bin_s", "a width above 0 s", "-0.05", "Use bin_s=0.05.")
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: bin_s: expected a width above 0 s, got -0.05. Use bin_s=0.05.
+    """
+
+
+class NotApplicableError(ExplainedError):
+    """Sound data that an analysis does not apply to, such as too few units, trials or animals.
+
+    A report leaves the analysis out, gives `reason`, and continues; bad input ends it.
+
+    Examples
+    --------
+    >>> NotApplicableError("recording", "two animals", "one", "Use split_half_distance.").reason
+    'Needed: two animals; here: one.'
+    """
+
+
+class DamagedCacheError(ExplainedError):
+    """A file of intermediate results that cannot be read; it is never recomputed silently."""
 
 
 class OutputError(RuntimeError):

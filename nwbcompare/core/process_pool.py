@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nwbcompare.core.errors import InputError, UnitWarning
+from nwbcompare.core.errors import UnitWarning
 
 Job = tuple[str, Callable[..., Any], tuple[Any, ...]]
 """What it is, the function, and its arguments."""
@@ -74,17 +74,6 @@ def _run(job: Job) -> tuple[Any, list[str]]:
                 warning.message, warning.category, warning.filename, warning.lineno
             )
     return result, heard
-
-
-def reason(error: InputError) -> str:
-    """Say why something could not be asked; the remedy is for whoever calls the function.
-
-    Examples
-    --------
-    >>> reason(InputError("recording", "two animals", "one", "Use split_half_distance."))
-    'Needed: two animals; here: one.'
-    """
-    return f"Needed: {error.expected}; here: {error.got}."
 
 
 LOOK_EVERY_S = 0.5

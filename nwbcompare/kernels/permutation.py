@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.integer[Any]]
+TIE = 1e-9
+"""Relative difference below which two statistics are tied."""
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,32 @@ def random_rotation(size: int, rng: np.random.Generator, n_columns: int | None =
     orthogonal, upper = np.linalg.qr(rng.standard_normal((size, n_columns or size)))
     rotation: Array = orthogonal * np.sign(np.diagonal(upper))
     return rotation
+
+
+def reaches(null: npt.ArrayLike, observed: npt.ArrayLike, axis: int = 0) -> npt.NDArray[np.bool_]:
+    """Return where statistics of a null are at least as large as the observed one.
+
+    Equal statistics differ by rounding, which must not decide a test: differences below 1e-9 of
+    the largest statistic count as ties.
+
+    Parameters
+    ----------
+    null
+        Statistics under the null hypothesis; draws along ``axis``.
+    observed
+        The observed statistic, broadcast against ``null``.
+    axis
+        The axis of the draws.
+
+    Examples
+    --------
+    >>> reaches([0.1, 0.3 - 1e-16, 0.2], 0.1 + 0.2)
+    array([False,  True, False])
+    """
+    null, observed = np.asarray(null, dtype=np.float64), np.asarray(observed, dtype=np.float64)
+    largest = np.nanmax(np.abs(null), axis=axis, keepdims=True, initial=0.0)
+    as_large: npt.NDArray[np.bool_] = null >= observed - TIE * np.fmax(largest, np.abs(observed))
+    return as_large
 
 
 def p_values(as_far: npt.NDArray[np.bool_], axis: int = 0) -> Array:

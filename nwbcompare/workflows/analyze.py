@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from nwbcompare.core.claim import claimed
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.errors import ExplainedError, InputError, unknown_name
 from nwbcompare.core.files import check_output_folder, folder_in_progress
 from nwbcompare.core.provenance import environment
 from nwbcompare.report.analysis_page import write_analysis
@@ -171,7 +171,7 @@ def _results(
         work = folder.file(source.name, section.name, suffix=".partial.nc")
         try:
             kept = section.compute(source, earlier, settings, work)
-        except InputError as error:
+        except ExplainedError as error:
             if error.subject.startswith(str(folder.path)):
                 # unfinished work that is damaged is no property of the source
                 raise
@@ -187,7 +187,7 @@ def _lacking(section: Section, earlier: Mapping[str, Results]) -> str:
     return f"it needs {lacking[0]}, which cannot be asked of it" if lacking else ""
 
 
-def _reason(error: InputError) -> str:
+def _reason(error: ExplainedError) -> str:
     return f"{error.subject}: expected {error.expected}, got {error.got}"
 
 
@@ -206,7 +206,7 @@ def _page_section(
     if section.show_over is not None and len(alike) > 1:
         try:
             over = section.show_over(alike, controls)
-        except InputError as error:
+        except ExplainedError as error:
             # networks of other tasks
             text = f"Over {len(alike)} networks: not asked, since {_reason(error)}."
             over = Shown(findings=[text], numbers={}, pictures=[])

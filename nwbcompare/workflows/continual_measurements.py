@@ -14,10 +14,10 @@ import xarray as xr
 from nwbcompare.comparison.matched_sampling import Match, sample_draws, sample_like
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping
 from nwbcompare.core.activity import blocks
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.errors import ExplainedError
 from nwbcompare.core.files import sha256_of_file
 from nwbcompare.core.hdf5_output import write_netcdf
-from nwbcompare.core.process_pool import Job, reason, run_all
+from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.model.checkpoint import WEIGHTS, load, load_milestone
 from nwbcompare.model.network import Network
 from nwbcompare.workflows.continual_settings import LEVELS, Settings
@@ -185,8 +185,8 @@ def _table(
 ) -> xr.Dataset:
     try:
         return _slim(sample_of(way(), pair, protocol, regime).ftv)
-    except InputError as error:
-        return _without(reason(error))
+    except ExplainedError as error:
+        return _without(error.reason)
 
 
 def _slim(table: xr.Dataset) -> xr.Dataset:

@@ -20,8 +20,8 @@ from nwbcompare.comparison.protocol_mapping import (
     read_mapping,
 )
 from nwbcompare.core.activity import blocks
-from nwbcompare.core.errors import InputError, listing
-from nwbcompare.core.process_pool import Job, reason, run_all
+from nwbcompare.core.errors import ExplainedError, InputError, listing
+from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.core.unit_samples import SESSION, UnitSample
 from nwbcompare.tasks.registry import display_name
 from nwbcompare.workflows.compare_settings import Settings
@@ -215,11 +215,11 @@ def _measured(
     """Measure a model on a protocol, or say why not; give its first draw too, if it is sampled."""
     try:
         activities = list(_activities(model, protocol, seed, recording, settings, mapping))
-    except InputError as error:
+    except ExplainedError as error:
         if protocol != "signal":
             raise
         # it needs two trials in every condition of every unit, which the others do not
-        return reason(error), None
+        return error.reason, None
     pair = network_pair(settings.pair, mapping) if protocol == "published" else settings.pair
     sample = sample_of(activities, pair, protocol, model.family)
     return sample, activities[0] if protocol == "sampled" else None

@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 import nwbcompare as nc
-from nwbcompare.core.process_pool import reason, run_all
+from nwbcompare.core.process_pool import run_all
 from nwbcompare.workflows.formatting import counted
 
 # -- words ----------------------------------------------------------------------------------------
@@ -15,7 +15,7 @@ from nwbcompare.workflows.formatting import counted
 
 def test_a_reason_leaves_the_remedy_to_programmers():
     error = nc.InputError("recording", "two animals", "one", "Use split_half_distance.")
-    assert reason(error) == "Needed: two animals; here: one."
+    assert error.reason == "Needed: two animals; here: one."
 
 
 # -- work -----------------------------------------------------------------------------------------

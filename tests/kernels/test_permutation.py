@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+import pytest
 from scipy import stats
 
 from nwbcompare.kernels.permutation import (
@@ -13,6 +14,7 @@ from nwbcompare.kernels.permutation import (
     nested_places,
     p_value,
     p_values,
+    reaches,
     shuffled,
 )
 
@@ -72,3 +74,14 @@ def test_p_values_count_the_observation_as_a_draw():
     np.testing.assert_allclose(p_values(as_far), [3 / 4, 1 / 4])
     np.testing.assert_allclose(p_values(as_far.T, axis=1), [3 / 4, 1 / 4])
     assert p_value(as_far) == 3 / 7
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_rounding_does_not_decide_ties_at_any_scale(scale: float) -> None:
+    null = scale * np.array([0.1 + 0.2, 0.3, 0.3 - 1e-6, -1.0])
+    assert reaches(null, scale * 0.3).tolist() == [True, True, False, False]
+    assert reaches(null, scale * (0.1 + 0.2)).tolist() == [True, True, False, False]
+
+
+def test_ties_with_an_observed_zero_are_judged_by_the_size_of_the_null() -> None:
+    assert reaches([1e-17, -1e-17, 0.5, -0.5], 0.0).tolist() == [True, True, True, False]

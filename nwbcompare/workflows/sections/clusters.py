@@ -21,7 +21,7 @@ from nwbcompare.analysis.clustering.cluster_null import (
 from nwbcompare.analysis.clustering.cluster_stability import cluster_stability
 from nwbcompare.analysis.clustering.clusters import cluster_units, embed_units
 from nwbcompare.analysis.clustering.epairs import epairs
-from nwbcompare.core.errors import InputError, UnitWarning
+from nwbcompare.core.errors import ExplainedError, UnitWarning
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.clusters import (
     plot_cluster_heatmap,
@@ -68,7 +68,7 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
     for name, ask in asked.items():
         try:
             results[name] = ask()
-        except InputError as error:
+        except ExplainedError as error:
             if error.subject == str(kept):
                 # what an earlier run has left is damaged: no reason to go without
                 raise

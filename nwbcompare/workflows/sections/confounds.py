@@ -13,8 +13,7 @@ from matplotlib.axes import Axes
 
 from nwbcompare.analysis.selectivity.confounds import confound_table, ftv_in_time
 from nwbcompare.analysis.selectivity.variance_components import ftv_by_factor, variance_components
-from nwbcompare.core.errors import InputError
-from nwbcompare.core.process_pool import reason
+from nwbcompare.core.errors import ExplainedError
 from nwbcompare.plotting.confounds import plot_confounds, plot_ftv_in_time, plot_variance_components
 from nwbcompare.plotting.style import BLUE, RECORDING_COLOUR
 from nwbcompare.report.page_section import Evidence, Finding, PageSection, Row
@@ -50,8 +49,8 @@ def find_confounds(activity: xr.DataTree, settings: Settings) -> Confounds:
     try:
         components = variance_components(activity)
         coded = ftv_by_factor(components, *pair)
-    except InputError as error:
-        refused["variance split by choice and stimulus"] = reason(error)
+    except ExplainedError as error:
+        refused["variance split by choice and stimulus"] = error.reason
     return Confounds(
         table=confound_table(activity, *pair, seed=seed, n_draws=n_draws),
         in_time=ftv_in_time(activity, *pair, seed=seed, n_draws=n_draws),

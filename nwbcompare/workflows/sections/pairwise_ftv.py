@@ -10,7 +10,7 @@ from pathlib import Path
 from nwbcompare.analysis.selectivity.ftv_shapes import classify_pairs, rotated_pairs, shape_shares
 from nwbcompare.analysis.selectivity.kernels.ftv_shapes import SHAPES, UNDECIDED
 from nwbcompare.analysis.selectivity.pairwise_ftv import median_histogram, pairwise_ftv
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.errors import ExplainedError
 from nwbcompare.plotting.pairwise_ftv import plot_pair, plot_pairs, plot_shape_shares
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
@@ -35,7 +35,7 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
         results["rotated"] = rotated_pairs(
             source.activity, n_rotations=settings.n_rotations, seed=settings.seed
         )
-    except InputError as error:
+    except ExplainedError as error:
         results["pairs"].attrs["not_rotated"] = str(error)
     return results
 

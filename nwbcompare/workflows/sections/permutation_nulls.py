@@ -14,8 +14,7 @@ from nwbcompare.analysis.selectivity.permutation_nulls import (
     context_label_null,
     rotation_control,
 )
-from nwbcompare.core.errors import InputError
-from nwbcompare.core.process_pool import reason
+from nwbcompare.core.errors import ExplainedError
 from nwbcompare.plotting.permutation_nulls import plot_ftv_nulls, plot_task_variances
 from nwbcompare.report.page_section import Evidence, Finding, PageSection, Row
 from nwbcompare.report.pictures import picture
@@ -45,8 +44,8 @@ def find_nulls(recording: xr.DataTree, settings: Settings) -> Nulls:
     def attempt(what: str, make: Callable[[], xr.Dataset]) -> xr.Dataset | None:
         try:
             return make()
-        except InputError as error:
-            refused[what] = reason(error)
+        except ExplainedError as error:
+            refused[what] = error.reason
             return None
 
     return Nulls(

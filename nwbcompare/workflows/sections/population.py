@@ -18,8 +18,7 @@ from nwbcompare.analysis.population.population import (
 )
 from nwbcompare.analysis.population.similarity import compare_populations
 from nwbcompare.core.activity import blocks, condition_variables_of
-from nwbcompare.core.errors import InputError
-from nwbcompare.core.process_pool import reason
+from nwbcompare.core.errors import ExplainedError
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.similarity import plot_decoding, plot_dissimilarity, plot_similarity
 from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture, Row
@@ -103,8 +102,8 @@ def find_population(
             ),
             distances=dissimilarity(activity, pair, seed=seed) if drawn else None,
         )
-    except InputError as error:
-        return reason(error)
+    except ExplainedError as error:
+        return error.reason
 
 
 def _n_trials(activity: xr.DataTree, pair: list[str]) -> int | None:

@@ -9,8 +9,7 @@ import xarray as xr
 
 from nwbcompare.comparison.ranking import rank_families
 from nwbcompare.comparison.split_half import By, between_animal_distance, split_half_distance
-from nwbcompare.core.errors import InputError
-from nwbcompare.core.process_pool import reason
+from nwbcompare.core.errors import ExplainedError
 from nwbcompare.inference.mixed_effects import mixed_effects
 from nwbcompare.plotting.ranking import plot_split_half_and_families
 from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture, Row
@@ -53,8 +52,8 @@ def measure_split_half(measurements: Measurements, protocol: str) -> SplitHalf:
     mixed = ranking = animals = None
     try:
         mixed = mixed_effects([recording, *tables])
-    except InputError as error:
-        refused["mixed-effects model"] = reason(error)
+    except ExplainedError as error:
+        refused["mixed-effects model"] = error.reason
     by_family = {
         family: [sample.ftv for sample in own]
         for family in measurements.families
@@ -76,8 +75,8 @@ def measure_split_half(measurements: Measurements, protocol: str) -> SplitHalf:
         animals = between_animal_distance(
             recording, n_permutations=settings.n_permutations, seed=settings.seed
         )
-    except InputError as error:
-        refused["how alike two animals are"] = reason(error)
+    except ExplainedError as error:
+        refused["how alike two animals are"] = error.reason
     return SplitHalf(protocol, splits, by, mixed, ranking, animals, refused)
 
 

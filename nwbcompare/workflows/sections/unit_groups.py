@@ -16,7 +16,7 @@ from nwbcompare.analysis.connectivity.mutual_inhibition import (
 )
 from nwbcompare.analysis.selectivity.unit_groups import unit_groups
 from nwbcompare.comparison.protocols import CONTEXTS
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.errors import ExplainedError
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.lesions import plot_group_lesions, plot_over_networks
 from nwbcompare.plotting.unit_groups import (
@@ -61,7 +61,7 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
         inhibition = mutual_inhibition(
             weights, groups, n_permutations=settings.n_permutations, seed=settings.seed
         )
-    except InputError as error:
+    except ExplainedError as error:
         # small groups may have no pair of like preference
         groups.attrs["not_asked"] = str(error)
         return results

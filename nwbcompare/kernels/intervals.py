@@ -1,0 +1,95 @@
+"""Confidence intervals of means and shares, on plain arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def student_half_width(
+    error: npt.ArrayLike, freedom: npt.ArrayLike, confidence: float = 0.95
+) -> Array:
+    """Compute half the width of Student's two-sided interval.
+
+    Parameters
+    ----------
+    error
+        Standard errors of the estimates, of any shape.
+    freedom
+        Degrees of freedom, broadcast against ``error``.
+    confidence
+        Coverage of the interval.
+
+    Examples
+    --------
+    >>> student_half_width(1.0, 4).round(3)
+    np.float64(2.776)
+    """
+    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
+
+    half: Array = stdtrit(freedom, (1 + confidence) / 2) * np.asarray(error)
+    return half
+
+
+def mean_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[Array, Array, Array]:
+    """Compute the mean of independent observations and Student's interval.
+
+    Parameters
+    ----------
+    values
+        ``(observation, ...)``.
+    confidence
+        Coverage of the interval.
+
+    Returns
+    -------
+    mean, low, high : numpy.ndarray
+        ``(...)``; the interval of a single observation is NaN.
+
+    Examples
+    --------
+    >>> [float(end.round(3)) for end in mean_interval([1.0, 2.0, 3.0])]
+    [2.0, -0.484, 4.484]
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    n, mean = len(numbers), numbers.mean(axis=0)
+    if n < 2:
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    half = student_half_width(numbers.std(axis=0, ddof=1) / np.sqrt(n), n - 1, confidence)
+    return mean, mean - half, mean + half
+
+
+def wilson_interval(
+    hits: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95
+) -> tuple[Array, Array]:
+    """Compute Wilson's interval of a binomial share (Wilson 1927).
+
+    Parameters
+    ----------
+    hits, n
+        Successes and trials, broadcast against each other.
+    confidence
+        Coverage of the interval.
+
+    Returns
+    -------
+    low, high : numpy.ndarray
+        NaN where ``n`` is 0.
+
+    Examples
+    --------
+    >>> [float(end.round(3)) for end in wilson_interval(5, 10)]
+    [0.237, 0.763]
+    """
+    from scipy.special import ndtri  # noqa: PLC0415 - slow to import
+
+    z = float(ndtri((1 + confidence) / 2))
+    hits, n = np.asarray(hits), np.asarray(n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = hits / n
+        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    # rounding must not put a share of 0 or 1 outside its own interval
+    return np.where(share == 0, 0.0, centre - half), np.where(share == 1, 1.0, centre + half)
