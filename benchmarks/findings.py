@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nwbcompare.report.page_section import shown
+from nwbcompare.report.page_section import number_text
 
 
 def main() -> None:
     """Print every section of an analysis."""
     folder = Path(sys.argv[1])
-    analysis = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
+    analysis = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     for section in analysis["sections"]:
         print(f"\n## {section['heading']}\n")
         for finding in section["findings"]:
@@ -38,7 +38,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Give rows as Markdown."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
-    lines += ["| " + " | ".join(shown(row.get(name)) for name in columns) + " |" for row in rows]
+    lines += ["| " + " | ".join(number_text(row.get(name)) for name in columns) + " |" for row in rows]
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ import nwbcompare as nc
 from nwbcompare.model.checkpoint import read_log
 from nwbcompare.plotting.style import STYLE
 from nwbcompare.report.training_progress import plot_learning
-from nwbcompare.workflows.sources import find_network, run_folder, tasks_of
+from nwbcompare.workflows.sources import find_network, run_folder, tasks_of_network
 
 ASKED = {"dm1": "coherence_1", "contextdm1": "coherence_1", "contextdm2": "coherence_2"}
 """Tasks with a curve, and the coherence that each of them asks for."""
@@ -30,10 +30,10 @@ def main() -> None:
     parser.add_argument("--directions", type=int, default=100, help="of the first target")
     chosen = parser.parse_args()
     run = run_folder(chosen.network)
-    tasks = [task for task in ASKED if task in tasks_of(run)]
+    network = find_network(chosen.network)
+    tasks = [task for task in ASKED if task in tasks_of_network(chosen.network, network)]
     if not tasks:
         parser.error(f"{chosen.network} has none of the tasks {', '.join(ASKED)}")
-    network = find_network(chosen.network)
 
     mpl.rcParams.update(STYLE)
     figure, axes = nc.plotting.new_figure(1, 1 + len(tasks), (3.6 * (1 + len(tasks)), 3.4))

@@ -14,7 +14,7 @@ import numpy as np
 
 import nwbcompare as nc
 from nwbcompare.plotting.style import STYLE
-from nwbcompare.workflows.sources import find_network, record_test_trials, run_folder, tasks_of
+from nwbcompare.workflows.sources import find_network, record_test_trials, tasks_of_network
 
 CONTEXTS = ("contextdm1", "contextdm2")
 LESIONED = ("dm1", "dm2", *CONTEXTS, "multidm")
@@ -29,10 +29,10 @@ def main() -> None:
     parser.add_argument("--permutations", type=int, default=9999, help="of the groups")
     parser.add_argument("--directions", type=int, default=100, help="of the first target")
     chosen = parser.parse_args()
-    tasks = tasks_of(run_folder(chosen.network))
+    network = find_network(chosen.network)
+    tasks = tasks_of_network(chosen.network, network)
     if not set(CONTEXTS) <= set(tasks):
         parser.error(f"{chosen.network} lacks one of the tasks {', '.join(CONTEXTS)}")
-    network = find_network(chosen.network)
 
     variance = nc.task_variance(record_test_trials(network, CONTEXTS))
     groups = nc.selectivity.unit_groups(variance, *CONTEXTS)

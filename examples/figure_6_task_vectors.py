@@ -21,7 +21,7 @@ import nwbcompare as nc
 from nwbcompare.analysis.population.compositionality import COMPOSITIONS
 from nwbcompare.analysis.population.task_vectors import TASK_SETS
 from nwbcompare.plotting.style import STYLE
-from nwbcompare.workflows.sources import find_network, run_folder, tasks_of
+from nwbcompare.workflows.sources import find_network, tasks_of_network
 
 NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
 CONTROLS = {
@@ -54,11 +54,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
     parser.add_argument("--controls", type=int, default=3, help="networks of each kind of control")
     chosen = parser.parse_args()
-    tasks = tasks_of(run_folder(chosen.network))
+    network = find_network(chosen.network)
+    tasks = tasks_of_network(chosen.network, network)
     sets = [name for name, members in TASK_SETS.items() if set(members) <= set(tasks)]
     if not sets:
         parser.error(f"{chosen.network} has none of the sets of tasks {list(TASK_SETS.values())}")
-    network = find_network(chosen.network)
 
     activity = recorded(network, tasks)
     vectors = nc.population.task_vectors(activity)

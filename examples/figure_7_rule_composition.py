@@ -14,7 +14,7 @@ import matplotlib as mpl
 import nwbcompare as nc
 from nwbcompare.experiments.rule_composition import RULE_COMPOSITIONS
 from nwbcompare.plotting.style import STYLE
-from nwbcompare.workflows.sources import find_network, run_folder, tasks_of
+from nwbcompare.workflows.sources import find_network, tasks_of_network
 
 NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
 
@@ -27,7 +27,8 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=20, help="of 50 trials, for each rule")
     parser.add_argument("--random", type=int, default=100, help="random sums of three rules")
     chosen = parser.parse_args()
-    tasks = set(tasks_of(run_folder(chosen.network)))
+    network = find_network(chosen.network)
+    tasks = set(tasks_of_network(chosen.network, network))
     cases = {
         task: expression
         for task, expression in RULE_COMPOSITIONS.items()
@@ -35,7 +36,6 @@ def main() -> None:
     }
     if not cases:
         parser.error(f"{chosen.network} lacks tasks of each of {list(RULE_COMPOSITIONS.items())}")
-    network = find_network(chosen.network)
 
     mpl.rcParams.update(STYLE)
     figure, axes = nc.plotting.new_figure(1, len(cases), (4.6 * len(cases), 4.6))

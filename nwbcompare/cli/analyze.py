@@ -1,4 +1,4 @@
-"""The command line's part for what networks know: ``nwbcompare analyze | compose``."""
+"""Commands ``nwbcompare analyze`` and ``nwbcompare compose``."""
 
 from __future__ import annotations
 
@@ -6,32 +6,15 @@ import json
 
 import click
 
+from nwbcompare.cli.options import names_of, section_options
 from nwbcompare.core.errors import InputError
-
-
-def _list_sections(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    if not asked:
-        return
-    from nwbcompare.workflows.registry import SECTIONS  # noqa: PLC0415 - imports torch
-
-    for section in SECTIONS.values():
-        click.echo(f"{section.name}: {section.heading}{' (long)' if section.is_long else ''}")
-    context.exit()
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--out", required=True, type=click.Path(), help="The folder to write.")
-@click.option("--sections", help="Sections by commas, with those that they need; by default all.")
+@section_options("analyze")
 @click.option("--long", "with_long", is_flag=True, help="The long sections too.")
-@click.option(
-    "--list-sections",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_list_sections,
-    help="List the sections and end.",
-)
 @click.option(
     "--surrogates", default=999, show_default=True, help="Surrogates of the null for clusters."
 )
@@ -40,8 +23,8 @@ def _list_sections(context: click.Context, _: click.Parameter, asked: bool) -> N
     "--permutations", default=9999, show_default=True, help="Permutations of group labels."
 )
 @click.option("--trials", default=512, show_default=True, help="Trials of each task and lesion.")
-@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
-@click.option("--resume", is_flag=True, help="Go on with what is finished in the folder.")
+@click.option("--seed", default=0, show_default=True, help="Seed of all random numbers.")
+@click.option("--resume", is_flag=True, help="Use the results that the folder has.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing analysis.")
 def analyze(
     sources: tuple[str, ...],
@@ -56,44 +39,44 @@ def analyze(
     resume: bool,
     overwrite: bool,
 ) -> None:
-    """Ask SOURCES what they know: clusters, lesions, FTV of all pairs, composition.
+    """Analyse SOURCES: clusters, lesions, FTV of all pairs of tasks, composition.
 
-    Several networks are taken as a sample of networks. What a recording cannot be asked
-    (lesions, weights, rules) is left out, and the page says so.
+    SOURCES are networks (run folders or pretrained:NAME) and recordings; what does not apply to a
+    recording is left out. Several networks are compared.
 
     \b
     Examples:
       nwbcompare analyze pretrained:all20-fast-0 --out analysis
-      nwbcompare analyze runs/a runs/b runs/c --out analysis --resume
+      nwbcompare analyze pretrained:all20-fast-0 pretrained:all20-fast-1 mante2013 \\
+        --out analysis --resume
       nwbcompare analyze runs/a --sections lesions,pairs --out analysis
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.workflows.analyze import analyze as run  # noqa: PLC0415
-    from nwbcompare.workflows.analyze_settings import Settings  # noqa: PLC0415 - imports torch
-    from nwbcompare.workflows.registry import SECTIONS  # noqa: PLC0415 - imports torch
+    from nwbcompare.workflows.registry import sections_of  # noqa: PLC0415 - imports torch
+    from nwbcompare.workflows.settings import Settings  # noqa: PLC0415
 
     if sections is not None and with_long:
         raise InputError(
             "--long", "no --sections beside it", "both", "Name the long sections instead."
         )
-    chosen = list(SECTIONS) if with_long else None
     folder = run(
         sources,
         out,
-        sections=chosen if sections is None else [name.strip() for name in sections.split(",")],
+        sections=list(sections_of("analyze")) if with_long else names_of(sections),
         settings=Settings(
             seed=seed,
             n_surrogates=surrogates,
             n_rotations=rotations,
-            n_permutations=permutations,
+            n_unit_permutations=permutations,
             n_trials=trials,
         ),
         resume=resume,
         overwrite=overwrite,
     )
-    for section in json.loads((folder / "analysis.json").read_text())["sections"]:
+    for section in json.loads((folder / "report.json").read_text())["sections"]:
         click.echo(section["heading"])
         for finding in section["findings"]:
-            click.echo(f"  {finding}")
+            click.echo(f"  {finding if isinstance(finding, str) else finding['text']}")
     click.echo(f"Page: {folder / 'index.html'}")
 
 

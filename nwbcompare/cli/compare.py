@@ -1,4 +1,4 @@
-"""The command line's part for comparisons: ``nwbcompare compare`` and ``nwbcompare report``."""
+"""Commands ``nwbcompare compare`` and ``nwbcompare report``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from nwbcompare.cli.options import names_of, section_options
 from nwbcompare.core.errors import InputError
 
 MODEL_HELP = (
@@ -21,28 +22,30 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that compare and report share."""
     for option in (
         click.option("--overwrite", is_flag=True, help="Replace an existing report."),
-        click.option("--seed", default=0, show_default=True, help="Seed of everything random."),
+        click.option("--resume", is_flag=True, help="Use the results that the folder has."),
+        click.option("--seed", default=0, show_default=True, help="Seed of all random numbers."),
         click.option("--draws", default=4, show_default=True, help="Samplings of each network."),
         click.option("--bootstraps", default=2000, show_default=True, help="For the intervals."),
         click.option("--permutations", default=1000, show_default=True, help="For the tests."),
         click.option(
             "--margin",
             type=float,
-            help="Difference in s.d. of FTV within which sides are alike; by default what halves "
-            "of the recording differ by.",
+            help="Margin of equivalence (s.d. of FTV); by default the difference between halves "
+            "of the recording.",
         ),
         click.option(
             "--mapping",
-            help="What the recording's conditions are to a network: a YAML file, or a name such as "
-            "mante2013.",
+            help="Conditions of the recording as conditions of a network: a YAML file, or a name "
+            "such as mante2013.",
         ),
         click.option(
             "--analysis",
             "analyses",
             multiple=True,
             type=click.Path(),
-            help="A folder of nwbcompare analyze, to be taken into the page; several times.",
+            help="A folder of nwbcompare analyze, whose sections are added; several times.",
         ),
+        section_options("compare"),
         click.option(
             "--pair",
             default="contextdm1:contextdm2",
@@ -106,10 +109,12 @@ def _write(
     bootstraps: int,
     draws: int,
     seed: int,
+    sections: str | None,
+    resume: bool,
     overwrite: bool,
 ) -> None:
     from nwbcompare.workflows.compare import compare as compare_models  # noqa: PLC0415
-    from nwbcompare.workflows.compare_settings import Settings  # noqa: PLC0415 - imports torch
+    from nwbcompare.workflows.settings import Settings  # noqa: PLC0415 - imports torch
 
     folder = compare_models(
         models,
@@ -125,9 +130,11 @@ def _write(
         ),
         mapping=mapping,
         analyses=analyses,
+        sections=names_of(sections),
+        resume=resume,
         overwrite=overwrite,
     )
-    _say(folder, given=recording is not None)
+    _print_findings(folder, has_recording=recording is not None)
 
 
 def read_pair(text: str) -> tuple[str, str]:
@@ -138,17 +145,19 @@ def read_pair(text: str) -> tuple[str, str]:
     return task_a, task_b
 
 
-def _say(folder: Path, *, given: bool) -> None:
+def _print_findings(folder: Path, *, has_recording: bool) -> None:
     from nwbcompare.datasets.location import how_to_get  # noqa: PLC0415
     from nwbcompare.datasets.registry import get_loader  # noqa: PLC0415
 
     numbers = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     if numbers["simulated"]:
         none = f"none was found. {how_to_get(get_loader('mante2013'))}"
-        click.echo(f"SIMULATED recording: {'nothing here is about a brain.' if given else none}")
+        click.echo(
+            f"SIMULATED recording: {'nothing here is about a brain.' if has_recording else none}"
+        )
     if numbers["left_out"]:
         click.echo(numbers["left_out"])
     for finding in numbers["findings"]:
         click.echo(f"- {finding['text']}")
-    for path in sorted(path for path in folder.glob("*.*") if path.is_file()):
+    for path in (folder / "index.html", folder / "report.json"):
         click.echo(str(path))

@@ -1,10 +1,10 @@
-"""The command line's part for continual learning: ``nwbcompare continual``."""
+"""Command ``nwbcompare continual``."""
 
 from __future__ import annotations
 
 import click
 
-from nwbcompare.cli.options import given, refuse_given
+from nwbcompare.cli.options import given, names_of, refuse_given
 
 OF_TRAINING = ("steps_per_task", "units", "warm_up", "strength", "train_only")
 OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
@@ -15,7 +15,7 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
 @click.option("--out", required=True, type=click.Path(), help="The folder to write.")
 @click.option("--jobs", default=1, show_default=True, help="Processes, a core each.")
 @click.option("--recording", help="SOURCE; by default monkey A of Mante et al. 2013.")
-@click.option("--mapping", help="What its conditions are to a network: a YAML file or a name.")
+@click.option("--mapping", help="Its conditions as conditions of a network: a YAML file or a name.")
 @click.option(
     "--steps-per-task", default=400, show_default=True, help="Training steps; 6250 as published."
 )
@@ -48,7 +48,7 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
     type=click.Path(),
     help="Measure the networks of this folder, as --train-only left them; train nothing.",
 )
-@click.option("--resume", is_flag=True, help="Go on with what the folder holds.")
+@click.option("--resume", is_flag=True, help="Use the networks and measures that the folder has.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing study.")
 def continual(
     networks: int,
@@ -71,7 +71,7 @@ def continual(
     resume: bool,
     overwrite: bool,
 ) -> None:
-    """Train networks one task after another; hold their FTV against a recording's.
+    """Train networks on one task after another; compare their FTV with a recording's.
 
     Trains, for every seed, an interleaved, a sequential and a consolidated network and two
     controls, measures all of them as the recording was, and writes a page.
@@ -86,27 +86,26 @@ def continual(
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.workflows.continual import (  # noqa: PLC0415 - imports torch
         continual as study,
-        settings_of,
+        plan_of,
         train_only as train_networks,
     )
-    from nwbcompare.workflows.continual_settings import Settings  # noqa: PLC0415 - imports torch
+    from nwbcompare.workflows.settings import Settings  # noqa: PLC0415 - imports torch
+    from nwbcompare.workflows.study_plan import StudyPlan  # noqa: PLC0415
     from nwbcompare.workflows.training_regimes import REGIMES  # noqa: PLC0415
 
-    named = None if regimes is None else tuple(name.strip() for name in regimes.split(","))
-    measuring = {"n_draws": draws, "n_bootstrap": bootstraps, "seed": seed}
+    names = names_of(regimes)
     if runs is not None:
         refuse_given(OF_TRAINING, "none with --runs", "They are those of its networks.")
-        chosen = settings_of(
+        plan = plan_of(
             runs,
-            regimes=named,
+            regimes=None if names is None else tuple(names),
             also=also or None,
             n_also=also_networks,
             n_networks=networks if given("networks") else None,
-            **measuring,
         )
     else:
-        chosen = Settings(
-            regimes=tuple(REGIMES) if named is None else named,
+        plan = StudyPlan(
+            regimes=tuple(REGIMES) if names is None else tuple(names),
             also=also,
             n_also=also_networks,
             n_networks=networks,
@@ -114,13 +113,10 @@ def continual(
             n_units=units,
             warm_up_steps=warm_up,
             strength=strength,
-            **measuring,
         )
     if train_only:
         refuse_given(OF_MEASURING, "none with --train-only", "Leave it out.")
-        trained = train_networks(
-            out, settings=chosen, n_jobs=jobs, resume=resume, overwrite=overwrite
-        )
+        trained = train_networks(out, plan=plan, n_jobs=jobs, resume=resume, overwrite=overwrite)
         for one in trained:
             if one.failure:
                 click.echo(f"Not trained: {one.folder.name} ({one.failure})")
@@ -131,9 +127,9 @@ def continual(
         out,
         recording=recording,
         mapping=mapping,
-        settings=chosen,
+        plan=plan,
+        settings=Settings(n_draws=draws, n_bootstrap=bootstraps, seed=seed, n_jobs=jobs),
         runs=runs,
-        n_jobs=jobs,
         resume=resume,
         overwrite=overwrite,
     )

@@ -443,8 +443,7 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
     from nwbcompare.workflows.sources import (  # noqa: PLC0415
         find_network,
         record_test_trials,
-        run_folder,
-        tasks_of,
+        tasks_of_network,
     )
 
     path = check_output(out, overwrite=overwrite)
@@ -455,7 +454,7 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
         activity = nc.record_matched(network)
     else:
         activity = record_test_trials(
-            network, tasks_of(run_folder(source)), inputs_and_outputs=True
+            network, tasks_of_network(source, network), inputs_and_outputs=True
         )
     if path.suffix == ".nwb":
         nc.write_nwb(activity, path, overwrite=overwrite)

@@ -1,5 +1,6 @@
 """Pages: sections of findings, tables and pictures, from labelled results only."""
 
-from nwbcompare.report.comparison_page import Comparison, write_comparison
+from nwbcompare.report.page import Page, read_sections, write_page
+from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture
 
-__all__ = ["Comparison", "write_comparison"]
+__all__ = ["Evidence", "Finding", "Page", "PageSection", "Picture", "read_sections", "write_page"]

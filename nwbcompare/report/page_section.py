@@ -1,4 +1,4 @@
-"""What a page of analyses is made of: sections of findings, numbers and pictures."""
+"""Contents of a page: sections of findings with evidence, tables and pictures."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any
 Cell = float | int | str | None
 Row = dict[str, Cell]
 SMALLEST_P = 0.0005
-"""Sentences say p < 0.001 below it; tables and JSON have the number."""
+"""Smaller p values are written "p < 0.001"; tables and JSON have the number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """The numbers that a finding stands on.
+    """Numbers behind a finding.
 
     Attributes
     ----------
     measure
-        What was measured, such as "difference in s.d. of FTV".
+        The quantity, such as "difference in s.d. of FTV".
     effect, low, high
-        The estimate and its 95 % interval; None where there is none.
+        Estimate and its 95 % interval; None where there is none.
     p_value
-        Of the test against the null that the finding names.
+        Of the test against the null hypothesis that the finding names.
     n
-        How many of what, such as "3 networks, 78 sessions, 181 units".
+        Sample sizes, such as "3 networks, 78 sessions, 181 units".
     unit_of_inference
-        What the interval and the test generalise over.
+        The population that interval and test generalise to.
     figure
-        Name of the picture that shows it.
+        Name of the picture that shows the numbers.
     """
 
     measure: str
@@ -46,7 +46,7 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A finding in plain words with its evidence; ``main`` ones open the page."""
+    """A sentence with its evidence; ``main`` findings open the page."""
 
     text: str
     evidence: Evidence
@@ -60,13 +60,13 @@ class Picture:
     Attributes
     ----------
     name
-        The name of its file.
+        Name of its file.
     svg, caption
-        The figure, and what it shows.
+        The figure and its caption.
     width
-        Its width (inches).
+        Width (inches).
     data
-        The numbers behind it, a row a mark.
+        Numbers behind the figure, a row for each mark.
     """
 
     name: str
@@ -77,52 +77,52 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """The picture as a page holds it."""
+        """The figure as the address of an HTML image."""
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageSection:
-    """What one analysis found.
+    """A section of a page.
 
     Attributes
     ----------
     name, heading
-        Its short name and its title.
+        Short name, also of its table's file, and title.
     findings
-        What it found, in sentences, with their evidence where a test was made.
+        Sentences, with their evidence where an estimate or a test stands behind them.
     rows
-        A row of numbers for each source, by name of the column.
+        Rows of the table, by name of the column.
     pictures
-        Its figures.
+        Figures.
     """
 
     name: str
     heading: str
     findings: Sequence[str | Finding] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    rows: Sequence[Row] = field(default_factory=list)
+    pictures: Sequence[Picture] = field(default_factory=list)
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns, in the order in which rows bring them."""
+        """Names of the columns, in order of first appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
     @property
     def text_columns(self) -> set[str]:
-        """Names of the columns that hold words, which read from the left."""
+        """Names of the columns of text, which are aligned to the left."""
         return {name for row in self.rows for name, cell in row.items() if isinstance(cell, str)}
 
     def as_json(self) -> dict[str, Any]:
-        """Give all but the pictures themselves as plain values."""
+        """Return everything but the figures themselves as plain values."""
         return {
             "name": self.name,
             "heading": self.heading,
             "findings": [
-                found
-                if isinstance(found, str)
-                else {"text": found.text} | _plain(asdict(found.evidence))
-                for found in self.findings
+                finding
+                if isinstance(finding, str)
+                else {"text": finding.text} | _plain(asdict(finding.evidence))
+                for finding in self.findings
             ],
             "rows": [_plain(row) for row in self.rows],
             "pictures": [
@@ -131,12 +131,12 @@ class PageSection:
         }
 
 
-def shown(value: Cell) -> str:
-    """Give a number as a table shows it.
+def number_text(value: Cell) -> str:
+    """Format a cell of a table: three significant digits, a dash for an unknown number.
 
     Examples
     --------
-    >>> shown(0.12345), shown(None), shown(12)
+    >>> number_text(0.12345), number_text(None), number_text(12)
     ('0.123', '–', '12')
     """
     if value is None or _is_nan(value):
@@ -144,12 +144,23 @@ def shown(value: Cell) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def said(evidence: Evidence) -> str:
-    """Give the numbers of a finding as a page shows them.
+def p_text(p: float) -> str:
+    """Format a p value; very small ones rest on tails of a distribution that nobody has seen.
 
     Examples
     --------
-    >>> said(Evidence(measure="difference", effect=0.5, low=0.25, high=0.75, p_value=0.01))
+    >>> p_text(0.0312), p_text(1e-5)
+    ('p = 0.031', 'p < 0.001')
+    """
+    return "p < 0.001" if p < SMALLEST_P else f"p = {float(p):.2g}"
+
+
+def evidence_text(evidence: Evidence) -> str:
+    """Format the numbers of a finding.
+
+    Examples
+    --------
+    >>> evidence_text(Evidence(measure="difference", effect=0.5, low=0.25, high=0.75, p_value=0.01))
     'difference +0.500 [+0.250, +0.750]; p = 0.01'
     """
     parts = [evidence.measure]
@@ -158,18 +169,16 @@ def said(evidence: Evidence) -> str:
     if evidence.low is not None and evidence.high is not None:
         parts[0] += f" [{evidence.low:+.3f}, {evidence.high:+.3f}]"
     if evidence.p_value is not None:
-        # smaller ones rest on the tails of a distribution that nobody has seen
-        small = evidence.p_value < SMALLEST_P
-        parts.append("p < 0.001" if small else f"p = {evidence.p_value:.2g}")
-    parts += [evidence.n] if evidence.n else []
-    parts += (
-        [f"unit of inference: {evidence.unit_of_inference}"] if evidence.unit_of_inference else []
-    )
+        parts.append(p_text(evidence.p_value))
+    if evidence.n:
+        parts.append(evidence.n)
+    if evidence.unit_of_inference:
+        parts.append(f"unit of inference: {evidence.unit_of_inference}")
     return "; ".join(parts)
 
 
 def _plain(row: Row) -> Row:
-    """Give cells as JSON has them, which knows no NaN."""
+    """Return cells as JSON, which has no NaN."""
     return {name: None if _is_nan(cell) else cell for name, cell in row.items()}
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a page: figure functions on axes of the house style, as SVG."""
+"""Pictures of a page: panels drawn by plot functions in the house style, as SVG."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def picture(
     banner: str = "",
     **options: Any,
 ) -> Picture:
-    """Draw a picture of one or more panels.
+    """Plot a picture of one or more panels.
 
     Parameters
     ----------
     name, caption
-        The picture's.
+        Name of its file, and its caption.
     *draw
-        What draws each panel on its axes, row by row.
+        A function for each panel, row by row, which plots on the axes that it is called with.
     size
         Width and height (inches).
     n_rows
         Rows of panels.
     data
-        The numbers behind it, a row a mark.
+        Numbers behind the picture, a row for each mark.
     banner
         A warning over the panels.
     **options
@@ -49,7 +49,7 @@ def picture(
             ax.axis("off")
         if banner:
             figure.suptitle(banner, color="#B00020", fontweight="bold")
-    # a source's name may be anything
+    # a source's name may have any character
     return Picture(
         name=name.replace("/", "_"),
         svg=as_svg(figure),

@@ -1,4 +1,4 @@
-"""Pages from templates, with one style sheet."""
+"""HTML from the templates of the package, with one style sheet."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 import jinja2
 
-from nwbcompare.report.page_section import said, shown
+from nwbcompare.report.page_section import evidence_text, number_text
 
 
 def render(template: str, **contents: Any) -> str:
-    """Fill a template of the package; what it does not get is an error.
+    """Return the HTML of a template; a variable that it lacks is an error.
 
     Parameters
     ----------
     template
-        Its file name.
+        File name of the template.
     **contents
-        What it shows.
+        Its variables.
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_text),
@@ -26,8 +26,8 @@ def render(template: str, **contents: Any) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    page = environment.get_template(template)
-    return page.render(css=_text("page.css"), said=said, shown=shown, **contents)
+    functions = {"evidence_text": evidence_text, "number_text": number_text}
+    return environment.get_template(template).render(css=_text("page.css"), **functions, **contents)
 
 
 def _text(name: str) -> str:

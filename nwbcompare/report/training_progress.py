@@ -1,4 +1,4 @@
-"""The figure of a training run: performance by task as it grew."""
+"""Figure of a training run: performance by task against time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nwbcompare.plotting.style import BLUE, LIGHT_GREY, NULL_COLOUR, RECORDING_C
 
 
 def plot_learning(ax: Axes, log: Sequence[Mapping[str, Any]]) -> Axes:
-    """Draw each task's performance against time, the worst and the mean on top.
+    """Plot each task's performance against time, the worst task and the mean on top.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def plot_learning(ax: Axes, log: Sequence[Mapping[str, Any]]) -> Axes:
 
 
 def write_learning(log: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
-    """Write the figure of a run's log, replacing an earlier one in one step.
+    """Write the figure of a run's log; an earlier figure is replaced in one step.
 
     Parameters
     ----------
     log
         See `plot_learning`.
     path
-        The file; its suffix says which kind.
+        The file; its suffix is the format.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")

@@ -1,4 +1,4 @@
-"""Training all networks of a comparison, side by side, stopped and resumed at will."""
+"""Training of the networks of a study, side by side, resumable."""
 
 from __future__ import annotations
 
@@ -18,27 +18,20 @@ from nwbcompare.model.checkpoint import (
     read_importances,
 )
 from nwbcompare.model.training import train
-from nwbcompare.workflows.continual_settings import Settings
-from nwbcompare.workflows.training_configs import configs_of
-from nwbcompare.workflows.training_regimes import (
-    REGIMES,
-    chains_of,
-    donor_of,
-    read_regime,
-    shown_name,
-)
+from nwbcompare.workflows.study_plan import StudyPlan
+from nwbcompare.workflows.training_regimes import REGIMES, TrainingRegime, chains_of, read_regime
 
 RUNS, FAILURE = "runs", "failure.txt"
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What became of one network.
+class StudyNetwork:
+    """A network of a study.
 
     Attributes
     ----------
     regime, seed
-        Which it is.
+        Name of its regime, and its seed.
     folder
         Its run folder.
     failure
@@ -50,19 +43,24 @@ class Trained:
     folder: Path
     failure: str = ""
 
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return f"{self.regime}-{self.seed}"
+
 
 def run_folder_of(out: Path, regime: str, seed: int) -> Path:
-    """Give the run folder of a network."""
+    """Return the run folder of a network."""
     return out / RUNS / f"{regime.replace(' ', '-')}-{seed}"
 
 
 def name_of(run: Path) -> tuple[str, int]:
-    """Return the regime and the seed of a run folder of a study.
+    """Return the name of the regime and the seed of a run folder of a study.
 
     Raises
     ------
     InputError
-        Where its name is none that `run_folder_of` gives.
+        Where `run_folder_of` gives no folder of this name.
 
     Examples
     --------
@@ -71,7 +69,7 @@ def name_of(run: Path) -> tuple[str, int]:
     """
     regime, _, seed = run.name.rpartition("-")
     if regime not in REGIMES:
-        regime = read_regime(":".join(regime.rsplit("-", 1)))
+        regime = read_regime(":".join(regime.rsplit("-", 1))).name
     if not seed.isdecimal():
         raise InputError(
             str(run), "a run folder REGIME-SEED", repr(run.name), "Move it out of the study's runs."
@@ -79,104 +77,106 @@ def name_of(run: Path) -> tuple[str, int]:
     return regime, int(seed)
 
 
-def train_networks(out: Path, settings: Settings, *, n_jobs: int = 1) -> list[Trained]:
-    """Train the networks of all regimes and seeds that are not finished in a folder.
+def train_networks(out: Path, plan: StudyPlan, *, n_jobs: int = 1) -> list[StudyNetwork]:
+    """Train the networks of a plan that are not finished in a folder.
 
     Parameters
     ----------
     out
         The folder; run folders lie under ``runs``.
-    settings
-        Which, and how.
+    plan
+        Networks and training.
     n_jobs
         Processes, each training one network after another on one core. The networks do not
         depend on their number.
 
     Returns
     -------
-    list of Trained
-        By regime, then seed; those whose loss diverged or whose training stalled say so.
+    list of StudyNetwork
+        By regime, then seed; those whose loss diverged or whose training stalled have a failure.
     """
     (out / RUNS).mkdir(parents=True, exist_ok=True)
     jobs: list[Job] = [
-        (f"{chain[0]}, seed {seed}", _train_chain, (out, settings, seed, chain))
-        for seed in range(settings.n_networks)
-        for chain in chains_of(settings.all_regimes)
-        if seed in settings.seeds_of(chain[0])
+        (f"{chain[0].name}, seed {seed}", _train_chain, (out, plan, seed, chain))
+        for seed in range(plan.n_networks)
+        for chain in chains_of(plan.all_regimes)
+        if seed in plan.seeds_of(chain[0].name)
     ]
-    found, _ = run_all(jobs, n_jobs, "networks")
-    done = [one for chain in found for one in chain]
-    order = settings.all_regimes
-    return sorted(done, key=lambda one: (order.index(one.regime), one.seed))
+    chains, _ = run_all(jobs, n_jobs, "networks")
+    networks = [network for chain in chains for network in chain]
+    order = list(plan.all_regimes)
+    return sorted(networks, key=lambda one: (order.index(one.regime), one.seed))
 
 
-def find_networks(runs: Path, settings: Settings) -> list[Trained]:
-    """Find the networks of all regimes and seeds that have been trained in a folder.
+def find_networks(runs: Path, plan: StudyPlan) -> list[StudyNetwork]:
+    """Return the networks of a plan that have been trained in a folder.
 
     Parameters
     ----------
     runs
         The folder of `train_networks`.
-    settings
-        Which networks.
+    plan
+        Networks and training.
 
     Returns
     -------
-    list of Trained
-        By regime, then seed; those that are not there, not finished or without weights say so.
+    list of StudyNetwork
+        By regime, then seed; those that do not exist, are not finished or have no weights have a
+        failure.
     """
     return [
-        Trained(regime, seed, folder, _why_not(folder))
-        for regime in settings.all_regimes
-        for seed in settings.seeds_of(regime)
+        StudyNetwork(regime, seed, folder, _failure(folder))
+        for regime in plan.all_regimes
+        for seed in plan.seeds_of(regime)
         for folder in [run_folder_of(runs, regime, seed)]
     ]
 
 
-def _why_not(folder: Path) -> str:
-    """Say why a network cannot be measured; empty where it can."""
+def _failure(folder: Path) -> str:
+    """Return why a network cannot be measured; empty where it can."""
     if (folder / FAILURE).is_file():
         return (folder / FAILURE).read_text().strip()
     if not is_run(folder):
         return "not trained"
     if not is_finished(folder):
-        return f"not finished: {held}" if (held := held_by(folder)) else "not finished"
+        return f"not finished: {holder}" if (holder := held_by(folder)) else "not finished"
     if not (folder / WEIGHTS).is_file():
         return "its weights were not kept"
     return ""
 
 
-def _train_chain(out: Path, settings: Settings, seed: int, chain: Sequence[str]) -> list[Trained]:
-    first = _train_one(out, settings, chain[0], seed)
-    if not first.failure:
-        return [first, *(_train_one(out, settings, regime, seed) for regime in chain[1:])]
-    why = f"the {shown_name(chain[0])} network of seed {seed}, whose importances it takes, failed"
+def _train_chain(
+    out: Path, plan: StudyPlan, seed: int, chain: Sequence[TrainingRegime]
+) -> list[StudyNetwork]:
+    first, controls = chain[0], chain[1:]
+    network = _train_one(out, plan, first, seed)
+    if not network.failure:
+        return [network, *(_train_one(out, plan, regime, seed) for regime in controls)]
+    why = f"the {first.title} network of seed {seed}, whose importances it takes, failed"
     return [
-        first,
-        *(Trained(regime, seed, run_folder_of(out, regime, seed), why) for regime in chain[1:]),
+        network,
+        *(StudyNetwork(r.name, seed, run_folder_of(out, r.name, seed), why) for r in controls),
     ]
 
 
-def _train_one(out: Path, settings: Settings, regime: str, seed: int) -> Trained:
-    folder = run_folder_of(out, regime, seed)
+def _train_one(out: Path, plan: StudyPlan, regime: TrainingRegime, seed: int) -> StudyNetwork:
+    folder = run_folder_of(out, regime.name, seed)
     if is_run(folder) and read_evaluation(folder):
-        return Trained(regime, seed, folder)
+        return StudyNetwork(regime.name, seed, folder)
     if (folder / FAILURE).is_file():
-        return Trained(regime, seed, folder, (folder / FAILURE).read_text().strip())
-    network, training = configs_of(regime, seed, settings)
-    donor = donor_of(regime)
+        return StudyNetwork(regime.name, seed, folder, (folder / FAILURE).read_text().strip())
+    donor = regime.donor
     try:
         train(
-            network,
-            training,
+            *plan.configs_of(regime, seed),
             out=folder,
             resume=True,
             importances=read_importances(run_folder_of(out, donor, seed)) if donor else None,
         )
     except (DivergedError, StalledError) as error:
-        # its path is nobody's business but its own
+        # the file is published: paths of this machine stay out of it
         failure = str(error).removeprefix(f"{folder}: ").replace(str(folder), folder.name)
         with written_aside(folder / FAILURE) as aside:
             aside.write_text(failure + "\n")
-        return Trained(regime, seed, folder, failure)
-    return Trained(regime, seed, folder)
+        return StudyNetwork(regime.name, seed, folder, failure)
+    return StudyNetwork(regime.name, seed, folder)

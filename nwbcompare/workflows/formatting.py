@@ -1,4 +1,4 @@
-"""How numbers and tasks are written: one form for intervals, p values, counts and names."""
+"""Formats of numbers, intervals, counts and task names on pages."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from nwbcompare.report.page_section import p_text
 from nwbcompare.tasks import RULES, display_name
 
 if TYPE_CHECKING:
     from nwbcompare.workflows.measurements import Measurements
+    from nwbcompare.workflows.section import Results
 
 LEVEL = 0.05
-"""Below it sentences call a difference shown."""
+"""Level of the tests that sentences rest on."""
 NAMES = {task: display_name(task) for task in RULES}
-"""Shown names of the published tasks; other tasks go by their own."""
+"""Display names of the published tasks."""
 
 
 def number(value: object) -> float | None:
-    """Give a number for tables and JSON: six digits; None for NaN.
+    """Round a number to six digits for tables and JSON; None for NaN.
 
     Examples
     --------
@@ -31,7 +33,7 @@ def number(value: object) -> float | None:
 
 
 def interval(low: object, high: object) -> str:
-    """Give an interval as it is written, or nothing where there is none.
+    """Format an interval; empty where there is none.
 
     Examples
     --------
@@ -43,7 +45,7 @@ def interval(low: object, high: object) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """Give a number of things in the right form.
+    """Format a count with its noun in the singular or plural.
 
     Examples
     --------
@@ -54,7 +56,7 @@ def counted(count: int, what: str) -> str:
 
 
 def percent(share: object) -> str:
-    """Give a share in per cent.
+    """Format a share in per cent.
 
     Examples
     --------
@@ -65,13 +67,13 @@ def percent(share: object) -> str:
 
 
 def sd_of(ftv: xr.Dataset) -> float:
-    """Give the s.d. of FTV over active units, the mean over draws."""
+    """Return the s.d. of FTV over active units, the mean over draws."""
     values = ftv["fractional_task_variance"]
     return float(values.std("unit").mean())
 
 
-def stands_on(measurements: Measurements, networks: int) -> str:
-    """Say how many networks, sessions, units and animals a number stands on."""
+def sample_sizes(measurements: Measurements, networks: int) -> str:
+    """Return the numbers of networks, sessions, recorded units and animals behind a number."""
     active = int(measurements.recorded.ftv["active"].sum())
     return ", ".join(
         (
@@ -84,24 +86,24 @@ def stands_on(measurements: Measurements, networks: int) -> str:
 
 
 def over(what: str, inference: xr.Dataset) -> str:
-    """Say the mean of a number over networks, its interval and its test.
+    """Return a sentence on the mean of a number over networks, its interval and its test.
 
     Parameters
     ----------
     what
-        What the number is.
+        Description of the number.
     inference
         From `nwbcompare.inference.over_networks`.
     """
     return (
         f"Over {inference.sizes['network']} networks {what} is {estimate(inference)}, "
-        f"p = {float(inference['p_value']):.3g} by sign flips (the smallest possible is "
+        f"{p_text(float(inference['p_value']))} by sign flips (the smallest possible is "
         f"{float(inference['p_smallest']):.3g})."
     )
 
 
 def estimate(inference: xr.Dataset) -> str:
-    """Give a mean over networks with its 95 % interval, where it has one.
+    """Format a mean over networks with its 95 % interval, where it has one.
 
     Examples
     --------
@@ -111,3 +113,10 @@ def estimate(inference: xr.Dataset) -> str:
     mean, low, high = (float(inference[name]) for name in ("mean", "mean_low", "mean_high"))
     # one network has no interval
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]" if low <= high else f"{mean:+.3f}"
+
+
+def refusal_sentences(name: str, results: Results) -> list[str]:
+    """Return a sentence for each analysis of a source that did not apply."""
+    return [
+        f"{name}: {what} does not apply. {why.reason}" for what, why in results.refusals.items()
+    ]

@@ -1,4 +1,4 @@
-"""The recording of a comparison, or what stands in for one."""
+"""The recording of a comparison, or a simulated one in its place."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class RecordingChoice:
     activity
         Its trials of the two tasks.
     guidance
-        Where it had to be simulated, how to get the real one; else empty.
+        Where it is simulated, how to get the real one; else empty.
     left_out
-        Which other animals of the archive were found and are not compared; else empty.
+        Other animals of the archive, which are not compared; else empty.
     """
 
     activity: xr.DataTree
@@ -45,13 +45,13 @@ class RecordingChoice:
 
 
 def choose_recording(source: str | None, pair: tuple[str, str], seed: int) -> RecordingChoice:
-    """Find a recording and load its trials of two tasks.
+    """Load a recording's trials of two tasks.
 
     Parameters
     ----------
     source
         A SOURCE (see `nwbcompare.workflows.sources.resolve`). None for the first animal of Mante et
-        al. 2013 that is found (monkey A, if there), else a recording simulated from another
+        al. 2013 on this machine (monkey A, if present), else a recording simulated from another
         network.
     pair
         The two tasks.
@@ -61,25 +61,25 @@ def choose_recording(source: str | None, pair: tuple[str, str], seed: int) -> Re
     Raises
     ------
     InputError
-        Where it is not there, is a model, or lacks a task of the pair.
+        Where it does not exist, is a model, or lacks a task of the pair.
     """
-    found = _find(source, seed)
-    known = tasks_of(found.activity)
-    if not set(pair) <= set(known):
+    choice = _choose(source, seed)
+    tasks = tasks_of(choice.activity)
+    if not set(pair) <= set(tasks):
         raise InputError(
             "recording",
             f"trials of {listing(pair)}",
-            listing(known),
+            listing(tasks),
             "Name a pair of tasks that both sides have (--pair A:B).",
         )
-    # a selection is of the type that was given
-    kept = cast("xr.DataTree", select(found.activity, task=list(pair)))
-    # every analysis looks at all rates, and files would be read for each
-    loaded = make_activity({leaf: block.load() for leaf, block in blocks(kept).items()})
-    return replace(found, activity=loaded)
+    # a selection has the type of what it is taken from
+    selected = cast("xr.DataTree", select(choice.activity, task=list(pair)))
+    # every analysis takes all rates, which would be read from files each time
+    loaded = make_activity({leaf: block.load() for leaf, block in blocks(selected).items()})
+    return replace(choice, activity=loaded)
 
 
-def _find(source: str | None, seed: int) -> RecordingChoice:
+def _choose(source: str | None, seed: int) -> RecordingChoice:
     if source is not None:
         activity = resolve(source)
         first = next(iter(blocks(activity).values()))
@@ -92,7 +92,7 @@ def _find(source: str | None, seed: int) -> RecordingChoice:
             )
         return RecordingChoice(activity=activity)
     try:
-        there = animals(find_dataset(DATASET))
+        present = animals(find_dataset(DATASET))
     except DatasetNotFoundError:
         if os.environ.get(ENVIRONMENT_VARIABLE):
             raise
@@ -100,13 +100,13 @@ def _find(source: str | None, seed: int) -> RecordingChoice:
             activity=simulate_recording(find_network(SIMULATED_FROM), seed=seed),
             guidance=how_to_get(get_loader(DATASET)),
         )
-    named, *others = there
-    said = [
+    first_animal, *others = present
+    sentences = [
         f"{SUBJECTS.get(animal, animal)} was found too and is not compared here: "
         f'name it with --recording "{DATASET}?animal={animal}".'
         for animal in others
     ]
     return RecordingChoice(
-        activity=load(DATASET, animal=named),
-        left_out=" ".join(sentence[0].upper() + sentence[1:] for sentence in said),
+        activity=load(DATASET, animal=first_animal),
+        left_out=" ".join(sentence[0].upper() + sentence[1:] for sentence in sentences),
     )

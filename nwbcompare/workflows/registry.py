@@ -1,33 +1,99 @@
-"""The sections of an analysis, in the order in which they are computed and shown."""
+"""Sections of all reports, those of this package and those of installed packages."""
 
 from __future__ import annotations
 
-from nwbcompare.workflows.section import Section
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from nwbcompare.core.errors import InputError
+from nwbcompare.workflows.section import ReportName, Section
 from nwbcompare.workflows.sections import (
     clusters,
-    condition_vectors as conditions,
+    condition_vectors,
+    confounds,
+    continual_alternatives,
+    continual_learning,
+    continual_similarity,
+    example_units,
+    ftv_distributions,
     lesions,
-    pairwise_ftv as pairs,
+    noise_correction,
+    pairwise_ftv,
     performance,
-    rule_composition as composition,
-    task_variance as variance,
-    task_vectors as vectors,
-    unit_groups as groups,
+    permutation_nulls,
+    population,
+    rule_composition,
+    samples,
+    split_half,
+    task_variance,
+    task_vectors,
+    unit_groups,
 )
 
-SECTIONS: dict[str, Section] = {
-    section.name: section
-    for section in (
-        performance.SECTION,
-        variance.SECTION,
-        clusters.SECTION,
-        lesions.SECTION,
-        lesions.CONTROLS,
-        pairs.SECTION,
-        groups.SECTION,
-        vectors.SECTION,
-        conditions.SECTION,
-        composition.SECTION,
-    )
-}
-"""Sections by name; those that a section needs come before it."""
+GROUP = "nwbcompare.report_sections"
+"""Entry points whose values are sections."""
+OF_PACKAGE: tuple[Section[Any], ...] = (
+    performance.SECTION,
+    task_variance.SECTION,
+    clusters.SECTION,
+    lesions.SECTION,
+    lesions.CONTROLS,
+    pairwise_ftv.SECTION,
+    unit_groups.SECTION,
+    task_vectors.SECTION,
+    condition_vectors.SECTION,
+    rule_composition.SECTION,
+    samples.SECTION,
+    ftv_distributions.SAMPLED,
+    noise_correction.SECTION,
+    ftv_distributions.PUBLISHED,
+    split_half.SECTION,
+    permutation_nulls.SECTION,
+    confounds.SECTION,
+    population.SECTION,
+    example_units.SECTION,
+    continual_similarity.SAMPLED,
+    continual_learning.SECTION,
+    continual_similarity.AT_LEVELS,
+    continual_alternatives.SECTION,
+    continual_similarity.EVERY,
+    continual_similarity.SIGNAL,
+    continual_similarity.PUBLISHED,
+)
+"""Sections in the order of the pages."""
+
+
+@cache
+def sections_of(report: ReportName) -> dict[str, Section[Any]]:
+    """Return the sections of a report by name, in the order of its page.
+
+    Parameters
+    ----------
+    report
+        "analyze", "compare" or "continual".
+
+    Raises
+    ------
+    InputError
+        Where an installed package registers something else than a section, or a section by the
+        name of another one.
+
+    Examples
+    --------
+    >>> list(sections_of("analyze"))[:3]
+    ['performance', 'variance', 'clusters']
+    """
+    sections = {section.name: section for section in OF_PACKAGE}
+    for entry in entry_points(group=GROUP):
+        section = entry.load()
+        if not isinstance(section, Section) or section.name in sections:
+            is_section = isinstance(section, Section)
+            raise InputError(
+                f"entry point {entry.value!r} of the group {GROUP}",
+                "a section (nwbcompare.workflows.section.Section) with a name of its own",
+                f"a second section {section.name!r}" if is_section else repr(section),
+                "Correct or uninstall the package that registers it.",
+            )
+        sections[section.name] = section
+    return {name: section for name, section in sections.items() if section.report == report}

@@ -1,101 +1,254 @@
-"""The folder of an analysis: finished sections are kept, and a later run goes on with them."""
+"""The folder of a report: results are kept by source and section, and a later run takes them up."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from nwbcompare.core.errors import InputError, differences, listing
-from nwbcompare.core.files import check_output_folder, written_aside
+from nwbcompare.core.claim import claimed
+from nwbcompare.core.errors import DamagedCacheError, InputError, differences, listing
+from nwbcompare.core.files import check_output_folder, folder_in_progress, written_aside
 from nwbcompare.core.hdf5_output import write_netcdf
-from nwbcompare.workflows.section import Results
+from nwbcompare.workflows.section import Refusal, Results
 
-CONFIGURATION, RESULTS, IDENTITY = "configuration.json", "results", "identity.json"
+IDENTITY, RESULTS = "identity.json", "results"
+WHY_NOT = "why_not"
+"""Attribute with the reason, of an empty table in place of a result (files of version 1)."""
 
 
-class Folder:
-    """A folder that holds results by source and section.
+@dataclass(frozen=True)
+class FolderKind:
+    """A kind of folder, known by its contents, so that no other folder is ever replaced.
+
+    Attributes
+    ----------
+    name
+        Word for messages.
+    configuration
+        File with the settings that all contents depend on.
+    content
+        Folder that lies beside it.
+    defaults
+        Settings that older files lack.
+    """
+
+    name: str
+    configuration: str
+    content: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_in(self, path: Path) -> bool:
+        """Return whether a folder is of this kind, finished or not."""
+        # other tools write files of this name too: only both together count
+        return (path / self.configuration).is_file() and (path / self.content).is_dir()
+
+
+REPORT = FolderKind("report", "configuration.json", RESULTS)
+STUDY = FolderKind("study", "continual.json", "runs", {"warm_up_steps": 0})
+
+
+class ResultsFolder:
+    """Results of a report by source and section.
 
     Parameters
     ----------
     path
-        The folder.
-    configuration
-        The settings that all its results depend on.
-    resume
-        Whether to go on with what an earlier run of the same configuration has finished.
-    overwrite
-        Whether an existing analysis may be replaced.
+        The folder, from `results_folder`.
 
-    Raises
-    ------
-    InputError
-        Where the folder exists and is neither to be resumed nor replaced, holds something else,
-        or results of another configuration; the differences are shown.
+    Attributes
+    ----------
+    version
+        Values that a later run in the same folder may change; results of other values are
+        computed again.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        configuration: Mapping[str, Any],
-        *,
-        resume: bool = False,
-        overwrite: bool = False,
-    ) -> None:
-        self.path = Path(path)
-        if resume and is_analysis(self.path):
-            _check_same(self.path / CONFIGURATION, configuration)
-            return
-        check_output_folder(path, kind="analysis", is_kind=is_analysis, overwrite=overwrite)
-        with written_aside(self.path, overwrite=True) as aside:
-            (aside / RESULTS).mkdir(parents=True)
-            _write_json(aside / CONFIGURATION, configuration)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.version: dict[str, Any] = {}
 
     def claim(self, source: str, identity: Mapping[str, Any]) -> None:
-        """Say what a source's results are of, or refuse those of another one of its name."""
+        """Note the checksums of a source.
+
+        Raises
+        ------
+        InputError
+            Where the folder has results of another source of this name.
+        """
         file = self.file(source, IDENTITY, suffix="")
         if file.is_file():
-            _check_same(file, identity)
+            _check_same_values(file, "report", _read_json(file), identity)
         else:
             _write_json(file, identity)
 
     def file(self, source: str, section: str, suffix: str = ".nc") -> Path:
-        """Give the file of a section of a source, whose folder is made."""
+        """Return the path of a section's results, in a folder that is created."""
         folder = self.path / RESULTS / source.replace("/", "_").replace(" ", "_")
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True, parents=True)
         return folder / f"{section}{suffix}"
 
-    def read(self, source: str, section: str) -> Results | None:
-        """Give the results of a section, or None where it is not finished."""
-        file = self.file(source, section)
-        if not file.is_file():
-            return None
-        try:
-            with xr.open_datatree(file, engine="h5netcdf") as tree:
-                return {str(k): v.to_dataset().load() for k, v in tree.children.items()}
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(
-                str(file),
-                "results that an earlier run has kept",
-                f"a file that cannot be read ({error})",
-                "Remove it, and run with --resume: the section is computed again.",
-            ) from error
 
-    def keep(self, source: str, section: str, results: Results) -> None:
-        """Keep the results of a section, whole or not at all."""
-        tree = xr.DataTree.from_dict({f"/{name}": result for name, result in results.items()})
-        write_netcdf(tree, self.file(source, section), overwrite=True)
+@contextmanager
+def results_folder(
+    out: Path,
+    configuration: Mapping[str, Any],
+    *,
+    kind: FolderKind = REPORT,
+    resume: bool,
+    overwrite: bool,
+) -> Iterator[ResultsFolder]:
+    """Open the folder of a report for this process alone.
+
+    Parameters
+    ----------
+    out
+        The folder of the report.
+    configuration
+        Settings that all its contents depend on.
+    kind
+        Kind of the folder.
+    resume
+        Whether contents from an earlier run of the same configuration are used; with
+        ``overwrite``, those of an interrupted replacement.
+    overwrite
+        Whether an existing report may be replaced. It stays until the new one is whole.
+
+    Yields
+    ------
+    ResultsFolder
+        The folder, or that of its replacement.
+
+    Raises
+    ------
+    InputError
+        Where the folder exists and is neither resumed nor replaced, holds something else, belongs
+        to another configuration (the differences are shown), or is written to by another process.
+    """
+    check_report_folder(out, kind=kind, resume=resume, overwrite=overwrite)
+    with claimed(out), folder_in_progress(out, resume=resume, overwrite=overwrite) as path:
+        if resume and kind.is_in(path):
+            present = _read_json(path / kind.configuration)
+            check_same(path, kind, dict(kind.defaults) | present, configuration)
+        else:
+            with written_aside(path, overwrite=True) as aside:
+                (aside / kind.content).mkdir(parents=True)
+                _write_json(aside / kind.configuration, configuration)
+        yield ResultsFolder(path)
 
 
-def is_analysis(path: Path) -> bool:
-    """Tell whether a folder holds an analysis."""
-    # other tools call files configuration.json too, and what is no analysis is never replaced
-    return (path / CONFIGURATION).is_file() and (path / RESULTS).is_dir()
+def check_report_folder(
+    out: Path, *, kind: FolderKind = REPORT, resume: bool, overwrite: bool
+) -> None:
+    """Check before any work that a report can be written to a folder; see `results_folder`."""
+    if overwrite or not (resume and kind.is_in(out)):
+        check_output_folder(out, kind=kind.name, is_kind=kind.is_in, overwrite=overwrite)
+
+
+def check_same(
+    folder: Path, kind: FolderKind, present: Mapping[str, Any], expected: Mapping[str, Any]
+) -> None:
+    """Check that the contents of a folder depend on the same settings.
+
+    Raises
+    ------
+    InputError
+        With the settings that differ.
+    """
+    _check_same_values(folder / kind.configuration, kind.name, present, expected)
+
+
+def read_results(file: Path, identity: Mapping[str, Any] | None = None) -> Results | None:
+    """Read kept results.
+
+    Parameters
+    ----------
+    file
+        A file of `keep_results`.
+    identity
+        Checksums and settings that the results must be of, all or some of those kept.
+
+    Returns
+    -------
+    Results or None
+        None where there is no such file, or where it has results of something else.
+
+    Raises
+    ------
+    DamagedCacheError
+        Where the file cannot be read.
+    """
+    if not file.is_file():
+        return None
+    try:
+        with xr.open_datatree(file, engine="h5netcdf") as tree:
+            if not _is_of(tree.attrs, identity or {}):
+                return None
+            tables = {str(name): leaf.to_dataset().load() for name, leaf in tree.children.items()}
+            reasons = json.loads(tree.attrs.get("refusals", "{}"))
+            warnings = json.loads(tree.attrs.get("warnings", "[]"))
+    except (OSError, ValueError, KeyError) as error:
+        raise DamagedCacheError(
+            str(file),
+            "results that an earlier run has kept",
+            f"a file that cannot be read ({error})",
+            "Remove it, and run with --resume: the section is computed again.",
+        ) from error
+    reasons |= {
+        name: table.attrs[WHY_NOT] for name, table in tables.items() if WHY_NOT in table.attrs
+    }
+    return Results(
+        {name: table for name, table in tables.items() if name not in reasons},
+        refusals={name: Refusal(reason) for name, reason in reasons.items()},
+        warnings=warnings,
+    )
+
+
+def _is_of(attrs: Mapping[Any, Any], identity: Mapping[str, Any]) -> bool:
+    # files of version 1 have the checksum of the weights beside the identity
+    present = {k: attrs[k] for k in ("weights_sha256",) if k in attrs}
+    present |= json.loads(attrs.get("identity", "{}"))
+    # through text, which has no tuples
+    return not differences(present, json.loads(json.dumps(identity)))
+
+
+def keep_results(
+    file: Path, results: Results, identity: Mapping[str, Any] | None = None, *, small: bool = False
+) -> None:
+    """Write results as netCDF, whole or not at all; see `read_results`.
+
+    Parameters
+    ----------
+    file
+        The file.
+    results
+        The results.
+    identity
+        Checksums and settings that they are of.
+    small
+        Whether values are compressed, for files that are published by the hundred.
+    """
+    tree = xr.DataTree.from_dict({f"/{name}": table for name, table in results.items()})
+    tree.attrs = {
+        "refusals": json.dumps({name: one.reason for name, one in results.refusals.items()}),
+        "warnings": json.dumps(results.warnings),
+        "identity": json.dumps(identity or {}),
+    }
+    packing = {f"/{name}": _packing(table) for name, table in results.items()} if small else None
+    write_netcdf(tree, file, overwrite=True, encoding=packing)
+
+
+def _packing(table: xr.Dataset) -> dict[str, dict[str, Any]]:
+    return {
+        str(name): {"zlib": True, "complevel": 6}
+        | ({"dtype": "S1"} if values.dtype.kind in "UO" else {})
+        for name, values in table.variables.items()
+        if values.ndim
+    }
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -103,15 +256,23 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
         aside.write_text(json.dumps(values, indent=1) + "\n")
 
 
-def _check_same(path: Path, asked: Mapping[str, Any]) -> None:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        found = {}
-    if differing := differences(found, asked):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise DamagedCacheError(
+            str(path), "a JSON file", f"{error}", "Choose another folder, or --overwrite."
+        ) from error
+
+
+def _check_same_values(
+    path: Path, what: str, present: Mapping[str, Any], expected: Mapping[str, Any]
+) -> None:
+    # through text, which has no tuples
+    if differing := differences(present, json.loads(json.dumps(expected))):
         raise InputError(
             str(path),
-            "an analysis of the same source with the same settings",
+            f"a {what} on the same source with the same settings",
             listing(differing),
-            "Name another folder, or replace it with --overwrite.",
+            "Choose another folder, or replace it with --overwrite.",
         )

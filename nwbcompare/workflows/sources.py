@@ -1,11 +1,11 @@
-"""Sources: an NWB file, a run folder, a registered loader, all by one word."""
+"""Sources: NWB files, run folders, datasets and models, by one word of the command line."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
 
 import xarray as xr
@@ -15,6 +15,7 @@ from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.schema import check_activity
 
 if TYPE_CHECKING:
+    from nwbcompare.model.config import TrainingConfig
     from nwbcompare.model.network import Network
 
 PRETRAINED = "pretrained"
@@ -139,8 +140,8 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
     source
         A path (see `open`), with options of reading where it has any, such as
         ``day1.nwb?align=cue_time&window=-0.5,1&bin=0.05&conditions=side``;
-        ``loader:PATH?option=value&...`` or ``loader`` or ``loader?option=value``; or
-        ``pretrained:NAME``.
+        ``loader:PATH?option=value&...`` or ``loader`` or ``loader?option=value``;
+        ``pretrained:NAME``; or a registered model (see `nwbcompare.workflows.model_registry`).
     inputs_and_outputs
         Whether a network is recorded with its inputs, outputs and targets.
 
@@ -150,9 +151,9 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
         Where it is none of these.
     """
     if is_network(source):
-        run = run_folder(source)
+        network = find_network(source)
         return record_test_trials(
-            find_network(source), tasks_of(run), inputs_and_outputs=inputs_and_outputs
+            network, tasks_of_network(source, network), inputs_and_outputs=inputs_and_outputs
         )
     if Path(source).exists():
         return open(source)
@@ -160,21 +161,24 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
     if query and Path(head).exists():
         return open(head, **_reading_options(query))
     from nwbcompare.datasets.registry import get_loader, loaders  # noqa: PLC0415
+    from nwbcompare.workflows.model_registry import load_model, model_loaders  # noqa: PLC0415
 
     name, _, path = head.partition(":")
     if name in loaders():
         options = get_loader(name).parse_options(dict(parse_qsl(query, strict_parsing=bool(query))))
         return load(name, path or None, **options)
+    if name in model_loaders():
+        return check_activity(cast("xr.DataTree", load_model(source)))
     raise InputError(
         f"source {source!r}",
         "an existing file or folder, LOADER:PATH?option=value, or pretrained:NAME",
         "none of these",
-        f"Check the path; loaders: {listing(loaders())}.",
+        f"Check the path; loaders: {listing([*loaders(), *model_loaders()])}.",
     )
 
 
 def run_folder(source: str) -> Path:
-    """Give the run folder that a path or ``pretrained:NAME`` means."""
+    """Return the run folder of a path or of ``pretrained:NAME``."""
     from nwbcompare.model.checkpoint import pretrained_path  # noqa: PLC0415 - imports torch
 
     name, colon, rest = source.partition(":")
@@ -182,32 +186,60 @@ def run_folder(source: str) -> Path:
 
 
 def is_network(source: str) -> bool:
-    """Tell whether a SOURCE is a run folder or ``pretrained:NAME``."""
+    """Return whether a SOURCE is a run folder, ``pretrained:NAME`` or a registered network."""
     if source.startswith(f"{PRETRAINED}:"):
         return True
     if not Path(source).is_dir():
-        return False
+        return _registered_as(source) == "network"
     from nwbcompare.model.checkpoint import is_run  # noqa: PLC0415 - imports torch
 
     return is_run(source)
 
 
-def find_network(source: str) -> Network:
-    """Load the network of a run folder or of ``pretrained:NAME``."""
-    from nwbcompare.model.checkpoint import load as load_run  # noqa: PLC0415 - imports torch
+def is_activity_model(source: str) -> bool:
+    """Return whether a SOURCE is a registered model of which only the activity is known."""
+    return not Path(source).exists() and _registered_as(source) == "activity"
 
+
+def _registered_as(source: str) -> str | None:
+    from nwbcompare.workflows.model_registry import model_loader  # noqa: PLC0415 - rarely needed
+
+    loader = model_loader(source)
+    return None if loader is None else loader.returns
+
+
+def find_network(source: str) -> Network:
+    """Load the network of a run folder, of ``pretrained:NAME``, or of a registered model."""
+    from nwbcompare.model.checkpoint import load as load_run  # noqa: PLC0415 - imports torch
+    from nwbcompare.model.network import Network  # noqa: PLC0415
+
+    if not Path(source).exists() and _registered_as(source) == "network":
+        from nwbcompare.workflows.model_registry import load_model  # noqa: PLC0415
+
+        network = load_model(source)
+        if not isinstance(network, Network):
+            raise InputError(
+                f"model {source!r}",
+                "a nwbcompare.model.Network from its loader",
+                type(network).__name__,
+                'Correct the loader, or declare returns="activity".',
+            )
+        return network
     return load_run(run_folder(source))
 
 
-def tasks_of(run: Path) -> tuple[str, ...]:
-    """Give the tasks that a run was trained on; where it does not say, those of its rules."""
-    from nwbcompare.model.checkpoint import (  # noqa: PLC0415 - imports torch
-        load as load_run,
-        read_training,
-    )
+def training_of(source: str) -> TrainingConfig | None:
+    """Return how a network was trained, or None where that is unknown."""
+    from nwbcompare.model.checkpoint import is_run, read_training  # noqa: PLC0415 - imports torch
 
-    training = read_training(run)
-    return load_run(run).config.rules if training is None else training.tasks
+    run = run_folder(source)
+    return read_training(run) if is_run(run) else None
+
+
+def tasks_of_network(source: str, network: Network) -> tuple[str, ...]:
+    """Return the tasks that a network was trained on, or those of its rules where unknown."""
+    training = training_of(source)
+    return network.config.rules if training is None else training.tasks
 
 
 def record_test_trials(
@@ -269,7 +301,8 @@ def _open_folder(path: Path, reading: dict[str, Any], vendor: dict[str, Any]) ->
 
     if is_run(path):
         _refuse_options(path, reading | vendor)
-        return record_test_trials(find_network(str(path)), tasks_of(path))
+        network = find_network(str(path))
+        return record_test_trials(network, tasks_of_network(str(path), network))
     # folders of a dandiset lie one deeper
     files = sorted(
         file for file in path.rglob("*.nwb") if file.is_file() and not _hidden(file, path)

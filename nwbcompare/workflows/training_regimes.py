@@ -1,21 +1,21 @@
-"""The training regimes that are compared: the published two, their controls, and more."""
+"""Training regimes of continual learning: the published two, their controls, and others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.errors import InputError
 from nwbcompare.model.config import Consolidation, Method
 
-REGIMES: Final = {
+REGIMES = {
     "interleaved": "all tasks at once, as many trials of each",
     "sequential": "one task after another, nothing consolidated",
     "consolidated": "one task after another with synaptic intelligence",
     "permuted": "control: the importances of the consolidated network at other synapses",
     "uniform": "control: their sum spread evenly over all synapses",
 }
-"""What is trained, by name; untrained networks come besides."""
+"""Regimes that every study compares, by name; untrained networks are added."""
 UNTRAINED = "untrained"
 DONOR, CONTROLS = "consolidated", ("permuted", "uniform")
 METHODS: dict[str, Method] = {
@@ -24,10 +24,65 @@ METHODS: dict[str, Method] = {
     "permuted": "permuted",
     "uniform": "uniform",
 }
+"""Methods of consolidation of `REGIMES`; interleaved training has none."""
 
 
-def read_regime(text: str) -> str:
-    """Give the name of an additional regime, such as "elastic 200", from "elastic:200".
+@dataclass(frozen=True)
+class TrainingRegime:
+    """A way to train a network on the tasks of a study.
+
+    Attributes
+    ----------
+    name
+        Label in tables: a name in `REGIMES`, or method and strength, such as "elastic 200".
+    method
+        Method of consolidation; None where all tasks are trained at once.
+    strength
+        Strength of consolidation; 0 without.
+    donor
+        Name of the regime whose importances a control takes; None for other regimes.
+    """
+
+    name: str
+    method: Method | None
+    strength: float
+    donor: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Name in words, such as "synaptic intelligence 0.1"."""
+        return title_of(self.name)
+
+    @property
+    def option(self) -> str:
+        """Text that `read_regime` reads, such as "elastic:200"."""
+        return self.name.replace(" ", ":")
+
+    def consolidation(self, seed: int) -> Consolidation | None:
+        """Return the consolidation of a network; None where all tasks are trained at once."""
+        if self.method is None:
+            return None
+        if self.method == "none":
+            return Consolidation(seed=seed)
+        return Consolidation(method=self.method, strength=self.strength, seed=seed)
+
+
+def regime_of_study(name: str, strength: float) -> TrainingRegime:
+    """Return a regime of `REGIMES`, at the strength of synaptic intelligence of a study.
+
+    Examples
+    --------
+    >>> regime_of_study("uniform", 1.0).donor
+    'consolidated'
+    """
+    method = METHODS.get(name)
+    consolidates = method not in {None, "none"}
+    donor = DONOR if name in CONTROLS else None
+    return TrainingRegime(name, method, strength if consolidates else 0.0, donor)
+
+
+def read_regime(text: str) -> TrainingRegime:
+    """Read a further regime from METHOD:STRENGTH.
 
     Parameters
     ----------
@@ -41,7 +96,7 @@ def read_regime(text: str) -> str:
 
     Examples
     --------
-    >>> read_regime("elastic:200")
+    >>> read_regime("elastic:200").name
     'elastic 200'
     """
     method, colon, number = text.partition(":")
@@ -56,105 +111,44 @@ def read_regime(text: str) -> str:
             repr(text),
             'Use "elastic:200".',
         )
-    # refuses methods that there are not
-    Consolidation(method=method, strength=strength)  # type: ignore[arg-type]
-    return _name(method, strength)
-
-
-def regime_option(regime: str) -> str:
-    """Return the text that `read_regime` reads as a regime, such as "elastic:200"."""
-    return regime.replace(" ", ":")
+    # the configuration checks the method
+    checked = Consolidation(method=method, strength=strength).method  # type: ignore[arg-type]
+    donor = _name(METHODS[DONOR], strength) if method in CONTROLS else None
+    return TrainingRegime(_name(method, strength), checked, strength, donor)
 
 
 def _name(method: str, strength: float) -> str:
-    """Name a regime by its method and strength, of which no digit is lost."""
+    """Return the label of a regime, with all digits of the strength."""
     return f"{method} {strength!r}".removesuffix(".0")
 
 
-def shown_name(regime: str) -> str:
-    """Give a name in words, such as "synaptic intelligence 0.1"."""
-    return str(regime).replace("_", " ")
+def title_of(name: str) -> str:
+    """Return the name of a regime or a contrast in words.
 
-
-def consolidation_of(regime: str, strength: float, seed: int) -> Consolidation:
-    """Give how networks of a regime that learns in stages are kept from forgetting.
-
-    Parameters
-    ----------
-    regime
-        A name in `METHODS`, or one that `read_regime` gave.
-    strength
-        Of the regimes in `METHODS`; the others have their own.
-    seed
-        The network's seed.
+    Examples
+    --------
+    >>> title_of("synaptic_intelligence 0.1")
+    'synaptic intelligence 0.1'
     """
-    if regime == "sequential":
-        return Consolidation(seed=seed)
-    if regime in METHODS:
-        return Consolidation(method=METHODS[regime], strength=strength, seed=seed)
-    method, number = regime.split()
-    return Consolidation(method=method, strength=float(number), seed=seed)  # type: ignore[arg-type]
+    return str(name).replace("_", " ")
 
 
-def donor_of(regime: str) -> str | None:
-    """Name the regime whose importances a control takes; None for other regimes."""
-    method, _, number = regime.partition(" ")
-    if method not in CONTROLS:
-        return None
-    return f"{METHODS[DONOR]} {number}" if number else DONOR
-
-
-def chains_of(regimes: Iterable[str]) -> list[tuple[str, ...]]:
+def chains_of(regimes: Mapping[str, TrainingRegime]) -> list[tuple[TrainingRegime, ...]]:
     """Return chains of training: each regime, then the controls that take its importances."""
-    listed = list(regimes)
     return [
-        (regime, *(other for other in listed if donor_of(other) == regime))
-        for regime in listed
-        if donor_of(regime) is None
+        (regime, *(other for other in regimes.values() if other.donor == regime.name))
+        for regime in regimes.values()
+        if regime.donor is None
     ]
 
 
-def check_regimes(regimes: Iterable[str], also: Iterable[str], strength: float) -> None:
-    """Refuse regimes that there are not, that come twice, or that lack what they stand on.
+def strongest_last(regimes: Iterable[TrainingRegime]) -> list[TrainingRegime]:
+    """Sort regimes: plain training, synaptic intelligence by strength, then other methods."""
 
-    Parameters
-    ----------
-    regimes
-        Names in `REGIMES`.
-    also
-        Names that `read_regime` gave.
-    strength
-        Of the regimes in `METHODS`.
+    def place(regime: TrainingRegime) -> tuple[int, float, str]:
+        order = ["none", METHODS[DONOR]]
+        method = str(regime.method)
+        rank = order.index(method) if method in order else len(order)
+        return rank, regime.strength, regime.name
 
-    Raises
-    ------
-    InputError
-        As said.
-    """
-    named, more = list(regimes), list(also)
-    own = {_name(METHODS[regime], float(strength)) for regime in METHODS if regime != "sequential"}
-    for regime in more:
-        if regime in own or more.count(regime) > 1:
-            raise InputError(
-                "also",
-                f"methods and strengths that {listing(METHODS)} do not have, each once",
-                regime_option(regime),
-                "Leave it out, or ask for the regime by its name.",
-            )
-    if not named or set(named) - set(REGIMES) or len(set(named)) < len(named):
-        raise InputError(
-            "regimes",
-            f"some of {listing(REGIMES)}, each once",
-            listing(named),
-            "Leave it out for all.",
-        )
-    for regime in (*named, *more):
-        donor = donor_of(regime)
-        if donor is not None and donor not in (*named, *more):
-            raise InputError(
-                "regimes" if regime in REGIMES else "also",
-                f"{regime_option(donor)} beside {regime_option(regime)}, which takes its "
-                "importances",
-                listing((*named, *more)),
-                "Add it.",
-            )
+    return sorted(regimes, key=place)

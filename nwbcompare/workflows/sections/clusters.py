@@ -1,8 +1,7 @@
-"""Clusters of units: as published, by other methods, and whether there are any."""
+"""Clusters of units: as published, by other methods, and against data without clusters."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,7 +20,7 @@ from nwbcompare.analysis.clustering.cluster_null import (
 from nwbcompare.analysis.clustering.cluster_stability import cluster_stability
 from nwbcompare.analysis.clustering.clusters import cluster_units, embed_units
 from nwbcompare.analysis.clustering.epairs import epairs
-from nwbcompare.core.errors import ExplainedError, UnitWarning
+from nwbcompare.core.errors import UnitWarning
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.clusters import (
     plot_cluster_heatmap,
@@ -34,23 +33,25 @@ from nwbcompare.plotting.task_variance import plot_variance_heatmap, plot_varian
 from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.analyze_settings import Settings
-from nwbcompare.workflows.formatting import NAMES, over
-from nwbcompare.workflows.section import Earlier, Results, Section, Shown
+from nwbcompare.workflows.formatting import NAMES, over, refusal_sentences
+from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 EMBEDDINGS: tuple[Literal["tsne", "pca", "mds"], ...] = ("tsne", "pca", "mds")
-SHOWN = {"tsne": "t-SNE", "pca": "PCA", "mds": "MDS"}
+EMBEDDING_NAMES = {"tsne": "t-SNE", "pca": "PCA", "mds": "MDS"}
 TIMED_TASKS = ("delaygo", "contextdelaydm1")
 """The tasks shown in time, where they are there: these have delays."""
 
 
-def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
+def _compute(
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
     variance = earlier["variance"]["task"]
     clusters = cluster_units(variance, seed=settings.seed)
-    kept = work.with_suffix(".json")
+    surrogates = cache.with_suffix(".json")
     draws: dict[str, Any] = {"n_surrogates": settings.n_surrogates, "seed": settings.seed}
-    # what too few units or tasks cannot be asked is left out, and the page says so
-    asked: dict[str, Callable[[], xr.Dataset]] = {
+    results = Results({"clusters": clusters})
+    analyses: dict[str, Callable[[], xr.Dataset]] = {
         "by_epoch": lambda: cluster_units(earlier["variance"]["epoch"], seed=settings.seed),
         "ward": lambda: cluster_units(variance, method="ward"),
         "hdbscan": lambda: cluster_units(variance, method="hdbscan"),
@@ -58,50 +59,44 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
             method: partial(embed_units, clusters, method=method, seed=settings.seed)
             for method in EMBEDDINGS
         },
-        "null": lambda: cluster_null(variance, kept=kept, **draws),
+        "null": lambda: cluster_null(variance, kept=surrogates, **draws),
         "epairs": lambda: epairs(variance, **draws),
         "shuffled": lambda: describe_shuffled(variance, seed=settings.seed),
         "rotated": lambda: describe_rotated(source.activity, seed=settings.seed),
         "stability": lambda: cluster_stability(variance, clusters, seed=settings.seed),
     }
-    results, refused = {"clusters": clusters}, {}
-    for name, ask in asked.items():
-        try:
-            results[name] = ask()
-        except ExplainedError as error:
-            if error.subject == str(kept):
-                # what an earlier run has left is damaged: no reason to go without
-                raise
-            refused[name] = str(error)
-    kept.unlink(missing_ok=True)
-    clusters.attrs["not_asked"] = json.dumps(refused)
+    for name, compute in analyses.items():
+        results.attempt(name, compute)
+    surrogates.unlink(missing_ok=True)
     return results
 
 
-def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
-    results = found["clusters"]
-    clusters = results["clusters"]
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    tables = results["clusters"]
+    clusters = tables["clusters"]
     best = clusters.attrs["n_clusters"]
     height = float(clusters["silhouette"].max())
     numbers: dict[str, Cell] = {"clusters": int(best), "silhouette": height}
     findings = [
-        f"{name}: k-means finds {best} clusters of {int(clusters['active'].sum())} active units "
+        f"{name}: k-means gives {best} clusters of {int(clusters['active'].sum())} active units "
         f"(silhouette {height:.3f})"
         + "".join(
-            f"; {method} {results[method].attrs['n_clusters']}"
+            f"; {method} {tables[method].attrs['n_clusters']}"
             for method in ("ward", "hdbscan")
-            if method in results
+            if method in tables
         )
         + "."
     ]
-    for ask in (_null, _epairs, _stability):
-        sentences, more = ask(name, results)
+    for summarise in (_null, _epairs, _stability):
+        sentences, more = summarise(name, tables)
         findings += sentences
         numbers |= more
-    refused: dict[str, str] = json.loads(clusters.attrs["not_asked"])
-    findings += [f"{name}: {what} not asked: {why}" for what, why in refused.items()]
-    shown = _pictures(name, results, found["variance"]) if pictures else []
-    return Shown(findings=findings, numbers=numbers, pictures=shown)
+    findings += refusal_sentences(name, tables)
+    return Summary(
+        findings=findings,
+        rows=[{"source": name, **numbers}],
+        pictures=_pictures(name, tables, results["variance"]) if pictures else (),
+    )
 
 
 def _null(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
@@ -132,8 +127,8 @@ def _null(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
 def _epairs(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
     if "epairs" not in results:
         return [], {}
-    found = results["epairs"]
-    p_value, effect = float(found["p_value"]), float(found["effect_size"])
+    test = results["epairs"]
+    p_value, effect = float(test["p_value"]), float(test["effect_size"])
     return [
         f"{name}: by ePAIRS units are {abs(effect):.1f} s.d. "
         f"{'nearer to' if effect > 0 else 'farther from'} their neighbours than Gaussian ones of "
@@ -144,19 +139,19 @@ def _epairs(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
 def _stability(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
     if "stability" not in results:
         return [], {}
-    found = results["stability"]
-    low, high = found["interval"].values
-    continuum = float(found["surrogate_adjusted_rand"].mean())
+    stability = results["stability"]
+    low, high = stability["interval"].values
+    continuum = float(stability["surrogate_adjusted_rand"].mean())
     return [
-        f"{name}: clusters are found again in redrawn units with an adjusted Rand index of "
-        f"{float(found['mean']):.2f} [{low:.2f}, {high:.2f}]; cut out of a continuum they have "
+        f"{name}: clusters of resampled units agree with an adjusted Rand index of "
+        f"{float(stability['mean']):.2f} [{low:.2f}, {high:.2f}]; clusters of a continuum with "
         f"{continuum:.2f}."
-    ], {"adjusted Rand": float(found["mean"]), "its continuum": continuum}
+    ], {"adjusted Rand": float(stability["mean"]), "its continuum": continuum}
 
 
 def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
     clusters = results["clusters"]
-    shown = [
+    panels = [
         picture(
             f"clusters-{name}",
             f"{name}: task variance of the active units, each divided by its maximum, ordered by "
@@ -170,7 +165,7 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
     ]
     tests = [results[key] for key in ("null", "epairs") if key in results]
     if tests:
-        shown.append(
+        panels.append(
             picture(
                 f"clusters-null-{name}",
                 f"{name}: what data without clusters give, and what the units give (line).",
@@ -180,18 +175,18 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
         )
     plane = [results[method] for method in EMBEDDINGS if method in results]
     if plane:
-        shown_methods = [SHOWN[one.attrs["embedding_method"]] for one in plane]
-        shown.append(
+        methods = [EMBEDDING_NAMES[one.attrs["embedding_method"]] for one in plane]
+        panels.append(
             picture(
                 f"clusters-plane-{name}",
                 f"{name}: units in the plane, by their normalised task variance "
-                f"({', '.join(shown_methods)}); numbers are clusters.",
+                f"({', '.join(methods)}); numbers are clusters.",
                 *(partial(plot_embedding, embedding=one) for one in plane),
                 size=(4.2 * len(plane), 4),
             )
         )
     if "by_epoch" in results:
-        shown.append(
+        panels.append(
             picture(
                 f"clusters-epochs-{name}",
                 f"{name}: variance by task and epoch. Above: units in the order of their clusters "
@@ -210,7 +205,7 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
         )
     tasks = variance["time"]["task"].values
     timed = [task for task in TIMED_TASKS if task in tasks] or list(tasks[:2])
-    shown.append(
+    panels.append(
         picture(
             f"clusters-time-{name}",
             f"{name}: variance across conditions in time, the mean over each cluster's units, "
@@ -228,14 +223,14 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
             size=(5 * len(timed), 3.4),
         )
     )
-    return shown
+    return panels
 
 
-def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
     del controls
-    clusters = [results["clusters"] for results in found.values()]
+    clusters = [results["clusters"] for results in networks.values()]
     numbers = np.array([one.attrs["n_clusters"] for one in clusters])
-    p_values = np.array([float(r["null"]["p_value"]) for r in found.values() if "null" in r])
+    p_values = np.array([float(r["null"]["p_value"]) for r in networks.values() if "null" in r])
     with warnings.catch_warnings():
         # two networks have no interval, which the sentence leaves out
         warnings.filterwarnings("ignore", "two networks", UnitWarning)
@@ -244,7 +239,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
     interval = f" [{low:.3f}, {high:.3f}] (jackknife over networks)" if low <= high else ""
     null = matches["null_mean"].values
     findings = [
-        *_excess(found),
+        *_excess(networks),
         f"Over {numbers.size} networks the number of clusters is {numbers.min()} to "
         f"{numbers.max()} (median {np.median(numbers):g}).",
         f"In {(p_values < 0.05).sum()} of {p_values.size} networks units are more clustered than "
@@ -253,34 +248,38 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
         f"{float(matches['mean']):.3f}{interval}; profiles with permuted tasks, matched alike, "
         f"{null.mean():.3f} (p = {float(matches['p_value']):.2g}).",
     ]
-    n_shown = min(6, matches.sizes["cluster"])
-    shown = picture(
+    n_panels = min(6, matches.sizes["cluster"])
+    profiles = picture(
         "clusters-over-networks",
         f"Profiles of clusters of {matches.attrs['reference']} and of those matched to them in "
         "the other networks.",
         *(
             partial(plot_matched_profiles, matches=matches, cluster=int(which), names=NAMES)
-            for which in np.linspace(0, matches.sizes["cluster"] - 1, n_shown).round()
+            for which in np.linspace(0, matches.sizes["cluster"] - 1, n_panels).round()
         ),
         size=(13, 6.4),
         n_rows=2,
     )
-    return Shown(findings=findings, numbers={}, pictures=[shown])
+    return Summary(findings=findings, pictures=[profiles])
 
 
-def _excess(found: Mapping[str, Results]) -> list[str]:
-    """Say over networks how far silhouettes and neighbours are from those of the nulls."""
+def _excess(networks: Mapping[str, Results]) -> list[str]:
+    """Test over networks how far silhouettes and nearest neighbours are from their nulls."""
     silhouette = {
         name: float(r["null"]["observed"] - r["null"]["surrogate_silhouette"].median())
-        for name, r in found.items()
+        for name, r in networks.items()
         if "null" in r
     }
-    nearer = {name: float(r["epairs"]["effect_size"]) for name, r in found.items() if "epairs" in r}
-    asked = {
+    nearer = {
+        name: float(r["epairs"]["effect_size"]) for name, r in networks.items() if "epairs" in r
+    }
+    effects = {
         "the silhouette, less the median of the network's surrogates,": silhouette,
         "ePAIRS' effect (s.d. by which units are nearer to their neighbours)": nearer,
     }
-    return [over(what, over_networks(values)) for what, values in asked.items() if len(values) > 1]
+    return [
+        over(what, over_networks(values)) for what, values in effects.items() if len(values) > 1
+    ]
 
 
 SECTION = Section(
@@ -295,7 +294,7 @@ SECTION = Section(
     "30, learning rate 100, exact, from PCA. Column shuffles are no null: dividing rows by their "
     "maximum makes them look more clustered than the data.",
     compute=_compute,
-    show=_show,
-    show_over=_show_over,
+    summarise=_summarise,
+    summarise_over=_summarise_over,
     needs=("variance",),
 )

@@ -1,4 +1,4 @@
-"""Condition vectors: whether a change of condition moves units alike in two tasks."""
+"""Condition vectors: cosine between the effects of a condition variable in two tasks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from nwbcompare.plotting.compositionality import plot_condition_cosines
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.formatting import NAMES
-from nwbcompare.workflows.section import Earlier, Results, Section, Shown
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 N_LEVELS = 2
 """A difference of conditions is between two levels of a variable."""
 
 
 def _shared(source: AnalysisSource) -> list[tuple[str, str, str]]:
-    """Give two tasks and a condition variable that has the same two levels in both."""
+    """Return pairs of tasks with a condition variable that has the same two levels in both."""
     levels: dict[tuple[str, str], tuple[float, ...]] = {}
     for block in blocks(source.activity).values():
         task = labels(block["task"])
@@ -41,15 +41,19 @@ def _shared(source: AnalysisSource) -> list[tuple[str, str, str]]:
     ]
 
 
-def _missing(source: AnalysisSource) -> str:
+def _applies_to(source: AnalysisSource) -> Refusal | None:
     if source.network is not None:
-        return "its test trials sweep many levels; see the task vectors"
-    return "" if _shared(source) else "no condition variable has the same two levels in two tasks"
+        return Refusal("Its test trials have many levels; the task vectors are analysed.")
+    if not _shared(source):
+        return Refusal("No condition variable has the same two levels in two tasks.")
+    return None
 
 
-def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
-    del earlier, work
-    results: Results = {}
+def _compute(
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del earlier, cache
+    results = Results()
     for a, b, variable in _shared(source):
         vectors = condition_vectors(
             source.activity, [variable], at="mean", tasks=[a, b], missing="leave_out"
@@ -60,7 +64,7 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
         )
         four = tuple(map(str, (a_high, a_low, b_high, b_low)))
         null = pairing_null(
-            vectors, *four, n_permutations=settings.n_permutations, seed=settings.seed
+            vectors, *four, n_permutations=settings.n_unit_permutations, seed=settings.seed
         )
         cosine = composition_cosine(vectors, *four, seed=settings.seed)
         results[f"{variable}_{a}_{b}"] = xr.merge(
@@ -69,31 +73,31 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
     return results
 
 
-def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
-    results = found["conditions"]
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    tables = results["conditions"]
     findings: list[str] = []
     numbers: dict[str, Cell] = {}
-    for one in results.values():
+    for one in tables.values():
         a, b, variable = (str(one.attrs[key]) for key in ("task_a", "task_b", "variable"))
         low, high = one["interval"].values
         null = one["null_cosine"].values
         label = f"{variable}, {NAMES.get(a, a)} and {NAMES.get(b, b)}"
         numbers |= {f"cosine: {label}": float(one["cosine"]), f"p: {label}": float(one["p_value"])}
         findings.append(
-            f"{name}: what {variable} changes in {NAMES.get(a, a)} and in {NAMES.get(b, b)} has a "
-            f"cosine of {float(one['cosine']):+.2f} [{low:+.2f}, {high:+.2f}] over units; with "
+            f"{name}: the effects of {variable} in {NAMES.get(a, a)} and in {NAMES.get(b, b)} have "
+            f"a cosine of {float(one['cosine']):+.2f} [{low:+.2f}, {high:+.2f}] over units; with "
             f"units paired at random {null.mean():+.2f}, p = {float(one['p_value']):.2g}."
         )
     if not pictures:
-        return Shown(findings=findings, numbers=numbers, pictures=[])
+        return Summary(findings=findings, rows=[{"source": name, **numbers}])
     shown = picture(
         f"conditions-{name}",
         f"{name}: cosine between the change that a condition variable makes in one task and in the "
         "other (95 % bootstrap interval over units), and with units paired at random (grey: 95 %).",
-        partial(plot_condition_cosines, cosines=list(results.values()), names=NAMES),
-        size=(5.6, 1.4 + 0.6 * len(results)),
+        partial(plot_condition_cosines, cosines=list(tables.values()), names=NAMES),
+        size=(5.6, 1.4 + 0.6 * len(tables)),
     )
-    return Shown(findings=findings, numbers=numbers, pictures=[shown])
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[shown])
 
 
 SECTION = Section(
@@ -105,6 +109,6 @@ SECTION = Section(
     "unit's preference. The unit of inference is the unit, of one animal; trials' noise brings "
     "cosines towards 0.",
     compute=_compute,
-    show=_show,
-    missing=_missing,
+    summarise=_summarise,
+    applies_to=_applies_to,
 )

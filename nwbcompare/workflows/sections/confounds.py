@@ -1,11 +1,12 @@
-"""The section on confounds: FTV again with choice, errors, trial numbers, or rates taken out."""
+"""Confounds: FTV without effects of choice, errors, trial numbers and rates."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -13,14 +14,15 @@ from matplotlib.axes import Axes
 
 from nwbcompare.analysis.selectivity.confounds import confound_table, ftv_in_time
 from nwbcompare.analysis.selectivity.variance_components import ftv_by_factor, variance_components
-from nwbcompare.core.errors import ExplainedError
+from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.plotting.confounds import plot_confounds, plot_ftv_in_time, plot_variance_components
 from nwbcompare.plotting.style import BLUE, RECORDING_COLOUR
-from nwbcompare.report.page_section import Evidence, Finding, PageSection, Row
+from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.compare_settings import Settings
 from nwbcompare.workflows.formatting import counted, interval, number, percent
-from nwbcompare.workflows.measurements import Measurements
+from nwbcompare.workflows.measurements import ComparisonSource, Measurements
+from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 FACTORS = {
     "choice": "choice",
@@ -32,108 +34,135 @@ FACTORS = {
 
 @dataclass(frozen=True)
 class Confounds:
-    """The FTV of a source under variants, in time, and split by factors."""
+    """FTV of a source under variants, in time, and by factor.
+
+    Attributes
+    ----------
+    table, in_time
+        From `confound_table` and `ftv_in_time` of `nwbcompare.analysis.selectivity`.
+    components, coding
+        From `variance_components` and `ftv_by_factor`; None where they do not apply.
+    refusals
+        Analyses that do not apply, with the reason.
+    """
 
     table: xr.Dataset
     in_time: xr.Dataset
     components: xr.Dataset | None
-    coded: xr.Dataset | None
-    refused: dict[str, str]
+    coding: xr.Dataset | None
+    refusals: Mapping[str, str]
+
+    @classmethod
+    def of(cls, results: Results) -> Confounds:
+        """Return the results of one source."""
+        table = results["table"]
+        reasons = json.loads(table.attrs["left_out"])
+        reasons |= {name: refusal.reason for name, refusal in results.refusals.items()}
+        return cls(
+            table, results["in_time"], results.get("components"), results.get("coding"), reasons
+        )
 
 
-def find_confounds(activity: xr.DataTree, settings: Settings) -> Confounds:
-    """Measure a source again with one possible confound taken out at a time."""
+def _compute(
+    source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del earlier, cache
+    # the recording, and the first sampled network beside it
+    activities = [source.recording, *list(source.sampled.values())[:1]]
+    jobs: list[Job] = [("confounds", measure_confounds, (one, settings)) for one in activities]
+    by_source, warnings = run_all(jobs, settings.jobs_for(source.recording), "confounds")
+    results = Results(warnings=[f"{source.name}, {text}" for text in warnings])
+    for place, one in enumerate(by_source):
+        results.add_group(f"source {place}", one)
+    return results
+
+
+def measure_confounds(activity: xr.DataTree, settings: Settings) -> Results:
+    """Measure FTV of a source with one possible confound removed at a time."""
     pair, seed, n_draws = settings.pair, settings.seed, settings.n_bootstrap
-    refused: dict[str, str] = {}
-    components = coded = None
-    try:
-        components = variance_components(activity)
-        coded = ftv_by_factor(components, *pair)
-    except ExplainedError as error:
-        refused["variance split by choice and stimulus"] = error.reason
-    return Confounds(
-        table=confound_table(activity, *pair, seed=seed, n_draws=n_draws),
-        in_time=ftv_in_time(activity, *pair, seed=seed, n_draws=n_draws),
-        components=components,
-        coded=coded,
-        refused=refused,
+    results = Results({"in_time": ftv_in_time(activity, *pair, seed=seed, n_draws=n_draws)})
+    results.attempt(
+        "components",
+        lambda: variance_components(activity),
+        called="variance by choice and stimulus",
+    )
+    if "components" in results:
+        results["coding"] = ftv_by_factor(results["components"], *pair)
+    reasons = {name: refusal.reason for name, refusal in results.refusals.items()}
+    table = confound_table(activity, *pair, seed=seed, n_draws=n_draws)
+    results["table"] = table.assign_attrs(refusals=json.dumps(reasons))
+    return results
+
+
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    del name
+    measurements, tables = Measurements.of(results["samples"]), results["confounds"]
+    sources = [Confounds.of(tables.group("source 0"))]
+    if model := tables.group("source 1"):
+        sources.append(Confounds.of(model))
+    recording = sources[0]
+    findings: list[str | Finding] = [_variants(recording.table)]
+    if recording.coding is not None:
+        findings.append(_coding(recording.coding))
+    if recording.components is not None:
+        findings.append(_shares(measurements, recording.components))
+    findings += [f"Does not apply: {what}. {why}" for what, why in recording.refusals.items()]
+    findings += [text for one in sources for text in _without_units(one.table)]
+    return Summary(
+        findings=findings,
+        rows=_rows(sources),
+        pictures=_pictures(measurements, sources) if pictures else (),
     )
 
 
-def confounds_section(
-    measurements: Measurements, found: Confounds, model: Confounds | None
-) -> PageSection:
-    """Show whether the spread of FTV stands when a confound is taken out.
-
-    Parameters
-    ----------
-    measurements
-        What was measured.
-    found, model
-        Of the recording, and of the first sampled network.
-    """
-    both = [found, *([] if model is None else [model])]
-    findings: list[str | Finding] = [_variants(found.table)]
-    if found.coded is not None:
-        findings += _coding(found.coded)
-    if found.components is not None:
-        findings.append(_shares(measurements, found.components))
-    left_out = json.loads(found.table.attrs["left_out"]) | found.refused
-    findings += [f"Not asked: {what}. {why}" for what, why in left_out.items()]
-    findings += [text for one in both for text in _without_units(one.table)]
-    names = measurements.shown | FACTORS
-    panels = [partial(plot_confounds, table=one.table) for one in both]
+def _pictures(measurements: Measurements, sources: Sequence[Confounds]) -> list[Picture]:
+    components = sources[0].components
     pictures = [
         picture(
             "confounds",
             "S.d. of FTV over units with one possible confound taken out at a time, with 95 % "
             "intervals (bootstrap of whole sessions): the recording, and a network sampled as it "
             "was.",
-            *panels,
-            size=(4.6 * len(panels), 3.6),
-            data=_rows(both),
+            *(partial(plot_confounds, table=one.table) for one in sources),
+            size=(4.6 * len(sources), 3.6),
+            data=_rows(sources),
             banner=measurements.banner,
         ),
         picture(
             "in-time",
             "S.d. of FTV over units in time, noise taken out bin by bin.",
-            lambda ax: _in_time(ax, both),
+            lambda ax: _in_time(ax, sources),
             size=(5.4, 3.2),
-            data=_time_rows(both),
+            data=_time_rows(sources),
             banner=measurements.banner,
         ),
     ]
-    if found.components is not None:
+    if components is not None:
+        names = measurements.task_names | FACTORS
         pictures.append(
             picture(
                 "components",
                 "Shares of the task variance, noise taken out and summed over units, that go with "
                 "choice, with each stimulus variable, and with their interaction.",
-                partial(plot_variance_components, components=found.components, names=names),
+                partial(plot_variance_components, components=components, names=names),
                 size=(6.4, 2.8),
-                data=_component_rows(found.components),
+                data=_component_rows(components),
                 banner=measurements.banner,
             )
         )
-    return PageSection(
-        name="confounds",
-        heading="Confounds",
-        findings=findings,
-        rows=_rows(both),
-        pictures=pictures,
-    )
+    return pictures
 
 
-def _in_time(ax: Axes, both: Sequence[Confounds]) -> None:
-    for one, colour in zip(both, (RECORDING_COLOUR, BLUE), strict=False):
+def _in_time(ax: Axes, sources: Sequence[Confounds]) -> None:
+    for one, colour in zip(sources, (RECORDING_COLOUR, BLUE), strict=False):
         plot_ftv_in_time(ax, one.in_time, colour=colour)
 
 
 def _variants(table: xr.Dataset) -> Finding:
     corrected = table.sel(estimate="corrected")
-    own = corrected.sel(variant=[v for v in table["variant"].values if v != "as published"])
-    place = int(np.nanargmax(np.abs(own["change"].values)))
-    most = own.isel(variant=place)
+    values = corrected.sel(variant=[v for v in table["variant"].values if v != "as published"])
+    place = int(np.nanargmax(np.abs(values["change"].values)))
+    most = values.isel(variant=place)
     return Finding(
         text=f"{table.attrs['name']}: of the variants, {most['variant'].item()!r} changes the "
         f"noise-corrected s.d. of FTV most, by {float(most['change']):+.3f}.",
@@ -150,7 +179,7 @@ def _variants(table: xr.Dataset) -> Finding:
 
 
 def _without_units(table: xr.Dataset) -> list[str]:
-    """Name the variants that leave no unit an FTV, as where a choice follows from the stimulus."""
+    """Return the variants without any unit with FTV, as where choices follow from the stimulus."""
     none = (table["n_units"] == 0).all("estimate")
     return [
         f"{table.attrs['name']}, {variant}: no unit has an FTV left."
@@ -158,15 +187,15 @@ def _without_units(table: xr.Dataset) -> list[str]:
     ]
 
 
-def _coding(coded: xr.Dataset) -> list[str]:
-    names, numbers = np.unique(coded["codes"].values.astype(str), return_counts=True)
+def _coding(coding: xr.Dataset) -> str:
+    names, numbers = np.unique(coding["codes"].values.astype(str), return_counts=True)
     listed = ", ".join(f"{n} {name}" for name, n in zip(names, numbers, strict=True))
-    alone = coded["codes"].values == "choice alone"
-    return [
+    alone = coding["codes"].values == "choice alone"
+    return (
         f"What units code, by components that stand out of their noise: {listed}. Units that code "
         f"choice alone ({int(alone.sum())}) have an FTV near 0 whatever the stimulus does and are "
         "not mixed."
-    ]
+    )
 
 
 def _shares(measurements: Measurements, components: xr.Dataset) -> str:
@@ -178,7 +207,7 @@ def _shares(measurements: Measurements, components: xr.Dataset) -> str:
             f"{_factor(str(name))} {percent(shares.sel(factor=name))}"
             for name in components["factor"].values
         )
-        texts.append(f"{measurements.shown[task]}: {listed}")
+        texts.append(f"{measurements.task_names[task]}: {listed}")
     return (
         "Shares of the noise-corrected task variance, summed over units: " + "; ".join(texts) + "."
     )
@@ -188,35 +217,35 @@ def _factor(name: str) -> str:
     return " × ".join(FACTORS.get(component, component) for component in name.split(":"))
 
 
-def _rows(both: Sequence[Confounds]) -> list[Row]:
+def _rows(sources: Sequence[Confounds]) -> list[Row]:
     rows: list[Row] = []
-    for table in [one.table for one in both]:
+    for table in [one.table for one in sources]:
         for variant in table["variant"].values:
             for estimate in table["estimate"].values:
-                own = table.sel(variant=variant, estimate=estimate)
+                values = table.sel(variant=variant, estimate=estimate)
                 rows.append(
                     {
                         "source": str(table.attrs["name"]),
                         "variant": str(variant),
                         "estimate": str(estimate),
-                        "mean": number(own["mean"]),
-                        "s.d.": number(own["standard_deviation"]),
+                        "mean": number(values["mean"]),
+                        "s.d.": number(values["standard_deviation"]),
                         "s.d. interval": interval(
-                            own["standard_deviation_low"], own["standard_deviation_high"]
+                            values["standard_deviation_low"], values["standard_deviation_high"]
                         ).strip(),
-                        "units": int(own["n_units"]),
-                        "censored": int(own["n_censored"]),
+                        "units": int(values["n_units"]),
+                        "censored": int(values["n_censored"]),
                     }
                 )
     return rows
 
 
-def _time_rows(both: Sequence[Confounds]) -> list[Row]:
+def _time_rows(sources: Sequence[Confounds]) -> list[Row]:
     names = ("standard_deviation", "standard_deviation_low", "standard_deviation_high", "pooled")
     return [
         {"source": str(table.attrs["name"]), "time": number(table["time"].values[place])}
         | {name: number(table[name].values[place]) for name in names}
-        for table in [one.in_time for one in both]
+        for table in [one.in_time for one in sources]
         for place in range(table.sizes["time"])
     ]
 
@@ -235,3 +264,13 @@ def _component_rows(components: xr.Dataset) -> list[Row]:
         for task in components["task"].values
         for factor in components["factor"].values
     ]
+
+
+SECTION = Section(
+    name="confounds",
+    heading="Confounds",
+    report="compare",
+    compute=_compute,
+    summarise=_summarise,
+    needs=("samples",),
+)

@@ -2,74 +2,155 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 from nwbcompare.analysis.learning.retention import MEAN
 from nwbcompare.model.curricula import YANG2019
-from nwbcompare.report.page_section import Finding, PageSection
-from nwbcompare.workflows.continual_results import Outcome
+from nwbcompare.report.page_section import Finding, p_text
+from nwbcompare.workflows.continual_measurements import PRIMARY
 from nwbcompare.workflows.formatting import counted, interval
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.sections.continual_evidence import (
     contrast_finding,
     pairs_picture,
     rows_of,
 )
-from nwbcompare.workflows.training_regimes import shown_name
+from nwbcompare.workflows.sections.continual_learning import retention_difference
+from nwbcompare.workflows.sections.continual_similarity import CONTRASTS, compare_tables
+from nwbcompare.workflows.settings import Settings
+from nwbcompare.workflows.study_source import StudySource
+from nwbcompare.workflows.training_regimes import DONOR, strongest_last, title_of
+
+COMPARED_WITH = ("sequential", DONOR)
 
 
-def also_section(outcome: Outcome) -> PageSection:
-    """Hold other methods and strengths against the recording, on the seeds that all have."""
-    settings = outcome.settings
-    result, every = outcome.also_compared(), outcome.also_compared(every=True)
-    findings: list[str | Finding] = [
-        f"Seeds 0 to {settings.also_seeds[-1]}, sampled as the recording was. These regimes are "
-        "outside the tests that were fixed in advance; p Holm is over all differences here but "
-        "the first.",
-        *(_also_learned(outcome, regime) for regime in settings.further_regimes),
-    ]
-    section = PageSection(
-        name="also", heading="Other methods and strengths of consolidation", findings=findings
-    )
-    if result is None:
-        findings.append("No seed has both a sequential and a consolidated network.")
-        return section
-    findings += [
-        contrast_finding(result, str(contrast), main=False, figure="also-pairs")
-        for contrast in result["contrast"].values[1:]
-    ]
-    rows = rows_of(result)
-    if every is not None:
-        rows += [
-            {**row, "what": f"{row['what']}, without the inclusion rule"}
-            for row in rows_of(every)[: every.sizes["regime"]]
-        ]
-    return replace(section, rows=rows, pictures=[pairs_picture("also-pairs", result)])
+def _applies_to(source: StudySource) -> Refusal | None:
+    return None if source.plan.further_regimes else Refusal("No further regime is planned.")
 
 
-def _also_learned(outcome: Outcome, regime: str) -> str:
-    """Say of an additional regime how many networks it gave, and what they kept."""
-    asked = len(outcome.settings.seeds_of(regime))
-    ended = outcome.performance.get(regime, {})
-    compared = len(outcome.logs.get(regime, {}))
-    text = (
-        f"{shown_name(regime)}: {compared} of {counted(asked, 'network')} in the comparison, "
-        f"{asked - len(ended)} stalled or diverged"
-    )
-    if ended:
-        final = np.mean([list(shares.values()) for shares in ended.values()])
-        pair = np.mean([min(shares[task] for task in YANG2019[-1]) for shares in ended.values()])
-        text += (
-            f"; those that ended did so at {final:.3f} (mean of tasks) and {pair:.3f} (the worse "
-            "of the last two)"
+def _compute(
+    source: StudySource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del earlier, settings, cache
+    results = Results()
+    for name, with_excluded in (("comparison", False), ("with_excluded", True)):
+        results.attempt(name, partial(_comparison, source, with_excluded=with_excluded))
+    further = source.plan.further_regimes
+    results.add_series("learning", (_learning(source, regime.name) for regime in further))
+    for place, regime in enumerate(further):
+        results.attempt(
+            f"retention {place}",
+            partial(retention_difference, source.logs, regime.name, "sequential"),
         )
-    kept = outcome.kept_more(regime, "sequential")
-    if kept is not None:
-        own = kept.sel(task=MEAN, measure="final")
+    return results
+
+
+def _comparison(source: StudySource, *, with_excluded: bool) -> xr.Dataset:
+    """Compare further regimes, and the main ones of their seeds, with the recording.
+
+    Contrasts are each further regime less the sequential and less the consolidated one, and of
+    further controls also the regime whose importances they take less the control.
+    """
+    plan = source.plan
+    seeds = {str(seed) for seed in plan.further_seeds}
+    regimes = [plan.all_regimes[name] for name in COMPARED_WITH if name in plan.all_regimes]
+    tables = source.tables(PRIMARY, with_excluded=with_excluded)
+    names = [regime.name for regime in plan.further_regimes]
+    return compare_tables(
+        {
+            regime.name: {k: table for k, table in tables[regime.name].items() if k in seeds}
+            for regime in strongest_last([*regimes, *plan.further_regimes])
+            if regime.name in tables
+        },
+        [
+            CONTRASTS[0],
+            *((name, other) for other in COMPARED_WITH for name in names),
+            *((one.donor, one.name) for one in plan.further_regimes if one.donor),
+        ],
+        source,
+    )
+
+
+def _learning(source: StudySource, regime: str) -> xr.Dataset:
+    """Count the networks of a regime, and average their final performance."""
+    by_seed = source.performance.get(regime, {})
+    n_planned = len(source.plan.seeds_of(regime))
+    mean = np.mean([list(shares.values()) for shares in by_seed.values()]) if by_seed else np.nan
+    last = [min(shares[task] for task in YANG2019[-1]) for shares in by_seed.values()]
+    return xr.Dataset(
+        {
+            "n_compared": len(source.logs.get(regime, {})),
+            "n_planned": n_planned,
+            "n_failed": n_planned - len(by_seed),
+            "performance": mean,
+            "performance_of_last": np.mean(last) if last else np.nan,
+        },
+        attrs={"regime": regime, "last_seed": source.plan.further_seeds[-1]},
+    )
+
+
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    del name
+    tables = results["also"]
+    learning = tables.series("learning")
+    findings: list[str | Finding] = [
+        f"Seeds 0 to {learning[0].attrs['last_seed']}, sampled as the recording was. These regimes "
+        "are outside the tests that were fixed in advance; p Holm is over all differences here but "
+        "the first.",
+        *(
+            _learning_sentence(one, tables.get(f"retention {place}"))
+            for place, one in enumerate(learning)
+        ),
+    ]
+    comparison = tables.get("comparison")
+    if comparison is None:
+        findings.append("No seed has both a sequential and a consolidated network.")
+        return Summary(findings=findings)
+    findings += [
+        contrast_finding(comparison, str(contrast), main=False, figure="also-pairs")
+        for contrast in comparison["contrast"].values[1:]
+    ]
+    rows = rows_of(comparison)
+    if (full := tables.get("with_excluded")) is not None:
+        rows += [
+            row | {"what": f"{row['what']}, without the inclusion rule"}
+            for row in rows_of(full)[: full.sizes["regime"]]
+        ]
+    panels = [pairs_picture("also-pairs", comparison)] if pictures else []
+    return Summary(findings=findings, rows=rows, pictures=panels)
+
+
+def _learning_sentence(learning: xr.Dataset, retention: xr.Dataset | None) -> str:
+    """Return how many networks a regime has, and what they learned and kept."""
+    text = (
+        f"{title_of(learning.attrs['regime'])}: {int(learning['n_compared'])} of "
+        f"{counted(int(learning['n_planned']), 'network')} in the comparison, "
+        f"{int(learning['n_failed'])} stalled or diverged"
+    )
+    if np.isfinite(learning["performance"]):
         text += (
-            f"; mean final performance less that of sequential networks {float(own['mean']):+.3f}"
-            f"{interval(own['mean_low'], own['mean_high'])}, p = {float(own['p_value']):.2g}, "
-            f"{counted(int(kept['n_networks']), 'pair')}"
+            f"; final performance {float(learning['performance']):.3f} (mean of tasks) and "
+            f"{float(learning['performance_of_last']):.3f} (the worse of the last two)"
+        )
+    if retention is not None:
+        mean = retention.sel(task=MEAN, measure="final")
+        text += (
+            f"; mean final performance less that of sequential networks {float(mean['mean']):+.3f}"
+            f"{interval(mean['mean_low'], mean['mean_high'])}, {p_text(float(mean['p_value']))}, "
+            f"{counted(int(retention['n_networks']), 'pair')}"
         )
     return f"{text}."
+
+
+SECTION = Section(
+    name="also",
+    heading="Other methods and strengths of consolidation",
+    report="continual",
+    compute=_compute,
+    summarise=_summarise,
+    applies_to=_applies_to,
+)

@@ -1,102 +1,149 @@
-"""The section of example units: mean rates in both tasks, by a rule and not by eye."""
+"""Example units: mean rates in both tasks, of units chosen by a rule."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.analysis.selectivity.task_variance import means_by_task
-from nwbcompare.core.activity import condition_variables_of, select
+from nwbcompare.core.activity import blocks, condition_variables_of, select
 from nwbcompare.plotting.task_variance import plot_condition_rates
-from nwbcompare.report.page_section import PageSection, Row
+from nwbcompare.report.page_section import Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.formatting import number
-from nwbcompare.workflows.measurements import Measurements
+from nwbcompare.workflows.measurements import ComparisonSource, Measurements
+from nwbcompare.workflows.sampling_protocols import SAMPLED
+from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 PERCENTILES = (5, 50, 95)
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Condition means of example units of one source, task by task, and their FTV."""
+    """Condition means of example units of one source by task, and their FTV."""
 
     name: str
     units: list[str]
     ftv: list[float]
     means: dict[str, xr.Dataset]
 
+    @classmethod
+    def of(cls, results: Results) -> Examples:
+        """Return the results of one source."""
+        units = results["units"]
+        return cls(
+            name=str(units.attrs["name"]),
+            units=[str(unit) for unit in units["unit"].values],
+            ftv=[float(value) for value in units["fractional_task_variance"].values],
+            means=dict(results.group("means")),
+        )
 
-def find_examples(
+
+def _compute(
+    source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del cache
+    measurements = Measurements.of(earlier["samples"])
+    results = Results()
+    results.add_group(
+        "source 0",
+        choose_examples(source.name, source.recording, measurements.recorded.ftv, settings.pair),
+    )
+    for name, activity in list(source.sampled.items())[:1]:
+        sample = next(s for s in measurements.on(SAMPLED.name) if s.name == name)
+        ftv = sample.ftv.isel(draw=0) if "draw" in sample.ftv.dims else sample.ftv
+        units = next(iter(blocks(activity).values()))["unit"].values
+        results.add_group(
+            "source 1",
+            choose_examples(name, activity, ftv.assign_coords(unit=units), settings.pair),
+        )
+    return results
+
+
+def choose_examples(
     name: str, activity: xr.DataTree, ftv: xr.Dataset, pair: Sequence[str]
-) -> Examples:
-    """Choose the active units nearest to set percentiles of FTV, and give their condition means."""
+) -> Results:
+    """Choose the active units nearest to set percentiles of FTV, and compute condition means."""
     values = ftv["fractional_task_variance"].values.copy()
-    wanted = np.nanpercentile(values, PERCENTILES)
-    chosen: list[int] = []
-    for level in wanted:
+    positions: list[int] = []
+    for level in np.nanpercentile(values, PERCENTILES):
         distance = np.abs(values - level)
-        distance[chosen] = np.nan
-        chosen.append(int(np.nanargmin(distance)))
-    units = [str(unit) for unit in ftv["unit"].values[chosen]]
-    few = select(activity, units=units)
-    means = {task: table for task, table, _ in means_by_task(few) if task in pair}
-    return Examples(name, units, [float(values[place]) for place in chosen], means)
+        distance[positions] = np.nan
+        positions.append(int(np.nanargmin(distance)))
+    units = [str(unit) for unit in ftv["unit"].values[positions]]
+    results = Results(
+        {
+            "units": xr.Dataset(
+                {"fractional_task_variance": ("unit", values[positions])},
+                {"unit": units},
+                {"name": name},
+            )
+        }
+    )
+    means = means_by_task(select(activity, units=units))
+    results.add_group("means", {task: table for task, table, _ in means if task in pair})
+    return results
 
 
-def examples_section(measurements: Measurements, examples: Sequence[Examples]) -> PageSection:
-    """Show example units of the recording and of the first sampled network."""
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    del name
+    measurements, tables = Measurements.of(results["samples"]), results["examples"]
+    groups = (tables.group(f"source {place}") for place in range(2))
+    examples = [Examples.of(group) for group in groups if group]
+    rows: list[Row] = [
+        {"source": one.name, "unit": unit, "FTV": number(fraction)}
+        for one in examples
+        for unit, fraction in zip(one.units, one.ftv, strict=True)
+    ]
+    return Summary(
+        findings=[
+            "The active units nearest to the 5th, 50th and 95th percentile of FTV, by this rule."
+        ],
+        rows=rows,
+        pictures=[_picture(measurements, examples)] if pictures else (),
+    )
+
+
+def _picture(measurements: Measurements, examples: Sequence[Examples]) -> Picture:
     panels = [
         partial(_panel, one=one, unit=unit, fraction=fraction, task=task, measurements=measurements)
         for one in examples
         for unit, fraction in zip(one.units, one.ftv, strict=True)
         for task in measurements.pair
     ]
-    rows: list[Row] = [
-        {"source": one.name, "unit": unit, "FTV": number(fraction)}
-        for one in examples
-        for unit, fraction in zip(one.units, one.ftv, strict=True)
-    ]
-    return PageSection(
-        name="examples",
-        heading="Example units",
-        findings=[
-            "The active units nearest to the 5th, 50th and 95th percentile of FTV, by this rule."
-        ],
-        rows=rows,
-        pictures=[
-            picture(
-                "examples",
-                f"Mean rates by condition ({_variables(examples)}) in both tasks, a line a "
-                "condition; each pair of panels is a unit. "
-                "A network is sampled with the recording's trials, rates and noise.",
-                *panels,
-                size=(11.0, 2.5 * len(examples)),
-                n_rows=len(examples),
-                data=_rates(examples),
-                banner=measurements.banner,
-            )
-        ],
+    return picture(
+        "examples",
+        f"Mean rates by condition ({_variables(examples)}) in both tasks, a line a condition; each "
+        "pair of panels is a unit. "
+        "A network is sampled with the recording's trials, rates and noise.",
+        *panels,
+        size=(11.0, 2.5 * len(examples)),
+        n_rows=len(examples),
+        data=_rates(examples),
+        banner=measurements.banner,
     )
 
 
 def _variables(examples: Sequence[Examples]) -> str:
-    """Name what conditions are combinations of."""
+    """Return the names of the condition variables."""
     names = condition_variables_of(next(iter(examples[0].means.values())))
-    every = dict.fromkeys(name for own in names.values() for name in own)
+    every = dict.fromkeys(name for variables in names.values() for name in variables)
     return ", ".join(every).replace("_", " ")
 
 
 def _panel(
     ax: Axes, one: Examples, unit: str, fraction: float, task: str, measurements: Measurements
 ) -> None:
-    plot_condition_rates(ax, one.means[task], unit, task, names=measurements.shown)
-    shown = unit if len(unit) <= 22 else f"{unit[:21]}…"
-    ax.set_title(f"{shown}\n{measurements.shown[task]}, FTV {fraction:+.2f}", fontsize=7.5)
+    plot_condition_rates(ax, one.means[task], unit, task, names=measurements.task_names)
+    label = unit if len(unit) <= 22 else f"{unit[:21]}…"
+    ax.set_title(f"{label}\n{measurements.task_names[task]}, FTV {fraction:+.2f}", fontsize=7.5)
     tops = [float(one.means[t]["rate_mean"].sel(unit=unit).max()) for t in measurements.pair]
     bottoms = [float(one.means[t]["rate_mean"].sel(unit=unit).min()) for t in measurements.pair]
     ax.set_ylim(min(0.0, *bottoms), 1.08 * max(tops))
@@ -127,3 +174,13 @@ def _rates(examples: Sequence[Examples]) -> list[Row]:
             strict=True,
         )
     ]
+
+
+SECTION = Section(
+    name="examples",
+    heading="Example units",
+    report="compare",
+    compute=_compute,
+    summarise=_summarise,
+    needs=("samples",),
+)

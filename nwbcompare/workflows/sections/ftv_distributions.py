@@ -1,4 +1,4 @@
-"""Sections on the distribution of FTV: sampled alike, without noise, and as published."""
+"""Distributions of FTV of networks and a recording: sampled alike, and on other protocols."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,20 +20,17 @@ from nwbcompare.comparison.equivalence import equivalence_test
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.ftv_distributions import DISTANCES, plot_distributions, plot_effects
 from nwbcompare.plotting.style import FTV_EDGES
-from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture, Row
+from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.formatting import LEVEL, interval, number, sd_of, stands_on
-from nwbcompare.workflows.measurements import Measurements, Sample
+from nwbcompare.workflows import sampling_protocols
+from nwbcompare.workflows.formatting import LEVEL, interval, number, sample_sizes, sd_of
+from nwbcompare.workflows.measurements import ComparisonSource, Measurements
+from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
+from nwbcompare.workflows.sections.split_half import SplitHalf
+from nwbcompare.workflows.settings import Settings
 
-OTHER_PROTOCOLS = ("published", "as recorded")
 Kind = Literal["histogram", "cumulative"]
 THESE, KIND = "these networks", "networks of this kind"
-SAID = {
-    "sampled": "sampled as the recording was (its conditions, trials, rates and noise)",
-    "signal": "sampled so and tuned as strongly as the recorded units",
-    "published": "on the published test trials without noise",
-    "as recorded": "as recorded in files",
-}
 MEASURES = {
     "sd": "difference of s.d. of FTV",
     "mean": "difference of mean FTV",
@@ -43,193 +41,248 @@ MEASURES = {
     "energy": "energy distance",
     "kolmogorov_smirnov": "Kolmogorov-Smirnov distance",
 }
-SHOWN_DIFFERENCES = ("sd", "mean", "mixed_share", "single_share")
+DIFFERENCES = ("sd", "mean", "mixed_share", "single_share")
+"""Measures in the figure of differences."""
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One family of models on one protocol against the recording."""
+class FamilyComparison:
+    """Comparison of one family of models with the recording on one protocol.
 
-    family: str
-    protocol: str
-    models: list[Sample]
+    Attributes
+    ----------
+    result
+        From `nwbcompare.compare_samples`, with ``family``, ``protocol``, ``names`` (of the models,
+        JSON) and ``sd`` (their mean s.d. of FTV) in its attributes.
+    curves
+        From `nwbcompare.comparison.distribution_curves`.
+    equivalence
+        From `nwbcompare.comparison.equivalence_test`; None on other protocols.
+    """
+
     result: xr.Dataset
-    """From `nwbcompare.compare_samples`."""
+    curves: xr.Dataset
+    equivalence: xr.Dataset | None
 
     @property
-    def spread(self) -> float:
+    def family(self) -> str:
+        """Name of the family."""
+        return str(self.result.attrs["family"])
+
+    @property
+    def protocol(self) -> str:
+        """Name of the protocol."""
+        return str(self.result.attrs["protocol"])
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the models."""
+        return [str(name) for name in json.loads(self.result.attrs["names"])]
+
+    @property
+    def sd(self) -> float:
         """S.d. of FTV of the models, the mean over them."""
-        return float(np.mean([sd_of(model.ftv) for model in self.models]))
+        return float(self.result.attrs["sd"])
 
 
-def compare_all(measurements: Measurements) -> list[Compared]:
-    """Compare every family with the recording on every protocol that is compared as measured.
-
-    Networks without noise on the recording's conditions are not among them: they are held
-    against the recording's population behind the noise.
-    """
-    found = []
-    for protocol in measurements.protocols:
+def _compare(
+    measurements: Measurements, settings: Settings, protocols: Sequence[str], margin: float | None
+) -> Results:
+    """Compare every family with the recording on protocols, and test equivalence with a margin."""
+    results = Results()
+    for protocol in protocols:
         for family in measurements.families:
             samples = measurements.on(protocol, family)
-            if not samples or protocol == "matched":
+            if not samples:
                 continue
+            tables, recording = measurements.tables(samples), measurements.recorded.ftv
             with warnings.catch_warnings():
-                # of one network, which the findings say themselves
+                # one network has no interval, which the findings say
                 warnings.simplefilter("ignore", UserWarning)
                 result = compare_samples(
-                    [named(sample, measurements) for sample in samples],
-                    measurements.recorded.ftv,
-                    n_bootstrap=measurements.settings.n_bootstrap,
-                    n_permutations=measurements.settings.n_permutations,
-                    seed=measurements.settings.seed,
+                    tables,
+                    recording,
+                    n_bootstrap=settings.n_bootstrap,
+                    n_permutations=settings.n_permutations,
+                    seed=settings.seed,
                 )
-            found.append(Compared(family, protocol, samples, result))
-    return found
+            group = {
+                "result": result.assign_attrs(
+                    family=family,
+                    protocol=protocol,
+                    names=json.dumps([sample.name for sample in samples]),
+                    sd=float(np.mean([sd_of(sample.ftv) for sample in samples])),
+                ),
+                "curves": distribution_curves(
+                    tables, recording, n_bootstrap=settings.n_bootstrap, seed=settings.seed
+                ),
+            }
+            if margin is not None:
+                group["equivalence"] = equivalence_test(result, margin=margin)
+            results.add_group(f"comparison {len(results)}", group)
+    return results
 
 
-def has_other_protocols(compared: Sequence[Compared]) -> bool:
-    """Tell whether any model was compared on a protocol other than the recording's own."""
-    return any(one.protocol in OTHER_PROTOCOLS for one in compared)
+def _compute_sampled(
+    source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del source, cache
+    margin, margin_source = settings.margin, "given beforehand"
+    if margin is None:
+        margin = SplitHalf.of(earlier["split-half"]).margin
+        margin_source = (
+            "what halves of the recording, brought to its whole size, differ by in all but 5 % of "
+            "splits"
+        )
+    measurements = Measurements.of(earlier["samples"])
+    protocols = (sampling_protocols.SAMPLED.name, sampling_protocols.SIGNAL.name)
+    results = _compare(measurements, settings, protocols, margin)
+    if results:
+        results["margin"] = xr.Dataset({"margin": margin}, attrs={"margin_source": margin_source})
+    return results
 
 
-def sampled_section(
-    measurements: Measurements, compared: Sequence[Compared], margin: float, margin_is: str
-) -> PageSection:
-    """Compare networks that were sampled as the recording was: the same noise on both sides.
+def _compute_published(
+    source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del source, cache
+    protocols = (sampling_protocols.PUBLISHED.name, sampling_protocols.AS_RECORDED.name)
+    return _compare(Measurements.of(earlier["samples"]), settings, protocols, None)
 
-    Parameters
-    ----------
-    measurements
-        What was measured.
-    compared
-        From `compare_all`.
-    margin
-        Of equivalence, in s.d. of FTV.
-    margin_is
-        Where it comes from.
-    """
-    own = [one for one in compared if one.protocol in {"sampled", "signal"}]
-    findings: list[str | Finding] = []
-    for one in own:
-        findings += _spread(measurements, one, main=one.protocol == "sampled", figure="ftv-sampled")
-        findings.append(_distance(measurements, one))
-        findings.append(_alike(measurements, one, margin, margin_is))
-    return PageSection(
-        name="sampled",
-        heading="FTV under the recording's own conditions and noise",
-        findings=findings,
-        rows=_rows(own),
-        pictures=[
-            _distributions("ftv-sampled", measurements, own),
-            _effects("effects-sampled", own, margin, measurements.banner),
-        ],
+
+def _comparisons(results: Results) -> list[FamilyComparison]:
+    prefixes = dict.fromkeys(
+        name.removesuffix(".result") for name in results if name.endswith(".result")
     )
+    groups = [results.group(prefix) for prefix in prefixes]
+    return [
+        FamilyComparison(group["result"], group["curves"], group.get("equivalence"))
+        for group in groups
+    ]
 
 
-def published_section(measurements: Measurements, compared: Sequence[Compared]) -> PageSection:
-    """Show what the published comparison gives: other conditions, epochs and noise on each side."""
-    own = [one for one in compared if one.protocol in OTHER_PROTOCOLS]
+def _summarise_sampled(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    del name
+    measurements = Measurements.of(results["samples"])
+    comparisons = _comparisons(results["sampled"])
+    if not comparisons:
+        return Summary()
+    margin = float(results["sampled"]["margin"]["margin"])
+    margin_source = str(results["sampled"]["margin"].attrs["margin_source"])
+    findings: list[str | Finding] = []
+    for one in comparisons:
+        main = one.protocol == sampling_protocols.SAMPLED.name
+        findings += _spread(measurements, one, main=main, figure="ftv-sampled")
+        findings.append(_distance(measurements, one))
+        findings.append(_equivalence(measurements, one, margin, margin_source))
+    panels = [
+        _distributions("ftv-sampled", measurements, comparisons),
+        _effects("effects-sampled", comparisons, margin, measurements.banner),
+    ]
+    return Summary(findings=findings, rows=_rows(comparisons), pictures=panels if pictures else ())
+
+
+def _summarise_published(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    del name
+    measurements = Measurements.of(results["samples"])
+    comparisons = _comparisons(results["published"])
+    if not comparisons:
+        return Summary()
     findings: list[str | Finding] = [
         "On this protocol the two sides differ in conditions, epochs and noise: neither a "
         "similarity nor a difference of these distributions is evidence by itself."
     ]
-    for one in own:
+    for one in comparisons:
         findings += _spread(measurements, one, main=False, figure="ftv-published")
     findings += _protocol_effect(measurements)
-    return PageSection(
-        name="published",
-        heading="FTV on other protocols, the published one among them",
-        findings=findings,
-        rows=_rows(own),
-        pictures=[_distributions("ftv-published", measurements, own)],
-    )
+    panels = [_distributions("ftv-published", measurements, comparisons)] if pictures else []
+    return Summary(findings=findings, rows=_rows(comparisons), pictures=panels)
 
 
-def named(sample: Sample, measurements: Measurements) -> xr.Dataset:
-    """Give a sample table with the recording's names of the two tasks."""
-    return sample.ftv.assign_attrs(task_a=measurements.pair[0], task_b=measurements.pair[1])
-
-
-def _spread(measurements: Measurements, one: Compared, *, main: bool, figure: str) -> list[Finding]:
-    """Say how the s.d. of FTV differs: for these networks, then for networks of this kind."""
+def _spread(
+    measurements: Measurements, one: FamilyComparison, *, main: bool, figure: str
+) -> list[Finding]:
+    """Compare the s.d. of FTV: for these networks, then for networks of this kind."""
     return [
         Finding(
             text=_spread_text(measurements, one, claim),
             main=main,
             evidence=_evidence(measurements, one, "sd", claim, figure),
         )
-        for claim in ((THESE, KIND) if len(one.models) > 1 else (THESE,))
+        for claim in ((THESE, KIND) if len(one.names) > 1 else (THESE,))
     ]
 
 
-def _spread_text(measurements: Measurements, one: Compared, claim: str) -> str:
-    own = one.result.sel(measure="sd", claim=claim)
-    effect, p = float(own["estimate"]), float(own["p_value"])
+def _spread_text(measurements: Measurements, one: FamilyComparison, claim: str) -> str:
+    values = one.result.sel(measure="sd", claim=claim)
+    effect, p = float(values["estimate"]), float(values["p_value"])
     if claim == THESE:
         return (
-            f"{_who(measurements, one)}: s.d. of FTV {one.spread:.3f}, against "
+            f"{_who(measurements, one)}: s.d. of FTV {one.sd:.3f}, against "
             f"{sd_of(measurements.recorded.ftv):.3f} of {measurements.name}; {_verdict(effect, p)}."
         )
-    n, smallest = len(one.models), float(one.result["p_smallest"].sel(claim=claim))
+    n, smallest = len(one.names), float(one.result["p_smallest"].sel(claim=claim))
     if smallest <= LEVEL:
         return f"Over networks of this kind ({n} of them): {_verdict(effect, p)}."
     return (
         f"Over networks of this kind ({n} of them, too few for a sign-flip test, whose p cannot be "
-        f"below {smallest:.2g}): {_verdict(effect, float(own['p_student']))} by Student's t, which "
-        "takes networks to be normally distributed."
+        f"below {smallest:.2g}): {_verdict(effect, float(values['p_student']))} by Student's t, "
+        "which takes networks to be normally distributed."
     )
 
 
 def _evidence(
-    measurements: Measurements, one: Compared, measure: str, claim: str, figure: str
+    measurements: Measurements, one: FamilyComparison, measure: str, claim: str, figure: str
 ) -> Evidence:
-    """Give the numbers of one measure and claim."""
-    own = one.result.sel(measure=measure, claim=claim)
+    """Return the evidence of one measure and claim."""
+    values = one.result.sel(measure=measure, claim=claim)
     return Evidence(
         measure=MEASURES[measure],
-        effect=number(own["estimate"]),
-        low=number(own["low"]),
-        high=number(own["high"]),
-        p_value=number(own[_p_of(one, claim)]),
-        n=stands_on(measurements, len(one.models)),
+        effect=number(values["estimate"]),
+        low=number(values["low"]),
+        high=number(values["high"]),
+        p_value=number(values[_p_of(one, claim)]),
+        n=sample_sizes(measurements, len(one.names)),
         unit_of_inference=json.loads(one.result.attrs["unit_of_inference"])[claim],
         figure=figure,
     )
 
 
-def _p_of(one: Compared, claim: str) -> str:
-    """Name the p value to go by: that of Student's t where flips cannot tell."""
+def _p_of(one: FamilyComparison, claim: str) -> str:
+    """Return the p value to use: that of Student's t where sign flips cannot be significant."""
     exact = claim == THESE or float(one.result["p_smallest"].sel(claim=claim)) <= LEVEL
     return "p_value" if exact else "p_student"
 
 
-def _distance(measurements: Measurements, one: Compared) -> Finding:
-    own = one.result.sel(measure="wasserstein", claim=THESE)
+def _distance(measurements: Measurements, one: FamilyComparison) -> Finding:
+    values = one.result.sel(measure="wasserstein", claim=THESE)
     return Finding(
         text=f"{_who(measurements, one)}: the Wasserstein distance of FTV to {measurements.name} "
-        f"is {float(own['estimate']):.3f}; it would be {float(own['null_mean']):.3f} on average if "
-        f"both sides were the same (95 % below {float(own['null_high']):.3f}).",
+        f"is {float(values['estimate']):.3f}; it would be {float(values['null_mean']):.3f} on "
+        f"average if both sides were the same (95 % below {float(values['null_high']):.3f}).",
         evidence=_evidence(measurements, one, "wasserstein", THESE, "effects-sampled"),
     )
 
 
-def _alike(measurements: Measurements, one: Compared, margin: float, margin_is: str) -> Finding:
-    claim = KIND if len(one.models) > 1 else THESE
-    found = equivalence_test(one.result, margin=margin).sel(claim=claim)
-    alike = bool(found["equivalent"])
-    smallest = float(found["smallest_margin"])
+def _equivalence(
+    measurements: Measurements, one: FamilyComparison, margin: float, margin_source: str
+) -> Finding:
+    claim = KIND if len(one.names) > 1 else THESE
+    assert one.equivalence is not None  # noqa: S101 - sampled alike
+    test = one.equivalence.sel(claim=claim)
+    equivalent = bool(test["equivalent"])
+    smallest = float(test["smallest_margin"])
     return Finding(
-        text=f"{_who(measurements, one)}: {'alike' if alike else 'not shown to be alike'} within a "
-        f"margin of {margin:.3f} in s.d. of FTV ({margin_is}); the smallest margin that would be "
-        f"accepted is {smallest:.3f}.",
+        text=f"{_who(measurements, one)}: {'' if equivalent else 'not shown to be '}equivalent "
+        f"within a margin of {margin:.3f} in s.d. of FTV ({margin_source}); the smallest margin "
+        f"that would be accepted is {smallest:.3f}.",
         evidence=Evidence(
             measure="equivalence, two one-sided tests (90 % interval)",
-            effect=number(found["estimate"]),
-            low=number(found["low"]),
-            high=number(found["high"]),
-            p_value=number(found["p_value"]),
-            n=stands_on(measurements, len(one.models)),
+            effect=number(test["estimate"]),
+            low=number(test["low"]),
+            high=number(test["high"]),
+            p_value=number(test["p_value"]),
+            n=sample_sizes(measurements, len(one.names)),
             unit_of_inference=json.loads(one.result.attrs["unit_of_inference"])[claim],
             figure="effects-sampled",
         ),
@@ -237,8 +290,8 @@ def _alike(measurements: Measurements, one: Compared, margin: float, margin_is: 
 
 
 def _protocol_effect(measurements: Measurements) -> list[str]:
-    """Say how much the protocol alone moves the networks."""
-    found = []
+    """Return how much the choice of the protocol changes the networks' FTV."""
+    sentences = []
     for family in measurements.families:
         spreads = {
             protocol: np.mean([sd_of(sample.ftv) for sample in measurements.on(protocol, family)])
@@ -247,20 +300,20 @@ def _protocol_effect(measurements: Measurements) -> list[str]:
         }
         if len(spreads) > 1:
             listed = ", ".join(f"{sd:.3f} ({name})" for name, sd in spreads.items())
-            found.append(
+            sentences.append(
                 f"{family}: the choice of protocol alone moves the mean s.d. of FTV of the same "
                 f"networks from {min(spreads.values()):.3f} to {max(spreads.values()):.3f}: "
                 f"{listed}."
             )
-    return found
+    return sentences
 
 
-def _who(measurements: Measurements, one: Compared) -> str:
-    """Name the models and how they were sampled, to begin a sentence with."""
-    n = len(one.models)
+def _who(measurements: Measurements, one: FamilyComparison) -> str:
+    """Return the models and their protocol, to begin a sentence with."""
+    n = len(one.names)
     family = "" if len(measurements.families) == 1 else f" of {one.family}"
-    models = one.models[0].name if n == 1 else f"The {n} networks{family}"
-    return f"{models}, {SAID[one.protocol]}"
+    models = one.names[0] if n == 1 else f"The {n} networks{family}"
+    return f"{models}, {sampling_protocols.PROTOCOLS[one.protocol].phrase}"
 
 
 def _verdict(effect: float, p: float) -> str:
@@ -269,22 +322,22 @@ def _verdict(effect: float, p: float) -> str:
     return "no difference is shown"
 
 
-def _rows(compared: Sequence[Compared]) -> list[Row]:
+def _rows(compared: Sequence[FamilyComparison]) -> list[Row]:
     rows: list[Row] = []
     several = len({one.family for one in compared}) > 1
     for one in compared:
         adjusted = {claim: _holm(one, claim) for claim in (THESE, KIND)}
-        for place, (measure, shown) in enumerate(MEASURES.items()):
-            own = one.result.sel(measure=measure)
+        for place, (measure, title) in enumerate(MEASURES.items()):
+            values = one.result.sel(measure=measure)
             row: Row = {"family": one.family} if several else {}
             row |= {
                 "protocol": one.protocol,
-                "measure": shown,
-                "estimate": number(own["estimate"]),
-                "if both were the same": number(own["null_mean"]),
+                "measure": title,
+                "estimate": number(values["estimate"]),
+                "if both were the same": number(values["null_mean"]),
             }
             for claim, what in ((THESE, "sessions"), (KIND, "networks")):
-                its = own.sel(claim=claim)
+                its = values.sel(claim=claim)
                 row |= {
                     f"95 % over {what}": interval(its["low"], its["high"]).strip(),
                     f"p over {what}": number(its["p_value"]),
@@ -292,54 +345,42 @@ def _rows(compared: Sequence[Compared]) -> list[Row]:
                 if claim == KIND:
                     row["p Student over networks"] = number(its["p_student"])
                 row[f"p Holm over {what}"] = number(adjusted[claim][place])
-            row["effect size"] = number(own["effect_size"])
+            row["effect size"] = number(values["effect_size"])
             rows.append(row)
     return rows
 
 
-def _holm(one: Compared, claim: str) -> npt.NDArray[np.float64]:
-    """Adjust the p values that findings quote over the measures of a family and protocol."""
-    own = one.result[_p_of(one, claim)].sel(claim=claim, measure=list(MEASURES))
-    return adjust_p(own.values, method="holm")
+def _holm(one: FamilyComparison, claim: str) -> npt.NDArray[np.float64]:
+    """Adjust the p values of findings over the measures of a family and protocol."""
+    values = one.result[_p_of(one, claim)].sel(claim=claim, measure=list(MEASURES))
+    return adjust_p(values.values, method="holm")
 
 
-def _distributions(name: str, measurements: Measurements, compared: Sequence[Compared]) -> Picture:
-    panels, data = [], []
-    for one in compared:
-        curves = distribution_curves(
-            [named(sample, measurements) for sample in one.models],
-            measurements.recorded.ftv,
-            n_bootstrap=measurements.settings.n_bootstrap,
-            seed=measurements.settings.seed,
-        )
-        data += curve_rows(one.family, one.protocol, curves)
-        panels.append((one, curves))
-
-    def panel(ax: Axes, one: Compared, curves: xr.Dataset, kind: Kind) -> None:
-        plot_distributions(ax, curves, kind=kind, names=measurements.shown)
+def _distributions(
+    name: str, measurements: Measurements, comparisons: Sequence[FamilyComparison]
+) -> Picture:
+    def panel(ax: Axes, one: FamilyComparison, kind: Kind) -> None:
+        plot_distributions(ax, one.curves, kind=kind, names=measurements.task_names)
         ax.set_title(f"{one.family}: {one.protocol}")
 
     kinds: tuple[Kind, ...] = ("histogram", "cumulative")
-    draws = [
-        partial(panel, one=one, curves=curves, kind=kind)
-        for one, curves in panels
-        for kind in kinds
-    ]
     return picture(
         name,
         "Distribution of fractional task variance over active units. Thick: the recording with a "
         "95 % band (bootstrap of whole sessions); thin lines: networks. Left: shares in the "
         "published 20 bins; right: cumulative.",
-        *draws,
-        size=(8.6, 3.3 * len(panels)),
-        n_rows=len(panels),
-        data=data,
+        *(partial(panel, one=one, kind=kind) for one in comparisons for kind in kinds),
+        size=(8.6, 3.3 * len(comparisons)),
+        n_rows=len(comparisons),
+        data=[
+            row for one in comparisons for row in curve_rows(one.family, one.protocol, one.curves)
+        ],
         banner=measurements.banner,
     )
 
 
 def curve_rows(family: str, protocol: str, curves: xr.Dataset) -> list[Row]:
-    """Give a row for each bin of each distribution of a figure."""
+    """Return a row for each bin of each distribution of a figure."""
     rows: list[Row] = []
     for place, middle in enumerate(curves["bin"].values):
         base: Row = {
@@ -347,36 +388,36 @@ def curve_rows(family: str, protocol: str, curves: xr.Dataset) -> list[Row]:
             "protocol": protocol,
             "bin_middle": number(middle),
         }
-        own = curves.isel(bin=place)
+        values = curves.isel(bin=place)
         rows.append(
             base
             | {
                 "source": str(curves.attrs["name"]),
-                "share": number(own["recording_share"]),
-                "low": number(own["recording_share_low"]),
-                "high": number(own["recording_share_high"]),
+                "share": number(values["recording_share"]),
+                "low": number(values["recording_share_low"]),
+                "high": number(values["recording_share_high"]),
             }
         )
         rows += [
             base | {"source": str(name), "share": number(share)}
             for name, share in zip(
-                curves["network"].values, own["network_share"].values, strict=True
+                curves["network"].values, values["network_share"].values, strict=True
             )
         ]
     return rows
 
 
 def share_rows(what: str, values: npt.ArrayLike, of: int | None = None) -> list[Row]:
-    """Give a row for each bin of a histogram of FTV: shares of the finite values, or of a number.
+    """Return a row for each bin of a histogram of FTV, with shares of the finite values.
 
     Parameters
     ----------
     what
-        What the histogram shows.
+        Title of the histogram.
     values
         FTV of any shape.
     of
-        Of how many the bins are shares.
+        Number that the shares are of, by default that of the finite values.
     """
     finite = np.asarray(values)[np.isfinite(values)]
     shares = np.histogram(finite, FTV_EDGES)[0] / max(finite.size if of is None else of, 1)
@@ -387,13 +428,15 @@ def share_rows(what: str, values: npt.ArrayLike, of: int | None = None) -> list[
     ]
 
 
-def _effects(name: str, compared: Sequence[Compared], margin: float | None, banner: str) -> Picture:
+def _effects(
+    name: str, compared: Sequence[FamilyComparison], margin: float | None, banner: str
+) -> Picture:
     by_name = {f"{one.family}, {one.protocol}": one.result for one in compared}
-    claims = [THESE, *([KIND] if any(len(one.models) > 1 for one in compared) else [])]
+    claims = [THESE, *([KIND] if any(len(one.names) > 1 for one in compared) else [])]
     draws = [
         partial(plot_effects, comparisons=by_name, claim=claim, measures=measures, margin=margin)
         for claim in claims
-        for measures in (SHOWN_DIFFERENCES, DISTANCES)
+        for measures in (DIFFERENCES, DISTANCES)
     ]
     return picture(
         name,
@@ -406,3 +449,21 @@ def _effects(name: str, compared: Sequence[Compared], margin: float | None, bann
         data=_rows(compared),
         banner=banner,
     )
+
+
+SAMPLED = Section(
+    name="sampled",
+    heading="FTV under the recording's own conditions and noise",
+    report="compare",
+    compute=_compute_sampled,
+    summarise=_summarise_sampled,
+    needs=("samples", "split-half"),
+)
+PUBLISHED = Section(
+    name="published",
+    heading="FTV on other protocols, the published one among them",
+    report="compare",
+    compute=_compute_published,
+    summarise=_summarise_published,
+    needs=("samples",),
+)

@@ -1,4 +1,4 @@
-"""Lesions of clusters: which tasks suffer, and whether those in which the cluster varies do."""
+"""Lesions of clusters: drop in performance by task, and its correlation with the variance."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwbcompare.experiments.lesion_statistics import lesion_statistic
+from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.lesions import (
     plot_lesion_controls,
@@ -22,32 +23,34 @@ from nwbcompare.plotting.lesions import (
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.formatting import NAMES, over
-from nwbcompare.workflows.section import Earlier, Results, Section, Shown
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 LEVEL = 0.05
 N_SETS, SET_TRIALS = 100, 64
 """Random sets of each size, and trials of each task, as the published control has them."""
 
 
-def _missing(source: AnalysisSource) -> str:
-    return "" if source.network is not None else "recorded units cannot be silenced here"
+def _applies_to(source: AnalysisSource) -> Refusal | None:
+    return None if source.network is not None else Refusal("Recorded units cannot be silenced.")
 
 
-def _groups(earlier: Earlier) -> dict[str, npt.NDArray[np.intp]]:
-    """Give the places of the units of each cluster."""
+def _groups(earlier: SourceResults) -> dict[str, npt.NDArray[np.intp]]:
+    """Return the positions of the units of each cluster."""
     cluster = earlier["clusters"]["clusters"]["cluster"].values
     return {
         str(which): np.flatnonzero(cluster == which) for which in np.unique(cluster[cluster >= 0])
     }
 
 
-def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
-    del work
+def _compute(
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del cache
     from nwbcompare.experiments.lesions import lesion_performance  # noqa: PLC0415 - imports torch
 
-    assert source.network is not None  # noqa: S101 - _missing says so
+    assert source.network is not None  # noqa: S101 - _applies_to checks it
     profile = earlier["clusters"]["clusters"]["profile"]
     lesions = lesion_performance(
         source.network,
@@ -56,15 +59,13 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
         n_trials=settings.n_trials,
         seed=settings.seed,
     )
-    return {
-        "lesions": lesions,
-        "statistic": lesion_statistic(lesions, profile, seed=settings.seed),
-    }
+    statistic = lesion_statistic(lesions, profile, seed=settings.seed)
+    return Results({"lesions": lesions, "statistic": statistic})
 
 
-def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
-    results = found["lesions"]
-    lesions, statistic = results["lesions"], results["statistic"]
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    tables = results["lesions"]
+    lesions, statistic = tables["lesions"], tables["statistic"]
     worst = lesions["change"].min("lesion")
     correlation = float(statistic["rank_correlation"])
     null = statistic["null_rank_correlation"].values
@@ -90,7 +91,7 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         "largest drop": largest,
     }
     if not pictures:
-        return Shown(findings=findings, numbers=numbers, pictures=[])
+        return Summary(findings=findings, rows=[{"source": name, **numbers}])
     shown = picture(
         f"lesions-{name}",
         f"{name}: change of performance (lesioned minus intact, the same "
@@ -102,18 +103,18 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         size=(12.5, 5),
         width_ratios=(1.8, 1),
     )
-    return Shown(findings=findings, numbers=numbers, pictures=[shown])
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[shown])
 
 
-def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
     del controls
-    return _correlation_over(found, "lesions", "the drop without it")
+    return _correlation_over(networks, "lesions", "the drop without it")
 
 
-def _correlation_over(found: Mapping[str, Results], part: str, drop: str) -> Shown:
-    """Say and draw the rank correlation of a drop and the variance over networks."""
+def _correlation_over(networks: Mapping[str, Results], part: str, drop: str) -> Summary:
+    """Summarise over networks the rank correlation of variance and drop in performance."""
     inference = over_networks(
-        {name: float(r["statistic"]["rank_correlation"]) for name, r in found.items()}
+        {name: float(r["statistic"]["rank_correlation"]) for name, r in networks.items()}
     )
     what = f"the rank correlation of a cluster's variance and {drop}"
     shown = picture(
@@ -122,7 +123,7 @@ def _correlation_over(found: Mapping[str, Results], part: str, drop: str) -> Sho
         partial(plot_over_networks, inference=inference, label="rank correlation"),
         size=(3.2, 3.6),
     )
-    return Shown(findings=[over(what, inference)], numbers={}, pictures=[shown])
+    return Summary(findings=[over(what, inference)], pictures=[shown])
 
 
 SECTION = Section(
@@ -133,19 +134,19 @@ SECTION = Section(
     "a timing); intervals are Student's over batches. Per network one statistic, Spearman's "
     "correlation over cluster and task between normalised variance and drop.",
     compute=_compute,
-    show=_show,
-    show_over=_show_over,
-    missing=_missing,
+    summarise=_summarise,
+    summarise_over=_summarise_over,
+    applies_to=_applies_to,
     needs=("variance", "clusters"),
 )
 
 
 def _compute_controls(
-    source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
     from nwbcompare.experiments.lesions import lesion_controls, matched_lesion_controls  # noqa: PLC0415 - imports torch
 
-    assert source.network is not None  # noqa: S101 - _missing says so
+    assert source.network is not None  # noqa: S101 - _applies_to checks it
     clusters, variance = earlier["clusters"]["clusters"], earlier["variance"]["task"]
     tasks = [str(task) for task in clusters["profile"]["task"].values]
     active = np.flatnonzero(clusters["active"].values)
@@ -155,28 +156,31 @@ def _compute_controls(
         "n_trials": SET_TRIALS,
         "seed": settings.seed,
     }
-    kept = [work.with_suffix(f".{kind}.nc") for kind in ("sizes", "matched")]
+    caches = [cache.with_suffix(f".{kind}.nc") for kind in ("sizes", "matched")]
     groups = _groups(earlier)
-    found = {
-        "sizes": lesion_controls(source.network, groups, tasks, kept=kept[0], **common),
-        "matched": matched_lesion_controls(
-            source.network,
-            groups,
-            variance["task_variance"].sum("task"),
-            tasks,
-            kept=kept[1],
-            **common,
-        ),
-    }
-    for file in kept:
+    results = Results(
+        {
+            "sizes": lesion_controls(source.network, groups, tasks, kept=caches[0], **common),
+            "matched": matched_lesion_controls(
+                source.network,
+                groups,
+                variance["task_variance"].sum("task"),
+                tasks,
+                kept=caches[1],
+                **common,
+            ),
+        }
+    )
+    for file in caches:
         file.unlink(missing_ok=True)
-    beyond = found["sizes"].assign(change=found["sizes"]["excess"])
-    return found | {"statistic": lesion_statistic(beyond, clusters["profile"], seed=settings.seed)}
+    excess = results["sizes"].assign(change=results["sizes"]["excess"])
+    results["statistic"] = lesion_statistic(excess, clusters["profile"], seed=settings.seed)
+    return results
 
 
-def _show_controls(name: str, found: Earlier, *, pictures: bool) -> Shown:
-    sizes, matched = found["controls"]["sizes"], found["controls"]["matched"]
-    correlation = float(found["controls"]["statistic"]["rank_correlation"])
+def _summarise_controls(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    sizes, matched = results["controls"]["sizes"], results["controls"]["matched"]
+    correlation = float(results["controls"]["statistic"]["rank_correlation"])
     findings = [
         f"{name}: the drop beyond that of random sets of the cluster's size and the cluster's "
         f"normalised variance have a rank correlation of {correlation:.2f}."
@@ -185,10 +189,11 @@ def _show_controls(name: str, found: Earlier, *, pictures: bool) -> Shown:
     for what, one in (("size", sizes), ("size and summed variance", matched)):
         p_values = one["p_value"].values.ravel()
         below = int((p_values < LEVEL).sum())
+        discovered = int((adjust_p(p_values, "fdr_bh") <= LEVEL).sum())
         findings.append(
             f"{name}: against random sets of the same {what}, {below} of {p_values.size} pairs of "
             f"cluster and task drop more at p < {LEVEL:g} ({LEVEL * p_values.size:.0f} are "
-            f"expected by chance); {_false_discovery(p_values, LEVEL)} pass at a false discovery "
+            f"expected by chance); {discovered} pass at a false discovery "
             f"rate of {LEVEL:.0%}{_floor(p_values.size, one.sizes['set'])}."
         )
         numbers[f"pairs beyond sets of like {what}"] = below
@@ -200,26 +205,21 @@ def _show_controls(name: str, found: Earlier, *, pictures: bool) -> Shown:
         )
         draw = partial(plot_lesion_controls, controls=sizes, names=NAMES)
         shown = [picture(f"controls-{name}", caption, draw, size=(5, 3.6))]
-    return Shown(findings=findings, numbers=numbers, pictures=shown)
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=shown)
 
 
 def _floor(n_tests: int, n_sets: int) -> str:
-    """Say how many tests have to be at the smallest p for any to pass, where that is several."""
+    """Return how many tests must have the smallest p for any to pass, where that is several."""
     smallest = 1 / (1 + n_sets)
     needed = math.ceil(smallest * n_tests / LEVEL)
     return f" (with p of at least {smallest:.2g}, {needed} have to be there)" if needed > 1 else ""
 
 
-def _false_discovery(p_values: npt.NDArray[np.float64], rate: float) -> int:
-    """Count what passes Benjamini and Hochberg's step-up at a rate."""
-    ordered = np.sort(p_values)
-    below = ordered <= rate * np.arange(1, ordered.size + 1) / ordered.size
-    return int(np.flatnonzero(below)[-1]) + 1 if below.any() else 0
-
-
-def _show_controls_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+def _summarise_controls_over(
+    networks: Mapping[str, Results], controls: Mapping[str, Results]
+) -> Summary:
     del controls
-    return _correlation_over(found, "controls", "the drop beyond random sets of its size")
+    return _correlation_over(networks, "controls", "the drop beyond random sets of its size")
 
 
 CONTROLS = Section(
@@ -230,9 +230,9 @@ CONTROLS = Section(
     "each cluster. p values per pair of cluster and task, one-sided, (1 + b) / (1 + B). Per "
     "network one statistic, as for the lesions, of the drop beyond sets of the same size.",
     compute=_compute_controls,
-    show=_show_controls,
-    show_over=_show_controls_over,
-    missing=_missing,
+    summarise=_summarise_controls,
+    summarise_over=_summarise_controls_over,
+    applies_to=_applies_to,
     needs=("variance", "clusters", "lesions"),
     is_long=True,
 )

@@ -1,12 +1,14 @@
-"""What a comparison does not show: units left out, imbalance, few animals and networks."""
+"""Limits of a comparison: units left out, imbalance, few animals and networks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from nwbcompare.core.activity import blocks, tasks_of
 from nwbcompare.workflows.formatting import counted, percent
 from nwbcompare.workflows.measurements import Measurements
+from nwbcompare.workflows.sampling_protocols import SAMPLED
 from nwbcompare.workflows.sections.noise_correction import noise_share
 
 FEW_NETWORKS = 6
@@ -21,8 +23,16 @@ SAMPLED_NOISE = (
 )
 
 
-def limits(measurements: Measurements) -> list[str]:
-    """Say what was left out, and what the numbers do not stand for."""
+def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
+    """Return the limits of a comparison, a line each.
+
+    Parameters
+    ----------
+    measurements
+        The measurements.
+    warnings
+        Warnings about units, of all sections.
+    """
     lines = [
         _animals(measurements),
         _networks(measurements),
@@ -30,11 +40,15 @@ def limits(measurements: Measurements) -> list[str]:
         *_trials(measurements),
         *_times(measurements),
     ]
+    is_sampled = SAMPLED.name in measurements.protocols
     lines.append(
         f"{percent(noise_share(measurements))} of the median unit's task variance is trial noise."
-        + (SAMPLED_NOISE if "sampled" in measurements.protocols else "")
+        + (SAMPLED_NOISE if is_sampled else "")
     )
-    lines += [f"Networks were not sampled at equal tuning. {why}" for why in measurements.refused]
+    lines += [
+        f"Networks were not sampled at equal tuning. {why.reason}"
+        for why in measurements.refusals.values()
+    ]
     if measurements.n_of("session") < FEW_SESSIONS:
         lines.append(
             f"Few sessions ({measurements.n_of('session')}): tests and intervals over sessions of "
@@ -51,17 +65,12 @@ def limits(measurements: Measurements) -> list[str]:
         "FTV is taken over units as they come: it depends on how long networks were trained and on "
         "their recipe, so a similarity holds for networks made like these."
     )
-    return lines + [f"Warning. {text}" for text in dict.fromkeys(measurements.warned)]
+    return lines + [f"Warning. {text}" for text in dict.fromkeys(warnings)]
 
 
 def _times(measurements: Measurements) -> list[str]:
-    """Say where the two tasks were recorded on clocks of unequal length."""
-    lengths = {
-        task: block.sizes["time"] * float(block["time"].attrs["bin_width_s"])
-        for block in blocks(measurements.recording).values()
-        for task in tasks_of(block)
-    }
-    a, b = (lengths[task] for task in measurements.pair)
+    """Return a line where the two tasks have trials of unequal length."""
+    a, b = (measurements.trial_length_s[task] for task in measurements.pair)
     if np.isclose(a, b):
         return []
     return [
@@ -81,7 +90,8 @@ def _animals(measurements: Measurements) -> str:
 
 
 def _networks(measurements: Measurements) -> str:
-    few = {name: len(own) for name, own in measurements.families.items() if len(own) < FEW_NETWORKS}
+    sizes = {family: len(models) for family, models in measurements.families.items()}
+    few = {family: n for family, n in sizes.items() if n < FEW_NETWORKS}
     if not few:
         return "Networks of a family differ in their seeds alone."
     one = len(measurements.families) == 1

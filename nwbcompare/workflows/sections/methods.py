@@ -1,4 +1,4 @@
-"""The methods text of a comparison, made from what ran."""
+"""Methods of a comparison, from its settings and results."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 from collections.abc import Sequence
 
 from nwbcompare.workflows.formatting import counted
-from nwbcompare.workflows.measurements import PROTOCOLS, Measurements
-from nwbcompare.workflows.model_sources import File, Model, Run
+from nwbcompare.workflows.measurements import Measurements, ModelRecord
+from nwbcompare.workflows.sampling_protocols import PROTOCOLS, SAMPLED
+from nwbcompare.workflows.section import SourceResults
 from nwbcompare.workflows.sections.noise_correction import MOST_BOOTSTRAPS
 from nwbcompare.workflows.sections.permutation_nulls import N_ROTATIONS
 from nwbcompare.workflows.sections.population import MOST_PERMUTATIONS
 from nwbcompare.workflows.sections.split_half import SplitHalf
+from nwbcompare.workflows.settings import Settings
 
 ESTIMATOR = (
     "Task variance (TV): the population variance across conditions of the mean rate at each time, "
@@ -21,44 +23,64 @@ ESTIMATOR = (
 )
 
 
-def methods(measurements: Measurements, split_half: SplitHalf, margin_is: str) -> list[str]:
-    """Say what was done, from the settings and what was found."""
-    settings = measurements.settings
-    return [
+def methods(results: SourceResults, settings: Settings) -> list[str]:
+    """Return the methods of a comparison, a paragraph each.
+
+    Parameters
+    ----------
+    results
+        Results of the comparison by section; sections that were not computed are not described.
+    settings
+        Settings of the comparison.
+    """
+    measurements = Measurements.of(results["samples"])
+    paragraphs = [
         _recording(measurements),
         *_models(measurements.models),
-        *[_protocol(name, measurements) for name in measurements.protocols],
+        *(_protocol(name, measurements) for name in measurements.protocols),
         ESTIMATOR,
-        _distributions(measurements),
-        *(
-            [f"Equivalence: two one-sided tests at 5 %; the margin is {margin_is}."]
-            if "sampled" in measurements.protocols
-            else []
-        ),
-        "Noise: TV corrected by the squared standard errors of the condition means; the "
-        "distribution of FTV behind the noise by empirical Bayes (gamma likelihood of the measured "
-        "variances, 100 steps of expectation and maximisation), "
-        f"{min(MOST_BOOTSTRAPS, settings.n_bootstrap)} bootstraps.",
-        "Nulls: task labels permuted within condition, condition labels within task "
-        f"({settings.n_permutations} permutations each), {N_ROTATIONS} random rotations; false "
-        "discovery rates by Benjamini and Hochberg.",
-        "Confounds: correct trials alone; trials equalised between the tasks; rates matched or "
-        "stabilised; choice taken out, by variance components of choice, stimulus and interaction; "
-        f"intervals from {settings.n_bootstrap} bootstraps. A variant that the trial columns do "
-        "not allow is left out.",
-        _populations(measurements),
-        f"Split-half distance: random halves of the recording by {split_half.by} "
-        f"({split_half.splits.sizes['split']} splits), beside networks at the same size; protocol "
-        f"{split_half.protocol!r}.",
-        f"Everything random comes from seed {settings.seed}.",
     ]
+    if {"sampled", "published"} & set(results):
+        paragraphs.append(_distributions(measurements, settings))
+    if margin := results.get("sampled"):
+        source = margin["margin"].attrs["margin_source"]
+        paragraphs.append(f"Equivalence: two one-sided tests at 5 %; the margin is {source}.")
+    if "noise" in results:
+        paragraphs.append(
+            "Noise: TV corrected by the squared standard errors of the condition means; the "
+            "distribution of FTV behind the noise by empirical Bayes (gamma likelihood of the "
+            "measured variances, 100 steps of expectation and maximisation), "
+            f"{min(MOST_BOOTSTRAPS, settings.n_bootstrap)} bootstraps."
+        )
+    if "nulls" in results:
+        paragraphs.append(
+            "Nulls: task labels permuted within condition, condition labels within task "
+            f"({settings.n_permutations} permutations each), {N_ROTATIONS} random rotations; false "
+            "discovery rates by Benjamini and Hochberg."
+        )
+    if "confounds" in results:
+        paragraphs.append(
+            "Confounds: correct trials alone; trials equalised between the tasks; rates matched or "
+            "stabilised; choice taken out, by variance components of choice, stimulus and "
+            f"interaction; intervals from {settings.n_bootstrap} bootstraps. A variant that the "
+            "trial columns do not allow is left out."
+        )
+    if "population" in results:
+        paragraphs.append(_populations(measurements, settings))
+    if "split-half" in results:
+        split_half = SplitHalf.of(results["split-half"])
+        paragraphs.append(
+            f"Split-half distance: random halves of the recording by {split_half.by} "
+            f"({split_half.splits.sizes['split']} splits), beside networks at the same size; "
+            f"protocol {split_half.protocol!r}."
+        )
+    return [*paragraphs, f"All random numbers come from seed {settings.seed}."]
 
 
-def _distributions(measurements: Measurements) -> str:
-    settings = measurements.settings
+def _distributions(measurements: Measurements, settings: Settings) -> str:
     draws = (
         f" Estimates are means over {counted(settings.n_draws, 'draw')} of each network."
-        if "sampled" in measurements.protocols
+        if SAMPLED.name in measurements.protocols
         else ""
     )
     return (
@@ -70,12 +92,11 @@ def _distributions(measurements: Measurements) -> str:
     )
 
 
-def _populations(measurements: Measurements) -> str:
-    settings = measurements.settings
+def _populations(measurements: Measurements, settings: Settings) -> str:
     similarity = (
         " Similarity of the sampled networks' condition means with the recording's by RSA, CKA and "
         f"Procrustes distance ({settings.n_permutations} permutations of conditions)."
-        if "sampled" in measurements.protocols
+        if SAMPLED.name in measurements.protocols
         else ""
     )
     return (
@@ -100,42 +121,32 @@ def _recording(measurements: Measurements) -> str:
         f"Recording: {measurements.name}, "
         f"{counted(measurements.recorded.ftv.sizes['unit'], 'unit')} of "
         f"{counted(measurements.n_of('session'), 'session')}{f' ({read})' if read else ''}. "
-        f"{measurements.pair[0]} is held against {measurements.shown[measurements.pair[0]]}, "
-        f"{measurements.pair[1]} against {measurements.shown[measurements.pair[1]]}.{cited}"
+        f"{measurements.pair[0]} is compared with {measurements.task_names[measurements.pair[0]]}, "
+        f"{measurements.pair[1]} with {measurements.task_names[measurements.pair[1]]}.{cited}"
     )
 
 
-def _models(models: Sequence[Model]) -> list[str]:
-    texts = []
-    for kind, intro in ((Run, "Networks"), (File, "Networks as recorded elsewhere")):
-        own: dict[str, list[str]] = {}
+def _models(models: Sequence[ModelRecord]) -> list[str]:
+    paragraphs = []
+    for is_network, title in ((True, "Networks"), (False, "Networks as recorded elsewhere")):
+        names: dict[str, list[str]] = {}
         for model in models:
-            if isinstance(model, kind):
-                own.setdefault(model.method(), []).append(model.name)
-        if own:
-            texts.append(
-                f"{intro}: "
-                + "; ".join(f"{', '.join(names)}: {method}" for method, names in own.items())
-                + "."
-            )
-    return texts
+            if model.is_network == is_network:
+                names.setdefault(model.method, []).append(model.name)
+        if names:
+            texts = (f"{', '.join(alike)}: {method}" for method, alike in names.items())
+            paragraphs.append(f"{title}: {'; '.join(texts)}.")
+    return paragraphs
 
 
 def _protocol(name: str, measurements: Measurements) -> str:
-    mapping = measurements.mapping
-    if name == "sampled" and mapping is not None:
-        return (
-            f"{PROTOCOLS[name]}: each recorded unit gets a network unit, drawn at random; its "
-            "rates in the recorded unit's own trials (conditions by the mapping "
-            f"{mapping.origin!r}, epoch {mapping.epoch!r}) are scaled to the recorded unit's mean "
-            "rate, and spike counts are drawn bin by bin with its Fano factor and trial-wide "
-            "gain, binned and smoothed as the recording."
-        )
-    more = {
-        "signal": ": rates are also shifted so that the sum of the corrected task variances is the "
-        "recorded unit's; only its split between the tasks is the network's.",
-        "matched": ": rates as above, no spikes drawn.",
-        "published": ": every trial a condition, all epochs but fixation.",
-        "as recorded": ": conditions, epochs and noise are the file's own.",
-    }
-    return PROTOCOLS[name] + more.get(name, ".")
+    protocol, mapping = PROTOCOLS[name], measurements.mapping
+    if protocol is not SAMPLED or mapping is None:
+        return protocol.title + protocol.method
+    return (
+        f"{protocol.title}: each recorded unit gets a network unit, drawn at random; its "
+        "rates in the recorded unit's own trials (conditions by the mapping "
+        f"{mapping['origin']!r}, epoch {mapping['epoch']!r}) are scaled to the recorded unit's "
+        "mean rate, and spike counts are drawn bin by bin with its Fano factor and trial-wide "
+        "gain, binned and smoothed as the recording."
+    )

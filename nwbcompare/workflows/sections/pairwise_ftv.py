@@ -1,4 +1,4 @@
-"""FTV of all pairs of tasks, their shapes, and what random mixtures of the units have."""
+"""FTV of all pairs of tasks, the shapes of its distributions, and random mixtures of the units."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ from pathlib import Path
 from nwbcompare.analysis.selectivity.ftv_shapes import classify_pairs, rotated_pairs, shape_shares
 from nwbcompare.analysis.selectivity.kernels.ftv_shapes import SHAPES, UNDECIDED
 from nwbcompare.analysis.selectivity.pairwise_ftv import median_histogram, pairwise_ftv
-from nwbcompare.core.errors import ExplainedError
 from nwbcompare.plotting.pairwise_ftv import plot_pair, plot_pairs, plot_shape_shares
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.analyze_settings import Settings
-from nwbcompare.workflows.formatting import NAMES
-from nwbcompare.workflows.section import Earlier, Results, Section, Shown
+from nwbcompare.workflows.formatting import NAMES, refusal_sentences
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 LARGE_PAIRS = ("contextdm1/contextdm2", "fdgo/delaygo", "fdgo/fdanti", "dm1/dm2")
 """Pairs drawn large, where they are there."""
 
 
-def _missing(source: AnalysisSource) -> str:
-    return "" if len(source.tasks) > 1 else "it has one task only"
+def _applies_to(source: AnalysisSource) -> Refusal | None:
+    return None if len(source.tasks) > 1 else Refusal("It has one task only.")
 
 
-def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
-    del work
+def _compute(
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del cache
     pairs = pairwise_ftv(earlier["variance"]["task"], missing="nan")
-    results = {"pairs": pairs, "shapes": classify_pairs(pairs)}
-    try:
-        results["rotated"] = rotated_pairs(
+    results = Results({"pairs": pairs, "shapes": classify_pairs(pairs)})
+    results.attempt(
+        "rotated",
+        lambda: rotated_pairs(
             source.activity, n_rotations=settings.n_rotations, seed=settings.seed
-        )
-    except ExplainedError as error:
-        results["pairs"].attrs["not_rotated"] = str(error)
+        ),
+        called="rotation of the units",
+    )
     return results
 
 
-def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
-    results = found["pairs"]
-    pairs, shapes = results["pairs"], results["shapes"]
-    rotated = results.get("rotated")
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    tables = results["pairs"]
+    pairs, shapes = tables["pairs"], tables["shapes"]
+    rotated = tables.get("rotated")
     numbers: dict[str, Cell] = {
         kind: int((shapes["shape"].values == kind).sum()) for kind in (*SHAPES, UNDECIDED)
     }
@@ -52,9 +54,8 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         + ", ".join(f"{n} are {kind}" for kind, n in numbers.items() if n)
         + "."
     ]
-    if rotated is None:
-        findings.append(f"{name}: rotations not asked: {pairs.attrs['not_rotated']}")
-    else:
+    findings += refusal_sentences(name, tables)
+    if rotated is not None:
         beyond = int((rotated["p_value"] < 0.05).sum())
         findings.append(
             f"{name}: FTV spreads more widely than in {rotated.sizes['rotation']} random mixtures "
@@ -65,7 +66,7 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         )
         numbers["pairs wider than rotated"] = beyond
     if not pictures:
-        return Shown(findings=findings, numbers=numbers, pictures=[])
+        return Summary(findings=findings, rows=[{"source": name, **numbers}])
     large = [pair for pair in LARGE_PAIRS if pair in pairs["pair"].values]
     side = 2.5 + 0.42 * _n_tasks(pairs.sizes["pair"])
     shown = [
@@ -89,25 +90,25 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
                 size=(3.4 * len(large), 3.2),
             )
         )
-    return Shown(findings=findings, numbers=numbers, pictures=shown)
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=shown)
 
 
 def _n_tasks(n_pairs: int) -> int:
-    """Give the number of tasks that have so many pairs."""
+    """Return the number of tasks that have this number of pairs."""
     return round((1 + math.sqrt(1 + 8 * n_pairs)) / 2)
 
 
-def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
     del controls
-    shares = shape_shares([results["shapes"] for results in found.values()])
-    median = median_histogram([results["pairs"] for results in found.values()])
-    decided = [
+    shares = shape_shares([results["shapes"] for results in networks.values()])
+    median = median_histogram([results["pairs"] for results in networks.values()])
+    shape_texts = [
         f"{shape} {float(shares['mean'].sel(shape=shape)):.1%} "
         f"[{float(shares['mean_low'].sel(shape=shape)):.1%}, "
         f"{float(shares['mean_high'].sel(shape=shape)):.1%}]"
         for shape in shares["shape"].values
     ]
-    findings = [f"Over {len(found)} networks the shares of pairs are: {', '.join(decided)}."]
+    findings = [f"Over {len(networks)} networks the shares of pairs are: {', '.join(shape_texts)}."]
     side = 2.5 + 0.42 * _n_tasks(shares.attrs["n_pairs"])
     shown = [
         picture(
@@ -123,7 +124,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
             size=(side, side),
         ),
     ]
-    return Shown(findings=findings, numbers={}, pictures=shown)
+    return Summary(findings=findings, pictures=shown)
 
 
 SECTION = Section(
@@ -133,8 +134,8 @@ SECTION = Section(
     "shown by exact binomial tests at 95 %, else undecided. Rotations mix all units by one random "
     "orthogonal matrix for all tasks; the threshold is applied again.",
     compute=_compute,
-    show=_show,
-    show_over=_show_over,
-    missing=_missing,
+    summarise=_summarise,
+    summarise_over=_summarise_over,
+    applies_to=_applies_to,
     needs=("variance",),
 )

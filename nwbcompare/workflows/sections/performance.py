@@ -16,9 +16,9 @@ from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
 from nwbcompare.report.training_progress import plot_learning
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.formatting import NAMES, over
-from nwbcompare.workflows.section import Earlier, Results, Section, Shown
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 from nwbcompare.workflows.sources import run_folder
 
 ATTENDED = {
@@ -31,19 +31,21 @@ ATTENDED = {
 LONGEST_MS, SHORTEST_MS = 800.0, 200.0
 
 
-def _missing(source: AnalysisSource) -> str:
+def _applies_to(source: AnalysisSource) -> Refusal | None:
     if source.network is None:
-        return "a recording's behaviour is its trials' own"
-    return "" if set(ATTENDED) & set(source.tasks) else "it has no decision task"
+        return Refusal("A recording cannot be tested on other trials.")
+    return None if set(ATTENDED) & set(source.tasks) else Refusal("It has no decision task.")
 
 
-def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
-    del earlier, work
+def _compute(
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del earlier, cache
     from nwbcompare.experiments.psychometrics import pooled_over, psychometric_curves  # noqa: PLC0415
     from nwbcompare.model.checkpoint import read_log  # noqa: PLC0415 - imports torch
 
-    assert source.network is not None  # noqa: S101 - _missing says so
-    results: Results = {}
+    assert source.network is not None  # noqa: S101 - _applies_to checks it
+    results = Results()
     log = read_log(run_folder(source.source))
     if log:
         tasks = list(log[0]["performance"])
@@ -59,12 +61,12 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
             coords={"step": ("evaluation", [row["step"] for row in log]), "task": tasks},
             attrs={"analysis": "training", "name": source.name},
         )
-    for task, asked in ATTENDED.items():
+    for task, attended in ATTENDED.items():
         if task not in source.tasks:
             continue
         curves = psychometric_curves(source.network, task, seed=settings.seed)
-        # what the task has the network ignore is pooled over
-        for other in {"coherence_1", "coherence_2"} - {asked}:
+        # the coherence that the task ignores
+        for other in {"coherence_1", "coherence_2"} - {attended}:
             if other in curves["choice_1"].dims:
                 curves = pooled_over(curves, other)
         results[task] = curves
@@ -72,7 +74,7 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
 
 
 def _slope(curves: xr.Dataset, task: str, duration: float) -> float:
-    """Give the mean right choices: of the first target above 0, of the second below."""
+    """Return the mean share of correct choices: the first target above 0, the second below."""
     chosen = curves.sel(duration=duration)
     coherence = chosen[ATTENDED[task]].values
     share = chosen["choice_1"].values
@@ -80,13 +82,13 @@ def _slope(curves: xr.Dataset, task: str, duration: float) -> float:
     return float(np.nanmean(right))
 
 
-def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
-    results = found["performance"]
-    tasks = [task for task in ATTENDED if task in results]
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    tables = results["performance"]
+    tasks = [task for task in ATTENDED if task in tables]
     numbers: dict[str, Cell] = {}
     findings = []
     for task in tasks:
-        short, long_ = (_slope(results[task], task, ms) for ms in (SHORTEST_MS, LONGEST_MS))
+        short, long_ = (_slope(tables[task], task, ms) for ms in (SHORTEST_MS, LONGEST_MS))
         numbers |= {
             f"{NAMES[task]}, {SHORTEST_MS:g} ms": short,
             f"{NAMES[task]}, {LONGEST_MS:g} ms": long_,
@@ -95,8 +97,8 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
             f"{name}: in {NAMES[task]} {long_:.2f} of choices are right after {LONGEST_MS:g} ms of "
             f"stimulus and {short:.2f} after {SHORTEST_MS:g} ms (mean over coherences)."
         )
-    shown = _pictures(name, results, tasks) if pictures else []
-    return Shown(findings=findings, numbers=numbers, pictures=shown)
+    shown = _pictures(name, tables, tasks) if pictures else []
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=shown)
 
 
 def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
@@ -135,16 +137,16 @@ def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
     return shown
 
 
-def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
     del controls
-    tasks = [task for task in ATTENDED if all(task in results for results in found.values())]
+    tasks = [task for task in ATTENDED if all(task in results for results in networks.values())]
     findings, panels = [], []
     for task in tasks:
         gain = over_networks(
             {
                 name: _slope(results[task], task, LONGEST_MS)
                 - _slope(results[task], task, SHORTEST_MS)
-                for name, results in found.items()
+                for name, results in networks.items()
             }
         )
         what = (
@@ -153,13 +155,13 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
         findings.append(over(what, gain))
         panels.append(partial(plot_over_networks, inference=gain, label=NAMES[task]))
     if not panels:
-        return Shown(findings=[], numbers={}, pictures=[])
+        return Summary(findings=[])
     caption = (
         f"Gain in right choices from a stimulus of {SHORTEST_MS:g} to one of {LONGEST_MS:g} ms, "
         "one point a network: evidence is accumulated in time."
     )
     shown = picture("performance-over-networks", caption, *panels, size=(2.6 * len(panels), 3.2))
-    return Shown(findings=findings, numbers={}, pictures=[shown])
+    return Summary(findings=findings, pictures=[shown])
 
 
 SECTION = Section(
@@ -169,7 +171,7 @@ SECTION = Section(
     "and duration, with both noises; a choice counts within 0.3 π of either target; the coherence "
     "that the task ignores is pooled over.",
     compute=_compute,
-    show=_show,
-    show_over=_show_over,
-    missing=_missing,
+    summarise=_summarise,
+    summarise_over=_summarise_over,
+    applies_to=_applies_to,
 )

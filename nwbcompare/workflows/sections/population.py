@@ -1,10 +1,11 @@
-"""The section beyond variance: decoding, dimensionality, geometry of condition means."""
+"""Populations: decoding, dimensionality, and similarity of condition means."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -18,65 +19,117 @@ from nwbcompare.analysis.population.population import (
 )
 from nwbcompare.analysis.population.similarity import compare_populations
 from nwbcompare.core.activity import blocks, condition_variables_of
-from nwbcompare.core.errors import ExplainedError
+from nwbcompare.core.errors import NotApplicableError
+from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.similarity import plot_decoding, plot_dissimilarity, plot_similarity
-from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture, Row
+from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.compare_settings import Settings
 from nwbcompare.workflows.formatting import counted, interval, number
-from nwbcompare.workflows.measurements import Measurements
+from nwbcompare.workflows.measurements import ComparisonSource, Measurements
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 MOST_PERMUTATIONS = 200
-"""Of decoding: each fits anew, so fewer than elsewhere."""
+"""Of decoding, where each permutation is a fit."""
 MOST_TRIALS = 20
-"""Trials of a condition in a pseudo-population: more cost time and are in few archives."""
-MOST_DRAWN = 4
+"""Trials of a condition in a pseudo-population; few archives have more."""
+MOST_PANELS = 4
 """Sources in a figure; the table has all."""
+N_DISTANCES = 2
+"""Sources whose distances between conditions are plotted: the recording and one network."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """What the population of one source tells."""
+    """Population analyses of one source.
+
+    Attributes
+    ----------
+    name
+        Name of the source.
+    decoding
+        From `nwbcompare.population.decode`, by task and by each condition variable.
+    dimensions, classifications
+        From `nwbcompare.population.dimensionality` and
+        `nwbcompare.population.implementable_classifications`.
+    geometry
+        Similarity of a network's condition means with the recording's; None for the recording.
+    distances
+        Distances between conditions, where they are plotted.
+    """
 
     name: str
-    decoded: list[xr.Dataset]
+    decoding: list[xr.Dataset]
     dimensions: xr.Dataset
     classifications: xr.Dataset
     geometry: xr.Dataset | None
-    """Of a network: similarity of its condition means with the recording's."""
     distances: xr.Dataset | None
-    """Between its conditions, where they are drawn."""
+
+    @classmethod
+    def of(cls, results: Results) -> Population:
+        """Return the results of one source."""
+        return cls(
+            name=str(results["dimensions"].attrs["source_name"]),
+            decoding=results.series("decoding"),
+            dimensions=results["dimensions"],
+            classifications=results["classifications"],
+            geometry=results.get("geometry"),
+            distances=results.get("distances"),
+        )
 
 
-def find_population(
+def _compute(
+    source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del earlier, cache
+    activities = {source.name: source.recording, **source.sampled}
+    jobs: list[Job] = [
+        (
+            f"{name}, population",
+            measure_population,
+            (name, activity, source.recording if place else None, settings, place < N_DISTANCES),
+        )
+        for place, (name, activity) in enumerate(activities.items())
+    ]
+    by_source, warnings = run_all(jobs, settings.jobs_for(source.recording), "populations")
+    results = Results(warnings=warnings)
+    for place, (name, one) in enumerate(zip(activities, by_source, strict=True)):
+        if isinstance(one, Refusal):
+            results.refusals[name] = one
+        else:
+            results.add_group(f"source {place}", one)
+    return results
+
+
+def measure_population(
     name: str,
     activity: xr.DataTree,
     recording: xr.DataTree | None,
     settings: Settings,
-    drawn: bool,  # noqa: FBT001 - arguments of a piece of work are given in order
-) -> Population | str:
-    """Ask a population what it tells, or give the reason why it cannot be asked.
+    with_distances: bool,  # noqa: FBT001 - arguments of a job are positional
+) -> Results | Refusal:
+    """Compute the population analyses of one source.
 
     Parameters
     ----------
     name, activity
         The source.
     recording
-        What it is held against; None for the recording itself.
+        The recording that a network is compared with; None for the recording itself.
     settings
-        How.
-    drawn
-        Whether the distances between its conditions are shown.
+        Settings of the report.
+    with_distances
+        Whether distances between conditions are computed.
     """
     pair, seed = list(settings.pair), settings.seed
-    first = next(iter(blocks(activity).values()))
-    variables = condition_variables_of(first)[pair[0]]
+    variables = condition_variables_of(next(iter(blocks(activity).values())))[pair[0]]
     try:
         n_trials = _n_trials(activity, pair)
-        return Population(
-            name=name,
-            decoded=[
+        results = Results()
+        results.add_series(
+            "decoding",
+            (
                 decode(
                     activity,
                     what,
@@ -86,59 +139,49 @@ def find_population(
                     seed=seed,
                 )
                 for what in ("task", *variables)
-            ],
-            dimensions=dimensionality(activity, pair, seed=seed),
-            classifications=implementable_classifications(
-                activity, pair, n_trials=n_trials and n_trials // 2 * 2, seed=seed
             ),
-            geometry=None
-            if recording is None
-            else compare_populations(
-                activity,
-                recording,
-                tasks=pair,
-                n_permutations=settings.n_permutations,
-                seed=seed,
-            ),
-            distances=dissimilarity(activity, pair, seed=seed) if drawn else None,
         )
-    except ExplainedError as error:
-        return error.reason
+        results["dimensions"] = dimensionality(activity, pair, seed=seed).assign_attrs(
+            source_name=name
+        )
+        results["classifications"] = implementable_classifications(
+            activity, pair, n_trials=n_trials and n_trials // 2 * 2, seed=seed
+        )
+        if recording is not None:
+            results["geometry"] = compare_populations(
+                activity, recording, tasks=pair, n_permutations=settings.n_permutations, seed=seed
+            )
+        if with_distances:
+            results["distances"] = dissimilarity(activity, pair, seed=seed)
+    except NotApplicableError as error:
+        return Refusal(error.reason)
+    return results
 
 
 def _n_trials(activity: xr.DataTree, pair: list[str]) -> int | None:
-    """Give the trials of a condition to decode from: five folds of those that all units have."""
+    """Return the trials of a condition to decode from: five folds of those that all units have."""
     least = int(population_means(activity, pair)["n_trials"].min())
     return min(MOST_TRIALS, least // N_FOLDS * N_FOLDS) or None
 
 
-def population_section(
-    measurements: Measurements, populations: Sequence[Population], refused: Mapping[str, str]
-) -> PageSection:
-    """Show what the populations tell, the recording beside the networks.
-
-    Parameters
-    ----------
-    measurements
-        What was measured.
-    populations
-        The recording's, then those of sampled networks.
-    refused
-        Why a source could not be asked, by name.
-    """
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    del name
+    measurements, tables = Measurements.of(results["samples"]), results["population"]
+    groups = dict.fromkeys(key.partition(".")[0] for key in tables)
+    populations = [Population.of(tables.group(group)) for group in groups]
     geometry = {one.name: one.geometry for one in populations if one.geometry is not None}
     findings: list[str | Finding] = []
     if geometry:
         findings += _geometry(geometry)
     findings += [_dimensions(one.name, one.dimensions) for one in populations]
-    findings += [_decoded(one.name, one.decoded) for one in populations]
-    findings += [f"Not asked of {name}. {why}" for name, why in refused.items()]
-    return PageSection(
-        name="population",
-        heading="Beyond variance: populations",
+    findings += [_decoding(one.name, one.decoding) for one in populations]
+    findings += [
+        f"Does not apply to {source}. {why.reason}" for source, why in tables.refusals.items()
+    ]
+    return Summary(
         findings=findings,
         rows=_rows(populations),
-        pictures=_pictures(measurements, populations, geometry),
+        pictures=_pictures(measurements, populations, geometry) if pictures else (),
     )
 
 
@@ -149,30 +192,30 @@ def _geometry(geometry: Mapping[str, xr.Dataset]) -> list[Finding]:
         [[float(geometry[n]["p_value"].sel(measure=m)) for m in measures] for n in names]
     )
     holm = np.asarray(adjust_p(raw.ravel(), method="holm")).reshape(raw.shape)
-    found = []
+    findings = []
     for place, name in enumerate(names):
-        own = geometry[name].sel(measure="rsa")
-        found.append(
+        rsa = geometry[name].sel(measure="rsa")
+        findings.append(
             Finding(
                 text=f"{name}, sampled as the recording: its condition means lie like the "
-                f"recording's with a correlation of distances (RSA) of {float(own['value']):.3f}; "
+                f"recording's with a correlation of distances (RSA) of {float(rsa['value']):.3f}; "
                 "two halves of the recording's units reach "
-                f"{float(own['ceiling_units'].mean()):.3f}.",
+                f"{float(rsa['ceiling_units'].mean()):.3f}.",
                 main=place == 0,
                 evidence=Evidence(
                     measure="RSA correlation (p adjusted by Holm over networks and measures)",
-                    effect=number(own["value"]),
-                    low=number(own["low"]),
-                    high=number(own["high"]),
+                    effect=number(rsa["value"]),
+                    low=number(rsa["low"]),
+                    high=number(rsa["high"]),
                     p_value=number(holm[place, measures.index("rsa")]),
-                    n=f"{int(own['n_conditions'])} conditions, "
-                    f"{counted(int(own['n_units_recording']), 'recorded unit')}",
+                    n=f"{int(rsa['n_conditions'])} conditions, "
+                    f"{counted(int(rsa['n_units_recording']), 'recorded unit')}",
                     unit_of_inference="recorded unit within session; conditions for p",
                     figure="geometry",
                 ),
             )
         )
-    return found
+    return findings
 
 
 def _dimensions(name: str, one: xr.Dataset) -> str:
@@ -185,7 +228,7 @@ def _dimensions(name: str, one: xr.Dataset) -> str:
     )
 
 
-def _decoded(name: str, results: list[xr.Dataset]) -> str:
+def _decoding(name: str, results: list[xr.Dataset]) -> str:
     listed = ", ".join(
         f"{one.attrs['what'].replace('_', ' ')} {float(one['accuracy']):.2f}"
         f"{interval(one['accuracy_low'], one['accuracy_high'])} (chance "
@@ -209,7 +252,7 @@ def _rows(populations: Sequence[Population]) -> list[Row]:
         }
         row |= {
             f"decoding {str(r.attrs['what']).replace('_', ' ')}": number(r["accuracy"])
-            for r in one.decoded
+            for r in one.decoding
         }
         if one.geometry is not None:
             row |= {
@@ -226,7 +269,7 @@ def _pictures(
     geometry: Mapping[str, xr.Dataset],
 ) -> list[Picture]:
     pictures = []
-    drawn = dict(list(geometry.items())[:MOST_DRAWN])
+    panels = dict(list(geometry.items())[:MOST_PANELS])
     if geometry:
         pictures.append(
             picture(
@@ -234,7 +277,7 @@ def _pictures(
                 "Similarity of condition means of each network with the recording's: value with "
                 "95 % interval, what permuted conditions give, and what halves of the recording "
                 "reach.",
-                *(partial(_similarity, name=name, result=one) for name, one in drawn.items()),
+                *(partial(_similarity, name=name, result=one) for name, one in panels.items()),
                 size=(8.8, 3.7 * -(-len(geometry) // 2)),
                 n_rows=-(-len(geometry) // 2),
                 data=_geometry_rows(geometry),
@@ -248,7 +291,7 @@ def _pictures(
                 "distances",
                 "Distances between the condition means of the two tasks, noise taken out.",
                 *(
-                    partial(plot_dissimilarity, result=one, names=measurements.shown)
+                    partial(plot_dissimilarity, result=one, names=measurements.task_names)
                     for one in distances
                 ),
                 size=(4.6 * len(distances), 4.0),
@@ -256,7 +299,7 @@ def _pictures(
                 banner=measurements.banner,
             )
         )
-    every = [one for population in populations[:MOST_DRAWN] for one in population.decoded]
+    every = [one for population in populations[:MOST_PANELS] for one in population.decoding]
     if every:
         pictures.append(
             picture(
@@ -311,5 +354,15 @@ def _decoding_rows(populations: Sequence[Population]) -> list[Row]:
             for column in ("accuracy", "accuracy_low", "accuracy_high", "chance", "p_value")
         }
         for population in populations
-        for one in population.decoded
+        for one in population.decoding
     ]
+
+
+SECTION = Section(
+    name="population",
+    heading="Beyond variance: populations",
+    report="compare",
+    compute=_compute,
+    summarise=_summarise,
+    needs=("samples",),
+)

@@ -13,9 +13,9 @@ from nwbcompare.plotting.compositionality import plot_rule_composition
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.formatting import NAMES, over
-from nwbcompare.workflows.section import Earlier, Results, Section, Shown
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 MATCHING = "dmsgo"
 """The case whose trials demand a response or not: balanced accuracy tells more there."""
@@ -31,20 +31,25 @@ def _cases(source: AnalysisSource) -> list[str]:
     ]
 
 
-def _missing(source: AnalysisSource) -> str:
+def _applies_to(source: AnalysisSource) -> Refusal | None:
     if source.network is None:
-        return "a recording has no rule input"
-    return "" if _cases(source) else "it lacks the tasks of every published case"
+        return Refusal("A recording has no rule input.")
+    return None if _cases(source) else Refusal("It lacks tasks of every published case.")
 
 
-def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
-    del earlier, work
+def _compute(
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del earlier, cache
     from nwbcompare.experiments.rule_composition import rule_composition  # noqa: PLC0415 - imports torch
 
-    assert source.network is not None  # noqa: S101 - _missing says so
-    return {
-        task: rule_composition(source.network, task, seed=settings.seed) for task in _cases(source)
-    }
+    assert source.network is not None  # noqa: S101 - _applies_to checks it
+    return Results(
+        {
+            task: rule_composition(source.network, task, seed=settings.seed)
+            for task in _cases(source)
+        }
+    )
 
 
 def _measure(task: str) -> str:
@@ -55,18 +60,18 @@ def _value(result: xr.Dataset, measure: str, role: str) -> float:
     return float(result[measure].values[result["role"].values == role][0])
 
 
-def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
-    results = found["composition"]
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    tables = results["composition"]
     findings: list[str] = []
     numbers: dict[str, Cell] = {}
-    for task, result in results.items():
+    for task, result in tables.items():
         measure = _measure(task)
-        said = measure.replace("_", " ")
         at = result.sel(measure=measure)
         composed, right = (_value(result, measure, role) for role in ("composed", "right"))
         findings.append(
-            f"{name}: {NAMES[task]} under {result.attrs['expression']}: {said} {composed:.2f}, "
-            f"right rule {right:.2f}, best single wrong rule {float(at['best_wrong']):.2f} "
+            f"{name}: {NAMES[task]} under {result.attrs['expression']}: "
+            f"{measure.replace('_', ' ')} {composed:.2f}, right rule {right:.2f}, best single "
+            f"wrong rule {float(at['best_wrong']):.2f} "
             f"(effect {float(at['effect']):+.2f} ± {float(at['effect_standard_error']):.2f}, s.e. "
             f"over batches), above {float(at['share_of_random_below']):.0%} of random sums."
         )
@@ -77,29 +82,31 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
             f"{NAMES[task]}: above random sums": float(at["share_of_random_below"]),
         }
     if not pictures:
-        return Shown(findings=findings, numbers=numbers, pictures=[])
+        return Summary(findings=findings, rows=[{"source": name, **numbers}])
     shown = picture(
         f"composition-{name}",
         f"{name}: tasks done with the right rule, a composed one, parts of it, none, each wrong "
         "rule and random sums of three others (matching task: balanced accuracy).",
         *(
             partial(plot_rule_composition, results=[result], measure=_measure(task), names=NAMES)
-            for task, result in results.items()
+            for task, result in tables.items()
         ),
-        size=(4.6 * len(results), 4.6),
+        size=(4.6 * len(tables), 4.6),
     )
-    return Shown(findings=findings, numbers=numbers, pictures=[shown])
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[shown])
 
 
-def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
     del controls
-    cases = [task for task in next(iter(found.values())) if all(task in r for r in found.values())]
+    cases = [
+        task for task in next(iter(networks.values())) if all(task in r for r in networks.values())
+    ]
     findings, panels = [], []
     for task in cases:
         measure = _measure(task)
-        results = [r[task] for r in found.values()]
+        results = [r[task] for r in networks.values()]
         effect = over_networks(
-            {name: float(r[task]["effect"].sel(measure=measure)) for name, r in found.items()}
+            {name: float(r[task]["effect"].sel(measure=measure)) for name, r in networks.items()}
         )
         above = [float(r["share_of_random_below"].sel(measure=measure)) for r in results]
         right, composed = (
@@ -118,7 +125,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
         )
         panels.append(partial(plot_rule_composition, results=results, measure=measure, names=NAMES))
     if not panels:
-        return Shown(findings=findings, numbers={}, pictures=[])
+        return Summary(findings=findings)
     shown = picture(
         "composition-over-networks",
         "Tasks done with the right rule, a composed one, parts of it, none, the best single wrong "
@@ -126,7 +133,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
         *panels,
         size=(4.6 * len(panels), 4.6),
     )
-    return Shown(findings=findings, numbers={}, pictures=[shown])
+    return Summary(findings=findings, pictures=[shown])
 
 
 SECTION = Section(
@@ -137,7 +144,7 @@ SECTION = Section(
     "other half, both ways. Random sums: two other rules minus a third, 100 of them on 100 trials. "
     "Balanced accuracy is the mean of the shares correct where a response was due and where not.",
     compute=_compute,
-    show=_show,
-    show_over=_show_over,
-    missing=_missing,
+    summarise=_summarise,
+    summarise_over=_summarise_over,
+    applies_to=_applies_to,
 )

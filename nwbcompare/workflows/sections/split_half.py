@@ -1,114 +1,151 @@
-"""The section on split-half reliability and ranking: which family of networks is closest."""
+"""Split-half reliability of the recording, and ranking of families by distance to it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from nwbcompare.comparison.ranking import rank_families
 from nwbcompare.comparison.split_half import By, between_animal_distance, split_half_distance
-from nwbcompare.core.errors import ExplainedError
 from nwbcompare.inference.mixed_effects import mixed_effects
 from nwbcompare.plotting.ranking import plot_split_half_and_families
-from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture, Row
+from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.formatting import counted, interval, number, percent, stands_on
-from nwbcompare.workflows.measurements import Measurements
+from nwbcompare.workflows.formatting import counted, interval, number, percent, sample_sizes
+from nwbcompare.workflows.measurements import ComparisonSource, Measurements
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
-N_SPLITS = 200
 DISTANCE = "wasserstein"
 
 
 @dataclass(frozen=True)
 class SplitHalf:
-    """What two halves of a recording differ by, beside networks and animals."""
+    """Differences between halves of a recording, beside those of networks and of animals.
 
-    protocol: str
+    Attributes
+    ----------
+    splits
+        From `nwbcompare.comparison.split_half_distance`, with the networks' ``protocol`` in its
+        attributes.
+    mixed, ranking, animals
+        From `nwbcompare.inference.mixed_effects`, `nwbcompare.comparison.rank_families` and
+        `nwbcompare.comparison.between_animal_distance`; None where they do not apply.
+    refusals
+        Sentences on analyses that do not apply.
+    """
+
     splits: xr.Dataset
-    by: str
     mixed: xr.Dataset | None
     ranking: xr.Dataset | None
     animals: xr.Dataset | None
-    refused: dict[str, str]
+    refusals: Sequence[str]
+
+    @classmethod
+    def of(cls, results: Results) -> SplitHalf:
+        """Return the results of the section "split-half"."""
+        return cls(
+            results["splits"],
+            results.get("mixed"),
+            results.get("ranking"),
+            results.get("animals"),
+            [f"Does not apply: {what}. {why.reason}" for what, why in results.refusals.items()],
+        )
+
+    @property
+    def protocol(self) -> str:
+        """Name of the networks' protocol."""
+        return str(self.splits.attrs["protocol"])
+
+    @property
+    def by(self) -> str:
+        """Split level: "session", or "unit" where there is one session."""
+        return str(self.splits.attrs["by"])
 
     @property
     def margin(self) -> float:
-        """By how much (s.d. of FTV) halves differ in all but 5 % of splits, for whole samples."""
+        """95 % quantile over splits of the difference (s.d. of FTV) between whole samples."""
         halves = np.abs(self.splits["value"].sel(measure="sd_difference").values)
         # halves have half the units, and differ by more than whole samples would
         return float(np.quantile(halves, 0.95) / float(self.splits.attrs["size_factor"]))
 
 
-def measure_split_half(measurements: Measurements, protocol: str) -> SplitHalf:
-    """Split the recording by sessions; rank families on the protocol nearest to the recording."""
-    settings, recording = measurements.settings, measurements.recorded.ftv
-    samples = measurements.on(protocol)
-    refused: dict[str, str] = {}
+def _compute(
+    source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del source, cache
+    measurements = Measurements.of(earlier["samples"])
+    # the protocol nearest to the recording
+    protocol, recording = measurements.protocols[0], measurements.recorded.ftv
     by: By = "session" if measurements.n_of("session") > 1 else "unit"
-    tables = [sample.ftv for sample in samples]
-    splits = split_half_distance(recording, tables, by=by, n_splits=N_SPLITS, seed=settings.seed)
-    mixed = ranking = animals = None
-    try:
-        mixed = mixed_effects([recording, *tables])
-    except ExplainedError as error:
-        refused["mixed-effects model"] = error.reason
+    n_splits, seed = settings.n_splits, settings.seed
+    tables = [sample.ftv for sample in measurements.on(protocol)]
+    splits = split_half_distance(recording, tables, by=by, n_splits=n_splits, seed=seed)
+    results = Results({"splits": splits.assign_attrs(protocol=protocol, by=by)})
+    results.attempt(
+        "mixed", lambda: mixed_effects([recording, *tables]), called="mixed-effects model"
+    )
     by_family = {
-        family: [sample.ftv for sample in own]
+        family: [sample.ftv for sample in samples]
         for family in measurements.families
-        if (own := measurements.on(protocol, family))
+        if (samples := measurements.on(protocol, family))
     }
-    if left_out := [family for family in measurements.families if family not in by_family]:
-        refused["ranking of " + ", ".join(left_out)] = f"No model of it on protocol {protocol!r}."
+    if absent := [family for family in measurements.families if family not in by_family]:
+        reason = f"No model of it on protocol {protocol!r}."
+        results.refusals[f"ranking of {', '.join(absent)}"] = Refusal(reason)
     if len(by_family) > 1:
-        ranking = rank_families(
+        results["ranking"] = rank_families(
             by_family,
             recording,
             distance=DISTANCE,
             by=by,
             n_bootstrap=settings.n_bootstrap,
-            n_splits=N_SPLITS,
-            seed=settings.seed,
+            n_splits=n_splits,
+            seed=seed,
         )
-    try:
-        animals = between_animal_distance(
-            recording, n_permutations=settings.n_permutations, seed=settings.seed
-        )
-    except ExplainedError as error:
-        refused["how alike two animals are"] = error.reason
-    return SplitHalf(protocol, splits, by, mixed, ranking, animals, refused)
+    results.attempt(
+        "animals",
+        lambda: between_animal_distance(
+            recording, n_permutations=settings.n_permutations, seed=seed
+        ),
+        called="distance between two animals",
+    )
+    return results
 
 
-def split_half_section(measurements: Measurements, split_half: SplitHalf) -> PageSection:
-    """Show the networks' distance against the recording's own halves, and rank families."""
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    del name
+    measurements = Measurements.of(results["samples"])
+    split_half = SplitHalf.of(results["split-half"])
     findings: list[str | Finding] = [_halves(measurements, split_half)]
-    findings += [_network(split_half, name) for name in split_half.splits["network"].values]
+    findings += [_network(split_half, str(one)) for one in split_half.splits["network"].values]
     if split_half.mixed is not None:
         findings.append(_mixed(measurements, split_half, split_half.mixed))
     if split_half.ranking is not None:
         findings.append(_ranking(measurements, split_half.ranking))
-    findings += [f"Refused: {what}. {why}" for what, why in split_half.refused.items()]
-    return PageSection(
-        name="split-half",
-        heading="Split-half reliability and ranking",
+    findings += split_half.refusals
+    return Summary(
         findings=findings,
         rows=_rows(split_half),
-        pictures=_pictures(measurements, split_half),
+        pictures=_pictures(measurements, split_half) if pictures else (),
     )
 
 
 def _halves(measurements: Measurements, split_half: SplitHalf) -> Finding:
-    own = split_half.splits.sel(measure=DISTANCE)
+    values = split_half.splits.sel(measure=DISTANCE)
     return Finding(
         text=f"Two halves of {measurements.name}, split by {split_half.by}, have a Wasserstein "
-        f"distance of FTV of {float(own['mean']):.3f} on average: the split-half distance. A model "
-        "that was right would lie about as far from it, at half its units.",
+        f"distance of FTV of {float(values['mean']):.3f} on average: the split-half distance. A "
+        "perfect model would lie about as far from the recording, at half its units.",
         evidence=Evidence(
             measure="Wasserstein distance of halves (range of 95 % of splits)",
-            effect=number(own["mean"]),
-            low=number(own["low"]),
-            high=number(own["high"]),
+            effect=number(values["mean"]),
+            low=number(values["low"]),
+            high=number(values["high"]),
             n=f"{counted(split_half.splits.sizes['split'], 'split')} of "
             f"{counted(measurements.n_of('session'), 'session')}",
             unit_of_inference=f"{split_half.by}, for this recording",
@@ -118,11 +155,11 @@ def _halves(measurements: Measurements, split_half: SplitHalf) -> Finding:
 
 
 def _network(split_half: SplitHalf, name: str) -> str:
-    own = split_half.splits.sel(network=name, measure=DISTANCE)
+    values = split_half.splits.sel(network=name, measure=DISTANCE)
     return (
-        f"{name}, at the size of half the recording: distance {float(own['model_mean']):.3f}, "
-        f"{float(own['ratio']):.2f} times the split-half distance; at least as close as the "
-        f"other half in {percent(own['as_close'])} of splits."
+        f"{name}, at the size of half the recording: distance {float(values['model_mean']):.3f}, "
+        f"{float(values['ratio']):.2f} times the split-half distance; at least as close as the "
+        f"other half in {percent(values['as_close'])} of splits."
     )
 
 
@@ -138,25 +175,26 @@ def _mixed(measurements: Measurements, split_half: SplitHalf, mixed: xr.Dataset)
             low=number(mixed["effect_low"]),
             high=number(mixed["effect_high"]),
             p_value=number(mixed["p_value"]),
-            n=stands_on(measurements, len(measurements.on(split_half.protocol))),
+            n=sample_sizes(measurements, len(measurements.on(split_half.protocol))),
             unit_of_inference="network and session",
         ),
     )
 
 
 def _ranking(measurements: Measurements, ranking: xr.Dataset) -> Finding:
-    """Say which family is closest, and how much closer than the next."""
+    """Return which family is closest, and how much closer than the next."""
     order = np.argsort(ranking["distance"].values)
     closest, following = (str(name) for name in ranking["family"].values[order[:2]])
-    own, pair = ranking.sel(family=closest), _pair_of(ranking, closest, following)
+    values, pair = ranking.sel(family=closest), _pair_of(ranking, closest, following)
     # differences are the first family's less the second's
     sign = 1 if str(pair["family_a"].item()) == closest else -1
     ends = sorted(sign * float(pair[f"difference_{end}"]) for end in ("low", "high"))
     return Finding(
         text=f"Closest to {measurements.name} is the family {closest!r}, with a probability of "
-        f"{float(own['p_closest']):.2f} among {ranking.sizes['family']} families: distance "
-        f"{float(own['distance']):.3f}{interval(own['distance_low'], own['distance_high'])}, "
-        f"{float(own['ratio']):.2f} times the split-half distance. The next is {following!r}.",
+        f"{float(values['p_closest']):.2f} among {ranking.sizes['family']} families: distance "
+        f"{float(values['distance']):.3f}"
+        f"{interval(values['distance_low'], values['distance_high'])}, "
+        f"{float(values['ratio']):.2f} times the split-half distance. The next is {following!r}.",
         main=True,
         evidence=Evidence(
             measure=f"distance of {closest} less that of {following} (p adjusted by Holm over "
@@ -165,7 +203,7 @@ def _ranking(measurements: Measurements, ranking: xr.Dataset) -> Finding:
             low=number(ends[0]),
             high=number(ends[1]),
             p_value=number(pair["p_adjusted"]),
-            n=stands_on(measurements, ranking.sizes["network"]),
+            n=sample_sizes(measurements, ranking.sizes["network"]),
             unit_of_inference="network and session",
             figure="split-half",
         ),
@@ -173,7 +211,7 @@ def _ranking(measurements: Measurements, ranking: xr.Dataset) -> Finding:
 
 
 def _pair_of(ranking: xr.Dataset, a: str, b: str) -> xr.Dataset:
-    """Give the comparison of two families, whichever comes first in it."""
+    """Return the comparison of two families, in either order."""
     pairs = zip(ranking["family_a"].values, ranking["family_b"].values, strict=True)
     return ranking.isel(pair=[{str(x), str(y)} for x, y in pairs].index({a, b}))
 
@@ -181,15 +219,15 @@ def _pair_of(ranking: xr.Dataset, a: str, b: str) -> xr.Dataset:
 def _rows(split_half: SplitHalf) -> list[Row]:
     rows: list[Row] = []
     for measure in split_half.splits["measure"].values:
-        own = split_half.splits.sel(measure=measure)
-        rows.append({"measure": str(measure), "source": "halves", "mean": number(own["mean"])})
+        values = split_half.splits.sel(measure=measure)
+        rows.append({"measure": str(measure), "source": "halves", "mean": number(values["mean"])})
         rows += [
             {
                 "measure": str(measure),
                 "source": str(name),
-                "mean": number(own["model_mean"].sel(network=name)),
-                "times the split-half distance": number(own["ratio"].sel(network=name)),
-                "as close": number(own["as_close"].sel(network=name)),
+                "mean": number(values["model_mean"].sel(network=name)),
+                "times the split-half distance": number(values["ratio"].sel(network=name)),
+                "as close": number(values["as_close"].sel(network=name)),
             }
             for name in split_half.splits["network"].values
         ]
@@ -222,3 +260,13 @@ def _pictures(measurements: Measurements, split_half: SplitHalf) -> list[Picture
             banner=measurements.banner,
         )
     ]
+
+
+SECTION = Section(
+    name="split-half",
+    heading="Split-half reliability and ranking",
+    report="compare",
+    compute=_compute,
+    summarise=_summarise,
+    needs=("samples",),
+)

@@ -21,37 +21,40 @@ from nwbcompare.core.errors import UnitWarning
 from nwbcompare.plotting.task_variance import plot_unit_rates
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.formatting import NAMES
-from nwbcompare.workflows.section import Earlier, Results, Section, Shown
+from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 EXAMPLE_PERCENTILES = {"mixed": 5, "typical": 50, "selective": 95}
 """Example units by the share of their variance that lies in one task, so that none is picked."""
 
 
-def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
-    del earlier, settings, work
+def _compute(
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del earlier, settings, cache
     activity = source.activity
     variance = task_variance(activity)
     with warnings.catch_warnings():
         # the same units lack the same conditions by epoch and in time
         warnings.simplefilter("ignore", UnitWarning)
-        found = {
+        tables = {
             "task": variance,
             "epoch": epoch_variance(activity),
             "time": variance_in_time(activity),
         }
-    return found | _examples(activity, variance)
+    return Results(tables | _examples(activity, variance))
 
 
-def _examples(activity: Activity, variance: xr.Dataset) -> Results:
+def _examples(activity: Activity, variance: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Return condition means of example units in their two tasks of largest variance."""
     values = variance["task_variance"].transpose("unit", "task").values
     total = np.nansum(values, axis=1)
     active = np.flatnonzero((total > ACTIVE_THRESHOLD) & np.isfinite(values).all(axis=1))
     if not active.size:
         return {}
     share = values[active].max(axis=1) / total[active]
-    examples: Results = {}
+    examples: dict[str, xr.Dataset] = {}
     for kind, percentile in EXAMPLE_PERCENTILES.items():
         nearest = np.abs(share - np.percentile(share, percentile)).argmin()
         unit = str(variance["unit"].values[active[nearest]])
@@ -64,12 +67,12 @@ def _examples(activity: Activity, variance: xr.Dataset) -> Results:
     return examples
 
 
-def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
-    results = found["variance"]
-    variance = results["task"]["task_variance"]
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    tables = results["variance"]
+    variance = tables["task"]["task_variance"]
     total = variance.sum("task").values
     n_active = int((total > ACTIVE_THRESHOLD).sum())
-    bins = float(results["task"]["n_bins"].sum("task").max())
+    bins = float(tables["task"]["n_bins"].sum("task").max())
     lacking = int(np.isnan(variance.values).any(axis=1).sum())
     numbers = {
         "units": int(total.size),
@@ -81,9 +84,9 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
     findings = [
         f"{name}: {n_active} of {total.size} units are active (variance summed over "
         f"{variance.sizes['task']} tasks above {ACTIVE_THRESHOLD:g}); it stands on "
-        f"{int(results['task']['n_conditions'].sum())} conditions and {bins:.0f} time bins."
+        f"{int(tables['task']['n_conditions'].sum())} conditions and {bins:.0f} time bins."
     ]
-    examples = {key: value for key, value in results.items() if "example_unit" in value.attrs}
+    examples = {key: value for key, value in tables.items() if "example_unit" in value.attrs}
     drawn = [
         partial(
             plot_unit_rates,
@@ -97,7 +100,7 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         if key.endswith(place)
     ]
     if not pictures or not drawn:
-        return Shown(findings=findings, numbers=numbers, pictures=[])
+        return Summary(findings=findings, rows=[{"source": name, **numbers}])
     shown = picture(
         f"variance-examples-{name}",
         f"{name}: mean rates of three units in their task of largest variance (above) and of the "
@@ -108,7 +111,7 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
         size=(11, 5.4),
         n_rows=2,
     )
-    return Shown(findings=findings, numbers=numbers, pictures=[shown])
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[shown])
 
 
 SECTION = Section(
@@ -120,5 +123,5 @@ SECTION = Section(
     "in it. Recordings: condition means of noisy trials, so their variance is biased upwards by "
     "the trials' noise.",
     compute=_compute,
-    show=_show,
+    summarise=_summarise,
 )

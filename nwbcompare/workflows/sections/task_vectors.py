@@ -1,4 +1,4 @@
-"""Task vectors: whether one difference of tasks is parallel to another, with its controls."""
+"""Task vectors: cosine between two differences of tasks, and its controls."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from nwbcompare.plotting.task_vectors import plot_differences, plot_task_space
 from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.analyze_settings import Settings
 from nwbcompare.workflows.formatting import NAMES, estimate, over
-from nwbcompare.workflows.section import Earlier, Results, Section, Shown
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,28 +57,32 @@ KINDS = {
 }
 
 
-def _missing(source: AnalysisSource) -> str:
-    if source.network is not None and not _sets(source.tasks):
-        return "it has none of the published sets of four tasks"
-    return "" if source.network is not None else "a recording is asked for its conditions"
+def _applies_to(source: AnalysisSource) -> Refusal | None:
+    if source.network is None:
+        return Refusal("The condition vectors of a recording are analysed.")
+    if not _sets(source.tasks):
+        return Refusal("It has none of the published sets of four tasks.")
+    return None
 
 
 def _sets(tasks: tuple[str, ...]) -> list[str]:
     return [name for name, members in TASK_SETS.items() if set(members) <= set(tasks)]
 
 
-def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
-    del earlier, work
+def _compute(
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del earlier, cache
     from nwbcompare.experiments.control_networks import untrained, with_gaussian_rules  # noqa: PLC0415
     from nwbcompare.experiments.weights import network_weights  # noqa: PLC0415 - imports torch
 
     network = source.network
-    assert network is not None  # noqa: S101 - _missing says so
+    assert network is not None  # noqa: S101 - _applies_to checks it
     sets = _sets(source.tasks)
     members = tuple(dict.fromkeys(task for name in sets for task in TASK_SETS[name]))
     end, matched = _network_vectors(network, source.tasks, settings.seed)
     rules = rule_vectors(network_weights(network), list(end["task"].values))
-    results = {"end": end, "matched": matched, "rules": rules}
+    results = Results({"end": end, "matched": matched, "rules": rules})
     for name in sets:
         quadruple = COMPOSITIONS[name]
         results |= {
@@ -103,20 +107,20 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
 def _network_vectors(
     network: Network, tasks: tuple[str, ...], seed: int
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Record a network with noise, and give its vectors at the end and at a matched time."""
+    """Return a noisy network's task vectors at the stimulus' end and at a matched time."""
     from nwbcompare.model.network_recording import record  # noqa: PLC0415 - imports torch
     from nwbcompare.tasks.trials import make_trials  # noqa: PLC0415
 
-    ends, alike = [], []
+    at_end, at_matched = [], []
     for place, task in enumerate(tasks):
         trials = make_trials(task, "test", dt_ms=network.config.dt_ms, rules=network.config.rules)
         if "stim1" not in trials["epoch"].values:
             continue
         block = record(network, trials, seed=seed + place)
         activity = make_activity({task: block})
-        ends.append(task_vectors(activity))
-        alike.append(task_vectors(activity, at=MATCHED_S))
-    return _joined(ends), _joined(alike)
+        at_end.append(task_vectors(activity))
+        at_matched.append(task_vectors(activity, at=MATCHED_S))
+    return _joined(at_end), _joined(at_matched)
 
 
 def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
@@ -133,49 +137,52 @@ def _control_cosines(
     tasks: tuple[str, ...],
     sets: list[str],
     seed: int,
-) -> Results:
-    """Give the mean cosine over control networks, set by set."""
-    found: dict[str, list[xr.Dataset]] = {name: [] for name in sets}
-    # untrained networks of one seed and shape are the same: each network gets its own
-    own = zlib.crc32(network.name.encode())
+) -> dict[str, xr.Dataset]:
+    """Return the mean cosine over control networks by set of tasks."""
+    cosines: dict[str, list[xr.Dataset]] = {name: [] for name in sets}
+    # untrained networks of one seed and size are equal: each network gets seeds of its own
+    first = zlib.crc32(network.name.encode())
     for draw in range(number):
-        end, _ = _network_vectors(make(network, own + seed + draw), tasks, seed)
+        end, _ = _network_vectors(make(network, first + seed + draw), tasks, seed)
         for name in sets:
-            found[name].append(composition_cosine(end, *COMPOSITIONS[name], seed=seed))
+            cosines[name].append(composition_cosine(end, *COMPOSITIONS[name], seed=seed))
     return {
         f"cosine_{kind}_{name}": xr.Dataset(
             {"cosine": float(np.mean([one["cosine"] for one in several]))},
             attrs=several[0].attrs | {"name": network.name, "n_networks": number},
         )
-        for name, several in found.items()
+        for name, several in cosines.items()
     }
 
 
-def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
-    results = found["vectors"]
-    sets = [one for one in TASK_SETS if f"space_{one}" in results]
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    tables = results["vectors"]
+    sets = [one for one in TASK_SETS if f"space_{one}" in tables]
     findings: list[str] = []
     numbers: dict[str, Cell] = {}
     for one in sets:
-        cosines = {kind: float(results[f"cosine_{kind}_{one}"]["cosine"]) for kind in KINDS}
+        cosines = {kind: float(tables[f"cosine_{kind}_{one}"]["cosine"]) for kind in KINDS}
         numbers |= {f"{one}: {KINDS[kind]}": value for kind, value in cosines.items()}
-        rank = results.get(f"rank_{one}")
+        rank = tables.get(f"rank_{one}")
         share = (
             ""
             if rank is None
             else (f", above {float(rank['share_smaller']):.1%} of the other quadruples")
         )
         findings.append(
-            f"{name}: {_said(one)} is {cosines['end']:+.2f} at the end of the first "
+            f"{name}: {_cosine_name(one)} is {cosines['end']:+.2f} at the end of the first "
             f"stimulus{share}; {cosines['matched']:+.2f} {KINDS['matched']}, "
             f"{cosines['rules']:+.2f} for the rule weights, {cosines['gaussian']:+.2f} with "
             f"Gaussian rules, {cosines['untrained']:+.2f} untrained."
         )
-    shown = _pictures(name, results, sets) if pictures else []
-    return Shown(findings=findings, numbers=numbers, pictures=shown)
+    return Summary(
+        findings=findings,
+        rows=[{"source": name, **numbers}],
+        pictures=_pictures(name, tables, sets) if pictures else (),
+    )
 
 
-def _said(one: str) -> str:
+def _cosine_name(one: str) -> str:
     a, b, c, d = (NAMES[task] for task in COMPOSITIONS[one])
     return f"the cosine between ({a} − {b}) and ({c} − {d})"
 
@@ -218,67 +225,67 @@ def _pictures(name: str, results: Results, sets: list[str]) -> list[Picture]:
     return spaces
 
 
-def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
-    common = [s for s in TASK_SETS if all(f"space_{s}" in r for r in found.values())]
+def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
+    common = [s for s in TASK_SETS if all(f"space_{s}" in r for r in networks.values())]
     findings, pictures = [], []
     for one in common:
-        joined = _over_kinds(one, found, controls)
+        joined = _over_kinds(one, networks, controls)
         end = joined[KINDS["end"]]
-        text = over(_said(one), end)
+        text = over(_cosine_name(one), end)
         text += " Controls: " + ", ".join(
             f"{label} {estimate(value)}"
             for label, value in joined.items()
             if label != KINDS["end"] and "mean_low" in value
         )
-        findings += [text + ".", _beyond_controls(one, found)]
-        if all(f"rank_{one}" in r for r in found.values()):
-            shares = [float(r[f"rank_{one}"]["share_smaller"]) for r in found.values()]
-            alike = [float(r[f"matched_rank_{one}"]["share_smaller"]) for r in found.values()]
+        findings += [text + ".", _beyond_controls(one, networks)]
+        if all(f"rank_{one}" in r for r in networks.values()):
+            shares = [float(r[f"rank_{one}"]["share_smaller"]) for r in networks.values()]
+            matched = [float(r[f"matched_rank_{one}"]["share_smaller"]) for r in networks.values()]
             findings[-2] += (
                 f" Its rank among disjoint quadruples: above {np.mean(shares):.1%} of them (range "
-                f"{min(shares):.1%} to {max(shares):.1%}); {KINDS['matched']} {np.mean(alike):.1%}."
+                f"{min(shares):.1%} to {max(shares):.1%}); {KINDS['matched']} "
+                f"{np.mean(matched):.1%}."
             )
         panels: list[Callable[[Axes], object]] = [
-            partial(_space, spaces=[r[f"space_{one}"] for r in found.values()], one=one)
+            partial(_space, spaces=[r[f"space_{one}"] for r in networks.values()], one=one)
         ]
-        ranks = [r[f"rank_{one}"] for r in found.values() if f"rank_{one}" in r]
+        ranks = [r[f"rank_{one}"] for r in networks.values() if f"rank_{one}" in r]
         if ranks:
             panels.append(partial(plot_cosine_ranks, ranks=ranks, names=NAMES))
         panels.append(partial(plot_cosine_controls, cosines=joined))
         pictures.append(
             picture(
                 f"vectors-over-networks-{one}",
-                f"{_said(one)[0].upper()}{_said(one)[1:]}: tasks of every network in its own "
-                "plane; "
-                "its cosine among those of all disjoint quadruples; and beside its controls, a "
-                "point a network, mean and 95 % interval over networks.",
+                f"{_cosine_name(one)[0].upper()}{_cosine_name(one)[1:]}: tasks of every network "
+                "in its own plane; its cosine among those of all disjoint quadruples; and beside "
+                "its controls, a point a network, mean and 95 % interval over networks.",
                 *panels,
                 size=(4.6 * len(panels), 4.4),
             )
         )
-    return Shown(findings=findings, numbers={}, pictures=pictures)
+    return Summary(findings=findings, pictures=pictures)
 
 
-def _beyond_controls(one: str, found: Mapping[str, Results]) -> str:
-    """Say by how much the cosine exceeds that of each network's own controls."""
-    said = []
+def _beyond_controls(one: str, networks: Mapping[str, Results]) -> str:
+    """Test over networks by how much the cosine exceeds that of the network's own controls."""
+    texts = []
     for kind in ("rules", "gaussian", "untrained"):
         excess = over_networks(
             {
                 name: float(r[f"cosine_end_{one}"]["cosine"] - r[f"cosine_{kind}_{one}"]["cosine"])
-                for name, r in found.items()
+                for name, r in networks.items()
             }
         )
-        said.append(f"{KINDS[kind]} {estimate(excess)}, p = {float(excess['p_value']):.3g}")
-    return f"Network by network {_said(one)} is above its controls by: {'; '.join(said)}."
+        texts.append(f"{KINDS[kind]} {estimate(excess)}, p = {float(excess['p_value']):.3g}")
+    return f"Network by network {_cosine_name(one)} is above its controls by: {'; '.join(texts)}."
 
 
 def _over_kinds(
-    one: str, found: Mapping[str, Results], controls: Mapping[str, Results]
+    one: str, networks: Mapping[str, Results], controls: Mapping[str, Results]
 ) -> dict[str, xr.Dataset]:
-    """Join a composition's cosines over networks, by kind, and those of the mixed networks."""
+    """Join the cosines of a composition over networks, and over networks of mixed rules."""
     joined = {
-        label: composition_over_networks([r[f"cosine_{kind}_{one}"] for r in found.values()])
+        label: composition_over_networks([r[f"cosine_{kind}_{one}"] for r in networks.values()])
         for kind, label in KINDS.items()
     }
     mixed = [r[f"cosine_end_{one}"] for r in controls.values() if f"cosine_end_{one}" in r]
@@ -304,7 +311,7 @@ SECTION = Section(
     f"covariance ({N_GAUSSIAN} draws) and untrained ones ({N_UNTRAINED} draws), averaged; and, "
     "where given, networks trained with orthogonally mixed rules.",
     compute=_compute,
-    show=_show,
-    show_over=_show_over,
-    missing=_missing,
+    summarise=_summarise,
+    summarise_over=_summarise_over,
+    applies_to=_applies_to,
 )

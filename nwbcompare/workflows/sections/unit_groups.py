@@ -16,7 +16,6 @@ from nwbcompare.analysis.connectivity.mutual_inhibition import (
 )
 from nwbcompare.analysis.selectivity.unit_groups import unit_groups
 from nwbcompare.comparison.protocols import CONTEXTS
-from nwbcompare.core.errors import ExplainedError
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.lesions import plot_group_lesions, plot_over_networks
 from nwbcompare.plotting.unit_groups import (
@@ -32,23 +31,25 @@ from nwbcompare.plotting.unit_groups import (
 from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.analyze_settings import Settings
-from nwbcompare.workflows.formatting import NAMES, over
-from nwbcompare.workflows.section import Earlier, Results, Section, Shown
+from nwbcompare.workflows.formatting import NAMES, over, refusal_sentences
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.settings import Settings
 
 LESION_DIRECTIONS = 100
 """Directions of the first target: the published 10 leave intervals of 0.1."""
 
 
-def _missing(source: AnalysisSource) -> str:
+def _applies_to(source: AnalysisSource) -> Refusal | None:
     lacking = [task for task in CONTEXTS if task not in source.tasks]
-    return f"it has no trials of {lacking[0]}" if lacking else ""
+    return Refusal(f"It has no trials of {lacking[0]}.") if lacking else None
 
 
-def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work: Path) -> Results:
-    del work
+def _compute(
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
+    del cache
     groups = unit_groups(earlier["variance"]["task"], *CONTEXTS)
-    results: Results = {"groups": groups}
+    results = Results({"groups": groups})
     label = groups["group"].values
     places = {g: (label == g).nonzero()[0] for g in ("1", "2", "12") if (label == g).any()}
     if source.network is None or not {"1", "2"} <= set(places):
@@ -57,28 +58,30 @@ def _compute(source: AnalysisSource, earlier: Earlier, settings: Settings, work:
     from nwbcompare.experiments.weights import network_weights  # noqa: PLC0415
 
     weights = network_weights(source.network)
-    try:
-        inhibition = mutual_inhibition(
-            weights, groups, n_permutations=settings.n_permutations, seed=settings.seed
-        )
-    except ExplainedError as error:
-        # small groups may have no pair of like preference
-        groups.attrs["not_asked"] = str(error)
+    # small groups may have no pair of units with similar preferred directions
+    results.attempt(
+        "inhibition",
+        lambda: mutual_inhibition(
+            weights, groups, n_permutations=settings.n_unit_permutations, seed=settings.seed
+        ),
+        called="mutual inhibition",
+    )
+    if "inhibition" not in results:
         return results
     tasks = [t for t in ("dm1", "dm2", *CONTEXTS, "multidm") if t in source.tasks]
-    return results | {
+    results |= {
         "weights": group_weights(weights, groups),
-        "inhibition": inhibition,
         "by_direction": weight_by_direction(weights, groups),
         "lesions": group_lesions(
             source.network, places, tasks, n_directions=LESION_DIRECTIONS, seed=settings.seed
         ),
     }
+    return results
 
 
-def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
-    results = found["groups"]
-    groups = results["groups"]
+def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    tables = results["groups"]
+    groups = tables["groups"]
     sizes = dict(zip(groups["group_label"].values, groups["group_size"].values, strict=True))
     numbers: dict[str, Cell] = {f"units in group {g}": int(n) for g, n in sizes.items()}
     findings = [
@@ -100,19 +103,18 @@ def _show(name: str, found: Earlier, *, pictures: bool) -> Shown:
                 size=(8, 3.6),
             )
         ]
-    if "not_asked" in groups.attrs:
-        findings.append(f"{name}: inhibition not asked: {groups.attrs['not_asked']}")
-    if "inhibition" in results:
-        findings += _inhibition_sentences(name, results)
-        numbers |= _inhibition_numbers(results)
-        shown += _weight_pictures(name, results) if pictures else []
-    return Shown(findings=findings, numbers=numbers, pictures=shown)
+    findings += refusal_sentences(name, tables)
+    if "inhibition" in tables:
+        findings += _inhibition_sentences(name, tables)
+        numbers |= _inhibition_numbers(tables)
+        shown += _weight_pictures(name, tables) if pictures else []
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=shown)
 
 
 def _inhibition_numbers(results: Results) -> dict[str, Cell]:
-    found, lesions = results["inhibition"], results["lesions"]
+    inhibition, lesions = results["inhibition"], results["lesions"]
     means = {
-        f"W{a}{b}": float(found["mean_weight"].sel(group_from=a, group_to=b))
+        f"W{a}{b}": float(inhibition["mean_weight"].sel(group_from=a, group_to=b))
         for a in "12"
         for b in "12"
     }
@@ -123,16 +125,18 @@ def _inhibition_numbers(results: Results) -> dict[str, Cell]:
     }
     return {
         **means,
-        "statistic": float(found["statistic"]),
-        "p (lower)": float(found["p_lower"]),
+        "statistic": float(inhibition["statistic"]),
+        "p (lower)": float(inhibition["p_lower"]),
         **drops,
     }
 
 
 def _inhibition_sentences(name: str, results: Results) -> list[str]:
-    found, lesions = results["inhibition"], results["lesions"]["performance"]
+    inhibition, lesions = results["inhibition"], results["lesions"]["performance"]
     means = _inhibition_numbers(results)
-    called = "mutual inhibition" if bool(found["called_inhibition"]) else "no mutual inhibition"
+    called = (
+        "mutual inhibition" if bool(inhibition["called_inhibition"]) else "no mutual inhibition"
+    )
     of = {
         (group, task): float(lesions.sel(lesion=group, task=task))
         for group in ("intact", "1", "2")
@@ -142,8 +146,8 @@ def _inhibition_sentences(name: str, results: Results) -> list[str]:
         f"{name}: mean weights of pairs within 30° of preferred direction are "
         f"{means['W12']:+.3f} from group 1 to 2 and {means['W21']:+.3f} back, "
         f"{means['W11']:+.3f} and {means['W22']:+.3f} within; the statistic is "
-        f"{float(found['statistic']):+.3f}, p = {float(found['p_lower']):.2g} with groups permuted "
-        f"at the same preferred direction: called {called}.",
+        f"{float(inhibition['statistic']):+.3f}, p = {float(inhibition['p_lower']):.2g} with "
+        f"groups permuted at the same preferred direction: called {called}.",
         f"{name}: right choices in Ctx DM 1 are {of['intact', CONTEXTS[0]]:.2f} intact, "
         f"{of['1', CONTEXTS[0]]:.2f} without group 1, {of['2', CONTEXTS[0]]:.2f} without group 2; "
         f"in Ctx DM 2 {of['intact', CONTEXTS[1]]:.2f}, {of['1', CONTEXTS[1]]:.2f} and "
@@ -185,13 +189,15 @@ def _weight_pictures(name: str, results: Results) -> list[Picture]:
     ]
 
 
-def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) -> Shown:
+def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
     del controls
-    with_both = {name: r["inhibition"] for name, r in found.items() if "inhibition" in r}
-    lacking = [name for name in found if name not in with_both]
-    findings = [f"{name} lacks like units in groups 1 and 2." for name in lacking]
+    with_both = {name: r["inhibition"] for name, r in networks.items() if "inhibition" in r}
+    lacking = [name for name in networks if name not in with_both]
+    findings = [
+        f"{name} lacks units of similar preferred direction in groups 1 and 2." for name in lacking
+    ]
     if len(with_both) < 2:
-        return Shown(findings=findings, numbers={}, pictures=[])
+        return Summary(findings=findings)
     beyond = {
         name: float(r["statistic"] - r["null_statistic"].mean()) for name, r in with_both.items()
     }
@@ -213,7 +219,7 @@ def _show_over(found: Mapping[str, Results], controls: Mapping[str, Results]) ->
             width_ratios=(3, 1),
         )
     ]
-    return Shown(findings=findings, numbers={}, pictures=pictures)
+    return Summary(findings=findings, pictures=pictures)
 
 
 SECTION = Section(
@@ -227,8 +233,8 @@ SECTION = Section(
     f"target over those of either, {LESION_DIRECTIONS} directions (published: 10), 4 × 4 "
     "coherences, 800 ms, with noise.",
     compute=_compute,
-    show=_show,
-    show_over=_show_over,
-    missing=_missing,
+    summarise=_summarise,
+    summarise_over=_summarise_over,
+    applies_to=_applies_to,
     needs=("variance",),
 )

@@ -1,0 +1,178 @@
+"""The page of a report: one HTML file, with every number as JSON and CSV beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nwbcompare.core.errors import InputError
+from nwbcompare.core.files import written_aside
+from nwbcompare.report.page_section import Cell, Evidence, Finding, PageSection, Picture, Row
+from nwbcompare.report.template import render
+
+NUMBERS, PAGE, TABLES, FIGURES = "report.json", "index.html", "tables", "figures"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Contents of a page.
+
+    Attributes
+    ----------
+    title, lead
+        The title and the line below it.
+    sections
+        Sections in the order of the page.
+    caution
+        Limits of inference, above all findings.
+    methods
+        Paragraphs of the methods section.
+    provenance
+        Versions, files with checksums, settings.
+    cards
+        Numbers that open the page, such as of networks, animals, sessions and units.
+    limits
+        Warnings and limits, a line each.
+    simulated, how_to_get
+        Whether the recording is simulated, and where a real one can be obtained.
+    left_out
+        Animals of the recording's archive that are not analysed.
+    """
+
+    title: str
+    lead: str
+    sections: Sequence[PageSection]
+    caution: str
+    methods: Sequence[str]
+    provenance: Mapping[str, Any]
+    cards: Mapping[str, Cell] = field(default_factory=dict)
+    limits: Sequence[str] = ()
+    simulated: bool = False
+    how_to_get: str = ""
+    left_out: str = ""
+
+    @property
+    def main_findings(self) -> list[Finding]:
+        """Findings that open the page."""
+        findings = [finding for section in self.sections for finding in section.findings]
+        return [one for one in findings if isinstance(one, Finding) and one.main]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything but the pictures as plain values, equal on every machine."""
+        # how_to_get contains a path of this machine
+        return {
+            "title": self.title,
+            "lead": self.lead,
+            "caution": self.caution,
+            "simulated": self.simulated,
+            "left_out": self.left_out,
+            "cards": dict(self.cards),
+            "findings": [{"text": f.text} | asdict(f.evidence) for f in self.main_findings],
+            "sections": [section.as_json() for section in self.sections],
+            "limits": list(self.limits),
+            "methods": list(self.methods),
+            "provenance": dict(self.provenance),
+        }
+
+
+def write_page(folder: str | os.PathLike[str], page: Page) -> None:
+    """Write a page and its numbers, replacing files of an earlier page one by one.
+
+    Parameters
+    ----------
+    folder
+        An existing folder, which gets ``index.html`` and ``report.json``, ``figures/NAME.svg`` and
+        ``figures/NAME.csv`` (the numbers of a picture), and ``tables/SECTION.csv``.
+    page
+        Its contents.
+    """
+    folder = Path(folder)
+    files: dict[Path, bytes] = {}
+    for section in page.sections:
+        if section.rows:
+            files[folder / TABLES / f"{section.name}.csv"] = _csv(section.rows)
+        for picture in section.pictures:
+            files[folder / FIGURES / f"{picture.name}.svg"] = picture.svg
+            if picture.data:
+                files[folder / FIGURES / f"{picture.name}.csv"] = _csv(picture.data)
+    provenance = json.dumps(page.provenance, indent=1)
+    files[folder / PAGE] = render("page.html.j2", page=page, provenance=provenance).encode()
+    # the last file: its presence says that the page is whole
+    numbers = json.dumps(page.as_json(), indent=1, allow_nan=False)
+    files[folder / NUMBERS] = f"{numbers}\n".encode()
+    for name in (FIGURES, TABLES):
+        (folder / name).mkdir(exist_ok=True)
+        for file in (folder / name).iterdir():
+            if file not in files:
+                file.unlink()
+    for path, content in files.items():
+        with written_aside(path, overwrite=True) as aside:
+            aside.write_bytes(content)
+
+
+def read_sections(folder: str | os.PathLike[str]) -> list[PageSection]:
+    """Read the sections of a page that `write_page` has written.
+
+    Parameters
+    ----------
+    folder
+        The page's folder.
+
+    Raises
+    ------
+    InputError
+        Where a part of the page is missing or damaged.
+    """
+    folder = Path(folder)
+    try:
+        numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
+        return [_section(folder, values) for values in numbers["sections"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            str(folder),
+            "the folder of a finished report",
+            f"one that cannot be read ({type(error).__name__}: {error})",
+            "Run nwbcompare analyze ... --out there, with --resume if it was interrupted.",
+        ) from error
+
+
+def _section(folder: Path, values: Mapping[str, Any]) -> PageSection:
+    pictures = [
+        Picture(
+            name=picture["name"],
+            caption=picture["caption"],
+            width=picture["width"],
+            svg=(folder / FIGURES / f"{picture['name']}.svg").read_bytes(),
+        )
+        for picture in values["pictures"]
+    ]
+    return PageSection(
+        name=values["name"],
+        heading=values["heading"],
+        findings=[_finding(finding) for finding in values["findings"]],
+        rows=values["rows"],
+        pictures=pictures,
+    )
+
+
+def _finding(plain: str | Mapping[str, Any]) -> str | Finding:
+    """Return a finding, which opens no other page than its own."""
+    if isinstance(plain, str):
+        return plain
+    evidence = {name: value for name, value in plain.items() if name != "text"}
+    return Finding(text=plain["text"], evidence=Evidence(**evidence))
+
+
+def _csv(rows: Sequence[Row]) -> bytes:
+    """Return rows as CSV; a column that a row lacks is empty there."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,217 @@
+"""Sections computed on sources, and summarised as sections of a page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tqdm import tqdm
+
+from nwbcompare.core.errors import InputError, NotApplicableError, unknown_name
+from nwbcompare.report.page_section import PageSection
+from nwbcompare.workflows.registry import sections_of
+from nwbcompare.workflows.results_folder import ResultsFolder, keep_results, read_results
+from nwbcompare.workflows.section import (
+    Refusal,
+    ReportName,
+    Results,
+    Section,
+    Source,
+    SourceResults,
+    Summary,
+)
+from nwbcompare.workflows.settings import Settings
+
+
+@dataclass(frozen=True)
+class SectionRun:
+    """Results of a section by source, and the sources that it does not apply to."""
+
+    section: Section[Any]
+    results: dict[str, Results] = field(default_factory=dict)
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+
+
+Runs = dict[str, SectionRun]
+"""Runs by name of the section, in the order of the page."""
+
+
+def select_sections(report: ReportName, names: Sequence[str] | None) -> list[Section[Any]]:
+    """Return sections of a report by name, with those that they need.
+
+    Parameters
+    ----------
+    report
+        The report.
+    names
+        Names of sections; None for all that are not long.
+
+    Returns
+    -------
+    list of Section
+        In the order of the page.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or none.
+    """
+    sections = sections_of(report)
+    if names is None:
+        return [section for section in sections.values() if not section.is_long]
+    if not names:
+        raise InputError("sections", "at least one section", "none", "Leave it out for all.")
+    selected: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in sections:
+            raise unknown_name("sections", name, sections)
+        selected.add(name)
+        waiting += set(sections[name].needs) - selected
+    return [section for section in sections.values() if section.name in selected]
+
+
+def compute_sections(
+    sources: Sequence[Source],
+    sections: Sequence[Section[Any]],
+    settings: Settings,
+    folder: ResultsFolder,
+    desc: str,
+) -> Runs:
+    """Compute sections on sources, or read the results that an earlier run has kept.
+
+    Parameters
+    ----------
+    sources
+        The sources, each with a name of its own.
+    sections
+        From `select_sections`.
+    settings
+        Settings of all sections.
+    folder
+        Where results are kept.
+    desc
+        Title of the progress bar.
+    """
+    runs = {section.name: SectionRun(section) for section in sections}
+    for source in sources:
+        folder.claim(source.name, source.identity())
+    with tqdm(total=len(sections) * len(sources), desc=desc, disable=None) as bar:
+        for source in sources:
+            earlier: dict[str, Results] = {}
+            for section in _in_order_of_needs(sections):
+                bar.set_postfix_str(f"{source.name}: {section.name}")
+                refusal = section.applies_to(source) or _lack(section, earlier)
+                if refusal is None:
+                    try:
+                        results = _results(section, source, earlier, settings, folder)
+                        earlier[section.name] = runs[section.name].results[source.name] = results
+                    except NotApplicableError as error:
+                        # other sections and sources go on
+                        refusal = Refusal(error.reason)
+                if refusal is not None:
+                    runs[section.name].refusals[source.name] = refusal
+                bar.update()
+            source.forget()
+    return runs
+
+
+def check_source_names(sources: Iterable[Source]) -> None:
+    """Check that every source has a name of its own.
+
+    Raises
+    ------
+    InputError
+        Where two sources have one name.
+    """
+    name, number = Counter(source.name for source in sources).most_common(1)[0]
+    if number > 1:
+        raise InputError(
+            "sources", "each name once", f"{name!r} {number} times", "Leave one out or rename it."
+        )
+
+
+def _in_order_of_needs(sections: Sequence[Section[Any]]) -> list[Section[Any]]:
+    by_name = {section.name: section for section in sections}
+    ordered: dict[str, Section[Any]] = {}
+
+    def add(section: Section[Any]) -> None:
+        for name in section.needs:
+            add(by_name[name])
+        ordered[section.name] = section
+
+    for section in sections:
+        add(section)
+    return list(ordered.values())
+
+
+def _lack(section: Section[Any], earlier: SourceResults) -> Refusal | None:
+    lacking = [name for name in section.needs if name not in earlier]
+    return Refusal(f"It needs section {lacking[0]!r}, which does not apply.") if lacking else None
+
+
+def _results(
+    section: Section[Any],
+    source: Source,
+    earlier: SourceResults,
+    settings: Settings,
+    folder: ResultsFolder,
+) -> Results:
+    """Return the results of a section, kept or computed."""
+    file = folder.file(source.name, section.name)
+    results = read_results(file, folder.version)
+    if results is None:
+        cache = folder.file(source.name, section.name, suffix=".partial.nc")
+        results = section.compute(source, earlier, settings, cache)
+        keep_results(file, results, folder.version)
+        cache.unlink(missing_ok=True)
+    return results
+
+
+def page_sections(runs: Runs, sources: Sequence[Source]) -> list[PageSection]:
+    """Summarise results as sections of a page: over networks, then source by source.
+
+    Pictures are of every recording and of the first network; tables have all sources.
+    """
+    pages = [_page_section(run, runs, sources) for run in runs.values()]
+    return [page for page in pages if page.findings or page.rows or page.pictures]
+
+
+def _page_section(run: SectionRun, runs: Runs, sources: Sequence[Source]) -> PageSection:
+    kinds = {source.name: source.kind for source in sources}
+    names = [source.name for source in sources if source.name in run.results]
+    networks = [name for name in names if kinds[name] in {"network", "control"}]
+    pictured = {name for name in names if name not in networks} | set(networks[:1])
+    summaries = []
+    for name in names:
+        results = {other: r.results[name] for other, r in runs.items() if name in r.results}
+        summaries.append(run.section.summarise(name, results, pictures=name in pictured))
+    on_page = [
+        *_over_networks(run, kinds),
+        *(s for n, s in zip(names, summaries, strict=True) if n in pictured),
+    ]
+    refusals = [f"{name}: does not apply. {why.reason}" for name, why in run.refusals.items()]
+    return PageSection(
+        name=run.section.name,
+        heading=run.section.heading,
+        findings=[*(finding for one in on_page for finding in one.findings), *refusals],
+        rows=[row for one in summaries for row in one.rows],
+        pictures=[picture for one in on_page for picture in one.pictures],
+    )
+
+
+def _over_networks(run: SectionRun, kinds: Mapping[str, str]) -> list[Summary]:
+    networks, controls = (
+        {name: results for name, results in run.results.items() if kinds[name] == kind}
+        for kind in ("network", "control")
+    )
+    if run.section.summarise_over is None or len(networks) < 2:
+        return []
+    try:
+        return [run.section.summarise_over(networks, controls)]
+    except NotApplicableError as error:
+        text = f"Over {len(networks)} networks: does not apply. {error.reason}"
+        return [Summary(findings=[text])]
