@@ -45,7 +45,7 @@ def main() -> None:
         inhibition = nc.connectivity.mutual_inhibition(
             weights, groups, n_permutations=chosen.permutations
         )
-    except nc.InputError as error:  # too few units in a group
+    except nc.NotApplicableError as error:  # too few units in a group
         parser.error(str(error))
     mean = inhibition["mean_weight"]
     for start, stop in (("1", "2"), ("2", "1"), ("1", "1"), ("2", "2")):

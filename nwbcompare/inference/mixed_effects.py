@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.core.unit_samples import Key, UnitSample, group_keys
 from nwbcompare.inference.kernels.random_intercepts import nested_mean
 
@@ -95,8 +95,10 @@ def mixed_effects(
     Raises
     ------
     InputError
-        For an unknown variable, a source that is missing, recordings without sessions, names
-        that come twice, task variances in different units, and values that do not vary.
+        For an unknown variable, recordings without sessions, and names that occur twice.
+    NotApplicableError
+        For no network or no recording, task variances in different units, fewer than two groups,
+        and values that do not vary.
 
     Warns
     -----
@@ -161,7 +163,7 @@ def mixed_effects(
 def _of_source(tables: Sequence[xr.Dataset], source: str) -> list[xr.Dataset]:
     found = [table for table in tables if table.attrs.get("source") == source]
     if not found:
-        raise InputError(
+        raise NotApplicableError(
             "tables",
             "one or more of source 'model' and of source 'recording'",
             f"none of source {source!r}",
@@ -189,7 +191,7 @@ def _check(models: list[xr.Dataset], recordings: list[xr.Dataset], variable: str
     if variable == "log_task_variance":
         units = {str(t["task_variance"].attrs.get("units")) for t in (*models, *recordings)}
         if len(units) > 1:
-            raise InputError(
+            raise NotApplicableError(
                 "task_variance",
                 "the same units in models and recordings",
                 listing(sorted(units)),
@@ -248,7 +250,7 @@ def _fit(values: Array, levels: dict[str, Labels], inference: str) -> _Fit:
     codes = {name: np.unique(of[kept], return_inverse=True)[1] for name, of in levels.items()}
     n_groups = int(next(iter(codes.values())).max(initial=-1)) + 1
     if y.size < 2 or n_groups < 2 or not np.ptp(y) > 0:
-        raise InputError(
+        raise NotApplicableError(
             f"tables, for inference over {inference}",
             "two or more groups, and values that vary",
             f"{y.size} values in {n_groups} groups, spread {np.ptp(y) if y.size else 0:g}",

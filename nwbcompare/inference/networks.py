@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, listing
 
 Array = npt.NDArray[np.float64]
 MOST_EXACT = 16
@@ -45,7 +45,9 @@ def over_networks(
     Raises
     ------
     InputError
-        For no networks, values that are not finite, and names that come twice.
+        For no networks, and names that occur twice.
+    NotApplicableError
+        For values that are not finite.
 
     Warns
     -----
@@ -120,7 +122,9 @@ def _read(
         )
     if not np.isfinite(numbers).all():
         bad = [name for name, fine in zip(labels, np.isfinite(numbers), strict=True) if not fine]
-        raise InputError("values", "finite numbers", f"none for {listing(bad)}", "Leave them out.")
+        raise NotApplicableError(
+            "values", "finite numbers", f"none for {listing(bad)}", "Omit these networks."
+        )
     if len(set(labels)) < len(labels):
         raise InputError("values", "different names of networks", listing(labels), "Rename them.")
     return labels, numbers

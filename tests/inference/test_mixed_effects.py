@@ -287,7 +287,7 @@ def test_other_variables_and_the_log_of_task_variance():
     found = mixed_effects(tv, variable="log_task_variance")
     assert found["effect"].item() == pytest.approx(np.log(2), abs=0.1)
     tv[-1]["task_variance"].attrs["units"] = "(spikes/s)^2"
-    with pytest.raises(nc.InputError, match="the same units in models and recordings"):
+    with pytest.raises(nc.NotApplicableError, match="the same units in models and recordings"):
         mixed_effects(tv, variable="log_task_variance")
 
 
@@ -323,9 +323,9 @@ def test_bad_input_is_refused():
         mixed_effects([*nets, brain], variable="absolut")
     with pytest.raises(nc.InputError, match="confidence: expected a number between"):
         mixed_effects([*nets, brain], confidence=95)
-    with pytest.raises(nc.InputError, match="none of source 'recording'"):
+    with pytest.raises(nc.NotApplicableError, match="none of source 'recording'"):
         mixed_effects(nets)
-    with pytest.raises(nc.InputError, match="none of source 'model'"):
+    with pytest.raises(nc.NotApplicableError, match="none of source 'model'"):
         mixed_effects([brain])
     with pytest.raises(nc.InputError, match="different names of networks"):
         mixed_effects([nets[0], nets[0], brain])
@@ -333,7 +333,9 @@ def test_bad_input_is_refused():
         mixed_effects([*nets, brain.drop_vars("session")])
     with pytest.raises(nc.InputError, match="data of 'net0'"):
         mixed_effects([nets[0].drop_vars("fractional_task_variance"), brain])
-    with pytest.raises(nc.InputError, match="expected two or more groups, and values that vary"):
+    with pytest.raises(
+        nc.NotApplicableError, match="expected two or more groups, and values that vary"
+    ):
         mixed_effects([*nets, brain.isel(unit=slice(5))])
-    with pytest.raises(nc.InputError, match="values that vary"):
+    with pytest.raises(nc.NotApplicableError, match="values that vary"):
         mixed_effects([*nets, brain.assign(fractional_task_variance=("unit", np.ones(60)))])

@@ -110,19 +110,20 @@ def test_from_one_network_nothing_is_inferred():
 
 
 @pytest.mark.parametrize(
-    ("values", "match"),
+    ("values", "error", "match"),
     [
-        ([], r"one or more networks, got an array of shape \(0,\)"),
-        (np.ones((2, 2)), "Reduce what was measured"),
-        ({"a": 1.0, "b": np.nan}, "finite numbers, got none for b"),
+        ([], nc.InputError, r"one or more networks, got an array of shape \(0,\)"),
+        (np.ones((2, 2)), nc.InputError, "Reduce what was measured"),
+        ({"a": 1.0, "b": np.nan}, nc.NotApplicableError, "finite numbers, got none for b"),
         (
             xr.DataArray([1.0, 2.0], dims="network", coords={"network": ["a", "a"]}),
+            nc.InputError,
             "different names",
         ),
     ],
 )
-def test_what_is_no_number_for_each_network_is_refused(values, match):
-    with pytest.raises(nc.InputError, match=match):
+def test_what_is_no_number_for_each_network_is_refused(values, error, match):
+    with pytest.raises(error, match=match):
         over_networks(values)
 
 

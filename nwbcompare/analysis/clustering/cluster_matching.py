@@ -12,7 +12,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from nwbcompare.core.activity import columns_on
-from nwbcompare.core.errors import InputError, UnitWarning, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
 from nwbcompare.kernels.permutation import p_value
 
 Array = npt.NDArray[np.float64]
@@ -47,7 +47,9 @@ def match_clusters(
     Raises
     ------
     InputError
-        For fewer than two networks, two of one name, or networks that differ in their columns.
+        For two networks of one name.
+    NotApplicableError
+        For fewer than two networks, and networks that differ in their columns.
 
     Notes
     -----
@@ -105,7 +107,7 @@ def match_clusters(
 
 def _check_networks(results: Sequence[xr.Dataset]) -> tuple[list[str], str]:
     if len(results) < 2:
-        raise InputError("results", "two or more networks", str(len(results)), "Give more.")
+        raise NotApplicableError("results", "two or more networks", str(len(results)), "Give more.")
     names = [str(result.attrs.get("name", "")) for result in results]
     if len(set(names)) < len(names):
         raise InputError(
@@ -120,7 +122,7 @@ def _check_networks(results: Sequence[xr.Dataset]) -> tuple[list[str], str]:
             result[column].values, results[0][column].values
         )
         if not same:
-            raise InputError(
+            raise NotApplicableError(
                 "results",
                 f"the columns of {names[0]!r} in all networks",
                 f"others in {name!r}",

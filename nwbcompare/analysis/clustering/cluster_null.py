@@ -210,6 +210,8 @@ def describe_rotated(
     Raises
     ------
     InputError
+        As `cluster_units`.
+    NotApplicableError
         As `cluster_units`, and for units that lack a condition.
 
     Notes

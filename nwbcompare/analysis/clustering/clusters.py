@@ -14,7 +14,13 @@ import xarray as xr
 from nwbcompare.analysis.clustering.kernels import clusters as clustering
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
 from nwbcompare.core.activity import columns_on
-from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.core.errors import (
+    InputError,
+    NotApplicableError,
+    UnitWarning,
+    listing,
+    unknown_name,
+)
 
 Array = npt.NDArray[np.float64]
 Method = Literal["kmeans", "ward", "hdbscan"]
@@ -68,8 +74,10 @@ def cluster_units(
     Raises
     ------
     InputError
-        For an unknown method, one column only, fewer than 3 active units, all of them alike,
-        or fewer than the clusters asked for; where HDBSCAN finds no cluster.
+        For an unknown method, and fewer than 2 clusters.
+    NotApplicableError
+        For one column only, fewer than 3 active units, units that are all alike, more clusters than
+        the units allow, and where HDBSCAN finds no cluster.
 
     Warns
     -----
@@ -94,7 +102,7 @@ def cluster_units(
     tried = _numbers_to_try(rows, table.dims[1], method, n_clusters, n_clusters_tried)
     found = clustering.cluster(rows, tried, method=method, n_init=n_init, seed=seed)
     if not found.n_clusters:
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             f"a group of at least {clustering.SMALLEST_CLUSTER} units that HDBSCAN calls dense",
             f"none among {len(rows)} active units",
@@ -142,7 +150,9 @@ def embed_units(
     Raises
     ------
     InputError
-        For an unknown method, and for t-SNE of no more units than its perplexity.
+        For an unknown method.
+    NotApplicableError
+        For t-SNE of no more units than its perplexity, and as `cluster_units`.
 
     Notes
     -----
@@ -164,7 +174,7 @@ def embed_units(
     else:
         rows, active = active_rows(variance_table(variance), threshold)
     if method == "tsne" and len(rows) <= clustering.PERPLEXITY:
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             f"more than {clustering.PERPLEXITY} active units, the perplexity of t-SNE",
             f"{len(rows)}",
@@ -193,7 +203,9 @@ def variance_table(variance: xr.Dataset) -> xr.DataArray:
     Raises
     ------
     InputError
-        For any other result, and for one column only.
+        For any other result.
+    NotApplicableError
+        For one column only.
     """
     got: Sequence[Any] = variance["task_variance"].dims if "task_variance" in variance else ()
     if len(got) != 2 or "unit" not in got or not set(got) & set(COLUMN_DIMS):
@@ -205,7 +217,7 @@ def variance_table(variance: xr.Dataset) -> xr.DataArray:
         )
     table = variance["task_variance"].transpose("unit", ...)
     if table.shape[1] < 2:
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             "two or more tasks or epochs",
             f"{table.shape[1]}",
@@ -242,20 +254,22 @@ def active_rows(table: xr.DataArray, threshold: float) -> tuple[Array, npt.NDArr
     Raises
     ------
     InputError
-        For a negative threshold, fewer than 3 active units, or units that are all alike.
+        For a negative threshold.
+    NotApplicableError
+        For fewer than 3 active units, and units that are all alike.
     """
     if not threshold >= 0:
         raise InputError("threshold", "0 or more", f"{threshold:g}", "Use 0 to keep every unit.")
     rows, active = clustering.normalised(table.values.astype(np.float64), threshold)
     if len(rows) < FEWEST_UNITS:
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             f"at least {FEWEST_UNITS} units whose variances sum to more than {threshold:g}",
             f"{len(rows)} of {active.size} units",
             "Lower the threshold (it is absolute, and variances scale with squared rates).",
         )
     if clustering.most_clusters(rows) < 2:
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             "units that differ in their normalised variance",
             f"{len(rows)} active units that are all alike",
@@ -269,13 +283,14 @@ def numbers_within(
 ) -> list[int]:
     """Cut a search at the number of clusters that the rows allow, and say so in a warning."""
     most, tried = clustering.most_clusters(rows), list(n_clusters_tried)
+    _check_numbers(tried, "n_clusters_tried")
     within = [k for k in tried if k <= most]
-    if not within or min(tried) < 2:
-        raise InputError(
+    if not within:
+        raise NotApplicableError(
             "n_clusters_tried",
-            f"numbers from 2 to {most}, for {len(rows)} active units",
-            listing(tried, most=5),
-            "Each number needs more units than clusters.",
+            f"units for {min(tried)} clusters",
+            f"{len(rows)} active units, enough for {most}",
+            "Try smaller numbers of clusters, or lower the threshold.",
         )
     if len(within) < len(tried):
         warnings.warn(
@@ -304,15 +319,23 @@ def _numbers_to_try(
         n_clusters = N_CLUSTERS_BY_EPOCH
     if n_clusters is None:
         return numbers_within(rows, n_clusters_tried, stacklevel=4)
+    _check_numbers([n_clusters], "n_clusters")
     most = clustering.most_clusters(rows)
-    if not 2 <= n_clusters <= most:
-        raise InputError(
+    if n_clusters > most:
+        raise NotApplicableError(
             "n_clusters",
-            f"2 to {most}, for {len(rows)} active units",
-            str(n_clusters),
-            "Name another number with n_clusters=..., or lower the threshold.",
+            f"units for {n_clusters} clusters",
+            f"{len(rows)} active units, enough for {most}",
+            "Ask for fewer with n_clusters=..., or lower the threshold.",
         )
     return [n_clusters]
+
+
+def _check_numbers(numbers: Sequence[int], argument: str) -> None:
+    if not numbers or min(numbers) < 2:
+        raise InputError(
+            argument, "2 clusters or more", listing(numbers, most=5), "Use at least 2 clusters."
+        )
 
 
 def _result(

@@ -15,7 +15,7 @@ from nwbcompare.analysis.clustering.kernels.surrogates import (
     normal_scores,
 )
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.kernels.permutation import p_value
 
 Array = npt.NDArray[np.float64]
@@ -56,7 +56,9 @@ def epairs(
     Raises
     ------
     InputError
-        For fewer than three columns, or no more active units than neighbours and two.
+        For a table that is no task variance, and a negative threshold.
+    NotApplicableError
+        For fewer than three columns, or fewer active units than ``n_neighbours`` + 2.
 
     Notes
     -----
@@ -78,7 +80,7 @@ def epairs(
     table = complete_table(variance)
     _, active = active_rows(table, threshold)
     if table.shape[1] < 3 or active.sum() < n_neighbours + 2:
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             f"three or more columns and at least {n_neighbours + 2} active units",
             f"{table.shape[1]} columns and {int(active.sum())} active units",

@@ -17,7 +17,7 @@ from nwbcompare.analysis.connectivity.kernels.mutual_inhibition import (
     permuted_statistic,
 )
 from nwbcompare.analysis.selectivity.unit_groups import GROUPS
-from nwbcompare.core.errors import InputError, UnitWarning, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
 from nwbcompare.kernels.permutation import p_value
 from nwbcompare.tasks.channels import RING_DIRECTIONS, RING_SIZE, angular_distance
 
@@ -153,8 +153,10 @@ def mutual_inhibition(
     Raises
     ------
     InputError
-        Where a group has no unit, there is no pair of like preference for one of the four means,
-        or the groups are of another network.
+        For groups of another network.
+    NotApplicableError
+        For a group without units, and where one of the four means has no pair of similar preferred
+        direction.
 
     Notes
     -----
@@ -228,7 +230,9 @@ def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int 
     Raises
     ------
     InputError
-        Where a group has no unit, or the groups are of another network.
+        For groups of another network.
+    NotApplicableError
+        For a group without units.
 
     Warns
     -----
@@ -299,7 +303,7 @@ def _two_groups(weights: xr.Dataset, groups: xr.Dataset) -> TwoGroups:
     label = _labels(weights, groups)
     for group in INHIBITING:
         if not (label == group).any():
-            raise InputError(
+            raise NotApplicableError(
                 f"group {group!r}",
                 "at least one unit",
                 "none",
@@ -421,7 +425,7 @@ def _refuse_without_pairs(
     size = {group: int(mask.sum()) for group, mask in zip(INHIBITING, masks, strict=True)}
     for a, b in _without_pairs(means, INHIBITING):
         among = f"of group {a!r}" if a == b else f"from group {a!r} to group {b!r}"
-        raise InputError(
+        raise NotApplicableError(
             f"group {a!r}" if size[a] <= size[b] else f"group {b!r}",
             f"a pair {among} within {within:.3g} rad of preferred direction",
             f"none; the groups have {size['1']} and {size['2']} units",

@@ -15,7 +15,7 @@ from nwbcompare.analysis.population.kernels.task_vectors import (
     squared_distances,
 )
 from nwbcompare.analysis.population.task_vectors import VECTOR, vectors_of
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, listing
 from nwbcompare.inference.networks import over_networks
 
 COMPOSITIONS: dict[str, tuple[str, str, str, str]] = {
@@ -74,7 +74,9 @@ def composition_cosine(
     Raises
     ------
     InputError
-        For unknown or repeated names, and two whose vectors are equal.
+        For unknown or repeated names.
+    NotApplicableError
+        For two tasks whose vectors are equal.
 
     Notes
     -----
@@ -189,8 +191,9 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
     Raises
     ------
     InputError
-        For unknown or repeated names, fewer than five vectors or more than 50, and two whose
-        vectors are equal.
+        For unknown or repeated names.
+    NotApplicableError
+        For fewer than five vectors or more than 50, and two whose vectors are equal.
 
     Notes
     -----
@@ -212,7 +215,7 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
     known = [str(name) for name in vectors[dim].values] if dim in vectors.coords else []
     _, chosen = vectors_of(vectors, names)
     if not 5 <= len(known) <= MOST_VECTORS:
-        raise InputError(
+        raise NotApplicableError(
             "vectors",
             f"from 5 to {MOST_VECTORS} {dim}s",
             f"{len(known)}",
@@ -263,8 +266,9 @@ def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
     Raises
     ------
     InputError
-        For no results, results of different analyses or compositions, and two networks of one
-        name.
+        For no results, and two networks of one name.
+    NotApplicableError
+        For results of different analyses or of different compositions.
 
     Warns
     -----
@@ -285,7 +289,7 @@ def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
     for result in results[1:]:
         other = {name: str(result.attrs.get(name)) for name in subject}
         if other != subject:
-            raise InputError(
+            raise NotApplicableError(
                 "results", f"one analysis, {subject}", f"{other} too", "Join like with like."
             )
     names = [str(result.attrs["name"]) for result in results]
@@ -334,7 +338,7 @@ def _refuse_equal(
     pairs = np.argwhere(np.triu(distances == 0, k=1))
     if pairs.size:
         first, second = pairs[0]
-        raise InputError(
+        raise NotApplicableError(
             "vectors",
             "vectors that differ",
             f"equal ones of {names[first]!r} and {names[second]!r}",

@@ -36,7 +36,7 @@ from nwbcompare.analysis.population.population import (
     unit_halves,
 )
 from nwbcompare.core.activity import Activity, blocks, columns_on, is_ragged
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.kernels.permutation import p_values
 
 Array = npt.NDArray[np.float64]
@@ -96,8 +96,10 @@ def decode(
     Raises
     ------
     InputError
-        For a deterministic source, an unknown variable, conditions that do not cross with
-        what is decoded, one class only, and too few units or trials.
+        For an unknown variable, and numbers of trials, units or resamples out of range.
+    NotApplicableError
+        For a deterministic source, one class only, conditions that are not crossed with the decoded
+        variable, and too few units or trials.
 
     Warns
     -----
@@ -202,7 +204,7 @@ def _design(table: xr.Dataset, what: str, *, generalise: bool) -> _Design:
         raise unknown_name("what", what, columns)
     classes, label = columns[what]
     if classes.size < 2:
-        raise InputError(
+        raise NotApplicableError(
             "what",
             f"two or more values of {what!r}",
             f"{listing(classes)} alone",
@@ -217,7 +219,7 @@ def _design(table: xr.Dataset, what: str, *, generalise: bool) -> _Design:
     present = np.zeros((stratum.max() + 1, classes.size), dtype=bool)
     present[stratum, label] = True
     if not present.all():
-        raise InputError(
+        raise NotApplicableError(
             "conditions",
             f"every value of {what!r} with the same values of all other variables",
             f"{int((~present).sum())} combinations of {present.size} without trials",
@@ -280,14 +282,18 @@ def _with_enough(
 
 
 def _n_units(wanted: int | None, available: int) -> int:
-    if wanted is not None and not 1 <= wanted <= available:
-        raise InputError(
-            "n_units",
-            f"1 to {available}, the units with enough trials",
-            repr(wanted),
+    if wanted is None:
+        return available
+    if wanted < 1:
+        raise InputError("n_units", "at least 1", repr(wanted), "Use None for all units.")
+    if wanted > available:
+        raise NotApplicableError(
+            "activity",
+            f"{wanted} units with enough trials",
+            f"{available}",
             "Use fewer units, or lower n_trials.",
         )
-    return available if wanted is None else wanted
+    return wanted
 
 
 def _draw(cells: TrialRates, n_trials: int, rng: np.random.Generator) -> Array:
@@ -312,7 +318,7 @@ def _refuse_deterministic(activity: Activity, n_resamples: int) -> None:
         raise InputError("n_resamples", "2 or more", repr(n_resamples), "Use 20.")
     for block in blocks(activity).values():
         if block.attrs["deterministic"]:
-            raise InputError(
+            raise NotApplicableError(
                 "activity",
                 "noisy trials",
                 f"the deterministic source {block.attrs['name']!r}",
@@ -377,7 +383,9 @@ def implementable_classifications(
     Raises
     ------
     InputError
-        As `decode`; for fewer than 3 conditions, and a threshold outside of (0.5, 1).
+        As `decode`, and for a threshold outside of (0.5, 1).
+    NotApplicableError
+        For a deterministic source, fewer than 3 conditions, and too few units or trials.
 
     Warns
     -----
@@ -405,7 +413,7 @@ def implementable_classifications(
     rates = trial_rates(activity, tasks, conditions=conditions, leave_out=leave_out)
     n_conditions = rates.table.sizes["condition"]
     if n_conditions < 3:
-        raise InputError(
+        raise NotApplicableError(
             "conditions", "3 or more", f"{n_conditions}", "Name more columns with conditions=[...]."
         )
     cells, n_trials, n_left_out = _with_enough(rates, n_trials, 2)

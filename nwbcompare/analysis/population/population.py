@@ -39,7 +39,13 @@ from nwbcompare.core.activity import (
     tasks_of,
     unit_positions,
 )
-from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.core.errors import (
+    InputError,
+    NotApplicableError,
+    UnitWarning,
+    listing,
+    unknown_name,
+)
 from nwbcompare.kernels.permutation import p_value
 from nwbcompare.kernels.variance import group_moments
 
@@ -144,7 +150,7 @@ def _check_clocks(parts: Sequence[TrialRates]) -> None:
     for part in parts[1:]:
         other = part.table["time"]
         if other.attrs != first.attrs or not np.array_equal(other, first):
-            raise InputError(
+            raise NotApplicableError(
                 "time",
                 "the same counted bins in all tasks",
                 f"{first.size} and {other.size} bins, or other times",
@@ -246,7 +252,9 @@ def population_means(
     Raises
     ------
     InputError
-        For an unknown task, and where no unit has trials enough.
+        For an unknown task.
+    NotApplicableError
+        For tasks with different time bins (``time="time"``), and where no unit has enough trials.
 
     Warns
     -----
@@ -334,7 +342,7 @@ def _halves(
 def keep_units(table: xr.Dataset, enough: npt.NDArray[np.bool_], needed: str) -> xr.Dataset:
     """Leave out units that lack trials, with a warning that names them; an error if all do."""
     if not enough.any():
-        raise InputError(
+        raise NotApplicableError(
             "activity",
             f"units with {needed} in every condition",
             f"none among {enough.size}",
@@ -442,6 +450,8 @@ def dimensionality(
     Raises
     ------
     InputError
+        As `population_means`.
+    NotApplicableError
         As `population_means`, and for fewer than 3 conditions.
 
     Warns
@@ -466,7 +476,7 @@ def dimensionality(
     x, noise = means["rate_mean"].values, means["mean_variance"].values
     n_conditions, n_units = x.shape
     if n_conditions < 3:
-        raise InputError(
+        raise NotApplicableError(
             "conditions", "3 or more", f"{n_conditions}", "Name more columns with conditions=[...]."
         )
     rng = np.random.default_rng(seed)

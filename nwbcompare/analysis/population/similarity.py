@@ -20,7 +20,7 @@ from nwbcompare.analysis.population.population import (
     unit_halves,
 )
 from nwbcompare.core.activity import Activity, columns_on, tasks_of
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import NotApplicableError, listing, unknown_name
 from nwbcompare.kernels.permutation import p_value
 
 Array = npt.NDArray[np.float64]
@@ -79,8 +79,9 @@ def compare_populations(
     Raises
     ------
     InputError
-        For an unknown measure, tasks or conditions that are not shared, and fewer than 4
-        conditions.
+        For an unknown measure or task.
+    NotApplicableError
+        For sources without a task in common, or with fewer than 4 conditions in common.
 
     Notes
     -----
@@ -151,7 +152,7 @@ def _shared_tasks(model: Activity, recording: Activity, tasks: Sequence[str] | N
         if task not in shared:
             raise unknown_name("tasks", task, shared)
     if not shared:
-        raise InputError(
+        raise NotApplicableError(
             "model and recording",
             "at least one task that both have",
             f"{listing(known[0])} against {listing(known[1])}",
@@ -170,13 +171,13 @@ def _shared_conditions(a: xr.Dataset, b: xr.Dataset) -> tuple[xr.Dataset, xr.Dat
 
     Raises
     ------
-    InputError
-        Where they have fewer than 4 in common.
+    NotApplicableError
+        For fewer than 4 conditions in common.
     """
     names = [list(map(str, side["condition"].values)) for side in (a, b)]
     shared = [name for name in names[0] if name in set(names[1])]
     if len(shared) < LEAST_CONDITIONS:
-        raise InputError(
+        raise NotApplicableError(
             "conditions",
             f"{LEAST_CONDITIONS} or more that both sides have",
             f"{len(shared)}, of {listing(names[0], most=2)} against {listing(names[1], most=2)}",

@@ -24,7 +24,13 @@ from nwbcompare.core.activity import (
     row_dim,
     tasks_of,
 )
-from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.core.errors import (
+    InputError,
+    NotApplicableError,
+    UnitWarning,
+    listing,
+    unknown_name,
+)
 
 Moment = Literal["end", "mean"] | float
 Missing = Literal["error", "leave_out"]
@@ -81,8 +87,9 @@ def task_vectors(
     Raises
     ------
     InputError
-        For an unknown epoch or task, a named task without the epoch, a time outside the epoch,
-        and units that lack a condition.
+        For an unknown task, a named task without the epoch, and a time outside the epoch.
+    NotApplicableError
+        For no task with the epoch, and units that lack a condition.
 
     Warns
     -----
@@ -187,6 +194,8 @@ def rule_vectors(weights: xr.Dataset, tasks: Sequence[str] | None = None) -> xr.
     ------
     InputError
         For a task without a rule channel.
+    NotApplicableError
+        For weights without rule channels.
 
     Examples
     --------
@@ -209,7 +218,7 @@ def rule_vectors(weights: xr.Dataset, tasks: Sequence[str] | None = None) -> xr.
         if task not in places:
             raise unknown_name("tasks", task, places)
     if not chosen:
-        raise InputError(
+        raise NotApplicableError(
             "weights", "channels rule_TASK", "none", "Use the weights of a network with rules."
         )
     rows = weights["input_weight"].transpose("input_channel", "unit")
@@ -247,7 +256,9 @@ def task_space(vectors: xr.Dataset, tasks: Sequence[str], *, n_axes: int = 2) ->
     Raises
     ------
     InputError
-        For unknown or repeated tasks, and where they span fewer axes.
+        For unknown or repeated tasks.
+    NotApplicableError
+        For tasks that span fewer axes.
 
     Notes
     -----
@@ -266,13 +277,13 @@ def task_space(vectors: xr.Dataset, tasks: Sequence[str], *, n_axes: int = 2) ->
     dim, values = vectors_of(vectors, tasks)
     position, axes, shares = principal_axes(values, max(1, n_axes))
     spanned = int((shares > 1e-12).sum())
-    if not 1 <= n_axes <= spanned:
-        raise InputError(
-            "n_axes",
-            f"from 1 to {spanned}, what {listing(tasks)} span"
-            if spanned
-            else "vectors that differ",
-            repr(n_axes),
+    if n_axes < 1:
+        raise InputError("n_axes", "at least 1", repr(n_axes), "Use n_axes=2.")
+    if n_axes > spanned:
+        raise NotApplicableError(
+            "vectors",
+            f"vectors that differ along {n_axes} axes",
+            f"{spanned} axes spanned by {listing(tasks)}",
             "Use fewer axes, or more tasks.",
         )
     units = {"units": vectors[VECTOR[dim]].attrs.get("units", "1")}
@@ -342,9 +353,9 @@ def _blocks_with(
         raise InputError("tasks", "at least one task", "none", "Name them, e.g. 'fdgo'.")
     lacking = [t for t in wanted if epoch_bounds(where[t], epoch, _rows(where[t], t)) is None]
     if lacking and (tasks is not None or len(lacking) == len(wanted)):
-        block, task = where[lacking[0]], lacking[0]
-        known = [e for e in _epochs(block) if epoch_bounds(block, e, _rows(block, task))]
-        raise unknown_name(f"epoch of {listing(lacking)}", epoch, known)
+        known = _epochs(where[lacking[0]], lacking[0])
+        error = unknown_name(f"epoch of {listing(lacking)}", epoch, known)
+        raise error if tasks is not None else NotApplicableError(*error.args)
     if lacking:
         warnings.warn(f"{listing(lacking)} left out: no epoch {epoch!r}", UserWarning, stacklevel=3)
     return [(where[task], task) for task in wanted if task not in lacking]
@@ -355,8 +366,10 @@ def _rows(block: xr.Dataset, task: str) -> npt.NDArray[np.bool_]:
     return rows
 
 
-def _epochs(block: xr.Dataset) -> list[str]:
-    return [str(epoch) for epoch in block["epoch"].values] if "epoch" in block.coords else []
+def _epochs(block: xr.Dataset, task: str) -> list[str]:
+    """Return the epochs that a task has."""
+    names = map(str, block["epoch"].values) if "epoch" in block.coords else ()
+    return [name for name in names if epoch_bounds(block, name, _rows(block, task)) is not None]
 
 
 def _moment_vectors(
@@ -462,7 +475,7 @@ def _joined(parts: list[xr.Dataset], dim: str, missing: Missing) -> xr.Dataset:
 def _refuse_or_warn(units: npt.NDArray[np.str_], *, everything: bool, missing: Missing) -> None:
     names = f"{len(units)} that were not: {listing(units, most=5)}"
     if everything or missing == "error":
-        raise InputError(
+        raise NotApplicableError(
             "activity",
             "units that were observed in every condition at that moment",
             names,

@@ -20,7 +20,7 @@ from nwbcompare.core.activity import (
     unit_positions,
     unit_table,
 )
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.errors import NotApplicableError, unknown_name
 from nwbcompare.kernels.variance import group_moments
 
 
@@ -47,7 +47,9 @@ def condition_means(block: xr.Dataset, *, conditions: Sequence[str] | None = Non
     Raises
     ------
     InputError
-        For a condition variable that does not exist or has missing values.
+        For an unknown condition variable.
+    NotApplicableError
+        For a condition variable with missing values.
 
     Examples
     --------
@@ -149,7 +151,7 @@ def _refuse_missing(name: str, values: npt.NDArray[Any], task: str) -> None:
         return
     missing = int(np.isnan(values).sum())
     if missing:
-        raise InputError(
+        raise NotApplicableError(
             f"condition variable {name!r} of task {task!r}",
             "a value in every trial",
             f"none (NaN) in {missing} of {values.size}",

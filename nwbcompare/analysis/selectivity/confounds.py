@@ -26,8 +26,8 @@ from nwbcompare.analysis.selectivity.task_variance import (
 )
 from nwbcompare.analysis.selectivity.trial_subsampling import subsample_trials
 from nwbcompare.analysis.selectivity.variance_components import ftv_by_factor, variance_components
-from nwbcompare.core.activity import Activity, blocks, select, unit_table
-from nwbcompare.core.errors import InputError, UnitWarning
+from nwbcompare.core.activity import Activity, blocks, labels, select, unit_table
+from nwbcompare.core.errors import NotApplicableError, UnitWarning, listing
 from nwbcompare.kernels.variance import fractional_variance
 
 Array = npt.NDArray[np.float64]
@@ -68,7 +68,9 @@ def confound_table(
     Raises
     ------
     InputError
-        For tasks that are not there, and where FTV cannot be measured as published.
+        For unknown tasks.
+    NotApplicableError
+        Where FTV cannot be measured as published.
 
     Notes
     -----
@@ -101,7 +103,7 @@ def confound_table(
         for variant, measure in tqdm(_variants(seed).items(), "confounds", disable=None):
             try:
                 found[variant] = measure(pair, task_a, task_b)
-            except InputError as error:
+            except NotApplicableError as error:
                 if variant == "as published":
                     raise
                 left_out[variant] = str(error)
@@ -170,7 +172,9 @@ def ftv_in_time(
     Raises
     ------
     InputError
-        For tasks that are not there, and tasks on different clocks.
+        For unknown tasks.
+    NotApplicableError
+        For tasks on different clocks.
 
     Warns
     -----
@@ -231,7 +235,7 @@ def _variants(seed: int) -> dict[str, Callable[[Any, str, str], dict[str, xr.Dat
     """Give, by name, what measures FTV raw and corrected."""
     return {
         "as published": _measured,
-        "correct trials": lambda pair, a, b: _measured(select(pair, correct=True), a, b),
+        "correct trials": lambda pair, a, b: _measured(_correct_trials(pair, a, b), a, b),
         "equal trials": lambda pair, a, b: _measured(subsample_trials(pair, seed=seed), a, b),
         "rates matched": lambda pair, a, b: _measured(match_rates(pair), a, b, threshold=0.0),
         "rates stabilised": lambda pair, a, b: _measured(
@@ -239,6 +243,22 @@ def _variants(seed: int) -> dict[str, Callable[[Any, str, str], dict[str, xr.Dat
         ),
         "choice taken out": _without_choice,
     }
+
+
+def _correct_trials(pair: Activity, task_a: str, task_b: str) -> Activity:
+    """Select correct trials, where both tasks have some."""
+    with_correct: set[str] = set()
+    for block in blocks(pair).values():
+        if "correct" in block.coords:
+            with_correct |= set(labels(block["task"])[block["correct"].values == 1])
+    if not {task_a, task_b} <= with_correct:
+        raise NotApplicableError(
+            "activity",
+            f"correct trials of {task_a!r} and {task_b!r} (trial column 'correct')",
+            f"correct trials of {listing(sorted(with_correct))}",
+            "Add the column 'correct' to the trials.",
+        )
+    return select(pair, correct=True)
 
 
 def _measured(

@@ -29,7 +29,7 @@ from nwbcompare.analysis.selectivity.pairwise_ftv import EDGES, check_tasks, pai
 from nwbcompare.analysis.selectivity.permutation_nulls import task_covariances
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, Estimator
 from nwbcompare.core.activity import Activity, blocks, columns_on
-from nwbcompare.core.errors import InputError, UnitWarning, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
 from nwbcompare.kernels.permutation import p_values
 
 Array = npt.NDArray[np.float64]
@@ -129,7 +129,9 @@ def shape_shares(classified: Sequence[xr.Dataset]) -> xr.Dataset:
     Raises
     ------
     InputError
-        For no network, or pairs that differ.
+        For no network.
+    NotApplicableError
+        For networks with different pairs.
 
     Warns
     -----
@@ -203,7 +205,9 @@ def rotated_pairs(
     Raises
     ------
     InputError
-        For one task only, units that lack a condition, or no rotation.
+        For an unknown estimator, and no rotation.
+    NotApplicableError
+        For one task only, and units that lack a condition.
 
     Warns
     -----
@@ -316,7 +320,7 @@ def _check_same_pairs(classified: Sequence[xr.Dataset]) -> None:
     pairs = classified[0]["pair"].values
     for other in classified[1:]:
         if not np.array_equal(other["pair"].values, pairs):
-            raise InputError(
+            raise NotApplicableError(
                 "classified",
                 f"the same {pairs.size} pairs in every network",
                 f"other pairs in {other.attrs.get('name', '')!r}",

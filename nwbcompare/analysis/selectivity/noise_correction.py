@@ -46,7 +46,13 @@ from nwbcompare.core.activity import (
     tasks_of,
     unit_positions,
 )
-from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.core.errors import (
+    InputError,
+    NotApplicableError,
+    UnitWarning,
+    listing,
+    unknown_name,
+)
 from nwbcompare.kernels.variance import ESTIMATORS, complete_times
 
 Array = npt.NDArray[np.float64]
@@ -102,7 +108,9 @@ def corrected_task_variance(
     Raises
     ------
     InputError
-        For an unknown method, fewer than two splits, and what `nwbcompare.task_variance` refuses.
+        For an unknown method, fewer than two splits, and as `nwbcompare.task_variance`.
+    NotApplicableError
+        As `nwbcompare.task_variance`.
 
     Warns
     -----
@@ -284,8 +292,9 @@ def deconvolved_ftv(
     Raises
     ------
     InputError
-        For a deterministic source, variances that were not corrected, fewer than two units (or
-        values of ``within``), and unknown names.
+        For variances that were not corrected, and unknown names.
+    NotApplicableError
+        For a deterministic source, and fewer than two units (or values of ``within``).
 
     Notes
     -----
@@ -385,6 +394,8 @@ def censoring_table(
     Raises
     ------
     InputError
+        As `deconvolved_ftv`.
+    NotApplicableError
         As `deconvolved_ftv`.
     """
     if shrunken is None:
@@ -577,7 +588,7 @@ def _pair(variance: xr.Dataset, name: str, task_a: str, task_b: str) -> Array:
 
 def _refuse_noise_free(variance: xr.Dataset, untuned_variance: Array) -> None:
     if len(untuned_variance) and not untuned_variance.any():
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             "a noisy source",
             f"{variance.attrs.get('name', 'one')!r} without noise",
@@ -597,7 +608,7 @@ def _bootstrap_weights(
         _, group = np.unique(columns[within].values, return_inverse=True)
     n_groups = int(group.max(initial=-1)) + 1
     if n_groups < 2:
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             "two units or more with known variance"
             if within is None

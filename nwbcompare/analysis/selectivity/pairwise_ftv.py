@@ -15,7 +15,7 @@ import xarray as xr
 from nwbcompare.analysis.selectivity.kernels.rotation import histograms, pair_places
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, HISTOGRAM_BINS
 from nwbcompare.core.activity import columns_on
-from nwbcompare.core.errors import InputError, UnitWarning, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
 from nwbcompare.kernels.variance import fractional_variance
 
 Array = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ def pairwise_ftv(
 
     Raises
     ------
-    InputError
+    NotApplicableError
         For one task only, and units that lack a task.
 
     Notes
@@ -111,7 +111,9 @@ def median_histogram(results: Sequence[xr.Dataset]) -> xr.Dataset:
     Raises
     ------
     InputError
-        For no network, and pairs or bins that differ.
+        For no network.
+    NotApplicableError
+        For networks with different pairs or bins.
 
     Warns
     -----
@@ -188,7 +190,7 @@ def pair_coords(tasks: npt.NDArray[Any]) -> dict[str, Any]:
 def check_tasks(tasks: npt.NDArray[Any]) -> None:
     """Refuse fewer than two tasks, of which there is no pair."""
     if tasks.size < 2:
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             "two tasks or more",
             f"{tasks.size}: {listing(tasks)}",
@@ -199,7 +201,7 @@ def check_tasks(tasks: npt.NDArray[Any]) -> None:
 def _refuse_missing(variance: xr.Dataset, values: Array) -> None:
     lacking = np.isnan(values).any(axis=0)
     if lacking.any():
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             "units with conditions in every task",
             f"{int(lacking.sum())} without: {listing(variance['unit'].values[lacking], most=5)}",
@@ -216,7 +218,7 @@ def _check_networks(results: Sequence[xr.Dataset]) -> None:
     for result in results[1:]:
         for dim in ("pair", "bin"):
             if not np.array_equal(result[dim].values, results[0][dim].values):
-                raise InputError(
+                raise NotApplicableError(
                     "results",
                     f"the same {dim}s in every network",
                     f"{result.sizes[dim]} in {result.attrs.get('name', '')!r}, other than the "

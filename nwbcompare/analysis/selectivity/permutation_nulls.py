@@ -38,7 +38,13 @@ from nwbcompare.core.activity import (
     tasks_of,
     unit_positions,
 )
-from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.core.errors import (
+    InputError,
+    NotApplicableError,
+    UnitWarning,
+    listing,
+    unknown_name,
+)
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.kernels.permutation import (
     Alike,
@@ -108,7 +114,10 @@ def context_label_null(
     Raises
     ------
     InputError
-        For a deterministic source, tasks in different blocks, or conditions that differ.
+        For an unknown task, and no permutation.
+    NotApplicableError
+        For a deterministic source, tasks in different blocks, and conditions that differ between
+        the tasks.
 
     Warns
     -----
@@ -235,6 +244,8 @@ def condition_label_null(
     Raises
     ------
     InputError
+        For no permutation.
+    NotApplicableError
         For a deterministic source: without noise there is no floor.
 
     Warns
@@ -329,7 +340,9 @@ def rotation_control(
     Raises
     ------
     InputError
-        For an unknown task or column, or units that lack a condition.
+        For an unknown task or column.
+    NotApplicableError
+        For units that lack a condition.
 
     Notes
     -----
@@ -392,7 +405,7 @@ def _complete_rates(means: xr.Dataset, bins: npt.NDArray[np.bool_]) -> Array:
     rates: Array = means["rate_mean"].values[:, :, bins]
     lacking = ~np.isfinite(rates).all(axis=(1, 2))
     if lacking.any():
-        raise InputError(
+        raise NotApplicableError(
             "activity",
             "units that have every condition",
             "units that lack one: " + listing(means["unit"].values[lacking], most=5),
@@ -457,7 +470,7 @@ def _block_with(activity: Activity, tasks: list[str]) -> xr.Dataset:
     for task in tasks:
         if task not in known:
             raise unknown_name("task", task, known)
-    raise InputError(
+    raise NotApplicableError(
         "activity",
         f"{listing(tasks)} in one block",
         "two blocks",
@@ -469,7 +482,7 @@ def _counted(block: xr.Dataset, tasks: list[str]) -> xr.Dataset:
     """Keep the time bins that `task_variance` counts by default, which the tasks must share."""
     bins = [counted_bins(block, task) for task in tasks]
     if any((other != bins[0]).any() for other in bins):
-        raise InputError(
+        raise NotApplicableError(
             "activity",
             f"the same bins of {listing(tasks)}",
             "epochs that differ",
@@ -480,7 +493,7 @@ def _counted(block: xr.Dataset, tasks: list[str]) -> xr.Dataset:
 
 def _refuse_deterministic(block: xr.Dataset) -> None:
     if block.attrs["deterministic"]:
-        raise InputError(
+        raise NotApplicableError(
             "activity",
             "noisy trials",
             f"the deterministic source {block.attrs['name']!r}",
@@ -499,7 +512,7 @@ def _matched_conditions(
         for task in (task_a, task_b)
     }
     if by_task[task_a].keys() != by_task[task_b].keys():
-        raise InputError(
+        raise NotApplicableError(
             "conditions",
             "the same conditions in both tasks",
             f"{len(by_task[task_a])} in {task_a!r} and {len(by_task[task_b])} in {task_b!r}",

@@ -20,7 +20,7 @@ from nwbcompare.core.activity import (
     tasks_of,
     unit_positions,
 )
-from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.core.errors import NotApplicableError, UnitWarning, listing, unknown_name
 
 AnyActivity = TypeVar("AnyActivity", xr.DataTree, xr.Dataset)
 Method = Literal["anscombe", "freeman_tukey", "square_root"]
@@ -56,7 +56,9 @@ def stabilise_variance(activity: AnyActivity, *, method: Method = "anscombe") ->
     Raises
     ------
     InputError
-        For an unknown method, negative rates, and "freeman_tukey" of counts that are not whole.
+        For an unknown method.
+    NotApplicableError
+        For negative rates, and for "freeman_tukey" of counts that are not whole.
 
     Notes
     -----
@@ -102,7 +104,9 @@ def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> An
     Raises
     ------
     InputError
-        For an unknown task, negative rates, and where no unit fires in all tasks.
+        For an unknown task.
+    NotApplicableError
+        For negative rates, and where no unit fires in all tasks.
 
     Warns
     -----
@@ -125,7 +129,7 @@ def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> An
     silent = ~(np.stack(list(mean.values())) > 0).all(axis=0)
     units = next(iter(blocks(chosen).values()))["unit"].values
     if silent.all():
-        raise InputError(
+        raise NotApplicableError(
             "activity",
             "units that fire in all tasks",
             "none",
@@ -169,7 +173,7 @@ def _positive(block: xr.Dataset) -> Floats:
     rate: Floats = block["rate"].values
     negative = int((rate < 0).sum())
     if negative:
-        raise InputError(
+        raise NotApplicableError(
             "rate",
             "rates of 0 or more",
             f"{negative} negative ones, down to {np.nanmin(rate):g}",
@@ -182,7 +186,7 @@ def _positive(block: xr.Dataset) -> Floats:
 def _check_whole(count: Floats) -> None:
     away = np.abs(count - np.rint(count))
     if np.nanmax(away, initial=0) > WHOLE:
-        raise InputError(
+        raise NotApplicableError(
             "method 'freeman_tukey'",
             "whole counts of spikes in each bin",
             f"counts up to {np.nanmax(away):.2g} away from whole",

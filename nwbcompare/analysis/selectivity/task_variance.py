@@ -21,7 +21,13 @@ from nwbcompare.core.activity import (
     epoch_bounds,
     labels,
 )
-from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.core.errors import (
+    InputError,
+    NotApplicableError,
+    UnitWarning,
+    listing,
+    unknown_name,
+)
 from nwbcompare.kernels.variance import ESTIMATORS, complete_times, fractional_variance
 
 Estimator = Literal["per_time", "time_mean", "pooled"]
@@ -66,7 +72,9 @@ def task_variance(
     Raises
     ------
     InputError
-        For an unknown estimator or epoch, or trials whose epochs differ in their bounds.
+        For an unknown estimator or epoch, and trials whose epochs differ in their bounds.
+    NotApplicableError
+        For a condition variable with missing values, and where no time bin is left.
 
     Warns
     -----
@@ -135,8 +143,9 @@ def epoch_variance(
     Raises
     ------
     InputError
-        For an unknown estimator, trials whose epochs differ in their bounds, and where no task
-        has an epoch left.
+        For an unknown estimator, and trials whose epochs differ in their bounds.
+    NotApplicableError
+        Where no task has an epoch left.
 
     Warns
     -----
@@ -161,7 +170,7 @@ def epoch_variance(
                 keys.append((task, epoch))
                 parts.append(_variance_in(bins, means, estimator))
     if not parts:
-        raise InputError(
+        raise NotApplicableError(
             "activity",
             f"trials with epochs other than {listing(leave_out)}",
             "none",
@@ -212,7 +221,7 @@ def variance_in_time(
 
     Raises
     ------
-    InputError
+    NotApplicableError
         For tasks that differ in the width of their bins or in what time 0 is.
 
     Warns
@@ -286,7 +295,9 @@ def fractional_task_variance(
     Raises
     ------
     InputError
-        For a task against itself, one that is not there, and units that lack one of the two.
+        For an unknown task, and a task against itself.
+    NotApplicableError
+        For units that lack one of the two tasks.
 
     Notes
     -----
@@ -303,7 +314,7 @@ def fractional_task_variance(
     a, b = _pair(variance, task_a, task_b)
     lacking = np.isnan(a) | np.isnan(b)
     if lacking.any() and missing == "error":
-        raise InputError(
+        raise NotApplicableError(
             "variance",
             f"units with conditions in both {task_a!r} and {task_b!r}",
             f"{int(lacking.sum())} without: {listing(variance['unit'].values[lacking], most=5)}",
@@ -387,7 +398,7 @@ def counted_bins(
     for epoch in leave_out:
         bins &= ~inside.get(epoch, np.zeros_like(bins))
     if not bins.any():
-        raise InputError(
+        raise NotApplicableError(
             "epochs", "at least one time bin to be left", "none", "Choose other epochs."
         )
     return bins
@@ -411,7 +422,7 @@ def _joined_time(clocks: Mapping[str, xr.DataArray]) -> xr.DataArray:
     for name in ("bin_width_s", "aligned_to"):
         for other in others:
             if other.attrs[name] != first.attrs[name]:
-                raise InputError(
+                raise NotApplicableError(
                     f"{name} of the tasks' time axes",
                     "the same in all tasks",
                     f"{first.attrs[name]} and {other.attrs[name]}",

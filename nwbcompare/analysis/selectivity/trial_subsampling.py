@@ -23,7 +23,13 @@ from nwbcompare.core.activity import (
     tasks_of,
     unit_positions,
 )
-from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.core.errors import (
+    InputError,
+    NotApplicableError,
+    UnitWarning,
+    listing,
+    unknown_name,
+)
 
 AnyActivity = TypeVar("AnyActivity", xr.DataTree, xr.Dataset)
 Within = Literal["condition", "task"]
@@ -88,8 +94,9 @@ def subsample_trials(
     Raises
     ------
     InputError
-        For an unknown task, fewer than two, an unknown ``within``, and tasks that share no
-        condition, or that differ in their layout.
+        For an unknown task, a single named task, and an unknown ``within``.
+    NotApplicableError
+        For one task only, tasks without a condition in common, and tasks of different layouts.
 
     Warns
     -----
@@ -110,7 +117,7 @@ def subsample_trials(
     chosen = select(activity, task=_checked(activity, tasks))
     parts = blocks(chosen)
     if len({is_ragged(block) for block in parts.values()}) > 1:
-        raise InputError(
+        raise NotApplicableError(
             "activity",
             "blocks of one layout",
             "dense and ragged ones",
@@ -119,7 +126,7 @@ def subsample_trials(
     rows = _rows_of(parts, conditions, by_condition=within == "condition")
     kept = _drawn(rows, np.random.default_rng(seed))
     if not kept.any():
-        raise InputError(
+        raise NotApplicableError(
             "conditions",
             "at least one that all tasks have trials of",
             f"none that {listing(tasks_of(chosen))} share",
@@ -136,9 +143,8 @@ def _checked(activity: xr.DataTree | xr.Dataset, tasks: Sequence[str] | None) ->
         if task not in known:
             raise unknown_name("tasks", task, known)
     if len(wanted) < 2:
-        raise InputError(
-            "tasks", "two or more tasks", listing(wanted), "Name the tasks to make equal."
-        )
+        error = NotApplicableError if tasks is None else InputError
+        raise error("tasks", "two or more tasks", listing(wanted), "Name the tasks to equalise.")
     return wanted
 
 

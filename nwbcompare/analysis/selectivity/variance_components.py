@@ -40,7 +40,13 @@ from nwbcompare.core.activity import (
     unit_positions,
     unit_table,
 )
-from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.core.errors import (
+    InputError,
+    NotApplicableError,
+    UnitWarning,
+    listing,
+    unknown_name,
+)
 
 Array = npt.NDArray[np.float64]
 CHOICE = "choice"
@@ -107,8 +113,10 @@ def variance_components(
     Raises
     ------
     InputError
-        For a factor that is not a trial column, has missing values or one value only, and
-        factors that make more than 4096 cells.
+        For a named factor that is not a trial column.
+    NotApplicableError
+        For a source without the default factors, a factor with missing values or one value only,
+        and factors that make more than 4096 cells.
 
     Warns
     -----
@@ -242,7 +250,7 @@ def _cross(
     variables = condition_variables_of(block).get(task, [])
     names = list(dict.fromkeys([CHOICE, *variables] if factors is None else factors))
     rows = np.flatnonzero(labels(block["task"]) == task)
-    codes, n_levels = _levels(block, task, names, rows)
+    codes, n_levels = _levels(block, task, names, rows, default=factors is None)
     if interactions is None:
         own = [name for name in names if name in variables]
         joint: list[Sequence[str]] = [
@@ -256,7 +264,7 @@ def _cross(
     terms = [[name] for name in names] + [list(members) for members in joint]
     n_cells = int(np.prod(n_levels))
     if n_cells > MOST_CELLS:
-        raise InputError(
+        raise NotApplicableError(
             f"factors {listing(names)} of task {task!r}",
             f"at most {MOST_CELLS} combinations of their values",
             str(n_cells),
@@ -272,13 +280,20 @@ def _cross(
 
 
 def _levels(
-    block: xr.Dataset, task: str, names: Sequence[str], rows: npt.NDArray[np.int64]
+    block: xr.Dataset,
+    task: str,
+    names: Sequence[str],
+    rows: npt.NDArray[np.int64],
+    *,
+    default: bool,
 ) -> tuple[tuple[npt.NDArray[np.int64], ...], tuple[int, ...]]:
     """Give the level of each row for each factor, and how many levels there are."""
     columns = columns_on(block, row_dim(block))
     absent = [name for name in names if name not in columns]
     if absent or not names:
-        raise InputError(
+        # the default factors are a property of the source, those named an argument
+        error = NotApplicableError if default else InputError
+        raise error(
             "factors",
             f"trial columns of task {task!r}, one or more",
             f"{listing(absent)}, not among {listing(columns)}",
@@ -291,7 +306,7 @@ def _levels(
         missing = int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0
         levels, code = np.unique(values, return_inverse=True)
         if missing or levels.size < 2:
-            raise InputError(
+            raise NotApplicableError(
                 f"factor {name!r} of task {task!r}",
                 "two or more values, one in every trial",
                 f"none (NaN) in {missing} of {values.size} trials" if missing else listing(levels),

@@ -70,9 +70,9 @@ def test_a_flat_profile_has_correlation_0():
 
 def test_networks_that_cannot_be_matched_are_refused():
     results = networks(2)
-    with pytest.raises(nc.InputError, match="two or more networks, got 1"):
+    with pytest.raises(nc.NotApplicableError, match="two or more networks, got 1"):
         match_clusters(results[:1])
     with pytest.raises(nc.InputError, match="names of their own, got net0, net0"):
         match_clusters([results[0], results[0]])
-    with pytest.raises(nc.InputError, match="the columns of 'net0' in all networks"):
+    with pytest.raises(nc.NotApplicableError, match="the columns of 'net0' in all networks"):
         match_clusters([results[0], results[1].isel(task=slice(5))])

@@ -109,9 +109,9 @@ def test_a_surrogate_without_enough_active_units_counts_against_clusters():
 
 
 def test_the_null_refuses_and_warns_as_the_clustering_does(truth):
-    with pytest.raises(nc.InputError, match="two or more tasks"):
+    with pytest.raises(nc.NotApplicableError, match="two or more tasks"):
         cluster_null(truth[0].isel(task=[0]))
-    with pytest.raises(nc.InputError, match="at least 3 units"):
+    with pytest.raises(nc.NotApplicableError, match="at least 3 units"):
         null_of(true_clusters()[0], threshold=1e9)
     with pytest.warns(nc.UnitWarning, match="ends at 4"):
         null_of(continuum(n_units=5), n_surrogates=1)
@@ -167,5 +167,5 @@ def test_rotated_units_are_described_by_their_own_variance(rng):
     )
     assert "p_value" not in result
     block["rate"].values[0, 0, 0] = np.nan
-    with pytest.raises(nc.InputError, match="units that have every condition"):
+    with pytest.raises(nc.NotApplicableError, match="units that have every condition"):
         describe_rotated(block, n_clusters_tried=[2])

@@ -167,36 +167,58 @@ def test_the_search_ends_where_units_do(truth):
 
 
 @pytest.mark.parametrize(
-    ("options", "match"),
+    ("options", "error", "match"),
     [
-        ({"method": "kmean"}, "method: expected one of kmeans.*Did you mean 'kmeans'"),
-        ({"threshold": -1}, "threshold: expected 0 or more, got -1"),
-        ({"threshold": 1e9}, r"at least 3 units whose variances sum.*got 0 of 36 units"),
-        ({"n_clusters": 36}, "n_clusters: expected 2 to 35, for 36 active units, got 36"),
-        ({"n_clusters": 1}, "n_clusters: expected 2 to 35"),
-        ({"n_clusters_tried": [1, 2]}, "n_clusters_tried: expected numbers from 2 to 35"),
-        ({"n_clusters_tried": [40]}, "n_clusters_tried: expected numbers from 2 to 35.*got 40"),
-        ({"method": "hdbscan", "n_clusters": 3}, "None with HDBSCAN"),
+        (
+            {"method": "kmean"},
+            nc.InputError,
+            "method: expected one of kmeans.*Did you mean 'kmeans'",
+        ),
+        ({"threshold": -1}, nc.InputError, "threshold: expected 0 or more, got -1"),
+        (
+            {"threshold": 1e9},
+            nc.NotApplicableError,
+            r"at least 3 units whose variances sum.*got 0 of 36 units",
+        ),
+        (
+            {"n_clusters": 36},
+            nc.NotApplicableError,
+            "n_clusters: expected units for 36 clusters, got 36 active units, enough for 35",
+        ),
+        ({"n_clusters": 1}, nc.InputError, "n_clusters: expected 2 clusters or more, got 1"),
+        (
+            {"n_clusters_tried": [1, 2]},
+            nc.InputError,
+            "n_clusters_tried: expected 2 clusters or more, got 1, 2",
+        ),
+        (
+            {"n_clusters_tried": [40]},
+            nc.NotApplicableError,
+            "n_clusters_tried: expected units for 40 clusters, got 36 active units",
+        ),
+        ({"method": "hdbscan", "n_clusters": 3}, nc.InputError, "None with HDBSCAN"),
     ],
 )
-def test_bad_options_are_refused(truth, options, match):
-    with pytest.raises(nc.InputError, match=match):
+def test_bad_options_are_refused(truth, options, error, match):
+    with pytest.raises(error, match=match):
         cluster_units(truth[0], **options)
 
 
 def test_bad_tables_are_refused(truth):
     variance = truth[0]
-    with pytest.raises(nc.InputError, match="two or more tasks or epochs, got 1"):
+    with pytest.raises(nc.NotApplicableError, match="two or more tasks or epochs, got 1"):
         cluster_units(variance.isel(task=[0]))
     with pytest.raises(nc.InputError, match="the dims unit and task, .*got the dims nothing"):
         cluster_units(variance.drop_vars("task_variance"))
     with pytest.raises(nc.InputError, match="got the dims unit, task, time"):
         cluster_units(variance.expand_dims(time=2, axis=2))
-    with pytest.raises(nc.InputError, match="units that differ .*36 active units that are all"):
+    with pytest.raises(
+        nc.NotApplicableError, match="units that differ .*36 active units that are all"
+    ):
         cluster_units(variance_of(np.outer(np.arange(1.0, 37), [1, 2, 3])))
     alone = variance_of(np.eye(4) + 0.1)
     for method_variance in (alone, variance_of(np.eye(6) + 0.1)):
-        with pytest.raises(nc.InputError, match="a group of at least 5 units that HDBSCAN"):
+        with pytest.raises(nc.NotApplicableError, match="a group of at least 5 units that HDBSCAN"):
             cluster_units(method_variance, method="hdbscan")
 
 
@@ -227,7 +249,7 @@ def test_inactive_units_are_not_placed_and_bad_methods_refused(truth):
     few = cluster_units(tiny, n_clusters=3)
     placed = embed_units(few, method="pca")
     assert placed["unit"].values.tolist() == few["unit"].values[few["active"]].tolist()
-    with pytest.raises(nc.InputError, match="more than 30 active units, the perplexity"):
+    with pytest.raises(nc.NotApplicableError, match="more than 30 active units, the perplexity"):
         embed_units(few)
     with pytest.raises(nc.InputError, match="method: expected one of tsne, pca, mds"):
         embed_units(few, method="umap")

@@ -39,7 +39,7 @@ def test_epairs_does_not_depend_on_scale_or_marginals_and_divided_rows_would():
 
 
 def test_epairs_needs_columns_and_units(truth):
-    with pytest.raises(nc.InputError, match="three or more columns.*got 2 columns"):
+    with pytest.raises(nc.NotApplicableError, match="three or more columns.*got 2 columns"):
         epairs(truth[0].isel(task=[0, 1]))
-    with pytest.raises(nc.InputError, match="at least 5 active units.*and 4 active"):
+    with pytest.raises(nc.NotApplicableError, match="at least 5 active units.*and 4 active"):
         epairs(truth[0].isel(unit=slice(4)))

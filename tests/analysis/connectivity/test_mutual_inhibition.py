@@ -536,19 +536,21 @@ def test_units_without_groups_are_in_none():
 @pytest.mark.parametrize("analyse", [mutual_inhibition, weight_by_direction])
 def test_an_empty_group_is_refused_by_name(analyse):
     weights, groups = toy(np.zeros((4, 4)), [0, 0, 1, 1], ["1", "1", "12", ""])
-    with pytest.raises(nc.InputError, match="group '2': expected at least one unit, got none"):
+    with pytest.raises(
+        nc.NotApplicableError, match="group '2': expected at least one unit, got none"
+    ):
         analyse(weights, groups)
 
 
 def test_groups_without_pairs_are_refused_by_name():
     weights, groups = toy(np.zeros((4, 4)), [0, 0, 0, 16], list("1122"))
     with pytest.raises(
-        nc.InputError, match="group '2': expected a pair of group '2' within 0.524 rad"
+        nc.NotApplicableError, match="group '2': expected a pair of group '2' within 0.524 rad"
     ):
         mutual_inhibition(weights, groups)
     weights, groups = toy(np.zeros((5, 5)), [0, 0, 16, 16, 16], list("11222"))
     with pytest.raises(
-        nc.InputError,
+        nc.NotApplicableError,
         match="a pair from group '1' to group '2' .*, got none; the groups have 2 and 3 units",
     ):
         mutual_inhibition(weights, groups)

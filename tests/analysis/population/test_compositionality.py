@@ -133,26 +133,26 @@ def test_ranks_of_unrelated_vectors_are_spread_evenly():
 
 
 @pytest.mark.parametrize(
-    ("n_vectors", "quadruple", "match"),
+    ("n_vectors", "quadruple", "error", "match"),
     [
-        (6, "abc", "quadruple: expected four names"),
-        (6, "abca", "tasks: expected different ones"),
-        (6, "abcz", "task: .*'z'"),
-        (4, "abcd", "vectors: expected from 5 to 50 tasks, got 4"),
+        (6, "abc", nc.InputError, "quadruple: expected four names"),
+        (6, "abca", nc.InputError, "tasks: expected different ones"),
+        (6, "abcz", nc.InputError, "task: .*'z'"),
+        (4, "abcd", nc.NotApplicableError, "vectors: expected from 5 to 50 tasks, got 4"),
     ],
 )
-def test_ranks_need_enough_different_tasks(rng, n_vectors, quadruple, match):
-    with pytest.raises(nc.InputError, match=match):
+def test_ranks_need_enough_different_tasks(rng, n_vectors, quadruple, error, match):
+    with pytest.raises(error, match=match):
         composition_rank(labelled(rng.standard_normal((n_vectors, 8))), quadruple)
 
 
 def test_equal_vectors_are_refused_by_name(rng):
     values = rng.standard_normal((6, 8))
     values[4] = values[1]
-    with pytest.raises(nc.InputError, match="equal ones of 'b' and 'e'"):
+    with pytest.raises(nc.NotApplicableError, match="equal ones of 'b' and 'e'"):
         composition_rank(labelled(values), "abcd")
     assert -1 <= cosine_of(labelled(values)) <= 1
-    with pytest.raises(nc.InputError, match="equal ones of 'b' and 'e'"):
+    with pytest.raises(nc.NotApplicableError, match="equal ones of 'b' and 'e'"):
         cosine_of(labelled(values), "abce")
 
 
@@ -178,12 +178,16 @@ def test_networks_are_joined_with_their_inference(rng):
 
 def test_only_like_results_of_different_networks_are_joined(rng):
     one, two = ranks(2, rng)
-    for results, match in (
-        ([], "results: expected at least one"),
-        ([one, one], "different networks, got network 0, network 0"),
-        ([one, two.assign_attrs(quadruple='["a", "c", "b", "d"]')], "one analysis"),
+    for results, error, match in (
+        ([], nc.InputError, "results: expected at least one"),
+        ([one, one], nc.InputError, "different networks, got network 0, network 0"),
+        (
+            [one, two.assign_attrs(quadruple='["a", "c", "b", "d"]')],
+            nc.NotApplicableError,
+            "one analysis",
+        ),
     ):
-        with pytest.raises(nc.InputError, match=match):
+        with pytest.raises(error, match=match):
             composition_over_networks(results)
     with pytest.warns(UserWarning, match="nothing can be inferred"):
         composition_over_networks([one])

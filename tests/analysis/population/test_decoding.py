@@ -216,12 +216,12 @@ def test_units_with_few_trials_are_left_out(rng):
 def test_wrong_arguments_are_named(rng):
     block = population(rng, tuning=np.outer(X, np.ones(6)), n_trials=5)
     with pytest.raises(
-        nc.InputError, match="noisy trials, got the deterministic source 'toy'.*sample_like"
+        nc.NotApplicableError, match="noisy trials, got the deterministic source 'toy'.*sample_like"
     ):
         decode(block.assign_attrs(deterministic=1))
     with pytest.raises(nc.InputError, match="what: expected one of task, x, y, got 'z'"):
         decode(block, "z")
-    with pytest.raises(nc.InputError, match="two or more values of 'task', got a alone"):
+    with pytest.raises(nc.NotApplicableError, match="two or more values of 'task', got a alone"):
         decode(block, tasks=["a"])
     with pytest.raises(nc.InputError, match="a condition variable in two tasks, got 'task' in 2"):
         decode(block, generalise=True)
@@ -229,21 +229,25 @@ def test_wrong_arguments_are_named(rng):
         decode(block, "x", tasks=["a"], generalise=True)
     with pytest.raises(nc.InputError, match="n_trials: expected a multiple of 5, got 7"):
         decode(block, "x", n_trials=7)
-    with pytest.raises(nc.InputError, match="units with 10 trials in every condition, got none"):
+    with pytest.raises(
+        nc.NotApplicableError, match="units with 10 trials in every condition, got none"
+    ):
         decode(block, "x", n_trials=10)
-    with pytest.raises(nc.InputError, match="n_units: expected 1 to 6"):
+    with pytest.raises(nc.NotApplicableError, match="7 units with enough trials, got 6"):
         decode(block, "x", n_units=7)
+    with pytest.raises(nc.InputError, match="n_units: expected at least 1, got 0"):
+        decode(block, "x", n_units=0)
     with pytest.raises(nc.InputError, match="n_resamples: expected 2 or more, got 1"):
         decode(block, "x", n_resamples=1)
     uneven = nc.select(block, task="a")
     uneven = uneven.isel(observation=np.flatnonzero(~((uneven["x"] == 1) & (uneven["y"] == 1))))
     with pytest.raises(
-        nc.InputError, match="same values of all other variables, got 1 combinations of 4"
+        nc.NotApplicableError, match="same values of all other variables, got 1 combinations of 4"
     ):
         decode(uneven, "x")
     with pytest.raises(nc.InputError, match="threshold: expected between 0.5 and 1"):
         implementable_classifications(block, threshold=0.4)
-    with pytest.raises(nc.InputError, match="conditions: expected 3 or more, got 2"):
+    with pytest.raises(nc.NotApplicableError, match="conditions: expected 3 or more, got 2"):
         implementable_classifications(block, ["a"], conditions=["x"])
 
 

@@ -145,7 +145,9 @@ def test_units_that_lack_trials_are_named_and_left_out(rng):
         found = population_means(block)
     assert found.sizes["unit"] == 11
     assert found.attrs["n_left_out"] == 1
-    with pytest.raises(nc.InputError, match="units with 2 trials in every condition, got none"):
+    with pytest.raises(
+        nc.NotApplicableError, match="units with 2 trials in every condition, got none"
+    ):
         population_means(population(rng, n_trials=1))
 
 
@@ -160,7 +162,7 @@ def test_several_blocks_are_one_population(rng):
     np.testing.assert_allclose(back["rate_mean"][:4], whole["rate_mean"][4:])
     shifted = tree["b"].to_dataset().isel(time=slice(1, None))
     apart = nc.make_activity({"a": tree["a"].to_dataset(), "b": shifted})
-    with pytest.raises(nc.InputError, match="the same counted bins in all tasks"):
+    with pytest.raises(nc.NotApplicableError, match="the same counted bins in all tasks"):
         population_means(apart, time="time")
 
 
@@ -185,7 +187,7 @@ def test_wrong_arguments_are_named(rng):
         population_means(block, time="bins")
     with pytest.raises(nc.InputError, match="metric: expected one of crossvalidated"):
         dissimilarity(block, metric="cosine")
-    with pytest.raises(nc.InputError, match="conditions: expected 3 or more, got 2"):
+    with pytest.raises(nc.NotApplicableError, match="conditions: expected 3 or more, got 2"):
         dimensionality(block, ["a"], conditions=["x"])
 
 

@@ -380,9 +380,9 @@ def test_what_is_not_shared_is_refused():
         compare_populations(block, block, permute="none")
     with pytest.raises(nc.InputError, match="tasks: expected one of a, b, got 'c'"):
         compare_populations(block, block, tasks=["c"])
-    with pytest.raises(nc.InputError, match="at least one task that both have"):
+    with pytest.raises(nc.NotApplicableError, match="at least one task that both have"):
         compare_populations(nc.testing.example_block(), block)
-    with pytest.raises(nc.InputError, match="4 or more that both sides have, got 0"):
+    with pytest.raises(nc.NotApplicableError, match="4 or more that both sides have, got 0"):
         compare_populations(block.assign_coords(x=block["x"] * 2), block)
 
 

@@ -192,7 +192,7 @@ def test_shares_over_networks_and_their_interval():
     with pytest.raises(nc.InputError, match="expected one result or more"):
         shape_shares([])
     other = classify_pairs(pairwise_ftv(variance_with(np.zeros(9), tasks=("a", "c"), name="odd")))
-    with pytest.raises(nc.InputError, match="other pairs in 'odd'"):
+    with pytest.raises(nc.NotApplicableError, match="other pairs in 'odd'"):
         shape_shares([*networks(1), other])
 
 

@@ -113,7 +113,9 @@ def test_a_deterministic_source_has_no_noise(rng):
         ftv[FTV], nc.fractional_task_variance(nc.task_variance(exact), "a", "b")[FTV]
     )
     assert (ftv[SE] == 0).all()
-    with pytest.raises(nc.InputError, match="'toy' without noise.*fractional_task_variance"):
+    with pytest.raises(
+        nc.NotApplicableError, match="'toy' without noise.*fractional_task_variance"
+    ):
         deconvolved_ftv(found, "a", "b")
 
 
@@ -185,9 +187,9 @@ def test_bad_input_is_refused(rng):
         deconvolved_ftv(found, "a", "b", within="day")
     with pytest.raises(nc.InputError, match="n_bootstrap: expected 1 or more"):
         deconvolved_ftv(found, "a", "b", n_bootstrap=0)
-    with pytest.raises(nc.InputError, match="two units or more"):
+    with pytest.raises(nc.NotApplicableError, match="two units or more"):
         deconvolved_ftv(found.isel(unit=[0]), "a", "b")
-    with pytest.raises(nc.InputError, match="two values or more of 'session'"):
+    with pytest.raises(nc.NotApplicableError, match="two values or more of 'session'"):
         deconvolved_ftv(found.isel(unit=[0, 3]), "a", "b", within="session")
 
 

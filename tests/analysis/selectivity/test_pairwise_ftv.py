@@ -148,7 +148,7 @@ def test_constant_units_are_inactive_whatever_the_threshold(block):
 def test_units_that_lack_a_task_are_named_or_left_out_of_its_pairs(block):
     variance = nc.task_variance(block)
     variance["task_variance"].loc[{"unit": "u2", "task": "b"}] = np.nan
-    with pytest.raises(nc.InputError, match="1 without: u2"):
+    with pytest.raises(nc.NotApplicableError, match="1 without: u2"):
         pairwise_ftv(variance)
     pairs = pairwise_ftv(variance, missing="nan", threshold=0)
     assert pairs["n_active"].values.tolist() == [5, 6, 5]
@@ -159,9 +159,9 @@ def test_units_that_lack_a_task_are_named_or_left_out_of_its_pairs(block):
 
 
 def test_one_task_has_no_pair(block):
-    with pytest.raises(nc.InputError, match="expected two tasks or more, got 1: a"):
+    with pytest.raises(nc.NotApplicableError, match="expected two tasks or more, got 1: a"):
         pairwise_ftv(nc.task_variance(nc.select(block, task="a")))
-    with pytest.raises(nc.InputError, match="expected two tasks or more"):
+    with pytest.raises(nc.NotApplicableError, match="expected two tasks or more"):
         rotated_pairs(nc.select(block, task="a"))
 
 
@@ -240,7 +240,7 @@ def test_networks_need_the_same_pairs():
     with pytest.raises(nc.InputError, match="expected one result or more"):
         median_histogram([])
     one = some_networks(1)[0]
-    with pytest.raises(nc.InputError, match="the same pairs in every network"):
+    with pytest.raises(nc.NotApplicableError, match="the same pairs in every network"):
         median_histogram([one, one.isel(pair=[0, 1])])
 
 
@@ -366,7 +366,7 @@ def test_bad_rotations_are_refused(block):
     with pytest.raises(nc.InputError, match="estimator: expected one of"):
         rotated_pairs(block, estimator="per_tim")
     block["rate"].values[0, :, 2] = np.nan
-    with pytest.raises(nc.InputError, match="units that lack one: u2"):
+    with pytest.raises(nc.NotApplicableError, match="units that lack one: u2"):
         rotated_pairs(block)
 
 

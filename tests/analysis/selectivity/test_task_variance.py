@@ -151,7 +151,7 @@ def test_one_noisy_trial_has_no_known_standard_error():
 def test_missing_condition_values_are_refused():
     block = example_block()
     block["direction"][2] = np.nan
-    with pytest.raises(nc.InputError, match=r"none \(NaN\) in 1 of 8"):
+    with pytest.raises(nc.NotApplicableError, match=r"none \(NaN\) in 1 of 8"):
         nc.selectivity.condition_means(block)
 
 
@@ -163,7 +163,7 @@ def test_a_unit_that_lacks_a_condition_gets_nan_and_is_named(rng):
     assert np.isnan(tv["task_variance"].sel(unit="u2", task="a"))
     assert tv["n_bins"].sel(unit="u2", task="a") == 0
     assert tv["task_variance"].notnull().sum() == 11
-    with pytest.raises(nc.InputError, match="1 without: u2"):
+    with pytest.raises(nc.NotApplicableError, match="1 without: u2"):
         nc.fractional_task_variance(tv, "a", "b")
     kept = nc.fractional_task_variance(tv, "a", "b", missing="nan")
     assert kept["fractional_task_variance"].isnull().sum() == 1
@@ -189,7 +189,7 @@ def test_fixation_is_left_out_unless_told_otherwise():
     )
     with pytest.raises(nc.InputError, match="epochs: expected one of fix1, stim1"):
         nc.task_variance(block, epochs=["delay1"])
-    with pytest.raises(nc.InputError, match="at least one time bin"):
+    with pytest.raises(nc.NotApplicableError, match="at least one time bin"):
         nc.task_variance(block, epochs=["fix1"])
 
 
@@ -290,9 +290,9 @@ def test_the_condition_null_is_the_noise_floor():
 
 def test_a_deterministic_source_has_no_label_nulls():
     block = example_block().assign_attrs(deterministic=1)
-    with pytest.raises(nc.InputError, match="expected noisy trials"):
+    with pytest.raises(nc.NotApplicableError, match="expected noisy trials"):
         nc.selectivity.condition_label_null(block)
-    with pytest.raises(nc.InputError, match="expected noisy trials"):
+    with pytest.raises(nc.NotApplicableError, match="expected noisy trials"):
         nc.selectivity.context_label_null(block, "a", "b")
 
 
@@ -302,7 +302,7 @@ def test_the_context_null_needs_both_tasks_and_the_same_conditions(rng):
         nc.selectivity.context_label_null(block, "a", "z")
     fewer = nc.select(block, c=[0.0, 1.0], task="a")
     joined = xr.concat([fewer, nc.select(block, task="b")], dim="trial")
-    with pytest.raises(nc.InputError, match="the same conditions in both tasks"):
+    with pytest.raises(nc.NotApplicableError, match="the same conditions in both tasks"):
         nc.selectivity.context_label_null(joined, "a", "b")
 
 

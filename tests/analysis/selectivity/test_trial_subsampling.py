@@ -136,12 +136,12 @@ def test_what_cannot_be_equalised_is_refused():
     with pytest.raises(nc.InputError, match="within: expected one of condition, task"):
         subsample_trials(block, within="trial")
     variables = json.dumps({"a": ["c"], "b": ["d"]})
-    with pytest.raises(nc.InputError, match="none that a, b share"):
+    with pytest.raises(nc.NotApplicableError, match="none that a, b share"):
         subsample_trials(block.assign_attrs(condition_variables=variables))
     mixed = nc.make_activity(
         {"a": nc.select(block, task="a"), "b": nc.select(recording(), task="b")}
     )
-    with pytest.raises(nc.InputError, match="blocks of one layout"):
+    with pytest.raises(nc.NotApplicableError, match="blocks of one layout"):
         subsample_trials(mixed)
 
 
