@@ -15,6 +15,7 @@ import xarray as xr
 from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.core.unit_samples import Key, UnitSample, group_keys
 from nwbcompare.inference.kernels.random_intercepts import nested_mean
+from nwbcompare.kernels.intervals import student_half_width
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[Any]
@@ -278,7 +279,7 @@ def _result(fits: dict[str, _Fit], confidence: float) -> xr.Dataset:
     degrees = np.array([fit.degrees for fit in fits.values()])
     effect, df = model.mean - recording.mean, satterthwaite(squares, degrees)
     error = np.sqrt(squares.sum())
-    half = error * _quantile(df, confidence)
+    half = student_half_width(error, df, confidence)
     spread = np.sqrt(np.mean([sum(fit.components.values()) for fit in fits.values()]))
     by_source = {
         "mean": [fit.mean for fit in fits.values()],
@@ -290,7 +291,7 @@ def _result(fits: dict[str, _Fit], confidence: float) -> xr.Dataset:
         "message": [fit.message for fit in fits.values()],
         "source_df": degrees,
     }
-    halves = np.sqrt(squares) * _quantile(degrees, confidence)
+    halves = student_half_width(np.sqrt(squares), degrees, confidence)
     return xr.Dataset(
         {
             "effect": effect,
@@ -349,10 +350,3 @@ def two_sided_p(t: Array | float, degrees: Array | float) -> Array:
 
     p: Array = 2 * stdtr(degrees, -np.abs(t))
     return p
-
-
-def _quantile(degrees: Array | float, confidence: float) -> Array:
-    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
-
-    quantile: Array = stdtrit(degrees, (1 + confidence) / 2)
-    return quantile

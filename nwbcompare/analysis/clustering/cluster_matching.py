@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from nwbcompare.core.activity import columns_on
 from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
-from nwbcompare.kernels.permutation import p_value
+from nwbcompare.kernels.intervals import student_half_width
+from nwbcompare.kernels.permutation import p_value, reaches
 
 Array = npt.NDArray[np.float64]
 
@@ -84,7 +85,7 @@ def match_clusters(
             "mean": mean,
             "interval": ("bound", _jackknife_interval(correlation)),
             "null_mean": ("permutation", null_mean),
-            "p_value": p_value(null_mean >= mean - 1e-12),
+            "p_value": p_value(reaches(null_mean, mean)),
             "matched_cluster": (("network", "cluster"), places),
             "matched_correlation": (("network", "cluster"), np.array([r for _, r in matched])),
             "matched_profile": (("network", "cluster", column), found, {"units": "1"}),
@@ -167,8 +168,6 @@ def _mean_of_pairs(correlation: Array) -> float:
 
 def _jackknife_interval(correlation: Array) -> Array:
     """95 % interval of the mean over pairs, by leaving out each network in turn."""
-    from scipy.special import stdtrit  # noqa: PLC0415 - only where it is needed
-
     n = len(correlation)
     if n < 3:
         warnings.warn("two networks have no interval: it is NaN", UnitWarning, stacklevel=3)
@@ -180,5 +179,5 @@ def _jackknife_interval(correlation: Array) -> Array:
         ]
     )
     error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
-    half = stdtrit(n - 1, 0.975) * error
+    half = student_half_width(error, n - 1)
     return _mean_of_pairs(correlation) + np.array([-half, half])

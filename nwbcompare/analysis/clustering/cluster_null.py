@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,14 +26,14 @@ from nwbcompare.analysis.clustering.kernels.surrogates import Copula
 from nwbcompare.analysis.selectivity.permutation_nulls import task_covariances
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, task_variance
 from nwbcompare.core.activity import Activity
-from nwbcompare.core.errors import InputError, listing
-from nwbcompare.core.files import written_aside
+from nwbcompare.core.checks import check_whole
+from nwbcompare.core.partial_results import resumed_rows
 from nwbcompare.core.process_pool import ends_with_parent
-from nwbcompare.kernels.permutation import p_value, random_rotation
+from nwbcompare.kernels.permutation import p_value, random_rotation, reaches
 
 Array = npt.NDArray[np.float64]
 AT_ONCE = 50
-"""Surrogates computed between two writes of the file that keeps them."""
+"""Surrogates computed between two writes of the file that they are saved in."""
 
 
 def cluster_null(
@@ -71,8 +70,8 @@ def cluster_null(
     n_jobs
         Processes; by default one for each core. The result does not depend on it.
     kept
-        A file (JSON) that surrogates are kept in as they are computed. A later call with the
-        same table and parameters goes on from it, and may ask for more surrogates.
+        A file (JSON) that surrogates are saved in as they are computed. A later call with the
+        same table and parameters resumes from it, and may ask for more surrogates.
 
     Returns
     -------
@@ -85,7 +84,12 @@ def cluster_null(
     Raises
     ------
     InputError
-        As `cluster_units`, and where ``kept`` holds surrogates of another table.
+        As `cluster_units`, for no surrogate, and where ``kept`` has surrogates of another table
+        or of other parameters.
+    NotApplicableError
+        As `cluster_units`.
+    DamagedCacheError
+        Where ``kept`` is a file that cannot be read.
 
     Notes
     -----
@@ -104,14 +108,14 @@ def cluster_null(
     search = _Search(tuple(n_clusters_tried), threshold, n_init, seed)
     observed, n_clusters = search.checked(table)
     null = _surrogates(table.values, search, n_surrogates, n_jobs, kept)
-    silhouettes = np.array([silhouette for silhouette, _ in null])
+    silhouettes = null[:, 0]
     return xr.Dataset(
         {
             "observed": observed,
             "n_clusters": n_clusters,
             "surrogate_silhouette": ("surrogate", silhouettes, {"units": "1"}),
-            "surrogate_n_clusters": ("surrogate", [number for _, number in null]),
-            "p_value": p_value(silhouettes >= observed - 1e-12),
+            "surrogate_n_clusters": ("surrogate", null[:, 1].astype(np.int64)),
+            "p_value": p_value(reaches(silhouettes, observed)),
         },
         attrs={
             **variance.attrs,
@@ -286,46 +290,22 @@ def _surrogate(copula: Copula, search: _Search, index: int) -> tuple[float, int]
 
 def _surrogates(
     table: Array, search: _Search, n: int, n_jobs: int | None, kept: str | PathLike[str] | None
-) -> list[tuple[float, int]]:
-    """Compute n surrogates, or what a file lacks of them, and keep them chunk by chunk."""
+) -> Array:
+    """Compute the silhouette and the number of clusters of n surrogates, ``(surrogate, 2)``."""
     from joblib import Parallel, cpu_count, delayed  # noqa: PLC0415 - only where it is needed
 
-    key = {
-        "table_sha256": hashlib.sha256(np.ascontiguousarray(table).tobytes()).hexdigest(),
-        "n_columns": table.shape[1],
-        **search.attrs(),
-    }
-    found = [] if kept is None else _read_kept(Path(kept), key)
     copula = Copula.of(table)
-    at_once = Parallel(n_jobs=n_jobs or cpu_count())
-    work = delayed(ends_with_parent(_surrogate))
-    with tqdm(total=n, initial=min(len(found), n), desc="surrogates", disable=None) as bar:
-        while len(found) < n:
-            indices = range(len(found), min(len(found) + AT_ONCE, n))
-            found += at_once(work(copula, search, index) for index in indices)
-            if kept is not None:
-                with written_aside(kept, overwrite=True) as aside:
-                    aside.write_text(json.dumps({**key, "surrogates": found}))
-            bar.update(len(indices))
-    return found[:n]
-
-
-def _read_kept(path: Path, key: dict[str, Any]) -> list[tuple[float, int]]:
-    if not path.is_file():
-        return []
-    try:
-        record = json.loads(path.read_text())
-        surrogates = [(float(silhouette), int(k)) for silhouette, k in record.pop("surrogates")]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            str(path), "surrogates kept by cluster_null", "another file", "Name another path."
-        ) from error
-    if record != key:
-        differing = [name for name in key if record.get(name) != key[name]]
-        raise InputError(
-            str(path),
-            "surrogates of this table with these parameters",
-            f"others, which differ in {listing(differing)}",
-            "Name another path with kept=..., or delete the file.",
-        )
-    return surrogates
+    parallel = Parallel(n_jobs=n_jobs or cpu_count())
+    job = delayed(ends_with_parent(_surrogate))
+    return resumed_rows(
+        kept,
+        {
+            "table_sha256": hashlib.sha256(np.ascontiguousarray(table).tobytes()).hexdigest(),
+            "n_columns": table.shape[1],
+            **search.attrs(),
+        },
+        check_whole("n_surrogates", n, 1, "Use n_surrogates=999."),
+        lambda indices: parallel(job(copula, search, index) for index in indices),
+        at_once=AT_ONCE,
+        description="surrogates",
+    )

@@ -16,7 +16,7 @@ from nwbcompare.analysis.clustering.kernels.surrogates import (
 )
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
 from nwbcompare.core.errors import NotApplicableError
-from nwbcompare.kernels.permutation import p_value
+from nwbcompare.kernels.permutation import p_value, reaches
 
 Array = npt.NDArray[np.float64]
 
@@ -97,7 +97,7 @@ def epairs(
                 for _ in tqdm(range(n_surrogates), desc="ePAIRS", disable=None)
             ]
         )
-    one_sided = min(p_value(null <= observed), p_value(null >= observed))
+    one_sided = min(p_value(reaches(sign * null, sign * observed)) for sign in (-1, 1))
     return xr.Dataset(
         {
             "observed": ((), observed, {"units": "rad"}),

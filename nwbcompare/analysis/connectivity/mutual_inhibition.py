@@ -18,7 +18,7 @@ from nwbcompare.analysis.connectivity.kernels.mutual_inhibition import (
 )
 from nwbcompare.analysis.selectivity.unit_groups import GROUPS
 from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
-from nwbcompare.kernels.permutation import p_value
+from nwbcompare.kernels.permutation import p_value, reaches
 from nwbcompare.tasks.channels import RING_DIRECTIONS, RING_SIZE, angular_distance
 
 Array = npt.NDArray[np.float64]
@@ -179,8 +179,10 @@ def mutual_inhibition(
         rng=np.random.default_rng(seed),
     )
     statistic = inhibition_statistic(np.array([[cell.mean for cell in row] for row in means]))
-    tie = 1e-10 * float(np.abs(two.matrix).max())
-    lower, upper = _p_value(null - statistic, tie), _p_value(statistic - null, tie)
+    # permutations that leave one of the four means without pairs count as extreme
+    lower, upper = (
+        p_value(reaches(sign * null, sign * statistic) | np.isnan(null)) for sign in (-1, 1)
+    )
     both_negative = means[0][1].mean < 0 and means[1][0].mean < 0
     return xr.Dataset(
         {
@@ -340,11 +342,6 @@ def _near(direction: Array, within: float) -> Mask:
 def _bins(angle: Array, n_bins: int, whole: float, *, wrap: bool = True) -> npt.NDArray[np.int64]:
     bins = np.floor((angle + ON_BOUND) / whole * n_bins).astype(np.int64)
     return bins % n_bins if wrap else np.minimum(bins, n_bins - 1)
-
-
-def _p_value(beyond: Array, tie: float) -> float:
-    """Give (1 + b) / (1 + B); what is not above the tie, or not known, counts as extreme."""
-    return p_value(~(beyond > tie))
 
 
 def _n_exchangeable(in_second: Mask, bins: npt.NDArray[np.int64]) -> int:

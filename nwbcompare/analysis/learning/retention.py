@@ -17,7 +17,8 @@ import xarray as xr
 
 from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.inference.networks import over_networks
+from nwbcompare.inference.networks import over_networks, warn_of_one_network
+from nwbcompare.kernels.intervals import mean_interval
 
 Array = npt.NDArray[np.float64]
 Log = Sequence[Mapping[str, Any]]
@@ -590,13 +591,8 @@ def _with_mean(found: xr.Dataset, measure: str) -> list[float]:
 
 def _inferred(value: xr.DataArray, tested: Sequence[str], seed: int) -> xr.Dataset:
     """Infer over networks, for every measure of every task that has it."""
-    if value.sizes["network"] == 1:
-        # once, not for every measure and task
-        warnings.warn(
-            "One network: nothing can be inferred over networks; p is 1 and there is no interval.",
-            UserWarning,
-            stacklevel=3,
-        )
+    # once, not for every measure and task
+    warn_of_one_network(value.sizes["network"], stacklevel=4)
     inferred = {name: np.full(value.isel(network=0).shape, np.nan) for name in INFERRED}
     smallest = np.nan
     with warnings.catch_warnings():
@@ -648,17 +644,11 @@ def _interpolated(grid: npt.NDArray[Any], at: npt.NDArray[Any], values: Array) -
 
 def _band(values: Array, dims: tuple[str, ...]) -> dict[str, tuple[tuple[str, ...], Array]]:
     """Give the mean over networks, the first axis, and its 95 % interval within 0 and 1."""
-    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
-
-    n_networks, mean = len(values), values.mean(axis=0)
-    half = np.full(mean.shape, np.nan)
-    if n_networks > 1:
-        error = values.std(axis=0, ddof=1) / np.sqrt(n_networks)
-        half = stdtrit(n_networks - 1, 0.975) * error
+    mean, low, high = mean_interval(values)
     return {
         "mean": (dims, mean),
-        "mean_low": (dims, np.maximum(mean - half, 0)),
-        "mean_high": (dims, np.minimum(mean + half, 1)),
+        "mean_low": (dims, np.maximum(low, 0)),
+        "mean_high": (dims, np.minimum(high, 1)),
     }
 
 

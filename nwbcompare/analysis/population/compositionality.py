@@ -17,6 +17,7 @@ from nwbcompare.analysis.population.kernels.task_vectors import (
 from nwbcompare.analysis.population.task_vectors import VECTOR, vectors_of
 from nwbcompare.core.errors import InputError, NotApplicableError, listing
 from nwbcompare.inference.networks import over_networks
+from nwbcompare.kernels.permutation import p_value, reaches
 
 COMPOSITIONS: dict[str, tuple[str, str, str, str]] = {
     "go": ("fdanti", "fdgo", "delayanti", "delaygo"),
@@ -39,8 +40,6 @@ BY_NETWORK = (
     "share_of_random_below",
 )
 """What is joined, as far as it is there."""
-TIE = 1e-12
-"""Cosines closer than this are equal: they may be sums in another order."""
 
 
 def composition_cosine(
@@ -153,12 +152,12 @@ def pairing_null(
     length = np.linalg.norm(first) * np.linalg.norm(second)
     rng = np.random.default_rng(seed)
     null = np.array([first @ rng.permutation(second) for _ in range(n_permutations)]) / length
-    tails = [(null >= cosine - TIE).sum(), (null <= cosine + TIE).sum()]
+    tails = p_value(reaches(null, cosine)), p_value(reaches(-null, -cosine))
     return xr.Dataset(
         {
             "cosine": cosine,
             "null_cosine": ("permutation", null),
-            "p_value": min(1.0, 2 * (1 + min(tails)) / (1 + n_permutations)),
+            "p_value": min(1.0, 2 * min(tails)),
         },
         attrs={
             **vectors.attrs,
@@ -230,7 +229,7 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
         {
             "cosine": cosine,
             # the quadruple itself is never below itself
-            "share_smaller": int((every < cosine - TIE).sum()) / (every.size - 1),
+            "share_smaller": int((~reaches(every, cosine)).sum()) / (every.size - 1),
             "all_cosines": ("quadruple", every),
             "member": (("quadruple", "place"), members.astype(np.int16)),
         },

@@ -37,7 +37,7 @@ from nwbcompare.analysis.population.population import (
 )
 from nwbcompare.core.activity import Activity, blocks, columns_on, is_ragged
 from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
-from nwbcompare.kernels.permutation import p_values
+from nwbcompare.kernels.permutation import p_values, reaches
 
 Array = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -150,7 +150,7 @@ def decode(
         bootstrap.append(_accuracy(trials[:, drawn], labels, folds))
         by_half.append([_accuracy(trials[:, side], labels, folds) for side in sides])
     table = np.array(accuracies)
-    by_resample = p_values(table[:, 1:] >= table[:, :1] - 1e-12, axis=1)
+    by_resample = p_values(reaches(table[:, 1:], table[:, :1], axis=1), axis=1)
     accuracy, error = table[:, 0].mean(), np.std(bootstrap, ddof=1)
     return xr.Dataset(
         {

@@ -46,7 +46,7 @@ from nwbcompare.core.errors import (
     listing,
     unknown_name,
 )
-from nwbcompare.kernels.permutation import p_value
+from nwbcompare.kernels.permutation import p_value, reaches
 from nwbcompare.kernels.variance import group_moments
 
 Array = npt.NDArray[np.float64]
@@ -546,7 +546,7 @@ def _share_below(null: Array, observed: float) -> float:
     if np.isnan(observed):
         return float("nan")
     # a null draw that is not a number counts against the finding
-    return p_value(~(null > observed))
+    return p_value(reaches(-null, -observed) | np.isnan(null))
 
 
 def dissimilarity(

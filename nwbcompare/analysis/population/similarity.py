@@ -21,7 +21,7 @@ from nwbcompare.analysis.population.population import (
 )
 from nwbcompare.core.activity import Activity, columns_on, tasks_of
 from nwbcompare.core.errors import NotApplicableError, listing, unknown_name
-from nwbcompare.kernels.permutation import p_value
+from nwbcompare.kernels.permutation import p_value, reaches
 
 Array = npt.NDArray[np.float64]
 
@@ -226,8 +226,7 @@ def _compare(
     null = np.array([compare(wanted, permuted(described, o, square=square)) for o in orders])
     boot = np.array([compare(wanted, describe(x, noise, weight)) for weight in weights])
     error = float(boot.std(ddof=1)) if boot.size > 1 else np.nan
-    # rounding must not decide between orders that give the same
-    as_far = null <= value + 1e-12 if distance else null >= value - 1e-12
+    sign = -1 if distance else 1
     by_units = [
         compare(*(describe(x, noise, side.astype(np.float64)) for side in (half, ~half)))
         for half in halves
@@ -244,7 +243,7 @@ def _compare(
             "low": np.clip(value - 1.96 * error, least, most),
             "high": np.clip(value + 1.96 * error, least, most),
             "standard_error": error,
-            "p_value": p_value(as_far),
+            "p_value": p_value(reaches(sign * null, sign * value)),
             "distance": distance,
             "null": ("permutation", null),
             "ceiling_units": ("split", by_units),

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from scipy.special import stdtrit
 from tqdm import tqdm
 
 from nwbcompare.analysis.selectivity.kernels.ftv_shapes import (
@@ -30,7 +29,9 @@ from nwbcompare.analysis.selectivity.permutation_nulls import task_covariances
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, Estimator
 from nwbcompare.core.activity import Activity, blocks, columns_on
 from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
-from nwbcompare.kernels.permutation import p_values
+from nwbcompare.inference.networks import warn_of_one_network
+from nwbcompare.kernels.intervals import mean_interval
+from nwbcompare.kernels.permutation import p_values, reaches
 
 Array = npt.NDArray[np.float64]
 
@@ -135,24 +136,20 @@ def shape_shares(classified: Sequence[xr.Dataset]) -> xr.Dataset:
 
     Warns
     -----
-    UnitWarning
+    UserWarning
         For one network, which has no interval (NaN).
     """
     _check_same_pairs(classified)
     names = [*SHAPES, UNDECIDED]
     share = np.array([[(c["shape"].values == name).mean() for name in names] for c in classified])
-    n = len(classified)
-    mean, half = share.mean(axis=0), np.full(len(names), np.nan)
-    if n > 1:
-        half = stdtrit(n - 1, 0.975) * share.std(axis=0, ddof=1) / np.sqrt(n)
-    else:
-        warnings.warn("one network has no interval over networks", UnitWarning, stacklevel=2)
+    mean, low, high = mean_interval(share)
+    warn_of_one_network(len(classified), stacklevel=3)
     return xr.Dataset(
         {
             "share": (("network", "shape"), share),
             "mean": ("shape", mean),
-            "mean_low": ("shape", np.clip(mean - half, 0, 1)),
-            "mean_high": ("shape", np.clip(mean + half, 0, 1)),
+            "mean_low": ("shape", np.clip(low, 0, 1)),
+            "mean_high": ("shape", np.clip(high, 0, 1)),
         },
         coords={
             "network": [str(c.attrs.get("name", "")) for c in classified],
@@ -295,7 +292,7 @@ def _shares_over_rotations(histogram: npt.NDArray[np.int64]) -> dict[str, Any]:
 
 def _p_values(observed: Array, rotated: Array) -> Array:
     """Give the one-sided p value; a rotation without active units counts as wide as any."""
-    as_wide = ~(rotated < observed - 1e-12)
+    as_wide = reaches(rotated, observed) | np.isnan(rotated)
     return np.where(np.isfinite(observed), p_values(as_wide), np.nan)
 
 

@@ -52,6 +52,7 @@ from nwbcompare.kernels.permutation import (
     label_means,
     p_values,
     random_rotation,
+    reaches,
     shuffled,
     unshuffled,
 )
@@ -59,8 +60,6 @@ from nwbcompare.kernels.variance import ESTIMATORS, centred, fractional_variance
 
 Array = npt.NDArray[np.float64]
 LEVEL = 0.05
-TIED = 1e-9
-"""Differences up to this between FTVs are rounding: they count as equal."""
 PERMUTATIONS_AT_ONCE = 256
 VALUES_AT_ONCE = 8_000_000
 """Means held at a time by one thread (64 MB)."""
@@ -150,8 +149,8 @@ def context_label_null(
     )
     _warn_of_lacking(block, observed[0, 0] + observed[0, 1], f"task {task_a!r} or {task_b!r}")
     null, truth = _fraction(permuted, threshold), _fraction(observed, threshold)[0]
-    # undefined draws count as far; sums in another order differ in their last digits
-    as_far = ~(np.abs(null) < np.abs(truth) - TIED)
+    # undefined draws count against the observation
+    as_far = reaches(np.abs(null), np.abs(truth)) | np.isnan(null)
     p_value = np.where(np.isfinite(truth), p_values(as_far), np.nan)
     return xr.Dataset(
         {
@@ -188,7 +187,9 @@ def _population(null: Array, truth: Array, p_value: Array) -> dict[str, Any]:
         "q_value": ("unit", q_value),
         "ftv_sd": sd,
         "null_ftv_sd": ("permutation", null_sd),
-        "ftv_sd_p_value": p_values(~(null_sd < sd - TIED)) if n_tested else np.nan,
+        "ftv_sd_p_value": p_values(reaches(null_sd, sd) | np.isnan(null_sd))
+        if n_tested
+        else np.nan,
         "n_tested": n_tested,
         "share_significant": _share_at_most(p_value[tested]),
         "share_discovered": _share_at_most(q_value[tested]),

@@ -19,6 +19,7 @@ from nwbcompare.analysis.clustering.cluster_null import (
 from nwbcompare.analysis.clustering.clusters import cluster_units
 from nwbcompare.analysis.clustering.kernels.surrogates import Copula
 from nwbcompare.analysis.selectivity.task_variance import task_variance
+from nwbcompare.core.errors import DamagedCacheError
 from nwbcompare.kernels.permutation import random_rotation
 
 
@@ -74,7 +75,7 @@ def test_kept_surrogates_are_gone_on_from(tmp_path, monkeypatch):
         module, "_surrogate", lambda *args: (computed.append(args[2]), once(*args))[1]
     )
     null_of(values, n_surrogates=7, kept=kept)
-    assert len(json.loads(kept.read_text())["surrogates"]) == 7
+    assert len(json.loads(kept.read_text())["rows"]) == 7
     xr.testing.assert_identical(null_of(values, n_surrogates=12, kept=kept), plain)
     assert computed == list(range(12))
     fewer = null_of(values, n_surrogates=7, kept=kept)
@@ -85,7 +86,7 @@ def test_kept_surrogates_are_gone_on_from(tmp_path, monkeypatch):
 def test_kept_surrogates_of_something_else_are_refused(tmp_path):
     values, kept = continuum(), tmp_path / "null.json"
     null_of(values, n_surrogates=3, kept=kept)
-    with pytest.raises(nc.InputError, match="others, which differ in table_sha256"):
+    with pytest.raises(nc.InputError, match="rows of others, which differ in table_sha256"):
         null_of(continuum(1), kept=kept)
     with pytest.raises(nc.InputError, match="differ in seed"):
         null_of(values, seed=1, kept=kept)
@@ -93,7 +94,7 @@ def test_kept_surrogates_of_something_else_are_refused(tmp_path):
         null_of(values, n_init=2, kept=kept)
     for text in ("{", "[]", '{"surrogates": 3}', "{}"):
         kept.write_text(text)
-        with pytest.raises(nc.InputError, match="surrogates kept by cluster_null, got another"):
+        with pytest.raises(DamagedCacheError, match="null.json: expected a JSON file of rows"):
             null_of(values, kept=kept)
 
 

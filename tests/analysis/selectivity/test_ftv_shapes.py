@@ -187,7 +187,7 @@ def test_shares_over_networks_and_their_interval():
     # Student's t of (0, 1, 0, 1), cut at 0 and 1
     assert shares["mean_low"].sel(shape="disjoint").item() == 0
     assert shares["mean_high"].sel(shape="mixed").item() == 0
-    with pytest.warns(nc.UnitWarning, match="one network"):
+    with pytest.warns(UserWarning, match="One network: nothing can be inferred"):
         assert shape_shares(networks(1))["mean_low"].isnull().all()
     with pytest.raises(nc.InputError, match="expected one result or more"):
         shape_shares([])
