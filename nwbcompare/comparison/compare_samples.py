@@ -14,7 +14,7 @@ import xarray as xr
 
 from nwbcompare.comparison.kernels.distances import DISTANCES, EFFECTS, MEASURES, compare_weighted
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, listing
 from nwbcompare.core.unit_samples import (
     UnitGroups,
     UnitSample,
@@ -145,8 +145,10 @@ def compare_samples(
     Raises
     ------
     InputError
-        For no networks, networks without active units, constant values, different pairs of tasks,
-        units matched to sessions that the recording lacks, and matched units in some networks only.
+        For no networks, different pairs of tasks, units matched to sessions that the recording
+        lacks, and matched units in some networks only.
+    NotApplicableError
+        For fewer than 3 active units, or units that all have one value.
 
     Warns
     -----
@@ -250,7 +252,7 @@ def distribution_curves(
 
     Raises
     ------
-    InputError
+    InputError, NotApplicableError
         See `compare_samples`.
     """
     _check_models(models, recording, variable)
@@ -649,7 +651,7 @@ def _read_network(sample: UnitSample, recorded: _Recording, *, matched: bool) ->
 def _check_values(values: Array, subject: str) -> None:
     if values.size < LEAST_UNITS or np.ptp(values) == 0:
         got = f"{values.size} active units" + (", all alike" if values.size >= LEAST_UNITS else "")
-        raise InputError(
+        raise NotApplicableError(
             subject,
             f"{LEAST_UNITS} or more active units with different values",
             got,

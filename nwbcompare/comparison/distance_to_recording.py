@@ -14,7 +14,7 @@ from nwbcompare.comparison.equal_sizes import equal_size_distance
 from nwbcompare.comparison.kernels.distances import DISTANCES, MEASURES, compare_weighted
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.comparison.split_half import GROUPINGS, By, check_number, draws_of
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.errors import NotApplicableError, unknown_name
 from nwbcompare.core.unit_samples import (
     UnitGroups,
     UnitSample,
@@ -111,8 +111,10 @@ def distance_to_recording(
     Raises
     ------
     InputError
-        For an unknown distance or ``by``, no sessions or one only, fewer than two active units,
-        and matched units in some networks only or of sessions that the recording lacks.
+        For an unknown distance or ``by``, and for matched units in some networks only or of
+        sessions that the recording lacks.
+    NotApplicableError
+        For fewer than two sessions of one animal, and fewer than two active units.
     """
     if distance not in DISTANCES:
         raise unknown_name("distance", distance, DISTANCES)
@@ -200,7 +202,7 @@ def _read_recording(sample: UnitSample, by: By, networks: Sequence[UnitSample]) 
     animal = animals_of_groups(sample, groups, f"recording {sample.name!r}")
     n_animals, n_active = np.unique(animal).size, np.unique(groups.code[active]).size
     if len(groups.labels) <= n_animals or n_active < 2:
-        raise InputError(
+        raise NotApplicableError(
             f"recording {sample.name!r}",
             f"two or more {by}s of one animal, with active units",
             f"{n_active} with active units, animals: {n_animals}",

@@ -43,7 +43,7 @@ from nwbcompare.core.activity import (
     tasks_of,
 )
 from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.kernels.binning import bin_membership, smoothing_matrix
 from nwbcompare.model.network import Network
 from nwbcompare.model.network_recording import record
@@ -124,8 +124,12 @@ def sample_like(
     ------
     InputError
         For an unknown mapping, errors in it, columns, tasks or epochs that the recording lacks,
-        epochs of unequal bounds or of another length than the network's, an unknown smoothing,
-        too few trials, a network with noise, and one without active units.
+        an epoch of another length than the network's, an unknown smoothing, and a network that
+        runs with noise.
+    NotApplicableError
+        For rates without noise, an epoch with unequal bounds or without a bin, too few trials
+        (with ``match="signal"``: fewer than 2 in some condition of some unit), and a network
+        without active units.
 
     Warns
     -----
@@ -315,7 +319,7 @@ def _cut(block: xr.Dataset, mapping: ProtocolMapping) -> xr.Dataset:
     (start, stop), *others = bounds.values()
     width = block["time"].attrs["bin_width_s"]
     if any(not np.allclose(other, (start, stop), atol=EPOCH_TOLERANCE * width) for other in others):
-        raise InputError(
+        raise NotApplicableError(
             f"epoch {mapping.epoch!r}",
             "the same bounds in all tasks",
             listing(f"{a:g} to {b:g} s in {task!r}" for task, (a, b) in bounds.items()),
@@ -323,7 +327,7 @@ def _cut(block: xr.Dataset, mapping: ProtocolMapping) -> xr.Dataset:
         )
     bins = bins_in(block["time"].values, start, stop, width)
     if not bins.any():
-        raise InputError(
+        raise NotApplicableError(
             f"epoch {mapping.epoch!r}", "at least one bin in it", "none", "Read narrower bins."
         )
     places = [list(block["epoch"].values).index(mapping.epoch)]
@@ -527,7 +531,7 @@ def _draw_units(shown: _Shown, recorded: _Recorded, seed: int) -> npt.NDArray[np
     fires = shown.rates.clip(0).max(axis=(1, 2)) > 0
     active = np.argwhere((variance > ACTIVE_THRESHOLD) & fires)
     if not active.size:
-        raise InputError(
+        raise NotApplicableError(
             "network",
             f"units whose task variances on the recorded conditions sum to more than "
             f"{ACTIVE_THRESHOLD:g}",
@@ -597,7 +601,7 @@ def _signal_variance(block: xr.Dataset) -> Array:
 def _refuse_unknown_signal(block: xr.Dataset, variance: Array) -> None:
     unknown = block["unit"].values[np.isnan(variance)]
     if unknown.size:
-        raise InputError(
+        raise NotApplicableError(
             "recording",
             "at least 2 trials in every condition of every unit, for match='signal'",
             f"{unknown.size} units with fewer: {listing(unknown, most=5)}",

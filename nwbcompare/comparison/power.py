@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from nwbcompare.analysis.selectivity.task_variance import means_by_task
 from nwbcompare.core.activity import Activity
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, unknown_name
 from nwbcompare.inference.mixed_effects import satterthwaite, two_sided_p
 
 Array = npt.NDArray[np.float64]
@@ -207,7 +207,7 @@ def trial_noise(activity: Activity, *, conditions: Sequence[str] | None = None) 
 
     Raises
     ------
-    InputError
+    NotApplicableError
         For a source without trial noise, and where no unit varies more than its noise.
 
     Notes
@@ -219,7 +219,7 @@ def trial_noise(activity: Activity, *, conditions: Sequence[str] | None = None) 
     share = np.divide(expected, measured, out=np.ones_like(expected), where=measured > 0)
     tuned = (share > 0) & (share < 1)
     if not tuned.any():
-        raise InputError(
+        raise NotApplicableError(
             "activity",
             "noisy trials, two or more in each condition, of units tuned beyond their noise",
             "no such unit",

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.activity import columns_on, make_activity, make_block
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.errors import InputError, NotApplicableError
 from nwbcompare.core.time_axis import align, rebin, smooth
 from nwbcompare.model.network import Network
 from nwbcompare.model.network_recording import record
@@ -236,6 +236,13 @@ def simulate_recording(
     -------
     xarray.DataTree
         One ragged block in spikes/s, as a loader gives it.
+
+    Raises
+    ------
+    InputError
+        For fewer than one unit or trial, and a network without the two context tasks.
+    NotApplicableError
+        For a network without units that fire.
     """
     if n_units < 1 or trials_per_condition < 1:
         raise InputError(
@@ -251,6 +258,10 @@ def simulate_recording(
     rate = block["rate"].values.astype(np.float64)
     peak = rate.max(axis=(0, 1))
     chosen = rng.permutation(np.flatnonzero(peak > 1e-3))[:n_units]
+    if not chosen.size:
+        raise NotApplicableError(
+            "network", "units that fire in the context tasks", "none", "Take a trained network."
+        )
     gains = np.exp(rng.uniform(math.log(low), math.log(high), chosen.size)) / peak[chosen]
     rows, observed = [], []
     for unit, gain in zip(chosen, gains, strict=True):

@@ -16,7 +16,7 @@ from nwbcompare.comparison.equal_sizes import equal_size_distance
 from nwbcompare.comparison.kernels.distances import DISTANCES
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.comparison.split_half import By, check_number, draws_of, split_half_distance
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.core.unit_samples import UnitSample, group_keys
 from nwbcompare.inference.multiple_comparisons import adjust_p
 
@@ -83,8 +83,9 @@ def rank_families(
     Raises
     ------
     InputError
-        For fewer than two families, a family without networks, networks that come twice, an
-        unknown distance, and as `split_half_distance`.
+        For a family without networks, two networks of one name, an unknown distance or ``by``.
+    NotApplicableError
+        For fewer than two families, and as `split_half_distance`.
 
     Notes
     -----
@@ -157,13 +158,19 @@ def rank_families(
 def _check(families: Mapping[str, Sequence[xr.Dataset]], distance: str) -> None:
     if distance not in DISTANCES:
         raise unknown_name("distance", distance, DISTANCES)
-    empty = [name for name, tables in families.items() if not tables]
-    if len(families) < 2 or empty:
+    if empty := [name for name, tables in families.items() if not tables]:
         raise InputError(
             "families",
-            "two or more, each with one network or more",
-            f"{len(families)} families, without networks: {listing(empty)}",
-            "Give {'family': [table, ...], 'other': [table, ...]}.",
+            "one network or more in each",
+            f"none in {listing(empty)}",
+            "Leave families without networks out.",
+        )
+    if len(families) < 2:
+        raise NotApplicableError(
+            "families",
+            "two families of networks or more",
+            listing(families),
+            "Use split_half_distance, which compares single networks.",
         )
     names = [str(t.attrs.get("name", "")) for tables in families.values() for t in tables]
     if len(set(names)) < len(names):

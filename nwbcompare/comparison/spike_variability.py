@@ -14,7 +14,7 @@ import xarray as xr
 from nwbcompare.analysis.selectivity.condition_means import condition_table
 from nwbcompare.comparison.kernels.spike_variability import moment_dispersion
 from nwbcompare.core.activity import Activity, blocks, columns_on, is_ragged, unit_positions
-from nwbcompare.core.errors import InputError, UnitWarning, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
 from nwbcompare.kernels.binning import smoothing_matrix
 
 
@@ -51,8 +51,10 @@ def dispersion(
     Raises
     ------
     InputError
-        For rates that are no spikes/s or noise-free, an unknown smoothing, several blocks, and
-        units that have no condition with 2 trials.
+        For several blocks, and a smoothing that is neither given nor known.
+    NotApplicableError
+        For rates that are noise-free or not in spikes/s, and units that have no condition with
+        2 trials.
 
     Warns
     -----
@@ -118,7 +120,9 @@ def recorded_block(activity: Activity) -> xr.Dataset:
     Raises
     ------
     InputError
-        Where there are several, and for rates that are no spikes/s or have no noise.
+        Where there are several.
+    NotApplicableError
+        For rates that are noise-free or not in spikes/s.
     """
     found = blocks(activity)
     if len(found) > 1:
@@ -131,7 +135,7 @@ def recorded_block(activity: Activity) -> xr.Dataset:
     block = next(iter(found.values()))
     units, noisy = block["rate"].attrs["units"], not block.attrs["deterministic"]
     if units != "spikes/s" or not noisy:
-        raise InputError(
+        raise NotApplicableError(
             "recording",
             "noisy rates in spikes/s",
             f"{'noisy' if noisy else 'noise-free'} rates in {units!r} of {block.attrs['name']!r}",
@@ -206,7 +210,7 @@ def _number(value: object) -> float | None:
 def _refuse_single_trials(block: xr.Dataset, degrees: npt.NDArray[np.float64]) -> None:
     lacking = block["unit"].values[degrees < 1]
     if lacking.size:
-        raise InputError(
+        raise NotApplicableError(
             "recording",
             "at least 2 wholly observed trials in some condition of every unit",
             f"{lacking.size} units without: {listing(lacking, most=5)}",

@@ -12,7 +12,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from nwbcompare.comparison.kernels.distances import DISTANCES
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.core.unit_samples import UnitSample, group_keys
 from nwbcompare.kernels.permutation import p_values
 
@@ -77,7 +77,9 @@ def split_half_distance(
     Raises
     ------
     InputError
-        Without sessions or with one only, fewer than two values, a model without values.
+        For an unknown ``by`` and fewer than one split.
+    NotApplicableError
+        For a recording without sessions or with one only, and fewer than two active units.
 
     Notes
     -----
@@ -148,9 +150,9 @@ def between_animal_distance(
 
     Raises
     ------
-    InputError
-        For one animal: nothing in one animal tells how much animals differ. For animals with
-        one session each.
+    NotApplicableError
+        For one animal, which does not tell how much animals differ, and for fewer than two
+        sessions.
 
     Notes
     -----
@@ -162,7 +164,7 @@ def between_animal_distance(
     values, session, animal = _groups(sample, "session")
     animals = np.unique(sample.animals[sample.active[0]])
     if animals.size < 2:
-        raise InputError(
+        raise NotApplicableError(
             f"recording {recording.attrs.get('name', '')!r}",
             "two or more animals (one does not tell how much animals differ, so distances "
             "between animals and intervals over animals cannot be given)",
@@ -195,12 +197,12 @@ def draws_of(sample: UnitSample) -> list[Array]:
 
     Raises
     ------
-    InputError
+    NotApplicableError
         For fewer than two in a draw.
     """
     draws = sample.draws
     if (fewest := min(draw.size for draw in draws)) < 2:
-        raise InputError(
+        raise NotApplicableError(
             f"model {sample.name!r}",
             "two or more active units in every draw",
             f"{fewest}",
@@ -225,7 +227,7 @@ def _groups(sample: UnitSample, by: By) -> tuple[Array, Codes, Codes]:
     keys = sample.session_keys() if by == "session" else sample.place_keys()
     group = group_keys([key for key, seen in zip(keys, active, strict=True) if seen]).code
     if np.unique(group).size < 2:
-        raise InputError(
+        raise NotApplicableError(
             f"recording {sample.name!r}",
             f"two or more {by}s with active units",
             f"{np.unique(group).size}",

@@ -13,7 +13,7 @@ import xarray as xr
 
 from nwbcompare.comparison.distance_to_recording import STATISTICS, distance_to_recording
 from nwbcompare.comparison.split_half import By, split_half_distance
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.core.unit_samples import check_same_pair
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.inference.networks import over_networks
@@ -85,9 +85,11 @@ def compare_regimes(
     Raises
     ------
     InputError
-        For no regimes or contrasts, regimes without networks, contrasts of unknown or equal
-        regimes, that come twice or have no pair in common, different pairs of tasks, matched units
-        in some networks only or of sessions that the recording lacks, and as
+        For no regimes or contrasts, regimes without networks, contrasts that come twice or are of
+        unknown or equal regimes, different pairs of tasks, and matched units in some networks
+        only or of sessions that the recording lacks.
+    NotApplicableError
+        For a contrast of regimes without a pair in common, and as
         `nwbcompare.comparison.split_half_distance`.
 
     Warns
@@ -222,8 +224,12 @@ def _check_contrast(regimes: Regimes, first: str, second: str) -> None:
     for name in (first, second):
         if name not in regimes:
             raise unknown_name("contrast", name, regimes)
-    if first == second or not regimes[first].keys() & regimes[second].keys():
+    if first == second:
         raise InputError(
+            f"contrast {first!r} - {second!r}", "two regimes", "one twice", "Name another."
+        )
+    if not regimes[first].keys() & regimes[second].keys():
+        raise NotApplicableError(
             f"contrast {first!r} - {second!r}",
             "two regimes with a pair in common",
             f"pairs {listing(regimes[first])} and {listing(regimes[second])}",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, listing
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -141,7 +141,7 @@ class UnitSample:
         """Refuse a recording whose units do not say which session they are from."""
         if not self.has("session"):
             columns = (c for c in self.table.coords if self.table[c].dims == ("unit",))
-            raise InputError(
+            raise NotApplicableError(
                 f"recording {self.name!r}",
                 "a unit column 'session' (units of one session are not independent)",
                 f"unit columns {listing(columns)}",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.model.network import Network
 from nwbcompare.tasks.channels import N_SENSORY
 
@@ -38,7 +38,7 @@ def with_gaussian_rules(network: Network, seed: int) -> Network:
 
     Raises
     ------
-    InputError
+    NotApplicableError
         For a network with fewer than two rules, which have no covariance.
 
     Examples
@@ -51,7 +51,9 @@ def with_gaussian_rules(network: Network, seed: int) -> Network:
     check_whole("seed", seed, 0, "Use seed=0.")
     n_rules = len(network.config.rules)
     if n_rules < 2:
-        raise InputError("network", "at least two rules", f"{n_rules}", "Train it on more tasks.")
+        raise NotApplicableError(
+            "network", "at least two rules", f"{n_rules}", "Train it on more tasks."
+        )
     other = copy.deepcopy(network)
     other.name = f"{network.name}, Gaussian rules {seed}"
     matrices = _rule_rows(other)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, listing
 
 Array = npt.NDArray[np.float64]
 
@@ -41,8 +41,9 @@ def lesion_statistic(
     Raises
     ------
     InputError
-        For clusters or tasks that the two do not share, fewer than two clusters, and values
-        that are not finite or all alike.
+        For clusters or tasks that ``profile`` lacks, and values that are not finite.
+    NotApplicableError
+        For fewer than two clusters, and values that are all alike.
 
     Notes
     -----
@@ -112,11 +113,14 @@ def _matching(profile: xr.DataArray, lesions: xr.Dataset) -> Array:
 
 def _check(subject: str, values: Array) -> None:
     if values.shape[0] < 2:
-        raise InputError(subject, "two clusters or more", str(values.shape[0]), "Lesion others.")
-    if not np.isfinite(values).all() or np.ptp(values) == 0:
-        got = "all alike" if np.isfinite(values).all() else "NaN or infinity"
-        raise InputError(
-            subject, "finite values that differ", got, "Leave out constant clusters and tasks."
+        raise NotApplicableError(
+            subject, "two clusters or more", str(values.shape[0]), "Lesion others."
+        )
+    if not np.isfinite(values).all():
+        raise InputError(subject, "finite values", "NaN or infinity", "Leave such clusters out.")
+    if np.ptp(values) == 0:
+        raise NotApplicableError(
+            subject, "values that differ", "all alike", "Lesion other clusters, or in other tasks."
         )
 
 

@@ -16,7 +16,13 @@ import xarray as xr
 from tqdm import tqdm
 
 from nwbcompare.core.checks import check_not_negative, check_whole
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import (
+    DamagedCacheError,
+    InputError,
+    NotApplicableError,
+    listing,
+    unknown_name,
+)
 from nwbcompare.core.files import written_aside
 from nwbcompare.experiments.lesioned_forward import correct_by_lesion
 from nwbcompare.kernels.permutation import p_values
@@ -176,8 +182,12 @@ def lesion_controls(
     Raises
     ------
     InputError
-        As `lesion_performance`; for sizes that do not span the groups', for ``among`` that
-        leaves nothing to draw, and for a kept file of another run.
+        As `lesion_performance`; for sizes that do not span the groups', for ``among`` without
+        some unit of a group, and for a file ``kept`` of another run.
+    NotApplicableError
+        Where there are no more units to draw from than the largest group has.
+    DamagedCacheError
+        For a file ``kept`` that cannot be read.
 
     Notes
     -----
@@ -254,6 +264,16 @@ def matched_lesion_controls(
         ``shared (lesion, set)``, the share of its units that are the group's own: where that is
         near 1 hardly any other set matches, and the control says nothing. The rest is as in
         `lesion_controls`.
+
+    Raises
+    ------
+    InputError
+        As `lesion_controls`; for a negative tolerance, and ``variance`` that is not one finite
+        number of 0 or more for each unit.
+    NotApplicableError
+        As `lesion_controls`; for a group without variance.
+    DamagedCacheError
+        For a file ``kept`` that cannot be read.
 
     Notes
     -----
@@ -447,7 +467,7 @@ def _read_pool(
             )
         pool = read_units(network, "among", among)
     if pool.size <= largest:
-        raise InputError(
+        raise NotApplicableError(
             "among",
             f"more units than the largest group's {largest}",
             f"{pool.size}",
@@ -486,7 +506,7 @@ def _read_variance(
         )
     for name, units in places.items():
         if not values[units].sum() > 0:
-            raise InputError(
+            raise NotApplicableError(
                 f"groups[{name!r}]",
                 "units with some variance to match",
                 "constant units only",
@@ -603,19 +623,20 @@ def _read_kept(path: Path, key: str, shape: tuple[int, int]) -> Floats:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             own, found = str(file["key"]), np.asarray(file["performance"], dtype=np.float64)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise _not_kept(path, f"a file that cannot be read ({error})") from error
+        raise DamagedCacheError(
+            str(path),
+            "the finished lesions of an earlier run",
+            f"a file that cannot be read ({error})",
+            "Delete it: its lesions are then run again.",
+        ) from error
     if own != key or found.shape != shape:
-        raise _not_kept(path, "that of another run")
+        raise InputError(
+            str(path),
+            "the finished lesions of a run with the same network and arguments",
+            "those of another run",
+            "Name another file, or delete this one.",
+        )
     return found
-
-
-def _not_kept(path: Path, got: str) -> InputError:
-    return InputError(
-        str(path),
-        "what an earlier run with the same network and arguments kept",
-        got,
-        "Name another file, or delete this one.",
-    )
 
 
 def _write_kept(path: Path, key: str, found: Floats) -> None:

@@ -13,7 +13,7 @@ import xarray as xr
 
 from nwbcompare.core.activity import columns_on
 from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.experiments.lesioned_forward import outputs_by_lesion
 from nwbcompare.experiments.lesions import INTACT, Groups, Places, read_groups, read_units
 from nwbcompare.model.network import Network
@@ -127,13 +127,17 @@ def pooled_over(curves: xr.Dataset, coherence: str) -> xr.Dataset:
     Raises
     ------
     InputError
-        Where the curves do not have it, or have no other.
+        For a coherence that the curves do not have.
+    NotApplicableError
+        For curves over one coherence.
     """
     known = [str(dim) for dim in curves["choice_1"].dims if dim != "duration"]
     if coherence not in known:
         raise unknown_name("coherence", coherence, known)
     if len(known) < 2:
-        raise InputError("coherence", "curves over two coherences", "one", "Draw them as they are.")
+        raise NotApplicableError(
+            "coherence", "curves over two coherences", "one", "Plot them as they are."
+        )
     first, valid = (curves[name].sum(coherence) for name in ("n_choice_1", "n_valid"))
     coords = {str(dim): columns_on(curves, str(dim))[str(dim)] for dim in first.dims}
     return _shares("choice_1", first.values, (valid - first).values, coords, curves.attrs)

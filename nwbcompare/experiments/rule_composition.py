@@ -20,7 +20,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, unknown_name
 from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS, Activation
 from nwbcompare.model.batch import render
 from nwbcompare.model.evaluation import MOST_THREADS
@@ -226,8 +226,10 @@ def rule_composition(
     Raises
     ------
     InputError
-        As `composition_performance`; for a task without a published composition, an expression
-        that holds the task's own rule, and a network with fewer than four rules.
+        As `composition_performance`; for a task without a published composition, and an
+        expression that holds the task's own rule.
+    NotApplicableError
+        For a network with fewer than four rules.
 
     Notes
     -----
@@ -317,7 +319,7 @@ def _composed(task: str, expression: str | None, rules: tuple[str, ...]) -> dict
             "expression", f"rules other than {task!r}", repr(expression), "Leave it out."
         )
     if len(rules) < 4:
-        raise InputError(
+        raise NotApplicableError(
             "network", "at least four rules", f"{len(rules)}", "Use composition_performance."
         )
     return composed

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.errors import InputError, NotApplicableError, listing
 from nwbcompare.experiments.rule_learning import (
     LEARNED,
     RULE_WEIGHT,
@@ -101,7 +101,9 @@ def moved_rows(before: Network, after: Network) -> xr.Dataset:
     Raises
     ------
     InputError
-        Where the networks' rules have no map of their own, or are others or of other units.
+        For networks of other rules or of other numbers of units.
+    NotApplicableError
+        For a network whose rules have no map of their own.
 
     Notes
     -----
@@ -143,7 +145,7 @@ def moved_rows(before: Network, after: Network) -> xr.Dataset:
 def _rule_map(subject: str, network: Network) -> Floats:
     weights = network.state_dict()
     if RULE_WEIGHT not in weights:
-        raise InputError(
+        raise NotApplicableError(
             subject,
             "a network whose rules have a map of their own",
             "one whose rules are rows of the input weights",

@@ -21,7 +21,7 @@ import nwbcompare.comparison.protocol_mapping
 from nwbcompare.comparison.matched_sampling import sample_draws, sample_like
 from nwbcompare.comparison.spike_variability import dispersion
 from nwbcompare.core.activity import tasks_of
-from nwbcompare.core.errors import InputError, UnitWarning
+from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning
 from nwbcompare.model import Network, NetworkConfig
 
 
@@ -286,7 +286,7 @@ class TestRefusals:
             sample(recording, seed=-1)
         with pytest.raises(InputError, match="mapping of the recording's conditions.*'mante2013'"):
             sample_like(small_network(), recording)
-        with pytest.raises(InputError, match="noisy rates in spikes/s"):
+        with pytest.raises(NotApplicableError, match="noisy rates in spikes/s"):
             sample(nc.record_matched(small_network()))
 
     def test_recordings_that_do_not_fit_the_mapping(self):
@@ -319,12 +319,12 @@ class TestRefusals:
             sample(recording.assign_coords(epoch_stop_time=within))
         between = recording["epoch_stop_time"].copy()
         between[nc.labels(recording["task"]) == "contextdm1"] -= 0.1
-        with pytest.raises(InputError, match="the same bounds in all tasks"):
+        with pytest.raises(NotApplicableError, match="the same bounds in all tasks"):
             sample(recording.assign_coords(epoch_stop_time=between))
 
     def test_too_few_trials(self):
         recording = make_recording(2, (1, 2))
-        with pytest.raises(InputError, match="at least 2 wholly observed trials"):
+        with pytest.raises(NotApplicableError, match="at least 2 wholly observed trials"):
             sample(recording)
         sample(recording, noise=False)  # needs no noise to be known
         coarse = table(conditions={
@@ -339,7 +339,9 @@ class TestRefusals:
         )
         few[0] = False  # one trial of this condition is left
         lacking = recording.isel(observation=~few)
-        with pytest.raises(InputError, match="at least 2 trials in every condition.*units .*n0"):
+        with pytest.raises(
+            NotApplicableError, match="at least 2 trials in every condition.*units .*n0"
+        ):
             sample(lacking, coarse, match="signal")
         sample(lacking, coarse, match="rate")
 
@@ -347,7 +349,9 @@ class TestRefusals:
         dead = Network(NetworkConfig(n_units=4, nonlinearity="relu"))
         with torch.no_grad():
             dead.bias.fill_(-100)
-        with pytest.raises(InputError, match="units whose task variances.*none in 'network'"):
+        with pytest.raises(
+            NotApplicableError, match="units whose task variances.*none in 'network'"
+        ):
             sample(make_recording(2), network=dead)
 
 

@@ -222,7 +222,7 @@ def test_impossible_designs_are_refused(options, match):
 
 
 def test_a_source_without_noise_has_none_to_be_measured():
-    with pytest.raises(nc.InputError, match="noisy trials, two or more in each condition"):
+    with pytest.raises(nc.NotApplicableError, match="noisy trials, two or more in each condition"):
         trial_noise(example_block().assign_attrs(deterministic=1))
 
 

@@ -6,9 +6,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import nwbcompare as nc
-from nwbcompare.model import pretrained
+from nwbcompare.model import Network, NetworkConfig, pretrained
 
 
 def test_the_matched_protocol_has_the_monkeys_conditions():
@@ -47,3 +48,11 @@ def test_simulated_spikes_are_poisson():
     centre = {"time": slice(4, 11)}
     ratio = float(variance.isel(centre).sum() / expected.isel(centre).sum())
     assert ratio == pytest.approx(1, abs=0.05)
+
+
+def test_a_network_that_does_not_fire_has_no_recording():
+    silent = Network(NetworkConfig(n_units=4, nonlinearity="relu"))
+    with torch.no_grad():
+        silent.bias.fill_(-100)
+    with pytest.raises(nc.NotApplicableError, match="network: expected units that fire"):
+        nc.comparison.simulate_recording(silent)

@@ -11,7 +11,7 @@ import nwbcompare as nc
 import nwbcompare.comparison.protocol_mapping
 from nwbcompare.comparison.kernels.spike_variability import FANO_FLOOR, moment_dispersion
 from nwbcompare.comparison.spike_variability import dispersion
-from nwbcompare.core.errors import InputError, UnitWarning
+from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning
 from nwbcompare.kernels.binning import smoothing_matrix
 
 
@@ -138,10 +138,10 @@ class TestDispersion:
             dispersion(block, smooth_s=-1)
         with pytest.raises(InputError, match="expected one block, got 2: a, b"):
             dispersion(nc.make_activity({"a": block, "b": block}))
-        with pytest.raises(InputError, match="noisy rates in spikes/s, got noise-free"):
+        with pytest.raises(NotApplicableError, match="noisy rates in spikes/s, got noise-free"):
             dispersion(block.assign_attrs(deterministic=1))
         single = block.assign_coords(number=("observation", np.arange(block.sizes["observation"])))
-        with pytest.raises(InputError, match="at least 2 wholly observed trials.*n0, n1"):
+        with pytest.raises(NotApplicableError, match="at least 2 wholly observed trials.*n0, n1"):
             dispersion(single, conditions=["number"])
 
     def test_smoothing_of_a_converted_file_is_what_it_was_read_with(self):

@@ -124,7 +124,7 @@ def test_three_animals_make_three_pairs(rng):
 
 def test_bad_input_of_floors_is_refused(rng):
     brain = recording(rng)
-    with pytest.raises(nc.InputError, match="one does not tell how much animals differ"):
+    with pytest.raises(nc.NotApplicableError, match="one does not tell how much animals differ"):
         between_animal_distance(brain)
     with pytest.raises(nc.InputError, match="n_permutations: expected 1 or more"):
         between_animal_distance(brain, n_permutations=0)
@@ -132,9 +132,9 @@ def test_bad_input_of_floors_is_refused(rng):
         split_half_distance(brain, n_splits=0)
     with pytest.raises(nc.InputError, match="by: expected one of session, unit"):
         split_half_distance(brain, by="animal")
-    with pytest.raises(nc.InputError, match="a unit column 'session'"):
+    with pytest.raises(nc.NotApplicableError, match="a unit column 'session'"):
         split_half_distance(brain.drop_vars("session"))
-    with pytest.raises(nc.InputError, match="two or more sessions with active units"):
+    with pytest.raises(nc.NotApplicableError, match="two or more sessions with active units"):
         split_half_distance(brain.isel(unit=slice(4)))
-    with pytest.raises(nc.InputError, match="two or more active units in every draw"):
+    with pytest.raises(nc.NotApplicableError, match="two or more active units in every draw"):
         split_half_distance(brain, [brain * np.nan])

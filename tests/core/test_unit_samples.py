@@ -118,7 +118,7 @@ def test_units_without_names_go_by_their_place_and_missing_columns_are_alike():
     sample = UnitSample(table([0.1, 0.2]))
     assert sample.keys("network_unit", "subject") == [("0", ""), ("1", "")]
     assert len(sample.groups("subject").labels) == 1
-    with pytest.raises(nc.InputError, match="a unit column 'session'"):
+    with pytest.raises(nc.NotApplicableError, match="a unit column 'session'"):
         sample.session_keys()
 
 

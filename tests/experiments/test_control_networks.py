@@ -84,7 +84,7 @@ def test_untrained_networks_have_fresh_weights():
 
 def test_controls_refuse_bad_seeds_and_single_rules():
     network = Network(NetworkConfig(n_units=4, rules=("fdgo",)))
-    with pytest.raises(nc.InputError, match="at least two rules, got 1"):
+    with pytest.raises(nc.NotApplicableError, match="at least two rules, got 1"):
         with_gaussian_rules(network, 0)
     with pytest.raises(nc.InputError, match="seed"):
         with_gaussian_rules(network, -1)

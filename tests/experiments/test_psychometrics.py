@@ -134,7 +134,7 @@ def test_pooling_adds_trials(curves):
     assert pooled["duration"].identical(curves["duration"])
     with pytest.raises(nc.InputError, match="expected one of coherence_1, coherence_2"):
         pooled_over(curves, "duration")
-    with pytest.raises(nc.InputError, match="curves over two coherences, got one"):
+    with pytest.raises(nc.NotApplicableError, match="curves over two coherences, got one"):
         pooled_over(pooled, "coherence_1")
 
 

@@ -259,7 +259,7 @@ def test_a_network_without_the_task_is_refused():
     network = Network(NetworkConfig(n_units=4, rules=("fdgo", "dm1")))
     with pytest.raises(nc.InputError, match="task: expected one of fdgo, dm1, got 'dmsgo'"):
         composition_performance(network, "dmsgo", ["fdgo"])
-    with pytest.raises(nc.InputError, match="at least four rules, got 2"):
+    with pytest.raises(nc.NotApplicableError, match="at least four rules, got 2"):
         rule_composition(network, "dm1", "fdgo")
 
 

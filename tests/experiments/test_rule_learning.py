@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from nwbcompare.analysis.learning.retention import learning_curves
 from nwbcompare.cli.rule_learning import _add_summary, _line, rule_learning
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.errors import InputError, NotApplicableError
 from nwbcompare.experiments import rule_learning as place
 from nwbcompare.experiments.rule_learning import (
     LEARNED,
@@ -457,7 +457,9 @@ def test_a_weight_that_the_network_has_not_cannot_learn(tmp_path):
 def test_networks_that_are_not_one_before_and_after_are_refused():
     apart = NetworkConfig(n_units=4, separate_rule_input=True)
     joined = Network(NetworkConfig(n_units=4))
-    with pytest.raises(InputError, match="after: expected a network whose rules have a map"):
+    with pytest.raises(
+        NotApplicableError, match="after: expected a network whose rules have a map"
+    ):
         moved_rows(Network(apart), joined)
     with pytest.raises(InputError, match="after: expected 4 units .*got 5 units"):
         moved_rows(Network(apart), Network(replace(apart, n_units=5)))
