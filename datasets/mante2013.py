@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -18,10 +17,11 @@ import xarray as xr
 from tqdm import tqdm
 
 from nwbcompare.core.activity import make_activity, make_block
-from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.core.files import sha256_of_set
+from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.datasets.matlab_fields import struct_field, struct_variable
 from nwbcompare.datasets.registry import Conversion, Loader
-from nwbcompare.io.matlab.structs import read_struct
+from nwbcompare.io.matlab.structs import Struct, opened_mat
 from nwbcompare.kernels.binning import smoothing_matrix, sum_in_bins
 
 NAME = re.compile(
@@ -30,6 +30,7 @@ NAME = re.compile(
 SUBJECTS = {"ar": "monkey A", "fe": "monkey F"}
 QUALITIES = ("single", "all")
 SAMPLE_S = 0.001
+N_SAMPLES = 751
 WINDOW_START_S = 0.1
 """The archive's window: 750 ms of dots, shifted by a latency of 100 ms."""
 CONTEXT_TASKS = {1: "contextdm1", -1: "contextdm2"}
@@ -126,9 +127,8 @@ def load(
     units = []
     quiet = True if session else None  # one session takes no time; else: off without a terminal
     for file in tqdm(files, desc="mante2013", unit="file", disable=quiet):
-        content = file.read_bytes()
-        digests.append((file.name, hashlib.sha256(content).hexdigest()))
-        unit = _read_unit(file, content, samples)
+        digests.append((file.name, sha256_of_file(file)))
+        unit = _read_unit(file, samples)
         if quality == "all" or unit.table["quality"] == "single":
             units.append(unit)
     if not units:
@@ -167,7 +167,7 @@ def _check_options(
     if quality not in QUALITIES:
         raise unknown_name("quality", quality, QUALITIES)
     samples = round(bin_s / SAMPLE_S)
-    if not 1 <= samples <= 751 or abs(samples * SAMPLE_S - bin_s) > 1e-9:
+    if not 1 <= samples <= N_SAMPLES or abs(samples * SAMPLE_S - bin_s) > 1e-9:
         raise InputError(
             "bin_s", "a whole number of milliseconds, 0.001 to 0.751 s", repr(bin_s), "Use 0.05."
         )
@@ -219,63 +219,53 @@ def _unit_files(path: Path, animal: str | None) -> list[Path]:
     return sorted(files, key=lambda file: file.name)
 
 
-def _read_unit(file: Path, content: bytes, samples: int) -> _Unit:
-    record = read_struct(file, content, "unit")
-    response = _field(file, record, "response")
-    variables = _field(file, record, "task_variable")[0, 0]
-    counts = _counts(file, response)
-    columns = {}
-    for name, (source, kind, _) in COLUMNS.items():
-        values = _field(file, variables, source).ravel()
-        if values.size != response.shape[0]:
-            raise InputError(
-                str(file),
-                f"{response.shape[0]} values of {source}, one for each trial",
-                f"{values.size}",
-                "The file is damaged: obtain it again.",
-            )
-        columns[name] = values.astype(kind)
+def _read_unit(file: Path, samples: int) -> _Unit:
+    with opened_mat(file) as variables:
+        record = struct_variable(file, variables, "unit")
+        counts = _counts(file, struct_field(file, record, "response"))
+        n_trials = counts.shape[1]
+        table = struct_field(file, record, "task_variable")
+        columns = {}
+        for name, (source, kind, _) in COLUMNS.items():
+            values = np.ravel(struct_field(file, table, source))
+            if values.size != n_trials:
+                raise InputError(
+                    str(file),
+                    f"{n_trials} values of {source}, one for each trial",
+                    f"{values.size}",
+                    "The file is damaged: obtain it again.",
+                )
+            columns[name] = values.astype(kind)
+        context = np.ravel(struct_field(file, table, "context"))
+        unit_table = _unit_table(file, record)
     for name in ("coherence_1", "coherence_2"):
         columns[f"{name}_sign"] = np.sign(columns[name]).astype("i1")
         columns[f"{name}_level"] = _signed_rank(columns[name])
-    context = _field(file, variables, "context").ravel()
-    if context.size != response.shape[0] or not np.isin(context, (-1, 1)).all():
+    if context.size != n_trials or not np.isin(context, (-1, 1)).all():
         raise InputError(
             str(file),
             "context +1 (motion) or -1 (colour) in every trial",
             "other values",
             "The file is damaged: obtain it again.",
         )
-    return _Unit(_unit_table(file, record), columns, context == 1, sum_in_bins(counts, samples))
-
-
-def _field(file: Path, record: Any, name: str) -> Any:
-    if record.dtype.names is None or name not in record.dtype.names:
-        raise InputError(
-            str(file),
-            f"a field {name!r}",
-            f"fields {listing(record.dtype.names or ())}",
-            "The file is damaged or of another archive: obtain it again.",
-        )
-    value = record[name]
-    return value[0, 0] if value.dtype == object and value.shape == (1, 1) else value
+    return _Unit(unit_table, columns, context == 1, sum_in_bins(counts, samples))
 
 
 def _counts(file: Path, response: Any) -> npt.NDArray[Any]:
-    """Give spike counts (sample, trial), refusing what is none."""
-    good = response.ndim == 2 and response.size and response.dtype.kind in "uif"
-    if good and response.dtype.kind != "u":
-        good = bool((np.isfinite(response) & (response >= 0) & (response % 1 == 0)).all())
-        response = response.astype(np.uint16) if good else response
-    if not good or response.shape[1] != 751:
+    """Return spike counts (sample, trial), after a check that they are counts."""
+    counts: npt.NDArray[Any] = np.asarray(response if isinstance(response, np.ndarray) else None)
+    good = counts.ndim == 2 and counts.size and counts.dtype.kind in "uif"
+    if good and counts.dtype.kind != "u":
+        good = bool((np.isfinite(counts) & (counts >= 0) & (counts % 1 == 0)).all())
+        counts = counts.astype(np.uint16) if good else counts
+    if not good or counts.shape[1] != N_SAMPLES:
         raise InputError(
             str(file),
-            "response [trial x 751] of spike counts, at least one trial",
-            f"{response.dtype} {response.shape}",
+            f"response [trial x {N_SAMPLES}] of spike counts, at least one trial",
+            f"{counts.dtype} {counts.shape}",
             "The file is damaged: obtain it again.",
         )
-    counts: npt.NDArray[Any] = response.T
-    return counts
+    return counts.T
 
 
 def _signed_rank(coherence: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
@@ -285,12 +275,11 @@ def _signed_rank(coherence: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
     return ranked
 
 
-def _unit_table(file: Path, record: Any) -> dict[str, Any]:
+def _unit_table(file: Path, record: Struct) -> dict[str, Any]:
     match = NAME.fullmatch(file.name)
     assert match is not None  # noqa: S101 - files were listed by this pattern
-    info = _field(file, record, "unitInfo")
-    info = info[0, 0] if info.shape == (1, 1) else info
-    isolation = "".join(map(str, _field(file, info, "type").ravel()))
+    info = struct_field(file, record, "unitInfo")
+    isolation = "".join(map(str, np.ravel(struct_field(file, info, "type"))))
     discriminability = _number(info, "discriminability", 0)
     single = isolation == "s" and discriminability >= 3
     return {
@@ -309,10 +298,8 @@ def _unit_table(file: Path, record: Any) -> dict[str, Any]:
     }
 
 
-def _number(info: Any, name: str, place: int) -> float:
-    values = np.ravel(info[name]) if name in (info.dtype.names or ()) else np.empty(0)
-    if values.dtype == object and values.size == 1:
-        values = np.ravel(values[0])
+def _number(info: Struct, name: str, place: int) -> float:
+    values = np.ravel(info[name]) if name in info else np.empty(0)
     return float(values[place]) if values.size > place else float("nan")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ import xarray as xr
 
 from nwbcompare.core.activity import make_activity, make_block
 from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.core.files import sha256_of_set
+from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.datasets.matlab_fields import struct_field, struct_variable
 from nwbcompare.datasets.registry import Loader
-from nwbcompare.io.matlab.structs import read_struct
+from nwbcompare.io.matlab.structs import Struct, opened_mat
 
 FILES = {
     "element": "ElementNeuron.mat",
@@ -103,9 +103,8 @@ def load(
     neurons: list[_Neuron] = []
     digests = []
     for kind, file in _files_in(Path(path)).items():
-        content = file.read_bytes()
-        digests.append((file.name, hashlib.sha256(content).hexdigest()))
-        neurons += _read(file, content, kind)
+        digests.append((file.name, sha256_of_file(file)))
+        neurons += _read(file, kind)
     units = _unit_ids(neurons)
     # all files are read, so that a neuron has one id whatever is chosen
     chosen = {u: n for u, n in units.items() if neuron_class in (None, n.kind)}
@@ -156,46 +155,36 @@ def _samples_in(bin_s: float) -> int:
     return samples
 
 
-def _read(file: Path, content: bytes, kind: str) -> list[_Neuron]:
-    records = _parse(file, content)
-    neurons = []
-    for record in records:
-        name = "".join(map(str, np.ravel(_field(file, record, "NeuronNum"))))
-        spikes: dict[Cell, npt.NDArray[np.float32]] = {}
-        for task, letter in TASKS.items():
-            for sequence in SEQUENCES:
-                field = f"RawData_{sequence}_{letter}"
-                saccades = np.ravel(_field(file, record, field))
-                if saccades.dtype != object or saccades.size != N_SACCADES:
-                    raise _damaged(file, f"{field} of {name}", "a cell of four saccades")
-                for number, values in enumerate(saccades):
-                    spikes[task, sequence, number] = _spikes(file, f"{field} of {name}", values)
-        neurons.append(_Neuron(name, kind, spikes))
-    return neurons
+def _read(file: Path, kind: str) -> list[_Neuron]:
+    with opened_mat(file) as variables:
+        structure = struct_variable(file, variables, "data_structure")
+        records = struct_field(file, structure, "neurons")
+        if isinstance(records, Struct):
+            records = [records]
+        is_list = isinstance(records, list) and records
+        if not is_list or not all(isinstance(record, Struct) for record in records):
+            raise _damaged(file, "neurons", "at least one record")
+        return [_neuron(file, record, kind) for record in records]
 
 
-def _parse(file: Path, content: bytes) -> Any:
-    neurons = np.ravel(_field(file, read_struct(file, content, "data_structure"), "neurons"))
-    if not neurons.size or neurons.dtype.names is None:
-        raise _damaged(file, "neurons", "at least one record")
-    return neurons
-
-
-def _field(file: Path, record: Any, name: str) -> Any:
-    if name not in (record.dtype.names or ()):
-        raise InputError(
-            str(file),
-            f"a field {name!r}",
-            f"fields {listing(record.dtype.names or ())}",
-            "The file is damaged or of another archive: obtain it again.",
-        )
-    return record[name]
+def _neuron(file: Path, record: Struct, kind: str) -> _Neuron:
+    name = "".join(map(str, np.ravel(struct_field(file, record, "NeuronNum"))))
+    spikes: dict[Cell, npt.NDArray[np.float32]] = {}
+    for task, letter in TASKS.items():
+        for sequence in SEQUENCES:
+            field = f"RawData_{sequence}_{letter}"
+            saccades = struct_field(file, record, field)
+            if not isinstance(saccades, list) or len(saccades) != N_SACCADES:
+                raise _damaged(file, f"{field} of {name}", "a cell of four saccades")
+            for number, values in enumerate(saccades):
+                spikes[task, sequence, number] = _spikes(file, f"{field} of {name}", values)
+    return _Neuron(name, kind, spikes)
 
 
 def _spikes(file: Path, subject: str, values: Any) -> npt.NDArray[np.float32]:
-    """Give spikes (trial, sample), refusing what is none."""
-    good = values.ndim == 2 and values.shape[0] and values.shape[1] == N_SAMPLES
-    if not good or values.dtype.kind not in "uif":
+    """Return spikes (trial, sample), after a check that they are 0, 1 or NaN."""
+    numeric = isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "uif"
+    if not numeric or not len(values) or values.shape[1] != N_SAMPLES:
         raise _damaged(file, subject, f"[trial x {N_SAMPLES}], at least one trial")
     spikes: npt.NDArray[np.float32] = values.astype(np.float32)
     if not (np.isnan(spikes) | (spikes == 0) | (spikes == 1)).all():

@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwbcompare.core.errors import InputError, listing
-from nwbcompare.core.lazy import Places, runs as runs_of
-from nwbcompare.io.nwb.format_names import RATE_SERIES, UNIT_TABLES
-from nwbcompare.io.nwb.hdf5 import (
+from nwbcompare.core.hdf5_input import (
     address,
     as_text,
     attribute,
@@ -30,6 +28,8 @@ from nwbcompare.io.nwb.hdf5 import (
     referred,
     scalar,
 )
+from nwbcompare.core.lazy import Places, runs as runs_of
+from nwbcompare.io.nwb.format_names import RATE_SERIES, UNIT_TABLES
 from nwbcompare.io.nwb.table_columns import indexed, read_table, row_ids
 from nwbcompare.io.sessions.recorded_signals import Samples, Signal, SpikeTrains, Times
 from nwbcompare.io.sessions.session import Session

@@ -16,10 +16,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.errors import InputError, listing
-from nwbcompare.core.lazy import Places, lazy_variable, runs
-from nwbcompare.io.nwb.format_names import EPOCHS, FORMAT_VERSION, MODULE, SCHEMA, UNIT_TABLES
-from nwbcompare.io.nwb.generic import read_block, trials_table
-from nwbcompare.io.nwb.hdf5 import (
+from nwbcompare.core.hdf5_input import (
     check_stored,
     dataset,
     is_stored,
@@ -28,6 +25,9 @@ from nwbcompare.io.nwb.hdf5 import (
     read_column,
     scalar,
 )
+from nwbcompare.core.lazy import Places, lazy_variable, runs
+from nwbcompare.io.nwb.format_names import EPOCHS, FORMAT_VERSION, MODULE, SCHEMA, UNIT_TABLES
+from nwbcompare.io.nwb.generic import read_block, trials_table
 
 Schema = dict[str, Any]
 LAYOUTS = ("dense", "ragged", "spikes")

@@ -15,10 +15,10 @@ import xarray as xr
 
 from nwbcompare.core.activity import make_activity
 from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.hdf5_input import named, opened, scalar
 from nwbcompare.core.lazy import guarded, kept_in_memory
 from nwbcompare.core.schema import check_activity
 from nwbcompare.io.nwb.generic import read_session
-from nwbcompare.io.nwb.hdf5 import named, opened, scalar
 from nwbcompare.io.nwb.native import has_rates, read_blocks, read_schema
 from nwbcompare.io.nwb.native_sessions import Written, native_sessions
 from nwbcompare.io.sessions.alignment import lay_on_one_clock

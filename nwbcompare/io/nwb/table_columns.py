@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nwbcompare.core.errors import InputError
-from nwbcompare.io.nwb.hdf5 import (
+from nwbcompare.core.hdf5_input import (
     attribute,
     dataset,
     is_plain,
     member,
     members,
-    neurodata_type,
     read_column,
     referred,
 )
@@ -223,7 +222,7 @@ def _serves_another(name: str, found: dict[str, h5py.Dataset]) -> bool:
         return True
     holder = found.get(name.removesuffix("_elements"))
     of_one = name.endswith("_elements") and holder is not None
-    return of_one and neurodata_type(holder) == "EnumData"
+    return of_one and _neurodata_type(holder) == "EnumData"
 
 
 def _is_reference(data: h5py.Dataset) -> bool:
@@ -232,7 +231,7 @@ def _is_reference(data: h5py.Dataset) -> bool:
 
 def _values(table: h5py.Group, data: h5py.Dataset) -> Column:
     values = read_column(data)
-    if neurodata_type(data) != "EnumData":
+    if _neurodata_type(data) != "EnumData":
         return values
     elements = read_column(referred(table, attribute(data, "elements")))
     if values.dtype.kind not in "iu" or elements.ndim != 1:
@@ -251,3 +250,8 @@ def _values(table: h5py.Group, data: h5py.Dataset) -> Column:
         )
     named: Column = elements[values]
     return named
+
+
+def _neurodata_type(item: Any) -> str:
+    """Return the type that NWB calls an object; "" for an object without one."""
+    return str(attribute(item, "neurodata_type", ""))

@@ -17,7 +17,7 @@ from scipy.sparse import csc_array
 
 import nwbcompare as nc
 from nwbcompare.io import from_mat
-from nwbcompare.io.matlab.mat5 import check_mat5
+from nwbcompare.io.matlab.mat5 import mat5_variables
 from nwbcompare.io.matlab.structs import opened_mat
 
 RNG = np.random.default_rng(0)
@@ -295,11 +295,12 @@ FIELDS = element(5, struct.pack("<i", 4)), element(1, b"a\0\0\0b\0\0\0")
         struct.pack("<HH4s", 14, 0, b""),
     ],
 )
-def test_whole_elements_pass(tmp_path, content):
-    path = tmp_path / "a.mat"
+def test_whole_elements_pass(content):
     packed = zlib.compress(content)
-    path.write_bytes(HEADER + struct.pack("<II", 15, len(packed)) + packed + content)
-    check_mat5(path)
+    for part in (struct.pack("<II", 15, len(packed)) + packed, content):
+        for variable in mat5_variables(memoryview(HEADER + part)):
+            assert variable.name == "rates"
+            assert variable.checked() == content[8:]
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,7 @@ def test_whole_elements_pass(tmp_path, content):
         (array(6, DOUBLES)[:-9], "an element reaches beyond what holds it"),
         (array(6, DOUBLES) + b"abc", "it ends inside of an element"),
         (array(6, struct.pack("<HH4s", 9, 5, b"")), "a small element is too large"),
-        (DOUBLES, "an element is no array"),
+        (DOUBLES, "an element is not an array"),
         (element(14, DOUBLES), "an array has no flags"),
         (element(14, element(6, bytes(8))), "an array has no size or name"),
         (array(6, DOUBLES, shape=(1, -2)), "an array has no size or name"),
@@ -319,7 +320,7 @@ def test_whole_elements_pass(tmp_path, content):
         (array(4, element(4, b"abc")), "text is missing"),
         (array(4), "text is missing"),
         (array(5, DOUBLES), "parts of a sparse array are missing"),
-        (array(5, DOUBLES, DOUBLES, DOUBLES), "places in a sparse array are cut"),
+        (array(5, DOUBLES, DOUBLES, DOUBLES), "indices of a sparse array are cut"),
         (array(1, ONE), "elements are missing"),
         (array(2, *FIELDS, ONE), "elements are missing"),
         (array(2, FIELDS[0]), "a struct has no fields"),
@@ -414,3 +415,43 @@ def test_neurons_of_wang_2024_have_the_authors_rates(shared, saccade):
         for unit, neuron in enumerate(variables["data_structure"]["neurons"]):
             own = means[block["observation_unit"].values == unit]
             np.testing.assert_allclose(own, neuron["Saccspike_LLRR_M"][:, saccade - 1], rtol=1e-4)
+
+
+def test_data_outside_of_the_files_folder_are_refused(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with h5py.File(elsewhere / "secret.h5", "w") as file:
+        file["counts"] = np.ones((2, 3, 4))
+    path = tmp_path / "day1.mat"
+    layout = h5py.VirtualLayout((2, 3, 4), "f8")
+    layout[:] = h5py.VirtualSource(str(elsewhere / "secret.h5"), "counts", shape=(2, 3, 4))
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["link"] = h5py.ExternalLink(str(elsewhere / "secret.h5"), "/counts")
+        file.create_dataset("raw", (12,), "u1", external=[(str(elsewhere / "secret.h5"), 0, 12)])
+        file.create_virtual_dataset("virtual", layout)
+        file["circle"] = h5py.SoftLink("/circle")
+        file.create_dataset("huge", (2**40, 2**20), "f8", chunks=(8, 8))
+    for name, reason in {
+        "link": "links to files in the same folder",
+        "raw": "data in this file",
+        "virtual": "links to files in the same folder",
+        "circle": "a link that ends somewhere",
+        "huge": "no more data than the file can hold",
+    }.items():
+        with pytest.raises(nc.InputError, match=f"day1.mat: .*expected {reason}"):
+            from_mat(path, {"rates": name}, bin=0.5)
+
+
+def test_an_array_larger_than_the_memory_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "day1.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        group = file.create_group("rates")
+        group.attrs["MATLAB_sparse"] = np.uint64(2**62)
+        group["jc"] = np.zeros(3, "u8")
+    with pytest.raises(nc.InputError, match="day1.mat: expected data that fit in memory"):
+        from_mat(path, {"rates": "rates"}, bin=0.5)
+    savemat(path, {"rates": COUNTS}, do_compression=True)
+    monkeypatch.setattr("nwbcompare.core.lazy.UNASKED_BYTES", 0)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 9}))
+    with pytest.raises(nc.InputError, match="day1.mat: expected data that fit in memory"):
+        from_mat(path, {"rates": "rates"}, bin=0.5)

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.errors import ExplainedError, InputError, listing
 from nwbcompare.core.lazy import refuse_beyond_memory
 
 MOST_STEPS = 200
@@ -57,19 +57,45 @@ _held = threading.local()
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
-    """Whatever is wrong in a file becomes one error that names it.
+def named(
+    path: Path,
+    *,
+    expected: str = "a whole NWB file (HDF5)",
+    errors: tuple[type[Exception], ...] = UNREADABLE,
+) -> Iterator[None]:
+    """Convert whatever fails while a file is read into one error that names the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    expected
+        What the file should be, for the message.
+    errors
+        Exceptions that the file's reader raises on damaged bytes.
 
     Raises
     ------
     InputError
-        Where the file cannot be read as what is asked of it, or needs more memory than is left.
+        If the file cannot be read, or needs more memory than is available. Errors of this package
+        are raised again, with the file's name where they lack it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> with named(Path("day1.nwb")):
+    ...     raise OSError("truncated file")
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: day1.nwb: expected a whole NWB file (HDF5), got one that \
+cannot be read (OSError: truncated file). It is damaged, truncated or another kind of file: write \
+or obtain it again.
     """
     try:
-        # numbers that have no place in their type are not to become others with a warning
+        # a number that does not fit into its type is an error, not a warning
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             yield
-    except InputError as error:
+    except ExplainedError as error:
         if path.name not in str(error):
             error.subject = f"{path}: {error.subject}"
         raise
@@ -80,10 +106,10 @@ def named(path: Path) -> Iterator[None]:
             str(error) or "more",
             "Select units and trials before looking at rates; else the file is damaged.",
         ) from error
-    except UNREADABLE as error:
+    except errors as error:
         raise InputError(
             str(path),
-            "a whole NWB file (HDF5)",
+            expected,
             f"one that cannot be read ({type(error).__name__}: {error})",
             "It is damaged, truncated or another kind of file: write or obtain it again.",
         ) from error
@@ -91,10 +117,25 @@ def named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
-    """Open an HDF5 file; whatever is wrong in it becomes one error, as `named` says.
+    """Open an HDF5 file to read it; errors name the file, as in `named`.
 
-    Within this the same file is not opened again, so that a chunk that was unpacked serves all
-    that is read of it.
+    The same thread does not open the same file twice: within the context, a chunk that has been
+    unpacked serves all later reads of it.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Yields
+    ------
+    h5py.File
+        The open file, with a chunk cache of 64 MB for each dataset.
+
+    Raises
+    ------
+    InputError
+        As `named`.
     """
     held: dict[str, h5py.File] = _held.__dict__
     with named(path):
@@ -430,20 +471,20 @@ def referred(group: h5py.Group, reference: Any) -> Any:
         Where it points nowhere.
     """
     problem = "a null reference"
+    target = None
     if reference:
         try:
-            found = group.file[reference]
-            return _inside(found, f"{group.file.filename}: {found.name}", iter(range(MOST_STEPS)))
-        except InputError:
-            raise
+            target = group.file[reference]
         except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
             problem = str(error)
-    raise InputError(
-        f"{group.file.filename}: a reference in {group.name}",
-        "one that points to something",
-        f"one that points nowhere ({problem})",
-        "The file is damaged: obtain it again.",
-    )
+    if target is None:
+        raise InputError(
+            f"{group.file.filename}: a reference in {group.name}",
+            "one that points to something",
+            f"one that points nowhere ({problem})",
+            "The file is damaged: obtain it again.",
+        )
+    return _inside(target, f"{group.file.filename}: {target.name}", iter(range(MOST_STEPS)))
 
 
 def scalar(group: h5py.Group, path: str) -> str | None:
@@ -454,8 +495,3 @@ def scalar(group: h5py.Group, path: str) -> str | None:
     _check_plain(found)
     check_size(found, found.dtype.itemsize)
     return as_text(np.ravel(np.asarray(found[()], dtype=object))[0])
-
-
-def neurodata_type(item: Any) -> str:
-    """Give the type that NWB calls an object; "" for what is none."""
-    return str(attribute(item, "neurodata_type", ""))
