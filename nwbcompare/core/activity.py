@@ -278,20 +278,63 @@ def unit_positions(block: xr.Dataset) -> npt.NDArray[np.int64]:
     InputError
         Where an observation's key is not in the table.
     """
-    keys = block["unit_key"].values
-    wanted = block["observation_unit"].values
+    rows, unknown = unit_rows(block)
+    if unknown.size:
+        raise unknown_keys(unknown)
+    return rows
+
+
+def unit_rows(block: xr.Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """Return the row of each observation's unit, and the keys that no unit has.
+
+    Parameters
+    ----------
+    block
+        A ragged block.
+
+    Returns
+    -------
+    rows : array, (observation,)
+        Rows of the unit table; any row where the key is unknown.
+    unknown : array
+        Keys in ``observation_unit`` that are not in ``unit_key``, ascending.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> block = xr.Dataset(coords={
+    ...     "unit_key": ("unit", [7, 3]), "observation_unit": ("observation", [3, 7, 5])})
+    >>> rows, unknown = unit_rows(block)
+    >>> rows[:2].tolist(), unknown.tolist()
+    ([1, 0], [5])
+    """
+    keys, observed = block["unit_key"].values, block["observation_unit"].values
     order = np.argsort(keys, kind="stable")
-    place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    place = np.minimum(np.searchsorted(keys[order], observed), len(keys) - 1)
     rows = order[place]
-    dangling = np.unique(wanted[keys[rows] != wanted])
-    if dangling.size:
-        raise InputError(
-            "observation_unit",
-            "keys that are in unit_key",
-            f"the dangling keys {listing(dangling, most=5)}",
-            "Select units with nwbcompare.select, which takes their observations along.",
-        )
-    return rows.astype(np.int64)
+    return rows.astype(np.int64), np.unique(observed[keys[rows] != observed])
+
+
+def unknown_keys(keys: npt.NDArray[Any]) -> InputError:
+    """Return the error for observations whose unit is not in the unit table.
+
+    Parameters
+    ----------
+    keys
+        The unknown keys.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unknown_keys(np.array([5])).got
+    'the dangling keys 5'
+    """
+    return InputError(
+        "observation_unit",
+        "keys that are in unit_key",
+        f"the dangling keys {listing(keys, most=5)}",
+        "Select units with nwbcompare.select, which takes their observations along.",
+    )
 
 
 def encode_labels(values: npt.ArrayLike) -> tuple[npt.NDArray[np.int32], list[str]]:

@@ -20,14 +20,14 @@ MANY_VALUES = 3_000_000
 """Rates in a recording from which processes pay for their start."""
 
 
-def run_all(jobs: Sequence[Job], n_workers: int, desc: str) -> tuple[list[Any], list[str]]:
+def run_all(jobs: Sequence[Job], n_jobs: int, desc: str) -> tuple[list[Any], list[str]]:
     """Run jobs, one after another or side by side; the results are the same.
 
     Parameters
     ----------
     jobs
         The jobs.
-    n_workers
+    n_jobs
         Processes; with 1 all is done in this one.
     desc
         The progress bar's words.
@@ -40,7 +40,7 @@ def run_all(jobs: Sequence[Job], n_workers: int, desc: str) -> tuple[list[Any], 
         What each warned of units.
     """
     with tqdm(total=len(jobs), desc=desc, disable=None) as bar:
-        if n_workers == 1:
+        if n_jobs == 1:
             done = []
             for job in jobs:
                 bar.set_postfix_str(job[0])
@@ -49,7 +49,7 @@ def run_all(jobs: Sequence[Job], n_workers: int, desc: str) -> tuple[list[Any], 
         else:
             from joblib import Parallel, delayed  # noqa: PLC0415 - only where there is much to do
 
-            pool = Parallel(n_jobs=n_workers, return_as="generator")
+            pool = Parallel(n_jobs=n_jobs, return_as="generator")
             done = []
             with warnings.catch_warnings():
                 # loky replaces a worker whose memory has grown, and no job is lost

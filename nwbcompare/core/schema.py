@@ -18,7 +18,8 @@ from nwbcompare.core.activity import (
     is_ragged,
     row_dim,
     tasks_of,
-    unit_positions,
+    unit_rows,
+    unknown_keys,
 )
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.lazy import is_in_memory
@@ -348,10 +349,9 @@ def epochs_stop_after_they_start(block: xr.Dataset) -> Iterator[InputError]:
 def keys_are_found(block: xr.Dataset) -> Iterator[InputError]:
     """Every observation belongs to a unit of the unit table."""
     if is_ragged(block) and block.sizes["observation"]:
-        try:
-            unit_positions(block)
-        except InputError as error:
-            yield error
+        _, unknown = unit_rows(block)
+        if unknown.size:
+            yield unknown_keys(unknown)
 
 
 @_content

@@ -94,12 +94,18 @@ def _read(path: Path, reader: str | None) -> tuple[Any, str]:
     for candidate in _candidates(path, reader):
         name = candidate.__name__
         try:
-            return _only_block(candidate, path), name
-        except InputError:
-            raise
+            n_blocks, block = _read_lone_block(candidate, path)
         except Exception as error:
-            # readers raise whatever damaged or foreign bytes make them stumble over
             failures.append(f"{name}: {type(error).__name__}: {error}")
+            continue
+        if n_blocks != 1:
+            raise InputError(
+                str(path),
+                "a file with one block",
+                f"{n_blocks} blocks",
+                "Read it with neo, and pass one block to nwbcompare.from_neo.",
+            )
+        return block, name
     raise InputError(
         str(path),
         "a file that neo can read",
@@ -140,28 +146,18 @@ def _candidates(path: Path, reader: str | None) -> list[Any]:
     return candidates
 
 
-def _only_block(reader: Any, path: Path) -> Any:
-    """Read a file's only block, lazily where the reader can."""
+def _read_lone_block(reader: Any, path: Path) -> tuple[int, Any]:
+    """Return the number of blocks in a file, and the block if there is one; lazy if possible."""
     if reader.__name__ == "NixIO":
         # any other mode writes to the file
         with reader(str(path), mode="ro") as file:
-            _refuse_several(path, len(file.nix_file.blocks))
-            return file.read_block(index=0)
+            n_blocks = len(file.nix_file.blocks)
+            return n_blocks, file.read_block(index=0) if n_blocks == 1 else None
     folder = reader.mode == "dir" and path.is_file()
     file = reader(str(path.parent if folder else path))
     if getattr(reader, "support_lazy", False):
-        _refuse_several(path, file.block_count())
-        return file.read_block(lazy=True)
+        n_blocks = file.block_count()
+        return n_blocks, file.read_block(lazy=True) if n_blocks == 1 else None
     if hasattr(file, "read_block") and require("neo").Block in reader.readable_objects:
-        return file.read_block()
-    return file.read_segment()
-
-
-def _refuse_several(path: Path, number: int) -> None:
-    if number != 1:
-        raise InputError(
-            str(path),
-            "a file with one block",
-            f"{number} blocks",
-            "Read it with neo, and give one block to nwbcompare.from_neo.",
-        )
+        return 1, file.read_block()
+    return 1, file.read_segment()
