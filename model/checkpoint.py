@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,12 @@ from safetensors.torch import load_file, save
 
 from nwbcompare.core.errors import InputError, differences, listing, unknown_name
 from nwbcompare.core.files import check_output_folder, written_aside
-from nwbcompare.model.config import NetworkConfig, TrainingConfig, as_json, from_json
+from nwbcompare.model.config import NetworkConfig, TrainingConfig, as_json
 from nwbcompare.model.network import Network
 from nwbcompare.model.progress import REMEDY, present_names
 from nwbcompare.model.rate_stability import Stability
+from nwbcompare.model.run_config import RunConfig, parse_run_config
 
-FORMAT, FORMAT_VERSION = "nwbcompare run", 5
-READABLE_VERSIONS = (1, 2, 3, 4, 5)
 CONFIG, WEIGHTS, LOG, EVALUATION = (
     "config.json",
     "weights.safetensors",
@@ -73,10 +72,10 @@ def save_run(
         Where ``out`` exists or cannot be written, or is a folder that holds no run.
     """
     check_run_output(out, overwrite=overwrite)
-    header = {"format": FORMAT, "version": FORMAT_VERSION, "name": Path(out).name}
+    config = RunConfig(name=Path(out).name, network=network.config, training=training)
     with written_aside(out, overwrite=overwrite) as aside:
         aside.mkdir()
-        _write_json(aside / CONFIG, header | as_json(network.config, training))
+        _write_json(aside / CONFIG, asdict(config))
         _write_weights(aside / WEIGHTS, network)
         if log:
             _write_log(aside / LOG, log)
@@ -115,10 +114,10 @@ def start_run(
 
     The name is the folder's, unless another one is given.
     """
-    header = {"format": FORMAT, "version": FORMAT_VERSION, "name": name or out.name}
+    config = RunConfig(name=name or out.name, network=network, training=training)
     with written_aside(out, overwrite=overwrite) as aside:
         aside.mkdir()
-        _write_json(aside / CONFIG, header | as_json(network, training))
+        _write_json(aside / CONFIG, asdict(config))
 
 
 @dataclass(frozen=True)
@@ -184,7 +183,8 @@ def finish_run(out: Path, network: Network, evaluation: Mapping[str, Any]) -> No
 
 def _check_same(out: Path, asked: dict[str, Any]) -> None:
     """Refuse to go on with other configurations, and show what differs."""
-    found = as_json(*from_json(_read_config(out)))
+    config = _read_config(out)
+    found = as_json(config.network, config.training)
     differing = [
         f"{part}.{difference}"
         for part, values in asked.items()
@@ -303,9 +303,9 @@ def load(path: str | os.PathLike[str]) -> Network:
     """
     folder = Path(path)
     single = folder.suffix == SIDECAR and folder.is_file()
-    values = _config_of_sidecar(folder) if single else _read_config(folder)
+    config = _config_of_sidecar(folder) if single else _read_config(folder)
     file = folder if single else folder / WEIGHTS
-    network = Network(from_json(values)[0], name=str(values.get("name", folder.name)))
+    network = Network(config.network, name=config.name or folder.name)
     weights = _read_weights(file)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
@@ -346,11 +346,12 @@ def write_sidecar(run: str | os.PathLike[str], path: str | os.PathLike[str]) -> 
     folder = Path(run)
     weights = {name: value.detach() for name, value in load(folder).state_dict().items()}
     with written_aside(path) as aside:
-        aside.write_bytes(save(weights, {CONFIG: json.dumps(_read_config(folder))}))
+        config = json.loads((folder / CONFIG).read_text())
+        aside.write_bytes(save(weights, {CONFIG: json.dumps(config)}))
     return Path(path)
 
 
-def _config_of_sidecar(file: Path) -> dict[str, Any]:
+def _config_of_sidecar(file: Path) -> RunConfig:
     try:
         with safe_open(file, "pt") as opened:
             text = (opened.metadata() or {}).get(CONFIG)
@@ -365,7 +366,7 @@ def _config_of_sidecar(file: Path) -> dict[str, Any]:
             "weights alone",
             "Give the run folder, or a file that an export wrote beside an NWB file.",
         )
-    return _checked_config(text, file)
+    return parse_run_config(text, file)
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
@@ -381,17 +382,17 @@ def read_configs(path: str | os.PathLike[str]) -> tuple[NetworkConfig, TrainingC
     InputError
         Where there is no run, or the folder does not say how it was trained.
     """
-    network, training = from_json(_read_config(Path(path)))
-    if training is None:
+    config = _read_config(Path(path))
+    if config.training is None:
         raise InputError(
             str(path), "a run with its training", "a network alone", "Give the tasks to train on."
         )
-    return network, training
+    return config.network, config.training
 
 
 def read_training(path: str | os.PathLike[str]) -> TrainingConfig | None:
     """Read how a run was trained; None where the folder does not say."""
-    return from_json(_read_config(Path(path)))[1]
+    return _read_config(Path(path)).training
 
 
 def read_evaluation(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -473,28 +474,12 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=1) + "\n")
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> RunConfig:
     file = folder / CONFIG
-    remedy = "Give a folder that `nwbcompare train` wrote."
     if not file.is_file():
+        remedy = "Give a folder that `nwbcompare train` wrote."
         raise InputError(str(folder), f"a run folder with {CONFIG}", "none", remedy)
-    return _checked_config(file.read_text(errors="replace"), file)
-
-
-def _checked_config(text: str, file: Path) -> dict[str, Any]:
-    remedy = "Give a folder that `nwbcompare train` wrote."
-    try:
-        values = json.loads(text)
-        header = (values["format"], values["version"])
-        known = header in {(FORMAT, version) for version in READABLE_VERSIONS}
-        # the version first: another one may well have other fields
-        if known:
-            from_json(values)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(str(file), "a run's configuration", f"{error}", remedy) from error
-    if not known:
-        raise InputError(str(file), f"{FORMAT} {FORMAT_VERSION}", f"{header}", remedy)
-    return dict(values)
+    return parse_run_config(file.read_text(errors="replace"), file)
 
 
 def _read_weights(file: Path) -> dict[str, torch.Tensor]:

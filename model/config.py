@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import with_config
 
 from nwbcompare.core.checks import check_above_zero, check_not_negative, check_whole
 from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.model.validation import STRICT, Number
 from nwbcompare.tasks.channels import N_SENSORY, RULES
 from nwbcompare.tasks.registry import get_task
 from nwbcompare.tasks.timing import check_dt
@@ -22,6 +25,14 @@ Keep = Literal["best", "last"]
 Method = Literal["none", "synaptic_intelligence", "elastic", "orthogonal", "permuted", "uniform"]
 
 
+def _check_choices(config: object) -> None:
+    """Check that every field with a set of names has one of them."""
+    for name, hint in get_type_hints(type(config)).items():
+        if get_origin(hint) is Literal and getattr(config, name) not in get_args(hint):
+            raise unknown_name(name, getattr(config, name), get_args(hint))
+
+
+@with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """A leaky recurrent network, with the defaults of the published 20-task networks.
@@ -61,10 +72,10 @@ class NetworkConfig:
     rules: tuple[str, ...] = tuple(RULES)
     separate_rule_input: bool = False
     rule_mixing_seed: int | None = None
-    dt_ms: float = 20.0
-    tau_ms: float = 100.0
-    sigma_rec: float = 0.05
-    sigma_x: float = 0.01
+    dt_ms: Number = 20.0
+    tau_ms: Number = 100.0
+    sigma_rec: Number = 0.05
+    sigma_x: Number = 0.01
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -76,13 +87,7 @@ class NetworkConfig:
         check_not_negative("sigma_rec", self.sigma_rec, "Use sigma_rec=0.05.")
         check_not_negative("sigma_x", self.sigma_x, "Use sigma_x=0.01.")
         check_dt(self.dt_ms, self.tau_ms)
-        for name, known in (
-            ("cell", Cell),
-            ("nonlinearity", Nonlinearity),
-            ("recurrent_initialisation", Initialisation),
-        ):
-            if getattr(self, name) not in get_args(known):
-                raise unknown_name(name, getattr(self, name), get_args(known))
+        _check_choices(self)
         if not self.rules or len(set(self.rules)) < len(self.rules):
             raise InputError(
                 "rules", "different names, at least one", repr(self.rules), "Name them."
@@ -98,6 +103,7 @@ class NetworkConfig:
         return N_SENSORY + len(self.rules)
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Regularisation:
     """Losses on rates and weights, each added to the task loss with its factor.
@@ -115,16 +121,17 @@ class Regularisation:
         Factor on half the sum of the squared weights.
     """
 
-    l1_rate: float = 0.0
-    l2_rate: float = 0.0
-    l1_weight: float = 0.0
-    l2_weight: float = 0.0
+    l1_rate: Number = 0.0
+    l2_rate: Number = 0.0
+    l1_weight: Number = 0.0
+    l2_weight: Number = 0.0
 
     def __post_init__(self) -> None:
         for name in ("l1_rate", "l2_rate", "l1_weight", "l2_weight"):
             check_not_negative(name, getattr(self, name), "Use 0 for none.")
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """A stage of training: trials at one time step and one scale of coherences.
@@ -152,12 +159,12 @@ class Stage:
         after another is a stage for each.
     """
 
-    dt_ms: float
+    dt_ms: Number
     max_steps: int
-    coherence_scale: float = 1.0
+    coherence_scale: Number = 1.0
     easy: bool = False
-    target: float | None = None
-    learning_rates: tuple[float, float] = (1e-3, 1e-3)
+    target: Number | None = None
+    learning_rates: tuple[Number, Number] = (1e-3, 1e-3)
     tasks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -170,6 +177,7 @@ class Stage:
             check_above_zero("learning_rates", rate, "Use (0.001, 0.001).")
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Consolidation:
     """How a stage of training is kept from undoing what earlier stages have learned.
@@ -195,19 +203,19 @@ class Consolidation:
     """
 
     method: Method = "none"
-    strength: float = 1.0
-    damping: float = 0.01
+    strength: Number = 1.0
+    damping: Number = 0.01
     seed: int = 0
     donor: str = ""
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
-            raise unknown_name("method", self.method, get_args(Method))
+        _check_choices(self)
         check_not_negative("strength", self.strength, "Use strength=1, or 0 for none.")
         check_above_zero("damping", self.damping, "Use damping=0.01.")
         check_whole("seed", self.seed, 0, "Use seed=0.")
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How a network is trained; the defaults are the published recipe.
@@ -277,9 +285,9 @@ class TrainingConfig:
     batches: Batches = "single"
     task_weights: TaskWeights = "equal"
     batch_size: int = 64
-    clip: float = 1.0
+    clip: Number = 1.0
     clip_by: ClipBy = "value"
-    weight_average: float = 0.0
+    weight_average: Number = 0.0
     noise: Noise = "fresh"
     regularisation: Regularisation = Regularisation()
     evaluate_every: int = 500
@@ -290,7 +298,7 @@ class TrainingConfig:
     warm_up_steps: int = 0
     stop_exploded: bool = True
     trainable: tuple[str, ...] = ()
-    milestones: tuple[float, ...] = ()
+    milestones: tuple[Number, ...] = ()
     milestone_tasks: tuple[str, ...] = ()
     start: str = ""
     seed: int = 0
@@ -307,15 +315,7 @@ class TrainingConfig:
                 raise unknown_name("tasks", task, self.tasks)
         for level in self.milestones:
             check_above_zero("milestones", level, "Use milestones=(0.9,).")
-        for name, known in (
-            ("batches", Batches),
-            ("task_weights", TaskWeights),
-            ("clip_by", ClipBy),
-            ("noise", Noise),
-            ("keep", Keep),
-        ):
-            if getattr(self, name) not in get_args(known):
-                raise unknown_name(name, getattr(self, name), get_args(known))
+        _check_choices(self)
         check_whole("batch_size", self.batch_size, 1, "Use batch_size=64.")
         check_whole("evaluate_every", self.evaluate_every, 1, "Use evaluate_every=500.")
         check_whole("n_shards", self.n_shards, 1, "Use n_shards=2.")
@@ -353,43 +353,8 @@ class TrainingConfig:
 
 
 def as_json(network: NetworkConfig, training: TrainingConfig | None) -> dict[str, Any]:
-    """Give configurations as plain values."""
+    """Return configurations as plain values, as ``config.json`` of a run folder has them."""
     return {
         "network": asdict(network),
         "training": None if training is None else asdict(training),
     }
-
-
-def from_json(values: dict[str, Any]) -> tuple[NetworkConfig, TrainingConfig | None]:
-    """Read configurations from plain values; see `as_json`."""
-    network = NetworkConfig(**_tuples(values["network"]))
-    plain = values.get("training")
-    if plain is None:
-        return network, None
-    if values.get("version") == 1:
-        plain = _from_version_1(plain)
-    stages = tuple(Stage(**_tuples(stage)) for stage in plain["stages"])
-    regularisation = Regularisation(**plain["regularisation"])
-    # before format 4 training went on whatever the rates were
-    read = (
-        {"stop_exploded": False}
-        | _tuples(plain)
-        | {
-            "stages": stages,
-            "regularisation": regularisation,
-            "consolidation": Consolidation(**plain.get("consolidation", {})),
-        }
-    )
-    return network, TrainingConfig(**read)
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-
-def _from_version_1(plain: dict[str, Any]) -> dict[str, Any]:
-    """Say in today's words how a run of format version 1 was trained."""
-    rate = plain["learning_rate"]
-    stages = [stage | {"learning_rates": (rate, rate)} for stage in plain["stages"]]
-    kept = {k: v for k, v in plain.items() if k != "learning_rate"}
-    return kept | {"stages": stages, "n_shards": 1, "regularisation": {}}

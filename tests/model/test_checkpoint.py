@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from nwbcompare.model.checkpoint import (
     read_log,
     read_training,
 )
+from nwbcompare.model.run_config import parse_run_config
 
 SHIPPED = [
     *(f"all20-fast-{seed}" for seed in range(10)),
@@ -142,8 +144,49 @@ def test_damaged_runs_are_refused(run, tmp_path):
     with pytest.raises(nc.InputError, match="expected nwbcompare run 5, got .*6"):
         load(run)
     config.write_text("{}")
-    with pytest.raises(nc.InputError, match="a run's configuration"):
+    with pytest.raises(nc.InputError, match="config.json: expected a run's configuration, got Key"):
         load(run)
+
+
+FAST = pretrained_path("all20-fast-0") / "config.json"
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "match"),
+    [
+        (["network", "units"], 8, r"network\.units: expected no key of this name, got 8"),
+        (["network", "n_units"], "8", r"network\.n_units: expected a valid integer, got '8'"),
+        (["network", "n_units"], -8, r"network\.n_units: expected a whole number of 1 or more"),
+        (["network", "rules"], "fdgo", r"network\.rules: expected a valid array, got 'fdgo'"),
+        (["network", "dt_ms"], "20", r"network\.dt_ms: expected a valid number, got '20'"),
+        (["network", "sigma_x"], float("nan"), r"network\.sigma_x: expected a finite number"),
+        (["training", "stop_exploded"], 1, r"training\.stop_exploded: expected a valid boolean"),
+        (["training", "keep"], "first", r"training\.keep: expected 'best' or 'last', got 'first'"),
+        (["training", "tasks"], ["fdgoo"], r"training\.task: .*Did you mean 'fdgo'"),
+        (["training", "stages", 1, "dt_ms"], None, r"training\.stages\.1\.dt_ms: .* got None"),
+        (["training", "stages", 0], {}, r"training\.stages\.0\.dt_ms: expected a value, got none"),
+        (["training", "stages"], [], r"training\.stages: expected at least one stage"),
+        (["networks"], {}, r"networks: expected no key of this name"),
+        (["network"], 3, r"network: expected an object, got 3"),
+    ],
+)
+def test_a_damaged_configuration_is_refused_by_its_key(run, place, value, match):
+    values = json.loads(FAST.read_text())
+    inner = values
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    (run / "config.json").write_text(json.dumps(values))
+    with pytest.raises(nc.InputError, match=rf"config\.json, {match}"):
+        read_training(run)
+
+
+def test_whole_numbers_of_a_configuration_stay_whole():
+    config = parse_run_config(FAST.read_text(), FAST)
+    again = json.loads(json.dumps(asdict(config)))
+    for part, values in json.loads(FAST.read_text())["network"].items():
+        assert repr(again["network"][part]) == repr(values)
+    assert [repr(stage.dt_ms) for stage in config.training.stages][:1] == ["100"]
 
 
 def test_weights_that_are_no_numbers_are_refused(run):
