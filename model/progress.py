@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter, with_config
 
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.model.config import TrainingConfig
+from nwbcompare.model.validation import STRICT, Number, validated
 
 OLD_NAMES = {"cost": "loss", "first_costs": "first_losses", "last_costs": "last_losses"}
 """Names in logs and checkpoints of runs of format 4 and older."""
 REMEDY = "The checkpoint is damaged: train anew with --overwrite."
+Count = Annotated[int, Field(ge=0)]
 
 
+@with_config(STRICT)
 @dataclass
 class Progress:
     """How far a run has come.
@@ -38,15 +41,18 @@ class Progress:
         A row for each evaluation.
     """
 
-    step: int = 0
-    stage: int = 0
-    stage_step: int = 0
-    best: float = -1.0
-    seconds: float = 0.0
-    first_losses: list[float] = field(default_factory=list)
-    last_losses: list[float] = field(default_factory=list)
-    reached: list[float] = field(default_factory=list)
+    step: Count = 0
+    stage: Count = 0
+    stage_step: Count = 0
+    best: Number = -1.0
+    seconds: Number = 0.0
+    first_losses: list[Number] = field(default_factory=list)
+    last_losses: list[Number] = field(default_factory=list)
+    reached: list[Number] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
+
+
+_PROGRESS = TypeAdapter(Progress)
 
 
 def present_names(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,45 +89,28 @@ def read_progress(values: object, training: TrainingConfig, file: Path) -> Progr
     if not isinstance(values, dict) or set(values) != set(names):
         found = listing(values) if isinstance(values, dict) else f"{values!r:.40}"
         raise InputError(f"{file}: progress", f"the fields {listing(names)}", found, REMEDY)
-    for name, expected, fault in _faults(values, training):
-        if fault:
+    progress = validated(_PROGRESS, values, file=f"{file}: progress", remedy=REMEDY)
+    for name, expected, holds in _rules(progress, training):
+        if not holds:
             got = f"{values[name]!r:.40}"
-            raise InputError(f"{file}: progress: {name}", expected, got, REMEDY)
-    return Progress(**values | {"log": [present_names(row) for row in values["log"]]})
+            raise InputError(f"{file}: progress, {name}", expected, got, REMEDY)
+    progress.log = [present_names(row) for row in progress.log]
+    return progress
 
 
-def _faults(values: Mapping[str, Any], training: TrainingConfig) -> Iterator[tuple[str, str, bool]]:
-    """Yield, for one field after another, what is expected of it, and whether it is not so."""
-    for name in ("step", "stage", "stage_step"):
-        yield name, "a whole number from 0 on", not _is_whole(values[name])
+def _rules(progress: Progress, training: TrainingConfig) -> Iterator[tuple[str, str, bool]]:
+    """Yield the name of a field, what is expected of it, and whether this holds."""
     n_stages = len(training.stages)
-    yield "stage", f"one from 0 to {n_stages}", values["stage"] > n_stages
-    stage = values["stage"]
-    most = training.stages[stage].max_steps if stage < n_stages else 0
-    yield "stage_step", f"at most the stage's {most}", values["stage_step"] > most
-    yield "stage_step", "at most step", values["stage_step"] > values["step"]
-    for name in ("best", "seconds"):
-        yield name, "a number", not _is_number(values[name])
-    for name in ("first_losses", "last_losses", "reached"):
-        numbers = values[name]
-        bad = not isinstance(numbers, list) or not all(map(_is_number, numbers))
-        yield name, "a list of numbers", bad
-    log = values["log"]
-    rows = isinstance(log, list) and log and all(isinstance(row, dict) for row in log)
-    yield "log", "a row for each evaluation, at least one", not rows
-    last = log[-1]
-    yield "log", f"a last row of step {values['step']}", last.get("step") != values["step"]
+    yield "stage", f"one from 0 to {n_stages}", progress.stage <= n_stages
+    most = (*(stage.max_steps for stage in training.stages), 0)[progress.stage]
+    yield "stage_step", f"at most the stage's {most}", progress.stage_step <= most
+    yield "stage_step", "at most step", progress.stage_step <= progress.step
+    yield "log", "a row for each evaluation, at least one", bool(progress.log)
+    last = progress.log[-1]
+    yield "log", f"a last row of step {progress.step}", last.get("step") == progress.step
     tasks = last.get("performance")
     fits = isinstance(tasks, dict) and set(tasks) == set(training.tasks)
-    yield "log", f"the performance in {listing(training.tasks)}", not fits
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    yield "log", f"the performance in {listing(training.tasks)}", fits
 
 
 def check_tensors(

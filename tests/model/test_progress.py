@@ -62,15 +62,15 @@ DAMAGED_TENSORS = [
 DAMAGED_PROGRESS = [
     ([], r"progress: expected the fields step, stage.* got \[\]"),
     ({"x": 1}, "progress: expected the fields step, .* reached, log, got step"),
-    ({"stage": 99}, "progress: stage: expected one from 0 to 2, got 99"),
-    ({"stage": -1}, "progress: stage: expected a whole number from 0 on, got -1"),
-    ({"stage_step": 9}, "progress: stage_step: expected at most the stage's 8, got 9"),
-    ({"step": 1.5}, "progress: step: expected a whole number from 0 on, got 1.5"),
-    ({"step": 4}, "progress: log: expected a last row of step 4"),
-    ({"best": "good"}, "progress: best: expected a number, got 'good'"),
-    ({"first_losses": [1.0, None]}, "progress: first_losses: expected a list of numbers"),
-    ({"log": []}, "progress: log: expected a row for each evaluation, at least one"),
-    ({"log": [{"step": 8}]}, "progress: log: expected the performance in fdgo, dm1"),
+    ({"stage": 99}, "progress, stage: expected one from 0 to 2, got 99"),
+    ({"stage": -1}, "progress, stage: expected greater than or equal to 0, got -1"),
+    ({"stage_step": 9}, "progress, stage_step: expected at most the stage's 8, got 9"),
+    ({"step": 1.5}, "progress, step: expected a valid integer.*, got 1.5"),
+    ({"step": 4}, "progress, log: expected a last row of step 4"),
+    ({"best": "good"}, "progress, best: expected a valid number, got 'good'"),
+    ({"first_losses": [1.0, None]}, "progress, first_losses.1: expected a valid number, got None"),
+    ({"log": []}, "progress, log: expected a row for each evaluation, at least one"),
+    ({"log": [{"step": 8}]}, "progress, log: expected the performance in fdgo, dm1"),
 ]
 
 
