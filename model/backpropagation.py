@@ -69,13 +69,10 @@ class Backpropagation:
         self._space = Workspace(device)
         self._mixing = rule_mixing(config, device)
         self._activation: Activation = ACTIVATIONS[config.nonlinearity]
-        # what is recorded once for a GPU cannot look at its results and choose
-        if self._activation.overflows and device != "cpu":
-            self._activation = SAFE_SOFTPLUS
 
     @torch.no_grad()
     def __call__(
-        self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: torch.Tensor
+        self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: int
     ) -> ShardLoss:
         """Give loss and gradients.
 
@@ -88,7 +85,7 @@ class Backpropagation:
         noise
             Normal numbers for the recurrent noise ``(time, trial, unit)``; overwritten nowhere.
         n_counted
-            Steps of all trials of all shards together, over which the loss is a mean ``()``.
+            Steps of all trials of all shards together, over which the loss is a mean.
         """
         result = self._pass(weights, batch, noise, n_counted)
         # infinite rates stay infinite, so the last ones tell
@@ -99,7 +96,7 @@ class Backpropagation:
         return result
 
     def _pass(
-        self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: torch.Tensor
+        self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: int
     ) -> ShardLoss:
         alpha = batch.dt_ms / self._config.tau_ms
         n_steps, n_trials, n_inputs = batch.input.shape
@@ -141,7 +138,7 @@ class Backpropagation:
         return drive.add_(weights["bias"], alpha=sign)
 
     def _read_out(
-        self, weights: Weights, batch: Batch, rates: torch.Tensor, n_counted: torch.Tensor
+        self, weights: Weights, batch: Batch, rates: torch.Tensor, n_counted: int
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """Give the task loss, the read-out's gradients and the loss's slope by the rates."""
         n_steps, n_trials, n_units = rates.shape
@@ -153,7 +150,7 @@ class Backpropagation:
         mask = batch.loss_mask.reshape(-1, n_outputs)
         error = self._space.get("error", *outputs.shape)
         torch.sub(outputs, batch.target.reshape(-1, n_outputs), out=error).mul_(mask)
-        task = error.square().sum() / (n_counted * n_outputs)
+        task = error.square().sum().double() / (n_counted * n_outputs)
         # outputs * (1 - outputs) is the slope of the logistic function
         by_output = error.mul_(mask).mul_(outputs.addcmul_(outputs, outputs, value=-1))
         by_output.mul_(2 / (n_counted * n_outputs))
@@ -163,7 +160,7 @@ class Backpropagation:
         return task, gradients, slope.view(n_steps, n_trials, n_units)
 
     def _add_rate_slope(
-        self, batch: Batch, rates: torch.Tensor, slope: torch.Tensor, n_counted: torch.Tensor
+        self, batch: Batch, rates: torch.Tensor, slope: torch.Tensor, n_counted: int
     ) -> torch.Tensor:
         """Add the slope of the losses on rates and give these losses."""
         by_mean, by_square = self._regularisation.l1_rate, self._regularisation.l2_rate
@@ -172,7 +169,7 @@ class Backpropagation:
         counted = rates * batch.inside
         by_one = by_mean / (n_counted * rates.shape[2])
         slope.add_(counted.sign().mul_(by_one)).add_(counted, alpha=by_square)
-        return counted.abs().sum() * by_one + counted.square().sum() * (by_square / 2)
+        return counted.abs().sum().double() * by_one + counted.square().sum() * (by_square / 2)
 
     @staticmethod
     def _input_gradients(

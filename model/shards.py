@@ -1,7 +1,7 @@
 """A training step's loss and gradients, its shards worked on at the same time.
 
 Small products do not gain from several threads, whole shards do: each runs in a thread of its
-own with operations of one thread each. On a GPU shards follow each other, each replayed whole.
+own with operations of one thread each. On a GPU shards follow each other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import torch
 from nwbcompare.model.backpropagation import Backpropagation, ShardLoss
 from nwbcompare.model.batch import Batch
 from nwbcompare.model.config import Regularisation
-from nwbcompare.model.cuda_graphs import Replay
 from nwbcompare.model.loss import add_weight_gradients, weight_loss
 from nwbcompare.model.network import Network
 from nwbcompare.model.threads import one_thread_each, threads
@@ -67,11 +66,13 @@ class FastCore:
         self.gradient_by_weight = _views(self.gradients, shapes)
         for name, weight in weights.items():
             weight.data = self._weights[name]
-        make_pass = partial(Backpropagation, network.config, self._regularisation, network.device)
-        on_gpu = self.parameters.is_cuda
-        self._passes = [Replay(make_pass) if on_gpu else make_pass() for _ in range(n_shards)]
-        # a graph cannot be recorded while another thread uses the GPU
-        self._pool = None if on_gpu or n_shards == 1 else threads(n_shards)
+        self._passes = [
+            Backpropagation(network.config, self._regularisation, network.device)
+            for _ in range(n_shards)
+        ]
+        # a GPU takes the operations of all threads one after another
+        one_by_one = n_shards == 1 or self.parameters.is_cuda
+        self._pool = None if one_by_one else threads(n_shards)
 
     def loss_and_gradients(self, make_shard: MakeShard, n_counted: int) -> Loss:
         """Give the loss and set ``gradients``.
@@ -84,12 +85,11 @@ class FastCore:
             Steps of all trials of all shards together.
         """
         with one_thread_each():
-            total = torch.tensor(n_counted, dtype=torch.float64, device=self.parameters.device)
-            run = partial(self._run, make_shard, total)
+            run = partial(self._run, make_shard, n_counted)
             go = map if self._pool is None else self._pool.map
             return self._sum(list(go(run, range(len(self._passes)))))
 
-    def _run(self, make_shard: MakeShard, n_counted: torch.Tensor, place: int) -> ShardLoss:
+    def _run(self, make_shard: MakeShard, n_counted: int, place: int) -> ShardLoss:
         batch, noise = make_shard(place)
         return self._passes[place](self._weights, batch, noise, n_counted)
 

@@ -12,9 +12,7 @@ from hypothesis import given, strategies as st
 
 from nwbcompare.model import Network, NetworkConfig, Regularisation, from_arrays
 from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS
-from nwbcompare.model.backpropagation import Backpropagation
 from nwbcompare.model.batch import Batch
-from nwbcompare.model.cuda_graphs import Replay, run_anew
 from nwbcompare.model.loss import rate_loss, task_loss, weight_loss
 from nwbcompare.model.shards import FastCore
 from nwbcompare.model.threads import one_thread_each
@@ -342,46 +340,6 @@ def test_after_the_safe_softplus_comes_the_fast_one():
         core.loss_and_gradients(lambda _, batch=batch: (batch, None), 240)
         gradients.append(core.gradients.clone())
     assert torch.equal(gradients[0], gradients[2])
-
-
-@pytest.mark.parametrize("cell", ["leaky_rnn", "leaky_gru"])
-def test_replayed_passes_equal_plain_ones(cell):
-    config, batch, _, noise, _ = _case(cell=cell)
-    network = _perturbed(config, 0.1)
-    weights = {name: weight.detach() for name, weight in network.named_parameters()}
-    recorded = []
-
-    def make_pass():
-        return Backpropagation(config, ORACLE_REGULARISATION)
-
-    def record(work):
-        recorded.append(work)
-        return run_anew(work)
-
-    plain, replayed = make_pass(), Replay(make_pass, record)
-    shorter = Batch(
-        input=batch.input[:25],
-        target=batch.target[:25],
-        loss_mask=batch.loss_mask[:25],
-        lengths=torch.arange(18, 26),
-        dt_ms=20.0,
-    )
-    runs = [
-        (batch, noise),
-        (shorter, noise[:25]),
-        (batch, None),
-        (replace(batch, dt_ms=50.0), noise),
-        (batch, noise),
-    ]
-    for trials, numbers in runs:
-        number = torch.tensor(trials.n_counted, dtype=torch.float64)
-        one, two = (run(weights, trials, numbers, number) for run in (plain, replayed))
-        assert float(two.task) == pytest.approx(float(one.task), rel=1e-6)
-        assert float(two.rates) == pytest.approx(float(one.rates), rel=1e-6)
-        for name, gradient in one.gradients.items():
-            _close(two.gradients[name], gradient.numpy())
-    # 30 and 25 steps both fill up to 32
-    assert len(recorded) == 3
 
 
 def test_safe_and_fast_softplus_agree():
