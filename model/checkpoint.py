@@ -19,7 +19,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
-from nwbcompare.core.errors import InputError, differences, listing, unknown_name
+from nwbcompare.core.errors import (
+    DamagedCacheError,
+    InputError,
+    NotApplicableError,
+    differences,
+    listing,
+    unknown_name,
+)
 from nwbcompare.core.files import check_output_folder, written_aside
 from nwbcompare.model.config import NetworkConfig, TrainingConfig, as_json
 from nwbcompare.model.network import Network
@@ -151,20 +158,26 @@ def read_checkpoint(out: Path, network: NetworkConfig, training: TrainingConfig)
     Raises
     ------
     InputError
-        Where the run was made by other configurations (the differences are shown), or its
-        checkpoint is damaged.
+        For a run of another configuration; the error lists the differences.
+    DamagedCacheError
+        For a checkpoint that cannot be read.
     """
     _check_same(out, as_json(network, training))
     file = out / CHECKPOINT
     if not file.is_file():
         return Checkpoint({}, None)
-    tensors = _read_weights(file)
-    with safe_open(file, "pt") as opened:
-        text = (opened.metadata() or {}).get(PROGRESS, "")
+    try:
+        tensors = load_file(file)
+        with safe_open(file, "pt") as opened:
+            text = (opened.metadata() or {}).get(PROGRESS, "")
+    except (SafetensorError, OSError) as error:
+        raise DamagedCacheError(
+            str(file), "tensors in safetensors format", f"{error}", REMEDY
+        ) from error
     try:
         return Checkpoint(tensors, json.loads(text))
     except ValueError as error:
-        raise InputError(f"{file}: progress", "JSON", f"{text!r:.40}", REMEDY) from error
+        raise DamagedCacheError(f"{file}: progress", "JSON", f"{text!r:.40}", REMEDY) from error
 
 
 def is_finished(out: Path) -> bool:
@@ -249,12 +262,14 @@ def read_importances(path: str | os.PathLike[str]) -> torch.Tensor:
 
     Raises
     ------
+    NotApplicableError
+        For a run without importances.
     InputError
-        Where the run has none, or the file is damaged.
+        For a damaged file.
     """
     file = Path(path) / IMPORTANCES
     if not file.is_file():
-        raise InputError(
+        raise NotApplicableError(
             str(path),
             f"a finished run with {IMPORTANCES}",
             "none",
@@ -380,11 +395,13 @@ def read_configs(path: str | os.PathLike[str]) -> tuple[NetworkConfig, TrainingC
     Raises
     ------
     InputError
-        Where there is no run, or the folder does not say how it was trained.
+        For a path that is no run folder, and a damaged configuration.
+    NotApplicableError
+        For a network whose training is not known.
     """
     config = _read_config(Path(path))
     if config.training is None:
-        raise InputError(
+        raise NotApplicableError(
             str(path), "a run with its training", "a network alone", "Give the tasks to train on."
         )
     return config.network, config.training

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field, TypeAdapter, with_config
 
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.errors import DamagedCacheError, listing
 from nwbcompare.model.config import TrainingConfig
 from nwbcompare.model.validation import STRICT, Number, validated
 
@@ -80,7 +80,7 @@ def read_progress(values: object, training: TrainingConfig, file: Path) -> Progr
 
     Raises
     ------
-    InputError
+    DamagedCacheError
         Where fields are missing, unknown or of another type, the stage or its step is none of
         the training's, or the log does not end at the step.
     """
@@ -88,12 +88,14 @@ def read_progress(values: object, training: TrainingConfig, file: Path) -> Progr
     values = present_names(values) if isinstance(values, dict) else values
     if not isinstance(values, dict) or set(values) != set(names):
         found = listing(values) if isinstance(values, dict) else f"{values!r:.40}"
-        raise InputError(f"{file}: progress", f"the fields {listing(names)}", found, REMEDY)
-    progress = validated(_PROGRESS, values, file=f"{file}: progress", remedy=REMEDY)
+        raise DamagedCacheError(f"{file}: progress", f"the fields {listing(names)}", found, REMEDY)
+    progress = validated(
+        _PROGRESS, values, file=f"{file}: progress", remedy=REMEDY, error=DamagedCacheError
+    )
     for name, expected, holds in _rules(progress, training):
         if not holds:
             got = f"{values[name]!r:.40}"
-            raise InputError(f"{file}: progress, {name}", expected, got, REMEDY)
+            raise DamagedCacheError(f"{file}: progress, {name}", expected, got, REMEDY)
     progress.log = [present_names(row) for row in progress.log]
     return progress
 
@@ -129,12 +131,12 @@ def check_tensors(
 
     Raises
     ------
-    InputError
+    DamagedCacheError
         Where one is missing, unknown, of another shape or type, or not finite.
     """
     if set(found) != set(expected):
         missing, unknown = set(expected) - set(found), set(found) - set(expected)
-        raise InputError(
+        raise DamagedCacheError(
             str(file),
             f"tensors {listing(sorted(expected))}",
             f"none of {listing(sorted(missing))}, unknown {listing(sorted(unknown))}",
@@ -143,9 +145,9 @@ def check_tensors(
     for name, tensor in found.items():
         like = expected[name]
         if tensor.shape != like.shape or tensor.dtype != like.dtype:
-            raise InputError(f"{file}: {name}", _kind(like), _kind(tensor), REMEDY)
+            raise DamagedCacheError(f"{file}: {name}", _kind(like), _kind(tensor), REMEDY)
         if not torch.isfinite(tensor).all():
-            raise InputError(f"{file}: {name}", "finite values", "NaN or infinity", REMEDY)
+            raise DamagedCacheError(f"{file}: {name}", "finite values", "NaN or infinity", REMEDY)
 
 
 def _kind(tensor: torch.Tensor) -> str:

@@ -110,10 +110,12 @@ def train(
     ------
     InputError
         Where ``out`` exists or cannot be written, holds no run, was made by other configurations,
-        has a damaged checkpoint, or is written to by another process; where a task has no rule
+        or is written to by another process; where a task has no rule
         channel in the network, the device is not there or its memory does not suffice; where
         ``start`` is of another configuration, and where a control of consolidation has no
         importances.
+    DamagedCacheError
+        Where the checkpoint to resume from is damaged.
     DivergedError
         Where the loss or its gradient is no longer finite, or rates have exploded (see
         `nwbcompare.model.rate_stability`); the folder keeps the last checkpoint, if there was one.

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, WrapValidator
 
-from nwbcompare.core.errors import ExplainedError, InputError
+from nwbcompare.core.errors import DamagedCacheError, ExplainedError, InputError
 
 Values = TypeVar("Values")
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -30,7 +30,12 @@ Number = Annotated[float, Field(allow_inf_nan=False), WrapValidator(_unchanged)]
 
 
 def validated(
-    adapter: TypeAdapter[Values], values: object, *, file: str | Path, remedy: str
+    adapter: TypeAdapter[Values],
+    values: object,
+    *,
+    file: str | Path,
+    remedy: str,
+    error: type[InputError | DamagedCacheError] = InputError,
 ) -> Values:
     """Return plain values as the dataclass that an adapter describes.
 
@@ -44,10 +49,13 @@ def validated(
         The file they come from; the error names it, with the key.
     remedy
         What to do about a wrong file.
+    error
+        Kind of error: `InputError` for files that users write, `DamagedCacheError` for those
+        that only this package writes.
 
     Raises
     ------
-    InputError
+    InputError, DamagedCacheError
         For the first key that is unknown, missing or of another type, or whose value the
         dataclass refuses.
 
@@ -70,21 +78,23 @@ Correct it.
     try:
         # from JSON text, since in Python's own values strict types tell lists from tuples
         return adapter.validate_json(json.dumps(values))
-    except ValidationError as error:
-        raise _explained(error, file, remedy) from error
+    except ValidationError as failure:
+        place, *rest = _explanation(failure, remedy)
+        raise error(f"{file}, {place}" if place else str(file), *rest) from failure
 
 
-def _explained(error: ValidationError, file: str | Path, remedy: str) -> InputError:
-    first = error.errors(include_url=False)[0]
+def _explanation(failure: ValidationError, remedy: str) -> tuple[str, str, str, str]:
+    """Return the key of the first fault, what was expected, what came, and the remedy."""
+    first = failure.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"]))
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ExplainedError):
         place = ".".join(filter(None, (place, cause.subject)))
-        return InputError(f"{file}, {place}", cause.expected, cause.got, cause.remedy)
+        return place, cause.expected, cause.got, cause.remedy
     expected = first["msg"].removeprefix("Input should be ")
     got = f"{first['input']!r:.60}"
     if first["type"] == "missing":
         expected, got = "a value", "none"
     elif first["type"] == "unexpected_keyword_argument":
         expected = "no key of this name"
-    return InputError(f"{file}, {place}" if place else str(file), expected, got, remedy)
+    return place, expected, got, remedy

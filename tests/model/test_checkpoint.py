@@ -14,6 +14,7 @@ from filled_networks import fill
 from training_logs import ROWS
 
 import nwbcompare as nc
+from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.model import (
     Network,
     NetworkConfig,
@@ -27,6 +28,7 @@ from nwbcompare.model import (
 from nwbcompare.model.checkpoint import (
     EVALUATION,
     LOG,
+    read_configs,
     read_evaluation,
     read_log,
     read_training,
@@ -179,6 +181,12 @@ def test_a_damaged_configuration_is_refused_by_its_key(run, place, value, match)
     (run / "config.json").write_text(json.dumps(values))
     with pytest.raises(nc.InputError, match=rf"config\.json, {match}"):
         read_training(run)
+
+
+def test_a_network_whose_training_is_not_known_has_no_training_configuration(run):
+    assert read_training(run) is None
+    with pytest.raises(NotApplicableError, match="a run with its training, got a network alone"):
+        read_configs(run)
 
 
 def test_whole_numbers_of_a_configuration_stay_whole():

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save
 from short_training import SHORT, SMALL, _equal
 
 import nwbcompare as nc
+from nwbcompare.core.errors import DamagedCacheError
 from nwbcompare.model import train
 from nwbcompare.model.checkpoint import CHECKPOINT, read_log, read_training, start_run
 from nwbcompare.model.config import Consolidation
@@ -87,7 +88,7 @@ def test_a_checkpoint_with_other_tensors_is_refused(begun, tmp_path, damage, mat
     tensors = {name: tensor.clone() for name, tensor in begun[2].items()}
     damage(tensors)
     config, out = _damaged(begun, tmp_path, tensors, json.dumps(begun[3]))
-    with pytest.raises(nc.InputError, match=f"{CHECKPOINT}.*{match}.*with --overwrite"):
+    with pytest.raises(DamagedCacheError, match=f"{CHECKPOINT}.*{match}.*with --overwrite"):
         train(SMALL, config, out=out, resume=True)
 
 
@@ -95,21 +96,23 @@ def test_a_checkpoint_with_other_tensors_is_refused(begun, tmp_path, damage, mat
 def test_a_checkpoint_with_other_progress_is_refused(begun, tmp_path, change, match):
     progress = begun[3] | change if isinstance(change, dict) else change
     config, out = _damaged(begun, tmp_path, begun[2], json.dumps(progress))
-    with pytest.raises(nc.InputError, match=f"{CHECKPOINT}: {match}"):
+    with pytest.raises(DamagedCacheError, match=f"{CHECKPOINT}: {match}"):
         train(SMALL, config, out=out, resume=True)
 
 
 @pytest.mark.parametrize(("text", "got"), [(None, "''"), ("{", "'{'")])
 def test_a_checkpoint_without_progress_is_refused(begun, tmp_path, text, got):
     config, out = _damaged(begun, tmp_path, begun[2], text)
-    with pytest.raises(nc.InputError, match=f"progress: expected JSON, got {got}"):
+    with pytest.raises(DamagedCacheError, match=f"progress: expected JSON, got {got}"):
         train(SMALL, config, out=out, resume=True)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     start_run(tmp_path / "other", SMALL, SHORT)
     (tmp_path / "other" / CHECKPOINT).write_bytes(b"\x00" * 100)
-    with pytest.raises(nc.InputError, match=r"checkpoint.safetensors: .*cannot be read"):
+    with pytest.raises(
+        DamagedCacheError, match=r"checkpoint.safetensors: expected tensors in safetensors"
+    ):
         train(SMALL, SHORT, out=tmp_path / "other", resume=True)
 
 
