@@ -25,13 +25,13 @@ from nwbcompare.comparison.training_regimes import compare_regimes
 from nwbcompare.core.errors import InputError
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.model.curricula import YANG2019
-from nwbcompare.workflows.compare_settings import CONTEXTS
-from nwbcompare.workflows.continual import settings_of
+from nwbcompare.workflows.continual import plan_of
 from nwbcompare.workflows.continual_measurements import PRIMARY, measure_networks
-from nwbcompare.workflows.continual_results import Outcome, find_outcome
 from nwbcompare.workflows.continual_training import RUNS, train_networks
-from nwbcompare.workflows.measurements import mapping_of, sample_of
+from nwbcompare.workflows.measurements import mapping_of, sample_table
 from nwbcompare.workflows.recording_source import choose_recording
+from nwbcompare.workflows.settings import CONTEXTS, Settings
+from nwbcompare.workflows.study_source import StudySource
 
 REGIMES = ("sequential", "consolidated")
 ESTIMATE = ("mean", "mean_low", "mean_high")
@@ -39,36 +39,35 @@ MEASURES = ("final", "backward_transfer")
 RESULTS = Path(__file__).parent / "results" / "lengths.json"
 
 
-def read_study(folder: Path, recorded: xr.Dataset, activity: xr.DataTree) -> Outcome:
-    """Read what became of a study's networks."""
+def read_study(folder: Path, recorded: xr.Dataset, activity: xr.DataTree) -> StudySource:
+    """Read the networks of a study, and their measures."""
     seeds = [int(run.name.split("-")[-1]) for run in (folder / RUNS).glob("sequential-*")]
-    settings = settings_of(folder, n_networks=max(seeds) + 1, regimes=REGIMES, also=())
+    plan, settings = plan_of(folder, n_networks=max(seeds) + 1, regimes=REGIMES, also=()), Settings()
     missing = [
         f"{regime}-{seed}"
         for regime in REGIMES
-        for seed in range(settings.n_networks)
+        for seed in range(plan.n_networks)
         if not (folder / RUNS / f"{regime}-{seed}").is_dir()
     ]
     if missing:
         raise InputError(str(folder), "a finished study", f"none of {missing}", "Resume it first.")
-    trained = train_networks(folder, settings)
-    finished = [one for one in trained if not one.failure]
-    mapping = mapping_of(activity)
-    measured = measure_networks(folder, finished, activity, mapping, settings, pair=CONTEXTS)
-    return find_outcome(trained, measured, recorded, settings)
+    networks = train_networks(folder, plan)
+    finished = [one for one in networks if not one.failure]
+    measures = measure_networks(folder, finished, activity, mapping_of(activity), plan, settings)
+    return StudySource.of(networks, measures, recorded, plan, settings)
 
 
-def of_length(outcome: Outcome, seeds: list[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Give a length's row, and by measure the difference (or value) of each seed."""
+def of_length(study: StudySource, seeds: list[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return a length's row, and by measure the difference (or value) of each seed."""
     tables = {
         regime: {seed: own[seed] for seed in seeds}
-        for regime, own in outcome.tables(PRIMARY).items()
+        for regime, own in study.tables(PRIMARY).items()
         if regime in REGIMES
     }
-    found = compare_regimes(tables, outcome.recorded, [(REGIMES[1], REGIMES[0])])
+    found = compare_regimes(tables, study.recorded, [(REGIMES[1], REGIMES[0])])
     far = found.sel(measure=found.attrs["distance"])
     row: dict[str, Any] = {
-        "steps_per_task": outcome.settings.steps_per_task,
+        "steps_per_task": study.plan.steps_per_task,
         "seeds": seeds,
         "values": found.attrs["n_values"],
         "difference": [
@@ -84,7 +83,7 @@ def of_length(outcome: Outcome, seeds: list[str]) -> tuple[dict[str, Any], dict[
         row[f"{regime} s.d."] = float(sd.mean())
         by_seed[f"{regime} distance"] = own["distance"].sel(pair=seeds).values
         kept = retention_over_networks(
-            {seed: outcome.logs[regime][seed] for seed in seeds}, YANG2019
+            {seed: study.logs[regime][seed] for seed in seeds}, YANG2019
         ).sel(task=MEAN)
         for measure in MEASURES:
             one = kept.sel(measure=measure)
@@ -113,17 +112,17 @@ def main() -> None:
     if brain.guidance:
         raise SystemExit(brain.guidance)
     activity = brain.activity
-    recorded = sample_of([activity], CONTEXTS, "recorded", "").ftv
-    outcomes = [read_study(folder, recorded, activity) for folder in options.studies]
+    recorded = sample_table([activity], CONTEXTS, "recorded")
+    studies = [read_study(folder, recorded, activity) for folder in options.studies]
     shared = set.intersection(
-        *(set(own.logs.get(regime, {})) for own in outcomes for regime in REGIMES)
+        *(set(own.logs.get(regime, {})) for own in studies for regime in REGIMES)
     )
     seeds = sorted(shared, key=int)
-    found = [of_length(own, seeds) for own in outcomes]
+    found = [of_length(own, seeds) for own in studies]
     rows = [row for row, _ in found]
     first, last = found[0][1], found[-1][1]
     change = {name: said(over_networks(last[name] - first[name])) for name in first}
-    left_out = {str(own.settings.steps_per_task): dict(own.left_out) for own in outcomes}
+    left_out = {str(own.plan.steps_per_task): dict(own.exclusions) for own in studies}
     result = {"lengths": rows, "last less first": change, "left_out": left_out}
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
     for row in rows:

@@ -4,6 +4,17 @@ Everything that has units and trials becomes the same labelled object, an activi
 analysis takes it and cannot know where it came from.
 """
 
+from types import ModuleType
+
 import lazy_loader
+import wrapt
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def _register_accessors(_xarray: ModuleType) -> None:
+    from nwbcompare.core import accessors  # noqa: F401, PLC0415 - registers x.nwbcompare
+
+
+# xarray takes most of a second to import: the accessors wait until somebody does
+wrapt.register_post_import_hook(_register_accessors, "xarray")
