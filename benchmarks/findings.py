@@ -38,7 +38,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Give rows as Markdown."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
-    lines += ["| " + " | ".join(number_text(row.get(name)) for name in columns) + " |" for row in rows]
+    lines += [
+        "| " + " | ".join(number_text(row.get(name)) for name in columns) + " |" for row in rows
+    ]
     return "\n".join(lines)
 
 

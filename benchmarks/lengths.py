@@ -42,7 +42,10 @@ RESULTS = Path(__file__).parent / "results" / "lengths.json"
 def read_study(folder: Path, recorded: xr.Dataset, activity: xr.DataTree) -> StudySource:
     """Read the networks of a study, and their measures."""
     seeds = [int(run.name.split("-")[-1]) for run in (folder / RUNS).glob("sequential-*")]
-    plan, settings = plan_of(folder, n_networks=max(seeds) + 1, regimes=REGIMES, also=()), Settings()
+    plan, settings = (
+        plan_of(folder, n_networks=max(seeds) + 1, regimes=REGIMES, also=()),
+        Settings(),
+    )
     missing = [
         f"{regime}-{seed}"
         for regime in REGIMES

@@ -26,9 +26,7 @@ def applies_to(source: Source) -> Refusal | None:
     return Refusal("Sparseness needs rates of 0 or more.") if lowest < 0 else None
 
 
-def compute(
-    source: Source, earlier: SourceResults, settings: Settings, cache: Path
-) -> Results:
+def compute(source: Source, earlier: SourceResults, settings: Settings, cache: Path) -> Results:
     """Compute Vinje and Gallant's (2000) sparseness over conditions, and its median's interval."""
     del earlier, cache
     values = []
@@ -41,7 +39,9 @@ def compute(
     rng = np.random.default_rng(settings.seed)
     seen = sparseness.values[np.isfinite(sparseness.values)]
     medians = np.median(rng.choice(seen, (settings.n_bootstrap, seen.size)), axis=1)
-    result = xr.Dataset({"sparseness": sparseness, "interval": ("end", np.quantile(medians, [0.025, 0.975]))})
+    result = xr.Dataset(
+        {"sparseness": sparseness, "interval": ("end", np.quantile(medians, [0.025, 0.975]))}
+    )
     return Results({"sparseness": result})
 
 

@@ -54,8 +54,9 @@ class NwbcompareAccessor:
 
         See `nwbcompare.fractional_task_variance`.
         """
-        is_table = isinstance(self._labelled, xr.Dataset) and "task_variance" in self._labelled
-        table = self._labelled if is_table else self.task_variance()
+        labelled = self._labelled
+        is_table = isinstance(labelled, xr.Dataset) and "task_variance" in labelled
+        table: Any = labelled if is_table else nwbcompare.task_variance(labelled)
         result: xr.Dataset = nwbcompare.fractional_task_variance(table, task_a, task_b, **options)
         return result
 

@@ -30,9 +30,7 @@ def test_methods_of_trees_and_blocks_are_the_functions(activity):
             labelled.nwbcompare.task_variance(estimator="pooled"),
             nc.task_variance(labelled, estimator="pooled"),
         )
-        assert labelled.nwbcompare.select(units=["u1"]).identical(
-            nc.select(labelled, units=["u1"])
-        )
+        assert labelled.nwbcompare.select(units=["u1"]).identical(nc.select(labelled, units=["u1"]))
     assert activity.nwbcompare.rebin(0.2).identical(nc.rebin(activity, 0.2))
 
 
@@ -67,7 +65,5 @@ def test_it_is_registered_whichever_is_imported_first(tmp_path, code):
     path = tmp_path / "a.nc"
     xr.Dataset({"a": 1.0}).to_netcdf(path, engine="h5netcdf")
     code = code.replace("PATH", repr(str(path)))
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
