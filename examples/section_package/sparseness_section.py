@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 import nwbcompare as nc
-from nwbcompare.report import Finding, Evidence, Picture
+from nwbcompare.report import Evidence, Finding, Picture
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.section import Refusal, Results, Section, Source, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings

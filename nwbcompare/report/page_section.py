@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nwbcompare.core.number_text import p_text
+
 Cell = float | int | str | None
 Row = dict[str, Cell]
-SMALLEST_P = 0.0005
-"""Smaller p values are written "p < 0.001"; tables and JSON have the number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,17 +142,6 @@ def number_text(value: Cell) -> str:
     if value is None or _is_nan(value):
         return "–"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def p_text(p: float) -> str:
-    """Format a p value; very small ones rest on tails of a distribution that nobody has seen.
-
-    Examples
-    --------
-    >>> p_text(0.0312), p_text(1e-5)
-    ('p = 0.031', 'p < 0.001')
-    """
-    return "p < 0.001" if p < SMALLEST_P else f"p = {float(p):.2g}"
 
 
 def evidence_text(evidence: Evidence) -> str:

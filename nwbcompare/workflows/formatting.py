@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from nwbcompare.report.page_section import p_text
+from nwbcompare.core.number_text import p_text
 from nwbcompare.tasks import RULES, display_name
 
 if TYPE_CHECKING:

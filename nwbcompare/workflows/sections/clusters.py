@@ -21,6 +21,7 @@ from nwbcompare.analysis.clustering.cluster_stability import cluster_stability
 from nwbcompare.analysis.clustering.clusters import cluster_units, embed_units
 from nwbcompare.analysis.clustering.epairs import epairs
 from nwbcompare.core.errors import UnitWarning
+from nwbcompare.core.number_text import p_text
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.clusters import (
     plot_cluster_heatmap,
@@ -109,8 +110,8 @@ def _null(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
     text = (
         f"{name}: its units are {verdict} than a continuum with the same values and rank "
         f"correlations (silhouette {float(null['observed']):.3f} against {np.median(drawn):.3f}, "
-        f"95 % {np.quantile(drawn, 0.025):.3f} to {np.quantile(drawn, 0.975):.3f}; p = "
-        f"{p_value:.2g} of {drawn.size} surrogates)."
+        f"95 % {np.quantile(drawn, 0.025):.3f} to {np.quantile(drawn, 0.975):.3f}; "
+        f"{p_text(p_value)} of {drawn.size} surrogates)."
     )
     if shuffled is not None:
         text += (
@@ -132,7 +133,7 @@ def _epairs(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
     return [
         f"{name}: by ePAIRS units are {abs(effect):.1f} s.d. "
         f"{'nearer to' if effect > 0 else 'farther from'} their neighbours than Gaussian ones of "
-        f"equal covariance (p = {p_value:.2g})."
+        f"equal covariance ({p_text(p_value)})."
     ], {"ePAIRS (s.d.)": effect, "p (ePAIRS)": p_value}
 
 
@@ -246,7 +247,7 @@ def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Resu
         "a continuum (p < 0.05 in the network).",
         f"Clusters matched between networks have profiles that correlate by "
         f"{float(matches['mean']):.3f}{interval}; profiles with permuted tasks, matched alike, "
-        f"{null.mean():.3f} (p = {float(matches['p_value']):.2g}).",
+        f"{null.mean():.3f} ({p_text(float(matches['p_value']))}).",
     ]
     n_panels = min(6, matches.sizes["cluster"])
     profiles = picture(

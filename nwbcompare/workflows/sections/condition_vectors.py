@@ -12,6 +12,7 @@ import xarray as xr
 from nwbcompare.analysis.population.compositionality import composition_cosine, pairing_null
 from nwbcompare.analysis.population.task_vectors import condition_vectors
 from nwbcompare.core.activity import blocks, condition_variables_of, labels
+from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.compositionality import plot_condition_cosines
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
@@ -86,7 +87,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         findings.append(
             f"{name}: the effects of {variable} in {NAMES.get(a, a)} and in {NAMES.get(b, b)} have "
             f"a cosine of {float(one['cosine']):+.2f} [{low:+.2f}, {high:+.2f}] over units; with "
-            f"units paired at random {null.mean():+.2f}, p = {float(one['p_value']):.2g}."
+            f"units paired at random {null.mean():+.2f}, {p_text(float(one['p_value']))}."
         )
     if not pictures:
         return Summary(findings=findings, rows=[{"source": name, **numbers}])

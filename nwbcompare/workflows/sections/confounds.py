@@ -68,10 +68,13 @@ def _compute(
 ) -> Results:
     del earlier, cache
     # the recording, and the first sampled network beside it
-    activities = [source.recording, *list(source.sampled.values())[:1]]
-    jobs: list[Job] = [("confounds", measure_confounds, (one, settings)) for one in activities]
+    activities = {source.name: source.recording, **dict(list(source.sampled.items())[:1])}
+    jobs: list[Job] = [
+        (f"{name}, confounds", measure_confounds, (activity, settings))
+        for name, activity in activities.items()
+    ]
     by_source, warnings = run_all(jobs, settings.jobs_for(source.recording), "confounds")
-    results = Results(warnings=[f"{source.name}, {text}" for text in warnings])
+    results = Results(warnings=warnings)
     for place, one in enumerate(by_source):
         results.add_group(f"source {place}", one)
     return results

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from nwbcompare.analysis.learning.retention import MEAN
+from nwbcompare.core.number_text import p_text
 from nwbcompare.model.curricula import YANG2019
-from nwbcompare.report.page_section import Finding, p_text
+from nwbcompare.report.page_section import Finding
 from nwbcompare.workflows.continual_measurements import PRIMARY
 from nwbcompare.workflows.formatting import counted, interval
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary

@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
+from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.training_regimes import plot_contrasts, plot_regimes
-from nwbcompare.report.page_section import Evidence, Finding, Picture, Row, p_text
+from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.formatting import counted, interval, number
 from nwbcompare.workflows.training_regimes import title_of

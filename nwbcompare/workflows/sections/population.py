@@ -20,6 +20,7 @@ from nwbcompare.analysis.population.population import (
 from nwbcompare.analysis.population.similarity import compare_populations
 from nwbcompare.core.activity import blocks, condition_variables_of
 from nwbcompare.core.errors import NotApplicableError
+from nwbcompare.core.number_text import p_text
 from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.similarity import plot_decoding, plot_dissimilarity, plot_similarity
@@ -223,8 +224,8 @@ def _dimensions(name: str, one: xr.Dataset) -> str:
         f"{name}: the condition means fill {float(one['participation_ratio']):.2f}"
         f"{interval(one['participation_ratio_low'], one['participation_ratio_high'])} dimensions "
         f"(participation ratio, noise taken out) of at most {float(one['most']):.0f}; with each "
-        f"unit's conditions permuted {float(one['null'].mean()):.2f}, p = "
-        f"{float(one['p_value']):.2g}."
+        f"unit's conditions permuted {float(one['null'].mean()):.2f}, "
+        f"{p_text(float(one['p_value']))}."
     )
 
 
@@ -233,7 +234,7 @@ def _decoding(name: str, results: list[xr.Dataset]) -> str:
         f"{one.attrs['what'].replace('_', ' ')} {float(one['accuracy']):.2f}"
         f"{interval(one['accuracy_low'], one['accuracy_high'])} (chance "
         f"{float(one['chance']):.2f}, "
-        f"p = {float(one['p_value']):.2g})"
+        f"{p_text(float(one['p_value']))})"
         for one in results
     )
     first = results[0]

@@ -25,6 +25,7 @@ from nwbcompare.analysis.population.task_vectors import (
     task_vectors,
 )
 from nwbcompare.core.activity import make_activity
+from nwbcompare.core.number_text import p_text
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.compositionality import (
     plot_cosine_controls,
@@ -276,7 +277,7 @@ def _beyond_controls(one: str, networks: Mapping[str, Results]) -> str:
                 for name, r in networks.items()
             }
         )
-        texts.append(f"{KINDS[kind]} {estimate(excess)}, p = {float(excess['p_value']):.3g}")
+        texts.append(f"{KINDS[kind]} {estimate(excess)}, {p_text(float(excess['p_value']))}")
     return f"Network by network {_cosine_name(one)} is above its controls by: {'; '.join(texts)}."
 
 

@@ -16,6 +16,7 @@ from nwbcompare.analysis.connectivity.mutual_inhibition import (
 )
 from nwbcompare.analysis.selectivity.unit_groups import unit_groups
 from nwbcompare.comparison.protocols import CONTEXTS
+from nwbcompare.core.number_text import p_text
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.lesions import plot_group_lesions, plot_over_networks
 from nwbcompare.plotting.unit_groups import (
@@ -146,7 +147,7 @@ def _inhibition_sentences(name: str, results: Results) -> list[str]:
         f"{name}: mean weights of pairs within 30° of preferred direction are "
         f"{means['W12']:+.3f} from group 1 to 2 and {means['W21']:+.3f} back, "
         f"{means['W11']:+.3f} and {means['W22']:+.3f} within; the statistic is "
-        f"{float(inhibition['statistic']):+.3f}, p = {float(inhibition['p_lower']):.2g} with "
+        f"{float(inhibition['statistic']):+.3f}, {p_text(float(inhibition['p_lower']))} with "
         f"groups permuted at the same preferred direction: called {called}.",
         f"{name}: right choices in Ctx DM 1 are {of['intact', CONTEXTS[0]]:.2f} intact, "
         f"{of['1', CONTEXTS[0]]:.2f} without group 1, {of['2', CONTEXTS[0]]:.2f} without group 2; "
