@@ -85,7 +85,7 @@ def cells_alike(
     ]
 
 
-def nested_places(
+def _nested_places(
     sizes: Sequence[int], n_permutations: int, rng: np.random.Generator
 ) -> Iterator[npt.NDArray[np.int16]]:
     """Draw random permutations of several sizes, each grown from the one before.
@@ -144,8 +144,9 @@ def shuffled(
     ------
     group, rows, place
         The cells; their rows ``(row, cell)``, in an order of its own for each cell; and the
-        place ``(row, permutation)`` that a row takes among the sorted labels, which gives it
-        its label (`labels_at`). The next item changes ``place``.
+        place ``(row, permutation)`` that a row takes among the sorted labels:
+        ``np.repeat(labels, group.sizes)[place]`` are the permuted labels. The next item
+        overwrites ``place``.
 
     Notes
     -----
@@ -159,7 +160,7 @@ def shuffled(
     for _, together in groupby(groups, key=lambda group: group.stratum):
         in_stratum = list(together)
         sizes = list(dict.fromkeys(len(group.rows) for group in in_stratum))
-        pool = nested_places(sizes, n_permutations, rng)
+        pool = _nested_places(sizes, n_permutations, rng)
         n_rows, place = 0, np.empty((0, n_permutations), dtype=np.int16)
         for group in in_stratum:
             if len(group.rows) != n_rows:
@@ -171,18 +172,6 @@ def unshuffled(groups: Sequence[Alike]) -> Iterator[tuple[Alike, npt.NDArray[np.
     """Give what `shuffled` gives, for the labels as they are: one permutation."""
     for group in groups:
         yield group, group.rows, np.arange(len(group.rows))[:, None]
-
-
-def labels_at(place: Ints, sizes: Ints) -> npt.NDArray[np.int64]:
-    """Give the label of each place among the sorted labels.
-
-    Examples
-    --------
-    >>> labels_at(np.array([0, 1, 2]), np.array([2, 1])).tolist()
-    [0, 0, 1]
-    """
-    label: npt.NDArray[np.int64] = np.repeat(np.arange(len(sizes)), sizes)[place]
-    return label
 
 
 def _label_sums(values: Array, place: Ints, sizes: Ints) -> Array:

@@ -9,9 +9,8 @@ import pytest
 from scipy import stats
 
 from nwbcompare.kernels.permutation import (
+    _nested_places,
     cells_alike,
-    labels_at,
-    nested_places,
     p_value,
     p_values,
     reaches,
@@ -22,12 +21,16 @@ from nwbcompare.kernels.permutation import (
 
 
 def test_pooled_permutations_are_uniform_at_every_size():
-    pool = nested_places([2, 3, 4], 24_000, np.random.default_rng(0))
+    pool = _nested_places([2, 3, 4], 24_000, np.random.default_rng(0))
     for place, n_kinds in zip(pool, (2, 6, 24), strict=True):
         assert (np.sort(place, axis=0) == np.arange(len(place))[:, None]).all()
         _, counts = np.unique(place, axis=1, return_counts=True)
         assert counts.size == n_kinds
         assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def labels_at(place, sizes):
+    return np.repeat(np.arange(len(sizes)), sizes)[place]
 
 
 def two_cells(n=4):

@@ -293,7 +293,7 @@ def _labels(weights: xr.Dataset, groups: xr.Dataset) -> npt.NDArray[np.str_]:
     return np.array([known.get(unit, "") for unit in weights["unit"].values], dtype="U2")
 
 
-class TwoGroups(NamedTuple):
+class _TwoGroups(NamedTuple):
     """The units of groups 1 and 2, in order of their ids."""
 
     matrix: Array
@@ -301,7 +301,7 @@ class TwoGroups(NamedTuple):
     in_second: Mask
 
 
-def _two_groups(weights: xr.Dataset, groups: xr.Dataset) -> TwoGroups:
+def _two_groups(weights: xr.Dataset, groups: xr.Dataset) -> _TwoGroups:
     label = _labels(weights, groups)
     for group in INHIBITING:
         if not (label == group).any():
@@ -314,7 +314,7 @@ def _two_groups(weights: xr.Dataset, groups: xr.Dataset) -> TwoGroups:
     # by id, so that the order of the units does not tell in the permutations
     units = np.argsort(weights["unit"].values, kind="stable")
     units = units[np.isin(label[units], INHIBITING)]
-    return TwoGroups(
+    return _TwoGroups(
         _recurrent(weights)[np.ix_(units, units)],
         weights["preferred_direction"].values[units],
         label[units] == "2",

@@ -177,7 +177,7 @@ def _joined_tables(tables: Sequence[xr.Dataset]) -> xr.Dataset:
     rest = {name: c for name, c in first.coords.items() if name not in _on_condition(first)}
     joined = xr.Dataset(coords={**rest, **columns}, attrs=first.attrs)
     deterministic = int(all(table.attrs["deterministic"] for table in tables))
-    return joined.assign_coords(condition=condition_labels(joined)).assign_attrs(
+    return joined.assign_coords(condition=_condition_labels(joined)).assign_attrs(
         deterministic=deterministic
     )
 
@@ -186,7 +186,7 @@ def _on_condition(table: xr.Dataset) -> dict[str, xr.DataArray]:
     return columns_on(table, "condition")
 
 
-def condition_labels(table: xr.Dataset) -> list[str]:
+def _condition_labels(table: xr.Dataset) -> list[str]:
     """Name conditions by their task and variables, such as "go: direction=3.14".
 
     Two sources have a condition in common where these names are equal.

@@ -139,7 +139,7 @@ def median_histogram(results: Sequence[xr.Dataset]) -> xr.Dataset:
     coverage = np.full(n_networks.size, np.nan)
     for pair in np.flatnonzero(n_networks):
         kept = np.sort(shares[n_active[:, pair, 0] > 0, pair], axis=0)
-        rank, coverage[pair] = median_interval(len(kept))
+        rank, coverage[pair] = _median_interval(len(kept))
         summary[:, pair] = np.median(kept, axis=0), kept[rank], kept[len(kept) - 1 - rank]
     names = ("share", "share_low", "share_high")
     first = results[0]
@@ -161,12 +161,12 @@ def median_histogram(results: Sequence[xr.Dataset]) -> xr.Dataset:
     )
 
 
-def median_interval(n: int) -> tuple[int, float]:
+def _median_interval(n: int) -> tuple[int, float]:
     """Give the rank (from 0) of the order statistics that bound the median, and the coverage.
 
     Examples
     --------
-    >>> rank, coverage = median_interval(10)
+    >>> rank, coverage = _median_interval(10)
     >>> rank, round(coverage, 3)
     (1, 0.979)
     """

@@ -191,8 +191,8 @@ def _population(null: Array, truth: Array, p_value: Array) -> dict[str, Any]:
         if n_tested
         else np.nan,
         "n_tested": n_tested,
-        "share_significant": _share_at_most(p_value[tested]),
-        "share_discovered": _share_at_most(q_value[tested]),
+        "share_significant": _share_significant(p_value[tested]),
+        "share_discovered": _share_significant(q_value[tested]),
     }
 
 
@@ -207,8 +207,8 @@ def _warn_of_lacking(block: xr.Dataset, variance: Array, where: str) -> None:
         )
 
 
-def _share_at_most(values: Array, level: float = LEVEL) -> float:
-    return float((values <= level).mean()) if values.size else float("nan")
+def _share_significant(p: Array) -> float:
+    return float((p <= LEVEL).mean()) if p.size else float("nan")
 
 
 def condition_label_null(

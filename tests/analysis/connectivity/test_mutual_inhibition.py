@@ -12,10 +12,10 @@ from hypothesis import given, strategies as st
 
 import nwbcompare as nc
 from nwbcompare.analysis.connectivity.kernels.mutual_inhibition import (
+    _means_between,
+    _shuffled_within,
     mean_over_pairs,
-    means_between,
     permuted_statistic,
-    shuffled_within,
 )
 from nwbcompare.analysis.connectivity.mutual_inhibition import (
     group_weights,
@@ -147,7 +147,7 @@ def test_means_between_groups_equal_a_plain_loop(n_units, seed):
     rng = np.random.default_rng(seed)
     weights, pairs = rng.standard_normal((n_units, n_units)), rng.random((n_units, n_units)) < 0.6
     drawn = rng.random((3, n_units)) < 0.5
-    got = means_between(weights, pairs, drawn)
+    got = _means_between(weights, pairs, drawn)
     for draw, a, b in itertools.product(range(3), range(2), range(2)):
         values = [
             weights[i, j]
@@ -162,7 +162,7 @@ def test_means_between_groups_equal_a_plain_loop(n_units, seed):
 def test_labels_are_permuted_within_bins_only(n_units, seed):
     rng = np.random.default_rng(seed)
     bins, labels = rng.integers(0, 4, n_units), rng.random(n_units) < 0.5
-    drawn = shuffled_within(labels, bins, n_draws=5, rng=rng)
+    drawn = _shuffled_within(labels, bins, n_draws=5, rng=rng)
     for which in range(4):
         own = bins == which
         assert (drawn[:, own].sum(axis=1) == labels[own].sum()).all()
@@ -170,7 +170,7 @@ def test_labels_are_permuted_within_bins_only(n_units, seed):
 
 def test_every_arrangement_within_bins_is_as_likely():
     labels, bins = np.array([True, False, False, True, False]), np.array([0, 1, 0, 1, 0])
-    drawn = shuffled_within(labels, bins, n_draws=6000, rng=np.random.default_rng(0))
+    drawn = _shuffled_within(labels, bins, n_draws=6000, rng=np.random.default_rng(0))
     _, counts = np.unique(drawn, axis=0, return_counts=True)
     assert counts.size == 3 * 2
     assert abs(counts - 1000).max() < 4 * np.sqrt(1000)
@@ -191,7 +191,7 @@ def test_the_permuted_statistic_does_not_depend_on_the_batches(monkeypatch):
     )
     np.testing.assert_array_equal(one, other)
     expected = []
-    for drawn in shuffled_within(second, arguments[3], n_draws=50, rng=np.random.default_rng(3)):
+    for drawn in _shuffled_within(second, arguments[3], n_draws=50, rng=np.random.default_rng(3)):
         w = {
             (a, b): np.mean(
                 [weights[i, j] for i in range(12) for j in range(12)

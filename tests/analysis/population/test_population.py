@@ -13,7 +13,6 @@ from nwbcompare.analysis.population.kernels.dimensionality import (
 )
 from nwbcompare.analysis.population.population import (
     bootstrap_weights,
-    condition_labels,
     dimensionality,
     dissimilarity,
     population_means,
@@ -174,7 +173,7 @@ def test_tasks_with_other_variables_get_blank_ones(rng):
     found = population_means(tree)
     assert found["condition"].values[-1] == "b: y=1"
     assert np.isnan(found["x"].values[-1])
-    assert condition_labels(found)[0] == "a: x=-1, y=-1"
+    assert found["condition"].values[0] == "a: x=-1, y=-1"
 
 
 def test_wrong_arguments_are_named(rng):

@@ -22,8 +22,8 @@ from nwbcompare.analysis.selectivity.kernels.rotation import (
 )
 from nwbcompare.analysis.selectivity.pairwise_ftv import (
     EDGES,
+    _median_interval,
     median_histogram,
-    median_interval,
     pairwise_ftv,
 )
 from nwbcompare.kernels.permutation import random_rotation
@@ -216,7 +216,7 @@ def test_the_median_is_that_of_shares():
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 9, 10, 14, 40])
 def test_order_statistics_cover_the_median_as_stated(n):
-    rank, coverage = median_interval(n)
+    rank, coverage = _median_interval(n)
     # the median lies outside where at most `rank` values are on one side of it
     assert coverage == pytest.approx(1 - 2 * binom.cdf(rank, n, 0.5), abs=1e-12)
     assert coverage >= 0.95 or rank == 0

@@ -14,7 +14,6 @@ from nwbcompare.analysis.selectivity import permutation_nulls as nulls
 from nwbcompare.kernels.permutation import (
     cells_alike,
     label_means,
-    labels_at,
     random_rotation,
     shuffled,
     unshuffled,
@@ -106,7 +105,7 @@ def recorded_labels(monkeypatch, n_rows):
         drawn.append(label)
         for group, rows, place in shuffled(groups, n_permutations, rng):
             for cell in range(rows.shape[1]):
-                label[rows[:, cell]] = labels_at(place, group.sizes)
+                label[rows[:, cell]] = np.repeat(np.arange(len(group.sizes)), group.sizes)[place]
             yield group, rows, place
 
     monkeypatch.setattr(nulls, "shuffled", recorder)

@@ -12,9 +12,9 @@ from hypothesis import given, strategies as st
 
 import nwbcompare as nc
 from nwbcompare.analysis.selectivity.kernels.variance_components import (
+    _fit_cells,
     balanced_design,
     contrasts,
-    fit_cells,
     unit_components,
 )
 from nwbcompare.analysis.selectivity.noise_correction import corrected_task_variance
@@ -224,9 +224,9 @@ def test_parts_and_their_errors_under_unequal_noise_and_cells():
 
 
 def test_inflation_is_one_in_a_balanced_design_and_grows_with_collinearity():
-    balanced = fit_cells(balanced_design([2, 2], [[0], [1]]), np.full(4, 7.0))
+    balanced = _fit_cells(balanced_design([2, 2], [[0], [1]]), np.full(4, 7.0))
     np.testing.assert_allclose(balanced.inflation, 1)
-    leaning = fit_cells(balanced_design([2, 2], [[0], [1]]), np.array([9.0, 1, 1, 9]))
+    leaning = _fit_cells(balanced_design([2, 2], [[0], [1]]), np.array([9.0, 1, 1, 9]))
     # the correlation of the two columns is 0.8
     np.testing.assert_allclose(leaning.inflation[1:], 1 / (1 - 0.8**2))
 

@@ -81,16 +81,16 @@ def cluster(
         Starts of k-means and their seed.
     """
     with one_thread():
-        distances = distances_between(rows)
+        distances = _distances_between(rows)
         if method == "hdbscan":
             labels = _hdbscan(rows)
             found = int(labels.max()) + 1
             return Clustering(
-                labels, found, [found], np.array([mean_silhouette(distances, labels)])
+                labels, found, [found], np.array([_mean_silhouette(distances, labels)])
             )
         tried = [int(k) for k in n_clusters_tried]
         candidates = _ward(rows, tried) if method == "ward" else _kmeans(rows, tried, n_init, seed)
-        scores = np.array([mean_silhouette(distances, labels) for labels in candidates])
+        scores = np.array([_mean_silhouette(distances, labels) for labels in candidates])
     best = int(np.argmax(scores))
     return Clustering(candidates[best], tried[best], tried, scores)
 
@@ -134,7 +134,7 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def distances_between(rows: Array) -> Array:
+def _distances_between(rows: Array) -> Array:
     """Euclidean distance of each pair of rows."""
     from scipy.spatial.distance import pdist, squareform  # noqa: PLC0415 - slow to import
 
@@ -142,7 +142,7 @@ def distances_between(rows: Array) -> Array:
     return distances
 
 
-def mean_silhouette(distances: Array, labels: Labels) -> float:
+def _mean_silhouette(distances: Array, labels: Labels) -> float:
     """Mean silhouette of the units that are in a cluster, from all distances.
 
     Parameters
@@ -239,6 +239,6 @@ def _mds(rows: Array, seed: int) -> Any:
     from sklearn.manifold import smacof  # noqa: PLC0415 - slow to import
 
     # the function under scikit-learn's MDS, whose defaults differ between versions
-    distances = distances_between(rows)
+    distances = _distances_between(rows)
     place, _ = smacof(distances, n_components=2, n_init=MDS_STARTS, random_state=seed)
     return place

@@ -71,7 +71,7 @@ def _touching(matrix: Array) -> Array:
     return touching
 
 
-def means_between(weights: Array, pairs: Mask, in_second: Mask) -> Array:
+def _means_between(weights: Array, pairs: Mask, in_second: Mask) -> Array:
     """Give the mean weight within and between two groups, for many ways to divide the units.
 
     Parameters
@@ -95,7 +95,7 @@ def means_between(weights: Array, pairs: Mask, in_second: Mask) -> Array:
     --------
     >>> import numpy as np
     >>> weights = np.array([[0.0, 1.0], [2.0, 0.0]])
-    >>> means_between(weights, np.ones((2, 2), dtype=bool), np.array([[False, True]])).tolist()
+    >>> _means_between(weights, np.ones((2, 2), dtype=bool), np.array([[False, True]])).tolist()
     [[[0.0, 1.0], [2.0, 0.0]]]
     """
     groups = np.stack([~in_second, in_second]).astype(np.float64)
@@ -148,12 +148,12 @@ def permuted_statistic(
     statistic = np.empty(n_permutations)
     for start in range(0, n_permutations, DRAWS_AT_ONCE):
         part = statistic[start : start + DRAWS_AT_ONCE]
-        drawn = shuffled_within(in_second, bins, n_draws=part.size, rng=rng)
-        part[:] = inhibition_statistic(means_between(weights, pairs, drawn))
+        drawn = _shuffled_within(in_second, bins, n_draws=part.size, rng=rng)
+        part[:] = inhibition_statistic(_means_between(weights, pairs, drawn))
     return statistic
 
 
-def shuffled_within(
+def _shuffled_within(
     labels: Mask, bins: npt.NDArray[np.integer], *, n_draws: int, rng: np.random.Generator
 ) -> Mask:
     """Permute labels within bins: ``(unit,)`` to ``(draw, unit)``."""

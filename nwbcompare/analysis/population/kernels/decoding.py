@@ -11,6 +11,8 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer[Any]]
 Folds = Sequence[tuple[Labels, Labels]]
+SHRINKAGE = 1.0
+"""Ridge penalty in units of the mean squared length of a sample."""
 
 
 def pseudo_trials(
@@ -62,7 +64,7 @@ def shuffled_groups(
     return order, np.cumsum(counts) - counts
 
 
-def fold_accuracy(trials: Array, labels: Labels, folds: Folds, *, shrinkage: float = 1.0) -> Array:
+def fold_accuracy(trials: Array, labels: Labels, folds: Folds) -> Array:
     """Give the cross-validated accuracy of a linear decoder, for many labellings at once.
 
     Parameters
@@ -73,8 +75,6 @@ def fold_accuracy(trials: Array, labels: Labels, folds: Folds, *, shrinkage: flo
         ``(sample, labelling)``: 0 to classes - 1; each labelling is decoded on its own.
     folds
         The samples to train on and to test on, fold by fold.
-    shrinkage
-        The ridge, in units of the mean size of a sample: 1 weighs it as the data.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def fold_accuracy(trials: Array, labels: Labels, folds: Folds, *, shrinkage: flo
         wanted = wanted[..., 1:] if n_classes == 2 else wanted
         target = wanted.reshape(len(train), -1).astype(np.float64)
         # products of trials instead of units: a population has more units than trials
-        model = KernelRidge(alpha=shrinkage * trials.shape[1], kernel="precomputed")
+        model = KernelRidge(alpha=SHRINKAGE * trials.shape[1], kernel="precomputed")
         model.fit(fit @ fit.T, target - target.mean(axis=0))
         score = model.predict(held @ fit.T) + target.mean(axis=0)
         score = score.reshape(len(test), labels.shape[1], -1)

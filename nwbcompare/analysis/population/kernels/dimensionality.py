@@ -11,6 +11,10 @@ from nwbcompare.analysis.population.kernels.decoding import Array, pseudo_trials
 
 MOST_LISTED = 16
 """Conditions up to which all dichotomies are listed before some are drawn."""
+ERROR_COST = 10.0
+"""The support vector machine's cost of an error, for a kernel whose mean diagonal is 1. With 10
+noisy corners of a cube give exactly the number of linearly separable dichotomies (Cover 1965);
+with 1 a wider margin is bought with classifications that a plane can do."""
 
 
 def participation_ratio(covariance: Array) -> Array:
@@ -128,9 +132,7 @@ def dichotomies(n_conditions: int, most: int, rng: np.random.Generator) -> npt.N
     return np.column_stack([np.zeros(len(bits), dtype=bool), bits.astype(bool)])
 
 
-def dichotomy_accuracy(
-    train: Array, test: Array, sides: npt.NDArray[np.bool_], *, cost: float = 10.0
-) -> Array:
+def dichotomy_accuracy(train: Array, test: Array, sides: npt.NDArray[np.bool_]) -> Array:
     """Give the balanced accuracy of a linear classifier for each dichotomy.
 
     Parameters
@@ -139,10 +141,6 @@ def dichotomy_accuracy(
         ``(condition, trial, unit)``: noisy trials that share none.
     sides
         ``(dichotomy, condition)``.
-    cost
-        The support vector machine's cost of an error, for a kernel whose mean diagonal is 1.
-        With 10 noisy corners of a cube give the number that is linearly separable (Cover 1965)
-        exactly; with 1 the margin is kept at the price of classifications that a plane can do.
 
     Returns
     -------
@@ -162,7 +160,7 @@ def dichotomy_accuracy(
     fit, held = (fit - middle) / spread, (held - middle) / spread
     scale = np.square(fit).sum(axis=1).mean() or 1.0
     kernel, cross = fit @ fit.T / scale, held @ fit.T / scale
-    machine = SVC(kernel="precomputed", C=cost, class_weight="balanced")
+    machine = SVC(kernel="precomputed", C=ERROR_COST, class_weight="balanced")
     accuracy = np.empty(len(sides))
     for place, side in enumerate(sides):
         wanted = np.repeat(side, test.shape[1])

@@ -240,7 +240,7 @@ def split_half_variance(
         return np.nan, np.nan
     there = np.asarray(np.isfinite(trials).any(axis=2))
     member = _random_halves(there, n_splits, rng)
-    found = half_covariances(trials, member, estimator)
+    found = _half_covariances(trials, member, estimator)
     found = found[np.isfinite(found)]
     if not found.size:
         return np.nan, np.nan
@@ -263,7 +263,7 @@ def _random_halves(
     return chosen
 
 
-def half_covariances(trials: Array, member: npt.NDArray[np.bool_], estimator: str) -> Array:
+def _half_covariances(trials: Array, member: npt.NDArray[np.bool_], estimator: str) -> Array:
     """Covariance over conditions between the halves' means, of each split.
 
     Parameters

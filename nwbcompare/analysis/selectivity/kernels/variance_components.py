@@ -113,7 +113,7 @@ def balanced_design(n_levels: Sequence[int], terms: Sequence[Sequence[int]]) -> 
     return Design(np.concatenate(columns, axis=1), np.array(term), len(terms))
 
 
-def fit_cells(design: Design, count: Array) -> Fit:
+def _fit_cells(design: Design, count: Array) -> Fit:
     """Solve the normal equations for the numbers of trials ``(cell,)`` of each cell.
 
     A column is estimable where no combination of columns that vanishes in all cells with trials
@@ -202,7 +202,7 @@ def unit_components(
 def _fit_of(design: Design, count: Array, fits: dict[bytes, Fit]) -> Fit:
     key = count.tobytes()
     if key not in fits:
-        fits[key] = fit_cells(design, count)
+        fits[key] = _fit_cells(design, count)
     return fits[key]
 
 

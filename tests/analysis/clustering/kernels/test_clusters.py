@@ -10,10 +10,10 @@ from simulated_clusters import TRIED, true_clusters
 from sklearn.metrics import silhouette_score
 
 from nwbcompare.analysis.clustering.kernels.clusters import (
+    _distances_between,
+    _mean_silhouette,
     by_preference,
     cluster,
-    distances_between,
-    mean_silhouette,
     most_clusters,
     normalised,
 )
@@ -24,7 +24,7 @@ from nwbcompare.analysis.clustering.kernels.clusters import (
     hnp.arrays(int, 9, elements=st.integers(-1, 3)),
 )
 def test_the_silhouette_equals_scikit_learns(rows, labels):
-    found = mean_silhouette(distances_between(rows), labels)
+    found = _mean_silhouette(_distances_between(rows), labels)
     inside = labels >= 0
     n_labels = len(np.unique(labels[inside]))
     if n_labels < 2:
@@ -47,7 +47,7 @@ def test_the_silhouette_equals_a_plain_loop(rng):
         own = groups.pop(labels[i])
         a, b = np.mean(own) if own else 0, min(np.mean(g) for g in groups.values() if g)
         scores.append((b - a) / max(a, b) if own else 0)
-    found = mean_silhouette(distances_between(rows), labels)
+    found = _mean_silhouette(_distances_between(rows), labels)
     assert found == pytest.approx(np.mean(scores), rel=1e-12)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nwbcompare.analysis.selectivity.kernels.noise_correction import (
-    half_covariances,
+    _half_covariances,
     noisy_variance,
     split_half_variance,
 )
@@ -176,7 +176,7 @@ def test_over_all_splits_it_is_the_analytic_estimate(rng, estimator):
         for c, chosen in enumerate(split):
             member[c, place, list(chosen)] = True
     found = noisy_variance(trials, condition, 3, estimator)
-    every = half_covariances(laid, member, estimator)
+    every = _half_covariances(laid, member, estimator)
     assert every.mean() == pytest.approx(found.raw - found.noise)
     assert every.std() > 0
 
@@ -187,7 +187,7 @@ def test_one_split_equals_a_plain_loop(rng):
     member[:, 0, :3] = True
     first, second = trials[:, :3].mean(axis=1), trials[:, 3:].mean(axis=1)
     expected = np.mean([np.cov(first[:, t], second[:, t], ddof=0)[0, 1] for t in range(2)])
-    assert half_covariances(trials, member, "per_time").item() == pytest.approx(expected)
+    assert _half_covariances(trials, member, "per_time").item() == pytest.approx(expected)
 
 
 def test_random_splits_come_near_as_their_own_error_says(rng):
