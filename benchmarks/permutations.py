@@ -147,7 +147,7 @@ def main() -> None:
     adjust_p(np.array([0.5]))  # imports statsmodels
 
     def ours(name: str, n_workers: int) -> None:
-        options = {"n_permutations": n, "seed": asked.seed, "n_workers": n_workers}
+        options = {"n_permutations": n, "seed": asked.seed, "n_jobs": n_workers}
         if name == "context_label_null":
             nc.selectivity.context_label_null(activity, *TASKS, **options)
         else:

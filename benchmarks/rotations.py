@@ -56,13 +56,13 @@ def main() -> None:
         n_rotations=N_ROTATIONS,
         seed=SEED,
         threshold=THRESHOLD,
-        n_workers=N_WORKERS,
+        n_jobs=N_WORKERS,
     ):
         pass
     fast_s = time.perf_counter() - start
     processor_s = time.process_time() - processor
     start = time.perf_counter()
-    result = rotated_pairs(activity, n_rotations=N_ROTATIONS, seed=SEED, n_workers=N_WORKERS)
+    result = rotated_pairs(activity, n_rotations=N_ROTATIONS, seed=SEED, n_jobs=N_WORKERS)
     whole_s = time.perf_counter() - start
     print(f"{NETWORK}: {n_units} units, {len(covariance)} tasks, {result.sizes['pair']} pairs")
     print(f"condition means and covariances: {means_s:.1f} s")

@@ -17,6 +17,7 @@ from nwbcompare.analysis.connectivity.kernels.mutual_inhibition import (
     permuted_statistic,
 )
 from nwbcompare.analysis.selectivity.unit_groups import GROUPS
+from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
 from nwbcompare.kernels.permutation import p_value, reaches
 from nwbcompare.tasks.channels import RING_DIRECTIONS, RING_SIZE, angular_distance
@@ -163,8 +164,8 @@ def mutual_inhibition(
     One p is of one network; what holds of networks takes several of them. Yang et al. 2019 show
     the four means of one network without a test.
     """
-    _check_count("n_permutations", n_permutations)
-    _check_count("n_bins", n_bins)
+    check_whole("n_permutations", n_permutations, 1, "Use n_permutations=9999.")
+    check_whole("n_bins", n_bins, 1, "Use n_bins=8.")
     two = _two_groups(weights, groups)
     pairs, masks = _near(two.direction, within), (~two.in_second, two.in_second)
     means = [[mean_over_pairs(two.matrix, pairs & a[:, None] & b) for b in masks] for a in masks]
@@ -241,7 +242,7 @@ def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int 
     UnitWarning
         For bins without pairs or with all pairs at one unit: NaN.
     """
-    _check_count("n_bins", n_bins)
+    check_whole("n_bins", n_bins, 1, "Use n_bins=12.")
     two = _two_groups(weights, groups)
     apart = _bins(_apart(two.direction), n_bins, np.pi, wrap=False)
     # a unit with itself is in no bin
@@ -262,12 +263,6 @@ def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int 
     )
     _warn_of_empty_bins(result)
     return result
-
-
-def _check_count(name: str, number: int) -> None:
-    """Refuse numbers below 1."""
-    if number < 1:
-        raise InputError(name, "at least 1", repr(number), "Leave it out for the default.")
 
 
 def _labels(weights: xr.Dataset, groups: xr.Dataset) -> npt.NDArray[np.str_]:

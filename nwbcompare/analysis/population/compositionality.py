@@ -15,6 +15,7 @@ from nwbcompare.analysis.population.kernels.task_vectors import (
     squared_distances,
 )
 from nwbcompare.analysis.population.task_vectors import VECTOR, vectors_of
+from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, listing
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.kernels.permutation import p_value, reaches
@@ -143,8 +144,7 @@ def pairing_null(
     InputError
         As `composition_cosine`, and for no permutations.
     """
-    if n_permutations < 1:
-        raise InputError("n_permutations", "1 or more", repr(n_permutations), "Use 9999.")
+    check_whole("n_permutations", n_permutations, 1, "Use n_permutations=9999.")
     names = _four((a, b, c, d))
     _, values = vectors_of(vectors, names)
     cosine = _cosine(values, names)

@@ -32,10 +32,11 @@ from nwbcompare.analysis.population.population import (
     bootstrap_weights,
     keep_units,
     trial_rates,
-    unit_clusters,
     unit_halves,
 )
+from nwbcompare.analysis.selectivity.resampling_units import resampling_units
 from nwbcompare.core.activity import Activity, blocks, columns_on, is_ragged
+from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.kernels.permutation import p_values, reaches
 
@@ -138,7 +139,7 @@ def decode(
     units = columns_on(cells.table, "unit")
     rng = np.random.default_rng(seed)
     weights = bootstrap_weights(units, n_resamples, rng)
-    halves = unit_halves(unit_clusters(units), n_resamples, rng)
+    halves = unit_halves(resampling_units(units)[0], n_resamples, rng)
     accuracies, bootstrap, by_half = [], [], []
     for place in tqdm(range(n_resamples), desc=f"decoding {what}", disable=None, leave=False):
         trials = _draw(cells, n_trials, rng)
@@ -284,8 +285,7 @@ def _with_enough(
 def _n_units(wanted: int | None, available: int) -> int:
     if wanted is None:
         return available
-    if wanted < 1:
-        raise InputError("n_units", "at least 1", repr(wanted), "Use None for all units.")
+    check_whole("n_units", wanted, 1, "Use None for all units.")
     if wanted > available:
         raise NotApplicableError(
             "activity",
@@ -314,8 +314,7 @@ def _accuracy(trials: Array, labels: Numbers, folds: Folds) -> float:
 
 
 def _refuse_deterministic(activity: Activity, n_resamples: int) -> None:
-    if n_resamples < 2:
-        raise InputError("n_resamples", "2 or more", repr(n_resamples), "Use 20.")
+    check_whole("n_resamples", n_resamples, 2, "Use n_resamples=20.")
     for block in blocks(activity).values():
         if block.attrs["deterministic"]:
             raise NotApplicableError(

@@ -29,6 +29,7 @@ from nwbcompare.analysis.population.kernels.similarity import (
     squared_distances,
 )
 from nwbcompare.analysis.selectivity.condition_means import condition_table
+from nwbcompare.analysis.selectivity.resampling_units import resampling_units
 from nwbcompare.analysis.selectivity.task_variance import counted_bins
 from nwbcompare.core.activity import (
     Activity,
@@ -359,20 +360,6 @@ def keep_units(table: xr.Dataset, enough: npt.NDArray[np.bool_], needed: str) ->
     return table.isel(unit=np.flatnonzero(enough))
 
 
-def unit_clusters(units: Mapping[str, xr.DataArray]) -> npt.NDArray[np.int64]:
-    """Number the samples of units that belong together, for splitting and resampling.
-
-    Samples of one network unit belong together, units of one session; where there is one
-    cluster only, or the source does not say, each unit stands for itself.
-    """
-    for name in ("network_unit", "session"):
-        if name in units:
-            clusters = np.unique(units[name].values, return_inverse=True)[1].reshape(-1)
-            if clusters.max() > 0:
-                return clusters.astype(np.int64)
-    return np.arange(units["unit"].size)
-
-
 def unit_halves(
     clusters: npt.NDArray[np.int64], n_splits: int, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
@@ -394,10 +381,10 @@ def bootstrap_weights(
 ) -> Array:
     """Draw how often each unit counts: ``(bootstrap, unit)``.
 
-    Clusters (`unit_clusters`) are drawn with replacement; of a session drawn, its units are
+    Clusters (`resampling_units`) are drawn with replacement; of a session drawn, its units are
     drawn with replacement too, while samples of one network unit stay together.
     """
-    clusters = unit_clusters(units)
+    clusters, _ = resampling_units(units)
     sizes = np.bincount(clusters)
     draws = rng.multinomial(sizes.size, np.full(sizes.size, 1 / sizes.size), size=n_bootstrap)
     weights = draws[:, clusters].astype(np.float64)
@@ -489,7 +476,7 @@ def dimensionality(
     halves = np.array(
         [
             [corrected_participation_ratio(x[:, side], noise[:, side]) for side in (half, ~half)]
-            for half in unit_halves(unit_clusters(columns_on(means, "unit")), n_splits, rng)
+            for half in unit_halves(resampling_units(columns_on(means, "unit"))[0], n_splits, rng)
         ]
     )
     if np.isnan(observed):
@@ -611,7 +598,7 @@ def dissimilarity(
     )
     every = np.ones(means.sizes["unit"], dtype=bool)
     rng = np.random.default_rng(seed)
-    halves = unit_halves(unit_clusters(columns_on(means, "unit")), n_splits, rng)
+    halves = unit_halves(resampling_units(columns_on(means, "unit"))[0], n_splits, rng)
     reliability = [
         compare_distances(_distances(means, metric, half), _distances(means, metric, ~half))
         if 0 < half.sum() < half.size and means.sizes["condition"] > 2

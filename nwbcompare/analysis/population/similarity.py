@@ -16,9 +16,9 @@ from nwbcompare.analysis.population.population import (
     LEAVE_OUT,
     bootstrap_weights,
     population_means,
-    unit_clusters,
     unit_halves,
 )
+from nwbcompare.analysis.selectivity.resampling_units import resampling_units
 from nwbcompare.core.activity import Activity, columns_on, tasks_of
 from nwbcompare.core.errors import NotApplicableError, listing, unknown_name
 from nwbcompare.kernels.permutation import p_value, reaches
@@ -118,7 +118,7 @@ def compare_populations(
     rng = np.random.default_rng(seed)
     orders = _orders(other["task"].values, permute, n_permutations, rng)
     weights = bootstrap_weights(columns_on(other, "unit"), n_bootstrap, rng)
-    halves = unit_halves(unit_clusters(columns_on(other, "unit")), n_splits, rng)
+    halves = unit_halves(resampling_units(columns_on(other, "unit"))[0], n_splits, rng)
     parts = [_compare(name, own, other, orders, weights, halves) for name in measures]
     result = xr.concat(parts, dim=xr.Variable("measure", list(measures)))
     n_conditions = other.sizes["condition"]

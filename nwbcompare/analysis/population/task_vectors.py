@@ -24,6 +24,7 @@ from nwbcompare.core.activity import (
     row_dim,
     tasks_of,
 )
+from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import (
     InputError,
     NotApplicableError,
@@ -277,8 +278,7 @@ def task_space(vectors: xr.Dataset, tasks: Sequence[str], *, n_axes: int = 2) ->
     dim, values = vectors_of(vectors, tasks)
     position, axes, shares = principal_axes(values, max(1, n_axes))
     spanned = int((shares > 1e-12).sum())
-    if n_axes < 1:
-        raise InputError("n_axes", "at least 1", repr(n_axes), "Use n_axes=2.")
+    check_whole("n_axes", n_axes, 1, "Use n_axes=2.")
     if n_axes > spanned:
         raise NotApplicableError(
             "vectors",

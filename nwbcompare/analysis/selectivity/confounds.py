@@ -17,6 +17,7 @@ from nwbcompare.analysis.selectivity.noise_correction import (
     corrected_task_variance,
 )
 from nwbcompare.analysis.selectivity.rate_transforms import match_rates, stabilise_variance
+from nwbcompare.analysis.selectivity.resampling_units import resampling_units
 from nwbcompare.analysis.selectivity.task_variance import (
     ACTIVE_THRESHOLD,
     fractional_task_variance,
@@ -33,8 +34,6 @@ from nwbcompare.kernels.variance import fractional_variance
 Array = npt.NDArray[np.float64]
 ESTIMATES = ("raw", "corrected")
 RESCALED = ("rates matched", "rates stabilised")
-CLUSTERS = ("network_unit", "session")
-"""Columns of the unit table whose values are drawn as wholes; the first that is there."""
 INTERVAL = (2.5, 97.5)
 
 
@@ -108,8 +107,8 @@ def confound_table(
                     raise
                 left_out[variant] = str(error)
     values, censored = _stacked(found, first["unit"].values)
-    number, what = _clusters(pair)
-    draws = _weights(number, n_draws, seed)[:, number]
+    cluster, column = resampling_units(unit_table(first))
+    draws = _weights(cluster, n_draws, seed)[:, cluster]
     mean, sd = _mean_and_sd(values, np.ones((1, values.shape[-1])))
     mean_draws, sd_draws = _mean_and_sd(values, draws)
     dims = ("variant", "estimate")
@@ -131,7 +130,7 @@ def confound_table(
             "task_b": task_b,
             "seed": seed,
             "n_draws": n_draws,
-            "bootstrapped": what,
+            "bootstrapped": column,
             "left_out": json.dumps(left_out),
         },
     )
@@ -203,9 +202,9 @@ def ftv_in_time(
     fraction, _ = fractional_variance(a, b, threshold=ACTIVE_THRESHOLD)
     if corrected:
         fraction = np.clip(fraction, -1, 1)
-    number, what = _clusters(pair)
-    draws = _weights(number, n_draws, seed)[:, number]
-    once = np.ones((1, number.size))
+    cluster, column = resampling_units(unit_table(next(iter(blocks(pair).values()))))
+    draws = _weights(cluster, n_draws, seed)[:, cluster]
+    once = np.ones((1, cluster.size))
     mean, sd = _mean_and_sd(fraction, once)
     mean_draws, sd_draws = _mean_and_sd(fraction, draws)
     return xr.Dataset(
@@ -226,7 +225,7 @@ def ftv_in_time(
             "corrected": int(corrected),
             "seed": seed,
             "n_draws": n_draws,
-            "bootstrapped": what,
+            "bootstrapped": column,
         },
     )
 
@@ -312,17 +311,6 @@ def _noise_in_time(pair: Activity, variance: xr.Dataset) -> xr.DataArray:
         noise[task] = mean.reindex(time=variance["time"], method="nearest", tolerance=slack)
     joined = xr.concat(list(noise.values()), "task", coords="minimal", compat="override")
     return joined.assign_coords(task=list(noise))
-
-
-def _clusters(activity: Activity) -> tuple[npt.NDArray[np.int64], str]:
-    """Number what the bootstrap draws, ``(unit,)``, and say what it is."""
-    block = next(iter(blocks(activity).values()))
-    table = unit_table(block)
-    for name in CLUSTERS:
-        names, number = np.unique(table.get(name, []), return_inverse=True)
-        if names.size > 1:
-            return number.reshape(-1).astype(np.int64), name
-    return np.arange(block.sizes["unit"]), "unit"
 
 
 def _weights(number: npt.NDArray[np.int64], n_draws: int, seed: int) -> Array:

@@ -28,6 +28,7 @@ from nwbcompare.analysis.selectivity.pairwise_ftv import EDGES, check_tasks, pai
 from nwbcompare.analysis.selectivity.permutation_nulls import task_covariances
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, Estimator
 from nwbcompare.core.activity import Activity, blocks, columns_on
+from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
 from nwbcompare.inference.networks import warn_of_one_network
 from nwbcompare.kernels.intervals import mean_interval
@@ -171,7 +172,7 @@ def rotated_pairs(
     estimator: Estimator = "per_time",
     conditions: Sequence[str] | None = None,
     threshold: float = ACTIVE_THRESHOLD,
-    n_workers: int | None = None,
+    n_jobs: int | None = None,
 ) -> xr.Dataset:
     """FTV of all pairs for random mixtures of the units: what it would be of no special axes.
 
@@ -187,7 +188,7 @@ def rotated_pairs(
     estimator, conditions, threshold
         See `nwbcompare.task_variance` and `nwbcompare.selectivity.pairwise_ftv`; the threshold is
         applied again to the rotated units.
-    n_workers
+    n_jobs
         Threads, by default one a core. The result does not depend on it.
 
     Returns
@@ -232,8 +233,7 @@ def rotated_pairs(
     >>> rotated_pairs(block, n_rotations=10)["ftv_sd"].sizes
     Frozen({'rotation': 10, 'pair': 1})
     """
-    if n_rotations < 1:
-        raise InputError("n_rotations", "1 or more", str(n_rotations), "Use n_rotations=1000.")
+    check_whole("n_rotations", n_rotations, 1, "Use n_rotations=1000.")
     covariance, units = task_covariances(activity, None, estimator=estimator, conditions=conditions)
     tasks = np.array(list(covariance))
     check_tasks(tasks)
@@ -245,7 +245,7 @@ def rotated_pairs(
         n_rotations=n_rotations,
         seed=seed,
         threshold=threshold,
-        n_workers=n_workers or os.cpu_count() or 1,
+        n_jobs=n_jobs or os.cpu_count() or 1,
     )
     bar = tqdm(rotated, total=n_rotations, desc="rotations", disable=None)
     histogram, mean, sd = (np.stack(values) for values in zip(*bar, strict=True))

@@ -34,6 +34,7 @@ from nwbcompare.analysis.selectivity.task_variance import (
     ACTIVE_THRESHOLD,
     HISTOGRAM_BINS,
     Estimator,
+    check_pair,
     means_by_task,
     task_variance,
 )
@@ -46,6 +47,7 @@ from nwbcompare.core.activity import (
     tasks_of,
     unit_positions,
 )
+from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import (
     InputError,
     NotApplicableError,
@@ -134,8 +136,7 @@ def corrected_task_variance(
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
-    if n_splits < 2:
-        raise InputError("n_splits", "2 or more", str(n_splits), "Use 100.")
+    check_whole("n_splits", n_splits, 2, "Use n_splits=100.")
     chosen: dict[str, Any] = {"conditions": conditions, "epochs": epochs, "leave_out": leave_out}
     with warnings.catch_warnings():
         # one warning below names them
@@ -319,8 +320,7 @@ def deconvolved_ftv(
     >>> bool((abs(deconvolved_ftv(tv, "a", "b")["fractional_task_variance"]) < 1).all())
     True
     """
-    if n_bootstrap < 1:
-        raise InputError("n_bootstrap", "1 or more", str(n_bootstrap), "Use 200.")
+    check_whole("n_bootstrap", n_bootstrap, 1, "Use n_bootstrap=200.")
     names = ("uncorrected", "noise", "untuned_variance", "variance_slope")
     measured = [_pair(variance, name, task_a, task_b) for name in names]
     known = np.isfinite(measured).all(axis=(0, 2)) & (measured[0].sum(axis=1) > 0)
@@ -574,14 +574,7 @@ def _pair(variance: xr.Dataset, name: str, task_a: str, task_b: str) -> Array:
             listing(map(str, variance.data_vars)),
             "Use corrected_task_variance.",
         )
-    known = variance["task"].values.astype(str)
-    for task in (task_a, task_b):
-        if task not in known:
-            raise unknown_name("task", task, known)
-    if task_a == task_b:
-        raise InputError(
-            "task_b", f"a task other than {task_a!r}", repr(task_b), "Name two different tasks."
-        )
+    check_pair(variance, task_a, task_b)
     both: Array = variance[name].sel(task=[task_a, task_b]).transpose("unit", "task").values
     return both
 

@@ -38,8 +38,8 @@ from nwbcompare.core.activity import (
     tasks_of,
     unit_positions,
 )
+from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import (
-    InputError,
     NotApplicableError,
     UnitWarning,
     listing,
@@ -75,7 +75,7 @@ def context_label_null(
     estimator: Estimator = "per_time",
     conditions: Sequence[str] | None = None,
     threshold: float = ACTIVE_THRESHOLD,
-    n_workers: int | None = None,
+    n_jobs: int | None = None,
 ) -> xr.Dataset:
     """FTV of each unit after the task labels were permuted among trials of one condition.
 
@@ -95,7 +95,7 @@ def context_label_null(
         Seed of the permutations.
     estimator, conditions, threshold
         See `nwbcompare.task_variance` and `nwbcompare.fractional_task_variance`.
-    n_workers
+    n_jobs
         Threads; all processors by default. Their number does not change the result.
 
     Returns
@@ -145,7 +145,7 @@ def context_label_null(
     stratum, context, n_conditions = _matched_conditions(table, condition, task_a, task_b)
     design = _Design(stratum, context, n_conditions, 2, conditions_are="strata")
     permuted, observed = _shuffled_variances(
-        block, design, n_permutations, np.random.SeedSequence(seed), estimator, n_workers
+        block, design, n_permutations, np.random.SeedSequence(seed), estimator, n_jobs
     )
     _warn_of_lacking(block, observed[0, 0] + observed[0, 1], f"task {task_a!r} or {task_b!r}")
     null, truth = _fraction(permuted, threshold), _fraction(observed, threshold)[0]
@@ -218,7 +218,7 @@ def condition_label_null(
     seed: int = 0,
     estimator: Estimator = "per_time",
     conditions: Sequence[str] | None = None,
-    n_workers: int | None = None,
+    n_jobs: int | None = None,
 ) -> xr.Dataset:
     """Task variance after the condition labels were shuffled within each task: its floor.
 
@@ -233,7 +233,7 @@ def condition_label_null(
         Permutations and their seed.
     estimator, conditions
         See `nwbcompare.task_variance`.
-    n_workers
+    n_jobs
         Threads; all processors by default. Their number does not change the result.
 
     Returns
@@ -282,7 +282,7 @@ def condition_label_null(
                 n_permutations,
                 root.spawn(1)[0],
                 estimator,
-                n_workers,
+                n_jobs,
             )
             _warn_of_lacking(block, observed[0, 0], f"task {task!r}")
             parts.append(
@@ -560,7 +560,7 @@ def _shuffled_variances(
     n_permutations: int,
     seed: np.random.SeedSequence,
     estimator: str,
-    n_workers: int | None,
+    n_jobs: int | None,
 ) -> tuple[Array, Array]:
     """Give TV (permutation, task, unit) of permuted and, once, of true labels.
 
@@ -569,8 +569,7 @@ def _shuffled_variances(
     """
     if estimator not in ESTIMATORS:
         raise unknown_name("estimator", estimator, ESTIMATORS)
-    if n_permutations < 1:
-        raise InputError("n_permutations", "at least 1", repr(n_permutations), "Use 200.")
+    check_whole("n_permutations", n_permutations, 1, "Use n_permutations=200.")
     n_units = block.sizes["unit"]
     n_tasks = design.n_labels if design.conditions_are == "strata" else design.n_strata
     permuted = np.empty((n_permutations, n_tasks, n_units))
@@ -593,7 +592,7 @@ def _shuffled_variances(
 
     with (
         threadpool_limits(1),
-        ThreadPoolExecutor(n_workers or os.cpu_count() or 1) as pool,
+        ThreadPoolExecutor(n_jobs or os.cpu_count() or 1) as pool,
         tqdm(total=n_permutations * n_units, desc="permutations x units", disable=None) as bar,
     ):
         tasks = (

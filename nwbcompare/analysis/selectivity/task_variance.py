@@ -474,10 +474,27 @@ def _warn_of_missing(variance: xr.DataArray) -> None:
             )
 
 
-def _pair(
-    variance: xr.Dataset, task_a: str, task_b: str
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    known = [str(task) for task in variance["task"].values]
+def check_pair(table: xr.Dataset, task_a: str, task_b: str) -> None:
+    """Check that two tasks are in a table and differ.
+
+    Parameters
+    ----------
+    table
+        A table with the coordinate ``task``.
+    task_a, task_b
+        The two tasks.
+
+    Raises
+    ------
+    InputError
+        For an unknown task, and a task against itself.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> check_pair(xr.Dataset(coords={"task": ["a", "b"]}), "a", "b")
+    """
+    known = [str(task) for task in table["task"].values]
     for task in (task_a, task_b):
         if task not in known:
             raise unknown_name("task", task, known)
@@ -485,6 +502,12 @@ def _pair(
         raise InputError(
             "task_b", f"a task other than {task_a!r}", repr(task_b), "Name two different tasks."
         )
+
+
+def _pair(
+    variance: xr.Dataset, task_a: str, task_b: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    check_pair(variance, task_a, task_b)
     a, b = (variance["task_variance"].sel(task=task).values for task in (task_a, task_b))
     return a, b
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
+from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, check_pair
 from nwbcompare.core.activity import columns_on
-from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
+from nwbcompare.core.errors import UnitWarning, listing
 
 GROUPS = ("1", "2", "12")
 """The groups of a pair of tasks: units of the first, of the second, and of both."""
@@ -64,7 +64,8 @@ def unit_groups(
     >>> unit_groups(tv, "a", "b")["group"].values.tolist()
     ['1', '12']
     """
-    pair = variance[["task_variance"]].sel(task=_checked(variance, task_a, task_b))
+    check_pair(variance, task_a, task_b)
+    pair = variance[["task_variance"]].sel(task=[task_a, task_b])
     pair = pair.transpose("unit", "task")
     share = _share_of_first(pair["task_variance"].values, threshold)
     _warn_of_lacking(pair, task_a, task_b)
@@ -92,18 +93,6 @@ def unit_groups(
             "threshold": threshold,
         },
     )
-
-
-def _checked(variance: xr.Dataset, task_a: str, task_b: str) -> list[str]:
-    known = [str(task) for task in variance["task"].values]
-    for task in (task_a, task_b):
-        if task not in known:
-            raise unknown_name("task", task, known)
-    if task_a == task_b:
-        raise InputError(
-            "task_b", f"a task other than {task_a!r}", repr(task_b), "Name two different tasks."
-        )
-    return [task_a, task_b]
 
 
 def _share_of_first(pair: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.float64]:

@@ -25,6 +25,7 @@ from nwbcompare.analysis.selectivity.noise_correction import corrected_ftv
 from nwbcompare.analysis.selectivity.task_variance import (
     ACTIVE_THRESHOLD,
     check_epochs,
+    check_pair,
     counted_bins,
     fractional_task_variance,
 )
@@ -209,7 +210,8 @@ def ftv_by_factor(
     >>> ftv_by_factor(components, "a", "b")["fractional_task_variance"].sizes["unit"]
     3
     """
-    pair = _pair(components, task_a, task_b)
+    check_pair(components, task_a, task_b)
+    pair = components.sel(task=[task_a, task_b])
     every = [str(name) for name in components["factor"].values]
     wanted = [n for n in every if CHOICE not in n.split(":")] if factors is None else list(factors)
     for name in wanted:
@@ -417,18 +419,6 @@ def _warn_of_unknown(result: xr.Dataset, found: dict[str, tuple[list[str], Array
 
 def _warn(message: str, units: npt.NDArray[Any]) -> None:
     warnings.warn(f"{message}: {listing(units, most=5)}", UnitWarning, stacklevel=4)
-
-
-def _pair(components: xr.Dataset, task_a: str, task_b: str) -> xr.Dataset:
-    known = [str(task) for task in components["task"].values]
-    for task in (task_a, task_b):
-        if task not in known:
-            raise unknown_name("task", task, known)
-    if task_a == task_b:
-        raise InputError(
-            "task_b", f"a task other than {task_a!r}", repr(task_b), "Name two different tasks."
-        )
-    return components.sel(task=[task_a, task_b])
 
 
 def _what_units_code(pair: xr.Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

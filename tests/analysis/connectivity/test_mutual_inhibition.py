@@ -566,7 +566,7 @@ def test_groups_without_pairs_are_refused_by_name():
 )
 def test_numbers_below_one_are_refused(analyse, name):
     weights, groups = random_toy(np.random.default_rng(0))
-    with pytest.raises(nc.InputError, match=f"{name}: expected at least 1, got 0"):
+    with pytest.raises(nc.InputError, match=f"{name}: expected a whole number of 1 or more, got 0"):
         analyse(weights, groups, **{name: 0})
 
 

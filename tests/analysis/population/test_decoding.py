@@ -235,9 +235,11 @@ def test_wrong_arguments_are_named(rng):
         decode(block, "x", n_trials=10)
     with pytest.raises(nc.NotApplicableError, match="7 units with enough trials, got 6"):
         decode(block, "x", n_units=7)
-    with pytest.raises(nc.InputError, match="n_units: expected at least 1, got 0"):
+    with pytest.raises(nc.InputError, match="n_units: expected a whole number of 1 or more, got 0"):
         decode(block, "x", n_units=0)
-    with pytest.raises(nc.InputError, match="n_resamples: expected 2 or more, got 1"):
+    with pytest.raises(
+        nc.InputError, match="n_resamples: expected a whole number of 2 or more, got 1"
+    ):
         decode(block, "x", n_resamples=1)
     uneven = nc.select(block, task="a")
     uneven = uneven.isel(observation=np.flatnonzero(~((uneven["x"] == 1) & (uneven["y"] == 1))))

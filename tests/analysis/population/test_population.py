@@ -17,9 +17,9 @@ from nwbcompare.analysis.population.population import (
     dissimilarity,
     population_means,
     trial_rates,
-    unit_clusters,
     unit_halves,
 )
+from nwbcompare.analysis.selectivity.resampling_units import resampling_units
 from nwbcompare.testing import example_block
 
 
@@ -335,12 +335,10 @@ def test_halves_keep_clusters_together_and_are_about_equal(rng):
         "unit": xr.DataArray(np.arange(30).astype(str), dims="unit"),
         "session": xr.DataArray(np.repeat(np.arange(10), 3), dims="unit"),
     }
-    clusters = unit_clusters(units)
+    clusters, _ = resampling_units(units)
     for half in unit_halves(clusters, 20, rng):
         assert 12 <= half.sum() <= 18
         assert all(half[clusters == which].sum() in {0, 3} for which in range(10))
-    alone = {**units, "session": units["session"] * 0}
-    assert np.unique(unit_clusters(alone)).size == 30
     assert unit_halves(np.zeros(1, dtype=int), 2, rng).all()
 
 

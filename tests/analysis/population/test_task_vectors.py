@@ -307,7 +307,13 @@ def test_one_axis_points_to_the_first_and_three_keep_the_turn_in_the_plane():
             nc.NotApplicableError,
             "vectors that differ along 2 axes, got 1 axes spanned by a, b",
         ),
-        (np.eye(3), ["a", "b", "c"], 0, nc.InputError, "n_axes: expected at least 1, got 0"),
+        (
+            np.eye(3),
+            ["a", "b", "c"],
+            0,
+            nc.InputError,
+            "n_axes: expected a whole number of 1 or more, got 0",
+        ),
         (
             np.ones((3, 4)),
             ["a", "b", "c"],

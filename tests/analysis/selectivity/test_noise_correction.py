@@ -171,7 +171,7 @@ def test_bad_input_is_refused(rng):
     found = corrected_task_variance(block)
     with pytest.raises(nc.InputError, match="method: expected one of analytic, split_half"):
         corrected_task_variance(block, method="halves")
-    with pytest.raises(nc.InputError, match="n_splits: expected 2 or more"):
+    with pytest.raises(nc.InputError, match="n_splits: expected a whole number of 2 or more"):
         corrected_task_variance(block, method="split_half", n_splits=1)
     with pytest.raises(nc.InputError, match="estimator: expected one of"):
         corrected_task_variance(block, estimator="per_tim")
@@ -185,7 +185,7 @@ def test_bad_input_is_refused(rng):
         deconvolved_ftv(nc.task_variance(block), "a", "b")
     with pytest.raises(nc.InputError, match="within: expected one of"):
         deconvolved_ftv(found, "a", "b", within="day")
-    with pytest.raises(nc.InputError, match="n_bootstrap: expected 1 or more"):
+    with pytest.raises(nc.InputError, match="n_bootstrap: expected a whole number of 1 or more"):
         deconvolved_ftv(found, "a", "b", n_bootstrap=0)
     with pytest.raises(nc.NotApplicableError, match="two units or more"):
         deconvolved_ftv(found.isel(unit=[0]), "a", "b")

@@ -292,7 +292,7 @@ def test_rotation_keeps_the_total_variance_and_another_mix_does_not(rng):
 
 
 def test_the_result_depends_on_neither_workers_nor_their_number_of_rotations(block):
-    one, two = (rotated_pairs(block, n_rotations=12, n_workers=n) for n in (1, 3))
+    one, two = (rotated_pairs(block, n_rotations=12, n_jobs=n) for n in (1, 3))
     xr.testing.assert_identical(one, two)
     fewer = rotated_pairs(block, n_rotations=5)
     xr.testing.assert_equal(fewer["ftv_sd"], one["ftv_sd"].isel(rotation=slice(5)))
@@ -320,7 +320,7 @@ def test_a_rotation_of_rotated_units_is_nothing_special():
         rng = np.random.default_rng(seed)
         block = three_tasks(rng, tasks=("a", "b"), n_units=10)
         rate = (block["rate"].values @ random_rotation(10, rng)).astype("f4")
-        result = rotated_pairs(block.copy(data={"rate": rate}), n_rotations=39, n_workers=1)
+        result = rotated_pairs(block.copy(data={"rate": rate}), n_rotations=39, n_jobs=1)
         p_values.append(result["p_value"].item())
     # 60 draws: a binomial 99.9 % interval round 0.05, and a mean about 1/2
     assert np.mean(np.array(p_values) <= 0.05) <= 0.17
@@ -361,7 +361,9 @@ def test_units_inactive_only_after_rotation_count_against_the_observation(rng):
 
 
 def test_bad_rotations_are_refused(block):
-    with pytest.raises(nc.InputError, match="n_rotations: expected 1 or more, got 0"):
+    with pytest.raises(
+        nc.InputError, match="n_rotations: expected a whole number of 1 or more, got 0"
+    ):
         rotated_pairs(block, n_rotations=0)
     with pytest.raises(nc.InputError, match="estimator: expected one of"):
         rotated_pairs(block, estimator="per_tim")
@@ -374,7 +376,7 @@ def test_histograms_of_rotations_are_counts_of_active_units(rng):
     samples = rng.standard_normal((3, 8, 5))
     factors = factorise(samples @ samples.transpose(0, 2, 1))
     (histogram, mean, sd), *rest = rotated_summaries(
-        factors, EDGES, n_units=8, n_rotations=2, seed=3, threshold=2.0, n_workers=1
+        factors, EDGES, n_units=8, n_rotations=2, seed=3, threshold=2.0, n_jobs=1
     )
     assert len(rest) == 1
     rotation = random_rotation(8, np.random.default_rng(np.random.SeedSequence(3).spawn(1)[0]))

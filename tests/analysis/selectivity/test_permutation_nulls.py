@@ -126,7 +126,7 @@ def test_the_context_null_equals_plain_loops_over_the_same_labels(
     rates, unit = block["rate"].values.astype(float), block["observation_unit"].values
     drawn = recorded_labels(monkeypatch, len(rates))
     null = nc.selectivity.context_label_null(
-        block, "a", "b", n_permutations=6, estimator=estimator, n_workers=1
+        block, "a", "b", n_permutations=6, estimator=estimator, n_jobs=1
     )
     for permutation in range(6):
         for u in range(4):
@@ -160,7 +160,7 @@ def test_the_condition_null_equals_plain_loops_over_the_same_labels(
     task_rows = 18
     drawn = recorded_labels(monkeypatch, 4 * task_rows)
     null = nc.selectivity.condition_label_null(
-        block, n_permutations=6, estimator=estimator, n_workers=1
+        block, n_permutations=6, estimator=estimator, n_jobs=1
     )
     for task in (0, 1):
         rates = block["rate"].values[block["task"].values == task].astype(float)
@@ -206,12 +206,12 @@ def test_the_number_of_workers_changes_nothing_and_seeds_reproduce(monkeypatch, 
     block = recording(rng, n_units=7)
     block = as_dense(block) if dense else block
     one, two = (
-        nc.selectivity.context_label_null(block, "a", "b", n_permutations=30, seed=3, n_workers=n)
+        nc.selectivity.context_label_null(block, "a", "b", n_permutations=30, seed=3, n_jobs=n)
         for n in (1, 2)
     )
     xr.testing.assert_identical(one, two)
     one, two = (
-        nc.selectivity.condition_label_null(block, n_permutations=30, seed=3, n_workers=n)
+        nc.selectivity.condition_label_null(block, n_permutations=30, seed=3, n_jobs=n)
         for n in (1, 2)
     )
     xr.testing.assert_identical(one, two)
@@ -278,7 +278,7 @@ def test_the_population_test_has_its_nominal_rate_and_power():
             np.random.default_rng(seed), n_units=8, counts=((4, 7), (6, 3)), n_times=1
         )
         null = nc.selectivity.context_label_null(
-            block, "a", "b", n_permutations=39, seed=seed, n_workers=1
+            block, "a", "b", n_permutations=39, seed=seed, n_jobs=1
         )
         rejected.append(float(null["ftv_sd_p_value"]) <= 0.05)
     low, high = interval(400)
@@ -373,5 +373,7 @@ def test_bad_arguments_are_refused(rng):
     block = recording(rng)
     with pytest.raises(nc.InputError, match="estimator: expected one of per_time"):
         nc.selectivity.context_label_null(block, "a", "b", estimator="per_tim")
-    with pytest.raises(nc.InputError, match="n_permutations: expected at least 1, got 0"):
+    with pytest.raises(
+        nc.InputError, match="n_permutations: expected a whole number of 1 or more, got 0"
+    ):
         nc.selectivity.condition_label_null(block, n_permutations=0)

@@ -177,7 +177,7 @@ def rotated_summaries(
     n_rotations: int,
     seed: int,
     threshold: float,
-    n_workers: int,
+    n_jobs: int,
 ) -> Iterator[tuple[npt.NDArray[np.int64], Array, Array]]:
     """Give `pair_summary` of the units after each of many random rotations, in order.
 
@@ -193,5 +193,5 @@ def rotated_summaries(
 
     streams = np.random.SeedSequence(seed).spawn(n_rotations)
     # numpy lets go of the interpreter inside its products
-    with threadpool_limits(1), ThreadPoolExecutor(n_workers) as pool:
+    with threadpool_limits(1), ThreadPoolExecutor(n_jobs) as pool:
         yield from pool.map(summarise, streams)
