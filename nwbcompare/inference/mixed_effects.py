@@ -201,7 +201,7 @@ def _check(models: list[xr.Dataset], recordings: list[xr.Dataset], variable: str
 
 
 def _values(table: xr.Dataset, variable: str) -> Array:
-    """Give one value a unit, the mean over its draws; NaN where no draw has one."""
+    """Return one value per unit, the mean over its draws; NaN where no draw has one."""
     values = VARIABLES[variable](table.transpose("draw", "unit", ..., missing_dims="ignore"))
     if values.ndim == 1:
         return values
@@ -240,7 +240,7 @@ def _codes(keys: list[Key]) -> Labels:
 
 
 def _all_values(tables: list[xr.Dataset], variable: str) -> Array:
-    """Give the values of all units of all tables, one table after the other."""
+    """Return the values of all units of all tables, one table after the other."""
     return np.concatenate([_values(table, variable) for table in tables])
 
 
@@ -339,13 +339,13 @@ def _left_out(fits: dict[str, _Fit]) -> list[str]:
 
 
 def satterthwaite(squared_errors: Array, degrees: Array) -> Array:
-    """Give the degrees of freedom of a sum of independent squared errors, over the last axis."""
+    """Compute the degrees of freedom of a sum of squared errors (Satterthwaite 1946)."""
     combined: Array = squared_errors.sum(axis=-1) ** 2 / (squared_errors**2 / degrees).sum(axis=-1)
     return combined
 
 
 def two_sided_p(t: Array | float, degrees: Array | float) -> Array:
-    """Give the two-sided p value of a Student's t."""
+    """Compute the two-sided p value of Student's t."""
     from scipy.special import stdtr  # noqa: PLC0415 - slow to import
 
     p: Array = 2 * stdtr(degrees, -np.abs(t))

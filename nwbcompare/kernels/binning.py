@@ -41,7 +41,7 @@ def sum_in_bins(counts: npt.NDArray[Any], samples_per_bin: int) -> npt.NDArray[n
 def smoothing_matrix(
     n_bins: int, sd_bins: float, wanted: slice = slice(None)
 ) -> npt.NDArray[np.float64]:
-    """Give the matrix K with ``rates @ K`` smoothed along the last axis.
+    """Compute the matrix K for which ``rates @ K`` are smoothed along the last axis.
 
     A normalised Gaussian, cut at the radius ``int(4 sd + 0.5)``; edges are padded with the
     end values. It equals ``scipy.ndimage.gaussian_filter1d(..., mode="nearest")``.
@@ -70,7 +70,7 @@ def smoothing_matrix(
 def bin_membership(
     centres: npt.NDArray[np.float64], edges: npt.NDArray[np.float64], tolerance: float
 ) -> npt.NDArray[np.float64]:
-    """Give the matrix M with ``rates @ M`` the mean rate in each bin.
+    """Compute the matrix M for which ``rates @ M`` are the mean rates in each bin.
 
     Parameters
     ----------

@@ -169,7 +169,7 @@ def shuffled(
 
 
 def unshuffled(groups: Sequence[Alike]) -> Iterator[tuple[Alike, npt.NDArray[np.int64], Ints]]:
-    """Give what `shuffled` gives, for the labels as they are: one permutation."""
+    """Yield what `shuffled` yields, for the true labels: one permutation."""
     for group in groups:
         yield group, group.rows, np.arange(len(group.rows))[:, None]
 
@@ -293,7 +293,7 @@ def reaches(null: npt.ArrayLike, observed: npt.ArrayLike, axis: int = 0) -> npt.
 
 
 def p_values(as_far: npt.NDArray[np.bool_], axis: int = 0) -> Array:
-    """Give (1 + b) / (1 + B), where b of B draws are at least as far out as the observation.
+    """Compute (1 + b) / (1 + B), where b of B draws are at least as extreme as the observation.
 
     Never 0, and valid as it stands: the observation counts as a draw (Phipson & Smyth 2010).
 
@@ -314,7 +314,7 @@ def p_values(as_far: npt.NDArray[np.bool_], axis: int = 0) -> Array:
 
 
 def p_value(as_far: npt.NDArray[np.bool_]) -> float:
-    """Give the p value of one observation; see `p_values`.
+    """Compute the p value of one observation; see `p_values`.
 
     Examples
     --------

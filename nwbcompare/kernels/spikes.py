@@ -71,7 +71,7 @@ def merge_intervals(intervals: Times, tolerance: float = 0.0) -> Times:
 def bins_inside(
     origins: Times, edges: Times, intervals: Times, tolerance: float
 ) -> npt.NDArray[np.bool_]:
-    """Tell which bins about each event lie in one interval from end to end.
+    """Return which bins about each event lie inside one interval from end to end.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def _smoothed(run: Times, sd_bins: float, scale: float, wanted: slice) -> Times:
 def _runs(
     observed: npt.NDArray[np.bool_],
 ) -> list[tuple[npt.NDArray[np.int64] | slice, tuple[int, int]]]:
-    """Give the runs of observed bins, each with the rows that share its pattern."""
+    """Return the runs of observed bins, each with the rows that share its pattern."""
     if observed.all():
         return [(slice(None), (0, observed.shape[1]))]
     patterns, member = np.unique(observed, axis=0, return_inverse=True)
@@ -204,7 +204,7 @@ def mean_in_bins(samples: Times, bounds: npt.NDArray[np.int64]) -> Times:
 
 
 def nearest_place(times: Times, wanted: Times) -> npt.NDArray[np.int64]:
-    """Give for each wanted time the place of the nearest of ascending times.
+    """Return the index of the nearest of ascending times, for each target time.
 
     Examples
     --------

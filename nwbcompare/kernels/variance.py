@@ -21,7 +21,7 @@ def group_moments(
     *,
     squares: bool = True,
 ) -> tuple[Array, Array, Array]:
-    """Count, mean and sum of squared deviations of rows that share a group.
+    """Compute count, mean and sum of squared deviations of the rows of each group.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def group_moments(
 
 
 def _reshaped(rows: Array, shape: tuple[int, ...]) -> Array:
-    """Reshape the columns of rows, keeping a broadcast view a view."""
+    """Reshape the columns of rows; a broadcast view stays a view."""
     if rows.strides[-1] == 0:
         first = rows[:, 0].reshape(-1, *[1] * (len(shape) - 1))
         return np.broadcast_to(first, shape)
@@ -111,7 +111,7 @@ def _sum_over_groups(
 
 
 def _variance_per_time(means: Array) -> Array:
-    """Variance across conditions at each time, then the mean over time.
+    """Compute the variance across conditions at each time, then the mean over time.
 
     The published estimator for networks and for the figure of recordings (Yang et al. 2019,
     "variance across conditions, then averaged across time"); population variance.
@@ -130,12 +130,12 @@ def _variance_per_time(means: Array) -> Array:
 
 
 def _variance_of_time_mean(means: Array) -> Array:
-    """Mean over time first, then the variance across conditions; see `_variance_per_time`."""
+    """Compute the mean over time, then the variance across conditions."""
     return _over_complete_times(means, lambda kept: kept.mean(axis=-1).var(axis=-1))
 
 
 def _variance_pooled(means: Array) -> Array:
-    """Variance over conditions and times together; see `_variance_per_time`."""
+    """Compute the variance over conditions and times together."""
     return _over_complete_times(means, lambda kept: kept.var(axis=(-2, -1)))
 
 
@@ -148,13 +148,13 @@ ESTIMATORS: dict[str, Callable[[Array], Array]] = {
 
 
 def complete_times(means: Array) -> npt.NDArray[np.bool_]:
-    """Tell at which times every condition was observed: (..., condition, time) to (..., time)."""
+    """Return at which times every condition was observed."""
     complete: npt.NDArray[np.bool_] = np.asarray(np.isfinite(means).all(axis=-2))
     return complete
 
 
 def _over_complete_times(means: Array, estimate: Callable[[Array], Array]) -> Array:
-    """Apply an estimator to the complete times of each unit; units alike go together."""
+    """Apply an estimator to the complete times of each unit; units with the same go together."""
     complete = complete_times(means)
     if complete.all():
         return estimate(means)
@@ -169,7 +169,7 @@ def _over_complete_times(means: Array, estimate: Callable[[Array], Array]) -> Ar
 
 
 def centred(means: Array, estimator: str) -> Array:
-    """Give the matrix X with ``estimator(r @ means) == sum((r @ X)**2)`` for unit weights r.
+    """Compute the matrix X with ``estimator(r @ means) == sum((r @ X)**2)`` for unit vectors r.
 
     Each of the three estimators is a quadratic form in the units, so that the variance of any
     mixture of units needs only the units' covariance ``X @ X.T``.
@@ -199,7 +199,7 @@ def centred(means: Array, estimator: str) -> Array:
 def fractional_variance(
     a: Array, b: Array, *, threshold: float
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Give (a - b) / (a + b) where a + b is above the threshold, else NaN; and where it is.
+    """Compute (a - b) / (a + b) of active units.
 
     Yang et al. 2019: fractional task variance of active units, in [-1, 1] for a and b >= 0.
     """

@@ -133,7 +133,7 @@ def _check_networks(results: Sequence[xr.Dataset]) -> tuple[list[str], str]:
 
 
 def _correlations(a: Array, b: Array) -> Array:
-    """Pearson correlation of each row of a with each of b; 0 with a row without variance."""
+    """Compute the Pearson correlation of each row of a with each row of b; 0 for a constant row."""
     unit = []
     for rows in (a, b):
         centred = rows - rows.mean(axis=1, keepdims=True)
@@ -144,7 +144,7 @@ def _correlations(a: Array, b: Array) -> Array:
 
 
 def _assign(reference: Array, profile: Array) -> tuple[npt.NDArray[np.int64], Array]:
-    """Give, for each row of the reference, its matched row (-1: none) and their correlation."""
+    """Return, for each row of the reference, its matched row (-1: none) and their correlation."""
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import
 
     correlation = _correlations(reference, profile)
@@ -155,7 +155,7 @@ def _assign(reference: Array, profile: Array) -> tuple[npt.NDArray[np.int64], Ar
 
 
 def _matched_correlations(profiles: Sequence[Array]) -> Array:
-    """Mean matched correlation of each two networks ``(network, network)``."""
+    """Compute the mean matched correlation of all pairs of networks ``(network, network)``."""
     mean = np.eye(len(profiles))
     for a, b in combinations(range(len(profiles)), 2):
         mean[a, b] = mean[b, a] = np.nanmean(_assign(profiles[a], profiles[b])[1])
@@ -167,7 +167,7 @@ def _mean_of_pairs(correlation: Array) -> float:
 
 
 def _jackknife_interval(correlation: Array) -> Array:
-    """95 % interval of the mean over pairs, by leaving out each network in turn."""
+    """Compute the 95 % jackknife interval of the mean over pairs; each network is left out once."""
     n = len(correlation)
     if n < 3:
         warnings.warn("two networks have no interval: it is NaN", UnitWarning, stacklevel=3)

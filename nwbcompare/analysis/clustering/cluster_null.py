@@ -135,7 +135,7 @@ def describe_shuffled(
     n_clusters_tried: Sequence[int] = N_CLUSTERS_TRIED,
     threshold: float = ACTIVE_THRESHOLD,
 ) -> xr.Dataset:
-    """Describe the silhouettes of tables whose columns were shuffled among units, one by one.
+    """Compute the silhouettes of tables whose columns were each permuted over units.
 
     There is no p value, since this is no null for clusters: a shuffle also breaks the
     correlation between tasks, and a row of unrelated values is ruled by one of them. Divided by
@@ -190,7 +190,7 @@ def describe_rotated(
     n_clusters_tried: Sequence[int] = N_CLUSTERS_TRIED,
     threshold: float = ACTIVE_THRESHOLD,
 ) -> xr.Dataset:
-    """Describe the silhouettes of random mixtures of the units (rotations).
+    """Compute the silhouettes of random mixtures (rotations) of the units.
 
     There is no p value, since this is no null for clusters: mixtures of all units are nearly
     alike, take part in all tasks, and what remains of their differences is that of the
@@ -260,7 +260,7 @@ class _Search:
     seed: int
 
     def checked(self, table: xr.DataArray) -> tuple[float, int]:
-        """Give the statistic of the data, which errors and warnings are about."""
+        """Compute the statistic of the data, with the errors and warnings that concern them."""
         rows, _ = active_rows(table, self.threshold)
         numbers_within(rows, self.n_clusters_tried, stacklevel=4)
         return self(table.values)

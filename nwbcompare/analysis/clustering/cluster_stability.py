@@ -124,7 +124,7 @@ class _Repeat:
     def agreement(
         self, rows: Array, labels: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> float:
-        """Adjusted Rand index of the labels and those of units drawn with replacement."""
+        """Compute the adjusted Rand index of the labels and those of resampled units."""
         from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415 - slow to import
 
         drawn = rng.integers(len(rows), size=len(rows))

@@ -126,7 +126,7 @@ def embed_units(
     seed: int = 0,
     threshold: float = ACTIVE_THRESHOLD,
 ) -> xr.Dataset:
-    """Place the active units in the plane, so that units alike in the tasks lie close.
+    """Embed the active units in two dimensions, so that units with similar profiles lie close.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def embed_units(
 
 
 def variance_table(variance: xr.Dataset) -> xr.DataArray:
-    """Give the variance as ``(unit, column)``, and name the units that have NaN in a warning.
+    """Return the variances as ``(unit, column)`` and warn of units that lack some (NaN).
 
     Parameters
     ----------
@@ -236,13 +236,13 @@ def variance_table(variance: xr.Dataset) -> xr.DataArray:
 
 
 def complete_table(variance: xr.Dataset) -> xr.DataArray:
-    """Give the table of variances of the units that lack none; see `variance_table`."""
+    """Return the variances of the units that lack none; see `variance_table`."""
     table = variance_table(variance)
     return table[~np.isnan(table.values).any(axis=1)].astype(np.float64)
 
 
 def active_rows(table: xr.DataArray, threshold: float) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Give the normalised rows of the active units, and which units these are.
+    """Return the normalised rows of the active units, and which units these are.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def active_rows(table: xr.DataArray, threshold: float) -> tuple[Array, npt.NDArr
 def numbers_within(
     rows: Array, n_clusters_tried: Sequence[int], *, stacklevel: int = 3
 ) -> list[int]:
-    """Cut a search at the number of clusters that the rows allow, and say so in a warning."""
+    """Select the numbers of clusters that the rows allow; warn where some are too large."""
     most, tried = clustering.most_clusters(rows), list(n_clusters_tried)
     _check_numbers(tried, "n_clusters_tried")
     within = [k for k in tried if k <= most]

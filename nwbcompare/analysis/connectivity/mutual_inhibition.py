@@ -266,7 +266,7 @@ def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int 
 
 
 def _labels(weights: xr.Dataset, groups: xr.Dataset) -> npt.NDArray[np.str_]:
-    """Give the group of each unit of the weights, by unit id."""
+    """Return the group of each unit of the weights, matched by unit id."""
     mine, theirs = weights.attrs["name"], groups.attrs.get("name", weights.attrs["name"])
     # ids are alike in all networks, so names have to tell them apart
     if mine != theirs:
@@ -317,7 +317,7 @@ def _two_groups(weights: xr.Dataset, groups: xr.Dataset) -> _TwoGroups:
 
 
 def _recurrent(weights: xr.Dataset) -> Array:
-    """Give the recurrent weights in the order of the unit table, by id."""
+    """Return the recurrent weights ``(from, to)`` in the order of the unit table."""
     units = weights["unit"].values
     ordered = weights["recurrent_weight"].sel(unit_from=units, unit_to=units)
     return ordered.transpose("unit_from", "unit_to").values.astype(np.float64)
@@ -328,7 +328,7 @@ def _apart(direction: Array) -> Array:
 
 
 def _near(direction: Array, within: float) -> Mask:
-    """Tell which pairs of units differ by less in preferred direction; none with itself."""
+    """Return which pairs of different units differ by less in preferred direction."""
     near: Mask = _apart(direction) < within - ON_BOUND
     np.fill_diagonal(near, val=False)
     return near
@@ -382,14 +382,14 @@ def _modalities(weights: xr.Dataset) -> list[int]:
 
 
 def _aligned(ring: Array, places: npt.NDArray[np.int64]) -> Array:
-    """Turn each unit's ring ``(unit, channel)`` so that its preferred channel is the middle."""
+    """Rotate each unit's ring ``(unit, channel)`` to have its preferred channel in the middle."""
     return np.take_along_axis(ring, (FROM_PREFERRED + places[:, None]) % RING_SIZE, axis=1)
 
 
 def _by_group(
     dims: tuple[str, ...], name: str, values: Array, masks: Sequence[Mask]
 ) -> dict[str, Any]:
-    """Give mean and standard error of ``(unit, ...)`` in each group."""
+    """Compute the mean and the standard error of ``(unit, ...)`` values in each group."""
     mean = np.full((*values.shape[1:], len(masks)), np.nan)
     error = mean.copy()
     for place, mask in enumerate(masks):
@@ -402,7 +402,7 @@ def _by_group(
 
 
 def _split(dims: tuple[str, ...], name: str, means: Any) -> dict[str, Any]:
-    """Give nested lists of `PairMean` as a variable for each of its fields."""
+    """Return nested lists of `PairMean` as one variable per field."""
     mean, error, count = np.moveaxis(np.array(means, dtype=np.float64), -1, 0)
     return {
         name: (dims, mean),

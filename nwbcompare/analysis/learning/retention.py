@@ -31,7 +31,7 @@ INFERRED = ("mean", "mean_low", "mean_high", "p_value")
 
 
 def performance_matrix(log: Log, stages: Stages) -> xr.Dataset:
-    """Give the performance in every task at the end of every stage.
+    """Return the performance in every task at the end of every stage.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def performance_matrix(log: Log, stages: Stages) -> xr.Dataset:
 
 
 def retention(matrix: xr.Dataset) -> xr.Dataset:
-    """Say of every task how well it was learned, and what became of it.
+    """Compute how well each task was learned, and how much of it was kept and transferred.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def retention(matrix: xr.Dataset) -> xr.Dataset:
 def retention_over_networks(
     logs_by_network: Mapping[str, Log], stages: Stages, *, seed: int = 0
 ) -> xr.Dataset:
-    """Give what networks learned and kept, with intervals over networks.
+    """Compute what networks learned, kept and transferred, with intervals over networks.
 
     Parameters
     ----------
@@ -343,7 +343,7 @@ def performance_over_steps(
 def learning_curves(
     logs_by_network: Mapping[str, Log], task: str, *, n_trials_per_step: int
 ) -> xr.Dataset:
-    """Give the performance in one task against trials of training, networks on one grid.
+    """Compute the performance in one task against training trials, on one grid for all networks.
 
     Parameters
     ----------
@@ -420,7 +420,7 @@ def learning_curves(
 
 
 def trials_to(curves: xr.Dataset, level: float) -> xr.DataArray:
-    """Give the number of trials after which each network first reaches a level.
+    """Return the number of trials after which each network first reaches a level of performance.
 
     Parameters
     ----------
@@ -542,7 +542,7 @@ class _Table:
         return cls(subject, step, stage, share)
 
     def ends(self, curriculum: _Curriculum) -> list[int]:
-        """Give the row at the end of every stage."""
+        """Return the row at the end of each stage."""
         labels, rows, end = curriculum.labels, [], 0
         if self.stage[-1] >= len(labels):
             raise InputError(
@@ -590,7 +590,7 @@ def _with_mean(found: xr.Dataset, measure: str) -> list[float]:
 
 
 def _inferred(value: xr.DataArray, tested: Sequence[str], seed: int) -> xr.Dataset:
-    """Infer over networks, for every measure of every task that has it."""
+    """Test every measure of every task over networks."""
     # once, not for every measure and task
     warn_of_one_network(value.sizes["network"], stacklevel=4)
     inferred = {name: np.full(value.isel(network=0).shape, np.nan) for name in INFERRED}
@@ -635,7 +635,10 @@ def _check_pairs(first: xr.Dataset, second: xr.Dataset) -> None:
 
 
 def _interpolated(grid: npt.NDArray[Any], at: npt.NDArray[Any], values: Array) -> Array:
-    """Give values ``(row, task)`` on a grid: the last one holds, before the first is NaN."""
+    """Interpolate values ``(row, task)`` on a grid.
+
+    NaN before the first row, constant after the last.
+    """
     # a stage may begin with an evaluation at the step at which the one before it ended
     places, last = np.unique(at[::-1], return_index=True)
     columns = values[::-1][last].T
@@ -643,7 +646,7 @@ def _interpolated(grid: npt.NDArray[Any], at: npt.NDArray[Any], values: Array) -
 
 
 def _band(values: Array, dims: tuple[str, ...]) -> dict[str, tuple[tuple[str, ...], Array]]:
-    """Give the mean over networks, the first axis, and its 95 % interval within 0 and 1."""
+    """Compute the mean over networks (first axis) and its 95 % interval within 0 and 1."""
     mean, low, high = mean_interval(values)
     return {
         "mean": (dims, mean),

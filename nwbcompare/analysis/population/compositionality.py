@@ -53,7 +53,7 @@ def composition_cosine(
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Give the cosine between a - b and c - d.
+    """Compute the cosine between the differences a - b and c - d of task vectors.
 
     Parameters
     ----------
@@ -305,7 +305,7 @@ def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
 
 
 def _inferred(joined: xr.Dataset) -> xr.Dataset:
-    """Infer over networks whether the cosine, or each measure's effect, differs from 0."""
+    """Test over networks whether the cosine, or the effect of each measure, differs from 0."""
     wanted = ["mean", "mean_low", "mean_high", "p_value", "p_smallest"]
     if "cosine" in joined:
         return over_networks(joined["cosine"])[wanted]
@@ -333,7 +333,7 @@ def _cosine(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], names: li
 def _refuse_equal(
     distances: np.ndarray[tuple[int, ...], np.dtype[np.float64]], names: list[str]
 ) -> None:
-    """Refuse vectors between which there is no direction."""
+    """Check that no two vectors are equal: their difference has no direction."""
     pairs = np.argwhere(np.triu(distances == 0, k=1))
     if pairs.size:
         first, second = pairs[0]

@@ -246,7 +246,7 @@ def _folds(design: _Design, n_trials: int, *, generalise: bool) -> Folds:
 
 
 def _samples(design: _Design, n_trials: int, folds: Folds) -> tuple[Numbers, Numbers]:
-    """Give the class of each sample and the stratum within which labels are exchangeable.
+    """Return the class of each sample and the stratum within which labels are exchangeable.
 
     A stratum lies in one fold: folds hold as many trials of each class, and so must they after
     a permutation, or its accuracy would be below chance and p too small.
@@ -261,7 +261,7 @@ def _samples(design: _Design, n_trials: int, folds: Folds) -> tuple[Numbers, Num
 def _with_enough(
     rates: TrialRates, n_trials: int | None, multiple: int
 ) -> tuple[TrialRates, int, int]:
-    """Leave out units without enough trials in some condition, and say how many are taken."""
+    """Select units with enough trials in every condition, and the number of trials to take."""
     n_units, n_conditions = rates.table.sizes["unit"], rates.table.sizes["condition"]
     counts = np.bincount(
         rates.unit * n_conditions + rates.condition, minlength=n_units * n_conditions
@@ -305,7 +305,7 @@ def _draw(cells: TrialRates, n_trials: int, rng: np.random.Generator) -> Array:
 
 
 def _drawn(weight: Array, size: int, rng: np.random.Generator) -> Numbers:
-    """Give up to ``size`` of the units that a bootstrap drew, as often as it drew them."""
+    """Return up to ``size`` of the units that a bootstrap drew, each as often as it was drawn."""
     return rng.permutation(np.repeat(np.arange(weight.size), weight.astype(np.int64)))[:size]
 
 
@@ -493,5 +493,5 @@ def _split(cells: TrialRates, n_trials: int, rng: np.random.Generator) -> tuple[
 
 
 def _dimension(share: float, n_conditions: int) -> float:
-    """Give log2 of the classifications implemented; those with one empty side always are."""
+    """Compute log2 of the number of implemented classifications, the two empty ones included."""
     return float(np.log2(2 + share * (2.0**n_conditions - 2)))

@@ -75,7 +75,7 @@ def trial_rates(
     time: Literal["mean", "time"] = "mean",
     leave_out: Sequence[str] = LEAVE_OUT,
 ) -> TrialRates:
-    """Give the rate of each unit in each trial; see `population_means` for the parameters."""
+    """Return the rate of each unit in each trial."""
     if time not in {"mean", "time"}:
         raise unknown_name("time", time, ["mean", "time"])
     wanted = _wanted_tasks(activity, tasks)
@@ -188,7 +188,7 @@ def _on_condition(table: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def _condition_labels(table: xr.Dataset) -> list[str]:
-    """Name conditions by their task and variables, such as "go: direction=3.14".
+    """Return labels of conditions from their task and variables, such as "go: direction=3.14".
 
     Two sources have a condition in common where these names are equal.
     """
@@ -221,7 +221,7 @@ def population_means(
     leave_out: Sequence[str] = LEAVE_OUT,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Give the mean rate of every unit in every condition, and means over halves of the trials.
+    """Compute the mean rate of every unit in every condition, and means over halves of the trials.
 
     Parameters
     ----------
@@ -317,7 +317,7 @@ def _columns(rate: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _half_means(
     rate: npt.NDArray[Any], group: npt.NDArray[np.int64], shape: tuple[int, ...], seed: int
 ) -> Array:
-    """Give means ``(split, half, condition, unit, ...)``; the first half has the odd trial."""
+    """Compute means ``(split, half, condition, unit, ...)``; the first half has the odd trial."""
     rng = np.random.default_rng(seed)
     n_groups = shape[1] * shape[2]
     halves = np.empty((shape[0], 2, *shape[1:]))
@@ -341,7 +341,7 @@ def _halves(
 
 
 def keep_units(table: xr.Dataset, enough: npt.NDArray[np.bool_], needed: str) -> xr.Dataset:
-    """Leave out units that lack trials, with a warning that names them; an error if all do."""
+    """Select the units with enough trials, and warn of the others."""
     if not enough.any():
         raise NotApplicableError(
             "activity",
@@ -363,7 +363,7 @@ def keep_units(table: xr.Dataset, enough: npt.NDArray[np.bool_], needed: str) ->
 def unit_halves(
     clusters: npt.NDArray[np.int64], n_splits: int, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Part units in two random halves of whole clusters: ``(split, unit)``, True in the first."""
+    """Split units into two random halves of whole clusters."""
     sizes = np.bincount(clusters)
     halves = np.empty((n_splits, clusters.size), dtype=bool)
     for half in halves:
@@ -522,7 +522,7 @@ def _independent_ratio(x: Array, noise: Array, rng: np.random.Generator) -> floa
 
 
 def _percentiles(values: Array) -> tuple[float, float]:
-    """Give the middle 95 %; NaN where a draw is not a number, since its place is not known."""
+    """Return the central 95 %; NaN where a draw is NaN, since its rank is unknown."""
     if not values.size:
         return np.nan, np.nan
     low, high = np.percentile(values, [2.5, 97.5])

@@ -253,7 +253,7 @@ def _compare(
 
 
 def _half_noise(means: xr.Dataset) -> tuple[Array, Array]:
-    """Give the squared standard errors of the means over the halves of the trials."""
+    """Return the squared standard errors of the means over the halves of the trials."""
     n = means["n_trials"].values
     noise = means["mean_variance"].values * n
     first = noise / ((n + 1) // 2)

@@ -174,7 +174,7 @@ def condition_vectors(
 
 
 def rule_vectors(weights: xr.Dataset, tasks: Sequence[str] | None = None) -> xr.Dataset:
-    """Give a network's rule-input weights in the form of task vectors.
+    """Return a network's rule-input weights in the form of task vectors.
 
     Rates may merely inherit the geometry of these weights, so the two are shown side by side.
 
@@ -306,7 +306,7 @@ def task_space(vectors: xr.Dataset, tasks: Sequence[str], *, n_axes: int = 2) ->
 
 
 def vectors_of(vectors: xr.Dataset, names: Sequence[str]) -> tuple[str, Array]:
-    """Give the dim that vectors are labelled on, and those of some names ``(name, unit)``.
+    """Return the dimension that vectors are labelled on, and the vectors of some names.
 
     Parameters
     ----------
@@ -343,7 +343,7 @@ def vectors_of(vectors: xr.Dataset, names: Sequence[str]) -> tuple[str, Array]:
 def _blocks_with(
     activity: Activity, epoch: str, tasks: Sequence[str] | None
 ) -> list[tuple[xr.Dataset, str]]:
-    """Give each wanted task that has the epoch with the block that it lies in."""
+    """Return each selected task that has the epoch, with its block."""
     where = {task: block for block in blocks(activity).values() for task in tasks_of(block)}
     wanted = list(where if tasks is None else tasks)
     for task in wanted:
@@ -380,7 +380,7 @@ def _moment_vectors(
     at: Moment,
     conditions: Sequence[str] | None,
 ) -> xr.Dataset:
-    """Give a task's vectors, one for each combination of the columns, on ``condition``."""
+    """Compute the vectors of a task, one per combination of the columns, on ``condition``."""
     rows = _rows(block, task)
     bins, since = _bins_at(block, epoch, rows, at)
     part = block.isel({row_dim(block): np.flatnonzero(rows), "time": np.flatnonzero(bins)})
@@ -428,7 +428,7 @@ def _names(task: str, means: xr.Dataset, columns: Sequence[str]) -> npt.NDArray[
 def _bins_at(
     block: xr.Dataset, epoch: str, rows: npt.NDArray[np.bool_], at: Moment
 ) -> tuple[npt.NDArray[np.bool_], float]:
-    """Tell which bins are meant, and their mean time (s) after the epoch's start."""
+    """Return the time bins of a moment, and their mean time (s) after the start of the epoch."""
     if isinstance(at, str) and at not in MOMENTS:
         raise unknown_name("at", at, [*MOMENTS, "a number (s)"])
     bounds = epoch_bounds(block, epoch, rows)

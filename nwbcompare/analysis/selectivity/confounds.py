@@ -231,7 +231,7 @@ def ftv_in_time(
 
 
 def _variants(seed: int) -> dict[str, Callable[[Any, str, str], dict[str, xr.Dataset]]]:
-    """Give, by name, what measures FTV raw and corrected."""
+    """Return the functions that measure raw and corrected FTV, by name of the variant."""
     return {
         "as published": _measured,
         "correct trials": lambda pair, a, b: _measured(_correct_trials(pair, a, b), a, b),
@@ -281,7 +281,7 @@ def _without_choice(pair: Activity, task_a: str, task_b: str) -> dict[str, xr.Da
 def _stacked(
     found: dict[str, dict[str, xr.Dataset]], units: npt.NDArray[Any]
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Put FTV ``(variant, estimate, unit)`` beside each other, and which are censored."""
+    """Stack FTV as ``(variant, estimate, unit)``, and which values are censored."""
     shape = (len(found), len(ESTIMATES), units.size)
     values, censored = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     for place, one in enumerate(found.values()):
@@ -301,7 +301,7 @@ def _stacked(
 
 
 def _noise_in_time(pair: Activity, variance: xr.Dataset) -> xr.DataArray:
-    """Give what trial noise adds to the variance at each time, ``(unit, task, time)``."""
+    """Compute the variance that trial noise adds at each time, ``(unit, task, time)``."""
     slack = variance["time"].attrs["bin_width_s"] / 2
     noise = {}
     for task, means, _ in means_by_task(pair):
@@ -321,7 +321,7 @@ def _weights(number: npt.NDArray[np.int64], n_draws: int, seed: int) -> Array:
 
 
 def _mean_and_sd(values: Array, weights: Array) -> tuple[Array, Array]:
-    """Give weighted mean and s.d. ``(draw, ...)`` over the last axis; NaN are left out."""
+    """Compute weighted mean and s.d. ``(draw, ...)`` over the last axis, without NaN."""
     seen = np.isfinite(values)
     held = np.where(seen, values, 0.0)
     count, first, second = (
@@ -333,7 +333,7 @@ def _mean_and_sd(values: Array, weights: Array) -> tuple[Array, Array]:
 
 
 def _pooled(a: Array, b: Array, weights: Array) -> Array:
-    """Give the FTV of variances summed over units ``(draw, time)``."""
+    """Compute the FTV of variances summed over units, ``(draw, time)``."""
     known = np.isfinite(a + b)
     sums = [weights @ np.where(known, x, 0.0).T for x in (a, b)]
     pooled, _ = fractional_variance(sums[0], sums[1], threshold=0.0)

@@ -38,7 +38,7 @@ Array = npt.NDArray[np.float64]
 
 
 def classify_pairs(pairs: xr.Dataset, *, confidence: float = 0.95) -> xr.Dataset:
-    """Say which of the five typical shapes the distribution of FTV of each pair has.
+    """Classify the distribution of FTV of each pair of tasks as one of five typical shapes.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def classify_pairs(pairs: xr.Dataset, *, confidence: float = 0.95) -> xr.Dataset
 
 
 def shape_shares(classified: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Give each network's share of pairs per shape, and the mean over networks.
+    """Compute each network's share of pairs per shape, and the mean over networks.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def rotated_pairs(
     threshold: float = ACTIVE_THRESHOLD,
     n_jobs: int | None = None,
 ) -> xr.Dataset:
-    """FTV of all pairs for random mixtures of the units: what it would be of no special axes.
+    """Compute the FTV of all pairs of tasks for random rotations of the units.
 
     Parameters
     ----------
@@ -291,7 +291,7 @@ def _shares_over_rotations(histogram: npt.NDArray[np.int64]) -> dict[str, Any]:
 
 
 def _p_values(observed: Array, rotated: Array) -> Array:
-    """Give the one-sided p value; a rotation without active units counts as wide as any."""
+    """Compute one-sided p values; a rotation without active units counts as at least as wide."""
     as_wide = reaches(rotated, observed) | np.isnan(rotated)
     return np.where(np.isfinite(observed), p_values(as_wide), np.nan)
 

@@ -370,7 +370,7 @@ def censoring_table(
     threshold: float = ACTIVE_THRESHOLD,
     shrunken: xr.Dataset | None = None,
 ) -> xr.Dataset:
-    """Show how the distribution of FTV depends on what is done about noise and negative values.
+    """Compute how the distribution of FTV depends on the treatment of noise and negative variances.
 
     Parameters
     ----------
@@ -497,7 +497,7 @@ def _trials_by_unit(
     bins: npt.NDArray[np.bool_],
     conditions: Sequence[str] | None,
 ) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
-    """Give each unit's rates (trial, time) in a task and the condition of each trial."""
+    """Return each unit's rates (trial, time) in a task and the condition of each trial."""
     rate = block["rate"].values
     table, condition = condition_table(block, conditions)
     rows = np.flatnonzero(labels(block["task"]) == task)
@@ -543,7 +543,7 @@ def _columns(found: list[NoisyVariance]) -> dict[str, npt.NDArray[Any]]:
 def _from_halves(
     analytic: dict[str, npt.NDArray[Any]], mean: Array, of_splits: Array
 ) -> dict[str, npt.NDArray[Any]]:
-    """Put the mean over splits in place, and what random splits add to the variance."""
+    """Return split-half estimates; their standard errors include the variance over splits."""
     return {
         "task_variance": mean,
         "noise": analytic["uncorrected"] - mean,
@@ -566,7 +566,7 @@ def _warn_of_few_trials(result: xr.Dataset) -> None:
 
 
 def _pair(variance: xr.Dataset, name: str, task_a: str, task_b: str) -> Array:
-    """Give a measure of both tasks, (unit, 2)."""
+    """Return a measure of two tasks, (unit, 2)."""
     if name not in variance:
         raise InputError(
             "variance",
@@ -634,6 +634,6 @@ def _spread_out(values: Array, known: npt.NDArray[np.bool_]) -> Array:
 def _with_interval(
     name: str, value: Array, draws: Array, *dims: str
 ) -> dict[str, tuple[tuple[str, ...], Array]]:
-    """Give a value with the central 95 % of its bootstraps."""
+    """Return a value with the central 95 % of its bootstraps."""
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
     return {name: (dims, value), f"{name}_low": (dims, low), f"{name}_high": (dims, high)}

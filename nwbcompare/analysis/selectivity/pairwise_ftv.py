@@ -29,7 +29,7 @@ def pairwise_ftv(
     threshold: float = ACTIVE_THRESHOLD,
     missing: Literal["error", "nan"] = "error",
 ) -> xr.Dataset:
-    """Measure, for every pair of tasks, in which of the two each unit varies more.
+    """Compute the FTV of each unit for every pair of tasks.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def pairwise_ftv(
 
 
 def median_histogram(results: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Give the median over networks of every pair's histogram, as shares of active units.
+    """Compute the median over networks of every pair's histogram, as shares of active units.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def median_histogram(results: Sequence[xr.Dataset]) -> xr.Dataset:
 
 
 def _median_interval(n: int) -> tuple[int, float]:
-    """Give the rank (from 0) of the order statistics that bound the median, and the coverage.
+    """Return the rank (from 0) of the order statistics that bound the median, and the coverage.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def _median_interval(n: int) -> tuple[int, float]:
 
 
 def pair_coords(tasks: npt.NDArray[Any]) -> dict[str, Any]:
-    """Give the coordinates of all pairs of tasks and of the bins of their histograms."""
+    """Return the coordinates of all pairs of tasks and of the bins of their histograms."""
     first, second = pair_places(tasks.size)
     names = [f"{a}/{b}" for a, b in zip(tasks[first], tasks[second], strict=True)]
     return {
@@ -188,7 +188,7 @@ def pair_coords(tasks: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def check_tasks(tasks: npt.NDArray[Any]) -> None:
-    """Refuse fewer than two tasks, of which there is no pair."""
+    """Check that there are two tasks or more."""
     if tasks.size < 2:
         raise NotApplicableError(
             "variance",

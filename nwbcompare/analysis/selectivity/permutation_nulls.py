@@ -77,7 +77,7 @@ def context_label_null(
     threshold: float = ACTIVE_THRESHOLD,
     n_jobs: int | None = None,
 ) -> xr.Dataset:
-    """FTV of each unit after the task labels were permuted among trials of one condition.
+    """Test each unit's FTV against task labels permuted among trials of one condition.
 
     The null is that a unit does not tell the two tasks apart: within each condition (the same
     values of the condition variables in both tasks) the trials of both are exchangeable. The
@@ -220,7 +220,7 @@ def condition_label_null(
     conditions: Sequence[str] | None = None,
     n_jobs: int | None = None,
 ) -> xr.Dataset:
-    """Task variance after the condition labels were shuffled within each task: its floor.
+    """Compute task variance for condition labels permuted within each task: its noise floor.
 
     The null is that a unit does not tell the conditions of a task apart; what is left is the
     variance that the trials' noise gives to the condition means.
@@ -316,7 +316,7 @@ def rotation_control(
     within: str | None = None,
     threshold: float = ACTIVE_THRESHOLD,
 ) -> xr.Dataset:
-    """FTV of random mixtures of the units: what it would be if single units meant nothing.
+    """Compute the FTV of random mixtures (rotations) of the units.
 
     Parameters
     ----------
@@ -377,7 +377,7 @@ def task_covariances(
     estimator: Estimator,
     conditions: Sequence[str] | None,
 ) -> tuple[dict[str, Array], dict[str, xr.DataArray]]:
-    """Give the units' covariance over the conditions of each task, and the unit table.
+    """Compute the units' covariance over the conditions of each task.
 
     ``tasks`` says which and in which order, by default all. The variance that ``estimator``
     gives to a mixture ``r`` of the units is ``r @ covariance @ r``.
@@ -439,7 +439,7 @@ def _rotate(
 
 
 def _joint_basis(covariances: Array) -> Array:
-    """Give orthonormal columns that span the covariances (task, unit, unit) of all tasks.
+    """Compute orthonormal columns that span the covariances (task, unit, unit) of all tasks.
 
     Few conditions and bins leave most directions of many units without variance. A rotation
     needs only its columns along the others, which a uniform rotation has in any basis alike.
@@ -538,7 +538,7 @@ class _Design:
     conditions_are: Literal["strata", "labels"]
 
     def variances(self, means: Array, estimator: str) -> Array:
-        """Give TV (permutation, task, unit) of means as `label_means` gives them."""
+        """Compute task variances (permutation, task, unit) from the means of `label_means`."""
         condition = 1 if self.conditions_are == "strata" else 2
         variance = ESTIMATORS[estimator](np.moveaxis(means, (4, condition), (0, 3)))
         return np.swapaxes(variance, 1, 2)
@@ -562,7 +562,7 @@ def _shuffled_variances(
     estimator: str,
     n_jobs: int | None,
 ) -> tuple[Array, Array]:
-    """Give TV (permutation, task, unit) of permuted and, once, of true labels.
+    """Compute task variances (permutation, task, unit) for permuted and for true labels.
 
     Every piece of work, some permutations of some units, has a random stream of its own, so
     that the number of workers changes nothing.
@@ -606,7 +606,7 @@ def _shuffled_variances(
 
 
 def _pieces(total: int, at_most: int) -> list[slice]:
-    """Cut a range into pieces of equal size, but for one."""
+    """Split a range into pieces of equal size; the last may be smaller."""
     n_pieces = -(-total // at_most)
     bounds = np.linspace(0, total, n_pieces + 1).round().astype(int).tolist()
     return [slice(start, stop) for start, stop in pairwise(bounds)]
@@ -641,5 +641,5 @@ def _units_at_once(block: xr.Dataset, design: _Design, at_once: int) -> Iterator
 
 
 def _fraction(variance: Array, threshold: float) -> Array:
-    """FTV (permutation, unit) of variances (permutation, task, unit); NaN where inactive."""
+    """Compute FTV (permutation, unit) of variances (permutation, task, unit); NaN: inactive."""
     return fractional_variance(variance[:, 0], variance[:, 1], threshold=threshold)[0]

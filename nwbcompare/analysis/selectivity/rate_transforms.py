@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def stabilise_variance(activity: AnyActivity, *, method: Method = "anscombe") -> AnyActivity:
-    """Take the square root of counts, so that noise does not grow with the rate.
+    """Transform spike counts by a square root, so that their noise does not grow with the rate.
 
     Spikes vary more where there are more of them, and so do means of trials: a task with higher
     rates gets a larger variance. The square root of a Poisson count has a variance of about 1/4
@@ -200,7 +200,7 @@ def _with_rate(block: xr.Dataset, rate: Floats, **attrs: str) -> xr.Dataset:
 
 
 def _mean_rates(activity: xr.DataTree | xr.Dataset) -> dict[str, npt.NDArray[np.float64]]:
-    """Give, for each task, the units' means over conditions and counted times."""
+    """Compute, for each task, the units' mean rates over conditions and counted times."""
     for block in blocks(activity).values():
         _positive(block)
     found = {}

@@ -352,7 +352,7 @@ def means_by_task(
     epochs: Sequence[str] | None = None,
     leave_out: Sequence[str] = ("fix1",),
 ) -> Iterator[tuple[str, xr.Dataset, npt.NDArray[np.bool_]]]:
-    """Give, task by task, the condition means and which time bins count.
+    """Compute, task by task, the condition means and which time bins count.
 
     See `task_variance` for the parameters.
     """
@@ -365,7 +365,7 @@ def means_by_task(
 def _means_of_tasks(
     activity: Activity, conditions: Sequence[str] | None
 ) -> Iterator[tuple[xr.Dataset, str, xr.Dataset]]:
-    """Give, task by task, its block and its condition means."""
+    """Compute, task by task, the condition means, with the block that they are from."""
     for block in blocks(activity).values():
         means = condition_means(block, conditions=conditions)
         tasks = list(dict.fromkeys(means["task"].values))
@@ -376,7 +376,7 @@ def _means_of_tasks(
 
 
 def check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
-    """Refuse epochs that a block does not have."""
+    """Check that a block has the named epochs."""
     known = list(block["epoch"].values) if "epoch" in block.coords else []
     for epoch in epochs or ():
         if epoch not in known:
@@ -390,7 +390,7 @@ def counted_bins(
     epochs: Sequence[str] | None = None,
     leave_out: Sequence[str] = ("fix1",),
 ) -> npt.NDArray[np.bool_]:
-    """Tell which time bins of a task count; see `task_variance` for the parameters."""
+    """Return which time bins of a task count."""
     inside = _bins_by_epoch(block, task)
     bins = np.full(block.sizes["time"], epochs is None)
     for epoch in epochs or ():
@@ -405,7 +405,7 @@ def counted_bins(
 
 
 def _bins_by_epoch(block: xr.Dataset, task: str) -> dict[str, npt.NDArray[np.bool_]]:
-    """Tell which time bins lie in each epoch that a task has."""
+    """Return which time bins lie in each epoch that a task has."""
     rows = labels(block["task"]) == task
     time_s, width = block["time"].values, block["time"].attrs["bin_width_s"]
     inside = {}
@@ -460,7 +460,7 @@ def _check_estimator(estimator: str) -> None:
 
 
 def _warn_of_missing(variance: xr.DataArray) -> None:
-    """Name the units that have no variance in a column ``(unit, column)``."""
+    """Warn of units that have no variance in a column ``(unit, column)``."""
     _, dim = variance.dims
     for place, column in enumerate(map(str, variance[dim].values)):
         lacking = np.isnan(variance.values[:, place])

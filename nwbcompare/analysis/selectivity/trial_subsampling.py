@@ -48,7 +48,7 @@ class _Rows:
 
     @property
     def key(self) -> Integers:
-        """Unit and condition as one number."""
+        """Unit and condition of each row as one number."""
         return self.unit * self.n_conditions + self.condition
 
     def count(self) -> Integers:
@@ -170,7 +170,7 @@ def _rows_of(
 
 
 def _as_text(table: xr.Dataset, place: int) -> str:
-    """Give a condition's values as text that is the same in every task."""
+    """Return the values of a condition as text that is the same in every task."""
     values = {str(name): table[name].values[place] for name in table.coords if name != "task"}
     shown = {name: v if isinstance(v, str) else float(v) for name, v in values.items()}
     # a variable that a task does not use is "" or NaN there
@@ -215,7 +215,7 @@ def _taken(parts: dict[str, xr.Dataset], kept: npt.NDArray[np.bool_]) -> dict[st
 
 
 def _without_empty_units(activity: AnyActivity, parts: dict[str, xr.Dataset]) -> AnyActivity:
-    """Leave units without trials out of all unit tables, which must stay the same."""
+    """Remove units without trials from all unit tables, which must stay the same."""
     first = next(iter(parts.values()))
     if is_ragged(first):
         left = np.unique(np.concatenate([unit_positions(block) for block in parts.values()]))

@@ -289,7 +289,7 @@ def _levels(
     *,
     default: bool,
 ) -> tuple[tuple[npt.NDArray[np.int64], ...], tuple[int, ...]]:
-    """Give the level of each row for each factor, and how many levels there are."""
+    """Return the level of each row for each factor, and the numbers of levels."""
     columns = columns_on(block, row_dim(block))
     absent = [name for name in names if name not in columns]
     if absent or not names:
@@ -322,7 +322,7 @@ def _levels(
 def _components_of_units(
     block: xr.Dataset, crossing: _Crossing, bins: npt.NDArray[np.bool_]
 ) -> tuple[Array, Array]:
-    """Give the components ``(variable, unit, term)`` of all units, and their trials ``(unit,)``."""
+    """Compute the components ``(variable, unit, term)`` and numbers of trials of all units."""
     noisy = not block.attrs["deterministic"]
     names = [field.name for field in fields(Components)]
     values = np.full((len(names), block.sizes["unit"], len(crossing.terms)), np.nan)
@@ -341,7 +341,7 @@ def _components_of_units(
 def _trials_of_units(
     block: xr.Dataset, crossing: _Crossing, bins: npt.NDArray[np.bool_]
 ) -> Iterator[tuple[int, npt.NDArray[Any], npt.NDArray[np.int64]]]:
-    """Give each unit's number, its rates ``(trial, time)`` of counted bins, and their cells."""
+    """Yield each unit's number, its rates ``(trial, time)`` in counted bins, and its cells."""
     rate = block["rate"].values
     if not is_ragged(block):
         own = rate[crossing.rows][:, bins]
@@ -356,7 +356,7 @@ def _trials_of_units(
 
 
 def _joined(found: dict[str, tuple[list[str], Array, Array]], block: xr.Dataset) -> xr.Dataset:
-    """Put the tasks' components beside each other; factors are the union of theirs."""
+    """Join the components of all tasks; the factors are the union of theirs."""
     factors = list(dict.fromkeys(chain.from_iterable(terms for terms, _, _ in found.values())))
     shape = (len(fields(Components)), block.sizes["unit"], len(found), len(factors))
     values = np.full(shape, np.nan)
@@ -422,7 +422,7 @@ def _warn(message: str, units: npt.NDArray[Any]) -> None:
 
 
 def _what_units_code(pair: xr.Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Label units by what counts over both tasks, and by their largest component."""
+    """Classify units by whether choice or stimulus counts, and by their largest component."""
     factors = pair["factor"].values.astype(str)
     summed = pair["component_corrected"].where(pair["fitted"], 0.0).sum("task", skipna=False).values
     noise = (pair["noise_sd"] ** 2).where(pair["fitted"], 0.0).sum("task", skipna=False).values

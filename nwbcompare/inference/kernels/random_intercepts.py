@@ -118,12 +118,12 @@ def _likeliest_share(y: Array, groups: Sequence[Codes]) -> tuple[Array, str]:
 
 
 def _ratios(share: Array) -> Array:
-    """Give variances relative to the residual one, from their share in the sum of both."""
+    """Compute variances relative to the residual one, from their share in the sum of both."""
     return share / (1 - share)
 
 
 def _memberships(levels: Sequence[Codes], n_rows: int) -> list[Codes]:
-    """Give the group of each member, from the inside out: of rows, then of groups within."""
+    """Return the group of each member, from the inside out: of rows, then of the groups within."""
     groups, member, n_members = [], np.arange(n_rows), n_rows
     for level in reversed(levels):
         # each member lies in one group: any of its rows tells which
@@ -150,7 +150,7 @@ def _residual(sums: _Sums, n_rows: int) -> float:
 
 
 def _cost(sums: _Sums, n_rows: int) -> float:
-    """Give -2 log restricted likelihood, the residual variance profiled out, but a constant."""
+    """Compute -2 log restricted likelihood plus a constant; the residual variance is profiled out."""
     return float(
         (n_rows - 1) * np.log(_residual(sums, n_rows)) + sums.log_determinant + np.log(sums.weight)
     )

@@ -50,7 +50,7 @@ def ranks(values: Array) -> Array:
 
 
 def rank_correlation(table: Array) -> Array:
-    """Spearman correlation of the columns ``(row, column)``; 0 with a constant column.
+    """Compute the Spearman correlation of the columns; 0 with a constant column.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def rank_correlation(table: Array) -> Array:
 
 
 def square_root(correlation: Array) -> Array:
-    """Give A with A @ A.T the positive semidefinite correlation next to a symmetric matrix.
+    """Factorise the correlation matrix that is nearest to a symmetric matrix.
 
     Negative eigenvalues are set to 0 and the diagonal is brought back to 1. Rank correlations
     turned into Gaussian ones need not be positive semidefinite.
@@ -79,7 +79,7 @@ def square_root(correlation: Array) -> Array:
 
 
 def mean_neighbour_angle(vectors: Array, n_neighbours: int) -> float:
-    """Mean angle (rad) between each vector and its nearest ones, over all vectors.
+    """Compute the mean angle between each vector and its nearest neighbours.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def mean_neighbour_angle(vectors: Array, n_neighbours: int) -> float:
 
 
 def normal_scores(table: Array) -> Array:
-    """Give each column the normal quantiles of its ranks; a constant column becomes 0."""
+    """Replace the values of each column by the normal quantiles of their ranks."""
     from scipy.special import ndtri  # noqa: PLC0415 - only where it is needed
 
     rank = np.stack([ranks(column) for column in table.T], axis=1)

@@ -22,7 +22,7 @@ class PairMean(NamedTuple):
 
 
 def mean_over_pairs(weights: Array, pairs: Mask) -> PairMean:
-    """Give the mean weight over some pairs of units, with its standard error over units.
+    """Compute the mean weight over pairs of units, with its standard error over units.
 
     Parameters
     ----------
@@ -66,13 +66,13 @@ def mean_over_pairs(weights: Array, pairs: Mask) -> PairMean:
 
 
 def _touching(matrix: Array) -> Array:
-    """Sum, for each unit, over its row and its column, with what lies in both counted once."""
+    """Sum over each unit's row and column; what lies in both counts once."""
     touching: Array = matrix.sum(axis=0) + matrix.sum(axis=1) - np.diagonal(matrix)
     return touching
 
 
 def _means_between(weights: Array, pairs: Mask, in_second: Mask) -> Array:
-    """Give the mean weight within and between two groups, for many ways to divide the units.
+    """Compute the mean weights within and between two groups, for many assignments of the units.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def _means_between(weights: Array, pairs: Mask, in_second: Mask) -> Array:
 
 
 def inhibition_statistic(means: Array) -> Array:
-    """Give W12 + W21 - W11 - W22 of ``(..., group_from, group_to)``."""
+    """Compute W12 + W21 - W11 - W22."""
     statistic: Array = means[..., 0, 1] + means[..., 1, 0] - means[..., 0, 0] - means[..., 1, 1]
     return statistic
 
@@ -124,7 +124,7 @@ def permuted_statistic(
     n_permutations: int,
     rng: np.random.Generator,
 ) -> Array:
-    """Give the inhibition statistic with the groups permuted among units of one bin.
+    """Compute the inhibition statistic for groups permuted among the units of each bin.
 
     Parameters
     ----------

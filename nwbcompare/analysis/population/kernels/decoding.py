@@ -55,7 +55,7 @@ def pseudo_trials(
 def shuffled_groups(
     group: Labels, n_groups: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Give the rows ordered by group and shuffled within, and where each group starts."""
+    """Return the rows ordered by group and shuffled within, and where each group starts."""
     shuffled = rng.permutation(group.size)
     # 16-bit numbers are sorted ten times as fast
     short = group.astype(np.uint16) if n_groups <= 2**16 else group
@@ -65,7 +65,7 @@ def shuffled_groups(
 
 
 def fold_accuracy(trials: Array, labels: Labels, folds: Folds) -> Array:
-    """Give the cross-validated accuracy of a linear decoder, for many labellings at once.
+    """Compute the cross-validated accuracy of a linear decoder, for many labellings at once.
 
     Parameters
     ----------
@@ -137,13 +137,13 @@ def permuted_labels(
 
 
 def balanced_folds(n_cells: int, n_trials: int, n_folds: int) -> list[tuple[Labels, Labels]]:
-    """Part samples laid out as (cell, trial) into folds with as many trials of each cell."""
+    """Split samples laid out as (cell, trial) into folds with equal numbers of trials per cell."""
     fold = np.tile(np.arange(n_trials) % n_folds, n_cells)
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)]
 
 
 def combined_p(p_values: Array) -> float:
-    """Give one p for many that stand on the same trials: twice their mean, at most 1.
+    """Combine p values that depend on each other: twice their mean, at most 1.
 
     Valid whatever the dependence of the p values (Rüschendorf 1982; Vovk & Wang 2020), so it
     errs less often than it says.

@@ -18,7 +18,7 @@ with 1 a wider margin is bought with classifications that a plane can do."""
 
 
 def participation_ratio(covariance: Array) -> Array:
-    """Give (sum of eigenvalues)^2 / sum of squared eigenvalues of covariances.
+    """Compute the participation ratio of covariances.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def participation_ratio(covariance: Array) -> Array:
 def corrected_participation_ratio(
     means: Array, mean_variance: Array, weights: Array | None = None
 ) -> float:
-    """Give the participation ratio of the true means, from noisy ones.
+    """Estimate the participation ratio of the true means from noisy means.
 
     Parameters
     ----------
@@ -98,13 +98,13 @@ def corrected_participation_ratio(
 
 
 def _product_trace(a: Array, b: Array) -> Any:
-    """Give tr(H A H B) of diagonal A, B and the centring H; a, b ``(condition, ...)``."""
+    """Compute tr(H A H B) of diagonal A, B and the centring matrix H; a, b ``(condition, ...)``."""
     n = len(a)
     return (1 - 2 / n) * (a * b).sum(axis=0) + a.sum(axis=0) * b.sum(axis=0) / n**2
 
 
 def dichotomies(n_conditions: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Give ways to part conditions in two, each once: all, or a random sample of them.
+    """Return ways to divide conditions into two sets: all of them, or a random sample.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def dichotomies(n_conditions: int, most: int, rng: np.random.Generator) -> npt.N
 
 
 def dichotomy_accuracy(train: Array, test: Array, sides: npt.NDArray[np.bool_]) -> Array:
-    """Give the balanced accuracy of a linear classifier for each dichotomy.
+    """Compute the balanced accuracy of a linear classifier for each dichotomy.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ Integers = npt.NDArray[np.int64]
 
 
 def squared_distances(vectors: Array) -> Array:
-    """Give the squared distances of vectors: (vector, unit) to (vector, vector).
+    """Compute the squared distances between vectors.
 
     Taken from differences and not from products, so that equal vectors are 0 apart exactly.
     """
@@ -20,7 +20,7 @@ def squared_distances(vectors: Array) -> Array:
 
 
 def composition_cosines(distances: Array, quadruples: Integers) -> Array:
-    """Give the cosine between a - b and c - d for quadruples of vectors.
+    """Compute the cosine between a - b and c - d for quadruples of vectors.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def composition_cosines(distances: Array, quadruples: Integers) -> Array:
 
 
 def disjoint_quadruples(n_vectors: int) -> Integers:
-    """Give the quadruples of different vectors, one for each value that a cosine can have.
+    """Return the quadruples of different vectors, one per value that a cosine can have.
 
     The cosine between a - b and c - d is that between c - d and a - b, and that between b - a
     and d - c. So of the 24 orders of four vectors six are left: three ways to pair them, each
@@ -89,7 +89,7 @@ def disjoint_quadruples(n_vectors: int) -> Integers:
 
 
 def bootstrap_cosines(x: Array, y: Array, n_draws: int, rng: np.random.Generator) -> Array:
-    """Give the cosine of two vectors over units drawn anew with replacement ``(draw,)``.
+    """Compute the cosine of two vectors over units drawn with replacement.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def bootstrap_cosines(x: Array, y: Array, n_draws: int, rng: np.random.Generator
 
 
 def principal_axes(vectors: Array, n_axes: int) -> tuple[Array, Array, Array]:
-    """Give principal axes, turned so that the first vector lies on +x, the second at y > 0.
+    """Compute principal axes, rotated so that the first vector lies on +x and the second at y > 0.
 
     Axes beyond the second stay as they are; a single axis points towards the first vector.
 
@@ -134,7 +134,7 @@ def principal_axes(vectors: Array, n_axes: int) -> tuple[Array, Array, Array]:
 
 
 def _turned(axes: Array, first_two: Array) -> Array:
-    """Turn one or two axes by where the first two vectors lie on them."""
+    """Rotate one or two axes by the positions of the first two vectors on them."""
     if len(axes) == 1:
         return -axes if first_two[0, 0] < 0 else axes
     x, y = first_two[0] / max(np.hypot(*first_two[0]), np.finfo(float).tiny)

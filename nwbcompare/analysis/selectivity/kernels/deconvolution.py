@@ -50,7 +50,7 @@ class Deconvolved(NamedTuple):
 
 
 def ftv_grid() -> tuple[Array, Array]:
-    """Give the grid of FTV on [-1, 1] and the width of each point's cell; end cells are half."""
+    """Return the grid of FTV on [-1, 1] and the width of each point's cell; end cells are half."""
     grid = np.linspace(-1, 1, N_FTV)
     width = np.full(N_FTV, grid[1] - grid[0])
     width[[0, -1]] /= 2
@@ -58,7 +58,7 @@ def ftv_grid() -> tuple[Array, Array]:
 
 
 def likelihood(tuning: Tuning) -> Array:
-    """Likelihood of each unit's raw variances at every point of the grid.
+    """Compute the likelihood of each unit's raw variances at every point of the grid.
 
     Parameters
     ----------
@@ -138,13 +138,13 @@ def deconvolve(
 
 
 def _joint(of_total: Array, of_ftv: Array) -> npt.NDArray[np.float32]:
-    """Give the products of the two distributions, (draw, total x ftv)."""
+    """Compute the joint distribution, ``(draw, total x ftv)``, of independent total and FTV."""
     joint = of_total[:, :, None] * of_ftv[:, None, :]
     return joint.reshape(len(of_total), -1).astype(np.float32)
 
 
 def moments(mass: Array) -> tuple[Array, Array]:
-    """Give the mean and the standard deviation of FTV from ``(..., ftv)`` masses."""
+    """Compute the mean and the standard deviation of FTV from ``(..., ftv)`` masses."""
     grid, _ = ftv_grid()
     mean: Array = np.clip(mass @ grid, -1, 1)
     sd: Array = np.sqrt(np.maximum(mass @ grid**2 - mean**2, 0))
@@ -168,7 +168,7 @@ def in_bins(mass: Array, n_bins: int) -> Array:
 
 
 def _totals(tuning: Tuning) -> tuple[Array, float]:
-    """Give totals of true variance, 0 and then evenly spaced in their logarithm, and the step."""
+    """Return the grid of total variance, 0 and then even in its logarithm, and the step."""
     highest = 1.2 * tuning.raw.sum(axis=1).max()
     untuned = np.sqrt(tuning.untuned_variance.sum(axis=1))
     lowest = max(0.1 * float(np.median(untuned)), 1e-5 * highest)

@@ -116,7 +116,7 @@ def shape_p_values(counts: Counts) -> Array:
 
 
 def _end(side: Counts, n_units: Counts) -> tuple[Array, Array]:
-    """Give the p values of "no peak here" and "not empty here" for parts from an end inwards."""
+    """Compute the p values of "no peak" and "not empty" at one end; parts from the end inwards."""
     edge, end, beside = side[:, 0], side[:, :2].sum(axis=1), side[:, :3].sum(axis=1)
     peak = np.maximum(_more_than(FLAT_EDGE, edge, n_units), _more_than(EDGE_DENSITY, edge, beside))
     # what looks like a peak is never called empty: no shape contradicts another
@@ -125,13 +125,13 @@ def _end(side: Counts, n_units: Counts) -> tuple[Array, Array]:
 
 
 def _more_than(share: float, count: Counts, total: Counts) -> Array:
-    """Give the p value of "no more than this share": the chance of so many or more."""
+    """Compute the p value of "at most this share": the probability of as many or more."""
     tail = bdtrc(np.maximum(count - 1, 0), np.maximum(total, 1), share)
     return np.asarray(np.where(count > 0, tail, 1.0))
 
 
 def _less_than(share: float, count: Counts, total: Counts) -> Array:
-    """Give the p value of "no less than this share": the chance of so few or fewer."""
+    """Compute the p value of "at least this share": the probability of as few or fewer."""
     tail = bdtr(count, np.maximum(total, 1), share)
     return np.asarray(np.where(total > 0, tail, 1.0))
 

@@ -154,7 +154,7 @@ def _moments(means: Array, root: Array, freedom: Array, *, pooled: bool) -> _Mom
 def _by_condition(
     values: npt.NDArray[Any], condition: npt.NDArray[np.integer[Any]], n_conditions: int
 ) -> Array:
-    """Lay trials out as (condition, trial, time), filled up with NaN."""
+    """Arrange trials as (condition, trial, time), padded with NaN."""
     order = np.argsort(condition, kind="stable")
     number = np.bincount(condition, minlength=n_conditions)
     first = np.cumsum(number) - number
@@ -165,7 +165,7 @@ def _by_condition(
 
 
 def _gram(root: Array) -> Array:
-    """Give R'R or RR' of each (trial, time), whichever is smaller: their traces are equal."""
+    """Compute R'R or RR' of each (trial, time), whichever is smaller: their traces are equal."""
     other = np.swapaxes(root, 1, 2)
     gram: Array = root @ other if root.shape[1] < root.shape[2] else other @ root
     return gram
@@ -188,7 +188,7 @@ def _square_traces(root: Array, freedom: Array) -> tuple[Array, float]:
 def _variance_of_time_mean(
     residual: Array, observed: npt.NDArray[np.bool_], count: npt.NDArray[Any], root: Array
 ) -> Array:
-    """Estimate, without bias, the variance of the time mean of each condition's means."""
+    """Estimate, without bias, the sampling variance of each condition mean averaged over time."""
     if (count == count[:, :1]).all() and observed.all(axis=2).sum() == count[:, 0].sum():
         complete: Array = (root.mean(axis=2) ** 2).sum(axis=1)
         return complete
@@ -211,7 +211,7 @@ def split_half_variance(
     n_splits: int,
     rng: np.random.Generator,
 ) -> tuple[float, float]:
-    """Covariance over conditions between the means of two halves of the trials, over splits.
+    """Compute the covariance over conditions between means of two halves of the trials.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def split_half_variance(
 def _random_halves(
     trial: npt.NDArray[np.bool_], n_splits: int, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Choose half of the trials of each condition: (condition, trial) to (condition, split, ...).
+    """Draw half of the trials of each condition: (condition, trial) to (condition, split, trial).
 
     Those with the smallest random keys; what is no trial has the largest.
     """
@@ -264,7 +264,7 @@ def _random_halves(
 
 
 def _half_covariances(trials: Array, member: npt.NDArray[np.bool_], estimator: str) -> Array:
-    """Covariance over conditions between the halves' means, of each split.
+    """Compute the covariance over conditions between the halves' means, for each split.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ def factorise(covariances: Sequence[Array] | Array) -> Factors:
 
 
 def _triangle(covariance: Array) -> Array:
-    """Give a lower triangle ``(unit, rank)`` whose product with its transpose is the covariance."""
+    """Factorise a covariance as a lower triangle ``(unit, rank)`` times its transpose."""
     values, vectors = np.linalg.eigh(covariance)
     kept = values > TOLERANCE * values[-1]
     factor = vectors[:, kept] * np.sqrt(values[kept])
@@ -66,7 +66,7 @@ def _triangle(covariance: Array) -> Array:
 
 
 def mixed_variances(weights: Array, factors: Factors) -> Array:
-    """Give the variance of mixtures of units in each task.
+    """Compute the variance of mixtures of units in each task.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def mixed_variances(weights: Array, factors: Factors) -> Array:
 
 
 def pair_places(n_tasks: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Give the first and the second task of every pair, in task order.
+    """Return the first and the second task of every pair, in task order.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def histograms(fractions: Array, edges: Array) -> npt.NDArray[np.int64]:
 
 
 def spread(fractions: Array) -> tuple[Array, Array]:
-    """Give the mean and standard deviation (ddof 0) of each row's values; NaN without any."""
+    """Compute the mean and the standard deviation (ddof 0) of each row, without NaN."""
     counted = np.isfinite(fractions)
     n_counted = counted.sum(axis=1)
     kept = np.where(counted, fractions, 0.0)
@@ -148,7 +148,7 @@ def spread(fractions: Array) -> tuple[Array, Array]:
 def pair_summary(
     variances: Array, edges: Array, *, threshold: float
 ) -> tuple[npt.NDArray[np.int64], Array, Array]:
-    """Give the histogram, mean and standard deviation of FTV of each pair of tasks.
+    """Compute the histogram, mean and standard deviation of FTV of each pair of tasks.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def rotated_summaries(
     threshold: float,
     n_jobs: int,
 ) -> Iterator[tuple[npt.NDArray[np.int64], Array, Array]]:
-    """Give `pair_summary` of the units after each of many random rotations, in order.
+    """Compute `pair_summary` of the units after each of many random rotations, in order.
 
     Every rotation has a random stream of its own and is worked on by one thread, so that
     neither the number of workers nor that of rotations changes a rotation's result.

@@ -72,7 +72,7 @@ class Components:
 
 
 def contrasts(n_levels: int) -> Array:
-    """Give Helmert contrasts ``(level, n_levels - 1)``: mean 0, mean square 1, orthogonal.
+    """Return Helmert contrasts: mean 0, mean square 1, orthogonal.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def contrasts(n_levels: int) -> Array:
 
 
 def balanced_design(n_levels: Sequence[int], terms: Sequence[Sequence[int]]) -> Design:
-    """Make the columns of terms over all combinations of levels.
+    """Return the design columns of terms over all combinations of levels.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def _by_term(design: Design, values: npt.NDArray[Any], reduce: Any) -> Array:
 def _mean_covariance(
     rates: npt.NDArray[Any], cell: npt.NDArray[np.int64], count: Array, mean: Array
 ) -> Array:
-    """Give the noise covariance over time ``(cell, time, time)`` of each cell's mean.
+    """Estimate the noise covariance over time ``(cell, time, time)`` of each cell's mean.
 
     A cell of one trial takes the covariance pooled over cells; NaN where no cell has two.
     """
@@ -236,7 +236,7 @@ def _mean_covariance(
 def _noisy_component(
     coefficients: Array, weights: Array, covariance: Array
 ) -> tuple[float, float, float, float]:
-    """Give a term's raw and corrected component, its standard error and its noise's s.d."""
+    """Compute a term's raw and corrected component, its standard error and its noise's s.d."""
     n_times = len(coefficients)
     raw = float((coefficients**2).sum()) / n_times
     if not np.isfinite(covariance).all():
