@@ -339,13 +339,47 @@ def _left_out(fits: dict[str, _Fit]) -> list[str]:
 
 
 def satterthwaite(squared_errors: Array, degrees: Array) -> Array:
-    """Compute the degrees of freedom of a sum of squared errors (Satterthwaite 1946)."""
+    """Compute the degrees of freedom of a sum of squared errors (Satterthwaite 1946).
+
+    Parameters
+    ----------
+    squared_errors
+        ``(..., term)``: independent squared standard errors.
+    degrees
+        ``(..., term)``: their degrees of freedom.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(...)``.
+
+    Examples
+    --------
+    >>> float(satterthwaite(np.array([1.0, 1.0]), np.array([4, 4])))
+    8.0
+    """
     combined: Array = squared_errors.sum(axis=-1) ** 2 / (squared_errors**2 / degrees).sum(axis=-1)
     return combined
 
 
 def two_sided_p(t: Array | float, degrees: Array | float) -> Array:
-    """Compute the two-sided p value of Student's t."""
+    """Compute the two-sided p value of Student's t.
+
+    Parameters
+    ----------
+    t, degrees
+        Statistics and their degrees of freedom, broadcast against each other.
+
+    Returns
+    -------
+    numpy.ndarray
+        p values.
+
+    Examples
+    --------
+    >>> float(two_sided_p(2.776, 4).round(3))
+    0.05
+    """
     from scipy.special import stdtr  # noqa: PLC0415 - slow to import
 
     p: Array = 2 * stdtr(degrees, -np.abs(t))

@@ -54,6 +54,16 @@ def smoothing_matrix(
         Standard deviation, in bins; 0 gives the identity.
     wanted
         Which of the smoothed bins, the matrix's columns, are wanted; all by default.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(bin, smoothed bin)``; columns sum to 1.
+
+    Examples
+    --------
+    >>> smoothing_matrix(3, 0.5).round(2).tolist()
+    [[0.89, 0.11, 0.0], [0.11, 0.79, 0.11], [0.0, 0.11, 0.89]]
     """
     radius = int(4 * sd_bins + 0.5)
     offsets = np.arange(-radius, radius + 1)
@@ -85,6 +95,11 @@ def bin_membership(
     -------
     numpy.ndarray
         ``(time, bin)``; a column sums to 1, or to 0 where no centre lies in the bin.
+
+    Examples
+    --------
+    >>> bin_membership(np.array([0.1, 0.3, 0.5]), np.array([0.0, 0.4, 0.8]), 1e-9).tolist()
+    [[0.5, 0.0], [0.5, 0.0], [0.0, 1.0]]
     """
     place = np.searchsorted(edges - tolerance, centres, side="right") - 1
     member = place[:, None] == np.arange(edges.size - 1)

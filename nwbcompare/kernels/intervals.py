@@ -22,6 +22,11 @@ def student_half_width(
     confidence
         Coverage of the interval.
 
+    Returns
+    -------
+    numpy.ndarray
+        The error times Student's quantile; NaN for no degree of freedom.
+
     Examples
     --------
     >>> student_half_width(1.0, 4).round(3)

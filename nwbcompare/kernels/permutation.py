@@ -61,6 +61,13 @@ def cells_alike(
     -------
     list of Alike
         By stratum, then by number of rows.
+
+    Examples
+    --------
+    >>> unit, label = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    >>> (group,) = cells_alike(unit, unit * 0, label, 2, np.ones(4, dtype=bool))
+    >>> group.units.tolist(), group.sizes.tolist(), group.rows.tolist()
+    ([0, 1], [1, 1], [[0, 2], [1, 3]])
     """
     order = np.lexsort((label, unit, stratum))
     unit, stratum, label = unit[order], stratum[order], label[order]
@@ -156,6 +163,14 @@ def shuffled(
     one another; for each permutation the cells are independent of one another. Two
     permutations differ by the same shuffle in cells alike of one stratum: statistics summed
     over units are uncorrelated between permutations, not strictly independent.
+
+    Examples
+    --------
+    >>> unit, label = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    >>> groups = cells_alike(unit, unit * 0, label, 2, np.ones(4, dtype=bool))
+    >>> ((group, rows, place),) = shuffled(groups, 5, np.random.default_rng(0))
+    >>> rows.shape, np.sort(place, axis=0).tolist()
+    ((2, 2), [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
     """
     for _, together in groupby(groups, key=lambda group: group.stratum):
         in_stratum = list(together)
@@ -169,7 +184,25 @@ def shuffled(
 
 
 def unshuffled(groups: Sequence[Alike]) -> Iterator[tuple[Alike, npt.NDArray[np.int64], Ints]]:
-    """Yield what `shuffled` yields, for the true labels: one permutation."""
+    """Yield what `shuffled` yields, for the true labels: one permutation.
+
+    Parameters
+    ----------
+    groups
+        From `cells_alike`.
+
+    Yields
+    ------
+    group, rows, place
+        As `shuffled`, with ``place (row, 1)`` in order.
+
+    Examples
+    --------
+    >>> unit, label = np.array([0, 0]), np.array([1, 0])
+    >>> groups = cells_alike(unit, unit * 0, label, 2, np.ones(2, dtype=bool))
+    >>> [rows.tolist() for _, rows, _ in unshuffled(groups)]
+    [[[1], [0]]]
+    """
     for group in groups:
         yield group, group.rows, np.arange(len(group.rows))[:, None]
 
@@ -231,6 +264,14 @@ def label_means(
     -------
     numpy.ndarray
         ``(unit, stratum, label, time, permutation)``; NaN where nothing was observed.
+
+    Examples
+    --------
+    >>> unit, label = np.array([0, 0, 0]), np.array([0, 1, 1])
+    >>> groups = cells_alike(unit, unit * 0, label, 2, np.ones(3, dtype=bool))
+    >>> values = np.array([[1.0], [2.0], [4.0]])
+    >>> label_means(values, unshuffled(groups), (1, 1, 2, 1)).ravel().tolist()
+    [1.0, 3.0]
     """
     n_units, n_strata, n_labels, n_permutations = shape
     n_times = values.shape[1]
@@ -257,9 +298,32 @@ def label_means(
 
 
 def random_rotation(size: int, rng: np.random.Generator, n_columns: int | None = None) -> Array:
-    """Draw an orthogonal matrix, uniform over all (Haar), or its first columns: QR of a Gaussian.
+    """Draw a random orthogonal matrix, uniform over all of them (Haar), or its first columns.
 
-    The signs of the diagonal are put right, without which QR is not uniform (Mezzadri 2007).
+    Parameters
+    ----------
+    size
+        Rows.
+    rng
+        Source of randomness.
+    n_columns
+        Orthonormal columns; by default as many as rows.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(size, n_columns)``.
+
+    Notes
+    -----
+    The QR decomposition of a Gaussian matrix, with the signs of R's diagonal moved to Q, without
+    which Q is not uniform (Mezzadri 2007).
+
+    Examples
+    --------
+    >>> rotation = random_rotation(3, np.random.default_rng(0))
+    >>> bool(np.allclose(rotation @ rotation.T, np.eye(3)))
+    True
     """
     orthogonal, upper = np.linalg.qr(rng.standard_normal((size, n_columns or size)))
     rotation: Array = orthogonal * np.sign(np.diagonal(upper))
@@ -281,6 +345,11 @@ def reaches(null: npt.ArrayLike, observed: npt.ArrayLike, axis: int = 0) -> npt.
     axis
         The axis of the draws.
 
+    Returns
+    -------
+    numpy.ndarray
+        Of the shape of ``null``; False where it is NaN.
+
     Examples
     --------
     >>> reaches([0.1, 0.3 - 1e-16, 0.2], 0.1 + 0.2)
@@ -300,9 +369,14 @@ def p_values(as_far: npt.NDArray[np.bool_], axis: int = 0) -> Array:
     Parameters
     ----------
     as_far
-        ``(..., draw, ...)``: whether a draw is at least as far out.
+        ``(..., draw, ...)``: whether a draw is at least as extreme.
     axis
         The axis of the draws.
+
+    Returns
+    -------
+    numpy.ndarray
+        p values, without the axis of the draws.
 
     Examples
     --------
@@ -315,6 +389,15 @@ def p_values(as_far: npt.NDArray[np.bool_], axis: int = 0) -> Array:
 
 def p_value(as_far: npt.NDArray[np.bool_]) -> float:
     """Compute the p value of one observation; see `p_values`.
+
+    Parameters
+    ----------
+    as_far
+        ``(draw,)``: whether a draw is at least as extreme.
+
+    Returns
+    -------
+    float
 
     Examples
     --------

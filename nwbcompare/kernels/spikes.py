@@ -58,7 +58,25 @@ def count_in_windows(spike_times: Times, origins: Times, edges: Times) -> npt.ND
 
 
 def merge_intervals(intervals: Times, tolerance: float = 0.0) -> Times:
-    """Sort intervals ``(interval, 2)`` and join those that touch or overlap."""
+    """Sort intervals ``(interval, 2)`` and join those that touch or overlap.
+
+    Parameters
+    ----------
+    intervals
+        ``(interval, 2)``: starts and stops (s), in any order.
+    tolerance
+        Intervals that are no further apart than this (s) are joined.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(interval, 2)``, ascending and disjoint.
+
+    Examples
+    --------
+    >>> merge_intervals(np.array([[2.0, 3.0], [0.0, 1.0], [0.5, 1.5]])).tolist()
+    [[0.0, 1.5], [2.0, 3.0]]
+    """
     if len(intervals) == 0:
         return np.empty((0, 2))
     ordered = intervals[np.argsort(intervals[:, 0], kind="stable")]
@@ -86,6 +104,12 @@ def bins_inside(
     -------
     numpy.ndarray
         ``(trial, bin)``.
+
+    Examples
+    --------
+    >>> edges, intervals = np.array([0.0, 1.0, 2.0]), np.array([[0.0, 2.5]])
+    >>> bins_inside(np.array([0.0, 1.0]), edges, intervals, 1e-9).tolist()
+    [[True, True], [True, False]]
     """
     shape = (origins.size, edges.size - 1)
     if len(intervals) == 0:
@@ -134,6 +158,12 @@ def smooth_observed(
     -------
     numpy.ndarray
         ``(row, kept bin)``, float32.
+
+    Examples
+    --------
+    >>> counts, observed = np.array([[1, 2, 3]]), np.array([[True, True, False]])
+    >>> smooth_observed(counts, observed, 0.0, 20.0, slice(None)).tolist()
+    [[20.0, 40.0, nan]]
     """
     wanted = range(*kept.indices(values.shape[1]))
     rates = np.full((len(values), len(wanted)), np.nan, dtype=np.float32)
@@ -193,6 +223,11 @@ def mean_in_bins(samples: Times, bounds: npt.NDArray[np.int64]) -> Times:
     -------
     numpy.ndarray
         ``(bin, channel)``.
+
+    Examples
+    --------
+    >>> mean_in_bins(np.array([[1.0], [3.0], [5.0]]), np.array([0, 2, 2, 3])).ravel().tolist()
+    [2.0, nan, 5.0]
     """
     number = np.diff(bounds)
     means = np.full((number.size, samples.shape[1]), np.nan)
@@ -205,6 +240,18 @@ def mean_in_bins(samples: Times, bounds: npt.NDArray[np.int64]) -> Times:
 
 def nearest_place(times: Times, wanted: Times) -> npt.NDArray[np.int64]:
     """Return the index of the nearest of ascending times, for each target time.
+
+    Parameters
+    ----------
+    times
+        ``(time,)``, ascending (s).
+    wanted
+        ``(target,)``: target times (s).
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(target,)``; of two equally near times the earlier one.
 
     Examples
     --------

@@ -148,7 +148,23 @@ ESTIMATORS: dict[str, Callable[[Array], Array]] = {
 
 
 def complete_times(means: Array) -> npt.NDArray[np.bool_]:
-    """Return at which times every condition was observed."""
+    """Return at which times every condition was observed.
+
+    Parameters
+    ----------
+    means
+        ``(..., condition, time)``; NaN means not observed.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(..., time)``.
+
+    Examples
+    --------
+    >>> complete_times(np.array([[1.0, np.nan], [2.0, 3.0]])).tolist()
+    [True, False]
+    """
     complete: npt.NDArray[np.bool_] = np.asarray(np.isfinite(means).all(axis=-2))
     return complete
 
@@ -185,6 +201,13 @@ def centred(means: Array, estimator: str) -> Array:
     -------
     numpy.ndarray
         ``(unit, sample)``.
+
+    Examples
+    --------
+    >>> means, r = np.random.default_rng(0).random((2, 3, 4)), np.array([0.6, 0.8])
+    >>> mixture = np.tensordot(r, means, 1)
+    >>> bool(np.isclose(ESTIMATORS["pooled"](mixture), ((r @ centred(means, "pooled")) ** 2).sum()))
+    True
     """
     n_units, n_conditions, n_times = means.shape
     if estimator == "time_mean":
@@ -201,7 +224,30 @@ def fractional_variance(
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Compute (a - b) / (a + b) of active units.
 
-    Yang et al. 2019: fractional task variance of active units, in [-1, 1] for a and b >= 0.
+    Parameters
+    ----------
+    a, b
+        Variances in two tasks, of one shape.
+    threshold
+        Units whose variances sum to no more than this are inactive.
+
+    Returns
+    -------
+    fraction : numpy.ndarray
+        In [-1, 1] for variances of 0 or more; NaN where inactive.
+    active : numpy.ndarray
+        Whether the variances sum to more than the threshold.
+
+    Notes
+    -----
+    Fractional task variance (Yang et al. 2019).
+
+    Examples
+    --------
+    >>> a, b = np.array([3.0, 0.0]), np.array([1.0, 0.0])
+    >>> fraction, active = fractional_variance(a, b, threshold=1e-3)
+    >>> fraction.tolist(), active.tolist()
+    ([0.5, nan], [True, False])
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         active = a + b > threshold

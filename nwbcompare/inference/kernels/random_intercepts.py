@@ -150,7 +150,7 @@ def _residual(sums: _Sums, n_rows: int) -> float:
 
 
 def _cost(sums: _Sums, n_rows: int) -> float:
-    """Compute -2 log restricted likelihood plus a constant; the residual variance is profiled out."""
+    """Compute -2 log restricted likelihood at the best residual variance, plus a constant."""
     return float(
         (n_rows - 1) * np.log(_residual(sums, n_rows)) + sums.log_determinant + np.log(sums.weight)
     )

@@ -42,7 +42,23 @@ class Copula:
 
 
 def ranks(values: Array) -> Array:
-    """Rank values from 1; equal ones share the mean of their ranks."""
+    """Rank values from 1; equal ones share the mean of their ranks.
+
+    Parameters
+    ----------
+    values
+        ``(row,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(row,)``.
+
+    Examples
+    --------
+    >>> ranks(np.array([5.0, 1.0, 5.0])).tolist()
+    [2.5, 1.0, 2.5]
+    """
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(count)
     shared: Array = (last - (count - 1) / 2)[place]
@@ -52,10 +68,20 @@ def ranks(values: Array) -> Array:
 def rank_correlation(table: Array) -> Array:
     """Compute the Spearman correlation of the columns; 0 with a constant column.
 
+    Parameters
+    ----------
+    table
+        ``(row, column)``.
+
     Returns
     -------
     numpy.ndarray
         ``(column, column)``, 1 on the diagonal.
+
+    Examples
+    --------
+    >>> rank_correlation(np.array([[1.0, 9.0], [2.0, 4.0], [3.0, 1.0]])).round(6).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
     """
     centred = np.stack([ranks(column) for column in table.T])
     centred -= centred.mean(axis=1, keepdims=True)
@@ -69,8 +95,23 @@ def rank_correlation(table: Array) -> Array:
 def square_root(correlation: Array) -> Array:
     """Factorise the correlation matrix that is nearest to a symmetric matrix.
 
-    Negative eigenvalues are set to 0 and the diagonal is brought back to 1. Rank correlations
-    turned into Gaussian ones need not be positive semidefinite.
+    Parameters
+    ----------
+    correlation
+        ``(column, column)``, symmetric; need not be positive semidefinite, as rank correlations
+        that were turned into Gaussian ones.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(column, column)``: A, such that ``A @ A.T`` is positive semidefinite with a diagonal
+        of 1. Negative eigenvalues are set to 0.
+
+    Examples
+    --------
+    >>> factor = square_root(np.array([[1.0, 0.5], [0.5, 1.0]]))
+    >>> (factor @ factor.T).round(6).tolist()
+    [[1.0, 0.5], [0.5, 1.0]]
     """
     values, vectors = np.linalg.eigh(correlation)
     factor = vectors * np.sqrt(np.maximum(values, 0))
@@ -87,6 +128,16 @@ def mean_neighbour_angle(vectors: Array, n_neighbours: int) -> float:
         ``(unit, column)``; one of length 0 is at a right angle to all others.
     n_neighbours
         How many nearest vectors count for each.
+
+    Returns
+    -------
+    float
+        In rad.
+
+    Examples
+    --------
+    >>> round(mean_neighbour_angle(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), 1), 4)
+    0.5236
     """
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
@@ -97,7 +148,24 @@ def mean_neighbour_angle(vectors: Array, n_neighbours: int) -> float:
 
 
 def normal_scores(table: Array) -> Array:
-    """Replace the values of each column by the normal quantiles of their ranks."""
+    """Replace the values of each column by the normal quantiles of their ranks.
+
+    Parameters
+    ----------
+    table
+        ``(row, column)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(row, column)``; equal values share the mean of their ranks, so that a constant column
+        becomes 0.
+
+    Examples
+    --------
+    >>> normal_scores(np.array([[3.0], [1.0], [2.0]])).ravel().round(3).tolist()
+    [0.967, -0.967, 0.0]
+    """
     from scipy.special import ndtri  # noqa: PLC0415 - only where it is needed
 
     rank = np.stack([ranks(column) for column in table.T], axis=1)
@@ -120,6 +188,13 @@ def gaussian_like(table: Array, rng: np.random.Generator) -> Array:
     numpy.ndarray
         ``(row, column)``. If the table's rows are Gaussian it has the distribution that they
         have given their mean and covariance: no parameter is estimated.
+
+    Examples
+    --------
+    >>> table = np.random.default_rng(0).random((5, 2))
+    >>> drawn = gaussian_like(table, np.random.default_rng(1))
+    >>> bool(np.allclose(np.cov(drawn.T), np.cov(table.T)))
+    True
     """
     mean = table.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(table.T, ddof=0))

@@ -110,7 +110,23 @@ def _means_between(weights: Array, pairs: Mask, in_second: Mask) -> Array:
 
 
 def inhibition_statistic(means: Array) -> Array:
-    """Compute W12 + W21 - W11 - W22."""
+    """Compute W12 + W21 - W11 - W22.
+
+    Parameters
+    ----------
+    means
+        ``(..., group_from, group_to)``: mean weights of two groups.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(...)``; negative for inhibition between the groups.
+
+    Examples
+    --------
+    >>> float(inhibition_statistic(np.array([[1.0, -1.0], [-1.0, 1.0]])))
+    -4.0
+    """
     statistic: Array = means[..., 0, 1] + means[..., 1, 0] - means[..., 0, 0] - means[..., 1, 1]
     return statistic
 
@@ -144,6 +160,13 @@ def permuted_statistic(
     -------
     numpy.ndarray
         ``(permutation,)``; NaN where a permutation leaves no pair in one of the four means.
+
+    Examples
+    --------
+    >>> pairs, in_second = ~np.eye(4, dtype=bool), np.array([0, 0, 1, 1], dtype=bool)
+    >>> permuted_statistic(np.ones((4, 4)), pairs, in_second, np.zeros(4, dtype=int),
+    ...                    n_permutations=2, rng=np.random.default_rng(0))
+    array([0., 0.])
     """
     statistic = np.empty(n_permutations)
     for start in range(0, n_permutations, DRAWS_AT_ONCE):

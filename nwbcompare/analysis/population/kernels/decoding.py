@@ -44,6 +44,14 @@ def pseudo_trials(
     numpy.ndarray
         ``(cell, trial, unit)``. A row stands in one place at most, so that parts of the trials
         share no row.
+
+    Examples
+    --------
+    >>> rate, unit, cell = np.arange(4.0), np.array([0, 0, 1, 1]), np.zeros(4, dtype=int)
+    >>> rng = np.random.default_rng(0)
+    >>> drawn = pseudo_trials(rate, unit, cell, shape=(2, 1), n_trials=2, rng=rng)
+    >>> np.sort(drawn, axis=1).tolist()
+    [[[0.0, 2.0], [1.0, 3.0]]]
     """
     n_units, n_cells = shape
     order, first = shuffled_groups(cell * n_units + unit, n_units * n_cells, rng)
@@ -55,7 +63,30 @@ def pseudo_trials(
 def shuffled_groups(
     group: Labels, n_groups: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the rows ordered by group and shuffled within, and where each group starts."""
+    """Return the rows ordered by group and shuffled within, and where each group starts.
+
+    Parameters
+    ----------
+    group
+        ``(row,)``, from 0 to ``n_groups - 1``.
+    n_groups
+        Number of groups.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    order : numpy.ndarray
+        ``(row,)``: rows, group by group.
+    first : numpy.ndarray
+        ``(group,)``: where each group starts in ``order``.
+
+    Examples
+    --------
+    >>> order, first = shuffled_groups(np.array([1, 0, 1]), 2, np.random.default_rng(0))
+    >>> order[0], first.tolist()
+    (np.int64(1), [0, 1])
+    """
     shuffled = rng.permutation(group.size)
     # 16-bit numbers are sorted ten times as fast
     short = group.astype(np.uint16) if n_groups <= 2**16 else group
@@ -87,6 +118,12 @@ def fold_accuracy(trials: Array, labels: Labels, folds: Folds) -> Array:
     size that is Fisher's linear discriminant with a shrunken covariance (Hastie et al., The
     Elements of Statistical Learning, 4.3), and being linear in the labels it decodes 1000
     permuted labellings in one fit. Units are scaled to unit variance in the training samples.
+
+    Examples
+    --------
+    >>> trials, labels = np.array([[0.0], [1.0], [0.1], [1.1]]), np.array([[0], [1], [0], [1]])
+    >>> fold_accuracy(trials, labels, [(np.array([0, 1]), np.array([2, 3]))]).tolist()
+    [1.0]
     """
     from sklearn.kernel_ridge import KernelRidge  # noqa: PLC0415 - slow to import
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
@@ -128,6 +165,13 @@ def permuted_labels(
     -------
     numpy.ndarray
         ``(sample, 1 + n_permutations)``: the labels as they are, then permuted.
+
+    Examples
+    --------
+    >>> labels, strata = np.array([0, 1, 1]), np.array([0, 0, 1])
+    >>> table = permuted_labels(labels, strata, 9, np.random.default_rng(0))
+    >>> table.shape, table[2].tolist() == [1] * 10
+    ((3, 10), True)
     """
     table = np.tile(labels[:, None], (1, 1 + n_permutations))
     for stratum in np.unique(strata):
@@ -137,7 +181,23 @@ def permuted_labels(
 
 
 def balanced_folds(n_cells: int, n_trials: int, n_folds: int) -> list[tuple[Labels, Labels]]:
-    """Split samples laid out as (cell, trial) into folds with equal numbers of trials per cell."""
+    """Split samples laid out as (cell, trial) into folds with equal numbers of trials per cell.
+
+    Parameters
+    ----------
+    n_cells, n_trials, n_folds
+        Cells (conditions), trials of each, and folds.
+
+    Returns
+    -------
+    list of tuple
+        For each fold, the samples to train on and to test on.
+
+    Examples
+    --------
+    >>> [test.tolist() for _, test in balanced_folds(2, 2, 2)]
+    [[0, 2], [1, 3]]
+    """
     fold = np.tile(np.arange(n_trials) % n_folds, n_cells)
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)]
 
@@ -147,6 +207,15 @@ def combined_p(p_values: Array) -> float:
 
     Valid whatever the dependence of the p values (Rüschendorf 1982; Vovk & Wang 2020), so it
     errs less often than it says.
+
+    Parameters
+    ----------
+    p_values
+        ``(test,)``: p values of tests on the same trials.
+
+    Returns
+    -------
+    float
 
     Examples
     --------

@@ -77,6 +77,14 @@ def corrected_participation_ratio(
     tr(V_i V_j)`` is an unbiased estimate of ``(s_i.s_j)^2``; for i = j, Gaussian noise gives
     ``|x|^4 - 2 |x|^2 tr(V) + tr(V)^2 - 4 x'Vx + 2 tr(V^2)``. Both sums of the ratio are made
     of such terms. Noise that units share in simultaneous trials is not taken out.
+
+    Examples
+    --------
+    >>> means = np.random.default_rng(0).standard_normal((6, 20))
+    >>> free = corrected_participation_ratio(means, np.zeros_like(means))
+    >>> x = means - means.mean(axis=0)
+    >>> bool(np.isclose(free, participation_ratio(x @ x.T)))
+    True
     """
     x = means - means.mean(axis=0)
     v = mean_variance
@@ -120,6 +128,11 @@ def dichotomies(n_conditions: int, most: int, rng: np.random.Generator) -> npt.N
     numpy.ndarray
         ``(dichotomy, condition)``: which side each is on. The first condition is on side False
         always, since the same parts with sides changed are implemented by the same plane.
+
+    Examples
+    --------
+    >>> dichotomies(3, 10, np.random.default_rng(0)).astype(int).tolist()
+    [[0, 1, 0], [0, 0, 1], [0, 1, 1]]
     """
     n_free = n_conditions - 1
     if n_conditions <= MOST_LISTED:
@@ -151,6 +164,12 @@ def dichotomy_accuracy(train: Array, test: Array, sides: npt.NDArray[np.bool_]) 
     -----
     A linear support vector machine: unlike a discriminant it finds the plane wherever there is
     one, whatever the shape of the two classes. Products of trials are made once for all.
+
+    Examples
+    --------
+    >>> trials = np.array([[[0.0], [0.1]], [[1.0], [1.1]]])
+    >>> dichotomy_accuracy(trials, trials, np.array([[False, True]])).tolist()
+    [1.0]
     """
     from sklearn.svm import SVC  # noqa: PLC0415 - slow to import
 
@@ -186,6 +205,19 @@ def split_pseudo_trials(
         See `nwbcompare.analysis.population.kernels.decoding.pseudo_trials`.
     n_trials
         Trials of each unit and condition, an even number: half for either.
+
+    Returns
+    -------
+    train, test : numpy.ndarray
+        ``(condition, trial, unit)`` each.
+
+    Examples
+    --------
+    >>> rate, unit, condition = np.arange(4.0), np.array([0, 0, 1, 1]), np.zeros(4, dtype=int)
+    >>> train, test = split_pseudo_trials(rate, unit, condition, shape=(2, 1), n_trials=2,
+    ...                                   rng=np.random.default_rng(0))
+    >>> (train + test).ravel().tolist()
+    [1.0, 5.0]
     """
     drawn = pseudo_trials(rate, unit, condition, shape=shape, n_trials=n_trials, rng=rng)
     half = n_trials // 2

@@ -148,6 +148,16 @@ def crossvalidated_distances(first: Array, second: Array) -> Array:
 def upper(matrix: Array) -> Array:
     """Return the values above the diagonal, row by row.
 
+    Parameters
+    ----------
+    matrix
+        ``(condition, condition)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(pair,)``.
+
     Examples
     --------
     >>> upper(np.arange(9.0).reshape(3, 3)).tolist()
@@ -270,6 +280,11 @@ def permuted(described: Array, order: npt.NDArray[np.integer[Any]], *, square: b
         ``(condition,)``: the condition at each place.
     square
         Whether columns are conditions, too.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the shape of ``described``.
 
     Examples
     --------

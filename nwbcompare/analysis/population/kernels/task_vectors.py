@@ -14,7 +14,21 @@ Integers = npt.NDArray[np.int64]
 def squared_distances(vectors: Array) -> Array:
     """Compute the squared distances between vectors.
 
-    Taken from differences and not from products, so that equal vectors are 0 apart exactly.
+    Parameters
+    ----------
+    vectors
+        ``(vector, unit)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(vector, vector)``. Computed from differences and not from products, so that equal vectors
+        have a distance of exactly 0.
+
+    Examples
+    --------
+    >>> squared_distances(np.array([[0.0, 0.0], [3.0, 4.0]])).tolist()
+    [[0.0, 25.0], [25.0, 0.0]]
     """
     return np.stack([((vectors - vector) ** 2).sum(axis=1) for vector in vectors])
 
@@ -96,9 +110,20 @@ def bootstrap_cosines(x: Array, y: Array, n_draws: int, rng: np.random.Generator
     x, y
         ``(unit,)``.
     n_draws
-        Draws.
+        Bootstrap draws.
     rng
-        Generator.
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(draw,)``; NaN where a drawn vector has length 0.
+
+    Examples
+    --------
+    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> bootstrap_cosines(x, 2 * x, 2, np.random.default_rng(0)).round(6).tolist()
+    [1.0, 1.0]
     """
     drawn = rng.multinomial(x.size, np.full(x.size, 1 / x.size), size=n_draws)
     xy, xx, yy = (drawn @ np.stack([x * y, x * x, y * y], axis=1)).T
@@ -124,6 +149,12 @@ def principal_axes(vectors: Array, n_axes: int) -> tuple[Array, Array, Array]:
     position, axes, shares : numpy.ndarray
         Positions about the mean ``(vector, axis)``; orthonormal axes ``(axis, unit)``; the
         share of the variance of every principal component, before the turn ``(component,)``.
+
+    Examples
+    --------
+    >>> position, axes, shares = principal_axes(np.array([[0.0, 0.0], [0.0, 2.0], [1.0, 0.0]]), 2)
+    >>> bool(abs(position[0, 1]) < 1e-9), bool(position[1, 1] > 0)
+    (True, True)
     """
     centred = vectors - vectors.mean(axis=0)
     _, sizes, components = np.linalg.svd(centred, full_matrices=False)
