@@ -12,7 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.comparison.kernels.distances import DISTANCES, EFFECTS, MEASURES, compare_weighted
+from nwbcompare.comparison.kernels.distances import (
+    DISTANCES,
+    EFFECTS,
+    MEASURES,
+    TINY,
+    compare_weighted,
+)
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.core.errors import InputError, NotApplicableError, listing
 from nwbcompare.core.unit_samples import (
@@ -24,8 +30,10 @@ from nwbcompare.core.unit_samples import (
     matched_groups,
     session_columns,
 )
+from nwbcompare.inference.mixed_effects import two_sided_p
 from nwbcompare.inference.networks import MOST_EXACT, over_networks
-from nwbcompare.kernels.permutation import p_values
+from nwbcompare.kernels.intervals import mean_interval, student_half_width
+from nwbcompare.kernels.permutation import p_values, reaches
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -36,9 +44,9 @@ LEAST_UNITS = 3
 LEVEL = 0.05
 RECORDING_ERROR = 0.005
 """Error that the test over networks spends on not knowing the recording (Berger & Boos)."""
-ROUNDING = 1e-12
+DIGITS = 12
+"""Decimals beyond which differences of values in [-1, 1] are rounding errors."""
 VALUES, EDGES = np.linspace(-1, 1, 201), np.linspace(-1, 1, 21)
-TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -283,7 +291,7 @@ def distribution_curves(
         },
     )
     for name, dim, inside in (
-        ("cumulative", "value", lambda x: x[:, None] <= VALUES + ROUNDING),
+        ("cumulative", "value", lambda x: x[:, None] <= VALUES + 10.0**-DIGITS),
         ("share", "bin", _in_bins),
     ):
         own = inside(recorded.values).astype(np.float64)
@@ -412,7 +420,8 @@ def _infer(samples: _Samples, n_bootstrap: int, n_permutations: int) -> xr.Datas
     both, own = samples.resampled(sessions), samples.recording_resampled(sessions)
     floor = null.mean(axis=1) * IS_DISTANCE
     estimate, far = observed[0].mean(axis=0), np.abs(null.mean(axis=0))
-    swap_p = p_values(_as_far(far, np.abs(estimate)))
+    # differences of statistics near 1 have rounding errors of 1e-16, however small they are
+    swap_p = p_values(reaches(far.round(DIGITS), np.abs(estimate).round(DIGITS)))
     df = samples.recorded.degrees_of_freedom
     intervals, effects = (
         _intervals(value, b, r, df) for value, b, r in zip(observed, both, own, strict=True)
@@ -467,8 +476,6 @@ def _intervals(observed: Array, both: Array, own: Array, df: int) -> dict[str, A
     df
         Degrees of freedom of the recording.
     """
-    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
-
     n_networks = len(observed)
     replicates = both.mean(axis=0)
     own_error = own.mean(axis=0).std(axis=0, ddof=1)
@@ -484,7 +491,7 @@ def _intervals(observed: Array, both: Array, own: Array, df: int) -> dict[str, A
     freedom = np.stack([np.full(len(MEASURES), float(df)), joint])
     mean = observed.mean(axis=0)
     centre = mean - (replicates.mean(axis=0) - mean) * IS_DISTANCE
-    half = stdtrit(freedom, 0.975) * error
+    half = student_half_width(error, freedom)
     least = np.where(IS_DISTANCE, 0.0, -np.inf)
     return {
         "standard_error": error,
@@ -505,27 +512,16 @@ def _smallest_p(samples: _Samples, n_permutations: int) -> list[float]:
 
 def _student_p(away: Array, intervals: dict[str, Array]) -> Array:
     """Give Student's two-sided p, ``(claim, measure)``; 1 where there is no standard error."""
-    from scipy.special import stdtr  # noqa: PLC0415 - slow to import
-
-    error = intervals["standard_error"]
-    score = np.abs(away) / np.maximum(error, TINY)
-    found = 2 * stdtr(intervals["degrees_of_freedom"], -score)
-    return np.where(np.isfinite(found), found, 1.0)
-
-
-def _as_far(size: Array, least: Array) -> npt.NDArray[np.bool_]:
-    # rounding must not decide between swaps that are equal
-    as_far: npt.NDArray[np.bool_] = size >= least - ROUNDING
-    return as_far
+    t = away / np.maximum(intervals["standard_error"], TINY)
+    p = two_sided_p(t, intervals["degrees_of_freedom"])
+    return np.where(np.isfinite(p), p, 1.0)
 
 
 def _network_p(values: Array, own_error: Array, df: int) -> Array:
     """Give the largest p of the sign flips over what the recording may be, for each measure."""
-    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
-
     if len(values) == 1:
         return np.ones(len(MEASURES))
-    reach = stdtrit(df, 1 - RECORDING_ERROR / 2) * own_error
+    reach = student_half_width(own_error, df, 1 - RECORDING_ERROR)
     p_values = []
     for column, own in zip(values.T, reach, strict=True):
         mean = column.mean()
@@ -538,17 +534,15 @@ def _network_p(values: Array, own_error: Array, df: int) -> Array:
 
 def _by_animal(samples: _Samples) -> dict[str, Any]:
     """Give the estimates animal by animal and Student's interval, with two animals or more."""
-    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
-
     n = len(samples.recorded.animals)
     if n < 2:
         return {}
-    found = np.stack([samples.of_animal(which)[0].mean(axis=0)[0] for which in range(n)])
-    half = stdtrit(n - 1, 0.975) * found.std(axis=0, ddof=1) / np.sqrt(n)
+    estimates = np.stack([samples.of_animal(which)[0].mean(axis=0)[0] for which in range(n)])
+    _, low, high = mean_interval(estimates)
     return {
-        "estimate_by_animal": (("animal", "measure"), found),
-        "animals_low": ("measure", found.mean(axis=0) - half),
-        "animals_high": ("measure", found.mean(axis=0) + half),
+        "estimate_by_animal": (("animal", "measure"), estimates),
+        "animals_low": ("measure", low),
+        "animals_high": ("measure", high),
     }
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from nwbcompare.comparison.kernels.distances import DISTANCES
 from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.kernels.intervals import student_half_width
 
 Array = npt.NDArray[np.float64]
 LEVEL = 0.05
@@ -59,7 +60,7 @@ def two_one_sided(
     >>> bool(found["equivalent"]), float(found["smallest_margin"].round(3))
     (True, 0.069)
     """
-    from scipy.special import stdtr, stdtrit  # noqa: PLC0415 - slow to import
+    from scipy.special import stdtr  # noqa: PLC0415 - slow to import
 
     if not 0 < margin < np.inf:
         raise InputError(
@@ -76,7 +77,8 @@ def two_one_sided(
     scale, freedom = np.where(known & (error > 0), error, 1e-300), np.where(known, df, 1.0)
     with np.errstate(over="ignore"):
         p_value = np.where(known, stdtr(freedom, (np.abs(value) - margin) / scale), 1.0)
-    half = np.where(known, stdtrit(freedom, 1 - LEVEL) * np.where(known, error, 0.0), np.inf)
+    # the interval of 1 - 2 x 5 % lies within the margin just where both one-sided tests reject
+    half = student_half_width(np.where(known, error, np.inf), freedom, 1 - 2 * LEVEL)
     return {
         "p_value": p_value,
         "equivalent": p_value <= LEVEL,

@@ -15,6 +15,7 @@ from nwbcompare.analysis.selectivity.task_variance import means_by_task
 from nwbcompare.core.activity import Activity
 from nwbcompare.core.errors import InputError, NotApplicableError, unknown_name
 from nwbcompare.inference.mixed_effects import satterthwaite, two_sided_p
+from nwbcompare.kernels.intervals import wilson_interval
 
 Array = npt.NDArray[np.float64]
 CorrectedOrRaw = Literal["raw", "corrected"]
@@ -157,7 +158,7 @@ def power_analysis(
         for number in tqdm(sorted(trials), desc="trials", disable=None)
     ]
     hits, false_hits, spreads = (np.stack(part, axis=-1) for part in zip(*columns, strict=True))
-    low, high = wilson(hits, n_simulations)
+    low, high = wilson_interval(hits, n_simulations)
     dims = ("n_units", "n_trials")
     result = xr.Dataset(
         {
@@ -257,14 +258,6 @@ def noise_share(noise: TrialNoise, trials: Array | float) -> Array:
     relative = noise.share / (1 - noise.share) * noise.trials / np.asarray(trials)
     share: Array = relative / (1 + relative)
     return share
-
-
-def wilson(hits: npt.ArrayLike, n: int) -> tuple[Array, Array]:
-    """Give Wilson's 95 % interval of a share of n."""
-    share, z = np.asarray(hits) / n, 1.959964
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return centre - half, centre + half
 
 
 def draw_ftv(

@@ -15,9 +15,15 @@ from tqdm import tqdm
 from nwbcompare.comparison.equal_sizes import equal_size_distance
 from nwbcompare.comparison.kernels.distances import DISTANCES
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
-from nwbcompare.comparison.split_half import By, check_number, draws_of, split_half_distance
+from nwbcompare.comparison.split_half import (
+    By,
+    check_number,
+    draws_of,
+    split_half_distance,
+    units_of_recording,
+)
 from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
-from nwbcompare.core.unit_samples import UnitSample, group_keys
+from nwbcompare.core.unit_samples import UnitSample
 from nwbcompare.inference.multiple_comparisons import adjust_p
 
 Array = npt.NDArray[np.float64]
@@ -125,7 +131,10 @@ def rank_families(
     family = np.repeat(np.arange(len(families)), [len(tables) for tables in families.values()])
     every = [table for tables in families.values() for table in tables]
     split_half = split_half_distance(recording, every, by=by, n_splits=n_splits, seed=seed)
-    values, session, animal = _recording(UnitSample(recording), by)
+    values, session, animal = units_of_recording(UnitSample(recording), by)
+    if by == "unit":
+        # in the order of the table
+        session = np.arange(values.size)
     rng = np.random.default_rng([seed, 1])
     measure = DISTANCES[distance]
     n_values = min(draw.size for network in networks for draw in network.draws)
@@ -186,14 +195,6 @@ def _read(sample: UnitSample) -> _Network:
         unit = sample.groups("network_unit").code
     of_value = np.broadcast_to(unit, sample.values.shape)[sample.active]
     return _Network(sample.name, draws, np.concatenate(draws), of_value)
-
-
-def _recording(sample: UnitSample, by: By) -> tuple[Array, npt.NDArray[Any], npt.NDArray[Any]]:
-    (values,), (active,) = sample.values, sample.active
-    group = np.arange(values.size)
-    if by == "session":
-        group = group_keys(sample.session_keys()).code
-    return values[active], group[active], sample.animals[active]
 
 
 def _replicates(
@@ -311,8 +312,7 @@ def _differences(mean: Array, replicates: Array, confidence: float) -> dict[str,
         "difference_low": ("pair", low),
         "difference_high": ("pair", high),
         "p_value": ("pair", p_value),
-        # one test needs no adjustment
-        "p_adjusted": ("pair", adjust_p(p_value) if p_value.size > 1 else p_value),
+        "p_adjusted": ("pair", adjust_p(p_value)),
     }
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from nwbcompare.comparison.kernels.distances import DISTANCES
 from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.core.unit_samples import UnitSample, group_keys
-from nwbcompare.kernels.permutation import p_values
+from nwbcompare.kernels.permutation import p_values, reaches
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -104,7 +104,7 @@ def split_half_distance(
     if by not in GROUPINGS:
         raise unknown_name("by", by, GROUPINGS)
     check_number("n_splits", n_splits)
-    values, group, animal = _groups(UnitSample(recording), by)
+    values, group, animal = units_of_recording(UnitSample(recording), by)
     pools = [draws_of(UnitSample(model)) for model in models]
     rng = np.random.default_rng(seed)
     most = min([values.size, *map(_smallest, pools)])
@@ -161,7 +161,7 @@ def between_animal_distance(
     """
     check_number("n_permutations", n_permutations)
     sample = UnitSample(recording)
-    values, session, animal = _groups(sample, "session")
+    values, session, animal = units_of_recording(sample, "session")
     animals = np.unique(sample.animals[sample.active[0]])
     if animals.size < 2:
         raise NotApplicableError(
@@ -217,12 +217,29 @@ def draw_values(draws: Sequence[Array], n_values: int, rng: np.random.Generator)
     return chosen
 
 
-def _smallest(draws: Sequence[Array]) -> int:
-    return min(values.size for values in draws)
+def units_of_recording(sample: UnitSample, by: By) -> tuple[Array, Codes, Codes]:
+    """Return the values of a recording's active units, and the group and animal of each.
 
+    Parameters
+    ----------
+    sample
+        The recording's units.
+    by
+        What groups are: "session", or "unit" for every unit by itself.
 
-def _groups(sample: UnitSample, by: By) -> tuple[Array, Codes, Codes]:
-    """Return the values of active units, and the place of each one's group and animal."""
+    Returns
+    -------
+    values : numpy.ndarray
+        ``(value,)``.
+    group, animal : numpy.ndarray
+        ``(value,)``: places among the groups and animals with active units, in the order of
+        their names.
+
+    Raises
+    ------
+    NotApplicableError
+        For a recording without sessions, and fewer than two groups with active units.
+    """
     (values,), (active,) = sample.values, sample.active
     keys = sample.session_keys() if by == "session" else sample.place_keys()
     group = group_keys([key for key, seen in zip(keys, active, strict=True) if seen]).code
@@ -234,6 +251,10 @@ def _groups(sample: UnitSample, by: By) -> tuple[Array, Codes, Codes]:
             "Load more sessions." if by == "session" else "Load more units.",
         )
     return values[active], group, np.unique(sample.animals[active], return_inverse=True)[1]
+
+
+def _smallest(draws: Sequence[Array]) -> int:
+    return min(values.size for values in draws)
 
 
 def _half(group: Codes, animal: Codes, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
@@ -296,8 +317,8 @@ def _exchanged(
 
 def _animal_result(observed: Array, null: Array, pairs: npt.NDArray[np.str_]) -> xr.Dataset:
     dims = ("animal_pair", "measure")
-    # rounding must not decide between permutations that are equal
-    as_far = null >= observed[:, None] - 1e-12
+    # distances of samples within [-1, 1] have rounding errors of 1e-16, however small they are
+    as_far = reaches(null.round(12), observed[:, None].round(12), axis=1)
     return xr.Dataset(
         {
             "value": (dims, observed),

@@ -17,6 +17,7 @@ from nwbcompare.core.errors import InputError, NotApplicableError, listing, unkn
 from nwbcompare.core.unit_samples import check_same_pair
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.inference.networks import over_networks
+from nwbcompare.kernels.intervals import student_half_width
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -287,8 +288,6 @@ class _Distances:
 
     def mean(self, df_sessions: int, confidence: float) -> tuple[Array, Array, Array]:
         """Give the mean over pairs with its interval, each ``(measure,)``."""
-        from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
-
         n, mean = self.observed.shape[-1], self.observed.mean(axis=-1)
         if n < 2:
             return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
@@ -301,7 +300,7 @@ class _Distances:
         # Welch & Satterthwaite; without any variance no number of degrees of freedom matters
         shares = over_pairs**2 / (n - 1) + over_sessions**2 / df_sessions
         freedom = np.where(shares > 0, variance**2 / np.where(shares > 0, shares, 1.0), n - 1)
-        half = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance)
+        half = student_half_width(np.sqrt(variance), freedom, confidence)
         return mean, mean - half, mean + half
 
 
@@ -363,10 +362,8 @@ def _adjusted(p: Array) -> Array:
     """Adjust ``(contrast, measure)`` within each measure; the first of the first is alone."""
     adjusted = p.copy()
     for place in range(p.shape[1]):
-        own = slice(1 if place == 0 else 0, None)
-        # one test needs no adjustment
-        if p[own, place].size > 1:
-            adjusted[own, place] = adjust_p(p[own, place])
+        tests = slice(1 if place == 0 else 0, None)
+        adjusted[tests, place] = adjust_p(p[tests, place])
     return adjusted
 
 

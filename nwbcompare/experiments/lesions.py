@@ -25,7 +25,8 @@ from nwbcompare.core.errors import (
 )
 from nwbcompare.core.files import written_aside
 from nwbcompare.experiments.lesioned_forward import correct_by_lesion
-from nwbcompare.kernels.permutation import p_values
+from nwbcompare.kernels.intervals import student_half_width
+from nwbcompare.kernels.permutation import p_values, reaches
 from nwbcompare.model.evaluation import BATCH_SIZE, evaluation_trials
 from nwbcompare.model.labelled_block import unit_table
 from nwbcompare.model.network import Network
@@ -436,8 +437,6 @@ def paired_change(difference: Floats) -> tuple[Floats, Floats, Floats]:
     error, low, high : numpy.ndarray
         ``(...)``; see `lesion_performance`.
     """
-    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
-
     n_batches, batch_size = difference.shape[-2:]
     mean = difference.mean(axis=(-2, -1))
     between = difference.mean(axis=-1).var(axis=-1, ddof=1) / n_batches
@@ -445,7 +444,7 @@ def paired_change(difference: Floats) -> tuple[Floats, Floats, Floats]:
     changed, balance = np.abs(difference).sum((-2, -1)) + 1, difference.sum((-2, -1))
     independent = (changed - balance**2 / n_more) / n_more**2
     error = np.sqrt(np.maximum(between, independent))
-    half = stdtrit(n_batches - 1, 0.975) * error
+    half = student_half_width(error, n_batches - 1)
     return error, np.maximum(mean - half, -1), np.minimum(mean + half, 1)
 
 
@@ -554,14 +553,13 @@ def _against(own: Floats, null: Floats) -> dict[str, tuple[tuple[str, str], Floa
     """Hold the groups' changes ``(lesion, task)`` against those of sets ``(lesion, set, task)``."""
     expected = null.mean(axis=1)
     low, high = np.quantile(null, (0.025, 0.975), axis=1)
-    as_harmful = null <= own[:, None] + 1e-9
     cells = {
         "group_change": own,
         "expected_change": expected,
         "expected_low": low,
         "expected_high": high,
         "excess": own - expected,
-        "p_value": p_values(as_harmful, axis=1),
+        "p_value": p_values(reaches(-null, -own[:, None], axis=1), axis=1),
     }
     return {name: (("lesion", "task"), values) for name, values in cells.items()}
 

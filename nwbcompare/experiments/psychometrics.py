@@ -16,6 +16,7 @@ from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.experiments.lesioned_forward import outputs_by_lesion
 from nwbcompare.experiments.lesions import INTACT, Groups, Places, read_groups, read_units
+from nwbcompare.kernels.intervals import wilson_interval
 from nwbcompare.model.network import Network
 from nwbcompare.tasks.channels import angular_distance, read_direction, response_channels
 from nwbcompare.tasks.description import TrialDescription, concatenate
@@ -333,7 +334,7 @@ def _shares(
 ) -> xr.Dataset:
     """Give shares with Wilson's interval, and say where there is nothing to share."""
     valid = counted + others
-    low, high = wilson(counted, valid)
+    low, high = wilson_interval(counted, valid)
     share = np.divide(counted, valid, out=np.full(valid.shape, np.nan), where=valid > 0)
     numbers = {
         name: share,
@@ -352,28 +353,6 @@ def _shares(
     return xr.Dataset(
         {key: (tuple(coords), values) for key, values in numbers.items()}, coords, attrs
     )
-
-
-def wilson(
-    counted: npt.NDArray[np.integer[Any]], number: npt.NDArray[np.integer[Any]]
-) -> tuple[Floats, Floats]:
-    """Give Wilson's 95 % interval of shares; NaN where nothing was counted.
-
-    Parameters
-    ----------
-    counted, number
-        Successes and trials, of one shape.
-    """
-    from scipy.special import ndtri  # noqa: PLC0415 - slow to import
-
-    z = float(ndtri(0.975))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = counted / number
-        middle = (share + z**2 / (2 * number)) / (1 + z**2 / number)
-        spread = np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
-        half = z * spread / (1 + z**2 / number)
-    # rounding must not put a share of 0 or 1 outside its own interval
-    return np.where(share == 0, 0.0, middle - half), np.where(share == 1, 1.0, middle + half)
 
 
 def _attrs(analysis: str, network: Network, seed: int) -> dict[str, Any]:

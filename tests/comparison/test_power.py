@@ -22,7 +22,6 @@ from nwbcompare.comparison.power import (
     noise_share,
     power_analysis,
     trial_noise,
-    wilson,
 )
 from nwbcompare.inference.mixed_effects import mixed_effects
 from nwbcompare.plotting.ranking import plot_power
@@ -191,10 +190,13 @@ def test_the_seed_reproduces_and_results_are_saved(tmp_path):
     xr.testing.assert_identical(xr.load_dataset(tmp_path / "power.nc", engine="h5netcdf"), found)
 
 
-@given(st.integers(0, 50))
-def test_wilsons_interval_is_scipys(hits):
-    expected = stats.binomtest(hits, 50).proportion_ci(method="wilson")
-    np.testing.assert_allclose(wilson(hits, 50), [expected.low, expected.high], atol=1e-6)
+def test_the_interval_of_power_is_wilsons():
+    found = power_analysis(0.33, 0.5, units=[20, 60], trials=[20], **FAST)
+    for power, low, high in zip(
+        *(found[name].values.ravel() for name in ("power", "power_low", "power_high")), strict=True
+    ):
+        expected = stats.binomtest(round(power * 200), 200).proportion_ci(method="wilson")
+        assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 @pytest.mark.parametrize(
