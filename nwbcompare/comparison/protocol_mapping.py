@@ -1,34 +1,44 @@
-"""What a recording's conditions are to a network: data, which a lab writes for its own task.
+"""Mappings from the conditions of a recording to those of a network's tasks.
 
-A mapping is a YAML file; ``mappings/mante2013.yaml`` is one. One for a lab whose monkeys judge
-motion, shown for 600 ms, whose trials' signed coherence (percent) is in the column ``coherence``::
+A mapping is a YAML file, such as ``mappings/mante2013.yaml``, which a laboratory writes for its
+own task. Here monkeys judge motion that lasts 600 ms, and the signed coherence of a trial (percent)
+is in the trial column ``coherence``::
 
-    tasks: {motion: dm1, colour: dm2}          # recorded task: the network's
-    conditions:                                # each of the network tasks' given variables
+    tasks: {motion: dm1, colour: dm2}          # recorded task: the network's task
+    conditions:                                # each given variable of the network's tasks
       direction: {value: 0}                    # a constant; directions are in degrees
       coherence_1: {column: coherence, factor: 0.005}
       coherence_2: {column: hue, values: {green: 0.1, red: -0.1}}
-    axes_degrees: [0, 45, 90, 135]             # turns of the display; by default [0]
+    axes_degrees: [0, 45, 90, 135]             # rotations of the display; by default [0]
     stimulus_ms: 600                           # and delay_ms, by default 800
     epoch: {recording: dots, network: stim1, latency_ms: 100}
-    choice: {column: choice, first: 1, second: 2}              # may be left out
-    shown: [patch_size]                        # other columns to keep; may be left out
+    choice: {column: choice, first: 1, second: 2}              # optional
+    shown: [patch_size]                        # optional: other stimulus columns to keep
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass as validated
 
 from nwbcompare.core.activity import labels
 from nwbcompare.core.checks import is_finite
@@ -37,68 +47,88 @@ from nwbcompare.tasks.registry import get_task, task_names
 
 SUFFIXES = (".yaml", ".yml")
 FOLDER = files("nwbcompare.comparison") / "mappings"
-T = TypeVar("T")
+_KNOWN_KEYS_ONLY = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True, kw_only=True)
+def _finite(value: Any) -> Any:
+    if not is_finite(value):
+        raise ValueError("not a finite number")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Number = Annotated[float, BeforeValidator(_finite)]
+"""A finite number, never read from text."""
+Written = Annotated[float, PlainValidator(_finite)]
+"""A finite number that stays whole where it was written so, as it is recorded in provenance."""
+
+
+@validated(frozen=True, kw_only=True, config=_KNOWN_KEYS_ONLY)
 class Parameter:
-    """Where the numbers of one of the network's parameters come from.
+    """Source of the values of one given variable of the network's tasks.
 
     Attributes
     ----------
     column
         The recorded trial column; None for a constant.
     values
-        The number for each of the column's values.
+        The number for each value of the column.
     factor
-        Or the factor from the column's values to the numbers.
+        Or the factor by which the column's values are multiplied.
     value
         Or the constant.
     """
 
-    column: str | None = None
-    values: Mapping[Any, float] | None = None
-    factor: float | None = None
-    value: float | None = None
+    column: Text | None = None
+    values: Annotated[dict[Any, Written], Field(min_length=1)] | None = None
+    factor: Number | None = None
+    value: Number | None = None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Parameter:
+        keys = {key for key, value in vars(self).items() if value is not None}
+        if keys not in ({"value"}, {"column", "values"}, {"column", "factor"}):
+            raise ValueError("no source, or several")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@validated(frozen=True, kw_only=True, config=_KNOWN_KEYS_ONLY)
 class Choice:
-    """What a recorded column says of a choice of the first and of the second direction."""
+    """Values of a recorded column for a choice of the first and of the second direction."""
 
-    column: str
-    first: float
-    second: float
+    column: Text
+    first: Number
+    second: Number
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolMapping:
-    """How a recording's trials are shown to a network.
+    """How a network is shown the trials of a recording.
 
     Attributes
     ----------
     origin
         The file, for messages.
     tasks
-        For each recorded task the network's.
+        The network's task for each recorded task.
     conditions
-        For each of the network tasks' given variables (``nwbcompare.tasks.get_task(name)`` says
-        which) where its numbers come from. Directions are in degrees.
+        The source of each given variable of the network's tasks (``given_variables`` of
+        ``nwbcompare.tasks.get_task(name)``). Directions are in degrees.
     epoch, network_epoch
-        The recorded epoch that is sampled, and which of the network's it is.
+        The recorded epoch that is sampled, and the network's epoch that corresponds to it.
     latency_ms
-        How much later (ms) the recorded epoch's bins are taken to be than the network's steps:
-        100 where neurons need 100 ms and the epoch starts with the stimulus, 0 where the epoch
-        is shifted already.
+        Delay (ms) of neuronal responses: bins of the recorded epoch are compared with the
+        network's steps so much earlier. 100 where the epoch starts with the stimulus, 0 where
+        the epoch is already shifted.
     axes_degrees
-        Turns of the whole display: each network unit is a sample on each of them.
+        Rotations of the whole display; each network unit is one sample for each of them.
     stimulus_ms, delay_ms
         Durations in the network's trials; see `nwbcompare.tasks.make_trials`.
     choice
-        The column of the choice, in tasks of two directions; None where it is not wanted.
+        The column of the choice, in tasks of two directions; None if choices are not sampled.
     shown
-        Other columns to keep where the recording has them: those that say what was shown, not
-        what was done.
+        Other trial columns to keep where the recording has them. They must describe the stimulus,
+        not the animal's response.
     """
 
     origin: str
@@ -115,38 +145,52 @@ class ProtocolMapping:
 
     @property
     def columns(self) -> list[str]:
-        """The recorded columns that conditions are made from."""
-        found = (parameter.column for parameter in self.conditions.values())
-        return list(dict.fromkeys(column for column in found if column is not None))
+        """Recorded trial columns from which conditions are made."""
+        columns = (parameter.column for parameter in self.conditions.values())
+        return list(dict.fromkeys(column for column in columns if column is not None))
 
     def parameters(self) -> dict[str, Any]:
-        """Give the mapping as a file's provenance holds it."""
+        """Return the mapping as plain values, for a file's provenance."""
         table = asdict(self)
         for parameter in table["conditions"].values():
             if parameter["values"] is not None:
+                # JSON knows text keys only
                 parameter["values"] = {str(k): v for k, v in parameter["values"].items()}
         return table
 
     def numbers(
         self, task: str, table: xr.Dataset, axis_degrees: float
     ) -> dict[str, npt.NDArray[np.float64]]:
-        """Give a network task's given variables for conditions of a recording.
+        """Return the given variables of a network's task for recorded conditions.
 
         Parameters
         ----------
         task
             The network's task.
         table
-            The recorded columns on ``condition``.
+            The recorded trial columns on ``condition``.
         axis_degrees
-            Turn of the display.
+            Rotation of the display.
+
+        Returns
+        -------
+        dict
+            ``(condition,)`` for each given variable of the task; directions in rad, in [0, 2 pi).
 
         Raises
         ------
         InputError
-            For a recorded value that the mapping has no number for.
+            For a recorded value without a number in the mapping.
+
+        Examples
+        --------
+        >>> recorded = xr.Dataset(coords={"coherence_1_level": ("condition", [-3, 1]),
+        ...                               "coherence_2_level": ("condition", [2, 2])})
+        >>> numbers = read_mapping("mante2013").numbers("contextdm1", recorded, 90.0)
+        >>> numbers["coherence_1"].tolist(), numbers["direction"].round(3).tolist()
+        ([-0.25, 0.025], [1.571, 1.571])
         """
-        given = {}
+        variables = {}
         for name in get_task(task).given_variables:
             parameter = self.conditions[name]
             if parameter.column is None:
@@ -156,30 +200,78 @@ class ProtocolMapping:
                 number = _numbers(parameter, labels(table[parameter.column]), where)
             if name.startswith("direction"):
                 number = np.radians(number + axis_degrees) % (2 * np.pi)
-            given[name] = number
-        return given
+            variables[name] = number
+        return variables
+
+
+class _Epoch(BaseModel):
+    model_config = _KNOWN_KEYS_ONLY
+    recording: Text
+    network: Text
+    latency_ms: Number = 0.0
+
+
+class _File(BaseModel):
+    """The keys of a mapping file."""
+
+    model_config = _KNOWN_KEYS_ONLY
+    tasks: Annotated[dict[Text, Text], Field(min_length=1)]
+    conditions: dict[str, Parameter]
+    epoch: _Epoch
+    axes_degrees: Annotated[tuple[Written, ...], Field(min_length=1)] = (0,)
+    stimulus_ms: Written
+    delay_ms: Written = 800.0
+    # may be left out, but an empty ``choice:`` is a mistake
+    choice: Choice = Field(default=None)  # type: ignore[assignment]
+    shown: Annotated[tuple[Text, ...], Field(min_length=1)] = Field(default=())
+
+
+_EXPECTED = {
+    "": ("a table of keys and values", "it as the mapping of mante2013"),
+    "tasks": ("recorded tasks, each with the network's task", "tasks: {contextdm1: contextdm1}"),
+    "conditions": (
+        "for each given variable a constant value, or a column with values or a factor",
+        "conditions: {direction: {value: 0}, coherence_1: {column: coherence, factor: 0.01}}",
+    ),
+    "column": ("the name of a trial column", "column: coherence"),
+    "values": ("a number for each value of the column", "values: {-1: -0.1, 1: 0.1}"),
+    "factor": ("a number", "factor: 1"),
+    "value": ("a number", "value: 0"),
+    "epoch": ("a table of keys and values", "epoch: {recording: stim1, network: stim1}"),
+    "recording": ("the name of an epoch", "recording: stim1"),
+    "network": ("the name of an epoch", "network: stim1"),
+    "latency_ms": ("milliseconds", "latency_ms: 100"),
+    "axes_degrees": ("one or more degrees", "axes_degrees: [0, 90]"),
+    "stimulus_ms": ("milliseconds", "stimulus_ms: 750"),
+    "delay_ms": ("milliseconds", "delay_ms: 800"),
+    "choice": ("a table of keys and values", "choice: {column: choice, first: 1, second: -1}"),
+    "first": ("a number", "first: 1"),
+    "second": ("a number", "second: -1"),
+    "shown": ("names of trial columns", "shown: [congruent]"),
+}
+"""By key of a file: what it should be, and an example."""
 
 
 def read_mapping(source: Any, dataset: str | None = None) -> ProtocolMapping:
-    """Read a mapping from a YAML file, or from the same as a dict.
+    """Read a mapping from a YAML file, or from a dict of the same keys.
 
     Parameters
     ----------
     source
-        A path, the name of a mapping that comes along ("mante2013"), a dict of a file's keys, or
-        a `ProtocolMapping`; None: the one that is named as ``dataset``.
+        A path, the name of a mapping of this package ("mante2013"), a dict of a file's keys, or
+        a `ProtocolMapping`, which is returned; None for the mapping named ``dataset``.
     dataset
-        The archive that a recording says it is of.
+        The archive of the recording, from its provenance.
 
     Raises
     ------
     InputError
-        For a file that is not there or cannot be read, and keys that are absent, unknown or
-        of another kind; file and key are named.
+        For a file that does not exist or cannot be read, unknown tasks, and keys that are
+        missing, unknown or of the wrong type. The message names file and key.
 
     Examples
     --------
-    A memory-guided saccade to one of eight places, held against a network's Dly Go:
+    A memory-guided saccade to one of eight places, compared with a network's Dly Go task:
 
     >>> mapping = read_mapping({
     ...     "tasks": {"memory saccade": "delaygo"},
@@ -193,218 +285,122 @@ def read_mapping(source: Any, dataset: str | None = None) -> ProtocolMapping:
     if isinstance(source, ProtocolMapping):
         return source
     if isinstance(source, Mapping):
-        return _Table(source, "mapping").mapping()
+        return _checked(dict(source), "mapping")
     name = dataset if source is None else source
-    if name is None or (source is None and not _shipped(name)):
+    if name is None or (source is None and name not in mapping_names()):
         raise InputError(
             "mapping",
             "a mapping of the recording's conditions",
-            "none, and a recording whose provenance names none that comes along",
+            "none, and a recording whose provenance names none of this package",
             f"Pass one of {listing(map(repr, mapping_names()))}, or the path of a YAML file; "
-            "nwbcompare.comparison.protocol_mapping says how to write it.",
+            "nwbcompare.comparison.protocol_mapping has an example.",
         )
-    if isinstance(name, str) and _shipped(name):
-        place = FOLDER / f"{name}.yaml"
-        return _Table(_parsed(place.read_text(encoding="utf-8"), name), f"{name}.yaml").mapping()
-    return _read_file(name)
+    if isinstance(name, str) and name in mapping_names():
+        return _read_yaml((FOLDER / f"{name}.yaml").read_bytes(), f"{name}.yaml")
+    if not isinstance(name, str | os.PathLike):
+        raise InputError(
+            "mapping",
+            "a name, a path, a dict or a ProtocolMapping",
+            type(name).__name__,
+            "Pass the path of a YAML file.",
+        )
+    path = Path(name)
+    if path.suffix not in SUFFIXES or not path.is_file():
+        raise InputError(
+            str(path),
+            f"a YAML file ({' or '.join(SUFFIXES)}), or one of {listing(mapping_names())}",
+            "a file of another kind" if path.is_file() else "no file",
+            "Check the path.",
+        )
+    return _read_yaml(path.read_bytes(), str(path))
 
 
 def mapping_name(block: xr.Dataset) -> str | None:
-    """Give the name of a mapping that a recording's provenance tells: its own, or its archive's."""
+    """Return the name of a recording's mapping from its provenance, else that of its archive."""
     provenance = json.loads(block.attrs["provenance"])
     name: str | None = provenance.get("mapping", provenance.get("dataset"))
     return name
 
 
 def mapping_names() -> list[str]:
-    """Give the names of the mappings that come along."""
+    """Return the names of the mappings of this package.
+
+    Examples
+    --------
+    >>> mapping_names()
+    ['mante2013']
+    """
     return sorted(Path(one.name).stem for one in FOLDER.iterdir() if one.name.endswith(SUFFIXES))
 
 
-def _shipped(name: object) -> bool:
-    return name in mapping_names()
-
-
-def _read_file(source: Any) -> ProtocolMapping:
-    if not isinstance(source, str | os.PathLike):
-        raise InputError(
-            "mapping",
-            "a name, a path, a dict or a ProtocolMapping",
-            type(source).__name__,
-            "Pass the path of a YAML file.",
-        )
-    path = Path(source)
-    if path.suffix not in SUFFIXES or not path.is_file():
-        raise InputError(
-            str(path),
-            f"a YAML file ({' or '.join(SUFFIXES)}), or one of {listing(mapping_names())}",
-            "a file of another kind" if path.is_file() else "nothing there",
-            "Check the path.",
-        )
-    return _Table(_parsed(path.read_bytes(), str(path)), str(path)).mapping()
-
-
-def _parsed(text: str | bytes, origin: str) -> Any:
+def _read_yaml(text: bytes, origin: str) -> ProtocolMapping:
     import yaml  # noqa: PLC0415 - only here
 
     try:
-        return yaml.safe_load(text)
+        table = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(
-            origin, "a YAML file", f"one that cannot be read ({error})", "Mend it."
+            origin, "a YAML file", f"one that cannot be read ({error})", "Correct it."
         ) from error
+    return _checked(table, origin)
 
 
-class _Table:
-    """A table of a mapping file, whose keys are asked for one by one and must all be known."""
-
-    def __init__(self, table: Any, where: str, prefix: str = "") -> None:
-        self.where, self.prefix, self.asked = where, prefix, list[str]()
-        if not isinstance(table, Mapping):
+def _checked(table: Any, origin: str) -> ProtocolMapping:
+    """Check the keys of a mapping, its tasks, and that it has all their given variables."""
+    try:
+        file = _File.model_validate(table)
+    except ValidationError as error:
+        raise _explained(error, origin) from error
+    for recorded, task in file.tasks.items():
+        if task not in task_names():
+            raise unknown_name(f"{origin}, tasks.{recorded}", task, task_names())
+    given = {name: task for task in file.tasks.values() for name in get_task(task).given_variables}
+    for name, task in given.items():
+        if name not in file.conditions:
             raise InputError(
-                f"{where}, {prefix.rstrip('.')}" if prefix else where,
-                "a table of keys and values",
-                repr(table),
-                "Write it as the mapping of mante2013 does.",
+                f"{origin}, conditions",
+                listing(given),
+                f"none for {name}, which {task!r} needs",
+                f"Write {name}: {{value: 0}}, or {name}: {{column: ..., values: {{...}}}}.",
             )
-        self.table = table
-
-    def subject(self, key: str) -> str:
-        return f"{self.where}, {self.prefix}{key}"
-
-    def get(self, key: str, good: Callable[[Any], bool], expected: str, example: str) -> Any:
-        """Give what stands under a key, refusing what is not as expected."""
-        self.asked.append(key)
-        value = self.table.get(key)
-        if key not in self.table or not good(value):
-            raise InputError(
-                self.subject(key),
-                expected,
-                repr(value) if key in self.table else "nothing",
-                f"Write {example}.",
-            )
-        return value
-
-    def get_or(
-        self, default: T, key: str, good: Callable[[Any], bool], expected: str, example: str
-    ) -> T:
-        """Give what stands under a key that may be left out."""
-        if key not in self.table:
-            self.asked.append(key)
-            return default
-        value: T = self.get(key, good, expected, example)
-        return value
-
-    @contextmanager
-    def inner(self, key: str) -> Iterator[_Table]:
-        """Give the table under a key, and refuse keys in it that were not asked for."""
-        self.asked.append(key)
-        table = _Table(self.table.get(key, {}), self.where, f"{self.prefix}{key}.")
-        yield table
-        table.refuse_others()
-
-    def refuse_others(self) -> None:
-        for key in self.table:
-            if key not in self.asked:
-                raise unknown_name(
-                    f"{self.where}, key{f' in {self.prefix[:-1]}' if self.prefix else ''}",
-                    key,
-                    self.asked,
-                )
-
-    def mapping(self) -> ProtocolMapping:
-        """Read a whole mapping, and refuse keys that it does not have."""
-        tasks = self._tasks()
-        with self.inner("conditions") as table:
-            conditions = {name: _parameter(table, name) for name in table.table}
-        self._check_given(tasks, conditions)
-        axes = self.get_or(
-            [0], "axes_degrees", _are(is_finite), "one or more degrees", "axes_degrees: [0, 90]"
-        )
-        shown = self.get_or((), "shown", _are(_is_text), "names of columns", "shown: [congruent]")
-        read = ProtocolMapping(
-            origin=self.where,
-            tasks=tasks,
-            conditions=conditions,
-            **self._epochs(),
-            axes_degrees=tuple(axes),
-            stimulus_ms=self.get("stimulus_ms", is_finite, "milliseconds", "stimulus_ms: 750"),
-            delay_ms=self.get_or(800.0, "delay_ms", is_finite, "milliseconds", "delay_ms: 800"),
-            choice=self._choice() if "choice" in self.table else None,
-            shown=tuple(shown),
-        )
-        self.refuse_others()
-        return read
-
-    def _tasks(self) -> dict[str, str]:
-        expected = "recorded tasks, each with the network's"
-        tasks = self.get("tasks", _is_text_table, expected, "tasks: {contextdm1: contextdm1}")
-        for recorded, task in tasks.items():
-            if task not in task_names():
-                raise unknown_name(self.subject(f"tasks.{recorded}"), task, task_names())
-        return dict(tasks)
-
-    def _epochs(self) -> dict[str, Any]:
-        with self.inner("epoch") as table:
-            return {
-                name: table.get(key, _is_text, "the name of an epoch", f"{key}: stim1")
-                for name, key in (("epoch", "recording"), ("network_epoch", "network"))
-            } | {
-                "latency_ms": float(
-                    table.get_or(0.0, "latency_ms", is_finite, "milliseconds", "latency_ms: 100")
-                )
-            }
-
-    def _choice(self) -> Choice:
-        with self.inner("choice") as table:
-            column = table.get("column", _is_text, "a trial column", "column: choice")
-            first, second = (
-                float(table.get(key, is_finite, "a number", f"{key}: {example}"))
-                for key, example in (("first", 1), ("second", -1))
-            )
-        return Choice(column=column, first=first, second=second)
-
-    def _check_given(self, tasks: Mapping[str, str], conditions: Mapping[str, Parameter]) -> None:
-        given = {name: task for task in tasks.values() for name in get_task(task).given_variables}
-        for name, task in given.items():
-            if name not in conditions:
-                raise InputError(
-                    self.subject("conditions"),
-                    f"{listing(given)}",
-                    f"none for {name}, which {task!r} needs",
-                    f"Write {name}: {{value: 0}}, or {name}: {{column: ..., values: {{...}}}}.",
-                )
-        for name in conditions:
-            if name not in given:
-                raise unknown_name(self.subject("conditions"), name, given)
+    for name in file.conditions:
+        if name not in given:
+            raise unknown_name(f"{origin}, conditions", name, given)
+    keys = {name: getattr(file, name) for name in _File.model_fields if name != "epoch"}
+    return ProtocolMapping(
+        origin=origin,
+        epoch=file.epoch.recording,
+        network_epoch=file.epoch.network,
+        latency_ms=file.epoch.latency_ms,
+        **keys,
+    )
 
 
-def _parameter(table: _Table, name: str) -> Parameter:
-    with table.inner(name) as own:
-        if "value" in own.table:
-            return Parameter(value=float(own.get("value", is_finite, "a number", "value: 0")))
-        column = own.get(
-            "column",
-            _is_text,
-            "a trial column, or a constant value",
-            "column: coherence, or value: 0",
-        )
-        if "factor" in own.table:
-            factor = float(own.get("factor", is_finite, "a number", "factor: 1"))
-            return Parameter(column=column, factor=factor)
-        values = own.get(
-            "values",
-            _is_number_table,
-            "a number for each of the column's values, or a factor",
-            "values: {-1: -0.1, 1: 0.1}, or factor: 1",
-        )
-        return Parameter(column=column, values=dict(values))
+def _explained(error: ValidationError, origin: str) -> InputError:
+    """Return the first error of a validation in the form of this package."""
+    first = error.errors()[0]
+    loc = [key for key in first["loc"] if key != "[key]"]
+    *parents, key = loc or [""]
+    if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        tables = {"conditions": Parameter, "epoch": _Epoch, "choice": Choice}
+        known = tables[str(parents[0])].__annotations__ if parents else _File.model_fields
+        within = f" in {'.'.join(map(str, parents))}" if parents else ""
+        return unknown_name(f"{origin}, key{within}", key, known)
+    # items of a list and of a table are described with the key that they are under
+    described = next(k for k in (key, *reversed(parents)) if k in _EXPECTED)
+    expected, example = _EXPECTED[described]
+    return InputError(
+        ", ".join(filter(None, (origin, ".".join(map(str, loc))))),
+        expected,
+        "nothing" if first["type"] == "missing" else repr(first["input"]),
+        f"Write {example}.",
+    )
 
 
 def _numbers(
     parameter: Parameter, recorded: npt.NDArray[Any], where: str
 ) -> npt.NDArray[np.float64]:
-    """Give the numbers of recorded values, each looked up among those of the mapping."""
+    """Return the number of each recorded value, from the mapping's values or factor."""
     if parameter.values is None:
         if recorded.dtype.kind not in "biuf":
             raise InputError(
@@ -414,8 +410,8 @@ def _numbers(
                 "Write values: {...} instead.",
             )
         return np.asarray(recorded, dtype=np.float64) * float(parameter.factor or 0)
-    found = {value: _looked_up(parameter.values, value) for value in np.unique(recorded)}
-    for value, number in found.items():
+    number_of = {value: _looked_up(parameter.values, value) for value in np.unique(recorded)}
+    for value, number in number_of.items():
         if number is None:
             raise InputError(
                 f"{where}.values",
@@ -423,11 +419,11 @@ def _numbers(
                 f"none for {value}",
                 f"Write {value}: and its number there.",
             )
-    return np.array([found[value] for value in recorded], dtype=np.float64)
+    return np.array([number_of[value] for value in recorded], dtype=np.float64)
 
 
 def _looked_up(values: Mapping[Any, float], value: Any) -> float | None:
-    """Look a value up; numbers as those of float32, so that 0.06 is found."""
+    """Return the number of a value; numbers are compared as float32, so that 0.06 matches."""
     for key, number in values.items():
         same = (
             str(key) == str(value)
@@ -437,26 +433,3 @@ def _looked_up(values: Mapping[Any, float], value: Any) -> float | None:
         if same:
             return number
     return None
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _are(good: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: (
-        isinstance(value, Sequence)
-        and not isinstance(value, str)
-        and bool(value)
-        and all(map(good, value))
-    )
-
-
-def _is_text_table(value: Any) -> bool:
-    return (
-        isinstance(value, Mapping) and bool(value) and all(map(_is_text, [*value, *value.values()]))
-    )
-
-
-def _is_number_table(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(map(is_finite, value.values()))

@@ -100,14 +100,22 @@ class TestMapping:
             (without("tasks"), r"tasks: expected recorded tasks.*got nothing.*Write tasks: \{"),
             (table(tasks={"a": "contextdm3"}), r"tasks\.a: .*Did you mean 'contextdm2'"),
             (table(tasks={}), r"mapping, tasks: "),
-            (without("conditions"), r"mapping, conditions: .*none for direction"),
-            (table(conditions=3), r"mapping, conditions: expected a table of keys"),
+            (without("conditions"), r"mapping, conditions: .*got nothing"),
+            (table(conditions={}), r"mapping, conditions: .*none for direction"),
+            (table(conditions=3), r"mapping, conditions: expected for each given variable.*got 3"),
             (table(conditions=conditions | {"speed": {"value": 1}}), r"conditions: .*'speed'"),
-            (table(conditions=conditions | {"direction": {}}), r"conditions\.direction\.column: "),
+            (
+                table(conditions=conditions | {"direction": {}}),
+                r"conditions\.direction: .* a constant value, or a column.* got \{\}",
+            ),
+            (
+                table(conditions=conditions | {"direction": {"value": 1, "column": "c"}}),
+                r"conditions\.direction: .* a constant value, or a column",
+            ),
             (table(conditions=conditions | {"direction": {"value": "x"}}), r"direction\.value: "),
             (
                 table(conditions=conditions | {"direction": {"column": "c"}}),
-                r"conditions\.direction\.values: expected a number for each.*got nothing",
+                r"conditions\.direction: .* a column with values or a factor, got .*'column': 'c'",
             ),
             (
                 table(conditions=conditions | {"direction": {"column": "c", "factor": "x"}}),
@@ -117,7 +125,11 @@ class TestMapping:
                 table(conditions=conditions | {"direction": {"value": 1, "unit": "rad"}}),
                 r"key in conditions\.direction: .*'unit'",
             ),
-            (without("epoch"), r"epoch\.recording: expected the name of an epoch, got nothing"),
+            (without("epoch"), r"mapping, epoch: expected a table of keys and values, got nothing"),
+            (
+                table(epoch={"network": "a"}),
+                r"epoch\.recording: expected the name of an epoch, got nothing",
+            ),
             (table(epoch={"recording": "a", "network": 3}), r"epoch\.network: .*got 3"),
             (
                 table(epoch={"recording": "a", "network": "b", "latency": 3}),
@@ -125,9 +137,14 @@ class TestMapping:
             ),
             (without("stimulus_ms"), r"stimulus_ms: expected milliseconds, got nothing"),
             (table(axes_degrees=[]), r"axes_degrees: expected one or more degrees"),
-            (table(axes_degrees=["a"]), r"axes_degrees: "),
+            (table(axes_degrees=["a"]), r"axes_degrees\.0: expected one or more degrees, got 'a'"),
+            (
+                table(conditions=conditions | {"direction": {"column": "c", "values": {1: "x"}}}),
+                r"direction\.values\.1: expected a number for each value .* got 'x'",
+            ),
+            (table(choice=None), r"choice: expected a table of keys"),
             (table(choice={"column": "choice", "first": 1}), r"choice\.second: expected a number"),
-            (table(shown="congruent"), r"shown: expected names of columns"),
+            (table(shown="congruent"), r"shown: expected names of trial columns"),
             (table(stimuls_ms=3), r"mapping, key: .*'stimuls_ms'.*Did you mean 'stimulus_ms'"),
             ([], r"mapping: expected a name, a path, a dict.*got list"),
         ]:
