@@ -3,7 +3,8 @@
 A *block* is an `xarray.Dataset` with ``rate`` in one of two layouts, dense
 ``(trial, time, unit)`` or ragged ``(observation, time)``, a unit table on ``unit``, and trial
 columns on ``trial`` or ``observation``. An *activity* is an `xarray.DataTree` with one leaf
-for each clock. `nwbcompare.core.schema` holds the rules; this module makes and takes apart.
+for each clock. `nwbcompare.core.schema` has the rules that a block keeps; this module has the
+functions that make blocks and read their tables.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ EPOCH_TOLERANCE = 1e-3
 
 Source = Literal["model", "recording"]
 Activity: TypeAlias = xr.DataTree | xr.Dataset
-"""What every analysis takes: a whole activity, or one block of it."""
+"""An activity, or one block of it: the argument of every analysis."""
 
 
 def make_block(
@@ -45,47 +46,55 @@ def make_block(
     deterministic: bool = False,
     provenance: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    """Make a block from plain arrays.
+    """Make a block of rates, with its trials and units, from plain arrays.
 
     Parameters
     ----------
     rate
-        Rates: ``(trial, time, unit)`` for a dense block, ``(observation, time)`` for a ragged
-        one. Stored as float32; NaN means not observed.
+        Rates, ``(trial, time, unit)`` for a dense block, in which all units share the trials, or
+        ``(observation, time)`` for a ragged one, in which each row is one unit in one trial.
+        Stored as float32; NaN means not observed.
     time_s
         Bin centres (s), ``(time,)``, from the event that ``aligned_to`` names.
     bin_width_s
         Width of a bin (s).
     aligned_to
-        The event at time 0, such as "stimulus onset".
+        The event at time 0, e.g. "stimulus onset".
     trials
-        Trial columns by name, each ``(trial,)`` or ``(observation,)``; ``task`` is needed.
+        Trial columns by name, each ``(trial,)`` or ``(observation,)``; ``task`` is required.
         Text is stored as integer codes (see `labels`). A value may be an `xarray.Variable`
-        or ``(values, attrs)`` to carry attributes such as a long name.
+        or ``(values, attrs)``, for attributes such as a long name.
     units
-        Columns of the unit table by name, each ``(unit,)``; ``unit``, unique ids, is needed.
+        Columns of the unit table by name, each ``(unit,)``; ``unit``, unique ids, is required.
     condition_variables
         For each task, the trial columns whose combinations are its conditions.
     source
-        Where the rates came from.
+        "model" or "recording".
     name
-        A short name for figures and tables, such as "monkey A" or "network 0".
+        A short name for figures and tables, e.g. "monkey A" or "network 0".
     epochs
-        For each epoch, its start and stop (s), each one number or one for each trial.
+        Start and stop (s) of each epoch, each a number or ``(trial,)``; NaN in trials without
+        the epoch.
     observation_unit
-        For a ragged block: the row of the unit table that each observation belongs to.
+        For a ragged block: the row of each observation's unit in the unit table
+        ``(observation,)``.
     rate_units
         "spikes/s" or "1"; by default "spikes/s" for a recording and "1" for a model.
     deterministic
-        Whether the rates hold no noise at all (a network run without noise), so that one
-        trial gives the mean of its condition exactly.
+        Whether the rates have no noise at all (a network run without noise), so that one
+        trial is the mean of its condition exactly.
     provenance
-        Where the rates came from in detail: files with checksums, versions, seed, command.
+        Origin of the rates in detail: files with checksums, versions, seed, command.
 
     Returns
     -------
     xarray.Dataset
-        The block. `nwbcompare.check_activity` tells whether it keeps the data model.
+        The block. It is not checked here; see `nwbcompare.check_activity`.
+
+    Raises
+    ------
+    InputError
+        If the rates have another number of dimensions, or a column another length than the rates.
 
     Examples
     --------
@@ -109,7 +118,7 @@ def make_block(
             "rate",
             f"{len(dims)} dimensions {dims}",
             f"{rates.ndim} dimensions of sizes {rates.shape}",
-            "Give rates as (trial, time, unit), or as (observation, time) with observation_unit.",
+            "Pass rates as (trial, time, unit), or as (observation, time) with observation_unit.",
         )
     n_rows = rates.shape[0]
     coords: dict[str, Any] = {
@@ -145,7 +154,7 @@ def make_block(
             "trials, units and time_s",
             f"lengths that fit rates of sizes {dict(zip(dims, rates.shape, strict=True))}",
             str(error),
-            "Give one value for each trial, unit and bin.",
+            "Pass one value for each trial, unit and bin.",
         ) from error
 
 
@@ -155,7 +164,12 @@ def make_activity(blocks: Mapping[str, xr.Dataset]) -> xr.DataTree:
     Parameters
     ----------
     blocks
-        Blocks by the name of their leaf: for a network usually the task.
+        Blocks by the name of their leaf, which for a network usually is the task.
+
+    Returns
+    -------
+    xarray.DataTree
+        The activity, with one leaf for each block.
 
     Examples
     --------
@@ -167,7 +181,7 @@ def make_activity(blocks: Mapping[str, xr.Dataset]) -> xr.DataTree:
 
 
 def blocks(activity: Activity) -> dict[str, xr.Dataset]:
-    """Give the blocks of an activity by leaf; a lone block is its own only leaf.
+    """Return the blocks of an activity by leaf; a lone block by its name.
 
     Parameters
     ----------
@@ -177,21 +191,27 @@ def blocks(activity: Activity) -> dict[str, xr.Dataset]:
     Raises
     ------
     InputError
-        Where it is neither.
+        If it is neither, or an empty activity.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> list(blocks(example_block()))
+    ['example']
     """
     if isinstance(activity, xr.Dataset):
         return {str(activity.attrs.get("name", "activity")): activity}
     got = type(activity).__name__
     if isinstance(activity, xr.DataTree):
-        found = {
+        leaves = {
             leaf.path.strip("/") or str(leaf.dataset.attrs.get("name", "activity")): (
                 leaf.to_dataset()
             )
             for leaf in activity.leaves
             if leaf.has_data
         }
-        if found:
-            return found
+        if leaves:
+            return leaves
         got = "an empty DataTree"
     raise InputError(
         "activity",
@@ -202,17 +222,31 @@ def blocks(activity: Activity) -> dict[str, xr.Dataset]:
 
 
 def is_ragged(block: xr.Dataset) -> bool:
-    """Tell whether a block's rates are (observation, time)."""
+    """Return whether a block is ragged: its rates are (observation, time).
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> is_ragged(example_block())
+    False
+    """
     return "observation" in block["rate"].dims
 
 
 def row_dim(block: xr.Dataset) -> str:
-    """Give the dimension that a block's trial columns lie on."""
+    """Return the dimension of a block's trial columns: "observation" if ragged, else "trial".
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> row_dim(example_block())
+    'trial'
+    """
     return "observation" if is_ragged(block) else "trial"
 
 
 def columns_on(dataset: xr.Dataset, dim: str) -> dict[str, xr.DataArray]:
-    """Give the columns of a table: the coordinates that lie on one dimension alone.
+    """Return the columns of a table: the coordinates on one dimension alone.
 
     Parameters
     ----------
@@ -220,40 +254,65 @@ def columns_on(dataset: xr.Dataset, dim: str) -> dict[str, xr.DataArray]:
         A block, trials, or a result.
     dim
         "unit" for the unit table; "trial" or "observation" for the trial columns.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> list(columns_on(example_block(), "unit"))
+    ['unit', 'area']
     """
     return {str(name): column for name, column in dataset.coords.items() if column.dims == (dim,)}
 
 
 def unit_table(block: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Give the unit table of a block, with each unit's session.
+    """Return the unit table of a block, with each unit's session.
 
-    In archives ``session`` is a column of the trials; results on units need it to tell which
-    units belong together, and get the session of each unit's trials. A unit with trials of
-    several sessions has their names joined by "+", one without trials "".
+    Loaders of archives keep ``session`` as a trial column. Statistics over units need it for each
+    unit, since units of one session are not independent; it is taken from the unit's trials.
 
     Parameters
     ----------
     block
         A block.
+
+    Returns
+    -------
+    dict of str to xarray.DataArray
+        The columns, each ``(unit,)``. ``session`` joins the names by "+" for a unit with trials
+        of several sessions, and is "" for a unit without trials; it is left out where neither
+        table has it.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> block = example_block().assign_coords(session=("trial", ["day1"] * 8))
+    >>> unit_table(block)["session"].values.tolist()
+    ['day1', 'day1', 'day1']
     """
     columns = columns_on(block, "unit")
     if "session" in columns or "session" not in columns_on(block, row_dim(block)):
         return columns
     codes, names = codes_and_categories(block["session"])
     row = unit_positions(block) if is_ragged(block) else np.zeros(len(codes), dtype=np.int64)
-    found: dict[int, list[str]] = {}
+    sessions_of_unit: dict[int, list[str]] = {}
     for pair in np.flatnonzero(np.bincount(row * len(names) + codes)):
         unit, code = divmod(int(pair), len(names))
-        found.setdefault(unit, []).append(str(names[code]))
-    every = range(block.sizes["unit"])
-    sessions = [found.get(unit if is_ragged(block) else 0, []) for unit in every]
-    return columns | {
-        "session": xr.DataArray(np.array(["+".join(own) for own in sessions]), dims="unit")
-    }
+        sessions_of_unit.setdefault(unit, []).append(str(names[code]))
+    # all units of a dense block share its trials
+    rows = range(block.sizes["unit"]) if is_ragged(block) else [0] * block.sizes["unit"]
+    sessions = ["+".join(sessions_of_unit.get(unit, [])) for unit in rows]
+    return columns | {"session": xr.DataArray(np.array(sessions), dims="unit")}
 
 
 def tasks_of(activity: Activity) -> list[str]:
-    """Give the names of the tasks that an activity holds trials of, block by block."""
+    """Return the names of the tasks that an activity has trials of, block by block.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> tasks_of(example_block())
+    ['go']
+    """
     names: list[str] = []
     for block in blocks(activity).values():
         codes, categories = codes_and_categories(block["task"])
@@ -263,20 +322,44 @@ def tasks_of(activity: Activity) -> list[str]:
 
 
 def condition_variables_of(block: xr.Dataset) -> dict[str, list[str]]:
-    """Give, for each task of a block, the trial columns whose combinations are conditions."""
+    """Return, for each task of a block, the trial columns whose combinations are conditions.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> condition_variables_of(example_block())
+    {'go': ['direction']}
+    """
     table: dict[str, list[str]] = json.loads(block.attrs["condition_variables"])
     return table
 
 
 def unit_positions(block: xr.Dataset) -> npt.NDArray[np.int64]:
-    """Give, for each observation of a ragged block, its unit's row in the unit table.
+    """Return the row of each observation's unit in the unit table of a ragged block.
 
-    The table is looked up by key, so that a selection of units cannot misdirect it.
+    Units are matched by key, not by position, so that rows stay correct after a selection.
+
+    Parameters
+    ----------
+    block
+        A ragged block.
+
+    Returns
+    -------
+    array of int, (observation,)
+        Rows of the unit table.
 
     Raises
     ------
     InputError
-        Where an observation's key is not in the table.
+        If the key of an observation is not in the table.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> unit_positions(xr.Dataset(coords={
+    ...     "unit_key": ("unit", [7, 3]), "observation_unit": ("observation", [3, 7])})).tolist()
+    [1, 0]
     """
     rows, unknown = unit_rows(block)
     if unknown.size:
@@ -338,13 +421,52 @@ def unknown_keys(keys: npt.NDArray[Any]) -> InputError:
 
 
 def encode_labels(values: npt.ArrayLike) -> tuple[npt.NDArray[np.int32], list[str]]:
-    """Turn text into integer codes and the sorted list of what they stand for."""
+    """Encode text as integers.
+
+    Parameters
+    ----------
+    values
+        Text, ``(row,)``.
+
+    Returns
+    -------
+    codes : array of int32, (row,)
+        Indices into ``categories``.
+    categories : list of str
+        The different texts, sorted.
+
+    Examples
+    --------
+    >>> codes, categories = encode_labels(["right", "left", "right"])
+    >>> codes.tolist(), categories
+    ([1, 0, 1], ['left', 'right'])
+    """
     categories, codes = np.unique(np.asarray(values, dtype=str), return_inverse=True)
     return codes.astype(np.int32).reshape(-1), [str(category) for category in categories]
 
 
 def codes_and_categories(column: xr.DataArray) -> tuple[npt.NDArray[Any], list[str]]:
-    """Give the codes of a text column and what they stand for."""
+    """Return the integer codes and the categories of a text column.
+
+    Parameters
+    ----------
+    column
+        A column with the attribute ``categories``, or of text.
+
+    Returns
+    -------
+    codes : array of int, (row,)
+        Indices into ``categories``.
+    categories : list of str
+        The texts; sorted where the column has no attribute ``categories``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> codes, categories = codes_and_categories(xr.DataArray(["b", "a"], dims="trial"))
+    >>> codes.tolist(), categories
+    ([1, 0], ['a', 'b'])
+    """
     if "categories" in column.attrs:
         categories: list[str] = json.loads(column.attrs["categories"])
         return column.values, categories
@@ -352,15 +474,20 @@ def codes_and_categories(column: xr.DataArray) -> tuple[npt.NDArray[Any], list[s
 
 
 def labels(column: xr.DataArray) -> npt.NDArray[Any]:
-    """Give a column's values as a reader wants them: text columns as text.
+    """Return the values of a column, decoded to text where they are codes.
 
-    Text columns of trials are stored as integer codes with the attribute ``categories``;
-    every other column is returned as it is.
+    Text columns of trials are stored as integer codes with the attribute ``categories``, a JSON
+    list; all other columns are returned unchanged.
 
     Parameters
     ----------
     column
         A trial column or a column of the unit table.
+
+    Returns
+    -------
+    array
+        The values, of the column's shape.
 
     Examples
     --------
@@ -379,7 +506,7 @@ def labels(column: xr.DataArray) -> npt.NDArray[Any]:
 def epoch_bounds(
     block: xr.Dataset, epoch: str, rows: npt.NDArray[np.bool_] | None = None
 ) -> tuple[float, float] | None:
-    """Give the start and stop (s) that an epoch has in all the given trials.
+    """Return the start and stop (s) of an epoch that all trials share.
 
     Parameters
     ----------
@@ -388,17 +515,24 @@ def epoch_bounds(
     epoch
         The epoch's name.
     rows
-        Which trials or observations are meant; all by default.
+        Mask of the trials or observations to use, ``(trial,)`` or ``(observation,)``; all by
+        default.
 
     Returns
     -------
     tuple of float or None
-        Start and stop; None where the epoch is not there, in the block or in these trials.
+        Start and stop (s) from time 0; None if the block or these trials lack the epoch.
 
     Raises
     ------
     InputError
-        Where the trials differ in the epoch's bounds.
+        If the bounds differ between trials by more than a thousandth of a bin.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> epoch_bounds(example_block(), "stim1")
+    (0.1, 0.5)
     """
     if "epoch" not in block.coords or epoch not in block["epoch"].values:
         return None
@@ -425,10 +559,28 @@ def epoch_bounds(
 def bins_in(
     time_s: npt.NDArray[np.float64], start: float, stop: float, bin_width_s: float
 ) -> npt.NDArray[np.bool_]:
-    """Tell which bins belong to an interval: those whose centre lies in [start, stop).
+    """Return which bins belong to an interval: those whose centre lies in [start, stop).
 
-    A centre within a thousandth of a bin of a bound counts as on it, since 35 * 0.02 > 0.7
-    in floating point.
+    Parameters
+    ----------
+    time_s
+        Bin centres (s), ``(time,)``.
+    start, stop
+        The interval (s). A centre within a thousandth of a bin of a bound counts as on it,
+        since 35 * 0.02 > 0.7 in floating point.
+    bin_width_s
+        Width of a bin (s).
+
+    Returns
+    -------
+    array of bool, (time,)
+        True for bins in the interval.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bins_in(np.array([0.05, 0.15, 0.25]), 0.1, 0.3, 0.1).tolist()
+    [False, True, True]
     """
     slack = EPOCH_TOLERANCE * bin_width_s
     inside: npt.NDArray[np.bool_] = (time_s >= start - slack) & (time_s < stop - slack)
@@ -438,7 +590,7 @@ def bins_in(
 def select(
     activity: Activity, *, units: Sequence[str] | None = None, **columns: Any
 ) -> xr.DataTree | xr.Dataset:
-    """Select units and trials; tables and rates are cut together.
+    """Select units and trials, with their rates and table rows.
 
     Parameters
     ----------
@@ -447,18 +599,19 @@ def select(
     units
         The ids of the units to keep, in this order.
     **columns
-        Columns of the unit table or of the trials, each with the value to keep or a list of
-        them, such as ``area="PFC"``, ``correct=True`` or ``task=["dm1", "dm2"]``.
+        Columns of the unit table or of the trials, each with a value or a list of values to
+        keep, e.g. ``area="PFC"``, ``correct=True`` or ``task=["dm1", "dm2"]``.
 
     Returns
     -------
     xarray.DataTree or xarray.Dataset
-        What remains, of the type that was given. Blocks with no trial left are left out.
+        The selection, of the type of ``activity``. Blocks without any selected trial are left
+        out.
 
     Raises
     ------
     InputError
-        For a unit, a column or a value that does not exist, or where nothing is left.
+        If a unit or a column does not exist, or no unit or no trial is left.
 
     Examples
     --------
@@ -466,19 +619,21 @@ def select(
     >>> dict(select(example_block(), units=["u1"]).sizes)["unit"]
     1
     """
-    kept = {
+    selection = {
         leaf: block
         for leaf, whole in blocks(activity).items()
         if (block := _select_in_block(whole, units, columns)).sizes[row_dim(block)]
     }
-    if not kept or not any(block.sizes["unit"] for block in kept.values()):
+    if not any(block.sizes["unit"] for block in selection.values()):
         raise InputError(
             "select",
             "at least one unit and one trial to be left",
-            f"none with {_shown(units, columns)}",
-            "Look at the columns' values, e.g. np.unique(nwbcompare.labels(block['task'])).",
+            f"none with {_as_arguments(units, columns)}",
+            "Print the columns' values, e.g. np.unique(nwbcompare.labels(block['task'])).",
         )
-    return next(iter(kept.values())) if isinstance(activity, xr.Dataset) else make_activity(kept)
+    if isinstance(activity, xr.Dataset):
+        return next(iter(selection.values()))
+    return make_activity(selection)
 
 
 def _select_in_block(
@@ -487,11 +642,11 @@ def _select_in_block(
     row = row_dim(block)
     rows = np.ones(block.sizes[row], dtype=bool)
     places = np.arange(block.sizes["unit"]) if units is None else _unit_places(block, units)
-    for name, wanted in columns.items():
+    for name, values in columns.items():
         if name not in block.coords or block[name].dims not in {("unit",), (row,)}:
-            known = [*columns_on(block, "unit"), *columns_on(block, row)]
-            raise unknown_name("column", name, known)
-        matches = _matches(block[name], wanted)
+            names = [*columns_on(block, "unit"), *columns_on(block, row)]
+            raise unknown_name("column", name, names)
+        matches = _matches(block[name], values)
         if block[name].dims == ("unit",):
             places = places[matches[places]]
         else:
@@ -509,13 +664,13 @@ def _unit_places(block: xr.Dataset, units: Sequence[str]) -> npt.NDArray[np.int6
     return np.array([where[unit] for unit in units], dtype=np.int64)
 
 
-def _matches(column: xr.DataArray, wanted: Any) -> npt.NDArray[np.bool_]:
-    listed = wanted if isinstance(wanted, list | tuple | set | np.ndarray) else [wanted]
-    matches: npt.NDArray[np.bool_] = np.isin(labels(column), np.asarray(list(listed)))
+def _matches(column: xr.DataArray, values: Any) -> npt.NDArray[np.bool_]:
+    items = values if isinstance(values, list | tuple | set | np.ndarray) else [values]
+    matches: npt.NDArray[np.bool_] = np.isin(labels(column), np.asarray(list(items)))
     return matches
 
 
-def _shown(units: Sequence[str] | None, columns: Mapping[str, Any]) -> str:
+def _as_arguments(units: Sequence[str] | None, columns: Mapping[str, Any]) -> str:
     parts = [f"{name}={value!r}" for name, value in columns.items()]
     return ", ".join(parts + ([f"units={list(units)!r}"] if units is not None else []))
 
@@ -533,7 +688,14 @@ def _with_attrs(values: Any) -> tuple[npt.NDArray[Any], dict[str, Any]]:
 
 
 def is_text(values: npt.NDArray[Any]) -> bool:
-    """Tell whether an array holds text, of whichever of numpy's kinds."""
+    """Return whether an array has text, of any of numpy's kinds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_text(np.array(["left", "right"])), is_text(np.array([1.5]))
+    (True, False)
+    """
     return values.dtype.kind in "UT" or (
         values.dtype.kind == "O" and all(isinstance(value, str) for value in values.ravel())
     )

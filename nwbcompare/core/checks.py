@@ -1,4 +1,4 @@
-"""Checks of numbers that users give, in one form."""
+"""Checks of numbers that users pass, with one form of error."""
 
 from __future__ import annotations
 
@@ -9,17 +9,44 @@ from nwbcompare.core.errors import InputError
 
 
 def is_finite(value: object) -> bool:
-    """Tell whether a value is a finite number."""
+    """Return whether a value is a finite number.
+
+    Examples
+    --------
+    >>> is_finite(0.5), is_finite(float("nan")), is_finite("0.5")
+    (True, False, False)
+    """
     return isinstance(value, Real) and math.isfinite(value)
 
 
 def check_whole(name: str, value: object, least: int, remedy: str) -> int:
-    """Give a whole number of at least ``least``; refuse anything else.
+    """Check that a value is a whole number of at least ``least``, and return it as an int.
+
+    Parameters
+    ----------
+    name
+        The argument, for the message.
+    value
+        The value to check; numpy's integers are allowed, floats are not.
+    least
+        The smallest allowed value.
+    remedy
+        Advice to the user, for the message.
 
     Raises
     ------
     InputError
-        Which names the argument and the remedy.
+        If it is anything else.
+
+    Examples
+    --------
+    >>> check_whole("n_units", 8, 1, "Use n_units=8.")
+    8
+    >>> check_whole("n_units", 0, 1, "Use n_units=8.")
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: n_units: expected a whole number of 1 or more, got 0. \
+Use n_units=8.
     """
     if not isinstance(value, Integral) or int(value) < least:
         raise InputError(name, f"a whole number of {least} or more", repr(value), remedy)
@@ -27,24 +54,49 @@ def check_whole(name: str, value: object, least: int, remedy: str) -> int:
 
 
 def check_not_negative(name: str, value: object, remedy: str) -> None:
-    """Refuse what is not a finite number of 0 or more.
+    """Check that a value is a finite number of 0 or more.
+
+    Parameters
+    ----------
+    name, value, remedy
+        As for `check_whole`.
 
     Raises
     ------
     InputError
-        Which names the argument and the remedy.
+        If it is anything else.
+
+    Examples
+    --------
+    >>> check_not_negative("smooth_s", -0.1, "Use 0.04.")
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: smooth_s: expected a finite number of 0 or more, got -0.1. \
+Use 0.04.
     """
     if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
         raise InputError(name, "a finite number of 0 or more", repr(value), remedy)
 
 
 def check_above_zero(name: str, value: object, remedy: str) -> None:
-    """Refuse what is not a finite number above 0.
+    """Check that a value is a finite number above 0.
+
+    Parameters
+    ----------
+    name, value, remedy
+        As for `check_whole`.
 
     Raises
     ------
     InputError
-        Which names the argument and the remedy.
+        If it is anything else.
+
+    Examples
+    --------
+    >>> check_above_zero("bin_s", 0, "Use 0.05.")
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: bin_s: expected a finite number above 0, got 0. Use 0.05.
     """
     if not (isinstance(value, Real) and 0 < float(value) < math.inf):
         raise InputError(name, "a finite number above 0", repr(value), remedy)

@@ -1,4 +1,4 @@
-"""One writer a folder: a lock that says who writes, and since when."""
+"""A lock that keeps a folder to one writing process."""
 
 from __future__ import annotations
 
@@ -19,27 +19,39 @@ from nwbcompare.core.errors import InputError
 from nwbcompare.core.files import DISK_ERRORS, LOCKS, full_disk, unwritable
 
 HEARTBEAT_S, SILENT_S = 30.0, 300.0
-"""A holder touches its lock every so often; one of another machine that is silent has died."""
+"""Interval (s) at which a process touches its lock file, and age (s) of the last touch from which a
+process on another machine counts as ended."""
 WAIT_S, TRY_EVERY_S = 5.0, 0.1
-"""Workers of a killed process end within a second: they are waited for."""
+"""Time to wait for a lock (s), longer than the workers of a killed process take to end (1 s), and
+interval between attempts (s)."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a folder."""
+    """The process that holds a lock.
+
+    Attributes
+    ----------
+    pid, host
+        Number of the process, and name of its machine.
+    since
+        Time of the lock, as text.
+    started
+        Start of the process (s since 1970). Numbers of processes are used again: a later process
+        of the same number has another start.
+    """
 
     pid: int
     host: str
     since: str
     started: float
-    """When its process began (s since 1970), which tells it from a later one of its number."""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since}"
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is a process of this machine that has ended."""
+        """Whether it was a process of this machine, and has ended."""
         if self.host != platform.node():
             return False
         try:
@@ -50,26 +62,27 @@ class Holder:
 
 @contextmanager
 def claimed(path: str | os.PathLike[str], *, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Hold a folder, so that no other process writes to it.
+    """Lock a folder, so that no other process writes to it.
 
-    The lock is a hidden file beside the folder, with the process, its machine and the time. It
-    is held by the system for as long as the process lives, also where that is killed. On file
-    systems without such locks, and between machines, the file itself counts: it is taken over
-    where its process has ended, or was silent for five minutes on another machine.
+    The lock is a hidden file beside the folder, which names the process, its machine and the time.
+    The operating system also locks that file until the process ends, even if it is killed. On
+    file systems without such locks, and between machines, the file alone counts: it is replaced if
+    its process has ended or, on another machine, has not touched it for five minutes.
 
     Parameters
     ----------
     path
         The folder, which need not exist.
     wait_s
-        How long to wait for another holder (s).
+        Time to wait for another process to release the lock (s).
 
     Raises
     ------
     InputError
-        Where another process holds it; the message says which. Where no lock can be made beside it.
+        If another process, which the message names, holds the lock, or the lock file cannot be
+        written.
     OutputError
-        Where the disk is full.
+        If the disk is full.
 
     Examples
     --------
@@ -95,12 +108,12 @@ def claimed(path: str | os.PathLike[str], *, wait_s: float = WAIT_S) -> Iterator
 
 
 def _wait_for(path: Path, file: Path, wait_s: float) -> int:
-    """Take the lock of a folder, or say who holds it."""
-    give_up = time.monotonic() + wait_s
+    """Return the handle of the lock file; an error names the process that holds it."""
+    deadline = time.monotonic() + wait_s
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         while (handle := _take(file)) is None:
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise InputError(
                     str(path),
                     "a folder that no other process writes to",
@@ -117,12 +130,19 @@ def _wait_for(path: Path, file: Path, wait_s: float) -> int:
 
 
 def held_by(path: str | os.PathLike[str]) -> str:
-    """Say which process holds a folder; empty where none is known to.
+    """Return which process holds the lock of a folder, as text; "" if none does.
 
     Parameters
     ----------
     path
         The folder; see `claimed`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     held_by(f"{folder}/run")
+    ''
     """
     path = Path(os.path.realpath(path))
     holder = _holder(path.with_name(f".{path.name}.lock"))
@@ -130,7 +150,7 @@ def held_by(path: str | os.PathLike[str]) -> str:
 
 
 def _take(file: Path) -> int | None:
-    """Make a lock's file and hold it; None where there is one already."""
+    """Create a lock file and lock it; return None if it exists already."""
     try:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
@@ -148,11 +168,11 @@ def _take(file: Path) -> int | None:
 
 
 def _remove_abandoned(file: Path) -> None:
-    """Remove a lock whose process has ended, so that it can be taken anew."""
+    """Remove the lock file of a process that has ended."""
     with suppress(FileNotFoundError):
         handle = os.open(file, os.O_RDWR)
         try:
-            # whoever holds the system's lock alone may look: nobody removes what another has taken
+            # only a process that locks the file may remove it, so that none removes a new lock
             locked = _lock(handle, wait=False)
             abandoned = locked is not False and _is_abandoned(file, locked=bool(locked))
             if abandoned and os.path.samestat(os.fstat(handle), file.stat()):
@@ -164,7 +184,7 @@ def _remove_abandoned(file: Path) -> None:
 def _is_abandoned(file: Path, *, locked: bool) -> bool:
     holder, silent_s = _holder(file), time.time() - file.stat().st_mtime
     if holder is None:
-        # its process may be about to write who it is
+        # its process may not have written its name yet
         return silent_s > WAIT_S
     if holder.host == platform.node():
         return locked or holder.is_gone
@@ -172,7 +192,7 @@ def _is_abandoned(file: Path, *, locked: bool) -> bool:
 
 
 def _lock(handle: int, *, wait: bool) -> bool | None:
-    """Take the system's lock of an open file; False where it is held, None where there is none."""
+    """Lock an open file: False if another process holds it, None on systems without locks."""
     if LOCKS is None:
         return None
     try:
@@ -186,7 +206,7 @@ def _lock(handle: int, *, wait: bool) -> bool | None:
 
 
 def _holder(file: Path) -> Holder | None:
-    """Read who holds a lock; None where its file does not say."""
+    """Read the process that holds a lock; None if its file does not name one."""
     try:
         return Holder(**json.loads(file.read_text()))
     except (OSError, ValueError, TypeError):
@@ -194,7 +214,7 @@ def _holder(file: Path) -> Holder | None:
 
 
 def _beat(file: Path, ended: threading.Event) -> None:
-    """Touch a lock's file until told to end."""
+    """Touch a lock file at intervals until the lock is released."""
     while not ended.wait(HEARTBEAT_S):
         with suppress(OSError):
             os.utime(file)

@@ -1,4 +1,4 @@
-"""The one form of error message: what was meant, what was expected, what came, what to do."""
+"""Errors in one form: the subject, what was expected, what was found instead, and the remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class ExplainedError(ValueError):
-    """An error in the one form of this package: subject, expectation, finding and remedy.
+    """An error with a subject, what was expected, what was found instead, and the remedy.
 
     Raised as one of its three kinds: `InputError`, `NotApplicableError`, `DamagedCacheError`.
 
@@ -16,11 +16,11 @@ class ExplainedError(ValueError):
     subject
         The argument, file or variable that the error is about.
     expected
-        What it should have been.
+        What it should be.
     got
-        What came instead.
+        What it is.
     remedy
-        What the user can do about it.
+        Advice to the user: a sentence.
     """
 
     def __init__(self, subject: str, expected: str, got: str, remedy: str) -> None:
@@ -54,7 +54,7 @@ class InputError(ExplainedError):
 class NotApplicableError(ExplainedError):
     """Sound data that an analysis does not apply to, such as too few units, trials or animals.
 
-    A report leaves the analysis out, gives `reason`, and continues; bad input ends it.
+    A report leaves the analysis out, prints `reason`, and continues; bad input ends the report.
 
     Examples
     --------
@@ -72,11 +72,11 @@ class OutputError(RuntimeError):
 
 
 class DivergedError(RuntimeError):
-    """Training stopped: the loss or its gradient was no longer a number, or rates exploded."""
+    """Training stopped: the loss or its gradient was not finite, or rates exploded."""
 
 
 class StalledError(RuntimeError):
-    """A stage of training ended where it had begun: its loss had not fallen."""
+    """A stage of training ended without a decrease of its loss."""
 
 
 class UnitWarning(UserWarning):
@@ -84,7 +84,16 @@ class UnitWarning(UserWarning):
 
 
 def unknown_name(subject: str, name: object, known: Iterable[str]) -> InputError:
-    """Make the error for a name that is not among the known ones; it names the nearest.
+    """Return the error for a name that is not among the known ones, with the nearest names.
+
+    Parameters
+    ----------
+    subject
+        The argument, for the message.
+    name
+        The unknown name.
+    known
+        The known names.
 
     Examples
     --------
@@ -100,8 +109,15 @@ def unknown_name(subject: str, name: object, known: Iterable[str]) -> InputError
     return InputError(subject, f"one of {listing(names)}", repr(name), remedy)
 
 
-def differences(found: Mapping[str, object], asked: Mapping[str, object]) -> list[str]:
-    """Say which of the settings that are asked for are others than those that are there.
+def differences(existing: Mapping[str, object], requested: Mapping[str, object]) -> list[str]:
+    """List the requested settings that differ from existing ones, as text for messages.
+
+    Parameters
+    ----------
+    existing
+        Settings of an existing result, by name.
+    requested
+        Settings of the present call, by name; only these are compared.
 
     Examples
     --------
@@ -109,14 +125,21 @@ def differences(found: Mapping[str, object], asked: Mapping[str, object]) -> lis
     ['seed: 1 there, 2 asked']
     """
     return [
-        f"{name}: {found.get(name)!r} there, {value!r} asked"
-        for name, value in asked.items()
-        if found.get(name) != value
+        f"{name}: {existing.get(name)!r} there, {value!r} asked"
+        for name, value in requested.items()
+        if existing.get(name) != value
     ]
 
 
 def listing(names: Iterable[object], most: int = 20) -> str:
-    """Join names for a message, cut after the first ``most``.
+    """Join names for a message, up to the first ``most``.
+
+    Parameters
+    ----------
+    names
+        The names.
+    most
+        Number of names to write out.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files: outputs that appear whole or not at all, and checksums of inputs."""
+"""Output files that appear complete or not at all, and checksums of inputs."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from typing import Any
 
 from nwbcompare.core.errors import InputError, OutputError
 
-# Windows has no such locks: there nothing is ever taken for abandoned
+# Windows has no such locks: there, leftovers of killed writers are never removed
 LOCKS: Any = import_module("fcntl") if os.name == "posix" else None
 DISK_ERRORS = {
     getattr(errno, name)
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS")
     if hasattr(errno, name)
 }
-"""What the system says of a disk that is full, over its quota, or fails."""
+"""Error numbers of a disk that is full, over its quota, read-only or failing."""
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Refuse an output path before any work is done for it.
+    """Check that an output can be written, before any work is done for it.
 
     Parameters
     ----------
@@ -48,8 +48,15 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     Raises
     ------
     InputError
-        Where the path exists and may not be replaced, is neither a plain file nor a folder (a
-        device, a pipe, a link to nothing), or its folder cannot be written.
+        If the path exists and may not be replaced, is neither a plain file nor a folder (a
+        device, a pipe, a broken link), or its folder is not writable.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     check_output(f"{folder}/tv.csv").name
+    'tv.csv'
     """
     path = Path(path)
     if os.path.lexists(path) and not (path.is_file() or path.is_dir()):
@@ -86,23 +93,36 @@ def check_output_folder(
     is_kind: Callable[[Path], bool],
     overwrite: bool = False,
 ) -> Path:
-    """Refuse an output folder before any work; only one of its own kind is ever replaced.
+    """Check that an output folder can be written, before any work is done for it.
 
     Parameters
     ----------
     path
         The folder to be written.
     kind
-        What it will hold, in a word.
+        Its content in a word, for the message, e.g. "run".
     is_kind
-        Tells whether an existing folder holds that.
+        Function that returns whether an existing folder has this content.
     overwrite
-        Whether an existing one of this kind may be replaced.
+        Whether an existing folder of this kind may be replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        The path.
 
     Raises
     ------
     InputError
-        As `check_output`, and where a file or a folder of another kind would be deleted.
+        As `check_output`, and if a file or a folder of another kind would be deleted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = check_output_folder(f"{folder}/run", kind="run", is_kind=Path.is_dir)
+    ...     path.name
+    'run'
     """
     path = check_output(path, overwrite=overwrite)
     empty = path.is_dir() and not any(path.iterdir())
@@ -118,12 +138,12 @@ def check_output_folder(
 
 @contextmanager
 def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; it takes the final name when all went well.
+    """Yield a temporary path beside ``path``, renamed to ``path`` if the block succeeds.
 
-    Works for a file or a folder: whatever the caller makes at the temporary path is moved.
-    An error, a full disk, an interrupt or a request to end (SIGTERM) leaves nothing behind and an
-    earlier output as it was. What a killed process leaves is a hidden folder, which the next
-    writer of the same path removes. Where ``path`` is a link, what it points to is written.
+    The output may be a file or a folder. An error, a full disk, an interrupt or a termination
+    signal (SIGTERM) leaves no new file, and an earlier output unchanged. A killed process leaves a
+    hidden folder, which the next writer of the same path removes. If ``path`` is a link, its
+    target is written.
 
     Parameters
     ----------
@@ -135,14 +155,14 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     Yields
     ------
     pathlib.Path
-        A path that does not exist yet, with the same suffix, on the same file system.
+        A path that does not exist yet, with the same name, on the same file system.
 
     Raises
     ------
     InputError
         As `check_output`.
     OutputError
-        Where the disk is full, over its quota, or fails.
+        If the disk is full, over its quota, or fails.
 
     Examples
     --------
@@ -158,7 +178,7 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
-        scratch, held = _scratch_folder(path)
+        scratch, lock = _scratch_folder(path)
     except OSError as error:
         if error.errno in DISK_ERRORS:
             raise full_disk(path, error) from error
@@ -167,7 +187,7 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     try:
         with _ended_by_an_exception():
             yield aside
-            # another writer may have been faster
+            # another writer may have finished first
             check_output(path, overwrite=overwrite)
             _move_into_place(aside, path, scratch)
     except Exception as error:
@@ -177,12 +197,12 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     finally:
         with _uninterrupted():
             shutil.rmtree(scratch, ignore_errors=True)
-            if held is not None:
-                os.close(held)
+            if lock is not None:
+                os.close(lock)
 
 
 def _disk_error(error: BaseException | None) -> OSError | None:
-    """Find what a disk said among an error and those that it came from."""
+    """Return the error of a disk among an error and its causes; None if there is none."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return error
@@ -191,7 +211,13 @@ def _disk_error(error: BaseException | None) -> OSError | None:
 
 
 def unwritable(path: Path, error: OSError) -> InputError:
-    """Return the error for a path that the system does not let be written."""
+    """Return the error for a path without permission to write.
+
+    Examples
+    --------
+    >>> unwritable(Path("run"), PermissionError("Permission denied")).got
+    'Permission denied'
+    """
     return InputError(
         str(path),
         "a path in a folder that can be written",
@@ -201,7 +227,14 @@ def unwritable(path: Path, error: OSError) -> InputError:
 
 
 def full_disk(path: Path, error: OSError) -> OutputError:
-    """Return the error for a path on a disk that is full, over its quota, or fails."""
+    """Return the error for a path on a disk that is full, over its quota, or fails.
+
+    Examples
+    --------
+    >>> print(full_disk(Path("a/run"), OSError(errno.ENOSPC, "")))
+    a/run: not written: No space left on device. What was there is unchanged. Free space in a, or \
+choose another path.
+    """
     return OutputError(
         f"{path}: not written: {os.strerror(error.errno or 0)}. What was there is unchanged. Free "
         f"space in {path.parent}, or choose another path."
@@ -212,25 +245,34 @@ def full_disk(path: Path, error: OSError) -> OutputError:
 def folder_in_progress(
     path: str | os.PathLike[str], *, resume: bool = False, overwrite: bool = False
 ) -> Iterator[Path]:
-    """Give the folder in which long work goes on: ``path``, or its replacement beside it.
+    """Yield the folder for long work: ``path``, or a hidden folder that will replace it.
 
-    Where ``path`` exists and is to be replaced, the work goes on in a hidden folder beside it,
-    which takes its name when all went well: an earlier output stays until the new one is whole.
-    What an interrupt leaves there can be gone on with.
+    If ``path`` exists and is to be replaced, the work is done in a hidden folder beside it, which
+    takes its name if the block succeeds: an earlier output stays until the new one is complete.
+    After an interrupt the work can be resumed there.
 
     Parameters
     ----------
     path
         The final folder.
     resume
-        Whether to go on with an interrupted replacement.
+        Whether to resume an interrupted replacement; else it is deleted.
     overwrite
         Whether an existing folder is to be replaced.
 
     Yields
     ------
     pathlib.Path
-        The folder to work in; it exists only where something is to be gone on with.
+        The folder to work in; it exists only if there is work to resume.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with folder_in_progress(f"{folder}/run") as place:
+    ...         place.mkdir()
+    ...     place.name
+    'run'
     """
     path = Path(os.path.realpath(path))
     aside = path.with_name(f".{path.name}.replacement")
@@ -260,59 +302,60 @@ def folder_in_progress(
 
 
 REPLACED = "replaced"
+"""Name of an earlier folder while another takes its place."""
 
 
 def _move_into_place(aside: Path, path: Path, scratch: Path) -> None:
     if path.is_dir():
-        # A folder cannot be replaced in one step: the old one steps aside first.
+        # a folder cannot be replaced in one step: the old one is renamed first
         path.rename(scratch / REPLACED)
     aside.replace(path)
 
 
 def _prefix(path: Path) -> str:
-    # a lock tells of processes of one machine only, where folders are shared by several
+    # locks count within one machine only: machines that share a folder have names of their own
     host = zlib.crc32(platform.node().encode())
     return f".{path.name}.writing-{host:08x}-"
 
 
 def _scratch_folder(path: Path) -> tuple[Path, int | None]:
-    """Make a folder beside a path, locked for as long as this process lives."""
+    """Create a folder beside a path, locked until this process ends; return it and the lock."""
     while True:
         scratch = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
         if LOCKS is None:
             return scratch, None
         with suppress(FileNotFoundError):
-            held = os.open(scratch, os.O_RDONLY)
+            lock = os.open(scratch, os.O_RDONLY)
             with suppress(OSError):
-                # not every file system has locks; then nothing is ever taken for abandoned
-                LOCKS.flock(held, LOCKS.LOCK_EX)
+                # not every file system has locks; there, leftovers are never removed
+                LOCKS.flock(lock, LOCKS.LOCK_EX)
             if scratch.exists():
-                return scratch, held
-            # another writer took it for abandoned before it was locked
-            os.close(held)
+                return scratch, lock
+            # another writer removed it as a leftover before it was locked
+            os.close(lock)
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove what killed writers of a path have left: folders that nobody holds locked."""
+    """Remove the folders that killed writers of a path have left: those without a lock."""
     if LOCKS is None:
         return
     for folder in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
         with suppress(OSError):
-            held = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+            lock = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
             try:
-                LOCKS.flock(held, LOCKS.LOCK_EX | LOCKS.LOCK_NB)
-                # an earlier folder that stepped aside may be the only copy
+                LOCKS.flock(lock, LOCKS.LOCK_EX | LOCKS.LOCK_NB)
+                # an earlier output in it may be the only copy
                 if not (folder / REPLACED).exists():
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
-                os.close(held)
+                os.close(lock)
 
 
 @contextmanager
 def _ended_by_an_exception() -> Iterator[None]:
-    """Have SIGTERM end the process as an exception, so that what is open is tidied up."""
-    own = threading.current_thread() is threading.main_thread()
-    if not own or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    """Turn SIGTERM into an exception, so that temporary files are removed."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
 
@@ -328,38 +371,53 @@ def _ended_by_an_exception() -> Iterator[None]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let interrupts and requests to end be heard after the tidying up, not in the middle of it."""
+    """Delay interrupts and termination signals until the block ends."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard: list[int] = []
+    signals: list[int] = []
     numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not None]
-    before = {n: signal.signal(n, lambda number, _: heard.append(number)) for n in numbers}
+    before = {n: signal.signal(n, lambda number, _: signals.append(number)) for n in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for late in heard:
-            signal.raise_signal(late)
+        for delayed in signals:
+            signal.raise_signal(delayed)
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:
-    """Give the SHA-256 of a file's bytes, as hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes, as hexadecimal digits.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "a.csv"
+    ...     _ = path.write_bytes(b"")
+    ...     sha256_of_file(path)[:8]
+    'e3b0c442'
+    """
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_of_set(digests: Iterable[tuple[str, str]]) -> str:
-    """Give one SHA-256 for a set of named files.
+    """Return one SHA-256 for a set of named files.
 
-    It is the digest of the text that ``sha256sum`` prints for them, sorted by name, so that
-    anyone can compute it again without this package.
+    It is the digest of the output of ``sha256sum`` for the files, sorted by name, and so can be
+    computed without this package.
 
     Parameters
     ----------
     digests
-        Pairs of a file's name and its own SHA-256.
+        Pairs of a file's name and its SHA-256.
+
+    Examples
+    --------
+    >>> sha256_of_set([("a.mat", "e3b0"), ("b.mat", "1f40")])[:8]
+    'bfdfe23c'
     """
     text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests))
     return hashlib.sha256(text.encode()).hexdigest()

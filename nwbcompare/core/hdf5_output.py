@@ -1,4 +1,4 @@
-"""Writing HDF5 and netCDF so that a full disk ends in an error, not in a crash."""
+"""HDF5 and netCDF output in which a full disk raises an error and does not crash the process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from nwbcompare.core.files import written_aside
 
 
 class CarefulFile(io.RawIOBase):
-    """A file for h5py whose first failed write raises, and whose later ones are only remembered.
+    """A file for h5py whose first failed write raises, and whose later writes stay in memory.
 
-    After a failed write HDF5 still writes what it has in memory when the file is closed, and where
-    that fails too it crashes when the process ends. So later writes go nowhere, but are read back
-    as written: the file can be closed in good order. It is damaged and has to be removed.
+    After a failed write HDF5 writes its buffers again when the file is closed; if that fails too,
+    it crashes when the process ends. After the first failure this file therefore keeps all writes
+    in memory, and reads return them, so that HDF5 can close it. The file on disk is damaged and
+    has to be removed.
 
     Parameters
     ----------
@@ -52,27 +53,27 @@ class CarefulFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Return the place of the next byte."""
+        """Return the position of the next byte."""
         return self._place
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place, and return it."""
+        """Set the position of the next byte, and return it."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size()}[whence]
         self._place = start + offset
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        """Read bytes, those that could not be written among them."""
+        """Read bytes, including those that could not be written."""
         view = memoryview(buffer).cast("B")
-        first, wanted = self._place, min(len(view), max(self._size() - self._place, 0))
-        there = os.pread(self._handle, wanted, first)
-        view[:wanted] = there.ljust(wanted, b"\0")
+        first, count = self._place, min(len(view), max(self._size() - self._place, 0))
+        on_disk = os.pread(self._handle, count, first)
+        view[:count] = on_disk.ljust(count, b"\0")
         for start, lost in self._lost:
-            low, high = max(start, first), min(start + len(lost), first + wanted)
+            low, high = max(start, first), min(start + len(lost), first + count)
             if low < high:
                 view[low - first : high - first] = lost[low - start : high - start]
-        self._place += wanted
-        return wanted
+        self._place += count
+        return count
 
     def write(self, buffer: Any) -> int:
         """Write bytes.
@@ -80,7 +81,7 @@ class CarefulFile(io.RawIOBase):
         Raises
         ------
         OSError
-            The first time that the disk cannot take them.
+            The first time that writing fails.
         """
         view = memoryview(buffer).cast("B")
         first = not self._lost
@@ -101,7 +102,7 @@ class CarefulFile(io.RawIOBase):
             done += os.pwrite(self._handle, view[done:], self._place + done)
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the file's size."""
+        """Set the file's size, and return it."""
         size = self._place if size is None else size
         if not self._lost:
             os.ftruncate(self._handle, size)
@@ -119,32 +120,33 @@ class CarefulFile(io.RawIOBase):
 
 
 AGAIN_S = 0.005
+"""Delay after which a signal that arrived inside a file operation is sent again (s)."""
 _METHODS = {value.__code__ for value in vars(CarefulFile).values() if isfunction(value)}
 
 
 @contextmanager
 def _signals_between_writes() -> Iterator[None]:
-    """Let interrupts be heard between the operations of a file, not inside: HDF5 swallows them."""
+    """Handle signals between the operations of a file: inside them, HDF5 discards exceptions."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    heard = {number: own for number, own in handlers.items() if callable(own)}
+    delayed = {number: handler for number, handler in handlers.items() if callable(handler)}
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         if _is_inside_a_write(frame):
-            # once more, until the file has done what it was asked
+            # sent again until the operation has ended
             threading.Timer(AGAIN_S, os.kill, (os.getpid(), number)).start()
         else:
-            heard[signal.Signals(number)](number, frame)
+            delayed[signal.Signals(number)](number, frame)
 
-    for number in heard:
-        signal.signal(number, hear)
+    for number in delayed:
+        signal.signal(number, handle)
     try:
         yield
     finally:
-        for number, own in heard.items():
-            signal.signal(number, own)
+        for number, handler in delayed.items():
+            signal.signal(number, handler)
 
 
 def _is_inside_a_write(frame: FrameType | None) -> bool:
@@ -155,7 +157,7 @@ def _is_inside_a_write(frame: FrameType | None) -> bool:
 
 @contextmanager
 def hdf5_output(path: str | os.PathLike[str], mode: Literal["w", "r+"]) -> Iterator[h5py.File]:
-    """Open an HDF5 file for writing; a full disk raises an OSError and crashes nothing.
+    """Open an HDF5 file for writing; a full disk raises an error and does not crash the process.
 
     Parameters
     ----------
@@ -163,17 +165,37 @@ def hdf5_output(path: str | os.PathLike[str], mode: Literal["w", "r+"]) -> Itera
         The file.
     mode
         "w" for a new file, "r+" to change one.
+
+    Yields
+    ------
+    h5py.File
+        The open file.
+
+    Raises
+    ------
+    OSError
+        If a write fails; the file is damaged then.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with hdf5_output(f"{folder}/a.h5", "w") as file:
+    ...         file["rate"] = [1.0, 2.0]
+    ...     with h5py.File(f"{folder}/a.h5") as file:
+    ...         file["rate"][:].tolist()
+    [1.0, 2.0]
     """
     with _signals_between_writes(), CarefulFile(path, mode) as raw:
-        opened = h5py.File(raw, mode)
+        file = h5py.File(raw, mode)
         try:
-            yield opened
+            yield file
         except BaseException:
-            # what closing says of a file that is thrown away is no matter
+            # the file is discarded, so errors of closing it do not matter
             with suppress(Exception):
-                opened.close()
+                file.close()
             raise
-        opened.close()
+        file.close()
 
 
 def write_netcdf(
@@ -183,25 +205,25 @@ def write_netcdf(
     overwrite: bool = False,
     encoding: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a Dataset or a tree as netCDF, whole or not at all.
+    """Write a Dataset or a tree as netCDF; the file appears complete or not at all.
 
     Parameters
     ----------
     labelled
-        What to write.
+        The Dataset or tree.
     path
         The file.
     overwrite
         Whether an existing file may be replaced.
     encoding
-        How variables are stored; see `xarray.DataTree.to_netcdf`.
+        Storage of variables; see `xarray.DataTree.to_netcdf`.
 
     Raises
     ------
     InputError
-        Where the path exists or cannot be written.
+        If the path exists, or is not writable.
     OutputError
-        Where the disk is full.
+        If the disk is full, over its quota, or fails.
 
     Examples
     --------

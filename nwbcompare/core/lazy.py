@@ -1,4 +1,4 @@
-"""Arrays that are read when they are looked at: only what is asked for."""
+"""Arrays that are read from their file when they are indexed, and only as far as indexed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Places = npt.NDArray[np.int64]
 Reader = Callable[..., npt.NDArray[Any]]
 Guard = Callable[[], AbstractContextManager[None]]
 UNASKED_BYTES = 64_000_000
-"""Arrays of this size are made without asking how much memory is left."""
+"""Size below which the available memory is not checked (bytes)."""
 
 
 class OnDemand(BackendArray):
-    """An array that a function reads.
+    """An array whose values a function reads, for xarray's lazy indexing.
 
     Parameters
     ----------
     shape
-        Its shape.
+        Shape of the array.
     read
-        Called with an array of ascending places for each dimension; gives what lies where they
-        cross.
+        Called with one array of ascending indices for each dimension; returns the values at their
+        outer product, as ``array[np.ix_(*indices)]`` does.
     dtype
-        Its type.
+        Type of the values.
     """
 
     def __init__(self, shape: tuple[int, ...], read: Reader, dtype: npt.DTypeLike) -> None:
@@ -43,7 +43,7 @@ class OnDemand(BackendArray):
         self.guard: Guard = nullcontext
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        """Read what an indexer asks for."""
+        """Return the values that an xarray indexer selects."""
         if not isinstance(key, indexing.VectorizedIndexer):
             return self._read(key.tuple)
         return indexing.explicit_indexing_adapter(
@@ -52,33 +52,34 @@ class OnDemand(BackendArray):
 
     def _read(self, key: tuple[Any, ...]) -> Any:
         picked = [np.arange(n)[part] for n, part in zip(self.shape, key, strict=True)]
-        once = [np.unique(part, return_inverse=True) for part in picked]
-        sizes = tuple(places.size for places, _ in once)
+        # each index is read once, in ascending order, and repeated or reordered afterwards
+        unique = [np.unique(part, return_inverse=True) for part in picked]
+        sizes = tuple(places.size for places, _ in unique)
         if all(sizes):
             with self.guard():
                 refuse_beyond_memory(math.prod(sizes) * self.dtype.itemsize)
-                values = self._reader(*(places for places, _ in once))
+                values = self._reader(*(places for places, _ in unique))
         else:
             values = np.empty(sizes, dtype=self.dtype)
-        asked = [where.reshape(-1) for _, where in once]
-        if any(not np.array_equal(at, np.arange(n)) for at, n in zip(asked, sizes, strict=True)):
-            values = values[np.ix_(*asked)]
+        order = [where.reshape(-1) for _, where in unique]
+        if any(not np.array_equal(at, np.arange(n)) for at, n in zip(order, sizes, strict=True)):
+            values = values[np.ix_(*order)]
         return values.reshape([part.size for part in picked if part.ndim])
 
 
 def lazy_variable(
     dims: tuple[str, ...], shape: tuple[int, ...], read: Reader, dtype: npt.DTypeLike = np.float32
 ) -> xr.Variable:
-    """Make a variable that is read when it is looked at.
+    """Return a variable that is read when it is indexed.
 
     Parameters
     ----------
     dims, shape
-        Its dimensions and their sizes.
+        Dimensions and their sizes.
     read
-        See `OnDemand`.
+        Function that reads the values; see `OnDemand`.
     dtype
-        Its type.
+        Type of the values; rates are float32.
 
     Examples
     --------
@@ -91,7 +92,21 @@ def lazy_variable(
 
 
 def guarded(dataset: xr.Dataset, guard: Guard) -> None:
-    """Have lazy variables read inside a context, such as one that names their file in errors."""
+    """Set the context in which the lazy variables of a dataset are read.
+
+    Parameters
+    ----------
+    dataset
+        The dataset, changed in place.
+    guard
+        Returns a context manager, e.g. one that names the file in errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squares = lazy_variable(("x",), (4,), lambda x: x**2, np.int64)
+    >>> guarded(xr.Dataset({"squares": squares}), nullcontext)
+    """
     for variable in dataset.variables.values():
         on_demand = getattr(variable._data, "array", None)
         if isinstance(on_demand, OnDemand):
@@ -99,35 +114,75 @@ def guarded(dataset: xr.Dataset, guard: Guard) -> None:
 
 
 def refuse_beyond_memory(n_bytes: int) -> None:
-    """Refuse to make an array larger than what is left of memory: the system might not.
+    """Raise an error for an array larger than the available memory.
+
+    Linux grants such an array, and kills the process when it is filled.
+
+    Parameters
+    ----------
+    n_bytes
+        Size of the array (bytes).
 
     Raises
     ------
     MemoryError
-        With both sizes.
+        If there is less memory; the message has both sizes.
+
+    Examples
+    --------
+    >>> refuse_beyond_memory(1000)
     """
     if n_bytes > UNASKED_BYTES and n_bytes > (left := psutil.virtual_memory().available):
         raise MemoryError(f"{n_bytes:,} bytes, where {left:,} are left")
 
 
 def kept_in_memory(dataset: xr.Dataset) -> xr.Dataset:
-    """Have lazy variables keep what was read of them whole, as xarray's own files do."""
+    """Keep lazy variables in memory once they are read completely, as xarray does for files.
+
+    Parameters
+    ----------
+    dataset
+        The dataset, changed in place and returned.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squares = lazy_variable(("x",), (4,), lambda x: x**2, np.int64)
+    >>> kept_in_memory(xr.Dataset({"squares": squares}))["squares"].values.tolist()
+    [0, 1, 4, 9]
+    """
     for variable in dataset.variables.values():
         if not is_in_memory(variable):
-            once: Any = indexing.CopyOnWriteArray(variable._data)
-            cached: Any = indexing.MemoryCachedArray(once)  # type: ignore[no-untyped-call]
+            copied: Any = indexing.CopyOnWriteArray(variable._data)
+            cached: Any = indexing.MemoryCachedArray(copied)  # type: ignore[no-untyped-call]
             variable._data = cached
     return dataset
 
 
 def is_in_memory(variable: xr.Variable) -> bool:
-    """Tell whether a variable's values are in memory already, so that a look costs nothing."""
-    # xarray has no public name for this; `nbytes` and `chunks` do not tell
+    """Return whether a variable's values are in memory, and not in a file.
+
+    Examples
+    --------
+    >>> is_in_memory(xr.Variable("x", [1, 2]))
+    True
+    """
+    # xarray has no public name for this: `nbytes` and `chunks` are the same either way
     return bool(variable._in_memory)
 
 
 def runs(places: Places) -> Iterator[tuple[slice, slice]]:
-    """Cut places into runs of consecutive ones: where they stand, and what they name.
+    """Split indices into runs of consecutive ones, which are read at once.
+
+    Parameters
+    ----------
+    places
+        Ascending indices, ``(index,)``.
+
+    Yields
+    ------
+    tuple of slice
+        The run's position among the indices, and the indices themselves.
 
     Examples
     --------

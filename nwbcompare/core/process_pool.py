@@ -1,4 +1,4 @@
-"""Jobs side by side in processes that end with their parent, and what the jobs warned of."""
+"""Parallel jobs in processes that end with their parent, with the warnings of each job."""
 
 from __future__ import annotations
 
@@ -15,29 +15,39 @@ from tqdm import tqdm
 from nwbcompare.core.errors import UnitWarning
 
 Job = tuple[str, Callable[..., Any], tuple[Any, ...]]
-"""What it is, the function, and its arguments."""
+"""Name of the job, function, and arguments."""
 MANY_VALUES = 3_000_000
-"""Rates in a recording from which processes pay for their start."""
+"""Number of rates in a recording from which parallel jobs are faster despite their start-up."""
 
 
 def run_all(jobs: Sequence[Job], n_jobs: int, desc: str) -> tuple[list[Any], list[str]]:
-    """Run jobs, one after another or side by side; the results are the same.
+    """Run jobs one after another or in parallel; the results are the same.
 
     Parameters
     ----------
     jobs
-        The jobs.
+        The jobs. For several processes the functions and arguments must be picklable.
     n_jobs
-        Processes; with 1 all is done in this one.
+        Number of processes. With 1, jobs run in this process.
     desc
-        The progress bar's words.
+        Label of the progress bar.
 
     Returns
     -------
     results : list
-        In the order of the jobs.
-    heard : list of str
-        What each warned of units.
+        Return values in the order of the jobs.
+    messages : list of str
+        Text of each `UnitWarning`, with the name of its job. Other warnings are issued as usual.
+
+    Raises
+    ------
+    Exception
+        The first error of a job.
+
+    Examples
+    --------
+    >>> run_all([("length", len, ([1, 2],)), ("sum", sum, ([1, 2],))], 1, "analyses")
+    ([2, 3], [])
     """
     with tqdm(total=len(jobs), desc=desc, disable=None) as bar:
         if n_jobs == 1:
@@ -57,38 +67,39 @@ def run_all(jobs: Sequence[Job], n_jobs: int, desc: str) -> tuple[list[Any], lis
                 for result in pool(delayed(ends_with_parent(_run))(job) for job in jobs):
                     done.append(result)
                     bar.update()
-    return [result for result, _ in done], [text for _, heard in done for text in heard]
+    return [result for result, _ in done], [text for _, messages in done for text in messages]
 
 
 def _run(job: Job) -> tuple[Any, list[str]]:
-    what, function, arguments = job
+    name, function, arguments = job
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UnitWarning)
         result = function(*arguments)
-    heard = []
+    messages = []
     for warning in caught:
         if issubclass(warning.category, UnitWarning):
-            heard.append(f"{what}: {warning.message}")
+            messages.append(f"{name}: {warning.message}")
         else:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
-    return result, heard
+    return result, messages
 
 
 LOOK_EVERY_S = 0.5
+"""Interval at which a worker checks whether its parent still runs (s)."""
 
 
 def ends_with_parent(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function for a pool of processes, whose workers then end with this process.
+    """Return a function whose worker process ends when this process ends.
 
-    A pool's workers survive a killed parent and work on what they were given. Here each looks
-    twice a second whether its parent is still there, and else ends at once.
+    The workers of a process pool survive a killed parent and continue their jobs. With this
+    function each worker checks twice a second whether its parent still runs, and exits if not.
 
     Parameters
     ----------
     function
-        What workers run; picklable.
+        The function that workers run; picklable.
 
     Examples
     --------
@@ -107,7 +118,7 @@ _watched: set[int] = set()
 
 
 def _watch(parent: int) -> None:
-    # this process itself, and workers of another machine, have no parent of this number
+    # false in the parent itself and on another machine, where there is nothing to watch
     if os.getppid() == parent and parent not in _watched:
         _watched.add(parent)
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -116,5 +127,5 @@ def _watch(parent: int) -> None:
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(LOOK_EVERY_S)
-    # no clean-up: it would wait for the work to end
+    # sys.exit would wait for the running job
     os._exit(1)

@@ -1,4 +1,4 @@
-"""What made a result: versions, git revision, command."""
+"""Provenance of a result: versions of packages, git revision, command."""
 
 from __future__ import annotations
 
@@ -13,26 +13,35 @@ PACKAGES = ("nwbcompare", "numpy", "scipy", "xarray", "torch", "pynwb", "matplot
 
 
 def environment(*, with_command: bool = True) -> dict[str, Any]:
-    """Give the versions, the git revision of the checkout, and the command.
+    """Return the versions of packages, the git revision of the checkout, and the command.
 
-    Where a command put its page is no part of what it found: without it, the same inputs
-    give the same provenance in any folder.
+    Parameters
+    ----------
+    with_command
+        Whether to add the command line. Results leave it out, since it names the output folder:
+        so equal inputs have equal provenance in any folder.
+
+    Examples
+    --------
+    >>> list(environment(with_command=False))
+    ['versions', 'git_revision']
     """
-    made: dict[str, Any] = {
+    record: dict[str, Any] = {
         "versions": {"python": platform.python_version()} | {n: _version(n) for n in PACKAGES},
         "git_revision": _git_revision(),
     }
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    return made | {"command": command} if with_command else made
+    if with_command:
+        record["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return record
 
 
 def _git_revision() -> str:
-    """Give the git revision of the checkout that this package runs from, if it is one."""
+    """Return the git revision of the checkout that this package runs from."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return "not a checkout"
     try:
-        result = subprocess.run(  # noqa: S603 - fixed words and our own path
+        result = subprocess.run(  # noqa: S603 - constant arguments and the path of this package
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
             capture_output=True,
             text=True,

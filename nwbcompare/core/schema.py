@@ -1,4 +1,4 @@
-"""Rules that every activity keeps, each a small registered function that names the remedy."""
+"""Rules of the data model, each a small registered function whose errors have a remedy."""
 
 from __future__ import annotations
 
@@ -30,13 +30,21 @@ DENSE = ("trial", "time", "unit")
 RAGGED = ("observation", "time")
 
 STRUCTURE_RULES: list[Rule] = []
-"""Rules on the presence and shape of things: the others rely on them."""
+"""Rules on the presence and the dimensions of variables and attributes."""
 CONTENT_RULES: list[Rule] = []
-"""Rules on values, run once the structure holds."""
+"""Rules on values, which rely on the structure and are checked after it."""
 
 
 class InvalidActivityError(InputError):
-    """An activity that breaks the data model; ``problems`` lists every broken rule."""
+    """An activity that breaks rules of the data model.
+
+    Parameters
+    ----------
+    name
+        The activity's name.
+    problems
+        One error for each broken rule; also an attribute.
+    """
 
     def __init__(self, name: str, problems: list[InputError]) -> None:
         lines = "".join(f"\n  - {problem}" for problem in problems)
@@ -44,16 +52,15 @@ class InvalidActivityError(InputError):
             f"activity {name!r}",
             "data that keep the data model",
             f"{len(problems)} problem{'s' if len(problems) > 1 else ''}:{lines}\n ",
-            "Mend each as its line says.",
+            "Correct each as its line says.",
         )
         self.problems = problems
 
 
 def check_activity(activity: AnyActivity) -> AnyActivity:
-    """Refuse an activity that breaks the data model, saying what is wrong and how to mend it.
+    """Check that an activity keeps the rules of the data model.
 
-    Rates that are file-backed are not read for it: what is asked of their values is checked of
-    rates in memory only.
+    Rules on the values of rates are checked for rates in memory only; rates in files are not read.
 
     Parameters
     ----------
@@ -63,12 +70,13 @@ def check_activity(activity: AnyActivity) -> AnyActivity:
     Returns
     -------
     xarray.DataTree or xarray.Dataset
-        The same object, so that a call can be chained.
+        The same object, so that calls can be chained.
 
     Raises
     ------
     InvalidActivityError
-        With every problem found, one a line; also in its attribute ``problems``.
+        If it breaks rules. The message has a line for each, with the remedy; the attribute
+        ``problems`` lists them.
 
     Examples
     --------
@@ -86,19 +94,30 @@ def check_activity(activity: AnyActivity) -> AnyActivity:
 
 
 def find_problems(activity: Activity) -> list[InputError]:
-    """List every rule of the data model that an activity breaks; empty where it keeps all.
+    """List the rules of the data model that an activity breaks.
 
     Parameters
     ----------
     activity
         An activity or a block.
+
+    Returns
+    -------
+    list of InputError
+        One for each broken rule; empty if there is none.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> [problem.subject for problem in find_problems(example_block().drop_vars("task"))]
+    ['example: task']
     """
     problems: list[InputError] = []
     for leaf, block in blocks(activity).items():
-        found = [problem for rule in STRUCTURE_RULES for problem in rule(block)]
-        if not found:
-            found = [problem for rule in CONTENT_RULES for problem in rule(block)]
-        problems += [_in_leaf(leaf, problem) for problem in found]
+        broken = [problem for rule in STRUCTURE_RULES for problem in rule(block)]
+        if not broken:
+            broken = [problem for rule in CONTENT_RULES for problem in rule(block)]
+        problems += [_in_leaf(leaf, problem) for problem in broken]
     if not problems and isinstance(activity, xr.DataTree):
         problems += _between_leaves(activity)
     return problems
@@ -124,7 +143,7 @@ def _content(rule: Rule) -> Rule:
 
 @_structure
 def rates_have_a_layout(block: xr.Dataset) -> Iterator[InputError]:
-    """``rate`` is (trial, time, unit) or (observation, time)."""
+    """Check that ``rate`` is (trial, time, unit) or (observation, time)."""
     if "rate" not in block.data_vars:
         yield InputError(
             "rate", "a variable of this name", listing(block.data_vars), "Rename the rates."
@@ -140,7 +159,7 @@ def rates_have_a_layout(block: xr.Dataset) -> Iterator[InputError]:
 
 @_structure
 def rates_are_float32_with_units(block: xr.Dataset) -> Iterator[InputError]:
-    """Rates are float32 and carry spikes/s or 1 as units."""
+    """Check that rates are float32, in spikes/s (recordings) or 1 (networks)."""
     rate = block.get("rate")
     if rate is None:
         return
@@ -159,7 +178,7 @@ def rates_are_float32_with_units(block: xr.Dataset) -> Iterator[InputError]:
 
 @_structure
 def attributes_are_there(block: xr.Dataset) -> Iterator[InputError]:
-    """A block says its schema version, source, determinism, name, conditions, provenance."""
+    """Check the attributes: version, source, determinism, name, conditions, provenance."""
     attrs = block.attrs
     allowed: dict[str, set[Any]] = {
         "schema_version": {SCHEMA_VERSION},
@@ -188,9 +207,9 @@ def attributes_are_there(block: xr.Dataset) -> Iterator[InputError]:
 
 @_structure
 def time_axis_is_there(block: xr.Dataset) -> Iterator[InputError]:
-    """``time`` holds bin centres (s), ascending, apart by at least a bin's width."""
+    """Check that ``time`` has ascending bin centres (s), at least a bin's width apart."""
     if "time" not in block.coords or block["time"].dims != ("time",):
-        yield InputError("time", "a coordinate (time,)", "none", "Give bin centres in s.")
+        yield InputError("time", "a coordinate (time,)", "none", "Pass bin centres in s.")
         return
     width = block["time"].attrs.get("bin_width_s")
     if not isinstance(width, float | int | np.number) or not width > 0:
@@ -215,9 +234,9 @@ def time_axis_is_there(block: xr.Dataset) -> Iterator[InputError]:
 
 @_structure
 def unit_table_is_there(block: xr.Dataset) -> Iterator[InputError]:
-    """``unit`` holds one unique id for each unit; a ragged block has keys besides."""
+    """Check that ``unit`` has unique ids, and that a ragged block has keys of units."""
     if "unit" not in block.coords or block["unit"].dims != ("unit",):
-        yield InputError("unit", "a coordinate (unit,) of ids", "none", "Give each unit an id.")
+        yield InputError("unit", "a coordinate (unit,) of ids", "none", "Add an id for each unit.")
         return
     yield from _repeated("unit", block["unit"].values)
     if "rate" in block and is_ragged(block):
@@ -232,7 +251,7 @@ def unit_table_is_there(block: xr.Dataset) -> Iterator[InputError]:
 
 @_structure
 def trials_have_a_task(block: xr.Dataset) -> Iterator[InputError]:
-    """Every trial has a task; one task named after the source does where none is known."""
+    """Check that every trial has a task; data without tasks have one, named after the source."""
     if "rate" not in block:
         return
     row = row_dim(block)
@@ -247,14 +266,14 @@ def trials_have_a_task(block: xr.Dataset) -> Iterator[InputError]:
 
 @_structure
 def epochs_have_bounds(block: xr.Dataset) -> Iterator[InputError]:
-    """Named epochs come with their start and stop (s) in every trial."""
+    """Check that epochs have names, and a start and stop (s) in every trial."""
     if "rate" not in block or "epoch" not in block.dims:
         return
     row = row_dim(block)
     for column in ("epoch_start_time", "epoch_stop_time"):
         if column not in block.coords or block[column].dims != (row, "epoch"):
             yield InputError(
-                column, f"a coordinate ({row}, epoch)", "none", "Give it in s, NaN for absent."
+                column, f"a coordinate ({row}, epoch)", "none", "Add it in s, NaN for absent."
             )
     if "epoch" in block.coords:
         yield from _repeated("epoch", block["epoch"].values)
@@ -264,7 +283,7 @@ def epochs_have_bounds(block: xr.Dataset) -> Iterator[InputError]:
 
 @_content
 def rates_are_finite_or_missing(block: xr.Dataset) -> Iterator[InputError]:
-    """NaN means not observed; infinity means a mistake."""
+    """Check that rates are finite, or NaN where not observed."""
     if not is_in_memory(block["rate"].variable):
         return
     infinite = int(np.isinf(block["rate"].values).sum())
@@ -273,13 +292,13 @@ def rates_are_finite_or_missing(block: xr.Dataset) -> Iterator[InputError]:
             "rate",
             "finite rates, or NaN where nothing was observed",
             f"{infinite} infinite values",
-            "Look for a division by a zero duration in what made them.",
+            "Look for a division by a duration of 0 in the code that computed them.",
         )
 
 
 @_structure
 def text_codes_have_labels(block: xr.Dataset) -> Iterator[InputError]:
-    """The codes of a text column all stand for something."""
+    """Check that the codes of each text column have labels."""
     for name, column in block.coords.items():
         if "categories" not in column.attrs:
             continue
@@ -306,7 +325,7 @@ def text_codes_have_labels(block: xr.Dataset) -> Iterator[InputError]:
 
 @_content
 def conditions_name_columns(block: xr.Dataset) -> Iterator[InputError]:
-    """For every task the source says which trial columns make a condition."""
+    """Check that the condition variables of every task are trial columns."""
     table = json.loads(block.attrs["condition_variables"])
     row = row_dim(block)
     for task in tasks_of(block):
@@ -324,30 +343,30 @@ def conditions_name_columns(block: xr.Dataset) -> Iterator[InputError]:
                     f"condition variable {column!r} of task {task!r}",
                     f"a coordinate ({row},)",
                     "none",
-                    "Add the column, or take it out of condition_variables.",
+                    "Add the column, or remove it from condition_variables.",
                 )
 
 
 @_content
 def epochs_stop_after_they_start(block: xr.Dataset) -> Iterator[InputError]:
-    """An epoch stops at or after its start, and has both or neither."""
+    """Check that epochs stop at or after their start, and have both or neither."""
     if "epoch" not in block.dims:
         return
     start, stop = block["epoch_start_time"].values, block["epoch_stop_time"].values
-    wrong = (stop < start) | (np.isnan(start) != np.isnan(stop))
-    if wrong.any():
-        names = block["epoch"].values[wrong.any(axis=0)]
+    invalid = (stop < start) | (np.isnan(start) != np.isnan(stop))
+    if invalid.any():
+        names = block["epoch"].values[invalid.any(axis=0)]
         yield InputError(
             f"epochs {listing(names)}",
             "stop times at or after start times, both there or both NaN",
-            f"{int(wrong.sum())} that are not",
+            f"{int(invalid.sum())} that are not",
             "Check that both are in s from the same event.",
         )
 
 
 @_content
 def keys_are_found(block: xr.Dataset) -> Iterator[InputError]:
-    """Every observation belongs to a unit of the unit table."""
+    """Check that every observation's unit is in the unit table."""
     if is_ragged(block) and block.sizes["observation"]:
         _, unknown = unit_rows(block)
         if unknown.size:
@@ -356,41 +375,41 @@ def keys_are_found(block: xr.Dataset) -> Iterator[InputError]:
 
 @_content
 def units_were_observed(block: xr.Dataset) -> Iterator[InputError]:
-    """Every unit of the table was observed at least once."""
+    """Check that every unit was observed at least once."""
     if not is_in_memory(block["rate"].variable):
         return
     if is_ragged(block):
         rows = np.isfinite(block["rate"].values).any(axis=1)
-        seen = np.isin(block["unit_key"].values, block["observation_unit"].values[rows])
+        observed = np.isin(block["unit_key"].values, block["observation_unit"].values[rows])
     else:
-        seen = np.isfinite(block["rate"].values).any(axis=(0, 1))
-    if not seen.all():
+        observed = np.isfinite(block["rate"].values).any(axis=(0, 1))
+    if not observed.all():
         yield InputError(
             "unit",
             "every unit to be observed in at least one bin of one trial",
-            f"never observed: {listing(block['unit'].values[~seen], most=5)}",
-            "Leave such units out of the unit table: nwbcompare.select(activity, units=...).",
+            f"never observed: {listing(block['unit'].values[~observed], most=5)}",
+            "Remove such units: nwbcompare.select(activity, units=...).",
         )
 
 
 def _between_leaves(activity: xr.DataTree) -> list[InputError]:
-    """Problems between blocks: a task in two of them, or unit tables that differ."""
+    """List problems between blocks: a task in two of them, or unit tables that differ."""
     problems = []
-    seen: dict[str, str] = {}
+    leaf_of_task: dict[str, str] = {}
     parts = blocks(activity)
     first_leaf, first = next(iter(parts.items()))
     for leaf, block in parts.items():
         for task in tasks_of(block):
-            if task in seen:
+            if task in leaf_of_task:
                 problems.append(
                     InputError(
                         f"task {task!r}",
                         "each task in one block",
-                        f"it is in {seen[task]!r} and in {leaf!r}",
+                        f"it is in {leaf_of_task[task]!r} and in {leaf!r}",
                         "Two alignments of one task cannot be analysed at once: drop one.",
                     )
                 )
-            seen[task] = leaf
+            leaf_of_task[task] = leaf
         if not _unit_table(block).identical(_unit_table(first)):
             problems.append(
                 InputError(
@@ -419,7 +438,7 @@ def _repeated(name: str, values: np.ndarray[Any, Any]) -> Iterator[InputError]:
             name,
             "unique values",
             f"repeated: {listing(unique[counts > 1], most=5)}",
-            "Give each its own, e.g. session and number joined.",
+            "Make them unique, e.g. session and number joined.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Changes of the time axis: align to an epoch, bin more coarsely, smooth."""
+"""Changes of the time axis: alignment to an epoch, wider bins, smoothing."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ AnyActivity = TypeVar("AnyActivity", xr.DataTree, xr.Dataset)
 
 
 def align(activity: AnyActivity, epoch: str) -> AnyActivity:
-    """Put time 0 at the start of an epoch and keep the time that all trials spend in it.
+    """Align trials to the start of an epoch, and cut them to the shortest trial's epoch.
 
     Parameters
     ----------
     activity
         An activity or a block.
     epoch
-        The epoch; each trial must have it, starting on an edge of a bin.
+        The epoch. Each trial must have it, with a start on the edge of a bin.
 
     Returns
     -------
     xarray.DataTree or xarray.Dataset
-        The same trials, cut to the shortest one's epoch, which is the only epoch left.
+        The same trials, with time 0 at the start of the epoch, which is the only epoch left.
 
     Raises
     ------
     InputError
-        For an unknown epoch, trials without it, and starts between the edges of bins.
+        If the epoch is unknown, missing in some trials, starts between the edges of bins, or does
+        not have a bin inside the time axis.
 
     Examples
     --------
@@ -46,9 +47,9 @@ def align(activity: AnyActivity, epoch: str) -> AnyActivity:
 
 
 def rebin(activity: AnyActivity, width_s: float) -> AnyActivity:
-    """Average rates in wider bins, which start at the first bin's left edge.
+    """Average rates in wider bins, which start at the left edge of the first bin.
 
-    A bin belongs to the wider one that its centre lies in. An incomplete last one is dropped.
+    A bin belongs to the wider bin that has its centre. An incomplete last bin is dropped.
 
     Parameters
     ----------
@@ -57,10 +58,15 @@ def rebin(activity: AnyActivity, width_s: float) -> AnyActivity:
     width_s
         Width of the new bins (s).
 
+    Returns
+    -------
+    xarray.DataTree or xarray.Dataset
+        The rates as float32 in the new bins, and all columns of trials and units.
+
     Raises
     ------
     InputError
-        Where the new bins are narrower than the old, or longer than the time axis.
+        If the new bins are narrower than the old ones, or longer than the time axis.
 
     Examples
     --------
@@ -72,14 +78,32 @@ def rebin(activity: AnyActivity, width_s: float) -> AnyActivity:
 
 
 def smooth(activity: AnyActivity, sd_s: float) -> AnyActivity:
-    """Smooth rates along time with a Gaussian, edges padded with the end values.
+    """Smooth rates along time with a Gaussian; edges are padded with the end values.
 
     Parameters
     ----------
     activity
         An activity or a block.
     sd_s
-        Standard deviation (s).
+        Standard deviation of the Gaussian (s); 0 for none. Its window ends at 4 standard
+        deviations.
+
+    Returns
+    -------
+    xarray.DataTree or xarray.Dataset
+        The smoothed rates as float32, on the same bins.
+
+    Raises
+    ------
+    InputError
+        If ``sd_s`` is negative or not finite.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> block = example_block()
+    >>> bool(smooth(block, 0.2)["rate"].std() < block["rate"].std())
+    True
     """
     if not 0 <= sd_s < np.inf:
         raise InputError("sd_s", "0 s or more", repr(sd_s), "Use 0.04.")
@@ -101,12 +125,12 @@ def _each(activity: AnyActivity, change: Callable[[xr.Dataset], xr.Dataset]) -> 
 def _times_matrix(
     block: xr.Dataset, matrix: npt.NDArray[np.float64], time: xr.Variable
 ) -> xr.Dataset:
-    """Multiply the rates' time axis with a (time, new time) matrix."""
+    """Multiply rates along time with a (time, new time) matrix."""
     rate = block["rate"]
     product = np.moveaxis(rate.values, rate.dims.index("time"), -1) @ matrix
     values = np.moveaxis(product, -1, rate.dims.index("time")).astype(np.float32)
-    kept = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
-    return kept.assign(rate=(rate.dims, values, rate.attrs)).assign_coords(time=time)
+    rest = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
+    return rest.assign(rate=(rate.dims, values, rate.attrs)).assign_coords(time=time)
 
 
 def _rebin_block(block: xr.Dataset, width_s: float) -> xr.Dataset:
@@ -114,14 +138,14 @@ def _rebin_block(block: xr.Dataset, width_s: float) -> xr.Dataset:
     left, length = centres[0] - old / 2, centres[-1] - centres[0] + old
     slack = EPOCH_TOLERANCE * old
     n_bins = int((length + slack) / width_s) if width_s > 0 else 0
-    # a last bin that lacks less than one old bin is whole: its centres are all there
+    # a last bin that is short by less than one old bin is complete: it has all its centres
     n_bins += width_s > 0 and length - n_bins * width_s > width_s - old + slack
     if n_bins < 1 or width_s < old - slack:
         raise InputError(
             "width_s",
             f"a width from {old:g} to {length:g} s",
             repr(width_s),
-            "Rates cannot be had in narrower bins, nor in longer ones than the trial.",
+            "Choose bins that are not narrower than the present ones, nor longer than the trial.",
         )
     edges = left + np.arange(n_bins + 1) * width_s
     attrs = block["time"].attrs | {"bin_width_s": float(width_s)}
@@ -130,10 +154,10 @@ def _rebin_block(block: xr.Dataset, width_s: float) -> xr.Dataset:
 
 
 def _align_block(block: xr.Dataset, epoch: str) -> xr.Dataset:
-    known = list(block["epoch"].values) if "epoch" in block.coords else []
-    if epoch not in known:
-        raise unknown_name("epoch", epoch, known)
-    place = known.index(epoch)
+    epochs = list(block["epoch"].values) if "epoch" in block.coords else []
+    if epoch not in epochs:
+        raise unknown_name("epoch", epoch, epochs)
+    place = epochs.index(epoch)
     width = block["time"].attrs["bin_width_s"]
     left = block["time"].values[0] - width / 2
     start = (block["epoch_start_time"].values[:, place] - left) / width
@@ -143,7 +167,7 @@ def _align_block(block: xr.Dataset, epoch: str) -> xr.Dataset:
             f"epoch {epoch!r}",
             "bounds in every trial",
             f"none in {int(np.isnan(start).sum())} trials",
-            "Select the trials that have it.",
+            "Select the trials with this epoch.",
         )
     first = np.rint(start).astype(int)
     if np.abs(start - first).max() > EPOCH_TOLERANCE:
@@ -151,7 +175,7 @@ def _align_block(block: xr.Dataset, epoch: str) -> xr.Dataset:
             f"epoch {epoch!r}",
             "starts on the edges of bins",
             "starts between them",
-            "Bin the rates anew, aligned to the epoch.",
+            "Compute the rates again in bins that are aligned to the epoch.",
         )
     n_bins = int(np.floor((stop - start).min() + EPOCH_TOLERANCE))
     if n_bins < 1 or first.min() < 0 or (first + n_bins).max() > block.sizes["time"]:

@@ -1,4 +1,4 @@
-"""Sample tables: values of units, and which network, session and animal each unit is of."""
+"""Sample tables: values of units, with the network, session and animal of each unit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Codes = npt.NDArray[np.int64]
 Key = tuple[str, ...]
 FTV = "fractional_task_variance"
 SESSION = ("subject", "session")
-"""The columns that tell sessions apart: two animals may each have a session 1."""
+"""Columns that identify a session: two animals may each have a session 1."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,16 @@ class UnitGroups:
     Attributes
     ----------
     labels
-        The key of each group, ascending. Keys are tuples: joined text could be of two groups.
+        Key of each group, ascending. Keys are tuples, since joined texts of two groups may be
+        equal.
     code
-        ``(unit,)``: the place of each unit's group in ``labels``.
+        Index of each unit's group in ``labels``, ``(unit,)``.
+
+    Examples
+    --------
+    >>> groups = group_keys([("A", "2"), ("A", "1"), ("A", "2")])
+    >>> groups.labels, groups.first.tolist()
+    ([('A', '1'), ('A', '2')], [1, 0])
     """
 
     labels: list[Key]
@@ -37,20 +44,30 @@ class UnitGroups:
 
     @property
     def first(self) -> Codes:
-        """The place of each group's first unit ``(group,)``."""
+        """Index of each group's first unit, ``(group,)``."""
         return np.unique(self.code, return_index=True)[1].astype(np.int64)
 
-    def strange(self, keys: Sequence[Key]) -> list[str]:
-        """Return the keys of no group, as text for messages."""
+    def unknown(self, keys: Sequence[Key]) -> list[str]:
+        """Return the keys that are not a group's, as text for messages."""
         return [" ".join(key) for key in sorted(set(keys) - set(self.labels))]
 
     def codes_of(self, keys: Sequence[Key]) -> Codes:
-        """Return the group of each key ``(key,)``."""
+        """Return the index of each key's group, ``(key,)``."""
         return _places(self.labels, keys)
 
 
 def group_keys(keys: Sequence[Key]) -> UnitGroups:
-    """Return the groups of units with equal keys.
+    """Group units by their keys.
+
+    Parameters
+    ----------
+    keys
+        Key of each unit.
+
+    Returns
+    -------
+    UnitGroups
+        One group for each different key.
 
     Examples
     --------
@@ -68,15 +85,22 @@ def _places(labels: Sequence[Key], keys: Sequence[Key]) -> Codes:
 
 @dataclass(frozen=True)
 class UnitSample:
-    """The units of one network or recording.
+    """The units of one network or recording, with one value for each.
 
     Parameters
     ----------
     table
-        A sample table, such as that of `nwbcompare.fractional_task_variance`: one value for
-        each unit, or for each draw and unit.
+        A sample table, e.g. that of `nwbcompare.fractional_task_variance`, whose values are
+        ``(unit,)`` or ``(draw, unit)``.
     variable
-        Which values.
+        Name of the values in the table.
+
+    Examples
+    --------
+    >>> sample = UnitSample(xr.Dataset(
+    ...     {FTV: ("unit", [0.5, np.nan])}, {"session": ("unit", ["day1", "day2"])}))
+    >>> sample.active.tolist(), sample.keys("session")
+    ([[True, False]], [('day1',), ('day2',)])
     """
 
     table: xr.Dataset
@@ -84,34 +108,34 @@ class UnitSample:
 
     @property
     def name(self) -> str:
-        """The network's or recording's name; empty without one."""
+        """Name of the network or recording; "" if it has none."""
         return str(self.table.attrs.get("name", ""))
 
     @cached_property
     def values(self) -> Array:
-        """Values ``(draw, unit)``, NaN for inactive units; one draw where there are none."""
+        """Values ``(draw, unit)``, NaN for inactive units; one draw if the table has no draws."""
         rows = self.table[self.variable].transpose(..., "unit").values
         return np.asarray(rows.reshape(-1, self.table.sizes["unit"]), dtype=np.float64)
 
     @cached_property
     def active(self) -> npt.NDArray[np.bool_]:
-        """Tell which units have a value ``(draw, unit)``."""
+        """Mask of the units with a value, ``(draw, unit)``."""
         return np.isfinite(self.values)
 
     @property
     def draws(self) -> list[Array]:
-        """The values of active units ``(value,)``, draw by draw."""
-        return [row[seen] for row, seen in zip(self.values, self.active, strict=True)]
+        """Values of the active units of each draw, each ``(unit,)``."""
+        return [row[active] for row, active in zip(self.values, self.active, strict=True)]
 
     def has(self, column: str) -> bool:
-        """Tell whether the table has a unit column."""
+        """Return whether the table has a unit column."""
         return column in self.table.coords and self.table[column].dims == ("unit",)
 
     def keys(self, *columns: str) -> list[Key]:
-        """Return a key for each unit, from the columns that the table has.
+        """Return a key for each unit: its values in these columns, as text.
 
-        A missing ``subject`` or ``session`` is the empty text, the same for all units; units
-        without names go by their place.
+        A column that the table lacks is "" in all keys, or the unit's index where the column
+        names units ("unit", "recorded_unit").
         """
         n_units = self.table.sizes["unit"]
         parts = [
@@ -123,22 +147,29 @@ class UnitSample:
         return list(zip(*parts, strict=True))
 
     def groups(self, *columns: str) -> UnitGroups:
-        """Return the groups of units with equal columns; see `keys`."""
+        """Group units by columns; see `keys`."""
         return group_keys(self.keys(*columns))
 
     def place_keys(self) -> list[Key]:
-        """Return a key for each unit by its place, so that every unit is a group."""
+        """Return the index of each unit as its key, so that every unit is a group of its own."""
         return [(str(place),) for place in range(self.table.sizes["unit"])]
 
     @property
     def animals(self) -> npt.NDArray[np.str_]:
-        """The animal of each unit ``(unit,)``: its column ``subject``, else the table's name."""
+        """Animal of each unit, ``(unit,)``: the column ``subject``, else the table's name."""
         if self.has("subject"):
             return self.table["subject"].values.astype(str)
         return np.full(self.table.sizes["unit"], self.name)
 
     def check_sessions(self) -> None:
-        """Refuse a recording whose units do not say which session they are from."""
+        """Check that the session of each unit is known.
+
+        Raises
+        ------
+        NotApplicableError
+            If the table has no unit column "session": units of one session are not independent,
+            so statistics over units need it.
+        """
         if not self.has("session"):
             columns = (c for c in self.table.coords if self.table[c].dims == ("unit",))
             raise NotApplicableError(
@@ -149,26 +180,39 @@ class UnitSample:
             )
 
     def session_keys(self) -> list[Key]:
-        """Return the animal and session of each unit; see `check_sessions`."""
+        """Return the animal and session of each unit.
+
+        Raises
+        ------
+        NotApplicableError
+            As `check_sessions`.
+        """
         self.check_sessions()
         animals = self.animals.tolist()
         return [(a, s) for a, (s,) in zip(animals, self.keys("session"), strict=True)]
 
 
 def are_matched(samples: Sequence[UnitSample], subject: str) -> bool:
-    """Tell whether networks' units are matched to recorded ones.
+    """Return whether networks' units are matched to recorded units.
+
+    Units are matched if they have the columns ``session`` and ``recorded_unit``.
 
     Parameters
     ----------
     samples
         The networks' units.
     subject
-        What an error calls them.
+        Their name in an error.
 
     Raises
     ------
     InputError
-        Where some networks' units are matched and others' are not.
+        If the units of some networks are matched and those of others are not.
+
+    Examples
+    --------
+    >>> are_matched([UnitSample(xr.Dataset({FTV: ("unit", [0.5])}))], "networks")
+    False
     """
     matched = [one.has("session") and one.has("recorded_unit") for one in samples]
     if any(matched) and not all(matched):
@@ -182,17 +226,41 @@ def are_matched(samples: Sequence[UnitSample], subject: str) -> bool:
 
 
 def session_columns(samples: Sequence[UnitSample]) -> list[str]:
-    """Return the columns that tell sessions apart in all samples."""
+    """Return the columns that identify sessions in all samples.
+
+    Examples
+    --------
+    >>> table = xr.Dataset({FTV: ("unit", [0.5])}, {"session": ("unit", ["day1"])})
+    >>> session_columns([UnitSample(table)])
+    ['session']
+    """
     return [column for column in SESSION if all(one.has(column) for one in samples)]
 
 
 def animals_of_groups(sample: UnitSample, groups: UnitGroups, subject: str) -> Codes:
-    """Return the place of each group's animal ``(group,)``.
+    """Return the index of each group's animal, ``(group,)``, among the sorted animals.
+
+    Parameters
+    ----------
+    sample
+        The units.
+    groups
+        Their groups, e.g. sessions.
+    subject
+        The sample's name in an error.
 
     Raises
     ------
     InputError
-        Where a group has units of two animals.
+        If a group has units of two animals.
+
+    Examples
+    --------
+    >>> table = xr.Dataset({FTV: ("unit", [0.5, 0.1])}, {
+    ...     "session": ("unit", ["1", "2"]), "subject": ("unit", ["B", "A"])})
+    >>> sample = UnitSample(table)
+    >>> animals_of_groups(sample, sample.groups("session"), "recording").tolist()
+    [1, 0]
     """
     animal = np.unique(sample.animals, return_inverse=True)[1].astype(np.int64)
     of_group = animal[groups.first]
@@ -201,7 +269,7 @@ def animals_of_groups(sample: UnitSample, groups: UnitGroups, subject: str) -> C
             subject,
             "sessions of one animal each",
             "the same session in two animals",
-            "Give matched units the unit column subject, too, or number sessions on.",
+            "Add the unit column subject to matched units, or number sessions across animals.",
         )
     return of_group
 
@@ -209,46 +277,76 @@ def animals_of_groups(sample: UnitSample, groups: UnitGroups, subject: str) -> C
 def matched_groups(
     sample: UnitSample, groups: UnitGroups, columns: Sequence[str], subject: str
 ) -> Codes:
-    """Return the recording's group that each unit of a network is matched to ``(unit,)``.
+    """Return the recording's group that each unit of a network is matched to.
 
     Parameters
     ----------
     sample
         The network's units.
     groups
-        The recording's.
+        The recording's groups, e.g. sessions.
     columns
-        What tells the groups apart, by the network's names.
+        Columns of the network's table that identify a group.
     subject
-        What an error calls the network.
+        The network's name in an error.
+
+    Returns
+    -------
+    array of int, (unit,)
+        Indices of groups.
 
     Raises
     ------
     InputError
-        For units of no group of the recording.
+        If a unit is matched to no group of the recording.
+
+    Examples
+    --------
+    >>> table = xr.Dataset({FTV: ("unit", [0.5, 0.1])}, {"session": ("unit", ["b", "a"])})
+    >>> matched_groups(
+    ...     UnitSample(table), group_keys([("a",), ("b",)]), ["session"], "network").tolist()
+    [1, 0]
     """
     keys = sample.keys(*columns)
-    if strange := groups.strange(keys):
+    if unknown := groups.unknown(keys):
         what = "sessions" if "session" in columns else "units"
         raise InputError(
             subject,
             f"units matched to the recording's own {what}",
-            f"others: {listing(strange, most=5)}",
+            f"others: {listing(unknown, most=5)}",
             "Sample the network for this recording, or drop the column recorded_unit.",
         )
     return groups.codes_of(keys)
 
 
 def check_same_pair(table: xr.Dataset, recording: xr.Dataset, subject: str) -> None:
-    """Refuse a network's table of another pair of tasks than the recording's."""
-    theirs, ours = (
+    """Check that a network's table is of the same pair of tasks as the recording's.
+
+    Parameters
+    ----------
+    table, recording
+        Tables with the attributes ``task_a`` and ``task_b``.
+    subject
+        The network's name in an error.
+
+    Raises
+    ------
+    InputError
+        If the pairs differ, also in their order.
+
+    Examples
+    --------
+    >>> table = xr.Dataset(attrs={"task_a": "motion", "task_b": "colour"})
+    >>> check_same_pair(table, table, "network")
+    """
+    pair, expected = (
         [str(one.attrs[name]) for name in ("task_a", "task_b") if name in one.attrs]
         for one in (table, recording)
     )
-    if theirs != ours:
+    if pair != expected:
         raise InputError(
             subject,
-            f"the recording's pair of tasks ({listing(ours)})",
-            listing(theirs),
+            f"the recording's pair of tasks ({listing(expected)})",
+            listing(pair),
             "Compute both sides for the same pair, in the same order.",
         )

@@ -128,7 +128,7 @@ def test_rates_of_wrong_dimensions_are_refused():
 
 
 def test_columns_of_wrong_length_are_refused():
-    with pytest.raises(nc.InputError, match="Give one value for each trial"):
+    with pytest.raises(nc.InputError, match="Pass one value for each trial"):
         _make(np.zeros((3, 3, 1)))
 
 

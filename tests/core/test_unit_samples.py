@@ -49,7 +49,7 @@ def test_units_are_of_one_group_just_where_their_keys_are_equal(keys):
     assert groups.labels == sorted(set(keys))
     assert [keys[place] for place in groups.first] == groups.labels
     np.testing.assert_array_equal(groups.codes_of(keys), groups.code)
-    assert groups.strange([*keys, ("no", "such")]) == ["no such"]
+    assert groups.unknown([*keys, ("no", "such")]) == ["no such"]
 
 
 def test_sessions_of_two_animals_are_never_one():

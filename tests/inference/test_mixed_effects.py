@@ -329,7 +329,7 @@ def test_bad_input_is_refused():
         mixed_effects([brain])
     with pytest.raises(nc.InputError, match="different names of networks"):
         mixed_effects([nets[0], nets[0], brain])
-    with pytest.raises(nc.InputError, match="a unit column 'session'"):
+    with pytest.raises(nc.NotApplicableError, match="a unit column 'session'"):
         mixed_effects([*nets, brain.drop_vars("session")])
     with pytest.raises(nc.InputError, match="data of 'net0'"):
         mixed_effects([nets[0].drop_vars("fractional_task_variance"), brain])
