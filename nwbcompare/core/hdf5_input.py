@@ -1,9 +1,8 @@
-"""HDF5 files read with care: links, sizes and types are checked before they are followed.
+"""Guarded reading of HDF5 files: links, sizes and types are checked before they are followed.
 
-A file from elsewhere may be damaged or made to do harm. What is refused here is a link that
-leaves the file's folder, links in a circle, data that declare or unpack to more than their
-file can hold, types that NWB has no use for, and a reference to nowhere. Nothing in a file is
-ever executed.
+A file may be damaged or malicious. An error is raised for a link that leaves the file's folder,
+links in a circle, data that declare or unpack to more bytes than their file can hold, types that
+neither NWB nor MATLAB uses, and references to nowhere. Nothing in a file is ever executed.
 """
 
 from __future__ import annotations
@@ -23,21 +22,22 @@ from nwbcompare.core.errors import ExplainedError, InputError, listing
 from nwbcompare.core.lazy import refuse_beyond_memory
 
 MOST_STEPS = 200
-"""Links and names on the way to one object; more are a circle."""
+"""Limit of links and names on the way to one object; links in a circle have no end."""
 MOST_BYTES = 64_000_000
-"""Data of this size are read without asking how much of them the file really holds."""
+"""Size below which declared data are not compared with those stored (bytes)."""
 MOST_TEXT_BYTES = 1_000_000_000
-"""A column of text takes its longest text's size in every row."""
+"""Limit for a column of text, of which every row takes the size of the longest text (bytes)."""
 BEST_RATIO = 1100
-"""Deflate packs at most 1032 to 1: a column that claims more was never written."""
+"""Deflate packs at most 1032 to 1: data that declare more were never written."""
 TEXTS_AT_ONCE = 256
+"""Number of texts that are read between two checks of their size."""
 PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM, h5py.h5t.REFERENCE)
-"""Classes of types that are read. In damaged files others, such as sequences of unlike
-length, made libhdf5 2.0 read where nothing is."""
+"""Classes of types that are read. Others, such as sequences of variable length, made libhdf5 2.0
+read outside its memory in damaged files."""
 REARRANGING = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
-"""Filters that pack nothing."""
+"""Filters that do not compress."""
 CACHE_BYTES = 64_000_000
-"""Unpacked chunks that are kept while a file is open."""
+"""Cache for unpacked chunks while a file is open (bytes)."""
 UNREADABLE = (
     OSError,
     KeyError,
@@ -50,10 +50,10 @@ UNREADABLE = (
     AssertionError,
     SystemError,
 )
-"""What h5py and the decoding of its values raise on damaged files."""
+"""Exceptions of h5py, and of decoding its values, on damaged files."""
 
 _held = threading.local()
-"""The files that a thread has open, by path."""
+"""Files that the thread has open, by path."""
 
 
 @contextmanager
@@ -151,24 +151,32 @@ def opened(path: Path) -> Iterator[h5py.File]:
 
 
 def member(group: h5py.Group, path: str) -> Any:
-    """Give a group's member by path, following only links that stay in the file's folder.
+    """Return a member of a group by path; links may not leave the file's folder.
 
     Parameters
     ----------
     group
-        Where to start.
+        The group.
     path
-        Names with slashes between them.
+        Names with slashes between them, from the file's root if it starts with a slash.
 
     Returns
     -------
     h5py.Group, h5py.Dataset or None
-        None where there is none of this name.
+        None if there is no such member.
 
     Raises
     ------
     InputError
-        For links that leave the folder or lead nowhere, and for circles of links.
+        If a link leaves the folder, leads nowhere, or leads in a circle.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file["units/id"] = [3, 7]
+    >>> member(file, "units/id")[:].tolist(), member(file, "units/name")
+    ([3, 7], None)
     """
     if path.startswith("/"):
         group = group.file["/"]
@@ -176,19 +184,33 @@ def member(group: h5py.Group, path: str) -> Any:
 
 
 def members(group: h5py.Group) -> dict[str, Any]:
-    """Give a group's members by name; see `member`."""
+    """Return all members of a group by name.
+
+    Raises
+    ------
+    InputError
+        As `member`.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file["units/id"] = [3, 7]
+    >>> list(members(file["units"]))
+    ['id']
+    """
     return {name: _follow(group, name, iter(range(MOST_STEPS))) for name in group}
 
 
 def _walk(group: h5py.Group, path: str, steps: Iterator[int]) -> Any:
-    """Go along names; ``steps`` runs out where links lead round and round."""
-    found: Any = group
+    """Return the object at a path; ``steps`` ends where links lead in a circle."""
+    item: Any = group
     for name in filter(None, path.split("/")):
-        # asked of links, not of groups, existence opens nothing
-        if not isinstance(found, h5py.Group) or not found.id.links.exists(name.encode()):
+        # `name in item` would open the target of a link
+        if not isinstance(item, h5py.Group) or not item.id.links.exists(name.encode()):
             return None
-        found = _follow(found, name, steps)
-    return found
+        item = _follow(item, name, steps)
+    return item
 
 
 def _follow(group: h5py.Group, name: str, steps: Iterator[int]) -> Any:
@@ -200,24 +222,24 @@ def _follow(group: h5py.Group, name: str, steps: Iterator[int]) -> Any:
     link = group.get(name, getlink=True)
     if isinstance(link, h5py.ExternalLink):
         with _beside(group.file, link.filename, where) as other:
-            # the other file may lead on from there
-            _arrived(_walk(other["/"], link.path, steps), link.path, where)
+            # the other file may have links in its turn
+            _existing(_walk(other["/"], link.path, steps), link.path, where)
         return group[name]
     if isinstance(link, h5py.SoftLink):
         start = group.file["/"] if link.path.startswith("/") else group
-        return _arrived(_walk(start, link.path, steps), link.path, where)
+        return _existing(_walk(start, link.path, steps), link.path, where)
     return _inside(group[name], where, steps)
 
 
-def _arrived(found: Any, path: str, where: str) -> Any:
-    if found is None:
+def _existing(item: Any, path: str, where: str) -> Any:
+    if item is None:
         raise InputError(where, "a link to something", f"nothing at {path}", "Mend it.")
-    return found
+    return item
 
 
 @contextmanager
 def _beside(file: h5py.File, name: str, where: str) -> Iterator[h5py.File]:
-    """Open another file of the same folder; no other is touched."""
+    """Open another file of the same folder; files elsewhere are not opened."""
     folder = Path(file.filename).resolve().parent
     target = (folder / name).resolve()
     if target.parent != folder or not target.is_file():
@@ -232,7 +254,7 @@ def _beside(file: h5py.File, name: str, where: str) -> Iterator[h5py.File]:
 
 
 def _inside(item: Any, where: str, steps: Iterator[int]) -> Any:
-    """Refuse data that lie in other files outside the folder."""
+    """Return an item, after a check that its data are in files of the folder."""
     if not isinstance(item, h5py.Dataset):
         return item
     if item.external:
@@ -246,43 +268,71 @@ def _inside(item: Any, where: str, steps: Iterator[int]) -> Any:
     sources = item.virtual_sources() if item.is_virtual else ()
     for name, path in {(source.file_name, source.dset_name) for source in sources}:
         with _beside(item.file, item.file.filename if name == "." else name, where) as other:
-            _arrived(_walk(other["/"], path, steps), path, where)
+            _existing(_walk(other["/"], path, steps), path, where)
     return item
 
 
 def dataset(group: h5py.Group, path: str) -> h5py.Dataset:
-    """Give a dataset by path.
+    """Return a dataset by path.
+
+    Parameters
+    ----------
+    group, path
+        As for `member`.
 
     Raises
     ------
     InputError
-        Where there is none.
+        If there is no dataset of this name, and as `member`.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file["units/id"] = [3, 7]
+    >>> dataset(file, "units/id").shape
+    (2,)
     """
-    found = member(group, path)
-    if not isinstance(found, h5py.Dataset):
+    item = member(group, path)
+    if not isinstance(item, h5py.Dataset):
         raise InputError(
             f"{group.file.filename}: {group.name.rstrip('/')}/{path}",
             "a dataset",
-            "nothing" if found is None else type(found).__name__,
+            "nothing" if item is None else type(item).__name__,
             "The file is damaged or of another kind.",
         )
-    return found
+    return item
 
 
 def read_column(data: h5py.Dataset, rows: slice | None = None) -> npt.NDArray[Any]:
-    """Read a table column; text as text.
+    """Read a column of a table, or an array; text is decoded.
 
     Parameters
     ----------
     data
         The column.
     rows
-        Which rows; all by default.
+        Rows to read; all by default.
+
+    Returns
+    -------
+    array
+        Values of the rows, with the dimensions of the dataset.
 
     Raises
     ------
     InputError
-        Where the column declares more than the file can hold.
+        If the values are not numbers, texts or references, or declare more than the file can hold.
+    MemoryError
+        If there is not enough memory.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file["id"] = [3, 7]
+    >>> read_column(file["id"], slice(1, 2)).tolist()
+    [7]
     """
     _check_plain(data)
     size = data.size if rows is None else len(range(*rows.indices(data.shape[0])))
@@ -293,19 +343,41 @@ def read_column(data: h5py.Dataset, rows: slice | None = None) -> npt.NDArray[An
 
 
 def read_part(group: h5py.Group, path: str, start: int, stop: int) -> npt.NDArray[Any]:
-    """Read some of a dataset; of chunks that are not packed no more than that.
+    """Read a range of rows of a dataset; uncompressed chunks are not read as a whole.
+
+    Parameters
+    ----------
+    group, path
+        As for `dataset`.
+    start, stop
+        First row, and the one after the last.
+
+    Returns
+    -------
+    array, (row, ...)
+        The values.
 
     Raises
     ------
     InputError
-        Where there is none, or it declares more than the file can hold.
+        If there is no such dataset, or it declares more than the file can hold.
+    MemoryError
+        If there is not enough memory.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file["spike_times"] = [0.1, 0.2, 0.4]
+    >>> read_part(file, "spike_times", 1, 3).tolist()
+    [0.2, 0.4]
     """
     data = dataset(group, path)
     check_size(data, (stop - start) * math.prod(data.shape[1:]) * data.dtype.itemsize)
     if data.chunks is None or data.id.get_create_plist().get_nfilters():
         return np.asarray(data[start:stop])
     file, name = data.file, data.name
-    # a cache holds whole chunks; its size is settled when a dataset is opened first
+    # with a cache HDF5 reads whole chunks; its size is set only when a dataset is opened anew
     del data
     uncached = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     uncached.set_chunk_cache(0, 0, 1.0)
@@ -313,7 +385,7 @@ def read_part(group: h5py.Group, path: str, start: int, stop: int) -> npt.NDArra
 
 
 def _texts(data: h5py.Dataset, part: slice) -> npt.NDArray[Any]:
-    """Read texts a few at a time: many rows may share one long text, which the file has once."""
+    """Read texts in pieces: many rows may share one long text, which the file has only once."""
     if data.ndim != 1:
         raise InputError(
             f"{data.file.filename}: {data.name}",
@@ -336,13 +408,7 @@ def _texts(data: h5py.Dataset, part: slice) -> npt.NDArray[Any]:
 
 
 def _check_plain(data: h5py.Dataset) -> None:
-    """Refuse data that are no numbers, texts or references.
-
-    Raises
-    ------
-    InputError
-        With what they are.
-    """
+    """Check that data are numbers, texts or references."""
     if not is_plain(data):
         raise InputError(
             f"{data.file.filename}: {data.name}",
@@ -353,36 +419,78 @@ def _check_plain(data: h5py.Dataset) -> None:
 
 
 def is_plain(data: h5py.Dataset) -> bool:
-    """Tell whether a dataset holds numbers, texts or references."""
+    """Return whether a dataset has numbers, texts or references.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file["id"] = [3, 7]
+    >>> is_plain(file["id"])
+    True
+    """
     return data.shape is not None and data.id.get_type().get_class() in PLAIN
 
 
 def check_size(data: h5py.Dataset, n_bytes: int) -> None:
-    """Refuse to read more bytes than the file can hold packed, or than memory can.
+    """Check that data fit in memory and that their file can hold them.
+
+    Parameters
+    ----------
+    data
+        The dataset.
+    n_bytes
+        Number of bytes that are to be read.
 
     Raises
     ------
-    InputError, MemoryError
-        With both sizes.
+    InputError
+        If the file cannot hold them; see `check_stored`.
+    MemoryError
+        If there is not enough memory.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file["id"] = [3, 7]
+    >>> check_size(file["id"], 16)
     """
     check_stored(data, n_bytes)
     refuse_beyond_memory(n_bytes)
 
 
 def check_stored(data: h5py.Dataset, n_bytes: int) -> None:
-    """Refuse to believe in more bytes than the file can hold packed.
+    """Check that a file can hold the data that it declares, given the best compression.
+
+    Parameters
+    ----------
+    data
+        The dataset.
+    n_bytes
+        Number of bytes that are to be read; of compressed data, at least one chunk is read.
 
     Raises
     ------
     InputError
-        With both sizes.
+        If more than 64 MB are declared and less than 1/1100 of them stored, or data are
+        compressed twice.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> check_stored(file.create_dataset("rate", (10**6, 10**6), "f4"), 4 * 10**12)
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: ...: expected no more data than the file can hold, ...
     """
     properties = data.id.get_create_plist()
     filters = [properties.get_filter(place)[0] for place in range(properties.get_nfilters())]
     if sum(code not in REARRANGING for code in filters) > 1:
         raise _too_much(data, "data packed several times over")
     if data.chunks is not None:
-        # of a chunk all is unpacked, whatever is read of it
+        # a chunk is unpacked as a whole, whatever is read of it
         n_bytes = max(n_bytes, math.prod(data.chunks) * data.dtype.itemsize)
     stored = data.id.get_storage_size()
     if n_bytes > MOST_BYTES and not data.is_virtual and n_bytes > stored * BEST_RATIO:
@@ -390,7 +498,15 @@ def check_stored(data: h5py.Dataset, n_bytes: int) -> None:
 
 
 def is_stored(data: h5py.Dataset) -> bool:
-    """Tell whether anything was ever written to a dataset; libhdf5 makes up the rest."""
+    """Return whether any data were written; libhdf5 reads fill values where there are none.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> is_stored(file.create_dataset("rate", (4,), "f4", chunks=(2,)))
+    False
+    """
     return bool(data.is_virtual or data.id.get_storage_size() > 0)
 
 
@@ -404,24 +520,47 @@ def _too_much(data: h5py.Dataset, got: str) -> InputError:
 
 
 def as_text(value: Any) -> str:
-    """Give a value of HDF5 as text."""
+    """Return a value of HDF5 as text; invalid UTF-8 is replaced.
+
+    Examples
+    --------
+    >>> as_text(b"PFC")
+    'PFC'
+    """
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return str(value)
 
 
 def attribute(item: Any, name: str, default: Any = None) -> Any:
-    """Give an attribute as a plain value: text, number, or array.
+    """Return an attribute as text, number, or array.
+
+    Parameters
+    ----------
+    item
+        The group or dataset.
+    name
+        The attribute.
+    default
+        Value if it is missing or empty.
 
     Raises
     ------
     InputError
-        Where it is of a type or size that no attribute of NWB has.
+        If its type or size is one that attributes of NWB never have.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file.attrs["unit"] = "volts"
+    >>> attribute(file, "unit"), attribute(file, "rate", 1.0)
+    ('volts', 1.0)
     """
     if name not in item.attrs:
         return default
-    found = item.attrs.get_id(name)
-    if found.get_type().get_class() not in PLAIN or found.get_storage_size() > MOST_BYTES:
+    stored = item.attrs.get_id(name)
+    if stored.get_type().get_class() not in PLAIN or stored.get_storage_size() > MOST_BYTES:
         raise InputError(
             f"{item.file.filename}: {item.name}, attribute {name!r}",
             "a number, text or reference",
@@ -439,12 +578,25 @@ def attribute(item: Any, name: str, default: Any = None) -> Any:
 
 
 def number(item: Any, name: str, default: float) -> float:
-    """Give an attribute that is a number.
+    """Return an attribute that is a number.
+
+    Parameters
+    ----------
+    item, name, default
+        As for `attribute`.
 
     Raises
     ------
     InputError
-        Where it is another thing.
+        If it is not a number.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file.attrs["rate"] = 30000
+    >>> number(file, "rate", 1.0)
+    30000.0
     """
     value = np.asarray(attribute(item, name, default))
     if value.ndim or value.dtype.kind not in "iuf":
@@ -458,17 +610,47 @@ def number(item: Any, name: str, default: float) -> float:
 
 
 def address(item: Any) -> tuple[str, int]:
-    """Give what tells an object from others, by whatever name it was found."""
+    """Return the identity of an object, the same by whatever link it is reached.
+
+    Returns
+    -------
+    tuple of str and int
+        The file's name, and the object's address in it.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file["units/id"] = [3, 7]
+    >>> file["link"] = h5py.SoftLink("/units/id")
+    >>> address(file["link"]) == address(file["units/id"])
+    True
+    """
     return item.file.filename, h5py.h5o.get_info(item.id).addr
 
 
 def referred(group: h5py.Group, reference: Any) -> Any:
-    """Give what an object reference points to.
+    """Return the object of a reference.
+
+    Parameters
+    ----------
+    group
+        Any group of the file.
+    reference
+        The object reference.
 
     Raises
     ------
     InputError
-        Where it points nowhere.
+        If it points nowhere, or to data outside the file's folder.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file["units/id"] = [3, 7]
+    >>> referred(file, file["units/id"].ref).name
+    '/units/id'
     """
     problem = "a null reference"
     target = None
@@ -488,10 +670,34 @@ def referred(group: h5py.Group, reference: Any) -> Any:
 
 
 def scalar(group: h5py.Group, path: str) -> str | None:
-    """Give a text or number at a path as text; None where it is not there."""
-    found = member(group, path)
-    if not isinstance(found, h5py.Dataset) or found.size != 1:
+    """Return a single text or number as text.
+
+    Parameters
+    ----------
+    group, path
+        As for `member`.
+
+    Returns
+    -------
+    str or None
+        None if there is no dataset of this name with one value.
+
+    Raises
+    ------
+    InputError
+        As `read_column`.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> file["session_id"] = "day1"
+    >>> scalar(file, "session_id")
+    'day1'
+    """
+    data = member(group, path)
+    if not isinstance(data, h5py.Dataset) or data.size != 1:
         return None
-    _check_plain(found)
-    check_size(found, found.dtype.itemsize)
-    return as_text(np.ravel(np.asarray(found[()], dtype=object))[0])
+    _check_plain(data)
+    check_size(data, data.dtype.itemsize)
+    return as_text(np.ravel(np.asarray(data[()], dtype=object))[0])
