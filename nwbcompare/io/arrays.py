@@ -1,4 +1,4 @@
-"""A lab's own matrices: rates, counts or spike times, with tables of trials and units."""
+"""Activity from plain arrays: rates, counts or spike times, with tables of trials and units."""
 
 from __future__ import annotations
 
@@ -51,65 +51,66 @@ def from_arrays(
     source: Source = "recording",
     provenance: dict[str, Any] | None = None,
 ) -> xr.DataTree:
-    """Make an activity of a lab's own matrices.
+    """Make an activity from plain arrays of rates, counts or spike times.
 
     Parameters
     ----------
     rates
-        ``(trial, time, unit)``; ``(trial, time)`` is one unit. Or a list with an array
-        ``(trial, time)`` for each unit, which may have trials of their own. NaN: not observed.
+        Rates, ``(trial, time, unit)``, or ``(trial, time)`` of one unit. Or a list with an array
+        ``(trial, time)`` for each unit, if units have different trials. NaN: not observed.
     spikes
         Instead of rates, spike times (s): for each unit, for each of its trials, a list of
         times from the event. Or for each unit one list of times on the session's clock, with
-        the trials' columns ``start_time`` and ``stop_time``.
+        the trial columns ``start_time`` and ``stop_time``.
     trials
-        Trial columns, a mapping or DataFrame: all units have these trials. Where they have
-        trials of their own, a list with one for each unit. None: no columns; of a list by unit
-        nothing then says that they share trials.
+        Trial columns, a mapping or DataFrame, if all units share the trials; else a list with
+        one for each unit. By default none; a list of rates by unit then counts as units with
+        different trials.
     units
-        Columns of the unit table; ``unit``, unique ids, by default "unit 0" and so on.
+        Columns of the unit table, with unique ids ``unit``, by default "unit 0", "unit 1", ...
     dims
-        The order of the axes: of rates by default ``("trial", "time", "unit")``, of spike
-        times from an event ``("unit", "trial")``.
+        Order of the axes: by default ``("trial", "time", "unit")`` for rates, and
+        ``("unit", "trial")`` for spike times from an event.
     time_s
-        ``(time,)``: bin centres (s) of rates; None: bins follow each other from 0 s on.
+        Bin centres (s) of rates, ``(time,)``; by default consecutive bins from 0 s.
     counts
-        Whether ``rates`` are spike counts, to be divided by the bin's width.
+        Whether ``rates`` are spike counts, which are then divided by the bin width.
     align
-        For spikes on the session's clock the column with the event; None: ``start_time``.
+        For spikes on the session's clock, the trial column with the event; by default
+        ``start_time``.
     window
-        For spikes: start and stop (s) about the event. Needed for times from an event.
+        For spikes, start and stop (s) from the event. Required for times from an event.
     bin
-        Width of the bins (s). Of rates by default the step of ``time_s``, of spikes 0.05 s.
+        Bin width (s), by default the step of ``time_s`` for rates, and 0.05 s for spikes.
     smooth
-        For spikes: standard deviation (s) of a Gaussian; 0 for none. Of times from an event
-        nothing is known beyond the window: edges are padded with the end values.
+        For spikes, standard deviation of a Gaussian (s); 0 for none. For times from an event
+        the edges of the window are padded with the end values.
     task, conditions
         See `nwbcompare.io.sessions.Reading`.
     aligned_to
-        What to call the event; None: the column of ``align``, else "event".
+        Name of the event; by default the column ``align``, else "event".
     name
-        What figures and tables call it.
+        Name of the activity in figures and tables.
     source
-        "recording" (rates in spikes/s) or "model" (without unit).
+        "recording" (rates in spikes/s) or "model" (rates without unit).
     provenance
-        Where the arrays came from.
+        Origin of the arrays, e.g. files with checksums.
 
     Returns
     -------
     xarray.DataTree
-        One block, checked: ragged where units have trials of their own, else dense.
+        One block, checked; ragged if units have different trials, else dense.
 
     Raises
     ------
     InputError
-        For shapes that do not fit, options of another kind of data, and data that break the
-        data model.
+        If shapes do not fit, an option is of another kind of data, or the data break the data
+        model.
 
     Warns
     -----
     UserWarning
-        Where no column names the task: all trials are of one task, named ``name``.
+        If no column names the task: all trials are then of one task, called ``name``.
 
     Examples
     --------
@@ -144,25 +145,25 @@ def from_arrays(
     if rates is not None:
         _refuse(
             "rates",
-            "Use nwbcompare.align, smooth or rebin on what you get.",
+            "Use nwbcompare.align, smooth or rebin on the result.",
             align=align,
             window=window,
             smooth=smooth,
         )
-        given = _rates(rates, dims, time_s, bin)
-        given = given.per_second() if counts else given
-        return _block(given, trials, units, reading, about)
+        binned = _rates(rates, dims, time_s, bin)
+        binned = binned.per_second() if counts else binned
+        return _block(binned, trials, units, reading, about)
     _refuse("spikes", "They are for rates.", time_s=time_s, counts=counts)
     if _is_nested(spikes):
         _refuse("spikes from an event", "Their event is at 0 s.", align=align)
         return _block(_binned(spikes, dims, reading), trials, units, reading, about)
-    _refuse("spikes on a session's clock", "Give one list of times for each unit.", dims=dims)
+    _refuse("spikes on a session's clock", "Pass one list of times for each unit.", dims=dims)
     return _on_one_clock(spikes, trials, units, reading, about)
 
 
 @dataclass(frozen=True)
 class _About:
-    """What is said of an activity."""
+    """Labels of an activity; see `from_arrays`."""
 
     aligned_to: str | None
     name: str
@@ -182,9 +183,9 @@ class _Binned:
     Attributes
     ----------
     rates
-        For each unit its rates ``(trial, time)``.
+        Rates of each unit, ``(trial, time)``.
     time_s, bin_s
-        Bin centres and width (s).
+        Bin centres ``(time,)`` and width (s).
     together
         Whether all units are known to have the same trials.
     """
@@ -195,18 +196,18 @@ class _Binned:
     together: bool
 
     def per_second(self) -> _Binned:
-        """Make rates of counts."""
+        """Return rates (spikes/s) computed from counts."""
         return replace(self, rates=[counts / self.bin_s for counts in self.rates])
 
 
 def _refuse(subject: str, remedy: str, **options: Any) -> None:
-    """Refuse options that say nothing about data of a kind."""
+    """Check that options which do not apply to the data have their defaults."""
     for option, value in options.items():
         if value is not None and value is not False and not (option == "smooth" and value == 0):
-            raise InputError(option, f"nothing for {subject}", _shown(value), remedy)
+            raise InputError(option, f"nothing for {subject}", _described(value), remedy)
 
 
-def _shown(value: Any) -> str:
+def _described(value: Any) -> str:
     return f"an array {value.shape}" if isinstance(value, np.ndarray) else repr(value)
 
 
@@ -216,10 +217,10 @@ def _rates(
     time_s: Any,
     bin_s: float | None,
 ) -> _Binned:
-    listed = _is_list_of_arrays(rates)
-    if listed:
-        own = None if dims is None else [dim for dim in dims if dim != "unit"]
-        matrices = [_ordered("rates", _numbers(unit), own, RATE_DIMS[:2]) for unit in rates]
+    by_unit = _is_list_of_arrays(rates)
+    if by_unit:
+        axes = None if dims is None else [dim for dim in dims if dim != "unit"]
+        matrices = [_ordered("rates", _numbers(unit), axes, RATE_DIMS[:2]) for unit in rates]
     else:
         whole = _numbers(rates)
         if whole.ndim == 2:
@@ -236,11 +237,11 @@ def _rates(
             "Cut them to one time axis, or pad them with NaN.",
         )
     centres, width = _time_axis(lengths.pop(), time_s, bin_s)
-    return _Binned(matrices, centres, width, together=not listed)
+    return _Binned(matrices, centres, width, together=not by_unit)
 
 
 def _is_list_of_arrays(rates: Any) -> bool:
-    """Tell a list with an array for each unit from nested lists, which are one array."""
+    """Return whether rates are a list of arrays, one for each unit; nested lists are one array."""
     is_list = isinstance(rates, list | tuple) or (
         isinstance(rates, np.ndarray) and rates.dtype.kind == "O"
     )
@@ -250,27 +251,27 @@ def _is_list_of_arrays(rates: Any) -> bool:
 def _numbers(values: Any) -> npt.NDArray[Any]:
     array = as_array("rates", values)
     if array.dtype.kind not in "biuf":
-        raise InputError("rates", "an array of numbers", f"{array.dtype}", "Give rates, or counts.")
+        raise InputError("rates", "an array of numbers", f"{array.dtype}", "Pass rates or counts.")
     return array
 
 
 def _ordered(
-    subject: str, array: npt.NDArray[Any], dims: Sequence[str] | None, wanted: Sequence[str]
+    subject: str, array: npt.NDArray[Any], dims: Sequence[str] | None, order: Sequence[str]
 ) -> npt.NDArray[Any]:
-    """Put axes in order."""
-    given = list(wanted if dims is None else dims)
-    if sorted(given) != sorted(wanted) or array.ndim != len(wanted):
+    """Transpose an array with axes ``dims`` to an order of axes."""
+    axes = list(order if dims is None else dims)
+    if sorted(axes) != sorted(order) or array.ndim != len(order):
         raise InputError(
             subject,
-            f"dims {listing(wanted)} in some order",
-            f"dims {listing(given)} of an array {array.shape}",
+            f"dims {listing(order)} in some order",
+            f"dims {listing(axes)} of an array {array.shape}",
             "Name the axes with dims=....",
         )
-    return np.transpose(array, [given.index(dim) for dim in wanted])
+    return np.transpose(array, [axes.index(dim) for dim in order])
 
 
 def _time_axis(n_bins: int, time_s: Any, bin_s: float | None) -> tuple[Times, float]:
-    """Give bin centres and the bins' width."""
+    """Return bin centres and bin width (s)."""
     if time_s is None:
         if bin_s is None:
             raise InputError("time_s", "bin centres in s, or bin=", "neither", "Pass one of them.")
@@ -278,7 +279,7 @@ def _time_axis(n_bins: int, time_s: Any, bin_s: float | None) -> tuple[Times, fl
     centres: Times = as_array("time_s", time_s, np.float64).ravel()
     if centres.size != n_bins:
         raise InputError(
-            "time_s", f"{n_bins} bin centres", f"{centres.size}", "Give one for each bin, in s."
+            "time_s", f"{n_bins} bin centres", f"{centres.size}", "Pass one for each bin, in s."
         )
     if bin_s is None and n_bins == 1:
         raise InputError("bin", "the width of the only bin (s)", "none", "Pass bin=....")
@@ -286,13 +287,13 @@ def _time_axis(n_bins: int, time_s: Any, bin_s: float | None) -> tuple[Times, fl
 
 
 def _is_nested(spikes: Any) -> bool:
-    """Tell spike times by unit and trial from those by unit."""
+    """Return whether spike times are by unit and trial, and not by unit alone."""
     firsts = (next(iter(unit), 0.0) for unit in spikes)
     return any(np.ndim(first) > 0 for first in firsts)
 
 
 def _binned(spikes: Any, dims: Sequence[str] | None, reading: Reading) -> _Binned:
-    """Bin spike times from an event."""
+    """Return rates in bins of a window, from spike times relative to an event."""
     if reading.window is None:
         raise InputError(
             "window", "(start, stop) in s about the event", "none", "Pass window=(-0.5, 1.0)."
@@ -320,29 +321,29 @@ def _binned(spikes: Any, dims: Sequence[str] | None, reading: Reading) -> _Binne
 
 
 def _by_unit(spikes: Any, dims: Sequence[str] | None) -> list[list[Any]]:
-    given = SPIKE_DIMS if dims is None else tuple(dims)
-    if sorted(given) != sorted(SPIKE_DIMS):
+    order = SPIKE_DIMS if dims is None else tuple(dims)
+    if sorted(order) != sorted(SPIKE_DIMS):
         raise InputError(
             "dims",
             f"{SPIKE_DIMS} or {SPIKE_DIMS[::-1]} of spike times",
-            repr(given),
-            "Name what the outer and the inner list hold.",
+            repr(order),
+            "Name the axes of the outer and the inner list.",
         )
     outer = [list(inner) for inner in spikes]
-    if given == SPIKE_DIMS:
+    if order == SPIKE_DIMS:
         return outer
     if len({len(inner) for inner in outer}) > 1:
         raise InputError(
             "spikes",
             "as many units in each trial",
             listing(sorted({len(inner) for inner in outer})),
-            "Give an empty list where a unit has no spikes.",
+            "Pass an empty list for a unit without spikes.",
         )
     return [list(unit) for unit in zip(*outer, strict=True)]
 
 
 def _times(spikes: Any) -> Times:
-    """Give spike times in order, without the NaN that pads them in matrices."""
+    """Return spike times in order, without the NaN that pads them in matrices."""
     times = as_array("spikes", spikes, np.float64).ravel()
     return np.sort(times[np.isfinite(times)])
 
@@ -371,7 +372,7 @@ def _block(
 def _rows(
     binned: _Binned, trials: Any
 ) -> tuple[npt.NDArray[np.float32], dict[str, Column], npt.NDArray[np.int64] | None]:
-    """Give rates, trial columns and, where units have trials of their own, whose they are."""
+    """Return rates, trial columns and, if units have different trials, the unit of each row."""
     sizes = [len(unit) for unit in binned.rates]
     tables = trials if isinstance(trials, list | tuple) else None
     if tables is None and (binned.together or trials is not None):
@@ -387,11 +388,11 @@ def _rows(
     tables = [None] * len(sizes) if tables is None else tables
     if len(tables) != len(sizes):
         raise InputError(
-            "trials", f"{len(sizes)} tables, one for each unit", f"{len(tables)}", "Give them all."
+            "trials", f"{len(sizes)} tables, one for each unit", f"{len(tables)}", "Pass them all."
         )
-    own = [table_columns(*pair, "trial") for pair in zip(tables, sizes, strict=True)]
-    names = dict.fromkeys(name for table in own for name in table)
-    columns = {name: joined_columns([table.get(name) for table in own], sizes) for name in names}
+    parts = [table_columns(*pair, "trial") for pair in zip(tables, sizes, strict=True)]
+    names = dict.fromkeys(name for part in parts for name in part)
+    columns = {name: joined_columns([part.get(name) for part in parts], sizes) for name in names}
     rates = np.concatenate([np.asarray(unit, dtype=np.float32) for unit in binned.rates])
     return rates, columns, np.repeat(np.arange(len(sizes)), sizes)
 
@@ -405,13 +406,13 @@ def _unit_table(units: Table | None, n_units: int) -> dict[str, Column]:
 def _on_one_clock(
     spikes: Any, trials: Any, units: Table | None, reading: Reading, about: _About
 ) -> xr.DataTree:
-    """Lay spike times on a session's clock about the events of its trials."""
+    """Return rates about the events of trials, from spike times on the session's clock."""
     if trials is None or isinstance(trials, list | tuple):
         raise InputError(
             "trials",
             "a table with the times of trials, such as start_time and stop_time",
             "none" if trials is None else "several",
-            "Give spike times by unit and trial where they are from an event.",
+            "Pass spike times by unit and trial if they are relative to an event.",
         )
     n_trials = len(next((trials[name] for name in trials), ()))
     times = [_times(unit) for unit in spikes]

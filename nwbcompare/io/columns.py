@@ -1,4 +1,4 @@
-"""Tables from elsewhere as columns of the data model, and what all conversions share."""
+"""Conversion of tables to columns of the data model, and checks that all formats share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Column = npt.NDArray[Any]
 Table = Mapping[str, Any]
 """Columns by name, or a pandas DataFrame."""
 
-TAKEN = {
+RESERVED = {
     "epoch",
     "epoch_start_time",
     "epoch_stop_time",
@@ -38,41 +38,60 @@ TAKEN = {
     "unit",
     "unit_key",
 }
-"""Names that the data model gives a meaning of its own."""
+"""Names with a meaning in the data model."""
 KEYS = {"observation_unit", "unit_key"}
-"""Columns of a block that only link its tables."""
+"""Columns that link the tables of a block, and are not data."""
 
 
 def as_array(subject: str, values: Any, dtype: npt.DTypeLike | None = None) -> Column:
-    """Make an array of what a user gives.
+    """Convert a user's values to an array.
+
+    Parameters
+    ----------
+    subject
+        Name of the values in an error.
+    values
+        The values.
+    dtype
+        Type of the array; by default numpy's choice.
 
     Raises
     ------
     InputError
-        Where lists are of unlike length, or text stands for numbers.
+        If nested lists differ in length, or text cannot be converted to numbers.
+
+    Examples
+    --------
+    >>> as_array("time_s", [0, 0.1]).tolist()
+    [0.0, 0.1]
     """
     try:
         return np.asarray(values, dtype=dtype)
     except (ValueError, TypeError) as error:
         raise InputError(
-            subject, "an array", f"values that make none ({error})", "Give one value for each."
+            subject, "an array", f"values that make none ({error})", "Pass one value for each."
         ) from error
 
 
 def plain_column(values: Any, subject: str = "column") -> Column:
-    """Make an array of numbers, booleans or text; what is missing is NaN or "".
+    """Convert values to an array of numbers, booleans or text; missing ones are NaN or "".
 
     Parameters
     ----------
     values
-        Anything that numpy or pandas makes an array of.
+        An array, list, or pandas column. None, NaN, NaT and pandas' NA are missing values.
     subject
-        What an error calls it.
+        Name of the column in an error.
+
+    Returns
+    -------
+    array
+        Booleans with missing values become 0.0, 1.0 and NaN; mixed types become text.
 
     Raises
     ------
     InputError
-        Where they make no array.
+        If they cannot be converted to an array.
 
     Examples
     --------
@@ -83,7 +102,7 @@ def plain_column(values: Any, subject: str = "column") -> Column:
     """
     array = as_array(subject, values)
     if array.dtype.kind == "U" and not hasattr(values, "dtype"):
-        # numpy makes text of whatever stands beside text
+        # numpy would turn numbers and None beside text into text
         array = np.asarray(values, dtype=object)
     if array.dtype.kind in "biufU":
         return array
@@ -91,10 +110,10 @@ def plain_column(values: Any, subject: str = "column") -> Column:
         return array.astype(str)
     items = array.astype(object).ravel()
     missing = np.array([_is_missing(item) for item in items], dtype=bool)
-    filled = items[~missing]
-    if filled.size and all(isinstance(item, bool | np.bool_) for item in filled):
+    present = items[~missing]
+    if present.size and all(isinstance(item, bool | np.bool_) for item in present):
         plain = items.astype(bool) if not missing.any() else _floats(items, missing)
-    elif all(isinstance(item, int | float | np.number) for item in filled):
+    elif all(isinstance(item, int | float | np.number) for item in present):
         plain = _floats(items, missing)
     else:
         plain = np.array(
@@ -104,7 +123,7 @@ def plain_column(values: Any, subject: str = "column") -> Column:
 
 
 def _is_missing(item: Any) -> bool:
-    """Tell None, NaN, NaT and pandas' NA: the last three do not equal themselves for certain."""
+    """Return whether a value is None, NaN, NaT or NA; the last three differ from themselves."""
     equal = operator.eq(item, item)
     return item is None or not (isinstance(equal, bool | np.bool_) and bool(equal))
 
@@ -118,21 +137,26 @@ def _floats(items: Column, missing: Column) -> Column:
 def table_columns(
     table: Table | None, n_rows: int, kind: Literal["trial", "unit"]
 ) -> dict[str, Column]:
-    """Give the columns of a table, one value a row.
+    """Return the columns of a table as arrays with one value for each row.
 
     Parameters
     ----------
     table
-        A mapping or a pandas DataFrame; None: no columns.
+        A mapping or a pandas DataFrame; None for no columns.
     n_rows
-        How many values each has.
+        Number of rows.
     kind
-        What a row is. A name that the data model has taken gets it in front.
+        "trial" or "unit". It is put before column names that the data model reserves.
+
+    Returns
+    -------
+    dict of str to array, (row,)
+        Columns of numbers, booleans or text.
 
     Raises
     ------
     InputError
-        Where it is no table, or a column has another number of values.
+        If it is not a table, or a column has another number of values.
 
     Examples
     --------
@@ -149,37 +173,49 @@ def table_columns(
             f'Pass {kind}s={{"column": values}}.',
         )
     columns = {}
-    for name in table.keys():  # noqa: SIM118 - a DataFrame, too, gives its columns this way
+    for name in table.keys():  # noqa: SIM118 - also the columns of a DataFrame
         values = plain_column(table[name], f"{kind}s[{name!r}]")
         if values.shape != (n_rows,):
             raise InputError(
                 f"{kind}s[{name!r}]",
                 f"{n_rows} values, one for each {kind}",
                 f"shape {values.shape}",
-                "Give one number or text for each.",
+                "Pass one number or text for each.",
             )
         columns[own_name(str(name), kind)] = values
     return columns
 
 
 def own_name(name: str, kind: Literal["trial", "unit"]) -> str:
-    """Give a column a name that neither the data model nor its files have taken."""
-    taken = name in TAKEN and not (kind == "unit" and name == "unit")
-    # a slash would be a path in a DataTree
-    return (f"{kind}_{name}" if taken else name).replace("/", "_")
+    """Return a column's name, changed if the data model reserves it.
+
+    Parameters
+    ----------
+    name
+        Name of the column. Slashes, which are paths in a DataTree, become underscores.
+    kind
+        "trial" or "unit", which is put before a reserved name.
+
+    Examples
+    --------
+    >>> own_name("time", "trial"), own_name("area", "unit")
+    ('trial_time', 'area')
+    """
+    reserved = name in RESERVED and not (kind == "unit" and name == "unit")
+    return (f"{kind}_{name}" if reserved else name).replace("/", "_")
 
 
 def columns_of_records(
     records: Sequence[Mapping[str, Any]], kind: Literal["trial", "unit"]
 ) -> dict[str, Column]:
-    """Make columns of what is known of each row; values that are no scalars are left out.
+    """Return the columns of a list of records, without those whose values are not scalars.
 
     Parameters
     ----------
     records
-        For each row its values by name.
+        Values of each row by name; a missing name is a missing value.
     kind
-        What a row is, see `table_columns`.
+        "trial" or "unit"; see `table_columns`.
 
     Examples
     --------
@@ -197,33 +233,47 @@ def columns_of_records(
 
 
 def is_scalar(value: Any) -> bool:
-    """Tell whether a value fits into a cell of a table."""
+    """Return whether a value fits into a cell of a table.
+
+    Examples
+    --------
+    >>> is_scalar("LIP"), is_scalar([1, 2])
+    (True, False)
+    """
     return value is None or isinstance(value, str | bool | int | float | np.generic)
 
 
 def with_task(columns: dict[str, Column], task: str | None, n_rows: int, name: str) -> None:
-    """Name the task of each trial in ``task``, which is added where no column names it.
+    """Set the trial column ``task`` from the column that names the task of each trial.
 
     Parameters
     ----------
     columns
-        Trial columns, to which ``task`` is added.
+        Trial columns, changed in place.
     task
-        The column that names it; None: ``task`` where there is one.
+        Column that names the task; by default ``task``, if there is one.
     n_rows
-        How many trials there are.
+        Number of trials.
     name
-        The only task's name where no column has any.
+        Name of the only task if no column names tasks.
 
     Raises
     ------
     InputError
-        For a column that is not there.
+        If the column does not exist.
 
     Warns
     -----
     UserWarning
-        Where no column names the task.
+        If no column names the task.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> columns = {"context": np.array([1, -1])}
+    >>> with_task(columns, "context", 2, "monkey A")
+    >>> columns["task"].tolist()
+    ['1', '-1']
     """
     if task is not None and task not in columns:
         raise unknown_name("task", task, columns)
@@ -240,21 +290,54 @@ def with_task(columns: dict[str, Column], task: str | None, n_rows: int, name: s
 def conditions_by_task(
     conditions: Iterable[str] | None, columns: Mapping[str, Column]
 ) -> dict[str, list[str]]:
-    """Give each task the columns that make its conditions, which have to be there."""
-    wanted = list(conditions or ())
-    for column in wanted:
-        if column not in columns:
-            raise unknown_name("conditions", column, columns)
-    return {str(task): wanted for task in np.unique(columns["task"])}
+    """Return the condition variables of each task, the same for all.
 
-
-def lone_block(activity: Activity, function: Callable[..., Any]) -> xr.Dataset:
-    """Give the only block of an activity, checked.
+    Parameters
+    ----------
+    conditions
+        Trial columns whose combinations are conditions; None for none.
+    columns
+        Trial columns, with ``task``.
 
     Raises
     ------
     InputError
-        Where it has several, which are on clocks of their own.
+        If a column does not exist.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> columns = {"task": np.array(["go", "anti"]), "direction": np.array([0.0, 3.1])}
+    >>> conditions_by_task(["direction"], columns)
+    {'anti': ['direction'], 'go': ['direction']}
+    """
+    names = list(conditions or ())
+    for column in names:
+        if column not in columns:
+            raise unknown_name("conditions", column, columns)
+    return {str(task): names for task in np.unique(columns["task"])}
+
+
+def lone_block(activity: Activity, function: Callable[..., Any]) -> xr.Dataset:
+    """Return the only block of an activity, after a check of the data model.
+
+    Parameters
+    ----------
+    activity
+        An activity with one block, or a block.
+    function
+        The calling function, for the message.
+
+    Raises
+    ------
+    InputError
+        If there are several blocks, whose clocks differ, or the data model is broken.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> lone_block(example_block(), lone_block).attrs["name"]
+    'example'
     """
     parts = blocks(check_activity(activity))
     if len(parts) > 1:
@@ -268,12 +351,25 @@ def lone_block(activity: Activity, function: Callable[..., Any]) -> xr.Dataset:
 
 
 def even_bin_width(block: xr.Dataset, function: Callable[..., Any]) -> float:
-    """Give the width (s) of bins that follow each other without gaps.
+    """Return the width (s) of bins without gaps between them.
+
+    Parameters
+    ----------
+    block
+        A block.
+    function
+        The calling function, for the message.
 
     Raises
     ------
     InputError
-        Where they have gaps: a regularly sampled signal has none.
+        If there are gaps, which a regularly sampled signal cannot have.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> even_bin_width(example_block(), even_bin_width)
+    0.1
     """
     width = float(block["time"].attrs["bin_width_s"])
     gaps = np.abs(np.diff(block["time"].values) - width)
@@ -288,12 +384,26 @@ def even_bin_width(block: xr.Dataset, function: Callable[..., Any]) -> float:
 
 
 def trial_columns(block: xr.Dataset) -> dict[str, Column]:
-    """Give the trial columns of a block as plain arrays, text as text."""
+    """Return the trial columns of a block as arrays; codes are decoded to text.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> trial_columns(example_block())["task"][:2].tolist()
+    ['go', 'go']
+    """
     columns = columns_on(block, row_dim(block))
     return {name: labels(column) for name, column in columns.items() if name not in KEYS}
 
 
 def unit_columns(block: xr.Dataset) -> dict[str, Column]:
-    """Give the unit table of a block as plain arrays."""
+    """Return the columns of a block's unit table as arrays.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> unit_columns(example_block())["area"].tolist()
+    ['A', 'A', 'B']
+    """
     columns = columns_on(block, "unit")
     return {name: labels(column) for name, column in columns.items() if name not in KEYS}

@@ -12,12 +12,17 @@ def require(package: str) -> Any:
     Parameters
     ----------
     package
-        Its name.
+        Name of the package.
 
     Raises
     ------
     ImportError
-        Where it cannot be imported; the message says how to install it.
+        If it cannot be imported; the message has the command to install it.
+
+    Examples
+    --------
+    >>> require("json").dumps([1])
+    '[1]'
     """
     try:
         return import_module(package)

@@ -1,4 +1,4 @@
-"""Activity as a pandas table and as plain numpy arrays."""
+"""Conversion of activity to a pandas table and to plain numpy arrays."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ class PlainArrays:
         Dense ``(trial, time, unit)`` or ragged ``(observation, time)``, float32; NaN means not
         observed.
     time_s
-        ``(time,)``: bin centres (s).
+        Bin centres (s), ``(time,)``.
     trials
-        Trial columns, each ``(trial,)`` or ``(observation,)``, text as text.
+        Trial columns, each ``(trial,)`` or ``(observation,)``; codes are decoded to text.
     units
         Columns of the unit table, each ``(unit,)``.
     observation_unit
-        Of a ragged block, ``(observation,)``: each observation's row in ``units``; else None.
+        For a ragged block, the row of each observation's unit in ``units``, ``(observation,)``;
+        else None.
     """
 
     rate: npt.NDArray[np.float32]
@@ -44,7 +45,7 @@ class PlainArrays:
 
 
 def to_numpy(activity: Activity) -> PlainArrays:
-    """Give an activity of one block as plain numpy arrays.
+    """Convert an activity of one block to plain numpy arrays.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def to_numpy(activity: Activity) -> PlainArrays:
     Raises
     ------
     InputError
-        For several blocks, and data that break the data model.
+        If there are several blocks, or the data break the data model.
 
     Examples
     --------
@@ -74,7 +75,7 @@ def to_numpy(activity: Activity) -> PlainArrays:
 
 
 def to_pandas(activity: Activity) -> pd.DataFrame:
-    """Give an activity as a tidy table: one row for each unit, trial and bin.
+    """Convert an activity to a tidy table, with one row for each unit, trial and bin.
 
     Parameters
     ----------
@@ -84,15 +85,14 @@ def to_pandas(activity: Activity) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``block`` (the leaf), ``trial`` or, of ragged blocks, ``observation`` (its
-        place in the block), ``unit``, ``time`` (s), ``rate`` (NaN: not observed), then the
-        other trial columns and the columns of the unit table. Text is categorical, since every
-        value stands in many rows.
+        Columns ``block`` (the leaf), ``trial`` (ragged blocks: ``observation``), an index from 0,
+        ``unit``, ``time`` (s), ``rate`` (NaN: not observed), then the other trial columns and
+        the columns of the unit table. Text is categorical, since values occur in many rows.
 
     Raises
     ------
     InputError
-        For data that break the data model.
+        If the data break the data model.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def to_pandas(activity: Activity) -> pd.DataFrame:
     parts = [_table(leaf, block) for leaf, block in blocks(check_activity(activity)).items()]
     text = {name for part in parts for name in part if part[name].dtype == "category"}
     table = pd.concat(parts, ignore_index=True)
-    # blocks with other words for a column give plain text when joined
+    # pandas joins categoricals with different categories to plain text
     return table.astype({name: "category" for name in text if table[name].dtype != "category"})
 
 
@@ -137,10 +137,10 @@ def _table(leaf: str, block: xr.Dataset) -> pd.DataFrame:
 
 
 def _spread(values: Column, place: npt.NDArray[np.int64]) -> Any:
-    """Give each row of the table its value; text as categories, a code a row."""
+    """Return the value of each row of the long table; text as a categorical."""
     import pandas as pd  # noqa: PLC0415
 
     if values.dtype.kind != "U":
         return values[place]
-    words, code = np.unique(values, return_inverse=True)
-    return pd.Categorical.from_codes(code.reshape(-1)[place], words)
+    categories, code = np.unique(values, return_inverse=True)
+    return pd.Categorical.from_codes(code.reshape(-1)[place], categories)

@@ -1,4 +1,4 @@
-"""Samples in several segments, with nothing recorded between them."""
+"""Signals that were sampled in several segments, with gaps between them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class SampledSegment:
     Attributes
     ----------
     samples
-        Its samples.
+        The samples.
     channel
-        ``(unit,)``: which of its channels is a unit's; -1: none, the unit was not recorded.
+        Channel of each unit, ``(unit,)``; -1 for a unit that was not recorded in the segment.
     """
 
     samples: Samples
@@ -34,7 +34,7 @@ class SampledSegment:
 
     @property
     def span(self) -> Times:
-        """The interval ``(1, 2)`` that the samples fill (s)."""
+        """Start and stop of the segment (s), ``(1, 2)``."""
         if self.samples.times is None:
             return self.samples.observed(0)
         half = self.samples.sampling_s / 2
@@ -44,71 +44,81 @@ class SampledSegment:
 
 @dataclass(frozen=True)
 class SampledSegments:
-    """Samples that were recorded in segments, as neo calls them; pynapple has epochs.
+    """Samples that were recorded in segments (neo) or epochs (pynapple).
 
-    A bin that is not filled with samples of one segment was not observed.
+    A bin counts as observed if samples of one segment fill it.
+
+    Attributes
+    ----------
+    parts
+        The segments, with one sampling interval.
+
+    Raises
+    ------
+    InputError
+        If sampling intervals differ by more than a thousandth.
     """
 
     parts: Sequence[SampledSegment]
 
     def __post_init__(self) -> None:
-        """Refuse segments that were sampled differently."""
+        """Check that segments have the same sampling interval."""
         steps = [part.samples.sampling_s for part in self.parts]
         if max(steps) - min(steps) > EPOCH_TOLERANCE * min(steps):
             raise InputError(
                 "samples",
                 "one sampling interval throughout",
                 f"{min(steps):g} to {max(steps):g} s",
-                "Take the recordings one by one.",
+                "Convert the recordings one by one.",
             )
 
     @property
     def sampling_s(self) -> float:
-        """Interval between samples (s)."""
+        """Sampling interval (s)."""
         return self.parts[0].samples.sampling_s
 
     @property
     def units(self) -> Literal["1", "spikes/s"]:
-        """Units of the samples."""
+        """Physical unit of the samples."""
         return self.parts[0].samples.units
 
     def observed(self, unit: int) -> Times:
-        """Give the intervals in which a unit was recorded."""
-        there = self._channels[:, unit] >= 0
-        return merge_intervals(self._spans[there])
+        """Return the intervals in which a unit was recorded (s), ``(interval, 2)``."""
+        recorded = self._channels[:, unit] >= 0
+        return merge_intervals(self._spans[recorded])
 
     @cached_property
     def _spans(self) -> Times:
-        """Intervals ``(part, 2)`` that the parts fill (s)."""
+        """Start and stop of the segments (s), ``(segment, 2)``."""
         return np.concatenate([part.span for part in self.parts])
 
     @cached_property
     def _channels(self) -> Places:
-        """Channels ``(part, unit)``."""
+        """Channel of each unit, ``(segment, unit)``."""
         return np.stack([part.channel for part in self.parts])
 
     def rates(self, units: Places, events: Events, grid: Grid) -> Rates:
-        """Give means of the samples in bins ``(trial, time, unit)`` about events."""
+        """Return means of the samples in bins about events, ``(trial, time, unit)``."""
         shape = (events.origin.size, grid.n_bins, units.size)
         rates = np.full(shape, np.nan, dtype=np.float32)
         start = events.origin + grid.start_s
         stop = start + grid.n_bins * grid.bin_s
-        # from the first sample to the last: a bin without any has nothing to be filled with
+        # from the first sample to the last: bins outside have no samples
         inside = self._spans + np.array([0.5, -0.5]) * self.sampling_s
         for part, (first, last) in zip(self.parts, inside, strict=True):
             near = np.flatnonzero((stop > first) & (start - grid.slack_s <= last))
             here = np.flatnonzero(part.channel[units] >= 0)
             if near.size and here.size:
-                own = _padded(part.samples, grid.bin_s).rates(
+                means = _padded(part.samples, grid.bin_s).rates(
                     part.channel[units[here]], events.take(near), grid
                 )
                 cells = np.ix_(near, np.arange(grid.n_bins), here)
-                rates[cells] = np.where(np.isnan(own), rates[cells], own)
+                rates[cells] = np.where(np.isnan(means), rates[cells], means)
         return rates
 
 
 def _padded(samples: Samples, bin_s: float) -> Samples:
-    """Put NaN around samples, so that a bin which reaches beyond them is not observed."""
+    """Return samples padded with NaN, so that a bin beyond their ends is not observed."""
     if samples.times is not None:
         return samples
     pad = int(np.ceil(bin_s / samples.sampling_s)) + 1
