@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.activity import EPOCH_TOLERANCE, Source, make_activity, make_block
+from nwbcompare.core.activity import Source, make_activity, make_block
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.schema import check_activity
 from nwbcompare.io.columns import (
@@ -21,7 +21,7 @@ from nwbcompare.io.columns import (
     table_columns,
     with_task,
 )
-from nwbcompare.io.sessions.alignment import DEFAULT_BIN_S, MOST_BINS, lay_on_one_clock
+from nwbcompare.io.sessions.alignment import DEFAULT_BIN_S, count_bins, lay_on_one_clock
 from nwbcompare.io.sessions.recorded_signals import SpikeTrains, Times
 from nwbcompare.io.sessions.session import Reading, Session
 from nwbcompare.io.sessions.session_tables import joined_columns
@@ -300,14 +300,7 @@ def _binned(spikes: Any, dims: Sequence[str] | None, reading: Reading) -> _Binne
         )
     start, stop = reading.window
     bin_s = reading.bin or DEFAULT_BIN_S
-    n_bins = int((stop - start) / bin_s + EPOCH_TOLERANCE)
-    if not 1 <= n_bins <= MOST_BINS:
-        raise InputError(
-            "bin",
-            f"between one bin and {MOST_BINS:,} in the window of {stop - start:g} s",
-            f"{n_bins:,}, {bin_s:g} s wide",
-            "Choose another bin or window.",
-        )
+    n_bins = count_bins(start, stop, bin_s)
     edges: Times = (start + np.arange(n_bins + 1) * bin_s).astype(np.float64)
     rates = []
     for unit in _by_unit(spikes, dims):

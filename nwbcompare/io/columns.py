@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from nwbcompare.core.activity import (
 )
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.schema import check_activity
+from nwbcompare.io.sessions.session_tables import warn_of_one_task
 
 Column = npt.NDArray[Any]
 Table = Mapping[str, Any]
@@ -278,11 +278,7 @@ def with_task(columns: dict[str, Column], task: str | None, n_rows: int, name: s
     if task is not None and task not in columns:
         raise unknown_name("task", task, columns)
     if task is None and "task" not in columns:
-        warnings.warn(
-            f"no column names the task: all trials are of one task, {name!r}; "
-            "pass task= to name a column",
-            stacklevel=4,
-        )
+        warn_of_one_task(name, stacklevel=5)
         columns["task"] = np.full(n_rows, name)
     columns["task"] = columns[task or "task"].astype(str)
 

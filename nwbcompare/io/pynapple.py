@@ -1,4 +1,4 @@
-"""pynapple: groups of spike trains, frames of samples and interval sets, and back."""
+"""Conversion from and to pynapple: spike trains (TsGroup), samples (TsdFrame), IntervalSets."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
     from pynapple import IntervalSet, Tsd, TsdFrame, TsGroup
 
 EVENT = "event_time"
-"""The column with each trial's time 0 on the clock of `to_pynapple`."""
+"""Column with each trial's time 0 on the clock of `to_pynapple` (s)."""
 BETWEEN_S = 1e-6
-"""What pynapple takes off an interval that ends where the next one starts."""
+"""Time by which pynapple shortens an interval that ends where the next one starts (s)."""
 
 
 @dataclass(frozen=True)
 class PynappleTrials:
-    """Trials end to end on one clock, as pynapple's objects.
+    """Trials end to end on one clock, as objects of pynapple.
 
     Attributes
     ----------
     rates
-        Rates at the bins' centres, a column a unit; its metadata are the unit table and its time
-        support the trials.
+        Rates at the bin centres, ``(time, unit)``, with the unit table as metadata and the trials
+        as time support.
     trials
-        One interval a trial; its metadata are the trial columns, text as text, and
-        ``event_time``, the time of the event that trials are aligned to.
+        One interval for each trial, with the trial columns as metadata, and ``event_time``, the
+        time of the event that trials are aligned to (s).
     """
 
     rates: TsdFrame
@@ -56,7 +56,7 @@ class PynappleTrials:
 
 
 def to_pynapple(activity: Activity) -> PynappleTrials | dict[str, PynappleTrials]:
-    """Give an activity of one block as pynapple's objects.
+    """Convert an activity of one block to objects of pynapple.
 
     Parameters
     ----------
@@ -66,19 +66,19 @@ def to_pynapple(activity: Activity) -> PynappleTrials | dict[str, PynappleTrials
     Returns
     -------
     PynappleTrials or dict
-        Of a dense block the rates and trials, end to end as in native NWB files. Of a ragged one
-        such a pair for each unit by its id, since units have trials of their own.
+        For a dense block the rates and trials, end to end as in native NWB files. For a ragged
+        block such a pair for each unit by its id, since units have different trials.
 
-        ``from_pynapple(it.rates, it.trials, align="event_time", window=(start, stop))`` gives
-        the rates and columns back. Columns of times keep the clock that they were on;
-        ``start_time`` and ``stop_time`` give way to the intervals' own.
+        ``from_pynapple(it.rates, it.trials, align="event_time", window=(start, stop))`` converts
+        rates and columns back. Columns of times are not shifted to the new clock;
+        ``start_time`` and ``stop_time`` are replaced by those of the intervals.
 
     Raises
     ------
     ImportError
-        Where pynapple is not installed.
+        If pynapple is not installed.
     InputError
-        For several blocks, uneven time steps, and data that break the data model.
+        If there are several blocks, time steps are uneven, or the data break the data model.
 
     Examples
     --------
@@ -120,33 +120,34 @@ def from_pynapple(
     conditions: Sequence[str] | None = None,
     name: str = "pynapple",
 ) -> xr.DataTree:
-    """Make an activity of pynapple's objects.
+    """Make an activity from objects of pynapple.
 
     Parameters
     ----------
     spikes
-        Spike trains (TsGroup), or samples such as rates or fluorescence (TsdFrame, Tsd), whose
-        metadata make the unit table. What lies outside of their time support was not observed.
-        For several sessions a mapping by the session's name.
+        Spike trains (TsGroup), or samples such as rates or fluorescence (TsdFrame, Tsd). Their
+        metadata become the unit table. Times outside their time support were not observed.
+        For several sessions, a mapping by the session's name.
     trials
-        An interval a trial: its bounds are the columns ``start_time`` and ``stop_time``, its
-        metadata the other trial columns. For several sessions a mapping with the same names.
+        One interval for each trial: its bounds become the columns ``start_time`` and
+        ``stop_time``, its metadata the other trial columns. For several sessions, a mapping with
+        the same names.
     align, window, bin, smooth, task, conditions
         See `nwbcompare.io.sessions.Reading`.
     name
-        What figures and tables call it.
+        Name of the activity in figures and tables.
 
     Returns
     -------
     xarray.DataTree
-        One block, binned when it is looked at: in spikes/s of spike trains, means of samples.
+        One block, binned when it is indexed: spikes/s of spike trains, means of samples.
 
     Raises
     ------
     ImportError
-        Where pynapple is not installed.
+        If pynapple is not installed.
     InputError
-        For objects of other types, and as `nwbcompare.io.sessions.lay_on_one_clock`.
+        If objects are of other types, and as `nwbcompare.io.sessions.lay_on_one_clock`.
 
     Examples
     --------
@@ -158,14 +159,14 @@ def from_pynapple(
     >>> activity["pynapple"]["rate"].values[:, :, 0].tolist()
     [[10.0, 0.0], [10.0, nan]]
 
-    The last bin is NaN since pynapple takes a group as recorded from its first spike to its
-    last, unless it is given its ``time_support``.
+    The last bin is NaN, since pynapple takes a group as recorded from its first to its last
+    spike, unless ``time_support`` is passed to it.
     """
     require("pynapple")
     return lay_on_one_clock(
         [
-            _session(own, intervals, session, bin)
-            for session, own, intervals in _sessions(spikes, trials, name)
+            _session(recording, intervals, session, bin)
+            for session, recording, intervals in _sessions(spikes, trials, name)
         ],
         Reading(
             align=align, window=window, bin=bin, smooth=smooth, task=task, conditions=conditions
@@ -180,7 +181,7 @@ def _laid_end_to_end(
     columns: Mapping[str, Column],
     units: Mapping[str, Column],
 ) -> PynappleTrials:
-    """Lay trials ``(trial, time, unit)`` end to end."""
+    """Return the rates ``(trial, time, unit)`` of trials laid end to end."""
     nap = require("pynapple")
     n_trials, n_bins, n_units = rates.shape
     width = float(block["time"].attrs["bin_width_s"])
@@ -197,22 +198,21 @@ def _laid_end_to_end(
         columns=units["unit"],
         time_support=trials,
     )
-    # pynapple refuses a column of metadata with the name of a unit
+    # pynapple does not allow a column of metadata with the name of a unit
     ids = set(units["unit"])
-    own = {f"unit_{k}" if k in ids else k: v for k, v in units.items() if k != "unit"}
-    _annotate(frame, own)
+    _annotate(frame, {f"unit_{k}" if k in ids else k: v for k, v in units.items() if k != "unit"})
     return PynappleTrials(frame, trials)
 
 
 def _annotate(item: Any, columns: Mapping[str, Column]) -> None:
     with warnings.catch_warnings():
-        # that a name cannot be an attribute: `get_info` and `metadata` give it all the same
+        # the warning is about attribute access; `get_info` and `metadata` work with any name
         warnings.filterwarnings("ignore", message="Metadata name", category=UserWarning)
         item.set_info(dict(columns))
 
 
 def _sessions(spikes: Any, trials: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
-    """Give the name, the recording and the trials of each session."""
+    """Yield the name, the recording and the trials of each session."""
     nap = require("pynapple")
     # a TsGroup is a dict, too
     if isinstance(spikes, nap.TsGroup) or not isinstance(spikes, Mapping):
@@ -223,22 +223,22 @@ def _sessions(spikes: Any, trials: Any, name: str) -> Iterator[tuple[str, Any, A
             "trials",
             f"a mapping of sessions as spikes, {listing(spikes)}",
             listing(trials) if isinstance(trials, Mapping) else type(trials).__name__,
-            "Give both by the session's name.",
+            "Pass both by the session's name.",
         )
-    for session, own in spikes.items():
-        yield str(session), own, trials[session]
+    for session, recording in spikes.items():
+        yield str(session), recording, trials[session]
 
 
 def _session(spikes: Any, trials: Any, name: str, bin_s: float | None) -> Session:
     nap = require("pynapple")
     if not isinstance(trials, nap.IntervalSet):
         raise InputError(
-            "trials", "a pynapple.IntervalSet", type(trials).__name__, "Give an interval a trial."
+            "trials", "a pynapple.IntervalSet", type(trials).__name__, "Pass an interval per trial."
         )
     units, signal = _signal(spikes, bin_s)
-    about = table_columns(_metadata(trials), len(trials), "trial")
-    bounds = {"start_time": np.asarray(trials.start), "stop_time": np.asarray(trials.end)}
-    return Session(name=name, trials=about | bounds, units=units, signal=signal)
+    columns = table_columns(_metadata(trials), len(trials), "trial")
+    columns |= {"start_time": np.asarray(trials.start), "stop_time": np.asarray(trials.end)}
+    return Session(name=name, trials=columns, units=units, signal=signal)
 
 
 def _metadata(item: Any) -> dict[str, Any]:
@@ -251,11 +251,11 @@ def _signal(spikes: Any, bin_s: float | None) -> tuple[dict[str, Column], Signal
     if isinstance(spikes, nap.TsGroup):
         keys = list(spikes.keys())
         support = np.asarray(spikes.time_support.values, dtype=np.float64)
-        signal = SpikeTrains(GroupTimes(spikes, keys), [support] * len(keys))
-        about = _metadata(spikes)
-        # the mean rate that pynapple adds is no property of a unit
-        about.pop("rate", None)
-        units = table_columns(about, len(keys), "unit")
+        signal = SpikeTrains(_GroupTimes(spikes, keys), [support] * len(keys))
+        metadata = _metadata(spikes)
+        # the mean rate that pynapple adds depends on the time support, not only on the unit
+        metadata.pop("rate", None)
+        units = table_columns(metadata, len(keys), "unit")
         return units | {"unit": np.array(keys).astype(str)}, signal
     if isinstance(spikes, nap.Tsd):
         return {"unit": np.array(["0"])}, _samples(spikes, bin_s)
@@ -272,19 +272,19 @@ def _signal(spikes: Any, bin_s: float | None) -> tuple[dict[str, Column], Signal
 
 
 @dataclass(frozen=True)
-class GroupTimes:
-    """Gives the spike times of a group's units."""
+class _GroupTimes:
+    """Reader of the spike times of the units of a TsGroup."""
 
     group: Any
     keys: Sequence[Any]
 
     def __call__(self, unit: int) -> Times:
-        """Give the spike times (s) of a unit, ascending."""
+        """Return the spike times of a unit (s), ascending."""
         return np.asarray(self.group[self.keys[unit]].t, dtype=np.float64)
 
 
 def _samples(frame: Any, bin_s: float | None) -> SampledSegments:
-    """Cut samples by their time support, since nothing was recorded between its epochs."""
+    """Return samples as one segment for each epoch of their time support."""
     times = np.asarray(frame.t, dtype=np.float64)
     support = np.asarray(frame.time_support.values, dtype=np.float64)
     first = np.searchsorted(times, support[:, 0])
@@ -297,7 +297,7 @@ def _samples(frame: Any, bin_s: float | None) -> SampledSegments:
             "spikes",
             "at least two samples, which tell the sampling interval",
             f"{times.size}",
-            "Give more of the recording, or bin= for a lone sample.",
+            "Pass more of the recording, or bin= for a single sample.",
         )
     step = float(np.median(steps)) if steps.size else float(bin_s or 0)
     channels = np.arange(1 if frame.ndim == 1 else frame.shape[1])
@@ -307,10 +307,11 @@ def _samples(frame: Any, bin_s: float | None) -> SampledSegments:
 
 
 def _segment(frame: Any, times: Times, first: int, last: int, step: float) -> Samples:
-    own = times[first:last]
-    # over the whole segment, so that rounded times do not add up
-    even_step = float(own[-1] - own[0]) / (own.size - 1) if own.size > 1 else step
-    uneven = np.abs(own - own[0] - np.arange(own.size) * even_step).max() > EPOCH_TOLERANCE * step
+    stamps = times[first:last]
+    # the mean over the segment, since errors of a rounded step would add up
+    even_step = float(stamps[-1] - stamps[0]) / (stamps.size - 1) if stamps.size > 1 else step
+    deviation = np.abs(stamps - stamps[0] - np.arange(stamps.size) * even_step)
+    uneven = deviation.max() > EPOCH_TOLERANCE * step
 
     def read(start: int, stop: int, channels: Places) -> npt.NDArray[Any]:
         values = np.asarray(frame.values[first + start : first + stop])
@@ -318,8 +319,8 @@ def _segment(frame: Any, times: Times, first: int, last: int, step: float) -> Sa
 
     return Samples(
         read=read,
-        n_samples=own.size,
-        start_s=float(own[0]),
+        n_samples=stamps.size,
+        start_s=float(stamps[0]),
         sampling_s=step if uneven else even_step,
-        times=(lambda: own) if uneven else None,
+        times=(lambda: stamps) if uneven else None,
     )

@@ -1,4 +1,4 @@
-"""neo: blocks of spike trains, signals, events and epochs, as activity and back."""
+"""Conversion from and to neo: spike trains, signals, events and epochs of a block."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from neo import Block, Segment
 
 NOT_OF_UNITS = ("nix_name", "channel_names")
-"""Annotations of neo's readers that say nothing about a unit that its id does not."""
+"""Annotations of neo's readers that repeat the id of a unit."""
 RATES = "rates"
-"""Name of the signal that `to_neo` makes."""
+"""Name of the signal with the rates in `to_neo`."""
 
 
 def from_neo(
@@ -57,50 +57,50 @@ def from_neo(
     name: str | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
-    """Make an activity of a neo block; what was recorded is read when it is looked at.
+    """Make an activity from a neo block; spikes and samples are read when rates are indexed.
 
-    Segments that do not overlap stay on their clock. Where they overlap, as segments that all
-    start at 0 s do, they are laid one after another, and the columns of times with them.
+    Segments that do not overlap in time keep their times. Segments that overlap, e.g. because
+    each starts at 0 s, are placed one after another, with all their times shifted.
 
     Parameters
     ----------
     block
-        A block, or one segment. Proxies (``read_block(lazy=True)``) stay unloaded.
+        A block, or one segment. Proxies (``read_block(lazy=True)``) are not loaded.
     trials
-        What a trial is: the name of an Epoch; the name of an Event, or the label of events, at
-        which trials start (each stops where the next one starts, or with its segment);
+        Definition of trials: the name of an Epoch; the name of an Event, or the label of events,
+        at which trials start (each stops at the start of the next one, or with its segment);
         ``{"start": ..., "stop": ...}`` with two of these; ``{"epoch": ...}`` for an Epoch
-        whose name is an Event's too; or "segments", one trial each. Labels, array annotations
-        and, of segments, annotations become trial columns.
+        with the same name as an Event; or "segments", one trial each. Labels, array annotations
+        and annotations of segments become trial columns.
     events
-        Further columns of times by name: the name of an Event or the label of events, of which
-        the first in each trial counts, such as ``{"cue_time": "CUE"}``; NaN where there is none.
+        Further trial columns of times (s), each from the name of an Event or the label of events,
+        e.g. ``{"cue_time": "CUE"}``: the first one in each trial, NaN in trials without it.
     columns
-        Further trial columns, one value for each trial in order of time.
+        Further trial columns, with one value for each trial in order of time.
     signal
-        The name of an AnalogSignal, whose channels are the units; None: spike trains are.
+        Name of an AnalogSignal whose channels are the units; by default, units are spike trains.
     align, window, bin, smooth, task, conditions
         See `nwbcompare.io.sessions.Reading`.
     name
-        What figures and tables call it; by default the block's name, or its file's.
+        Name of the activity in figures and tables; by default that of the block, or of its file.
     provenance
-        Where the block came from.
+        Origin of the block, e.g. its file with a checksum.
 
     Returns
     -------
     xarray.DataTree
-        One block. What lies outside of a spike train's ``t_start`` to ``t_stop`` is NaN. Spike
-        trains of several segments are one unit where they share their name, where names repeat
-        in a segment the annotation ``id``, and without either their place; channels of signals
-        by their ``channel_names``. Scalar annotations make the unit table.
+        One block. Times outside a spike train's ``t_start`` to ``t_stop`` were not observed
+        (NaN). Spike trains of several segments are one unit if they have the same name, else the
+        same annotation ``id``, else the same index; channels of signals are matched by their
+        ``channel_names``. Scalar annotations become the unit table.
 
     Raises
     ------
     ImportError
-        Where neo is not installed.
+        If neo is not installed.
     InputError
-        For names that are not there or mean two things (the message lists what there is),
-        and as `nwbcompare.io.sessions.lay_on_one_clock`.
+        If a name does not exist or is ambiguous (the message lists the names), and as
+        `nwbcompare.io.sessions.lay_on_one_clock`.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def from_neo(
 
 
 def to_neo(activity: Activity) -> Block:
-    """Give an activity of one block as a neo block: a segment for each trial.
+    """Convert an activity of one block to a neo block with a segment for each trial.
 
     Parameters
     ----------
@@ -140,21 +140,21 @@ def to_neo(activity: Activity) -> Block:
     Returns
     -------
     neo.Block
-        Segments whose annotations are the trial columns. Each holds an AnalogSignal "rates"
-        (dimensionless, or in Hz) with a sample at each bin's centre, seconds from the event
-        that the trials are aligned to; its array annotations are the unit table. An Event
-        marks time 0, an Epoch "epochs" the task's epochs. Of a ragged block, a segment holds
-        the units that were recorded together.
+        Segments with the trial columns as annotations. Each has an AnalogSignal "rates"
+        (dimensionless, or in Hz) with a sample at each bin centre, in s from the event that
+        trials are aligned to, and the unit table as array annotations. An Event marks time 0, and
+        an Epoch "epochs" has the task's epochs. For a ragged block, a segment has the units that
+        were recorded simultaneously.
 
         ``from_neo(it, trials="segments", signal="rates", events={"event": aligned_to},
-        align="event", window=(start, stop))`` gives the rates and columns back.
+        align="event", window=(start, stop))`` converts rates and columns back.
 
     Raises
     ------
     ImportError
-        Where neo is not installed.
+        If neo is not installed.
     InputError
-        For several blocks, uneven time steps, and data that break the data model.
+        If there are several blocks, time steps are uneven, or the data break the data model.
 
     Examples
     --------
@@ -168,22 +168,22 @@ def to_neo(activity: Activity) -> Block:
     neo = require("neo")
     block = lone_block(activity, to_neo)
     width = even_bin_width(block, to_neo)
-    made: Block = neo.Block(name=str(block.attrs["name"]))
-    made.annotate(**{key: block.attrs[key] for key in ("source", "condition_variables")})
+    result: Block = neo.Block(name=str(block.attrs["name"]))
+    result.annotate(**{key: block.attrs[key] for key in ("source", "condition_variables")})
     columns, units = trial_columns(block), unit_columns(block)
     for number, rows in enumerate(_trial_rows(block)):
         segment = neo.Segment(name=f"trial {number}", index=number)
         row = int(rows[0])
-        about = {key: values[row] for key, values in columns.items()}
-        about.pop("observation_trial", None)
-        # neo's users compare with plain text; numbers keep numpy's types
-        segment.annotate(**{k: str(v) if isinstance(v, str) else v for k, v in about.items()})
+        annotations = {key: values[row] for key, values in columns.items()}
+        annotations.pop("observation_trial", None)
+        # neo filters by equality with plain text; numbers keep numpy's types
+        segment.annotate(**{k: str(v) if isinstance(v, str) else v for k, v in annotations.items()})
         segment.analogsignals.append(_rates_signal(block, rows, units, width))
         segment.events.append(_aligned_event(str(block["time"].attrs["aligned_to"])))
         if "epoch" in block.dims:
             segment.epochs.append(_epochs(block, row))
-        made.segments.append(segment)
-    return made
+        result.segments.append(segment)
+    return result
 
 
 def _segments(block: Any) -> list[Any]:
@@ -205,31 +205,31 @@ def _name_of(block: Any) -> str:
 
 
 @dataclass(frozen=True)
-class TrainTimes:
-    """Reads spike times; for each unit its trains with their segments' shifts (s)."""
+class _TrainTimes:
+    """Reader of spike times, from each unit's spike trains and the shifts of their segments (s)."""
 
     trains: Sequence[Sequence[tuple[float, Any]]]
 
     def __call__(self, unit: int) -> Times:
-        """Give the spike times (s) of a unit, ascending."""
+        """Return the spike times of a unit (s), ascending."""
         times = [in_seconds(loaded(train).times) + shift for shift, train in self.trains[unit]]
         return np.sort(np.concatenate(times))
 
 
 def _spikes(parts: Sequence[Part]) -> tuple[dict[str, Column], SpikeTrains]:
-    """Link the spike trains of all segments to units."""
+    """Return the unit table, and the spike trains of all segments by unit."""
     signals = dict.fromkeys(s.name for part in parts for s in part.segment.analogsignals)
     if not any(len(part.segment.spiketrains) for part in parts):
         raise InputError(
             "block",
             "spike trains",
             f"none, and signals {listing(signals)}" if signals else "none",
-            "Name a signal with signal=." if signals else "There is nothing to bin here.",
+            "Name a signal with signal=." if signals else "Read a block that has some.",
         )
     by_unit: dict[str, list[tuple[float, Any]]] = {}
     keys = _train_keys([list(part.segment.spiketrains) for part in parts])
-    for part, own in zip(parts, keys, strict=True):
-        for key, train in zip(own, part.segment.spiketrains, strict=True):
+    for part, part_keys in zip(parts, keys, strict=True):
+        for key, train in zip(part_keys, part.segment.spiketrains, strict=True):
             by_unit.setdefault(key, []).append((part.shift_s, train))
     records = [_common([train.annotations for _, train in unit]) for unit in by_unit.values()]
     intervals = [
@@ -237,14 +237,14 @@ def _spikes(parts: Sequence[Part]) -> tuple[dict[str, Column], SpikeTrains]:
         for unit in by_unit.values()
     ]
     units = {"unit": np.array(list(by_unit), dtype=str)} | columns_of_records(records, "unit")
-    return units, SpikeTrains(TrainTimes(list(by_unit.values())), intervals)
+    return units, SpikeTrains(_TrainTimes(list(by_unit.values())), intervals)
 
 
 def _train_keys(segments: Sequence[Sequence[Any]]) -> list[list[str]]:
-    """Give what tells the spike trains of each segment apart: name, id or place."""
+    """Return a key for each spike train that is unique in its segment: name, id or index."""
     for key in (_train_name, _train_id):
         names = [[key(train) for train in trains] for trains in segments]
-        if all(all(own) and len(set(own)) == len(own) for own in names):
+        if all(all(keys) and len(set(keys)) == len(keys) for keys in names):
             return names
     numbers = {len(trains) for trains in segments}
     if len(numbers) > 1:
@@ -252,7 +252,7 @@ def _train_keys(segments: Sequence[Sequence[Any]]) -> list[list[str]]:
             "spike trains",
             "names, or annotations 'id', that differ within each segment",
             f"none, and {min(numbers)} to {max(numbers)} trains in the segments",
-            "Name the spike trains: which of them are one unit cannot be told.",
+            "Name the spike trains: units cannot be matched between segments.",
         )
     return [[f"unit {place}" for place in range(len(trains))] for trains in segments]
 
@@ -266,7 +266,7 @@ def _train_id(train: Any) -> str:
 
 
 def _common(annotations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Give the annotations that are alike in all segments."""
+    """Return the scalar annotations that are equal in all segments."""
     first = annotations[0]
     return {
         key: value
@@ -282,27 +282,27 @@ def _seconds(quantity: Any) -> float:
 
 
 @dataclass(frozen=True)
-class SignalSamples:
-    """Reads samples of an AnalogSignal, in memory or a proxy.
+class _SignalSamples:
+    """Reader of the samples of an AnalogSignal, in memory or a proxy.
 
     Attributes
     ----------
     signal
         The signal.
     factor
-        What its values are multiplied with.
+        Factor that converts its values to Hz; 1 for signals that are not rates.
     """
 
     signal: Any
     factor: float
 
     def __call__(self, start: int, stop: int, channels: Places) -> npt.NDArray[Any]:
-        """Give the samples ``(sample, channel)`` from a place up to another."""
+        """Return the samples from ``start`` to before ``stop``, ``(sample, channel)``."""
         signal, part = self.signal, slice(start, stop)
         if hasattr(signal, "load"):
             first, step = signal.t_start, 1 / signal.sampling_rate
             bounds = (first + start * step, first + stop * step)
-            # bounds on samples are rounded to them, but must not lie past the last one
+            # neo rounds bounds to samples; strict slicing would reject one after the last sample
             signal = loaded(signal, time_slice=bounds, strict_slicing=False)
             part = slice(None)
         values = np.asarray(signal.magnitude[part][:, channels])
@@ -310,27 +310,27 @@ class SignalSamples:
 
 
 def _signal(parts: Sequence[Part], name: str) -> tuple[dict[str, Column], Signal]:
-    """Find a signal in the segments; its channels are units."""
-    found = [(part, _find_signal(part.segment, name)) for part in parts]
-    there = [(part, signal) for part, signal in found if signal is not None]
-    if not there:
-        known = dict.fromkeys(s.name for part in parts for s in part.segment.analogsignals)
-        raise unknown_name("signal", name, [str(signal) for signal in known])
+    """Return the unit table, and the samples of a signal, whose channels are units."""
+    candidates = [(part, _find_signal(part.segment, name)) for part in parts]
+    signals = [(part, signal) for part, signal in candidates if signal is not None]
+    if not signals:
+        names = dict.fromkeys(s.name for part in parts for s in part.segment.analogsignals)
+        raise unknown_name("signal", name, [str(signal) for signal in names])
     records: dict[str, dict[str, Any]] = {}
     channels = []
-    for _, signal in there:
-        own = _channel_names(signal, name)
-        channels.append({channel: place for place, channel in enumerate(own)})
-        for place, channel in enumerate(own):
+    for _, signal in signals:
+        channel_names = _channel_names(signal, name)
+        channels.append({channel: place for place, channel in enumerate(channel_names)})
+        for place, channel in enumerate(channel_names):
             if channel not in records:
                 annotations = {k: v[place] for k, v in signal.array_annotations.items()}
                 records[channel] = _common([annotations])
     pieces = [
         SampledSegment(
             _samples(signal, part.shift_s),
-            np.array([own.get(unit, -1) for unit in records], dtype=np.int64),
+            np.array([place_of.get(unit, -1) for unit in records], dtype=np.int64),
         )
-        for (part, signal), own in zip(there, channels, strict=True)
+        for (part, signal), place_of in zip(signals, channels, strict=True)
     ]
     rows = [{k: v for k, v in record.items() if k != "unit"} for record in records.values()]
     units = {"unit": np.array(list(records), dtype=str)} | columns_of_records(rows, "unit")
@@ -338,15 +338,15 @@ def _signal(parts: Sequence[Part], name: str) -> tuple[dict[str, Column], Signal
 
 
 def _find_signal(segment: Any, name: str) -> Any:
-    named = [signal for signal in segment.analogsignals if signal.name == name]
-    if len(named) > 1:
+    signals = [signal for signal in segment.analogsignals if signal.name == name]
+    if len(signals) > 1:
         raise InputError(
             "signal",
             f"one signal {name!r} in each segment",
-            f"{len(named)}",
+            f"{len(signals)}",
             "Rename them: signal.name = ....",
         )
-    return named[0] if named else None
+    return signals[0] if signals else None
 
 
 def _channel_names(signal: Any, name: str) -> list[str]:
@@ -363,7 +363,7 @@ def _samples(signal: Any, shift_s: float) -> Samples:
     unit = signal.units
     spikes = unit.dimensionality.simplified == pq.Hz.dimensionality.simplified
     return Samples(
-        read=SignalSamples(signal, float(unit.rescale("Hz").magnitude) if spikes else 1.0),
+        read=_SignalSamples(signal, float(unit.rescale("Hz").magnitude) if spikes else 1.0),
         n_samples=_sound_samples(signal),
         start_s=_seconds(signal.t_start) + shift_s,
         sampling_s=1 / rate,
@@ -372,16 +372,16 @@ def _samples(signal: Any, shift_s: float) -> Samples:
 
 
 def _sound_samples(signal: Any) -> int:
-    """Give how many samples a signal has; of Plexon's proxies one less.
+    """Return the number of samples of a signal; one less for Plexon's proxies.
 
-    Asked for the last sample, neo 0.14 gives zeros for its whole packet.
+    If the last sample is read, neo 0.14 returns zeros for its whole packet.
     """
     lossy = type(getattr(signal, "_rawio", None)).__name__ == "PlexonIO"
     return int(signal.shape[0]) - lossy
 
 
 def _trial_rows(block: xr.Dataset) -> list[npt.NDArray[np.int64]]:
-    """Give the rows of each trial: one, or the observations of units recorded together."""
+    """Return the rows of each trial: one, or the observations of simultaneous units."""
     if not is_ragged(block):
         return [np.array([row]) for row in range(block.sizes["trial"])]
     if "observation_trial" not in block.coords:
@@ -401,14 +401,14 @@ def _rates_signal(block: xr.Dataset, rows: Places, units: dict[str, Column], wid
     else:
         places = np.arange(block.sizes["unit"])
         values = block["rate"].values[int(rows[0])]
-    about = {name: column[places] for name, column in units.items() if name != "unit"}
+    annotations = {name: column[places] for name, column in units.items() if name != "unit"}
     return neo.AnalogSignal(
         np.array(values),
         units=pq.Hz if block["rate"].attrs["units"] == "spikes/s" else pq.dimensionless,
         t_start=float(block["time"].values[0]) * pq.s,
         sampling_period=width * pq.s,
         name=RATES,
-        array_annotations={"channel_names": units["unit"][places], **about},
+        array_annotations={"channel_names": units["unit"][places], **annotations},
     )
 
 
@@ -421,10 +421,10 @@ def _epochs(block: xr.Dataset, row: int) -> Any:
     neo, pq = require("neo"), require("quantities")
     start = block["epoch_start_time"].values[row]
     stop = block["epoch_stop_time"].values[row]
-    there = np.isfinite(start)
+    present = np.isfinite(start)
     return neo.Epoch(
-        start[there] * pq.s,
-        (stop - start)[there] * pq.s,
-        labels=block["epoch"].values[there].astype(str),
+        start[present] * pq.s,
+        (stop - start)[present] * pq.s,
+        labels=block["epoch"].values[present].astype(str),
         name="epochs",
     )

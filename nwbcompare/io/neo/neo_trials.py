@@ -1,4 +1,4 @@
-"""Trials of neo blocks: segments on one clock, and what the user says a trial is."""
+"""Trials of neo blocks: segments on one clock, and trials by epochs, events or segments."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from nwbcompare.io.sessions.recorded_signals import Times
 from nwbcompare.io.sessions.session_tables import joined_columns
 
 SEGMENTS = "segments"
-"""The word for one trial a segment."""
+"""Value of ``trials`` for one trial in each segment."""
 GAP_S = 1.0
-"""Pause (s) between segments that are laid one after another: nothing was recorded in it."""
+"""Gap between segments that are placed one after another (s)."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Marks:
     Attributes
     ----------
     name
-        Its name.
+        Name of the Event or Epoch.
     start, stop
-        ``(mark,)``: when they start and stop (s), ascending; events stop as they start.
+        Start and stop (s), ``(mark,)``, in order of the start; equal for events.
     labels
-        ``(mark,)``.
+        Labels, ``(mark,)``.
     columns
         Array annotations by name, each ``(mark,)``.
     """
@@ -45,24 +45,24 @@ class Marks:
     columns: Mapping[str, Column]
 
     def labelled(self, label: str) -> Marks:
-        """Give those of one label."""
-        kept = self.labels == label
-        columns = {name: values[kept] for name, values in self.columns.items()}
-        return Marks(self.name, self.start[kept], self.stop[kept], self.labels[kept], columns)
+        """Return the marks with a label."""
+        mask = self.labels == label
+        columns = {name: values[mask] for name, values in self.columns.items()}
+        return Marks(self.name, self.start[mask], self.stop[mask], self.labels[mask], columns)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A segment on the clock of all.
+    """A segment on the common clock of all segments.
 
     Attributes
     ----------
     segment
         The neo.Segment.
     start_s, stop_s
-        When it was recorded (s).
+        Start and stop of its recording on the common clock (s).
     shift_s
-        What its own times are moved by (s).
+        Difference of the common clock to the segment's times (s).
     """
 
     segment: Any
@@ -72,46 +72,64 @@ class Part:
 
     @cached_property
     def events(self) -> list[Marks]:
-        """Its events."""
+        """Events, one item for each neo.Event."""
         return [_marks(event, self.shift_s) for event in self.segment.events]
 
     @cached_property
     def epochs(self) -> list[Marks]:
-        """Its epochs."""
+        """Epochs, one item for each neo.Epoch."""
         return [_marks(epoch, self.shift_s) for epoch in self.segment.epochs]
 
     def at(self, word: str) -> Marks | None:
-        """Give the events of a name or a label; None where there are none."""
-        named = [event for event in self.events if event.name == word]
-        others = [
+        """Return the events with a name or a label; None if there are none.
+
+        Raises
+        ------
+        InputError
+            If the word is the name of an Event and a label in another.
+        """
+        by_name = [event for event in self.events if event.name == word]
+        by_label = [
             event.labelled(word)
             for event in self.events
             if event.name != word and (event.labels == word).any()
         ]
-        if named and others:
+        if by_name and by_label:
             raise InputError(
                 f"event {word!r}",
                 "the name of an Event or the label of events",
-                f"both, a name and a label in {listing(event.name for event in others)}",
+                f"both, a name and a label in {listing(event.name for event in by_label)}",
                 "Rename the Event: event.name = ....",
             )
-        return _joined(named or others)
+        return _joined(by_name or by_label)
 
 
 def loaded(item: Any, **options: Any) -> Any:
-    """Load a proxy; give what is loaded already as it is.
+    """Load a proxy of neo, and return it; other objects are returned unchanged.
+
+    Parameters
+    ----------
+    item
+        A proxy or an object of neo.
+    **options
+        Options of the proxy's ``load``.
 
     Raises
     ------
     InputError
-        Where the file cannot be read; it is named.
+        If the file, which the message names, cannot be read.
+
+    Examples
+    --------
+    >>> loaded("in memory")
+    'in memory'
     """
     if not hasattr(item, "load"):
         return item
     try:
         return item.load(**options)
     except Exception as error:
-        # neo's readers raise whatever damaged bytes make them stumble over
+        # neo's readers raise errors of any type on damaged bytes
         raise InputError(
             str(item.file_origin or "neo"),
             "a file that neo can read",
@@ -121,19 +139,41 @@ def loaded(item: Any, **options: Any) -> Any:
 
 
 def in_seconds(quantity: Any) -> Times:
-    """Give times in s as plain numbers."""
+    """Return times with a unit as numbers in s.
+
+    Examples
+    --------
+    >>> import quantities as pq
+    >>> in_seconds([20.0, 40.0] * pq.ms).tolist()
+    [0.02, 0.04]
+    """
     return np.asarray(quantity.rescale("s").magnitude, dtype=np.float64)
 
 
 def laid_out(segments: Sequence[Any]) -> list[Part]:
-    """Put segments on one clock: their own where they do not overlap, else one after another."""
+    """Return segments on one clock: unshifted if none overlap, else one after another.
+
+    Parameters
+    ----------
+    segments
+        Segments of a neo.Block.
+
+    Examples
+    --------
+    >>> import neo, quantities as pq
+    >>> segments = [neo.Segment(), neo.Segment()]
+    >>> for segment in segments:
+    ...     segment.spiketrains.append(neo.SpikeTrain([0.5] * pq.s, t_stop=2))
+    >>> [(part.start_s, part.stop_s) for part in laid_out(segments)]
+    [(0.0, 2.0), (3.0, 5.0)]
+    """
     bounds = np.array([_bounds(segment) for segment in segments])
-    apart = (bounds[1:, 0] >= bounds[:-1, 1]).all()
+    overlap = (bounds[1:, 0] < bounds[:-1, 1]).any()
     shifts = np.zeros(len(segments))
-    if not apart:
+    if overlap:
         for place in range(1, len(segments)):
             free = bounds[place - 1, 1] + shifts[place - 1] + GAP_S
-            # whole seconds keep the digits of the times
+            # shifts by whole seconds keep the decimals of the times
             shifts[place] = np.ceil(free - bounds[place, 0])
     return [
         Part(segment, start + shift, stop + shift, shift)
@@ -144,30 +184,49 @@ def laid_out(segments: Sequence[Any]) -> list[Part]:
 def read_trials(
     parts: Sequence[Part], trials: str | Mapping[str, str] | None, events: Mapping[str, str] | None
 ) -> dict[str, Column]:
-    """Make the trial columns that a user asks for.
+    """Return the trial columns of segments.
 
     Parameters
     ----------
     parts
         The segments.
     trials, events
-        See `nwbcompare.from_neo`.
+        Definition of trials, and further columns of times; see `nwbcompare.from_neo`.
+
+    Returns
+    -------
+    dict of str to array, (trial,)
+        The columns, with ``start_time`` and ``stop_time`` (s).
 
     Raises
     ------
     InputError
-        For names that are not there, or that mean two things.
+        If a name does not exist, or is ambiguous.
+
+    Warns
+    -----
+    UserWarning
+        If trials are left out, because no event of their stop follows their start.
+
+    Examples
+    --------
+    >>> import neo, quantities as pq
+    >>> segment = neo.Segment()
+    >>> segment.events.append(neo.Event([0.0, 1.5] * pq.s, labels=["go", "stop"], name="cue"))
+    >>> table = read_trials(laid_out([segment]), {"start": "go", "stop": "stop"}, None)
+    >>> table["start_time"].tolist(), table["stop_time"].tolist()
+    ([0.0], [1.5])
     """
-    tables = [_renamed(own) for own in _tables(parts, trials)]
+    tables = [_renamed(table) for table in _tables(parts, trials)]
     for column, word in (events or {}).items():
         _check_word(parts, "events", str(word))
         for part, table in zip(parts, tables, strict=True):
-            # a segment's events are its trial's, even before its first sample
-            everywhere = np.array([-np.inf]), np.array([np.inf])
-            own = table["start_time"], table["stop_time"]
-            bounds = everywhere if trials == SEGMENTS else own
+            bounds = table["start_time"], table["stop_time"]
+            if trials == SEGMENTS:
+                # also events before a segment's first sample are in its trial
+                bounds = np.array([-np.inf]), np.array([np.inf])
             table[own_name(column, "trial")] = _first_inside(part.at(str(word)), *bounds)
-    # a segment without trials has no say in what columns are
+    # a segment without trials does not determine the types of columns
     tables = [table for table in tables if table["start_time"].size] or tables[:1]
     names = dict.fromkeys(name for table in tables for name in table)
     sizes = [len(table["start_time"]) for table in tables]
@@ -175,7 +234,7 @@ def read_trials(
 
 
 def _bounds(segment: Any) -> tuple[float, float]:
-    """Tell when a segment was recorded (s), or when its events fall where it has no data."""
+    """Return start and stop of a segment's recording (s); of its events if it has no data."""
     recorded = [*segment.spiketrains, *segment.analogsignals]
     starts = [float(in_seconds(item.t_start)) for item in recorded]
     stops = [float(in_seconds(item.t_stop)) for item in recorded]
@@ -223,41 +282,41 @@ def _joined(marks: Sequence[Marks]) -> Marks | None:
 def _tables(
     parts: Sequence[Part], trials: str | Mapping[str, str] | None
 ) -> list[dict[str, Column]]:
-    """Give the trials of each segment."""
+    """Return the trial columns of each segment."""
     if trials == SEGMENTS:
         return _segment_trials(parts)
-    asked = _asked(parts, trials)
-    if "epoch" in asked:
-        return [_epoch_trials(part, asked["epoch"]) for part in parts]
-    tables = [_event_trials(part, asked["start"], asked.get("stop")) for part in parts]
+    words = _words(parts, trials)
+    if "epoch" in words:
+        return [_epoch_trials(part, words["epoch"]) for part in parts]
+    tables = [_event_trials(part, words["start"], words.get("stop")) for part in parts]
     unstopped = sum(table.pop("_unstopped").size for table in tables)
     if unstopped:
         warnings.warn(
-            f"{unstopped} trials were left out: no {asked['stop']!r} follows their start",
+            f"{unstopped} trials were left out: no {words['stop']!r} follows their start",
             stacklevel=4,
         )
     return tables
 
 
-def _asked(parts: Sequence[Part], trials: str | Mapping[str, str] | None) -> dict[str, str]:
-    """Tell epochs from events, and refuse words that are not there."""
+def _words(parts: Sequence[Part], trials: str | Mapping[str, str] | None) -> dict[str, str]:
+    """Return the epoch, or the events of start and stop, after a check that they exist."""
     if isinstance(trials, Mapping):
-        asked = {str(key): str(word) for key, word in trials.items()}
-        if set(asked) not in ({"epoch"}, {"start"}, {"start", "stop"}):
+        words = {str(key): str(word) for key, word in trials.items()}
+        if set(words) not in ({"epoch"}, {"start"}, {"start", "stop"}):
             raise InputError(
                 "trials",
                 '{"start": ..., "stop": ...} or {"epoch": ...}',
-                f"keys {listing(asked)}",
+                f"keys {listing(words)}",
                 "Name the events at which trials start and stop.",
             )
-        for key, word in asked.items():
+        for key, word in words.items():
             _check_word(parts, "trials", word, epochs=key == "epoch", events=key != "epoch")
-        return asked
+        return words
     word = str(trials)
     is_epoch = word in _epoch_names(parts)
     is_event = word in _event_words(parts)
     if trials is None or not (is_epoch or is_event):
-        raise _nothing_called("trials", trials, parts)
+        raise _unknown_word("trials", trials, parts)
     if is_epoch and is_event:
         raise InputError(
             "trials",
@@ -271,28 +330,28 @@ def _asked(parts: Sequence[Part], trials: str | Mapping[str, str] | None) -> dic
 def _check_word(
     parts: Sequence[Part], subject: str, word: str, *, epochs: bool = False, events: bool = True
 ) -> None:
-    known = {*(_epoch_names(parts) if epochs else ()), *(_event_words(parts) if events else ())}
-    if word not in known:
-        raise _nothing_called(subject, word, parts)
+    words = {*(_epoch_names(parts) if epochs else ()), *(_event_words(parts) if events else ())}
+    if word not in words:
+        raise _unknown_word(subject, word, parts)
 
 
-def _nothing_called(subject: str, word: object, parts: Sequence[Part]) -> InputError:
+def _unknown_word(subject: str, word: object, parts: Sequence[Part]) -> InputError:
     events = dict.fromkeys(event.name for part in parts for event in part.events)
     labels = dict.fromkeys(
         str(label) for part in parts for event in part.events for label in np.unique(event.labels)
     )
     return InputError(
         subject,
-        f"the name of an Epoch ({_shown(_epoch_names(parts))}), of an Event ({_shown(events)}), "
-        f"the label of events ({_shown(labels)}), or {SEGMENTS!r}",
+        f"the name of an Epoch ({_quoted(_epoch_names(parts))}), of an Event ({_quoted(events)}), "
+        f"the label of events ({_quoted(labels)}), or {SEGMENTS!r}",
         "nothing" if word is None else repr(word),
         f"Choose one of these: {subject}=....",
     )
 
 
-def _shown(names: Iterable[str]) -> str:
-    named = [name for name in names if name]
-    return listing(map(repr, named)) if named else "none"
+def _quoted(names: Iterable[str]) -> str:
+    words = [repr(name) for name in names if name]
+    return listing(words) if words else "none"
 
 
 def _epoch_names(parts: Sequence[Part]) -> dict[str, None]:
@@ -310,11 +369,11 @@ def _event_words(parts: Sequence[Part]) -> set[str]:
 
 
 def _segment_trials(parts: Sequence[Part]) -> list[dict[str, Column]]:
-    known = [
+    records = [
         {key: value for key, value in part.segment.annotations.items() if key != "nix_name"}
         for part in parts
     ]
-    columns = columns_of_records(known, "trial")
+    columns = columns_of_records(records, "trial")
     return [
         {name: values[place : place + 1] for name, values in columns.items()}
         | {"start_time": np.array([part.start_s]), "stop_time": np.array([part.stop_s])}
@@ -328,7 +387,7 @@ def _epoch_trials(part: Part, name: str) -> dict[str, Column]:
 
 
 def _event_trials(part: Part, start: str, stop: str | None) -> dict[str, Column]:
-    """Let each trial stop at the next event that stops one, at the latest where another starts."""
+    """Return trials between events; those without a stop before the next start are left out."""
     marks = part.at(start)
     begins = np.empty(0) if marks is None else marks.start
     if stop is None:
@@ -338,10 +397,10 @@ def _event_trials(part: Part, start: str, stop: str | None) -> dict[str, Column]
     times = np.append(np.empty(0) if ends is None else ends.start, np.inf)
     stops = times[np.searchsorted(times, begins, side="right")]
     following = np.append(begins[1:], np.inf)[: begins.size]
-    there = (stops <= following) & np.isfinite(stops)
+    complete = (stops <= following) & np.isfinite(stops)
     table = _trial_columns(marks, stops)
-    kept = {name: values[there] for name, values in table.items()}
-    return kept | {"_unstopped": begins[~there]}
+    table = {name: values[complete] for name, values in table.items()}
+    return table | {"_unstopped": begins[~complete]}
 
 
 def _trial_columns(marks: Marks | None, stop: Times) -> dict[str, Column]:
@@ -358,7 +417,7 @@ def _renamed(columns: Mapping[str, Column]) -> dict[str, Column]:
 
 
 def _first_inside(marks: Marks | None, start: Times, stop: Times) -> Times:
-    """Give the first event in each trial; NaN where there is none."""
+    """Return the time of the first event in each trial (s); NaN without one."""
     times = np.append(np.empty(0) if marks is None else marks.start, np.inf)
     first = times[np.searchsorted(times, start)]
     return np.where((first <= stop) & np.isfinite(first), first, np.nan)

@@ -1,4 +1,4 @@
-"""Files of recording systems, through neo's readers."""
+"""Files of recording systems, read by neo."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ELSEWHERE = {
     "mat": "Read it with nwbcompare.from_mat, which takes a mapping of names.",
 }
 ELSEWHERE["pickle"] = ELSEWHERE["pkl"]
-"""Suffixes that are not for neo, with what to do."""
+"""Suffixes that are not read by neo, with the remedy."""
 NOT_READERS = {"PickleIO", "NWBIO", "ExampleIO", "NeoMatlabIO", "RawBinarySignalIO"}
-"""neo's readers that execute code, are unreliable, invent data, or take any bytes for samples."""
+"""neo's readers that execute code, are unreliable, make up data, or accept any bytes as samples."""
 MOST_HASHED_BYTES = 2**30
-"""A checksum of a larger file would make opening it slow."""
+"""Size above which no checksum is computed, since it would take seconds (bytes)."""
 
 
 def open_vendor(
@@ -36,17 +36,17 @@ def open_vendor(
 ) -> xr.DataTree:
     """Open a file or folder of a recording system that neo reads.
 
-    Spikes and samples are read when they are looked at, where neo's reader can do that.
+    Spikes and samples are read when rates are indexed, if neo's reader supports that.
 
     Parameters
     ----------
     path
         The file, or the folder of a system that writes several files.
     trials
-        What a trial is, see `nwbcompare.from_neo`.
+        Definition of trials; see `nwbcompare.from_neo`.
     reader
-        The name of neo's reader, such as "AsciiSpikeTrainIO"; None: those that take files with
-        this suffix are tried in turn. Pickles and NWB files are never read through neo.
+        Name of neo's reader, e.g. "AsciiSpikeTrainIO"; by default, all readers for the file's
+        suffix are tried in turn. Pickles and NWB files are never read by neo.
     **options
         Further options of `nwbcompare.from_neo`.
 
@@ -58,10 +58,10 @@ def open_vendor(
     Raises
     ------
     ImportError
-        Where neo, or a package that its reader needs, is not installed.
+        If neo, or a package that its reader needs, is not installed.
     InputError
-        For a path that is not there, a suffix or a reader that is not neo's, a file that no
-        reader can read (it is named), one with several blocks, and as `from_neo`.
+        If the path does not exist, the suffix or the reader is not one of neo's, no reader can
+        read the file, or it has several blocks; and as `from_neo`.
 
     Examples
     --------
@@ -80,8 +80,8 @@ def open_vendor(
     """
     path = Path(path)
     require("neo")
-    block, used = _read(path, reader)
-    file = {"name": path.name, "reader": used}
+    block, reader_name = _read(path, reader)
+    file = {"name": path.name, "reader": reader_name}
     if path.is_file() and path.stat().st_size <= MOST_HASHED_BYTES:
         file["sha256"] = sha256_of_file(path)
     options.setdefault("name", block.name or path.stem)
@@ -89,7 +89,7 @@ def open_vendor(
 
 
 def _read(path: Path, reader: str | None) -> tuple[Any, str]:
-    """Read the only block by the first reader that can."""
+    """Return the only block of a file, and the name of the first reader that can read it."""
     failures = []
     for candidate in _candidates(path, reader):
         name = candidate.__name__
@@ -115,7 +115,7 @@ def _read(path: Path, reader: str | None) -> tuple[Any, str]:
 
 
 def _candidates(path: Path, reader: str | None) -> list[Any]:
-    """Give the readers that may take a path."""
+    """Return the readers of neo for a path."""
     if not path.exists():
         raise InputError(str(path), "a file or folder", "nothing there", "Check the path.")
     io = require("neo.io")
@@ -132,10 +132,10 @@ def _candidates(path: Path, reader: str | None) -> list[Any]:
             raise unknown_name("reader", reader, sorted(readers))
         return [readers[reader]]
     try:
-        fitting = dict.fromkeys(candidate.__name__ for candidate in io.list_candidate_ios(path))
+        names = dict.fromkeys(candidate.__name__ for candidate in io.list_candidate_ios(path))
     except ValueError:
-        fitting = {}
-    candidates = [readers[name] for name in fitting if name in readers]
+        names = {}
+    candidates = [readers[name] for name in names if name in readers]
     if not candidates:
         raise InputError(
             str(path),

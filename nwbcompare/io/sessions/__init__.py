@@ -1,11 +1,11 @@
-"""Sessions: trials, units and what was recorded of them, laid on one clock.
+"""Recording sessions: trials, units and their signals, aligned and binned to an activity.
 
-Every kind of file or object with trials (NWB, neo, pynapple) becomes sessions, and this package
-alone makes an activity of them: it aligns, bins and smooths, leaves out what was not observed,
-and joins the tables of several sessions.
+All files and objects with trials (NWB, neo, pynapple) are converted to sessions. This package
+makes an activity from them: it aligns, bins and smooths, marks bins that were not observed, and
+joins the tables of several sessions.
 """
 
-from nwbcompare.io.sessions.alignment import DEFAULT_BIN_S, MOST_BINS, lay_on_one_clock
+from nwbcompare.io.sessions.alignment import DEFAULT_BIN_S, lay_on_one_clock
 from nwbcompare.io.sessions.recorded_signals import (
     Events,
     Grid,
@@ -21,7 +21,6 @@ from nwbcompare.io.sessions.session_tables import joined_columns
 
 __all__ = [
     "DEFAULT_BIN_S",
-    "MOST_BINS",
     "Column",
     "Events",
     "Grid",

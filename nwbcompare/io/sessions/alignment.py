@@ -1,4 +1,4 @@
-"""Sessions laid on one clock: an activity whose rates are read when they are looked at."""
+"""Alignment of sessions: an activity whose rates are read and binned when they are indexed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ from nwbcompare.io.sessions.session_tables import (
 )
 
 DEFAULT_BIN_S = 0.05
+"""Bin width for spikes (s), as in Mante et al. (2013)."""
 MOST_BINS = 10_000_000
+"""Limit for the number of bins; more are a mistake in units of time."""
 
 
 def lay_on_one_clock(
@@ -48,52 +50,63 @@ def lay_on_one_clock(
     condition_variables: Mapping[str, Sequence[str]] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
-    """Make an activity of sessions; rates are read when they are looked at.
+    """Make an activity from sessions; rates are read and binned when they are indexed.
 
     Parameters
     ----------
     sessions
-        At least one; several have units and trials of their own. Names that repeat are
-        numbered.
+        One session or more, each with its own units and trials. Repeated names are numbered.
     reading
-        How to align, bin and smooth.
+        Alignment, bins and smoothing.
     name
-        What figures and tables call it.
+        Name of the activity in figures and tables.
     leaf
         Name of the only block; by default ``name``.
     aligned_to
-        What to call the event; by default the column's name.
+        Name of the event at time 0; by default the column's name.
     source
         "recording" or "model".
     deterministic
-        Whether the rates hold no noise at all.
+        Whether the rates have no noise at all.
     condition_variables
-        For each task its condition variables, where the reading names none.
+        Condition variables of each task, used if the reading has none.
     provenance
-        Where the sessions came from.
+        Origin of the sessions.
 
     Returns
     -------
     xarray.DataTree
-        One block: dense where a lone session's units were recorded in all its trials, else
-        ragged, with a row for each unit and trial in which at least one bin was observed.
+        One block: dense if there is one session, whose units were recorded in all its trials;
+        else ragged, with a row for each unit and trial with at least one observed bin.
 
     Raises
     ------
     InputError
-        For columns that do not exist, a window without bins, sessions of spikes and samples
-        at once, and where no trial has the event or no unit was recorded in a trial.
+        If a column does not exist, the window has no bin, some sessions have spikes and others
+        samples, no trial has the event, or no unit was recorded in any trial.
 
     Warns
     -----
     UserWarning
-        For trials left out since they lack the event, and where no column names the task.
+        If trials without the event are left out, or no column names the task.
     UnitWarning
-        For units left out since no trial was recorded of them.
+        If units without any recorded trial are left out.
+
+    Examples
+    --------
+    >>> from nwbcompare.io.sessions import SpikeTrains
+    >>> session = Session(
+    ...     name="day1", units={"unit": np.array(["u0"])},
+    ...     trials={"start_time": np.array([0.0, 1.0]), "stop_time": np.array([0.4, 1.4])},
+    ...     signal=SpikeTrains(lambda unit: np.array([0.1, 1.1, 1.3])))
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     activity = lay_on_one_clock([session], Reading(bin=0.2), name="monkey A")
+    >>> activity["monkey A"]["rate"].values[:, :, 0].tolist()
+    [[5.0, 0.0], [5.0, 5.0]]
     """
     sessions = _with_events(named_apart(sessions), reading.align)
     grid = _grid(sessions, reading)
-    sessions, observed = _seen_units(
+    sessions, observed = _recorded_units(
         sessions, [_observed(session, _events(session, reading), grid) for session in sessions]
     )
     events = [_events(session, reading) for session in sessions]
@@ -120,7 +133,7 @@ def lay_on_one_clock(
         deterministic=deterministic,
         rate_units=sessions[0].signal.units,
         name=name,
-        # what samples that imitate these rates have to know
+        # samples of a network that imitate these rates are smoothed alike
         provenance={**(provenance or {}), "smooth_s": float(reading.smooth)},
     )
     # a slash would make a leaf in a leaf
@@ -129,10 +142,9 @@ def lay_on_one_clock(
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the rows of rates are.
+    """Trial and unit of each row of rates, counted over all sessions.
 
-    Dense: ``trial`` is each trial in turn and ``unit`` None. Ragged: the trial and the unit of
-    each observation, counted over all sessions.
+    For dense rates, ``trial`` counts the trials and ``unit`` is None.
     """
 
     trial: Places
@@ -140,22 +152,22 @@ class _Rows:
 
 
 def _with_events(sessions: Sequence[Session], align: str) -> list[Session]:
-    """Leave out trials that lack the event, and sessions without trials."""
-    kept, lacking = [], 0
+    """Return the sessions without trials that lack the event, and without those of no trial."""
+    selection, lacking = [], 0
     for session in sessions:
-        there = np.isfinite(session.event_times(align))
-        lacking += int((~there).sum())
-        if there.all() and there.size:
-            kept.append(session)
-        elif there.any():
-            kept.append(
+        mask = np.isfinite(session.event_times(align))
+        lacking += int((~mask).sum())
+        if mask.all() and mask.size:
+            selection.append(session)
+        elif mask.any():
+            selection.append(
                 replace(
                     session,
-                    trials={name: column[there] for name, column in session.trials.items()},
-                    epochs={k: (a[there], b[there]) for k, (a, b) in session.epochs.items()},
+                    trials={name: column[mask] for name, column in session.trials.items()},
+                    epochs={k: (a[mask], b[mask]) for k, (a, b) in session.epochs.items()},
                 )
             )
-    if not kept:
+    if not selection:
         raise InputError(
             "align", f"trials with a time in {align!r}", "none", "Align to another column."
         )
@@ -163,16 +175,16 @@ def _with_events(sessions: Sequence[Session], align: str) -> list[Session]:
         warnings.warn(
             f"{lacking} trials were left out: they have no time in {align!r}", stacklevel=4
         )
-    return kept
+    return selection
 
 
 def _events(session: Session, reading: Reading) -> Events:
     origin = session.event_times(reading.align)
-    endless = np.full(origin.size, np.inf)
-    first, last = -endless, endless
+    unbounded = np.full(origin.size, np.inf)
+    first, last = -unbounded, unbounded
     if session.apart:
         first, last = session.event_times("start_time"), session.event_times("stop_time")
-    stop = session.event_times("stop_time") if reading.window is None else endless
+    stop = session.event_times("stop_time") if reading.window is None else unbounded
     return Events(origin, first, last, np.where(np.isnan(stop), -np.inf, stop))
 
 
@@ -187,7 +199,38 @@ def _grid(sessions: Sequence[Session], reading: Reading) -> Grid:
             repr(bin_s),
             "Leave it out for bins of one sample.",
         )
-    n_bins = float(stop - start) / bin_s + EPOCH_TOLERANCE
+    n_bins = count_bins(float(start), float(stop), bin_s)
+    if reading.smooth / bin_s > MOST_BINS:
+        raise InputError(
+            "smooth",
+            f"at most {MOST_BINS:,} bins of {bin_s:g} s",
+            repr(reading.smooth),
+            "Pass it in s.",
+        )
+    return Grid(start_s=float(start), bin_s=bin_s, n_bins=n_bins, sd_bins=reading.smooth / bin_s)
+
+
+def count_bins(start: float, stop: float, bin_s: float) -> int:
+    """Return the number of whole bins in a window.
+
+    Parameters
+    ----------
+    start, stop
+        The window (s).
+    bin_s
+        Bin width (s).
+
+    Raises
+    ------
+    InputError
+        If there is none, or there are more than ten million.
+
+    Examples
+    --------
+    >>> count_bins(-0.1, 0.5, 0.05)
+    12
+    """
+    n_bins = (stop - start) / bin_s + EPOCH_TOLERANCE
     if not 1 <= n_bins <= MOST_BINS:
         raise InputError(
             "bin",
@@ -195,20 +238,11 @@ def _grid(sessions: Sequence[Session], reading: Reading) -> Grid:
             f"{np.floor(n_bins):,.0f}, {bin_s:g} s wide",
             "Choose another bin or window.",
         )
-    if reading.smooth / bin_s > MOST_BINS:
-        raise InputError(
-            "smooth",
-            f"at most {MOST_BINS:,} bins of {bin_s:g} s",
-            repr(reading.smooth),
-            "Give it in s.",
-        )
-    return Grid(
-        start_s=float(start), bin_s=bin_s, n_bins=int(n_bins), sd_bins=reading.smooth / bin_s
-    )
+    return int(n_bins)
 
 
 def _longest(sessions: Sequence[Session], align: str) -> float:
-    """Give the time (s) from the event to the end of the trial where that is longest."""
+    """Return the longest time from the event to the end of a trial (s)."""
     lengths = np.concatenate(
         [session.event_times("stop_time") - session.event_times(align) for session in sessions]
     )
@@ -224,7 +258,7 @@ def _longest(sessions: Sequence[Session], align: str) -> float:
 
 
 def _sampling(sessions: Sequence[Session]) -> float | None:
-    """Give the longest sampling interval (s) of sessions; None for spikes."""
+    """Return the longest sampling interval of sessions (s); None for spikes."""
     kinds = {
         (session.signal.sampling_s is None, session.signal.units): session for session in sessions
     }
@@ -236,78 +270,82 @@ def _sampling(sessions: Sequence[Session]) -> float | None:
                 f"{'spikes' if spikes else 'samples'} ({units}) in {session.name!r}"
                 for (spikes, units), session in kinds.items()
             ),
-            "Open them apart.",
+            "Open them separately.",
         )
     steps = [session.signal.sampling_s for session in sessions]
     return max((step for step in steps if step is not None), default=None)
 
 
 def _observed(session: Session, events: Events, grid: Grid) -> npt.NDArray[np.bool_]:
-    """Tell in which trials at least one bin of each unit was observed, ``(unit, trial)``."""
-    seen = np.empty((session.n_units, events.origin.size), dtype=bool)
-    known: dict[bytes, npt.NDArray[np.bool_]] = {}
+    """Return in which trials at least one bin of each unit was observed, ``(unit, trial)``."""
+    observed = np.empty((session.n_units, events.origin.size), dtype=bool)
+    # units of one session mostly have the same intervals
+    by_intervals: dict[bytes, npt.NDArray[np.bool_]] = {}
     for unit in range(session.n_units):
         intervals = session.signal.observed(unit)
         key = intervals.tobytes()
-        if key not in known:
-            known[key] = _observed_once(events, intervals, grid)
-        seen[unit] = known[key]
-    return seen
+        if key not in by_intervals:
+            by_intervals[key] = _observed_once(events, intervals, grid)
+        observed[unit] = by_intervals[key]
+    return observed
 
 
 def _observed_once(events: Events, intervals: Times, grid: Grid) -> npt.NDArray[np.bool_]:
-    """Tell in which trials at least one bin was observed."""
-    # the first bin tells for most trials, and there can be millions of bins
-    seen = _kept(events, intervals, grid, grid.edges[:2])[:, 0]
-    others = np.flatnonzero(~seen)
+    """Return in which trials at least one bin was observed, ``(trial,)``."""
+    # in most trials the first bin is observed, and there can be millions of bins
+    observed = _observed_bins(events, intervals, grid, grid.edges[:2])[:, 0]
+    others = np.flatnonzero(~observed)
     at_once = max(1, CELLS_AT_ONCE // grid.n_bins)
     for start in range(0, others.size, at_once):
         some = others[start : start + at_once]
-        seen[some] = _kept(events.take(some), intervals, grid, grid.edges).any(axis=1)
-    return seen
+        observed[some] = _observed_bins(events.take(some), intervals, grid, grid.edges).any(axis=1)
+    return observed
 
 
-def _kept(events: Events, intervals: Times, grid: Grid, edges: Times) -> npt.NDArray[np.bool_]:
+def _observed_bins(
+    events: Events, intervals: Times, grid: Grid, edges: Times
+) -> npt.NDArray[np.bool_]:
     return events.observed(intervals, grid, edges) & ~events.left_out(grid, edges)
 
 
-def _seen_units(
+def _recorded_units(
     sessions: Sequence[Session], observed: Sequence[npt.NDArray[np.bool_]]
 ) -> tuple[list[Session], list[npt.NDArray[np.bool_]]]:
-    """Leave out units of which no trial was recorded: a unit table has none of those."""
-    unseen = [
+    """Return the sessions, and in which trials units were observed, without unrecorded units."""
+    absent = [
         str(unit)
-        for session, seen in zip(sessions, observed, strict=True)
-        for unit in session.units["unit"][~seen.any(axis=1)]
+        for session, trials in zip(sessions, observed, strict=True)
+        for unit in session.units["unit"][~trials.any(axis=1)]
     ]
     n_units = sum(session.n_units for session in sessions)
-    if not unseen and n_units:
+    if not absent and n_units:
         return list(sessions), list(observed)
-    if len(unseen) == n_units:
+    if len(absent) == n_units:
         raise InputError(
             "units",
             "at least one that was recorded in at least one bin of one trial",
             f"none of {n_units}",
-            "Look at the window, and at obs_intervals and the trials' times.",
+            "Check the window, obs_intervals and the trials' times.",
         )
     warnings.warn(
-        f"{len(unseen)} units were left out, recorded in no trial: {listing(unseen, most=5)}",
+        f"{len(absent)} units were left out, recorded in no trial: {listing(absent, most=5)}",
         UnitWarning,
         stacklevel=4,
     )
-    kept, kept_observed = [], []
-    for session, seen in zip(sessions, observed, strict=True):
-        places = np.flatnonzero(seen.any(axis=1))
+    selection, selection_observed = [], []
+    for session, trials in zip(sessions, observed, strict=True):
+        places = np.flatnonzero(trials.any(axis=1))
         if places.size:
             units = {name: column[places] for name, column in session.units.items()}
-            kept.append(replace(session, units=units, signal=_Some(session.signal, places)))
-            kept_observed.append(seen[places])
-    return kept, kept_observed
+            signal = _SelectedUnits(session.signal, places)
+            selection.append(replace(session, units=units, signal=signal))
+            selection_observed.append(trials[places])
+    return selection, selection_observed
 
 
 @dataclass(frozen=True)
-class _Some:
-    """Some of the units of a signal."""
+class _SelectedUnits:
+    """A signal of some of the units of another."""
 
     signal: Signal
     places: Places
@@ -328,17 +366,17 @@ class _Some:
 
 
 def _rows(observed: Sequence[npt.NDArray[np.bool_]]) -> _Rows:
-    """Give the rows: each trial, or each unit and trial that were observed."""
+    """Return the rows: all trials, or all pairs of unit and trial that were observed."""
     if len(observed) == 1 and observed[0].all():
         return _Rows(np.arange(observed[0].shape[1]), None)
     trials, units = [], []
     n_trials = n_units = 0
-    for seen in observed:
-        unit, trial = np.nonzero(seen)
+    for mask in observed:
+        unit, trial = np.nonzero(mask)
         units.append(unit + n_units)
         trials.append(trial + n_trials)
-        n_units += seen.shape[0]
-        n_trials += seen.shape[1]
+        n_units += mask.shape[0]
+        n_trials += mask.shape[1]
     return _Rows(np.concatenate(trials), np.concatenate(units))
 
 
@@ -361,7 +399,7 @@ def _rates(
 
 @dataclass(frozen=True)
 class _Dense:
-    """Reads dense rates of one session."""
+    """Reader of the dense rates of one session."""
 
     session: Session
     events: Events
@@ -375,7 +413,7 @@ class _Dense:
 
 @dataclass(frozen=True)
 class _Ragged:
-    """Reads observations of several sessions, or of units with trials of their own."""
+    """Reader of the observations of several sessions, or of units with different trials."""
 
     sessions: tuple[Session, ...]
     events: tuple[Events, ...]
@@ -391,17 +429,17 @@ class _Ragged:
             here = np.flatnonzero((unit >= n_units) & (unit < n_units + session.n_units))
             if here.size:
                 with session.held():
-                    own = _observations(
+                    values = _observations(
                         session, events, self.grid, trial[here] - n_trials, unit[here] - n_units
                     )
-                rates[here] = own[:, times]
+                rates[here] = values[:, times]
             n_units += session.n_units
             n_trials += events.origin.size
         return rates
 
 
 def _cut_rates(signal: Signal, units: Places, events: Events, grid: Grid) -> Rates:
-    """Read rates ``(trial, time, unit)``; NaN in bins that reach beyond a trial's stop."""
+    """Return rates, ``(trial, time, unit)``, NaN in bins that reach beyond a trial's stop."""
     rates = signal.rates(units, events, grid)
     if np.isfinite(events.stop).any():
         rates[events.left_out(grid, grid.edges)] = np.nan
@@ -411,7 +449,8 @@ def _cut_rates(signal: Signal, units: Places, events: Events, grid: Grid) -> Rat
 def _observations(
     session: Session, events: Events, grid: Grid, trial: Places, unit: Places
 ) -> Rates:
-    """Read the given pairs of trial and unit: at once where they cross, else unit by unit."""
+    """Return the rates of pairs of trial and unit, ``(pair, time)``."""
+    # all at once if the pairs are most combinations of their units and trials, else by unit
     units, which_unit = np.unique(unit, return_inverse=True)
     trials, which_trial = np.unique(trial, return_inverse=True)
     if units.size * trials.size <= 2 * trial.size and session.signal.sampling_s is not None:
@@ -420,6 +459,6 @@ def _observations(
     rates = np.empty((trial.size, grid.n_bins), dtype=np.float32)
     for place, one in enumerate(units):
         rows = np.flatnonzero(which_unit == place)
-        own = _cut_rates(session.signal, np.array([one]), events.take(trial[rows]), grid)
-        rates[rows] = own[:, :, 0]
+        values = _cut_rates(session.signal, np.array([one]), events.take(trial[rows]), grid)
+        rates[rows] = values[:, :, 0]
     return rates

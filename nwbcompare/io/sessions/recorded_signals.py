@@ -1,4 +1,4 @@
-"""What was recorded: spike trains and samples, as rates on a grid of bins about events."""
+"""Recorded signals: spike trains and samples, read as rates in bins about events."""
 
 from __future__ import annotations
 
@@ -27,14 +27,30 @@ Times = npt.NDArray[np.float64]
 Rates = npt.NDArray[np.float32]
 ALWAYS = np.array([[-np.inf, np.inf]])
 SAME_TIME_S = 1e-6
-"""Intervals that are no further apart are one."""
+"""Gap up to which two intervals are joined (s)."""
 CELLS_AT_ONCE = 4_000_000
-"""Values of trials, bins and units that are worked on at a time."""
+"""Number of values (trials x bins x units) that are computed at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Even bins about an event, with the margin that smoothing needs on both sides."""
+    """Even bins about an event, with the margin that smoothing needs on both sides.
+
+    Attributes
+    ----------
+    start_s
+        Start of the window, from the event (s).
+    bin_s, n_bins
+        Bin width (s), and number of bins in the window.
+    sd_bins
+        Standard deviation of the Gaussian, in bins; 0 for no smoothing.
+
+    Examples
+    --------
+    >>> grid = Grid(start_s=-0.1, bin_s=0.1, n_bins=3, sd_bins=0)
+    >>> grid.edges.round(3).tolist()
+    [-0.1, 0.0, 0.1, 0.2]
+    """
 
     start_s: float
     bin_s: float
@@ -43,38 +59,38 @@ class Grid:
 
     @property
     def margin(self) -> int:
-        """Bins beyond the window that smoothing looks at."""
+        """Number of bins on each side of the window that smoothing uses: 4 standard deviations."""
         return int(4 * self.sd_bins + 0.5)
 
     @property
     def centres(self) -> Times:
-        """Bin centres (s)."""
+        """Bin centres (s), ``(bin,)``."""
         return self.start_s + (np.arange(self.n_bins, dtype=np.float64) + 0.5) * self.bin_s
 
     @cached_property
     def wide_edges(self) -> Times:
-        """Edges (s) of the bins and the margins."""
+        """Edges of the bins and margins (s), ``(bin + 2 margin + 1,)``."""
         places = np.arange(-self.margin, self.n_bins + self.margin + 1, dtype=np.float64)
         return self.start_s + places * self.bin_s
 
     @property
     def edges(self) -> Times:
-        """Edges (s) of the bins."""
+        """Edges of the bins (s), ``(bin + 1,)``."""
         return self.wide_edges[self.margin : self.margin + self.n_bins + 1]
 
     @property
     def kept(self) -> slice:
-        """Where the window lies among the wide bins."""
+        """Slice of the window among the bins with margins."""
         return slice(self.margin, self.margin + self.n_bins)
 
     @property
     def slack_s(self) -> float:
-        """By how much a bin may reach over the bound of what was observed."""
+        """Time by which a bin may reach beyond an interval (s), a thousandth of a bin."""
         return EPOCH_TOLERANCE * self.bin_s
 
 
 class Signal(Protocol):
-    """What was recorded of the units of a session."""
+    """The recorded signal of the units of a session: spike trains or samples."""
 
     @property
     def sampling_s(self) -> float | None:
@@ -82,13 +98,13 @@ class Signal(Protocol):
 
     @property
     def units(self) -> Literal["1", "spikes/s"]:
-        """Units of the rates."""
+        """Physical unit of the rates."""
 
     def observed(self, unit: int) -> Times:
-        """Give the intervals ``(interval, 2)`` in which a unit was recorded (s)."""
+        """Return the intervals in which a unit was recorded (s), ``(interval, 2)``."""
 
     def rates(self, units: Places, events: Events, grid: Grid) -> Rates:
-        """Give rates ``(trial, time, unit)`` about events."""
+        """Return rates about events, ``(trial, time, unit)``, NaN where not observed."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +114,19 @@ class Events:
     Attributes
     ----------
     origin
-        ``(trial,)``: time of the event (s).
+        Time of the event (s), ``(trial,)``.
     first, last
-        ``(trial,)``: nothing was recorded of the trial before and after (s); -inf and inf where
-        recording went on.
+        Bounds of the recording of the trial (s), ``(trial,)``; -inf and inf if it was longer.
     stop
-        ``(trial,)``: bins that reach beyond it (s) are left out, though they serve the
-        smoothing of those before; inf: none are.
+        Bins that reach beyond this time (s) are left out, though smoothing of earlier bins uses
+        them, ``(trial,)``; inf for none.
+
+    Examples
+    --------
+    >>> no_bound = np.array([np.inf, np.inf])
+    >>> events = Events(np.array([0.5, 2.5]), -no_bound, no_bound, no_bound)
+    >>> events.take(np.array([1])).origin.tolist()
+    [2.5]
     """
 
     origin: Times
@@ -113,11 +135,11 @@ class Events:
     stop: Times
 
     def take(self, trials: Places) -> Events:
-        """Give the events of some of the trials."""
+        """Return the events of some of the trials."""
         return Events(self.origin[trials], self.first[trials], self.last[trials], self.stop[trials])
 
     def observed(self, intervals: Times, grid: Grid, edges: Times) -> npt.NDArray[np.bool_]:
-        """Tell which bins between edges were recorded, ``(trial, bin)``."""
+        """Return which bins between edges were recorded, ``(trial, bin)``."""
         inside = bins_inside(self.origin, edges, intervals, grid.slack_s)
         if np.isfinite(self.first).any():
             inside &= self.origin[:, None] + edges[:-1] >= self.first[:, None] - grid.slack_s
@@ -126,7 +148,7 @@ class Events:
         return inside
 
     def left_out(self, grid: Grid, edges: Times) -> npt.NDArray[np.bool_]:
-        """Tell which bins between edges reach beyond the stop, ``(trial, bin)``."""
+        """Return which bins between edges reach beyond the stop, ``(trial, bin)``."""
         return self._beyond(self.stop, grid, edges)
 
     def _beyond(self, bound: Times, grid: Grid, edges: Times) -> npt.NDArray[np.bool_]:
@@ -143,13 +165,21 @@ class SpikeTrains:
     Attributes
     ----------
     times
-        Gives the spike times (s), ascending, of a unit.
+        Returns the spike times of a unit (s), ascending.
     intervals
-        For each unit the intervals ``(interval, 2)`` in which it was recorded (s); None:
-        always, so that no spikes mean silence.
+        Intervals in which each unit was recorded (s), ``(interval, 2)``; by default always.
     between
-        Gives those of a unit's spike times, ascending, that are not before one time nor after
-        another (or some more), where that costs less than all.
+        Returns the spike times of a unit (s), ascending, between two times at least; for sources
+        that need not read all of them.
+
+    Examples
+    --------
+    >>> trains = SpikeTrains(lambda unit: np.array([0.1, 0.15, 0.3]))
+    >>> grid = Grid(start_s=0.0, bin_s=0.2, n_bins=2, sd_bins=0)
+    >>> no_bound = np.array([np.inf])
+    >>> events = Events(np.array([0.0]), -no_bound, no_bound, no_bound)
+    >>> trains.rates(np.array([0]), events, grid)[0, :, 0].tolist()
+    [10.0, 5.0]
     """
 
     times: Callable[[int], Times]
@@ -159,13 +189,13 @@ class SpikeTrains:
     units: Literal["1", "spikes/s"] = "spikes/s"
 
     def observed(self, unit: int) -> Times:
-        """Give the intervals in which a unit was recorded."""
+        """Return the intervals in which a unit was recorded (s), ``(interval, 2)``."""
         if self.intervals is None:
             return ALWAYS
         return merge_intervals(self.intervals[unit], SAME_TIME_S)
 
     def rates(self, units: Places, events: Events, grid: Grid) -> Rates:
-        """Give rates ``(trial, time, unit)`` in spikes/s about events."""
+        """Return rates about events (spikes/s), ``(trial, time, unit)``."""
         rates = np.empty((events.origin.size, grid.n_bins, units.size), dtype=np.float32)
         for place, unit in enumerate(units):
             observed = events.observed(self.observed(int(unit)), grid, grid.wide_edges)
@@ -177,40 +207,50 @@ class SpikeTrains:
         return rates
 
     def _near(self, unit: int, origins: Times, edges: Times) -> Times:
-        """Give at least the spike times in the windows about events."""
+        """Return the spike times in the windows about events, and possibly more."""
         if self.between is None:
             return self.times(unit)
         return self.between(unit, float(origins.min() + edges[0]), float(origins.max() + edges[-1]))
 
 
 class Stamps(Protocol):
-    """The ascending times (s) of samples: an array, or what reads them."""
+    """Ascending times of samples (s): an array, or an object that reads them from a file."""
 
     def __len__(self) -> int:
-        """Give how many there are."""
+        """Return the number of samples."""
 
     def __getitem__(self, place: Any, /) -> Any:
-        """Give one by its place, or the array of those of a slice."""
+        """Return one time by its index, or the array of a slice."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of all units at once, such as fluorescence or rates.
+    """Simultaneous samples of all units, e.g. fluorescence or rates.
 
-    A bin is the mean of the samples in it, and not observed where one of them is NaN or where
-    it reaches beyond the samples. Where times are uneven, a bin may fall between two samples:
-    it is the one nearest to its middle, within three quarters of the sampling interval.
+    The value of a bin is the mean of its samples. A bin is not observed if one of them is NaN, or
+    if it reaches beyond the samples. At uneven times a bin may fall between two samples: its value
+    is then the sample nearest to its centre, within three quarters of the sampling interval.
 
     Attributes
     ----------
     read
-        Gives the samples ``(sample, unit)`` from a place up to another, of some units.
+        Returns the samples of some units, ``(sample, unit)``, from one index to before another.
     n_samples
-        How many there are.
+        Number of samples.
     start_s, sampling_s
-        Time (s) of the first sample and the interval between samples.
+        Time of the first sample, and sampling interval (s).
     times
-        For samples at uneven times: gives all of them (s), ascending.
+        For samples at uneven times, returns all times (s), ascending.
+
+    Examples
+    --------
+    >>> data = np.array([[1.0], [3.0], [5.0], [7.0]])
+    >>> samples = Samples(lambda a, b, units: data[a:b, units], 4, start_s=0.0, sampling_s=0.1)
+    >>> grid = Grid(start_s=0.0, bin_s=0.2, n_bins=2, sd_bins=0)
+    >>> no_bound = np.array([np.inf])
+    >>> events = Events(np.array([0.0]), -no_bound, no_bound, no_bound)
+    >>> samples.rates(np.array([0]), events, grid)[0, :, 0].tolist()
+    [2.0, 6.0]
     """
 
     read: Callable[[int, int, Places], npt.NDArray[Any]]
@@ -221,7 +261,7 @@ class Samples:
     units: Literal["1", "spikes/s"] = "1"
 
     def observed(self, unit: int) -> Times:  # noqa: ARG002 - all units share the samples
-        """Give the interval in which bins have all their samples."""
+        """Return the interval in which bins have all their samples (s), ``(1, 2)``."""
         return self._span
 
     @cached_property
@@ -230,11 +270,11 @@ class Samples:
         if self.times is not None:
             stamps = self.times()
             first, last = float(stamps[0]), float(stamps[-1])
-        # where a sample stands in its bin is not known: a bin is whole until one more would fit
+        # the position of a sample in its bin is unknown: a bin is complete until one more would fit
         return np.array([[first - 0.99 * self.sampling_s, last + self.sampling_s]])
 
     def rates(self, units: Places, events: Events, grid: Grid) -> Rates:
-        """Give means of the samples in bins ``(trial, time, unit)`` about events."""
+        """Return means of the samples in bins about events, ``(trial, time, unit)``."""
         n_trials, n_wide = events.origin.size, grid.wide_edges.size - 1
         rates = np.empty((n_trials, grid.n_bins, units.size), dtype=np.float32)
         stamps = None if self.times is None else self.times()
@@ -255,7 +295,7 @@ class Samples:
         return rates
 
     def _means(self, edges: Times, grid: Grid, units: Places, stamps: Stamps | None) -> Times:
-        """Average the samples between edges, ``(bin, unit)``."""
+        """Return the means of samples between edges, ``(bin, unit)``."""
         bounds = self._bounds(edges, grid, stamps)
         # one more on either side, for bins that fall between two samples
         low, high = max(int(bounds[0]) - 1, 0), min(int(bounds[-1]) + 1, self.n_samples)
@@ -265,7 +305,7 @@ class Samples:
                 "samples",
                 "finite numbers, or NaN where nothing was observed",
                 "infinite ones",
-                "Look for a division by zero in what made them.",
+                "Look for a division by 0 in the code that computed them.",
             )
         means = mean_in_bins(samples, bounds - low)
         empty = np.flatnonzero(np.diff(bounds) == 0)
@@ -283,16 +323,16 @@ class Samples:
         return self.start_s + np.arange(first, last, dtype=np.float64) * self.sampling_s
 
     def _bounds(self, edges: Times, grid: Grid, stamps: Stamps | None) -> npt.NDArray[np.int64]:
-        """Give the place of the first sample of each bin; a sample near an edge is on it."""
+        """Return the index of each bin's first sample; a sample near an edge counts as on it."""
         if stamps is not None:
-            wanted = edges - grid.slack_s
-            first, last = bisect_left(stamps, wanted[0]), bisect_left(stamps, wanted[-1])
-            return first + np.searchsorted(np.asarray(stamps[first:last]), wanted)
+            bounds_s = edges - grid.slack_s
+            first, last = bisect_left(stamps, bounds_s[0]), bisect_left(stamps, bounds_s[-1])
+            return first + np.searchsorted(np.asarray(stamps[first:last]), bounds_s)
         steps = (edges - self.start_s) / self.sampling_s
-        a_bin = grid.bin_s / self.sampling_s
-        if abs(a_bin - round(a_bin)) < EPOCH_TOLERANCE / edges.size:
-            # whole samples a bin: counted from the first, so that rounding cannot make one differ
-            places = np.ceil(steps[0] - EPOCH_TOLERANCE) + np.arange(edges.size) * round(a_bin)
+        per_bin = grid.bin_s / self.sampling_s
+        if abs(per_bin - round(per_bin)) < EPOCH_TOLERANCE / edges.size:
+            # a whole number of samples per bin, kept exact in spite of rounding errors in edges
+            places = np.ceil(steps[0] - EPOCH_TOLERANCE) + np.arange(edges.size) * round(per_bin)
         else:
             places = np.ceil(steps - EPOCH_TOLERANCE)
         bounds: npt.NDArray[np.int64] = np.clip(places, 0, self.n_samples).astype(np.int64)

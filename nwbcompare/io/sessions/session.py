@@ -1,4 +1,4 @@
-"""A session: trials, units and what was recorded, and how it is to be read."""
+"""A recording session, with its trials, units and signal, and the options of reading it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,35 @@ Column = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How sessions are to be laid on one clock.
+    """Options of alignment, bins and smoothing.
 
     Attributes
     ----------
     align
-        The trial column with the time (s) of the event that becomes time 0.
+        Trial column with the time (s) of the event that becomes time 0.
     window
-        Start and stop (s) about the event; None: from the event to the end of the longest
-        trial, where what lies after a trial's own end counts as not observed.
+        Start and stop (s) from the event; by default from the event to the end of the longest
+        trial, with bins after a trial's own end as not observed (NaN).
     bin
-        Width of the bins (s); None: 0.05 s for spikes, the sampling interval for samples. An
+        Bin width (s); by default 0.05 s for spikes, and the sampling interval for samples. An
         incomplete last bin is dropped.
     smooth
-        Standard deviation (s) of a Gaussian; bins beyond the window serve it too.
+        Standard deviation of a Gaussian (s); 0 for none. Recorded bins beyond the window are used.
     task
-        The trial column that names the task; None: ``task`` where there is one, else all
-        trials are of one task, named after the source.
+        Trial column that names the task; by default ``task`` if there is one, else all trials
+        are of one task, with the name of the activity.
     conditions
-        The trial columns whose combinations are conditions; None: none are known.
+        Trial columns whose combinations are conditions; by default none.
+
+    Raises
+    ------
+    InputError
+        If the window does not ascend, the bin is not above 0 s, or the smoothing is negative.
+
+    Examples
+    --------
+    >>> Reading(align="cue_time", window=(-0.2, 1)).window
+    (-0.2, 1.0)
     """
 
     align: str = "start_time"
@@ -47,7 +57,7 @@ class Reading:
     conditions: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a window, a bin, a smoothing or a list of columns."""
+        """Check the options."""
         if self.window is not None:
             if not _is_window(self.window):
                 raise InputError(
@@ -73,7 +83,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_window(window: object) -> bool:
-    """Tell whether something is two finite, ascending times, in whatever holds them."""
+    """Return whether a value is a sequence of two finite, ascending times."""
     if not isinstance(window, Sequence | np.ndarray) or len(window) != 2:
         return False
     start, stop = window
@@ -89,26 +99,35 @@ class Session:
     Attributes
     ----------
     name
-        Its id.
+        Id of the session.
     trials
         Trial columns by name, each ``(trial,)``, times in s.
     units
-        Columns of the unit table by name, each ``(unit,)``; ``unit`` is needed.
+        Columns of the unit table by name, each ``(unit,)``, with ``unit``, the ids.
     signal
-        What was recorded.
+        Spike trains or samples of the units.
     trial_attrs
         Attributes of trial columns.
     epochs
-        For each epoch its start and stop (s) about ``event``, each ``(trial,)``.
+        Start and stop of each epoch (s) relative to ``event``, each ``(trial,)``.
     event
-        The trial column with the time (s) that epochs are told from.
+        Trial column with the time (s) that epochs are relative to.
     apart
-        Whether each trial was recorded by itself: what lies before its ``start_time`` or
-        after its ``stop_time`` is not of it.
+        Whether the signal before a trial's ``start_time`` and after its ``stop_time`` belongs to
+        other trials, as in native NWB files, where trials lie end to end.
     left_out
-        Trial columns that were left out, since they have no plain value for each trial.
+        Names of trial columns that are left out, since they have no single value for each trial.
     held
-        Holds open what the signal is read from, while much is read.
+        Returns a context in which the file of the signal stays open.
+
+    Examples
+    --------
+    >>> from nwbcompare.io.sessions import SpikeTrains
+    >>> session = Session(
+    ...     name="day1", trials={"start_time": np.array([0.0, 1.0])},
+    ...     units={"unit": np.array(["u0"])}, signal=SpikeTrains(lambda unit: np.array([0.1])))
+    >>> session.n_units, session.event_times("start_time").tolist()
+    (1, [0.0, 1.0])
     """
 
     name: str
@@ -124,12 +143,18 @@ class Session:
 
     @property
     def n_units(self) -> int:
-        """How many units it has."""
+        """Number of units."""
         return len(self.units["unit"])
 
     def event_times(self, align: str) -> Times:
-        """Give the times (s) of an event by trial; NaN where a trial lacks it."""
-        timed = [name for name, column in self.trials.items() if column.dtype.kind in "fiu"]
-        if align not in timed:
-            raise unknown_name(f"align (session {self.name!r})", align, timed)
+        """Return the times of an event, ``(trial,)`` (s); NaN in trials without it.
+
+        Raises
+        ------
+        InputError
+            If no numeric trial column has this name.
+        """
+        numeric = [name for name, column in self.trials.items() if column.dtype.kind in "fiu"]
+        if align not in numeric:
+            raise unknown_name(f"align (session {self.name!r})", align, numeric)
         return np.asarray(self.trials[align], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The tables of sessions, joined: trials, units, tasks, conditions, epochs."""
+"""Joined tables of sessions: trials, units, tasks, conditions and epochs."""
 
 from __future__ import annotations
 
@@ -18,28 +18,40 @@ from nwbcompare.io.sessions.session import Column, Reading, Session
 
 
 def named_apart(sessions: Sequence[Session]) -> list[Session]:
-    """Number sessions whose names repeat."""
+    """Return sessions with unique names; repeated names get the suffix "_1", "_2", ..."""
     total = Counter(session.name for session in sessions)
-    seen: Counter[str] = Counter()
-    named = []
+    count: Counter[str] = Counter()
+    result = []
     for session in sessions:
-        seen[session.name] += 1
-        number = f"_{seen[session.name]}" if total[session.name] > 1 else ""
-        named.append(replace(session, name=session.name + number))
-    return named
+        count[session.name] += 1
+        number = f"_{count[session.name]}" if total[session.name] > 1 else ""
+        result.append(replace(session, name=session.name + number))
+    return result
 
 
 def trial_table(
     sessions: Sequence[Session],
 ) -> tuple[dict[str, Column], dict[str, dict[str, Any]]]:
-    """Join the sessions' trial columns; text becomes codes."""
+    """Join the trial columns of sessions.
+
+    Parameters
+    ----------
+    sessions
+        The sessions.
+
+    Returns
+    -------
+    columns : dict of str to array, (trial,)
+        Columns over all sessions, with ``session``; text is encoded as integers.
+    attrs : dict of str to dict
+        Attributes of the columns, with ``categories`` of encoded text (JSON).
+    """
     names = dict.fromkeys(name for session in sessions for name in session.trials)
     sizes = [len(next(iter(session.trials.values()))) for session in sessions]
     table: dict[str, Column] = {}
     attrs: dict[str, dict[str, Any]] = {}
     for name in names:
-        own = [session.trials.get(name) for session in sessions]
-        values = joined_columns(own, sizes)
+        values = joined_columns([session.trials.get(name) for session in sessions], sizes)
         attrs[name] = dict(
             next((s.trial_attrs[name] for s in sessions if name in s.trial_attrs), {})
         )
@@ -54,9 +66,20 @@ def trial_table(
 
 
 def joined_columns(columns: Sequence[Column | None], sizes: Sequence[int]) -> Column:
-    """Join a column over tables, some of which lack it; what is lacking is NaN or "".
+    """Join a column over tables, some of which may lack it.
 
-    Numbers that lack values become float64. Where one table has text, all become text.
+    Parameters
+    ----------
+    columns
+        The column of each table, ``(row,)``; None if the table lacks it.
+    sizes
+        Number of rows of each table.
+
+    Returns
+    -------
+    array, (row,)
+        Text if one table has text, with "" for missing values; numbers with missing values are
+        float64, with NaN.
 
     Examples
     --------
@@ -64,14 +87,14 @@ def joined_columns(columns: Sequence[Column | None], sizes: Sequence[int]) -> Co
     >>> joined_columns([np.array([1, 2]), None], [2, 1]).tolist()
     [1.0, 2.0, nan]
     """
-    there = [column for column in columns if column is not None]
-    if any(is_text(column) for column in there):
+    present = [column for column in columns if column is not None]
+    if any(is_text(column) for column in present):
         parts = [
             np.full(size, "", dtype="U1") if column is None else column.astype(str)
             for column, size in zip(columns, sizes, strict=True)
         ]
-    elif len(there) == len(columns):
-        parts = there
+    elif len(present) == len(columns):
+        parts = present
     else:
         parts = [
             np.full(size, np.nan) if column is None else column.astype(np.float64)
@@ -81,18 +104,41 @@ def joined_columns(columns: Sequence[Column | None], sizes: Sequence[int]) -> Co
 
 
 def task_column(
-    trials: Mapping[str, Column], attrs: Mapping[str, dict[str, Any]], asked: str | None, name: str
+    trials: Mapping[str, Column], attrs: Mapping[str, dict[str, Any]], task: str | None, name: str
 ) -> tuple[Column, dict[str, Any]]:
-    """Give the task of each trial, as codes with what they stand for."""
-    if asked is not None and asked not in trials:
-        raise unknown_name("task", asked, trials)
-    column = asked or ("task" if "task" in trials else None)
+    """Return the task of each trial.
+
+    Parameters
+    ----------
+    trials, attrs
+        Trial columns and their attributes; see `trial_table`.
+    task
+        Column that names the task; by default ``task``, if there is one.
+    name
+        Name of the only task if no column names tasks.
+
+    Returns
+    -------
+    codes : array of int, (trial,)
+        Codes of the tasks.
+    attrs : dict
+        Attributes, with ``categories`` (JSON).
+
+    Raises
+    ------
+    InputError
+        If the column does not exist.
+
+    Warns
+    -----
+    UserWarning
+        If no column names the task.
+    """
+    if task is not None and task not in trials:
+        raise unknown_name("task", task, trials)
+    column = task or ("task" if "task" in trials else None)
     if column is None:
-        warnings.warn(
-            f"no column names the task: all trials are of one task, {name!r}; "
-            "pass task= to name a column",
-            stacklevel=4,
-        )
+        warn_of_one_task(name, stacklevel=5)
         codes = np.zeros(len(trials["session"]), dtype=np.int32)
         return codes, {"categories": json.dumps([name])}
     if "categories" in attrs[column]:
@@ -101,13 +147,52 @@ def task_column(
     return codes, {"categories": json.dumps(categories)}
 
 
+def warn_of_one_task(name: str, *, stacklevel: int) -> None:
+    """Warn that no column names the task, so that all trials are of one task.
+
+    Parameters
+    ----------
+    name
+        Name of the task.
+    stacklevel
+        Distance of the user's call on the stack, counted from here.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warn_of_one_task("monkey A", stacklevel=2)
+    >>> len(caught)
+    1
+    """
+    warnings.warn(
+        f"no column names the task: all trials are of one task, {name!r}; "
+        "pass task= to name a column",
+        stacklevel=stacklevel,
+    )
+
+
 def conditions_by_task(
     reading: Reading,
     trials: Mapping[str, Column],
     attrs: Mapping[str, dict[str, Any]],
-    known: Mapping[str, Sequence[str]] | None,
+    default: Mapping[str, Sequence[str]] | None,
 ) -> dict[str, list[str]]:
-    """Give each task's condition variables: those asked for, else those that are known."""
+    """Return the condition variables of each task.
+
+    Parameters
+    ----------
+    reading
+        Options; its ``conditions`` are those of all tasks.
+    trials, attrs
+        Trial columns and their attributes, with ``task``.
+    default
+        Condition variables of each task if the reading has none.
+
+    Raises
+    ------
+    InputError
+        If a column does not exist.
+    """
     for column in reading.conditions or ():
         if column not in trials:
             raise unknown_name("conditions", column, trials)
@@ -115,13 +200,23 @@ def conditions_by_task(
     tasks = [categories[code] for code in np.unique(trials["task"])]
     if reading.conditions is not None:
         return {task: list(reading.conditions) for task in tasks}
-    return {task: list((known or {}).get(task, ())) for task in tasks}
+    return {task: list((default or {}).get(task, ())) for task in tasks}
 
 
 def unit_table(sessions: Sequence[Session], trials: Mapping[str, Column]) -> dict[str, Column]:
-    """Join the sessions' unit tables; ids that occur twice get their session in front.
+    """Join the unit tables of sessions.
 
-    A column that trials have too is called ``unit_NAME``.
+    Parameters
+    ----------
+    sessions
+        The sessions.
+    trials
+        Trial columns. A unit column of the same name is called ``unit_NAME``.
+
+    Returns
+    -------
+    dict of str to array, (unit,)
+        Columns over all sessions. If ids are repeated, all get their session's name as prefix.
     """
     names = dict.fromkeys(name for session in sessions for name in session.units)
     sizes = [session.n_units for session in sessions]
@@ -139,21 +234,34 @@ def unit_table(sessions: Sequence[Session], trials: Mapping[str, Column]) -> dic
 
 
 def epochs_of(sessions: Sequence[Session], align: str) -> dict[str, tuple[Times, Times]]:
-    """Join the sessions' epochs, told from the event that trials are aligned to."""
+    """Join the epochs of sessions.
+
+    Parameters
+    ----------
+    sessions
+        The sessions.
+    align
+        Trial column with the event that times are relative to.
+
+    Returns
+    -------
+    dict of str to tuple of array, (trial,)
+        Start and stop of each epoch (s), NaN in sessions without it.
+    """
     names = dict.fromkeys(name for session in sessions for name in session.epochs)
     sizes = [len(next(iter(session.trials.values()))) for session in sessions]
-    later = [
+    shifts = [
         session.event_times(session.event) - session.event_times(align) if session.epochs else None
         for session in sessions
     ]
 
     def bounds(name: str, which: int) -> Times:
-        own = [
+        columns = [
             session.epochs[name][which] + shift
             if shift is not None and name in session.epochs
             else None
-            for session, shift in zip(sessions, later, strict=True)
+            for session, shift in zip(sessions, shifts, strict=True)
         ]
-        return joined_columns(own, sizes)
+        return joined_columns(columns, sizes)
 
     return {name: (bounds(name, 0), bounds(name, 1)) for name in names}

@@ -411,7 +411,7 @@ def test_other_things_are_refused():
         from_neo(neo.Block(), trials="segments")
     silent = one_segment()
     silent.spiketrains.clear()
-    with pytest.raises(nc.InputError, match="block: expected spike trains, got none. There is"):
+    with pytest.raises(nc.InputError, match="block: expected spike trains, got none. Read a block"):
         from_neo(silent, trials="trials")
     made = to_neo(example_block())
     with pytest.raises(nc.InputError, match="got none, and signals rates. Name a signal"):
