@@ -34,7 +34,7 @@ class ShardLoss(NamedTuple):
 
 
 @dataclass
-class Workspace:
+class _Workspace:
     """Memory that passes use again, by name."""
 
     device: str = "cpu"
@@ -66,7 +66,7 @@ class Backpropagation:
         self, config: NetworkConfig, regularisation: Regularisation, device: str = "cpu"
     ) -> None:
         self._config, self._regularisation = config, regularisation
-        self._space = Workspace(device)
+        self._space = _Workspace(device)
         self._mixing = rule_mixing(config, device)
         self._activation: Activation = ACTIVATIONS[config.nonlinearity]
 
@@ -195,7 +195,7 @@ class _Rnn:
     """Steps of the leaky RNN; afterwards the drive holds the loss's slope by it."""
 
     def __init__(
-        self, space: Workspace, activation: Activation, weights: Weights, alpha: float
+        self, space: _Workspace, activation: Activation, weights: Weights, alpha: float
     ) -> None:
         self._space, self._activation, self._alpha = space, activation, alpha
         self._weight = weights["recurrent_weight"]
@@ -235,7 +235,7 @@ class _Gru:
     """Steps of the leaky GRU; afterwards the drive holds the loss's slope by it."""
 
     def __init__(
-        self, space: Workspace, activation: Activation, weights: Weights, alpha: float
+        self, space: _Workspace, activation: Activation, weights: Weights, alpha: float
     ) -> None:
         self._space, self._activation, self._alpha = space, activation, alpha
         self._weights = weights

@@ -1,4 +1,4 @@
-"""Consolidation by name: what keeps a network from undoing what it has learned before."""
+"""Methods of consolidation by name: protection of earlier tasks while later ones are trained."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ def consolidator(
     shapes: Shapes,
     importances: torch.Tensor | None = None,
 ) -> Consolidator:
-    """Give the method that a configuration names.
+    """Return the method of consolidation that a configuration names.
 
     Parameters
     ----------
     config, weights, shapes
         See `Consolidator`.
     importances
-        For the controls "permuted" and "uniform", another run's ``(stage, weight)``.
+        For the controls "permuted" and "uniform": importances after each stage of another run
+        ``(stage, weight)``.
 
     Raises
     ------
     InputError
-        Where a control has no importances, or those of another network.
+        For a control without importances or with those of a network of another size, and for
+        "orthogonal" with a GRU.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""What a method of consolidation is asked by the trainer, which knows none of them by name.
+"""Interface between the training loop and the methods of consolidation.
 
-What slope it adds to the gradient, what it makes of a step's change, what it notes after a step,
-and what it does when a stage ends. All weights are one vector ``(weight,)``.
+A method adds to the gradient, restricts the change of a step, updates its state after a step, and
+updates it at the end of a stage. All weights of a network are one vector ``(weight,)``.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ Shapes = Mapping[str, torch.Size]
 
 
 class Examples(Protocol):
-    """Trials of the stage that has just ended, on the network as it is."""
+    """Trials of the tasks of the stage that has just ended, run through the present network."""
 
     def gradients(self) -> Iterator[torch.Tensor]:
-        """Give the task loss's gradient ``(weight,)`` on one trial after another."""
+        """Yield the gradient of the task loss ``(weight,)`` for one trial after another."""
 
     def activity(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Give batches of inputs, of rates at the step before, and of rates.
+        """Yield inputs, rates at the previous step, and rates, batch by batch.
 
-        ``(sample, input_channel)`` and twice ``(sample, unit)``. A sample is a time step of a
-        trial inside its length; before the first step rates are 0. Inputs are as the weights get
-        them, rule channels after their mixing.
+        Their shapes are ``(sample, input_channel)`` and twice ``(sample, unit)``. A sample is a
+        time step inside a trial; rates before the first step are 0. Rule channels are mixed as
+        the weights receive them (see `nwbcompare.model.initialisation.rule_mixing`).
         """
 
 
 class Consolidator:
-    """No consolidation, and what all methods have in common.
+    """No consolidation; the base class of all methods.
 
     Parameters
     ----------
     config
-        The method's settings.
+        Settings of the method.
     weights
         The weights ``(weight,)`` that training changes in place.
     shapes
-        Shape of each weight by name, in the order in which they lie in ``weights``.
+        Shape of each weight array by name, in the order of ``weights``.
 
     Attributes
     ----------
     importance
-        How much each weight counts ``(weight,)``; None for methods that do not weigh them.
+        Factor of each weight in the penalty ``(weight,)``; None for methods without a penalty.
     """
 
     importance: torch.Tensor | None = None
@@ -55,25 +55,33 @@ class Consolidator:
         self.config, self.weights, self.shapes = config, weights, shapes
 
     def penalty(self) -> float:
-        """Give the loss that the method adds at the present weights."""
+        """Return the penalty that is added to the loss at the present weights."""
         return 0.0
 
     def add_slope(self, gradient: torch.Tensor) -> None:
-        """Add the slope of `penalty` to a gradient ``(weight,)``, in place."""
+        """Add the gradient of `penalty` to ``gradient (weight,)``, in place."""
 
-    def restrict(self, change: torch.Tensor) -> bool:  # noqa: ARG002 - not of this one
-        """Take from a step's change ``(weight,)``, in place, what it must not do; tell if any."""
+    def restrict(self, change: torch.Tensor) -> bool:  # noqa: ARG002 - for methods that do
+        """Restrict the change of a step ``(weight,)`` in place; return whether it was."""
         return False
 
     def after_step(self, gradient: torch.Tensor, change: torch.Tensor) -> None:
-        """Note a step: the task loss's gradient before clipping, and the weights' change."""
+        """Update the method after a step.
+
+        Parameters
+        ----------
+        gradient
+            Gradient of the task loss ``(weight,)``, before clipping.
+        change
+            Change of the weights ``(weight,)``.
+        """
 
     def end_stage(self, examples: Examples) -> None:
-        """Protect what the stage has taught."""
+        """Update the method at the end of a stage, from trials of its tasks."""
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Give what has to be kept to go on later."""
+        """Return the tensors that a checkpoint has to keep."""
         return {}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Restore the tensors that `state` returned."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import torch
 
-from nwbcompare.model.batch import Batch
 from nwbcompare.model.config import Regularisation
 
 STACKED = (
@@ -15,37 +14,6 @@ STACKED = (
     ("output_weight",),
 )
 """Weight matrices; those on one line count as one."""
-
-
-def task_loss(
-    outputs: torch.Tensor,
-    target: torch.Tensor,
-    loss_mask: torch.Tensor,
-    n_counted: int | None = None,
-) -> torch.Tensor:
-    """Give the published loss: the mean of the squared masked error.
-
-    The mask is squared with the error, as in the reference implementation (the paper's formula
-    weights the squared error by the mask itself).
-
-    Parameters
-    ----------
-    outputs, target, loss_mask
-        ``(time, trial, output_channel)``.
-    n_counted
-        Steps of all trials together, where some are shorter than others; by default all.
-    """
-    n_time, n_trials, n_outputs = outputs.shape
-    squares = ((target - outputs) * loss_mask) ** 2
-    loss: torch.Tensor = squares.sum() / ((n_counted or n_time * n_trials) * n_outputs)
-    return loss
-
-
-def rate_loss(rates: torch.Tensor, batch: Batch, regularisation: Regularisation) -> torch.Tensor:
-    """Give the loss of rates ``(time, trial, unit)``, over the steps inside the trials."""
-    counted = rates * batch.inside
-    mean = counted.abs().sum() / (batch.n_counted * rates.shape[2])
-    return regularisation.l1_rate * mean + regularisation.l2_rate * (counted**2).sum() / 2
 
 
 def weight_loss(

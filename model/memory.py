@@ -17,7 +17,7 @@ CHANNEL_BUFFERS = 5
 GIB = 2**30
 
 
-def needed_bytes(network: NetworkConfig, training: TrainingConfig) -> int:
+def _needed_bytes(network: NetworkConfig, training: TrainingConfig) -> int:
     """Give the memory (bytes) of a training step of the longest trials."""
     n_steps = max(LONGEST_TRIAL_MS / stage.dt_ms for stage in training.stages)
     gates = 3 if network.cell == "leaky_gru" else 1
@@ -25,7 +25,7 @@ def needed_bytes(network: NetworkConfig, training: TrainingConfig) -> int:
     return int(4 * n_steps * training.batch_size * per_trial)
 
 
-def available_bytes(device: str) -> int:
+def _available_bytes(device: str) -> int:
     """Give the free memory (bytes) of a device."""
     if device != "cpu":
         return int(torch.cuda.mem_get_info(device)[0])
@@ -40,7 +40,7 @@ def check_memory(network: NetworkConfig, training: TrainingConfig, device: str) 
     InputError
         With the memory that the batch needs and that is free.
     """
-    needed, free = needed_bytes(network, training), available_bytes(device)
+    needed, free = _needed_bytes(network, training), _available_bytes(device)
     if needed > free:
         raise InputError(
             "batch_size",

@@ -29,11 +29,11 @@ TRIALS_AT_ONCE = 128
 TRIALS_RUN_TWICE = 8
 """How many trials are run twice to measure whether a module has noise."""
 INPUT_DIMS = ("time", "trial", "input_channel")
-Heard = dict[str, list[torch.Tensor]]
+_Heard = dict[str, list[torch.Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setup:
+class _Setup:
     """What is recorded of which module.
 
     Attributes
@@ -81,7 +81,7 @@ def record_module(
     layers = _find_layers(module, layer)
     whole = {key or type(module).__name__: one for key, one in layers.items()}
     name = name or type(module).__name__
-    setup = Setup(
+    setup = _Setup(
         module=module,
         layers=layers,
         batch_first=_orientation(module, layers) if batch_first is None else batch_first,
@@ -240,9 +240,9 @@ def _own_random_numbers(device: torch.device, seed: int | None = None) -> Iterat
 
 
 @contextmanager
-def _listening(layers: Mapping[str, torch.nn.Module]) -> Iterator[Heard]:
+def _listening(layers: Mapping[str, torch.nn.Module]) -> Iterator[_Heard]:
     """Collect what layers give, call by call."""
-    heard: Heard = {name: [] for name in layers}
+    heard: _Heard = {name: [] for name in layers}
 
     def listen(name: str) -> Any:
         # a copy, since modules may overwrite in place what a layer gave them
@@ -281,14 +281,14 @@ def _first(given: Any) -> torch.Tensor | None:
     return first if isinstance(first, torch.Tensor) else None
 
 
-def _is_noise_free(setup: Setup, inputs: torch.Tensor) -> bool:
+def _is_noise_free(setup: _Setup, inputs: torch.Tensor) -> bool:
     """Measure whether a module gives the same rates twice, bit for bit."""
     few = inputs[:, :TRIALS_RUN_TWICE]
     once, again = _run(setup, few)[0], _run(setup, few)[0]
     return all(np.array_equal(*pair) for pair in zip(once, again, strict=True))
 
 
-def _run(setup: Setup, inputs: torch.Tensor) -> tuple[list[Floats], Floats | None]:
+def _run(setup: _Setup, inputs: torch.Tensor) -> tuple[list[Floats], Floats | None]:
     """Give each layer's rates and the output, ``(trial, time, ...)``."""
     parts = [_run_part(setup, part) for part in _parts(inputs)]
     rates = [np.concatenate(layer) for layer in zip(*(rates for rates, _ in parts), strict=True)]
@@ -308,7 +308,7 @@ def _parts(inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return inputs.tensor_split(n_parts, dim=1)
 
 
-def _run_part(setup: Setup, inputs: torch.Tensor) -> tuple[list[Floats], Floats | None]:
+def _run_part(setup: _Setup, inputs: torch.Tensor) -> tuple[list[Floats], Floats | None]:
     shown = (inputs.transpose(0, 1) if setup.batch_first else inputs).contiguous()
     with _listening(setup.layers) as heard:
         try:
@@ -319,7 +319,7 @@ def _run_part(setup: Setup, inputs: torch.Tensor) -> tuple[list[Floats], Floats 
     return rates, _output_of(setup, result, inputs)
 
 
-def _not_taken(setup: Setup, shown: torch.Tensor, error: RuntimeError) -> InputError:
+def _not_taken(setup: _Setup, shown: torch.Tensor, error: RuntimeError) -> InputError:
     said = (str(error).splitlines() or [type(error).__name__])[0]
     dims = "(trial, time, channel)" if setup.batch_first else "(time, trial, channel)"
     return InputError(
@@ -331,7 +331,7 @@ def _not_taken(setup: Setup, shown: torch.Tensor, error: RuntimeError) -> InputE
     )
 
 
-def _rates_of(setup: Setup, name: str, calls: list[torch.Tensor], inputs: torch.Tensor) -> Floats:
+def _rates_of(setup: _Setup, name: str, calls: list[torch.Tensor], inputs: torch.Tensor) -> Floats:
     """Join a layer's calls along time, ``(trial, time, unit)``."""
     if not calls:
         raise InputError(
@@ -353,7 +353,7 @@ def _rates_of(setup: Setup, name: str, calls: list[torch.Tensor], inputs: torch.
     return rates
 
 
-def _output_of(setup: Setup, result: Any, inputs: torch.Tensor) -> Floats | None:
+def _output_of(setup: _Setup, result: Any, inputs: torch.Tensor) -> Floats | None:
     """Give a module's result, ``(trial, time, output_channel)``, if it is the trials' output."""
     output = _first(result)
     if output is None or output.ndim != 3 or output.shape[-1] != setup.n_outputs:
@@ -364,7 +364,7 @@ def _output_of(setup: Setup, result: Any, inputs: torch.Tensor) -> Floats | None
 
 
 def _time_first(
-    setup: Setup, layer: torch.nn.Module, given: torch.Tensor, n_trials: int
+    setup: _Setup, layer: torch.nn.Module, given: torch.Tensor, n_trials: int
 ) -> torch.Tensor | None:
     """Turn what a layer gave in a call to ``(time, trial, unit)``; None where it does not fit."""
     if given.ndim == 2:
@@ -377,7 +377,7 @@ def _time_first(
 
 
 def _trials_lie_first(
-    setup: Setup, layer: torch.nn.Module, given: torch.Tensor, n_trials: int
+    setup: _Setup, layer: torch.nn.Module, given: torch.Tensor, n_trials: int
 ) -> bool:
     if isinstance(layer, torch.nn.RNNBase):
         # it says so itself: were it to have taken trials for time, that must not pass
@@ -392,7 +392,7 @@ def _as_array(steps: torch.Tensor) -> Floats:
 
 
 def _not_fitting(
-    setup: Setup, name: str, calls: list[torch.Tensor], inputs: torch.Tensor
+    setup: _Setup, name: str, calls: list[torch.Tensor], inputs: torch.Tensor
 ) -> InputError:
     n_time, n_trials, _ = inputs.shape
     sizes = listing(dict.fromkeys(tuple(call.shape) for call in calls), most=3)

@@ -1,4 +1,4 @@
-"""Consolidation by projection: weights change only where earlier stages were not active."""
+"""Consolidation by projection of weight changes away from the activity of earlier stages."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nwbcompare.model.consolidator import Consolidator, Examples, Shapes
 
 
 class Layer(NamedTuple):
-    """Weights that act together: ``rows @ whole``, the rows of all matrices stacked.
+    """Weights that act together, stacked by rows into one matrix.
 
     Attributes
     ----------
     names
-        The weights, in the order in which what they act on is stacked; the bias acts on a 1.
+        Names of the weights in the order of their rows; the bias is the row of a constant 1.
     source, result
-        What the layer acts on, and what it gives: keys of the second moments.
+        Keys of the second moments of the layer's inputs and of its results.
     """
 
     names: tuple[str, ...]
@@ -36,47 +36,47 @@ LAYERS = (RECURRENT, READ_OUT)
 
 
 class OrthogonalProjection(Consolidator):
-    """Keep a step from changing what units and outputs get from activity of earlier stages.
+    """Project weight changes so that the drives of earlier stages do not change.
 
-    Duncker et al. 2020. The units' drive at a step is ``z W`` with ``z = [inputs, rates of the
-    step before, 1]``, that of the outputs ``h V`` with ``h = [rates, 1]``. When a stage ends, the
-    second moments of z, zW, h and hV on its trials enter their means over all stages so far.
-    From then on a change of W becomes ``P_z change P_zW``, one of V ``P_h change P_hV``, with
-    ``P = (strength * moment + 1)^-1``: activity of a high moment is not acted on differently
-    any more, and drives do not change in the directions that had a high moment.
+    The drive of the units at a step is ``z W`` with ``z = [inputs, rates of the previous step,
+    1]``, that of the outputs ``h V`` with ``h = [rates, 1]``. At the end of a stage the second
+    moments of z, zW, h and hV on its trials enter their means over all stages so far. From then
+    on a change of W becomes ``P_z change P_zW`` and one of V ``P_h change P_hV``, with ``P =
+    (strength * moment + 1)^-1``: directions of activity with a high moment keep their drives, and
+    drives do not change in directions with a high moment (Duncker et al. 2020).
 
     Parameters
     ----------
     config
-        ``strength`` is the inverse of the paper's alpha, which is 0.001: its strength is 1000.
-        0 restricts nothing.
+        ``strength`` is the inverse of alpha in the paper (there 0.001, so a strength of 1000);
+        0 for no restriction.
     weights, shapes
-        See `Consolidator`; of a leaky RNN, with or without a map for rules.
+        See `Consolidator`; of a leaky RNN, with or without a separate matrix for rules.
 
     Raises
     ------
     InputError
-        For a GRU, whose gates act on the same activity by weights that would not be held.
+        For a GRU, whose gate weights act on the same activity and would not be projected.
 
     Notes
     -----
-    What differs from the paper:
+    Differences from the paper:
 
-    - The paper projects the gradient. Adam then divides every entry by a number of its own,
-      which would turn the step back into what is protected. So the change that Adam makes is
-      projected; its running means see the gradient as it is.
-    - Biases are projected as weights from an input of 1. Left free, they could change the
-      drives of all earlier tasks.
-    - Outputs are sigmoids here: hV is what enters them.
-    - Stages count alike in the mean, as tasks do in the paper; the tasks of one stage share its
-      weight by their numbers of time steps.
-    - Moments are measured on trials drawn when a stage has ended, with noise, and with
-      the weights that it ended with.
+    - The paper projects the gradient. Adam divides each entry by its own second moment, which
+      would turn the step back into protected directions. Here the change that Adam makes is
+      projected; its moments are those of the unprojected gradient.
+    - Biases are projected as weights from an input of 1. Otherwise they could change the drives
+      of all earlier tasks.
+    - Outputs are sigmoids; hV is their argument.
+    - Stages have equal weight in the mean, as tasks in the paper; tasks of one stage are weighted
+      by their numbers of time steps.
+    - Moments are measured on trials drawn at the end of a stage, with noise and with the weights
+      of that time.
 
     Noise is activity too. At 20 ms the published input noise has a variance of 0.001 in every
-    channel, so that of strength 1000 a channel that no task has used yet gets half its change.
-    A projection spreads a weight's change over all that act together with it, so
-    ``TrainingConfig.trainable`` is refused.
+    channel, so that with a strength of 1000 the change of an unused channel is halved. A
+    projection spreads the change of a weight over all weights that act together, so it cannot be
+    combined with ``TrainingConfig.trainable``.
 
     References
     ----------
@@ -85,11 +85,11 @@ class OrthogonalProjection(Consolidator):
 
     Examples
     --------
-    The one stage so far had its first input on at every step, and its second one off; the bias
-    acts on a 1. Their first weight and the bias may change against each other only, the second
-    weight is free:
+    In the only stage so far the first input was on at every step and the second off; the bias
+    acts on a constant 1. The first weight and the bias can only change in opposite directions,
+    the second weight freely:
 
-    >>> class Seen:
+    >>> class FirstStage:
     ...     def gradients(self):
     ...         yield from ()
     ...     def activity(self):
@@ -99,7 +99,7 @@ class OrthogonalProjection(Consolidator):
     >>> method = OrthogonalProjection(
     ...     Consolidation(method="orthogonal", strength=1e6), torch.zeros(6),
     ...     {name: torch.Size(shape) for name, shape in shapes.items()})
-    >>> method.end_stage(Seen())
+    >>> method.end_stage(FirstStage())
     >>> change = torch.tensor([3.0, 1.0, 0.0, 1.0, 0.0, 0.0])
     >>> method.restrict(change)
     True
@@ -125,7 +125,7 @@ class OrthogonalProjection(Consolidator):
         self._projections: dict[str, torch.Tensor] = {}
 
     def restrict(self, change: torch.Tensor) -> bool:
-        """Take from a step's change ``(weight,)``, in place, what it must not do; tell if any."""
+        """Project the change of a step ``(weight,)`` in place; return whether it was."""
         if not self._projections:
             return False
         for layer in LAYERS:
@@ -140,40 +140,40 @@ class OrthogonalProjection(Consolidator):
         return True
 
     def end_stage(self, examples: Examples) -> None:
-        """Protect what the stage has taught."""
+        """Add the second moments of a stage to their means, and update the projections."""
         sums = {layer.source: torch.zeros_like(self._moments[layer.source]) for layer in LAYERS}
         number = 0
         for inputs, before, rates in examples.activity():
             one = torch.ones_like(rates[:, :1])
-            acted_on = {
+            layer_inputs = {
                 RECURRENT.source: torch.cat([inputs, before, one], dim=1),
                 READ_OUT.source: torch.cat([rates, one], dim=1),
             }
-            for name, samples in acted_on.items():
+            for name, samples in layer_inputs.items():
                 sums[name].addmm_(samples.double().T, samples.double())
             number += len(one)
         self._n_stages += 1
         for layer in LAYERS:
             source = sums[layer.source] / number
             whole = torch.cat(self._parts(self.weights, layer)).double()
-            # the running mean over stages
+            # running mean over stages
             self._moments[layer.source].lerp_(source, 1 / self._n_stages)
             self._moments[layer.result].lerp_(whole.T @ source @ whole, 1 / self._n_stages)
         self._project()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Give what has to be kept to go on later."""
+        """Return the tensors of a checkpoint."""
         return self._moments | {"n_stages": torch.tensor(self._n_stages)}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Restore the tensors that `state` returned."""
         for name, moment in self._moments.items():
             moment.copy_(state[name])
         self._n_stages = int(state["n_stages"])
         self._project()
 
     def _parts(self, flat: torch.Tensor, layer: Layer) -> list[torch.Tensor]:
-        """Give a layer's part of a vector ``(weight,)`` as views ``(row, column)``."""
+        """Return the matrices of a layer as views ``(row, column)`` of a vector ``(weight,)``."""
         sizes = [shape.numel() for shape in self.shapes.values()]
         views = dict(zip(self.shapes, torch.split(flat, sizes), strict=True))
         return [
@@ -183,11 +183,11 @@ class OrthogonalProjection(Consolidator):
         ]
 
     def _project(self) -> None:
-        """Make the projections of the present moments."""
+        """Compute the projections from the present moments."""
         if not self._n_stages or not self.config.strength:
             return
         for name, moment in self._moments.items():
             values, vectors = torch.linalg.eigh(moment)
-            # rounding leaves directions without activity values around 0, on both sides of it
-            kept = 1 / (1 + self.config.strength * values.clamp_(min=0))
-            self._projections[name] = ((vectors * kept) @ vectors.T).to(self.weights.dtype)
+            # eigenvalues of directions without activity are 0 up to rounding, some just below
+            factors = 1 / (1 + self.config.strength * values.clamp_(min=0))
+            self._projections[name] = ((vectors * factors) @ vectors.T).to(self.weights.dtype)

@@ -1,4 +1,4 @@
-"""Consolidation by a penalty on moving weights, each by its importance for what was learned."""
+"""Consolidation by a penalty on weight changes, scaled by the importance of each weight."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nwbcompare.model.config import Consolidation
 from nwbcompare.model.consolidator import Consolidator, Examples, Shapes
 
 
-class QuadraticPenalty(Consolidator, ABC):
-    """A penalty on leaving the weights that the last stage ended with.
+class _QuadraticPenalty(Consolidator, ABC):
+    """Penalty ``strength * sum importance * (weight - anchor)^2`` on changes of weights.
 
-    ``strength * sum importance * (weight - anchor)^2``; importances are 0 until the first stage
-    has ended, anchors the weights at its end.
+    Importances are 0 until the end of the first stage; anchors are the weights at the end of the
+    latest stage.
     """
 
     importance: torch.Tensor
@@ -28,7 +28,7 @@ class QuadraticPenalty(Consolidator, ABC):
         self._scratch = torch.empty_like(weights)
 
     def penalty(self) -> float:
-        """Give the loss that the method adds at the present weights."""
+        """Return the penalty at the present weights."""
         torch.sub(self.weights, self.anchor, out=self._scratch).square_()
         return self.config.strength * float(self._scratch.mul_(self.importance).sum())
 
@@ -38,31 +38,47 @@ class QuadraticPenalty(Consolidator, ABC):
         gradient.add_(self._scratch, alpha=2 * self.config.strength)
 
     def end_stage(self, examples: Examples) -> None:
-        """Protect what the stage has taught."""
+        """Update importances and anchors at the end of a stage."""
         self.importance.copy_(self._importance_after(examples))
         self.anchor.copy_(self.weights)
 
     @abstractmethod
     def _importance_after(self, examples: Examples) -> torch.Tensor:
-        """Give the importances ``(weight,)`` from the stage that has ended on."""
+        """Return the importances ``(weight,)`` that hold from the end of the stage on."""
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Give what has to be kept to go on later."""
+        """Return the tensors of a checkpoint."""
         return {"importance": self.importance, "anchor": self.anchor}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Restore the tensors that `state` returned."""
         self.importance.copy_(state["importance"])
         self.anchor.copy_(state["anchor"])
 
 
-class SynapticIntelligence(QuadraticPenalty):
-    """Importance is how much of the task loss's fall a weight brought about.
+class SynapticIntelligence(_QuadraticPenalty):
+    """Importance as the contribution of a weight to the decrease of the task loss.
 
-    Zenke, Poole & Ganguli 2017, as in the reference implementation of Yang et al. 2019: at every
-    step the path integral of a weight falls by its change times the gradient of the task loss
-    alone; when a stage ends, ``importance = relu(importance + integral / (change^2 + damping))``
-    with the weight's change over the whole stage, and the integral starts again from 0.
+    At every step the path integral of a weight decreases by its change times the gradient of the
+    task loss alone. At the end of a stage ``importance = relu(importance + integral / (change^2 +
+    damping))`` with the weight's change over the whole stage, and the integral is reset to 0.
+
+    References
+    ----------
+    Zenke, Poole & Ganguli 2017, "Continual learning through synaptic intelligence", ICML; as in
+    the reference implementation of Yang et al. 2019.
+
+    Examples
+    --------
+    >>> weights = torch.zeros(2)
+    >>> method = SynapticIntelligence(
+    ...     Consolidation(method="synaptic_intelligence", damping=0.01), weights,
+    ...     {"bias": weights.shape})
+    >>> weights += torch.tensor([0.1, 0.1])
+    >>> method.after_step(torch.tensor([-1.0, 0.0]), torch.tensor([0.1, 0.1]))
+    >>> method.end_stage(None)
+    >>> [round(value, 3) for value in method.importance.tolist()]
+    [5.0, 0.0]
     """
 
     def __init__(self, config: Consolidation, weights: torch.Tensor, shapes: Shapes) -> None:
@@ -70,41 +86,46 @@ class SynapticIntelligence(QuadraticPenalty):
         self.path_integral = torch.zeros_like(weights)
 
     def after_step(self, gradient: torch.Tensor, change: torch.Tensor) -> None:
-        """Note a step: the task loss's gradient before clipping, and the weights' change."""
+        """Update the path integrals by a step; see `Consolidator.after_step`."""
         self.path_integral.addcmul_(change, gradient, value=-1)
 
     def _importance_after(
         self,
-        examples: Examples,  # noqa: ARG002 - the path tells all
+        examples: Examples,  # noqa: ARG002 - the path integral was updated at each step
     ) -> torch.Tensor:
-        moved = (self.weights - self.anchor).square_().add_(self.config.damping)
-        after = torch.relu(self.importance + self.path_integral / moved)
+        squares = (self.weights - self.anchor).square_().add_(self.config.damping)
+        after = torch.relu(self.importance + self.path_integral / squares)
         self.path_integral.zero_()
         return after
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Give what has to be kept to go on later."""
+        """Return the tensors of a checkpoint."""
         return super().state() | {"path_integral": self.path_integral}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Restore the tensors that `state` returned."""
         super().load_state(state)
         self.path_integral.copy_(state["path_integral"])
 
 
-class Elastic(QuadraticPenalty):
-    """Importance is the Fisher information: the mean square of the loss's gradient by trial.
+class Elastic(_QuadraticPenalty):
+    """Importance as Fisher information: the mean squared gradient of the loss over trials.
 
-    Elastic weight consolidation (Kirkpatrick et al. 2017), with one anchor and a running sum of
-    the stages' information (Huszar 2018), on 256 trials of each task drawn when a stage has
-    ended. The gradient is that by the targets (the empirical information).
+    Elastic weight consolidation, with one anchor and the sum of the information of all stages,
+    measured on 256 trials of each task drawn at the end of a stage. The gradient is taken at the
+    targets (empirical Fisher information).
 
-    Of Gaussian outputs the negative log likelihood of a trial would be its loss times a factor
-    (half its steps and outputs over their variance), and its information that factor squared.
-    The factor is left to the strength, which has no natural unit therefore: with the loss as it
-    is, the mean of steps and outputs, importances add up to about 200 times less than those of
-    synaptic intelligence, so that its strength 1 corresponds to about 200 here
-    (``benchmarks/consolidation.py``).
+    Notes
+    -----
+    For Gaussian outputs the negative log likelihood of a trial is its loss times half its number
+    of steps and outputs over their variance, and the information scales with the square of that
+    factor. It is left to ``strength``, which has no natural unit therefore: with the mean loss
+    used here importances sum to about 200 times less than those of synaptic intelligence, so a
+    strength of 1 there corresponds to about 200 here (``benchmarks/consolidation.py``).
+
+    References
+    ----------
+    Kirkpatrick et al. 2017, PNAS 114:3521; Huszar 2018, PNAS 115:E2496 (one anchor).
     """
 
     def _importance_after(self, examples: Examples) -> torch.Tensor:
@@ -115,16 +136,21 @@ class Elastic(QuadraticPenalty):
         return self.importance + total.div_(number)
 
 
-class Borrowed(QuadraticPenalty):
-    """A control: importances of another run's stages, in other places.
+class Borrowed(_QuadraticPenalty):
+    """Control: the importances of another run, permuted over weights or spread evenly.
 
     Parameters
     ----------
     config, weights, shapes
         See `Consolidator`.
-    given
-        The other run's importances after each stage ``(stage, weight)``. Their sum is kept, so
-        that the penalty is as strong as the other run's; only its place is another.
+    importances
+        Importances after each stage of the other run ``(stage, weight)``. Their sum does not
+        change, so that the penalty is as strong as in that run; only the weights differ.
+
+    Raises
+    ------
+    InputError
+        For no importances, and for those of a network with another number of weights.
     """
 
     def __init__(
@@ -132,48 +158,51 @@ class Borrowed(QuadraticPenalty):
         config: Consolidation,
         weights: torch.Tensor,
         shapes: Shapes,
-        given: torch.Tensor | None,
+        importances: torch.Tensor | None,
     ) -> None:
         super().__init__(config, weights, shapes)
-        if given is None:
+        if importances is None:
             raise InputError(
                 "importances",
                 f"those of a run with synaptic intelligence, for method {config.method!r}",
                 "none",
                 "Pass train(..., importances=read_importances(RUN_FOLDER)).",
             )
-        if given.ndim != 2 or given.shape[1] != weights.numel():
+        if importances.ndim != 2 or importances.shape[1] != weights.numel():
             raise InputError(
                 "importances",
                 f"(stage, weight) with {weights.numel()} weights",
-                f"shape {tuple(given.shape)}",
+                f"shape {tuple(importances.shape)}",
                 "Take them from a run of the same network configuration.",
             )
-        self._given, self._ended = given, 0
-        self._move = self._permuted if config.method == "permuted" else self._spread
+        self._importances, self._ended = importances, 0
+        self._reassign = self._permuted if config.method == "permuted" else self._uniform
 
     def _importance_after(
         self,
-        examples: Examples,  # noqa: ARG002 - another run measured
+        examples: Examples,  # noqa: ARG002 - the other run has measured them
     ) -> torch.Tensor:
         place, self._ended = self._ended, self._ended + 1
-        return self._move(self._given[place]) if place < len(self._given) else self.importance
+        # after the last stage of the other run its last importances stay
+        if place >= len(self._importances):
+            return self.importance
+        return self._reassign(self._importances[place])
 
     def _permuted(self, importance: torch.Tensor) -> torch.Tensor:
-        """Permute importances within each weight matrix, in every stage alike."""
+        """Permute importances within each weight matrix, by the same permutation at every stage."""
         generator = torch.Generator().manual_seed(self.config.seed)
         parts = torch.split(importance, [shape.numel() for shape in self.shapes.values()])
         return torch.cat([part[torch.randperm(len(part), generator=generator)] for part in parts])
 
     @staticmethod
-    def _spread(importance: torch.Tensor) -> torch.Tensor:
+    def _uniform(importance: torch.Tensor) -> torch.Tensor:
         return torch.full_like(importance, float(importance.double().mean()))
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Give what has to be kept to go on later."""
+        """Return the tensors of a checkpoint."""
         return super().state() | {"ended": torch.tensor(self._ended)}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Restore the tensors that `state` returned."""
         super().load_state(state)
         self._ended = int(state["ended"])

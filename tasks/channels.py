@@ -54,10 +54,6 @@ def input_channels(rules: Iterable[str] = RULES) -> tuple[str, ...]:
     return (*SENSORY_CHANNELS, *(f"rule_{rule}" for rule in rules))
 
 
-INPUT_CHANNELS = input_channels()
-"""The 85 input channels of the 20 published tasks."""
-
-
 def modality_channels(modality: int) -> slice:
     """Give the input channels of one modality's ring."""
     first = SENSORY_CHANNELS.index(f"modality{modality}_00")

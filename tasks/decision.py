@@ -19,12 +19,10 @@ from nwbcompare.tasks.channels import MODALITIES, RULES
 from nwbcompare.tasks.description import Floats, Integers, TrialDescription, describe
 from nwbcompare.tasks.registry import Psychometric, Task, register
 from nwbcompare.tasks.sweep import sweep
-from nwbcompare.tasks.timing import steps
+from nwbcompare.tasks.timing import FIXATION_MS, RESPONSE_MS, steps
 from nwbcompare.tasks.trial_draw import Draw
 
 COHERENCES = (0.01, 0.02, 0.04, 0.08)
-RESPONSE_MS = 500.0
-FIXATION_MS = 500.0
 TIE = 1e-9
 """Rounding is no evidence: sums of coherences below this are ties."""
 

@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from nwbcompare.tasks.channels import MODALITIES, RULES
 from nwbcompare.tasks.decision import (
-    FIXATION_MS,
-    RESPONSE_MS,
     Modalities,
     draw_columns,
     given_columns,
@@ -25,7 +23,7 @@ from nwbcompare.tasks.decision import (
 )
 from nwbcompare.tasks.description import Floats, Integers, TrialDescription, describe
 from nwbcompare.tasks.registry import Psychometric, Task, register
-from nwbcompare.tasks.timing import steps
+from nwbcompare.tasks.timing import FIXATION_MS, RESPONSE_MS, steps
 from nwbcompare.tasks.trial_draw import Draw
 
 COHERENCES = (0.08, 0.16, 0.32)

@@ -14,11 +14,9 @@ from nwbcompare.tasks.channels import MODALITIES, RULES, angular_distance
 from nwbcompare.tasks.description import Floats, Integers, TrialDescription, describe
 from nwbcompare.tasks.registry import Psychometric, Task, register
 from nwbcompare.tasks.sweep import sweep
-from nwbcompare.tasks.timing import steps
+from nwbcompare.tasks.timing import FIXATION_MS, RESPONSE_MS, steps
 from nwbcompare.tasks.trial_draw import Draw
 
-FIXATION_MS = 500.0
-RESPONSE_MS = 500.0
 SAME_RAD = 1e-6
 GIVEN = ("direction", "direction_2", "modality_1", "modality_2")
 CATEGORY_DIRECTIONS = np.pi * (0.1 + 0.2 * np.arange(10))

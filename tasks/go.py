@@ -16,11 +16,9 @@ from nwbcompare.tasks.channels import MODALITIES, RULES
 from nwbcompare.tasks.description import Floats, Integers, TrialDescription, describe
 from nwbcompare.tasks.registry import Psychometric, Task, register
 from nwbcompare.tasks.sweep import sweep
-from nwbcompare.tasks.timing import steps
+from nwbcompare.tasks.timing import FIXATION_MS, RESPONSE_MS, steps
 from nwbcompare.tasks.trial_draw import Draw
 
-RESPONSE_MS = 500.0
-FIXATION_MS = 500.0
 VARIABLES = ("direction", "modality")
 Steps = int | Integers
 

@@ -12,6 +12,8 @@ from nwbcompare.core.errors import InputError
 
 TAU_MS = 100.0
 """Time constant of the published networks, to which the input noise refers."""
+FIXATION_MS, RESPONSE_MS = 500.0, 500.0
+"""Fixation before the first stimulus of test and psychometric trials; response of all trials."""
 
 
 @overload

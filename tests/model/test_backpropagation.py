@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
+from plain_losses import rate_loss, task_loss
 
 from nwbcompare.model import Network, NetworkConfig, Regularisation, from_arrays
 from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS
 from nwbcompare.model.batch import Batch
-from nwbcompare.model.loss import rate_loss, task_loss, weight_loss
+from nwbcompare.model.loss import weight_loss
 from nwbcompare.model.shards import FastCore
 from nwbcompare.model.threads import one_thread_each
 

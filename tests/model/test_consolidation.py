@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from plain_losses import task_loss
 
 from nwbcompare.core.errors import InputError
 from nwbcompare.model import Network, NetworkConfig, stage_trials as examples_module, train
 from nwbcompare.model.config import Consolidation
 from nwbcompare.model.consolidation_methods import METHODS, consolidator
 from nwbcompare.model.curricula import sequential_config, sequential_network
-from nwbcompare.model.loss import task_loss
 from nwbcompare.model.orthogonal_projection import LAYERS, READ_OUT, RECURRENT
 from nwbcompare.model.stage_trials import StageExamples
 

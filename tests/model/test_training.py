@@ -37,7 +37,7 @@ from nwbcompare.model.checkpoint import (
     read_training,
     start_run,
 )
-from nwbcompare.model.memory import needed_bytes
+from nwbcompare.model.memory import _needed_bytes
 from nwbcompare.tasks import make_trials
 
 FAST = replace(
@@ -348,12 +348,12 @@ def test_every_cell_trains_with_losses_on_rates_and_weights(tmp_path, cell):
 
 
 def test_a_batch_larger_than_memory_is_refused_with_the_number(tmp_path, monkeypatch):
-    monkeypatch.setattr("nwbcompare.model.memory.available_bytes", lambda _: 2**30)
+    monkeypatch.setattr("nwbcompare.model.memory._available_bytes", lambda _: 2**30)
     huge = replace(SHORT, batch_size=100_000)
     with pytest.raises(nc.InputError, match=r"fits in the 1.0 GiB .*Use batch_size=\d+ or less"):
         train(NetworkConfig(n_units=256), huge, out=tmp_path / "run")
     assert not list(tmp_path.iterdir())
-    small, large = (needed_bytes(SMALL, replace(SHORT, batch_size=n)) for n in (10, 20))
+    small, large = (_needed_bytes(SMALL, replace(SHORT, batch_size=n)) for n in (10, 20))
     assert large == pytest.approx(2 * small, rel=1e-6)
 
 
@@ -366,7 +366,7 @@ def test_memory_is_not_planned_too_small(tmp_path):
     held = sum(
         block.numel() * 4 for part in run.core._passes for block in part._space._blocks.values()
     )
-    assert held < needed_bytes(network, config) < 20 * held
+    assert held < _needed_bytes(network, config) < 20 * held
 
 
 def test_cuda_is_refused_where_there_is_none(tmp_path, monkeypatch):

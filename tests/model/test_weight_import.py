@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from plain_losses import task_loss
 
 import nwbcompare as nc
 from nwbcompare.model import from_arrays
-from nwbcompare.model.loss import task_loss
 from nwbcompare.tasks import RULES, make_trials
 
 

@@ -8,7 +8,7 @@ from task_families import FAMILIES
 
 import nwbcompare as nc
 from nwbcompare.tasks import RULES, display_name, get_task, make_trials, read_direction, task_names
-from nwbcompare.tasks.channels import INPUT_CHANNELS, angular_distance, bump, modality_channels
+from nwbcompare.tasks.channels import angular_distance, bump, input_channels, modality_channels
 from nwbcompare.tasks.signals import input_signal, target_signal
 from nwbcompare.tasks.timing import steps
 from nwbcompare.tasks.trial_draw import Draw
@@ -175,8 +175,8 @@ def test_names_of_tasks_and_channels():
     assert task_names() == list(RULES)
     assert display_name("contextdm1") == "Ctx DM 1"
     assert display_name("my_task") == "my_task"
-    assert len(INPUT_CHANNELS) == 85
-    assert INPUT_CHANNELS[65 + list(RULES).index("contextdm2")] == "rule_contextdm2"
+    assert len(input_channels()) == 85
+    assert input_channels()[65 + list(RULES).index("contextdm2")] == "rule_contextdm2"
 
 
 @pytest.mark.parametrize(
