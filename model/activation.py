@@ -1,6 +1,6 @@
-"""Nonlinearities with their slopes, on memory that is used again.
+"""Nonlinearities and their derivatives, computed in place.
 
-Each takes its argument in place and keeps there what its slope can be made from.
+Each overwrites its argument with a value from which the derivative can be computed.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from nwbcompare.model.config import Nonlinearity
 
 @dataclass(frozen=True)
 class Activation:
-    """A nonlinearity f.
+    """A nonlinearity f with its derivative.
 
     Attributes
     ----------
     value
-        ``value(x, scratch)`` gives f of the argument, or minus f where ``negated``; it may lie
-        in ``x``, which keeps what the slope needs, or in ``scratch``.
+        ``value(x, scratch)`` returns f(x), or -f(-x) if ``negated``, in ``x`` or in ``scratch``;
+        ``x`` is overwritten.
     to_slope
-        Turns what ``x`` kept into the slope of f, in place.
+        Converts the overwritten ``x`` to the derivative of f, in place.
     negated
-        Whether f takes its argument, and gives its value, with the other sign.
+        Whether argument and value have the opposite sign.
     overflows
-        Whether large arguments give infinity, where `SAFE_SOFTPLUS` has to take over.
+        Whether large arguments give infinity, so that `SAFE_SOFTPLUS` has to be used for them.
     """
 
     value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -37,14 +37,15 @@ class Activation:
 
     @property
     def sign(self) -> int:
-        """Sign of the argument and of the value."""
+        """Sign of the argument and of the value: -1 if negated."""
         return -1 if self.negated else 1
 
 
 def _negated_softplus(x: torch.Tensor, scratch: torch.Tensor) -> torch.Tensor:
-    """Give ``-log(1 + exp(-x))`` as the logarithm of the logistic function of x.
+    """Compute ``-log(1 + exp(-x))`` as the logarithm of the logistic function of x.
 
-    One cheap function serves the value and the slope. Below -88 it overflows in float32.
+    The logistic function gives the derivative too. Below x = -88 it is 0 in float32 and its
+    logarithm infinite.
     """
     return torch.log(x.sigmoid_(), out=scratch)
 
@@ -65,17 +66,17 @@ def _retanh(x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
     return x.relu_().tanh_()
 
 
-def _one_minus(kept: torch.Tensor) -> torch.Tensor:
-    return kept.neg_().add_(1)
+def _one_minus(saved: torch.Tensor) -> torch.Tensor:
+    return saved.neg_().add_(1)
 
 
-def _one_minus_square(kept: torch.Tensor) -> torch.Tensor:
-    return _one_minus(kept.square_())
+def _one_minus_square(saved: torch.Tensor) -> torch.Tensor:
+    return _one_minus(saved.square_())
 
 
-def _one_minus_square_above_zero(kept: torch.Tensor) -> torch.Tensor:
-    above_zero = kept.sign()
-    return _one_minus_square(kept).mul_(above_zero)
+def _one_minus_square_above_zero(saved: torch.Tensor) -> torch.Tensor:
+    above_zero = saved.sign()
+    return _one_minus_square(saved).mul_(above_zero)
 
 
 ACTIVATIONS: dict[Nonlinearity, Activation] = {

@@ -12,7 +12,7 @@ EPSILON = 1e-8
 
 
 class Adam:
-    """Adam as the reference implementation has it (Kingma & Ba 2015, before section 2.1).
+    """Adam in the form of the reference implementation (Kingma & Ba 2015, before section 2.1).
 
     Epsilon is added to the square root of the uncorrected second moment, which differs from
     `torch.optim.Adam` in the first steps.
@@ -21,6 +21,13 @@ class Adam:
     ----------
     weights
         All weights ``(weight,)``, changed in place.
+
+    Examples
+    --------
+    >>> weights = torch.zeros(2)
+    >>> Adam(weights).step(torch.tensor([1.0, -2.0]), learning_rate=0.1)
+    >>> weights
+    tensor([-0.1000,  0.1000])
     """
 
     def __init__(self, weights: torch.Tensor) -> None:
@@ -31,7 +38,7 @@ class Adam:
         self._n_steps = 0
 
     def step(self, gradient: torch.Tensor, learning_rate: float) -> None:
-        """Take a step along a gradient ``(weight,)``."""
+        """Change the weights by a step along a gradient ``(weight,)``."""
         self._n_steps += 1
         self._first.lerp_(gradient, 1 - BETA_1)
         self._second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
@@ -40,7 +47,7 @@ class Adam:
         self._weights.addcdiv_(self._first, self._scratch, value=-learning_rate * corrected)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Give what has to be kept to go on later."""
+        """Return the tensors of a checkpoint."""
         return {
             "adam_first": self._first,
             "adam_second": self._second,
@@ -48,21 +55,35 @@ class Adam:
         }
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Restore the tensors that `state` returned."""
         self._first.copy_(state["adam_first"])
         self._second.copy_(state["adam_second"])
         self._n_steps = int(state["adam_steps"])
 
 
 def clip_by_value(gradient: torch.Tensor, bound: float) -> bool:
-    """Bound every entry, in place; tell whether all were numbers."""
+    """Bound every entry in place; return whether all entries were finite.
+
+    Examples
+    --------
+    >>> gradient = torch.tensor([3.0, -0.5])
+    >>> clip_by_value(gradient, 1.0), gradient
+    (True, tensor([ 1.0000, -0.5000]))
+    """
     finite = math.isfinite(float(gradient.sum()))
     gradient.clamp_(-bound, bound)
     return finite
 
 
 def clip_by_norm(gradient: torch.Tensor, bound: float) -> bool:
-    """Shorten a gradient to a length, in place; tell whether all entries were numbers."""
+    """Bound the length in place; return whether all entries were finite.
+
+    Examples
+    --------
+    >>> gradient = torch.tensor([3.0, 4.0])
+    >>> clip_by_norm(gradient, 1.0), gradient
+    (True, tensor([0.6000, 0.8000]))
+    """
     norm = float(torch.linalg.vector_norm(gradient))
     if norm > bound:
         gradient.mul_(bound / norm)

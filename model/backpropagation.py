@@ -1,8 +1,8 @@
-"""Loss and gradients by backpropagation through time, written by hand.
+"""Loss and gradients by backpropagation through time, with explicit formulas.
 
-The same as automatic differentiation of `nwbcompare.model.network`, several times faster: the
-input enters by one product for all steps, every step is three operations on memory that is
-used again and again, and each weight's gradient is one product over all steps.
+Equal to automatic differentiation of `nwbcompare.model.network` and several times faster: the
+input of all steps is one matrix product, every step is three operations on reused memory, and the
+gradient of each weight is one product over all steps.
 """
 
 from __future__ import annotations
@@ -23,9 +23,14 @@ Weights = Mapping[str, torch.Tensor]
 
 
 class ShardLoss(NamedTuple):
-    """A shard's part of the loss, and its gradients by weight.
+    """Contribution of a shard to the loss, and its gradients.
 
-    Numbers stay tensors: reading them would make a GPU wait.
+    Attributes
+    ----------
+    task, rates
+        Task loss and loss on rates ``()``; tensors, since reading a number makes a GPU wait.
+    gradients
+        Gradient by the name of the weight.
     """
 
     task: torch.Tensor
@@ -35,13 +40,13 @@ class ShardLoss(NamedTuple):
 
 @dataclass
 class _Workspace:
-    """Memory that passes use again, by name."""
+    """Memory that is reused by one pass after another, by name."""
 
     device: str = "cpu"
     _blocks: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def get(self, name: str, *shape: int) -> torch.Tensor:
-        """Give an array of a shape; what it holds is arbitrary."""
+        """Return an array of a shape, with arbitrary values."""
         size = math.prod(shape)
         block = self._blocks.get(name)
         if block is None or block.numel() < size:
@@ -50,16 +55,16 @@ class _Workspace:
 
 
 class Backpropagation:
-    """Forward and backward passes for one shard after another, on memory of their own.
+    """Forward and backward passes for one shard after another, on their own memory.
 
     Parameters
     ----------
     config
-        The network's configuration.
+        Configuration of the network.
     regularisation
-        Losses on the rates; those on weights belong to no shard.
+        Factors of the losses on rates; losses on weights are no part of a shard.
     device
-        Where the weights lie.
+        Device of the weights.
     """
 
     def __init__(
@@ -74,21 +79,21 @@ class Backpropagation:
     def __call__(
         self, weights: Weights, batch: Batch, noise: torch.Tensor | None, n_counted: int
     ) -> ShardLoss:
-        """Give loss and gradients.
+        """Return loss and gradients of a shard.
 
         Parameters
         ----------
         weights
-            The network's weights by name.
+            Weights of the network by name.
         batch
             The shard.
         noise
-            Normal numbers for the recurrent noise ``(time, trial, unit)``; overwritten nowhere.
+            Normal numbers for the recurrent noise ``(time, trial, unit)``; not changed.
         n_counted
-            Steps of all trials of all shards together, over which the loss is a mean.
+            Number of steps of all trials of all shards, over which the loss is a mean.
         """
         result = self._pass(weights, batch, noise, n_counted)
-        # infinite rates stay infinite, so the last ones tell
+        # infinite rates stay infinite, so it is enough to look at the last step
         if self._activation.overflows and not math.isfinite(float(self._last_rates.sum())):
             fast, self._activation = self._activation, SAFE_SOFTPLUS
             result = self._pass(weights, batch, noise, n_counted)
@@ -118,7 +123,7 @@ class Backpropagation:
     def _drive(
         self, weights: Weights, inputs: torch.Tensor, noise: torch.Tensor | None, alpha: float
     ) -> torch.Tensor:
-        """Give bias, input and noise of all steps, signed as the activation takes it."""
+        """Return bias, input and noise of all steps, with the sign that the activation expects."""
         sign, n_units = self._activation.sign, self._config.n_units
         drive = self._space.get("drive", inputs.shape[0], n_units)
         input_weight = _stacked(weights, "input_weight", "rule_weight")
@@ -126,7 +131,7 @@ class Backpropagation:
             torch.addmm(weights["bias"], inputs, input_weight, beta=sign, alpha=sign, out=drive)
             return drive
         scale = self._config.sigma_rec * math.sqrt(2 / alpha)
-        # the sign of normal noise is no matter for learning, but for agreement with the reference
+        # either sign of the noise is normal; this one agrees with the reference implementation
         torch.addmm(
             noise.view(-1, n_units),
             inputs,
@@ -140,7 +145,7 @@ class Backpropagation:
     def _read_out(
         self, weights: Weights, batch: Batch, rates: torch.Tensor, n_counted: int
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        """Give the task loss, the read-out's gradients and the loss's slope by the rates."""
+        """Return the task loss, the gradients of the read-out, and the gradient by the rates."""
         n_steps, n_trials, n_units = rates.shape
         flat = rates.reshape(-1, n_units)
         n_outputs = weights["output_bias"].numel()
@@ -151,7 +156,7 @@ class Backpropagation:
         error = self._space.get("error", *outputs.shape)
         torch.sub(outputs, batch.target.reshape(-1, n_outputs), out=error).mul_(mask)
         task = error.square().sum().double() / (n_counted * n_outputs)
-        # outputs * (1 - outputs) is the slope of the logistic function
+        # outputs * (1 - outputs) is the derivative of the logistic function
         by_output = error.mul_(mask).mul_(outputs.addcmul_(outputs, outputs, value=-1))
         by_output.mul_(2 / (n_counted * n_outputs))
         slope = self._space.get("slope", flat.shape[0], n_units)
@@ -162,7 +167,7 @@ class Backpropagation:
     def _add_rate_slope(
         self, batch: Batch, rates: torch.Tensor, slope: torch.Tensor, n_counted: int
     ) -> torch.Tensor:
-        """Add the slope of the losses on rates and give these losses."""
+        """Add the gradient of the losses on rates; return these losses."""
         by_mean, by_square = self._regularisation.l1_rate, self._regularisation.l2_rate
         if not (by_mean or by_square):
             return torch.zeros((), device=rates.device)
@@ -178,21 +183,21 @@ class Backpropagation:
         by_drive: torch.Tensor,
         gradients: dict[str, torch.Tensor],
     ) -> dict[str, torch.Tensor]:
-        """Give the gradients of bias and input weights from the slope by the drive."""
+        """Return the gradients of bias and input weights from the gradient by the drive."""
         flat = by_drive.reshape(inputs.shape[0], -1)
         whole = inputs.t() @ flat
         n_sensory = weights["input_weight"].shape[0]
-        found = {"bias": flat.sum(0), "input_weight": whole[:n_sensory]}
+        by_input = {"bias": flat.sum(0), "input_weight": whole[:n_sensory]}
         if "rule_weight" in weights:
-            found["rule_weight"] = whole[n_sensory:]
+            by_input["rule_weight"] = whole[n_sensory:]
         if "by_gate" in gradients:
             by_gate = gradients.pop("by_gate")
-            found |= {"gate_bias": by_gate.sum(0), "gate_input_weight": inputs.t() @ by_gate}
-        return found
+            by_input |= {"gate_bias": by_gate.sum(0), "gate_input_weight": inputs.t() @ by_gate}
+        return by_input
 
 
 class _Rnn:
-    """Steps of the leaky RNN; afterwards the drive holds the loss's slope by it."""
+    """Steps of the leaky RNN; ``backward`` leaves the gradient by the drive in the drive."""
 
     def __init__(
         self, space: _Workspace, activation: Activation, weights: Weights, alpha: float
@@ -204,7 +209,7 @@ class _Rnn:
         self,
         drive: torch.Tensor,
         rates: torch.Tensor,
-        inputs: torch.Tensor,  # noqa: ARG002 - all that matters of them is in the drive
+        inputs: torch.Tensor,  # noqa: ARG002 - the drive contains them
     ) -> None:
         scratch = self._space.get("scratch", *drive.shape[1:])
         value, sign = self._activation.value, self._activation.sign
@@ -219,7 +224,7 @@ class _Rnn:
         self, drive: torch.Tensor, rates: torch.Tensor, slope: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         keep, back = 1 - self._alpha, self._weight.t().contiguous()
-        # all slopes at once, with the leak's factor in them
+        # derivatives of all steps at once, times alpha
         self._activation.to_slope(drive).mul_(self._alpha)
         steps, slopes = drive.unbind(0), slope.unbind(0)
         for place in range(len(steps) - 1, 0, -1):
@@ -232,7 +237,7 @@ class _Rnn:
 
 
 class _Gru:
-    """Steps of the leaky GRU; afterwards the drive holds the loss's slope by it."""
+    """Steps of the leaky GRU; ``backward`` leaves the gradient by the drive in the drive."""
 
     def __init__(
         self, space: _Workspace, activation: Activation, weights: Weights, alpha: float
@@ -297,10 +302,10 @@ class _Gru:
 
 
 def _product(before: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """Sum the outer products of all steps and trials."""
+    """Return the sum of outer products over all steps and trials."""
     return before.reshape(-1, before.shape[2]).t() @ slope.reshape(-1, slope.shape[2])
 
 
 def _stacked(weights: Weights, *names: str) -> torch.Tensor:
-    found = [weights[name] for name in names if name in weights]
-    return found[0] if len(found) == 1 else torch.cat(found)
+    parts = [weights[name] for name in names if name in weights]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

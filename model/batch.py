@@ -1,4 +1,4 @@
-"""A batch of trials as tensors, made where the network is."""
+"""Batches of trials as tensors on the device of the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nwbcompare.tasks.timing import TAU_MS
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Trials to train on.
+    """A batch of trials for training.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Batch:
     target, loss_mask
         ``(time, trial, output_channel)``.
     lengths
-        Steps of each trial ``(trial,)``; what comes later counts nowhere.
+        Number of steps of each trial ``(trial,)``; later steps have no effect.
     dt_ms
         Time step (ms).
     """
@@ -36,20 +36,21 @@ class Batch:
 
     @property
     def n_counted(self) -> int:
-        """Steps of all trials together."""
+        """Number of steps of all trials together."""
         return int(self.lengths.sum())
 
     @property
     def inside(self) -> torch.Tensor:
-        """Tell which steps lie in their trial, as 0 and 1 ``(time, trial, 1)``."""
+        """Steps inside their trial as 1, others as 0 ``(time, trial, 1)``."""
         time = torch.arange(self.input.shape[0], device=self.input.device)[:, None]
         return (time < self.lengths).to(self.input.dtype)[:, :, None]
 
 
 def render(signal: Signal, n_steps: int, device: str = "cpu") -> torch.Tensor:
-    """Give a signal as a tensor ``(time, trial, channel)``.
+    """Return a signal as a tensor ``(time, trial, channel)``.
 
-    The same product as `Signal.render`; only the patterns and their times travel to the device.
+    The same product as `nwbcompare.tasks.signals.Signal.render`, but on the device, to which only
+    the patterns and their times are copied.
     """
     pattern, start, stop = (
         torch.from_numpy(part).to(device) for part in (signal.pattern, signal.start, signal.stop)
@@ -68,7 +69,7 @@ def render_input(
     sigma_x: float,
     noise: torch.Tensor,
 ) -> torch.Tensor:
-    """Give noisy input ``(time, trial, input_channel)``, contiguous.
+    """Return noisy input ``(time, trial, input_channel)``, contiguous.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def render_input(
     rules
         The rule channels.
     n_steps
-        Length; what lies beyond a trial's end is noise alone, and counts nowhere.
+        Number of steps; after the end of a trial there is noise alone, without effect.
     dt_ms
         Time step (ms).
     sigma_x
@@ -99,7 +100,7 @@ def make_batch(
     sigma_x: float,
     noise: torch.Tensor,
 ) -> Batch:
-    """Give trials as a batch for training; see `render_input` for the parameters."""
+    """Return trials as a batch for training; see `render_input` for the parameters."""
     device = str(noise.device)
     return Batch(
         input=render_input(trials, rules, n_steps, dt_ms=dt_ms, sigma_x=sigma_x, noise=noise),

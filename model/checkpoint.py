@@ -1,7 +1,7 @@
 """Run folders: configuration, weights, log and evaluation of one network.
 
-Weights are safetensors; nothing is ever unpickled. While a network is in training its folder
-has a checkpoint too, one file that holds all that the run needs to go on.
+Weights are stored as safetensors; nothing is ever unpickled. During training the folder has a
+checkpoint as well, one file with everything that is needed to resume the run.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CONFIG, WEIGHTS, LOG, EVALUATION = (
 )
 LOG_COLUMNS = ("step", "stage", "dt_ms", "coherence_scale", "loss", "seconds")
 STABILITY_COLUMNS = tuple(part.name for part in fields(Stability))
-"""Columns of a log that runs of format 3 and older lack."""
+"""Columns of a log that runs of format 3 and older do not have."""
 CHECKPOINT = "checkpoint.safetensors"
 IMPORTANCES = "importances.safetensors"
 MILESTONE = "milestone-{:.2f}.safetensors"
@@ -60,7 +60,7 @@ def save_run(
     evaluation: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a run folder, whole or not at all.
+    """Write a run folder; after an interruption there is no folder rather than half of one.
 
     Parameters
     ----------
@@ -69,14 +69,22 @@ def save_run(
     out
         The folder.
     training, log, evaluation
-        How it was trained, the rows of its log, its final performance.
+        Configuration of its training, rows of its log, and its final performance.
     overwrite
         Whether an existing run may be replaced.
 
     Raises
     ------
     InputError
-        Where ``out`` exists or cannot be written, or is a folder that holds no run.
+        For a path that exists (with ``overwrite``: that is no run) or that cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     run = save_run(Network(NetworkConfig(n_units=4)), Path(folder) / "mine")
+    ...     load(run).name
+    'mine'
     """
     check_run_output(out, overwrite=overwrite)
     config = RunConfig(name=Path(out).name, network=network.config, training=training)
@@ -92,7 +100,7 @@ def save_run(
 
 
 def check_run_output(out: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Refuse an output folder before any work; one that holds no run is never replaced.
+    """Check an output folder before any work; a folder that is no run is never replaced.
 
     Parameters
     ----------
@@ -104,7 +112,7 @@ def check_run_output(out: str | os.PathLike[str], *, overwrite: bool = False) ->
     Raises
     ------
     InputError
-        Where ``out`` exists or cannot be written, or is a file or folder that holds no run.
+        For a path that exists (with ``overwrite``: that is no run) or that cannot be written.
     """
     return check_output_folder(out, kind="run", is_kind=is_run, overwrite=overwrite)
 
@@ -117,9 +125,9 @@ def start_run(
     name: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Make the folder of a run that is about to begin: its configuration and name alone.
+    """Write the folder of a new run, with its configuration only.
 
-    The name is the folder's, unless another one is given.
+    The run has the name of the folder unless ``name`` is given.
     """
     config = RunConfig(name=name or out.name, network=network, training=training)
     with written_aside(out, overwrite=overwrite) as aside:
@@ -129,31 +137,31 @@ def start_run(
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run needs to go on; ``progress`` is None where it had not come to a checkpoint."""
+    """State of an unfinished run; ``progress`` is None before the first checkpoint."""
 
     tensors: Mapping[str, torch.Tensor]
     progress: object
 
 
 def write_checkpoint(
-    out: Path, tensors: Mapping[str, torch.Tensor], progress: Mapping[str, Any], kept: Network
+    out: Path, tensors: Mapping[str, torch.Tensor], progress: Mapping[str, Any], network: Network
 ) -> None:
-    """Write a run's checkpoint, its kept weights and its log.
+    """Write the checkpoint of a run, the weights of ``network``, and the log.
 
-    The checkpoint is one file, so that a run killed at any moment finds it whole.
+    Each file is written aside and renamed, so that a run killed at any moment leaves it whole.
     """
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with written_aside(out / CHECKPOINT, overwrite=True) as aside:
         aside.write_bytes(save(plain, {PROGRESS: json.dumps(progress)}))
     with written_aside(out / WEIGHTS, overwrite=True) as aside:
-        _write_weights(aside, kept)
+        _write_weights(aside, network)
     if progress["log"]:
         with written_aside(out / LOG, overwrite=True) as aside:
             _write_log(aside, progress["log"])
 
 
 def read_checkpoint(out: Path, network: NetworkConfig, training: TrainingConfig) -> Checkpoint:
-    """Read the checkpoint of a run that is to go on.
+    """Read the checkpoint of a run that is to be resumed.
 
     Raises
     ------
@@ -181,12 +189,12 @@ def read_checkpoint(out: Path, network: NetworkConfig, training: TrainingConfig)
 
 
 def is_finished(out: Path) -> bool:
-    """Tell whether a run has come to its end."""
+    """Return whether a run is finished."""
     return (out / EVALUATION).is_file()
 
 
 def finish_run(out: Path, network: Network, evaluation: Mapping[str, Any]) -> None:
-    """Write the final weights and their evaluation and drop the checkpoint."""
+    """Write the final weights and their evaluation, and delete the checkpoint."""
     with written_aside(out / WEIGHTS, overwrite=True) as aside:
         _write_weights(aside, network)
     with written_aside(out / EVALUATION, overwrite=True) as aside:
@@ -194,14 +202,14 @@ def finish_run(out: Path, network: Network, evaluation: Mapping[str, Any]) -> No
     (out / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _check_same(out: Path, asked: dict[str, Any]) -> None:
-    """Refuse to go on with other configurations, and show what differs."""
+def _check_same(out: Path, expected: dict[str, Any]) -> None:
+    """Check that a run has the expected configurations; the error lists the differences."""
     config = _read_config(out)
-    found = as_json(config.network, config.training)
+    present = as_json(config.network, config.training)
     differing = [
         f"{part}.{difference}"
-        for part, values in asked.items()
-        for difference in differences(found[part] or {}, values or {})
+        for part, values in expected.items()
+        for difference in differences(present[part] or {}, values or {})
     ]
     if differing:
         raise InputError(
@@ -213,30 +221,38 @@ def _check_same(out: Path, asked: dict[str, Any]) -> None:
 
 
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Give the SHA-256 of tensors, with their names."""
+    """Return the SHA-256 of tensors and their names.
+
+    Examples
+    --------
+    >>> digest({"bias": torch.zeros(2)})[:8]
+    'd27efbdf'
+    """
     return hashlib.sha256(save(_plain(tensors))).hexdigest()
 
 
 def keep_milestone(out: Path, level: float, network: Network) -> None:
-    """Write the weights that reached a performance for the first time beside the run's."""
+    """Write the weights that reached a performance for the first time."""
     with written_aside(out / MILESTONE.format(level), overwrite=True) as aside:
         _write_weights(aside, network)
 
 
 def load_milestone(path: str | os.PathLike[str], level: float) -> Network | None:
-    """Load the weights that first reached a milestone; None where a run did not reach it.
+    """Load the network that first reached a milestone; None where the run did not reach it.
 
     Parameters
     ----------
     path
         The run folder.
     level
-        A performance in the training's ``milestones``.
+        Performance, one of the ``milestones`` of its training.
 
     Raises
     ------
     InputError
-        Where the run kept no such milestone, and as `load`.
+        For a level that is no milestone of the run, and as `load`.
+    NotApplicableError
+        For a network whose training is not known.
     """
     folder = Path(path)
     _, training = read_configs(folder)
@@ -279,22 +295,22 @@ def read_importances(path: str | os.PathLike[str]) -> torch.Tensor:
 
 
 def _write_weights(path: Path, network: Network) -> None:
-    # not save_file, which lets nobody but the owner read the file
+    # save_file makes a file that only its owner can read
     path.write_bytes(save(_plain(network.state_dict())))
 
 
 def _plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Give tensors as they are saved, none sharing memory with another."""
+    """Return copies of tensors on the CPU, none sharing memory with another."""
     return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
 
 def _write_log(path: Path, log: Sequence[Mapping[str, Any]]) -> None:
-    """Write a row for each evaluation, each task's performance in a column of its own."""
+    """Write one row for each evaluation, with a column for the performance of each task."""
     rows = [
         {k: v for k, v in row.items() if k != "performance"} | row.get("performance", {})
         for row in log
     ]
-    # the latest row has all columns: those of runs begun before format 4 lack some
+    # rows written before format 4 lack some columns; the latest row has them all
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[-1]))
         writer.writeheader()
@@ -313,8 +329,13 @@ def load(path: str | os.PathLike[str]) -> Network:
     Raises
     ------
     InputError
-        For a folder or file that is no run, damaged, or does not fit its configuration;
-        the file is named. Pickled weights are refused unread.
+        For a path that is no run, and for files that are damaged or do not fit the
+        configuration; the error names the file. Pickled weights are never opened.
+
+    Examples
+    --------
+    >>> load(pretrained_path("ctxdm-0")).config.n_units
+    256
     """
     folder = Path(path)
     single = folder.suffix == SIDECAR and folder.is_file()
@@ -323,20 +344,20 @@ def load(path: str | os.PathLike[str]) -> Network:
     network = Network(config.network, name=config.name or folder.name)
     weights = _read_weights(file)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    if found != expected:
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    if shapes != expected:
         raise InputError(
             str(file),
             f"tensors {expected}",
-            str(found),
+            str(shapes),
             "The weights do not belong to the configuration beside them: train again.",
         )
-    spoilt = [name for name, value in weights.items() if not torch.isfinite(value).all()]
-    if spoilt:
+    not_finite = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if not_finite:
         raise InputError(
             str(file),
             "finite weights",
-            f"NaN or infinity in {listing(spoilt)}",
+            f"NaN or infinity in {listing(not_finite)}",
             "Training diverged or the file is damaged: train again.",
         )
     network.load_state_dict(weights)
@@ -344,7 +365,7 @@ def load(path: str | os.PathLike[str]) -> Network:
 
 
 def write_sidecar(run: str | os.PathLike[str], path: str | os.PathLike[str]) -> Path:
-    """Write a run's configuration and weights as one safetensors file, to go with an export.
+    """Write the configuration and weights of a run as one safetensors file beside an export.
 
     Parameters
     ----------
@@ -356,7 +377,7 @@ def write_sidecar(run: str | os.PathLike[str], path: str | os.PathLike[str]) -> 
     Raises
     ------
     InputError
-        As `load`, and where the file exists.
+        As `load`, and for a file that exists.
     """
     folder = Path(run)
     weights = {name: value.detach() for name, value in load(folder).state_dict().items()}
@@ -385,7 +406,7 @@ def _config_of_sidecar(file: Path) -> RunConfig:
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a path is a run folder."""
+    """Return whether a path is a run folder."""
     return (Path(path) / CONFIG).is_file()
 
 
@@ -408,12 +429,12 @@ def read_configs(path: str | os.PathLike[str]) -> tuple[NetworkConfig, TrainingC
 
 
 def read_training(path: str | os.PathLike[str]) -> TrainingConfig | None:
-    """Read how a run was trained; None where the folder does not say."""
+    """Read the training configuration of a run; None where it is not known."""
     return _read_config(Path(path)).training
 
 
 def read_evaluation(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a run's final performance; empty where there is none."""
+    """Read the final evaluation of a run; empty for a run that is not finished."""
     file = Path(path) / EVALUATION
     if not file.is_file():
         return {}
@@ -426,17 +447,29 @@ def read_evaluation(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Read a run's log: a row for each evaluation, its performance by task; empty without one.
+    """Read the log of a run.
 
     Parameters
     ----------
     path
         The run folder.
 
+    Returns
+    -------
+    list of dict
+        One row for each evaluation, with the performance by task under "performance"; empty for
+        a run without a log.
+
     Raises
     ------
     InputError
-        Where the log is damaged.
+        For a damaged log.
+
+    Examples
+    --------
+    >>> rows = read_log(pretrained_path("ctxdm-0"))
+    >>> sorted(rows[-1]["performance"])
+    ['contextdm1', 'contextdm2']
     """
     file = Path(path) / LOG
     if not file.is_file():
@@ -451,7 +484,7 @@ def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def _log_row(row: Mapping[str, str]) -> dict[str, Any]:
-    # before the first step there is no loss, and runs begun before format 4 lack what came with it
+    # no loss before the first step; no stability in rows written before format 4
     may_be_empty = ("loss", *STABILITY_COLUMNS)
     values = {
         name: None if name in may_be_empty and not text else float(text)
@@ -465,12 +498,12 @@ def _log_row(row: Mapping[str, str]) -> dict[str, Any]:
 
 
 def pretrained_names() -> list[str]:
-    """Give the names of the networks that come with the package."""
+    """Return the names of the networks that come with the package."""
     return sorted(folder.parent.name for folder in PRETRAINED.glob(f"*/{CONFIG}"))
 
 
 def pretrained_path(name: str) -> Path:
-    """Give the run folder of a network that comes with the package."""
+    """Return the run folder of a network that comes with the package."""
     if name not in pretrained_names():
         raise unknown_name("pretrained", name, pretrained_names())
     return PRETRAINED / name
@@ -478,6 +511,16 @@ def pretrained_path(name: str) -> Path:
 
 def pretrained(name: str) -> Network:
     """Load a network that comes with the package.
+
+    Parameters
+    ----------
+    name
+        One of `pretrained_names`.
+
+    Raises
+    ------
+    InputError
+        For an unknown name.
 
     Examples
     --------

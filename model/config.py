@@ -1,4 +1,4 @@
-"""Configurations: frozen, validated, saved beside what they made."""
+"""Configurations of networks and of their training: frozen, validated, saved with every run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Method = Literal["none", "synaptic_intelligence", "elastic", "orthogonal", "perm
 
 
 def _check_choices(config: object) -> None:
-    """Check that every field with a set of names has one of them."""
+    """Check every field whose type is a set of names."""
     for name, hint in get_type_hints(type(config)).items():
         if get_origin(hint) is Literal and getattr(config, name) not in get_args(hint):
             raise unknown_name(name, getattr(config, name), get_args(hint))
@@ -35,34 +35,48 @@ def _check_choices(config: object) -> None:
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """A leaky recurrent network, with the defaults of the published 20-task networks.
+    """Configuration of a leaky recurrent network; defaults as published (Yang et al. 2019).
 
     Attributes
     ----------
     n_units
-        Hidden units.
+        Number of hidden units.
     cell
-        "leaky_rnn" or "leaky_gru", with reset and update gates.
+        "leaky_rnn", or "leaky_gru" with reset and update gates.
     nonlinearity
         "softplus", "relu", "tanh" or "retanh" (tanh of relu).
     recurrent_initialisation
-        Recurrent weights start as a scaled identity ("diag") or a scaled random orthogonal
-        matrix ("randortho"); those of a GRU are Glorot uniform either way, as published.
+        Initial recurrent weights: a scaled identity ("diag") or a scaled random orthogonal
+        matrix ("randortho"). Those of a GRU are Glorot uniform in both cases, as published.
     rules
-        Tasks that have a rule channel; the 20 published ones, and tasks of one's own.
+        Tasks with a rule channel; by default the 20 published ones.
     separate_rule_input
-        Whether rules enter by a map of their own, as in the published rule-only learning
-        (leaky RNN only).
+        Whether rule channels have an input matrix of their own, as in the published learning of
+        new rules (leaky RNN only).
     rule_mixing_seed
-        Seed of a fixed random orthogonal matrix through which the rule channels enter, so that
-        no rule has a channel of its own (the published control); None for no mixing.
+        Seed of a fixed random orthogonal matrix that mixes the rule channels, so that no rule has
+        a channel of its own (the published control); None for no mixing.
     dt_ms, tau_ms
         Time step and time constant (ms).
     sigma_rec, sigma_x
-        Recurrent and input noise; the standard deviation at each step is sigma * sqrt(2/alpha)
-        with alpha = dt/tau.
+        Recurrent and input noise. The standard deviation at each step is ``sigma *
+        sqrt(2 / alpha)`` with ``alpha = dt_ms / tau_ms``.
     seed
         Seed of the initial weights.
+
+    Raises
+    ------
+    InputError
+        For values out of range, unknown names, and a separate rule input of a GRU.
+
+    Examples
+    --------
+    >>> NetworkConfig(n_units=64, nonlinearity="relu").n_inputs
+    85
+    >>> NetworkConfig(cell="lstm")
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: cell: expected one of leaky_rnn, leaky_gru, got 'lstm'. ...
     """
 
     n_units: int = 256
@@ -106,19 +120,29 @@ class NetworkConfig:
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Regularisation:
-    """Losses on rates and weights, each added to the task loss with its factor.
+    """Factors of the losses on rates and weights, which are added to the task loss.
 
     Attributes
     ----------
     l1_rate
-        Factor on the mean of the rates' absolute values.
+        Factor of the mean absolute rate.
     l2_rate
-        Factor on half the sum of the squared rates.
+        Factor of half the sum of squared rates.
     l1_weight
-        Factor on the mean absolute weight, summed over weight matrices; the input and recurrent
+        Factor of the mean absolute weight, summed over weight matrices; input and recurrent
         weights of a layer count as one matrix.
     l2_weight
-        Factor on half the sum of the squared weights.
+        Factor of half the sum of squared weights.
+
+    Raises
+    ------
+    InputError
+        For a factor that is negative or not finite.
+
+    Examples
+    --------
+    >>> Regularisation(l2_rate=1e-4).l1_rate
+    0.0
     """
 
     l1_rate: Number = 0.0
@@ -134,10 +158,10 @@ class Regularisation:
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stage of training: trials at one time step and one scale of coherences.
+    """A stage of training, on trials with one time step and one scale of coherences.
 
-    It ends when the worst task reaches ``target`` at an evaluation, or after ``max_steps`` with
-    the weights of its best evaluation; without a target it runs to its last step and keeps the
+    A stage ends when the worst task reaches ``target`` at an evaluation, or after ``max_steps``
+    with the weights of its best evaluation. Without a target it ends after ``max_steps`` with its
     last weights.
 
     Attributes
@@ -145,18 +169,29 @@ class Stage:
     dt_ms
         Time step (ms).
     max_steps
-        Most steps.
+        Maximal number of steps.
     coherence_scale
-        Factor on coherences; 1 as published.
+        Factor of the coherences; 1 as published.
     easy
-        Whether the tasks' easy variants are trained, as published for sequential training.
+        Whether trials are of the easy variants of the tasks, as published for sequential
+        training.
     target
         Performance of the worst task at which the stage ends; None for no early end.
     learning_rates
-        Adam's rate at the first and the last step, falling between them as a half cosine.
+        Learning rates of Adam at the first and the last step, with a half cosine between them.
     tasks
-        The tasks that this stage trains; none for all of the training's. Learning one task
-        after another is a stage for each.
+        Tasks of this stage; () for all tasks of the training. Sequential learning has one stage
+        for each task.
+
+    Raises
+    ------
+    InputError
+        For values out of range.
+
+    Examples
+    --------
+    >>> Stage(dt_ms=20, max_steps=4000, target=0.95).learning_rates
+    (0.001, 0.001)
     """
 
     dt_ms: Number
@@ -180,26 +215,36 @@ class Stage:
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Consolidation:
-    """How a stage of training is kept from undoing what earlier stages have learned.
+    """Protection of earlier stages while later ones are trained.
 
     Attributes
     ----------
     method
         "none"; "synaptic_intelligence", as published (Zenke et al. 2017); "elastic", elastic
         weight consolidation (Kirkpatrick et al. 2017); "orthogonal", projection of weight
-        changes (Duncker et al. 2020). Controls, which take the importances of another run:
-        "permuted" gives them to other synapses, "uniform" spreads their sum over all. See
+        changes (Duncker et al. 2020). Controls with the importances of another run: "permuted"
+        over the synapses, or "uniform", their mean at every synapse. See
         `nwbcompare.model.consolidation_methods`.
     strength
-        Factor on the penalty; 1 as published for synaptic intelligence. Of "orthogonal", how
-        much activity counts against change (the inverse of its regulariser).
+        Factor of the penalty; 1 as published for synaptic intelligence. For "orthogonal" the
+        inverse of its regulariser alpha.
     damping
-        Of synaptic intelligence: what is added to a weight's squared change before the
-        importance is divided by it (its xi).
+        For synaptic intelligence: xi, added to the squared change of a weight by which the
+        importance is divided.
     seed
-        Seed of the permutation, and of the trials by which importances are measured.
+        Seed of the permutation, and of the trials on which importances are measured.
     donor
-        SHA-256 of the importances that a control takes; set by `train`.
+        SHA-256 of the importances of a control; set by `train`.
+
+    Raises
+    ------
+    InputError
+        For an unknown method and values out of range.
+
+    Examples
+    --------
+    >>> Consolidation(method="elastic", strength=200.0).damping
+    0.01
     """
 
     method: Method = "none"
@@ -218,65 +263,75 @@ class Consolidation:
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How a network is trained; the defaults are the published recipe.
+    """Configuration of training; the defaults are the published recipe (Yang et al. 2019).
 
     Attributes
     ----------
     tasks
-        The tasks.
+        Names of the tasks.
     stages
-        Stages of training, one after the other with the same weights.
+        Stages of training, each from the weights of the previous one.
     schedule
         Name of the recipe, for the record.
     batches
-        "single": a step's trials are of one task with one timing, as published. "mixed": each
-        trial has its own task and timing, and a batch holds trials of like length.
+        "single": all trials of a step have one task and one timing, as published. "mixed": each
+        trial has its own task and timing, and the trials of a step have similar lengths.
     task_weights
-        How often tasks are drawn: "equal"; "published", where Ctx DM 1 and 2 come five times
-        as often; "error", in proportion to the share of wrong trials at the last evaluation.
+        Probability of each task: "equal"; "published", five times higher for Ctx DM 1 and 2;
+        "error", in proportion to the share of wrong trials at the last evaluation.
     batch_size
         Trials of a step; 64 as published.
     clip, clip_by
-        Bound on every entry of the gradient ("value", as published) or on its length ("norm").
+        Bound of each entry of the gradient ("value", as published) or of its length ("norm").
     weight_average
-        Decay of a running average of the weights, which is what is evaluated and kept; 0 for
-        none, as published.
+        Decay of a running average of the weights, which is evaluated and saved; 0 for none, as
+        published.
     noise
-        "fresh" numbers for each step, or a "pool" that is renewed bit by bit (see
+        "fresh" random numbers at each step, or a "pool" that is renewed gradually (see
         `nwbcompare.model.training_noise`).
     regularisation
         Losses on rates and weights; none as published for the 20-task networks.
     evaluate_every, evaluation_trials
-        Steps between evaluations, 500 as published, and their trials of each task, a multiple
-        of 32; 512 as published.
+        Steps between evaluations, 500 as published, and trials of each task at an evaluation, a
+        multiple of 32; 512 as published.
     n_shards
-        Parts of a batch that are worked on at the same time. Results depend on it in the last
-        digits, so it is set here and not by the machine.
+        Parts of a batch that are computed in parallel. The last digits of the results depend on
+        it, so it belongs to the configuration and not to the machine.
     consolidation
-        What keeps a stage from undoing earlier ones.
+        Protection of earlier stages.
     keep
-        With which weights a stage ends: those of its "best" evaluation, or the "last" ones, as
-        published for tasks learned one after another.
+        Weights with which a stage ends: those of its "best" evaluation, or the "last" ones, as
+        published for sequential learning.
     warm_up_steps
         Steps at the start of every stage over which the learning rate rises linearly to its value;
-        0 for none, as published. Adam's first steps move every weight by the whole learning rate,
-        and those after a change of tasks by up to six times it, since its second moment remembers
-        about a thousand steps; most weights move in one direction, which makes the rates of many
-        relu networks explode.
+        0 for none, as published. The first steps of Adam change every weight by the full learning
+        rate, and those after a change of tasks by up to six times that, since its second moment
+        averages over about a thousand steps. Most weights change in one direction, which makes
+        the rates of many relu networks explode.
     stop_exploded
-        Whether training stops, with the reason, where rates have exploded (see
-        `nwbcompare.model.rate_stability`). Some such networks come back after thousands of steps.
+        Whether training stops with an error when rates have exploded (see
+        `nwbcompare.model.rate_stability`). Some such networks recover after thousands of steps.
     trainable
-        Names of the weights that learn, such as rule_weight; none for all. Not with
+        Names of the weights that are trained, such as "rule_weight"; () for all. Not with
         "orthogonal", whose projection spreads a change over all weights that act together.
     milestones, milestone_tasks
-        At the first evaluation where the worst of these tasks reaches each of these
-        performances, the weights are kept beside the run's.
+        Performances; the weights are saved at the first evaluation at which the worst of these
+        tasks (() for all) reaches each of them.
     start
-        SHA-256 of the weights from which training starts; empty for those of the network's
-        seed. Set by `train`.
+        SHA-256 of the initial weights; "" for those of the network's seed. Set by `train`.
     seed
         Seed of trials, order of tasks and noise.
+
+    Raises
+    ------
+    InputError
+        For unknown tasks and names, values out of range, and ``trainable`` with "orthogonal".
+
+    Examples
+    --------
+    >>> config = TrainingConfig(tasks=("fdgo", "dm1"), stages=(Stage(dt_ms=20, max_steps=1000),))
+    >>> config.batch_size, config.is_curriculum
+    (64, False)
     """
 
     tasks: tuple[str, ...]
@@ -310,7 +365,7 @@ class TrainingConfig:
             get_task(task)
         if not self.stages:
             raise InputError("stages", "at least one stage", "none", "Name a schedule.")
-        for task in {*self.milestone_tasks, *(task for one in self.stages for task in one.tasks)}:
+        for task in {*self.milestone_tasks, *(task for each in self.stages for task in each.tasks)}:
             if task not in self.tasks:
                 raise unknown_name("tasks", task, self.tasks)
         for level in self.milestones:
@@ -343,7 +398,7 @@ class TrainingConfig:
             )
 
     def tasks_of(self, stage: Stage) -> tuple[str, ...]:
-        """Give the tasks that a stage trains."""
+        """Return the tasks of a stage."""
         return stage.tasks or self.tasks
 
     @property

@@ -1,4 +1,4 @@
-"""Learning one task after another: schedules whose stages train tasks of their own."""
+"""Schedules of sequential learning, whose stages train different tasks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PUBLISHED_STEPS = 6250
 """4e5 trials of each task, in batches of 64."""
 EVALUATE_EVERY, EVALUATION_TRIALS = 100, 128
 WARM_UP_STEPS = 300
-"""The remedy against exploding rates (``benchmarks/exploding_rates.py``); 0 as published."""
+"""Prevents exploding rates (``benchmarks/exploding_rates.py``); 0 as published."""
 
 
 def sequential_config(
@@ -36,40 +36,40 @@ def sequential_config(
     warm_up_steps: int = WARM_UP_STEPS,
     seed: int = 0,
 ) -> TrainingConfig:
-    """Give a schedule that trains sets of tasks one after another.
+    """Return the configuration of training sets of tasks one after another.
 
     Parameters
     ----------
     stages
-        The tasks of each stage; by default the published order.
+        Tasks of each stage; by default the published order.
     steps_per_task
-        Training steps for each task of a stage, of 64 trials; 6250 as published (4e5 trials). A
-        stage of two tasks takes twice as many.
+        Steps of 64 trials for each task; 6250 as published (4e5 trials). A stage of two tasks has
+        twice as many.
     target
-        Performance of a stage's worst task at which it ends early; by default none, as
+        Performance of the worst task at which a stage ends early; None for no early end, as
         published.
     consolidation
-        What keeps a stage from undoing earlier ones; by default nothing does.
+        Protection of earlier stages; by default none.
     easy
-        Whether the tasks' easy variants are trained, as published.
+        Whether trials are of the easy variants of the tasks, as published.
     milestones
-        Performances of the worst task of the last stage at whose first reaching the weights are
-        kept.
+        Performances of the worst task of the last stage; the weights that first reach each of
+        them are saved.
     warm_up_steps
-        Steps over which the learning rate rises at the start of every stage. 0 as published: then
-        training goes on also where rates have exploded (see `TrainingConfig`).
+        Steps over which the learning rate rises at the start of every stage; 0 as published, and
+        then training does not stop when rates explode (see `TrainingConfig`).
     seed
         Seed of trials, order of tasks and noise.
 
     Returns
     -------
     TrainingConfig
-        For `train`. Of each stage the last weights go on, not the best.
+        For `train`. Each stage ends with its last weights.
 
     Raises
     ------
     InputError
-        For no stages, an empty stage, an unknown task, and one that comes twice.
+        For no stages, an empty stage, an unknown task, and a task in two stages.
 
     Examples
     --------
@@ -80,8 +80,10 @@ def sequential_config(
     sets = _checked(stages)
     check_whole("steps_per_task", steps_per_task, 1, "Use steps_per_task=6250.")
     parts = [
-        Stage(dt_ms=20, max_steps=steps_per_task * len(own), easy=easy, target=target, tasks=own)
-        for own in sets
+        Stage(
+            dt_ms=20, max_steps=steps_per_task * len(tasks), easy=easy, target=target, tasks=tasks
+        )
+        for tasks in sets
     ]
     return _config(
         sets, tuple(parts), consolidation or Consolidation(), milestones, warm_up_steps, seed
@@ -98,10 +100,10 @@ def interleaved_config(
     warm_up_steps: int = WARM_UP_STEPS,
     seed: int = 0,
 ) -> TrainingConfig:
-    """Give the schedule that trains the same tasks at once, with as many trials of each.
+    """Return the configuration of training the same tasks together, with as many trials of each.
 
-    See `sequential_config` for parameters and errors. Every step's task is drawn at random, so
-    the numbers of trials are equal on average.
+    See `sequential_config` for parameters and errors. The task of every step is drawn at random,
+    so that numbers of trials are equal on average.
 
     Examples
     --------
@@ -110,7 +112,7 @@ def interleaved_config(
     """
     sets = _checked(stages)
     check_whole("steps_per_task", steps_per_task, 1, "Use steps_per_task=6250.")
-    tasks = tuple(task for own in sets for task in own)
+    tasks = tuple(task for tasks in sets for task in tasks)
     whole = Stage(
         dt_ms=20, max_steps=steps_per_task * len(tasks), easy=easy, target=target, tasks=tasks
     )
@@ -118,7 +120,14 @@ def interleaved_config(
 
 
 def sequential_network(*, n_units: int = 256, seed: int = 0) -> NetworkConfig:
-    """Give the published network for learning in sequence: relu units, orthogonal at the start.
+    """Return the published network for sequential learning: relu, orthogonal initial weights.
+
+    Parameters
+    ----------
+    n_units
+        Number of hidden units; 256 as published.
+    seed
+        Seed of the initial weights.
 
     Examples
     --------
@@ -140,12 +149,12 @@ def _config(
 ) -> TrainingConfig:
     by_target = any(part.target is not None for part in parts)
     return TrainingConfig(
-        tasks=tuple(task for own in sets for task in own),
+        tasks=tuple(task for tasks in sets for task in tasks),
         stages=parts,
         schedule="sequential" if len(parts) > 1 else "interleaved",
         noise="pool",
         evaluate_every=EVALUATE_EVERY,
-        # where an evaluation ends a stage, it is also what the stage is judged by
+        # an evaluation that ends a stage is its result as well, so it has more trials
         evaluation_trials=FINAL_TRIALS if by_target else EVALUATION_TRIALS,
         n_shards=1,
         consolidation=consolidation,
@@ -159,20 +168,20 @@ def _config(
 
 
 def _checked(stages: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
-    """Refuse schedules in which a stage is empty, or a task unknown or trained twice."""
+    """Check the tasks of stages; return them as tuples."""
     if not len(stages):
         raise InputError("stages", "at least one stage", "none", "Use YANG2019.")
     seen: dict[str, int] = {}
-    for place, own in enumerate(stages):
-        if isinstance(own, str):
+    for place, tasks in enumerate(stages):
+        if isinstance(tasks, str):
             raise InputError(
-                f"stage {place + 1}", "a tuple of tasks", repr(own), f"Write ({own!r},)."
+                f"stage {place + 1}", "a tuple of tasks", repr(tasks), f"Write ({tasks!r},)."
             )
-        if not own:
+        if not tasks:
             raise InputError(
                 f"stage {place + 1}", "at least one task", "none", "Leave the stage out."
             )
-        for task in own:
+        for task in tasks:
             get_task(task)
             if task in seen:
                 raise InputError(
@@ -182,4 +191,4 @@ def _checked(stages: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
                     "Name each task once.",
                 )
             seen[task] = place
-    return tuple(tuple(own) for own in stages)
+    return tuple(tuple(tasks) for tasks in stages)

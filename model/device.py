@@ -1,4 +1,4 @@
-"""Where a network runs."""
+"""Devices on which a network runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from nwbcompare.core.errors import InputError
 
 
 def check_device(device: str) -> str:
-    """Refuse a device that is not there.
+    """Check that a device is available; return it.
 
     Raises
     ------
     InputError
-        For anything but "cpu", and "cuda" where torch finds such a device.
+        For anything but "cpu", or "cuda" where torch finds such a device.
+
+    Examples
+    --------
+    >>> check_device("cpu")
+    'cpu'
     """
     kind = device.partition(":")[0]
     if kind == "cpu" or (kind == "cuda" and torch.cuda.is_available()):

@@ -1,4 +1,4 @@
-"""Performance of a network on random trials, with noise."""
+"""Performance of networks on random trials with noise."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from nwbcompare.tasks.description import TrialDescription, concatenate
 from nwbcompare.tasks.trials import draw_trials
 
 BATCH_SIZE = 32
-"""Trials that share a timing: as published, 512 trials are 16 batches of 32."""
+"""Number of trials with the same timing; as published, 512 trials are 16 batches of 32."""
 TRIALS_AT_ONCE = 128
 MOST_THREADS = 8
-"""Each holds the rates of its trials: more would cost memory."""
+"""Each thread needs memory for the rates of its trials."""
 
 
 def evaluate(
@@ -35,36 +35,36 @@ def evaluate(
     coherence_scale: float = 1.0,
     easy: bool = False,
 ) -> dict[str, float]:
-    """Give a network's performance on random trials of tasks, with both noises.
+    """Compute the performance of a network on random trials, with input and recurrent noise.
 
-    Timing is drawn for each batch of 32 trials, so the default 512 trials have 16 timings.
+    Timing is drawn for each batch of 32 trials, so 512 trials have 16 different timings.
 
     Parameters
     ----------
     network
         The network.
     tasks
-        The tasks.
+        Names of the tasks.
     seed
         Seed of trials and noise.
     n_trials
-        Trials of each task, a multiple of 32.
+        Number of trials of each task, a multiple of 32; 512 as published.
     dt_ms
-        Time step (ms); by default the network's.
+        Time step (ms); by default that of the network.
     coherence_scale
-        Factor on the coherences; 1 as published.
+        Factor of the coherences; 1 as published.
     easy
-        Whether the trials are of the tasks' easy variants.
+        Whether the trials are of the easy variants of the tasks.
 
     Returns
     -------
     dict
-        The share of correct trials by task.
+        Share of correct trials by task (see `nwbcompare.model.network.is_correct`).
 
     Raises
     ------
     InputError
-        Where n_trials is no multiple of 32, and for an unknown task.
+        For a number of trials that is no multiple of 32, and an unknown task.
 
     Examples
     --------
@@ -95,14 +95,14 @@ def evaluation_trials(
     coherence_scale: float = 1.0,
     easy: bool = False,
 ) -> TrialDescription:
-    """Draw the random trials on which networks are evaluated, task by task.
+    """Draw the random trials of an evaluation, task by task.
 
-    See `evaluate` for the parameters.
+    See `evaluate` for the parameters and errors.
 
-    Raises
-    ------
-    InputError
-        Where n_trials is no multiple of 32, and for an unknown task.
+    Examples
+    --------
+    >>> evaluation_trials(["fdgo", "dm1"], seed=0, n_trials=32, dt_ms=20).n_trials
+    64
     """
     if n_trials < BATCH_SIZE or n_trials % BATCH_SIZE:
         raise InputError("n_trials", f"a multiple of {BATCH_SIZE}", repr(n_trials), "Use 512.")
@@ -125,7 +125,10 @@ def evaluation_trials(
 
 
 def parts_of_like_length(trials: TrialDescription) -> list[npt.NDArray[np.int64]]:
-    """Give the places of the trials in parts that run together, shorter trials first."""
+    """Return indices of trials in parts that run together, shorter trials first.
+
+    Trials of similar length need fewer steps of padding.
+    """
     order = np.argsort(trials.n_steps, kind="stable")
     return [order[at : at + TRIALS_AT_ONCE] for at in range(0, order.size, TRIALS_AT_ONCE)]
 
@@ -133,7 +136,7 @@ def parts_of_like_length(trials: TrialDescription) -> list[npt.NDArray[np.int64]
 def _correct(
     network: Network, trials: TrialDescription, dt_ms: float, noise: FreshNoise
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Tell which trials end as they should, running trials of like length together."""
+    """Return which trials are correct ``(trial,)``, from runs of trials of similar length."""
     parts = parts_of_like_length(trials)
 
     def judge(place: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
@@ -152,7 +155,7 @@ def _correct(
 def final_output(
     network: Network, trials: TrialDescription, *, dt_ms: float, noise: FreshNoise, step: int
 ) -> torch.Tensor:
-    """Give the output at each trial's last step ``(trial, output_channel)``, with both noises.
+    """Return the output at the last step of each trial ``(trial, output_channel)``, with noise.
 
     Parameters
     ----------
@@ -163,10 +166,10 @@ def final_output(
     dt_ms
         Time step (ms).
     noise, step
-        Source of the noise, and what tells this call's numbers from others.
+        Source of the noise, and index of this call in it.
     """
-    shown, units = noisy_input(network.config, trials, dt_ms=dt_ms, noise=noise, step=step)
-    _, outputs = network(shown, dt_ms=dt_ms, noise=units)
+    inputs, unit_noise = noisy_input(network.config, trials, dt_ms=dt_ms, noise=noise, step=step)
+    _, outputs = network(inputs, dt_ms=dt_ms, noise=unit_noise)
     last = torch.from_numpy(trials.n_steps - 1)
     final: torch.Tensor = outputs.cpu()[last, torch.arange(trials.n_trials)]
     return final
@@ -180,22 +183,22 @@ def noisy_input(
     noise: FreshNoise,
     step: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give the trials' noisy input, and normal numbers for the units, each by time and trial.
+    """Return noisy input ``(time, trial, input_channel)``, and noise ``(time, trial, unit)``.
 
     See `final_output` for the parameters.
     """
     n_steps = int(trials.n_steps.max())
-    inputs, units = noise_numbers(config, trials, noise=noise, step=step)
-    shown = render_input(
-        trials, config.rules, n_steps, dt_ms=dt_ms, sigma_x=config.sigma_x, noise=inputs
+    input_noise, unit_noise = noise_numbers(config, trials, noise=noise, step=step)
+    inputs = render_input(
+        trials, config.rules, n_steps, dt_ms=dt_ms, sigma_x=config.sigma_x, noise=input_noise
     )
-    return shown, units
+    return inputs, unit_noise
 
 
 def noise_numbers(
     config: NetworkConfig, trials: TrialDescription, *, noise: FreshNoise, step: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give normal numbers for the inputs and for the units of trials, each by time and trial.
+    """Draw normal numbers ``(time, trial, input_channel)`` and ``(time, trial, unit)``.
 
     See `final_output` for the parameters.
     """

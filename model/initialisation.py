@@ -1,4 +1,4 @@
-"""Initial weights, by cell."""
+"""Initial weights of networks."""
 
 from __future__ import annotations
 
@@ -21,11 +21,22 @@ RECURRENT_GAIN: dict[Nonlinearity, float] = {
 
 
 def initial_weights(config: NetworkConfig) -> dict[str, torch.Tensor]:
-    """Give a new network's weights by name.
+    """Draw the initial weights of a network.
 
-    Yang et al. 2019 and its reference implementation: the leaky RNN starts with normal input
-    weights and scaled identity or orthogonal recurrent ones; a GRU's kernels, and both maps of
-    a split input, are Glorot uniform, its gate biases 1.
+    As in the reference implementation of Yang et al. 2019. A leaky RNN has normal input weights
+    and scaled identity or orthogonal recurrent weights. Kernels of a GRU, and both matrices of a
+    separate rule input, are Glorot uniform; gate biases are 1.
+
+    Returns
+    -------
+    dict
+        Weights by name; matrices are ``(from, to)``.
+
+    Examples
+    --------
+    >>> weights = initial_weights(NetworkConfig(n_units=4))
+    >>> {name: tuple(weight.shape) for name, weight in weights.items()}["input_weight"]
+    (85, 4)
     """
     generator = torch.Generator().manual_seed(config.seed)
     n_inputs, n_units, n_outputs = config.n_inputs, config.n_units, len(OUTPUT_CHANNELS)
@@ -38,10 +49,10 @@ def initial_weights(config: NetworkConfig) -> dict[str, torch.Tensor]:
             "recurrent_weight": _recurrent_start(config, generator),
         }
     else:
-        drawn = torch.randn(n_inputs, n_units, generator=generator)
+        normal = torch.randn(n_inputs, n_units, generator=generator)
         output = _glorot(n_units, n_outputs, generator)
         return {
-            "input_weight": drawn / math.sqrt(n_inputs),
+            "input_weight": normal / math.sqrt(n_inputs),
             "recurrent_weight": _recurrent_start(config, generator),
             "bias": torch.zeros(n_units),
             "output_weight": output,
@@ -55,9 +66,9 @@ def initial_weights(config: NetworkConfig) -> dict[str, torch.Tensor]:
 
 
 def rule_mixing(config: NetworkConfig, device: str = "cpu") -> torch.Tensor | None:
-    """Give the orthogonal matrix ``(rule, rule)`` that mixes a network's rule channels.
+    """Draw the orthogonal matrix ``(rule, rule)`` that mixes the rule channels of a network.
 
-    Row by row what the network gets of each rule channel; None where rules are not mixed.
+    A row is the input that the network receives from one rule channel; None for no mixing.
     """
     if config.rule_mixing_seed is None:
         return None
@@ -67,7 +78,7 @@ def rule_mixing(config: NetworkConfig, device: str = "cpu") -> torch.Tensor | No
 
 
 def mixed_rules(inputs: torch.Tensor, mixing: torch.Tensor | None) -> torch.Tensor:
-    """Give inputs ``(..., input_channel)`` with their rules mixed by `rule_mixing`, if at all."""
+    """Return inputs ``(..., input_channel)`` with rules mixed by the matrix of `rule_mixing`."""
     if mixing is None:
         return inputs
     rules = inputs[..., N_SENSORY:] @ mixing
@@ -97,10 +108,10 @@ def _recurrent_start(config: NetworkConfig, generator: torch.Generator) -> torch
     gain, n_units = RECURRENT_GAIN[config.nonlinearity], config.n_units
     if config.recurrent_initialisation == "diag":
         return torch.eye(n_units) * gain
-    drawn = torch.randn(n_units, n_units, generator=generator)
-    # several threads round otherwise, and a network would depend on how many there are
+    normal = torch.randn(n_units, n_units, generator=generator)
+    # rounding depends on the number of threads, and the initial weights must not
     with one_thread_each():
-        orthogonal, upper = torch.linalg.qr(drawn)
-    # the signs make the distribution uniform over all orthogonal matrices
+        orthogonal, upper = torch.linalg.qr(normal)
+    # these signs make the distribution uniform over orthogonal matrices
     start: torch.Tensor = gain * orthogonal * torch.sign(torch.diagonal(upper))
     return start.contiguous()

@@ -1,4 +1,4 @@
-"""What a network did in trials, labelled: rates and outputs as a block."""
+"""Rates and outputs of a network in trials, as a labelled block."""
 
 from __future__ import annotations
 
@@ -28,29 +28,30 @@ def as_block(
     provenance: Mapping[str, Any],
     inputs_and_outputs: bool = False,
 ) -> xr.Dataset:
-    """Label what a network did in trials.
+    """Return rates and outputs of a network in trials as a block.
 
     Parameters
     ----------
     rate
-        ``(trial, time, unit)``; overwritten with NaN after a trial's end.
+        ``(trial, time, unit)``; set to NaN after the end of a trial.
     output
-        ``(trial, time, output_channel)``, likewise; None where the network has none that fits.
+        ``(trial, time, output_channel)``, also set to NaN; None for a network whose output is not
+        that of the trials.
     trials
-        What it was shown. Beside ``task (trial,)`` and ``time`` all is optional: without
-        ``condition_variables`` each task is one condition, without ``trial_stop_time`` trials
-        last to the end, and only outputs of `nwbcompare.tasks.channels` are read as choices.
+        The trials. ``task (trial,)`` and ``time`` are needed. Without ``condition_variables``
+        each task is one condition, without ``trial_stop_time`` trials last to the end, and only
+        outputs of `nwbcompare.tasks.channels` are read as choices.
     units
         Columns of the unit table.
     name
-        What figures and tables call the network.
+        Name of the network in figures and tables.
     deterministic
         Whether neither the network nor its inputs had noise.
     provenance
-        What else is known.
+        Further attributes of the recording.
     inputs_and_outputs
-        Whether to keep ``input`` and, where there are such, ``target`` and ``output``
-        ``(trial, time, channel)`` too.
+        Whether to keep ``input`` and, if present, ``target`` and ``output`` ``(trial, time,
+        channel)``.
 
     Returns
     -------
@@ -81,14 +82,14 @@ def as_block(
 
 
 def unit_table(layers: Mapping[str, int], name: str) -> dict[str, Any]:
-    """Give the unit table of a network's layers.
+    """Return the unit table of the layers of a network.
 
     Parameters
     ----------
     layers
-        The number of units of each layer, by its label.
+        Number of units of each layer by its label.
     name
-        The network's name.
+        Name of the network.
 
     Examples
     --------
@@ -109,7 +110,7 @@ def unit_table(layers: Mapping[str, int], name: str) -> dict[str, Any]:
 
 
 def _choices(output: Floats, trials: xr.Dataset) -> dict[str, Any]:
-    """Read what was chosen from the last output, and whether it was right."""
+    """Return the direction of the choice at the last step, and whether it was correct."""
     channels = tuple(trials["output_channel"].values) if "output_channel" in trials.coords else ()
     if channels != OUTPUT_CHANNELS:
         return {}
@@ -142,7 +143,7 @@ def _epochs(trials: xr.Dataset) -> dict[str, tuple[Any, Any]]:
 
 
 def _with_channels(block: xr.Dataset, output: Floats | None, trials: xr.Dataset) -> xr.Dataset:
-    """Add what went in, what came out and what should have."""
+    """Add inputs, outputs and targets to a block."""
     for name, channel in (("input", "input_channel"), ("target", "output_channel")):
         if name in trials:
             dims = ("trial", "time", channel)

@@ -1,4 +1,4 @@
-"""What training makes small: the task loss and the losses on rates and weights."""
+"""The loss on weights and its gradient."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ STACKED = (
     ("gate_input_weight", "gate_recurrent_weight"),
     ("output_weight",),
 )
-"""Weight matrices; those on one line count as one."""
+"""Weight matrices by layer; those of one layer count as one matrix."""
 
 
 def weight_loss(
     weights: Mapping[str, torch.Tensor], regularisation: Regularisation
 ) -> torch.Tensor:
-    """Give the loss of the weight matrices, named as a network's parameters."""
+    """Return the loss on the weight matrices of a network ``()``; see `Regularisation`.
+
+    Examples
+    --------
+    >>> weights = {"output_weight": torch.tensor([[1.0, -3.0]])}
+    >>> weight_loss(weights, Regularisation(l1_weight=1.0, l2_weight=0.1))
+    tensor(2.5000)
+    """
     loss = torch.zeros(())
     for names in STACKED:
         stack = [weights[name] for name in names if name in weights]
@@ -36,7 +43,7 @@ def add_weight_gradients(
     gradients: Mapping[str, torch.Tensor],
     regularisation: Regularisation,
 ) -> None:
-    """Add the slopes of `weight_loss` to gradients of the same names."""
+    """Add the gradient of `weight_loss` to the gradients, in place."""
     for names in STACKED:
         stack = [name for name in names if name in weights]
         size = sum(weights[name].numel() for name in stack)

@@ -1,4 +1,4 @@
-"""Memory that training needs, planned before it starts."""
+"""Estimates of the memory for training, checked before it starts."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from nwbcompare.core.errors import InputError
 from nwbcompare.model.config import NetworkConfig, TrainingConfig
 
 LONGEST_TRIAL_MS = 4400.0
-"""The longest published random trial is a little shorter: Dly DM with all intervals longest."""
+"""A little above the longest published random trial: Dly DM with the longest intervals."""
 BUFFERS = 4
-"""Arrays (time, trial, unit) alive at once: drive, rates, gradients of both."""
+"""Arrays (time, trial, unit) in memory at the same time: drive, rates, their gradients."""
 CHANNEL_BUFFERS = 5
 """Arrays (time, trial, channel): input and its noise, target, mask, output."""
 GIB = 2**30
 
 
 def _needed_bytes(network: NetworkConfig, training: TrainingConfig) -> int:
-    """Give the memory (bytes) of a training step of the longest trials."""
+    """Return the memory (bytes) of a training step with the longest trials."""
     n_steps = max(LONGEST_TRIAL_MS / stage.dt_ms for stage in training.stages)
     gates = 3 if network.cell == "leaky_gru" else 1
     per_trial = BUFFERS * gates * network.n_units + CHANNEL_BUFFERS * (65 + len(network.rules))
@@ -26,19 +26,19 @@ def _needed_bytes(network: NetworkConfig, training: TrainingConfig) -> int:
 
 
 def _available_bytes(device: str) -> int:
-    """Give the free memory (bytes) of a device."""
+    """Return the free memory (bytes) of a device."""
     if device != "cpu":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
 
 
 def check_memory(network: NetworkConfig, training: TrainingConfig, device: str) -> None:
-    """Refuse a batch that the device's free memory cannot hold.
+    """Check that a batch fits into the free memory of a device.
 
     Raises
     ------
     InputError
-        With the memory that the batch needs and that is free.
+        For a batch that does not; the error names the largest batch size that does.
     """
     needed, free = _needed_bytes(network, training), _available_bytes(device)
     if needed > free:

@@ -1,10 +1,10 @@
-"""Recording any torch module: what its layers give is heard by forward hooks.
+"""Recording of any torch module by forward hooks on its layers.
 
-The first tensor that a layer returns is what is recorded of it: an LSTM's ``h``, not its ``c``;
-of an ``nn.GRU`` with several layers the top one's rates, since the lower ones never leave it
-(to record those, build it of several ``nn.GRU`` of one layer); of a bidirectional one the units
-of both directions, forward ones first. A layer may be called once with all time steps, or in a
-loop over time, as an ``nn.GRUCell`` is: then its calls are joined along time.
+The first tensor that a layer returns is recorded: ``h`` of an LSTM, not ``c``; of an ``nn.GRU``
+with several layers the rates of the top layer, since it does not return those of lower layers (to
+record them, use several ``nn.GRU`` of one layer); of a bidirectional layer the units of both
+directions, forward ones first. A layer can be called once with all time steps, or in a loop over
+time as an ``nn.GRUCell`` is; then its calls are concatenated along time.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.model.labelled_block import Floats, as_block, unit_table
 
 TRIALS_AT_ONCE = 128
-"""Bounds the memory of the steps' intermediate tensors."""
+"""Bounds the memory of intermediate tensors."""
 TRIALS_RUN_TWICE = 8
-"""How many trials are run twice to measure whether a module has noise."""
+"""Number of trials that are run twice to measure whether a module has noise."""
 INPUT_DIMS = ("time", "trial", "input_channel")
-_Heard = dict[str, list[torch.Tensor]]
+_Calls = dict[str, list[torch.Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Setup:
-    """What is recorded of which module.
+    """A module and the layers of it that are recorded.
 
     Attributes
     ----------
@@ -43,9 +43,9 @@ class _Setup:
     layers
         Layers by their names in it.
     batch_first
-        Whether the module takes ``(trial, time, channel)``.
+        Whether the input of the module is ``(trial, time, channel)``.
     n_outputs
-        Number of output channels of the trials; None where its output is of no interest.
+        Number of output channels of the trials; None if the output is not recorded.
     """
 
     module: torch.nn.Module
@@ -65,7 +65,13 @@ def record_module(
     seed: int | None = None,
     inputs_and_outputs: bool = False,
 ) -> xr.Dataset:
-    """Record a module as `nwbcompare.model.record` does, which describes the parameters.
+    """Record the rates of a module in trials; see `nwbcompare.model.record` for the parameters.
+
+    Raises
+    ------
+    InputError
+        For trials without the variables that are needed, and for a module whose layers,
+        orientation or output cannot be recorded.
 
     Examples
     --------
@@ -77,39 +83,39 @@ def record_module(
     >>> dict(record_module(torch.nn.LSTM(3, 4), trials)["rate"].sizes)
     {'trial': 2, 'time': 5, 'unit': 4}
     """
-    trials = _usable(trials)
+    trials = _with_defaults(trials)
     layers = _find_layers(module, layer)
-    whole = {key or type(module).__name__: one for key, one in layers.items()}
+    labels = [key or type(module).__name__ for key in layers]
     name = name or type(module).__name__
     setup = _Setup(
         module=module,
         layers=layers,
         batch_first=_orientation(module, layers) if batch_first is None else batch_first,
-        # what is recorded as rates is not also read as output
+        # where the module itself is the layer, its result is the rates and not an output
         n_outputs=None if "" in layers else trials.sizes.get("output_channel"),
     )
     device, dtype = _place_and_type(module)
-    # a copy: torch warns of arrays that are read-only
-    shown = np.array(trials["input"].transpose(*INPUT_DIMS).values)
-    inputs = torch.from_numpy(shown).to(device, dtype)
-    with _evaluating(module):
-        with _own_random_numbers(device):
+    # a copy, since torch warns of read-only arrays
+    values = np.array(trials["input"].transpose(*INPUT_DIMS).values)
+    inputs = torch.from_numpy(values).to(device, dtype)
+    with _evaluation_mode(module):
+        with _random_state_restored(device):
             noise_free = _is_noise_free(setup, inputs)
-        with nullcontext() if seed is None else _own_random_numbers(device, seed):
+        with nullcontext() if seed is None else _random_state_restored(device, seed):
             rates, output = _run(setup, inputs)
     return as_block(
         np.concatenate(rates, axis=2),
         output,
         trials,
         units=unit_table(
-            {label: one.shape[2] for label, one in zip(whole, rates, strict=True)}, name
+            {label: each.shape[2] for label, each in zip(labels, rates, strict=True)}, name
         ),
         name=name,
         deterministic=noise_free and trials.attrs.get("sigma_x") == 0,
         provenance={
             "network": name,
             "module": f"{type(module).__module__}.{type(module).__qualname__}",
-            "layers": list(whole),
+            "layers": labels,
             "batch_first": setup.batch_first,
             "kind": trials.attrs.get("kind"),
             "dt_ms": trials.attrs.get("dt_ms"),
@@ -119,8 +125,8 @@ def record_module(
     )
 
 
-def _usable(trials: xr.Dataset) -> xr.Dataset:
-    """Refuse trials that cannot be recorded, and add what may be left out."""
+def _with_defaults(trials: xr.Dataset) -> xr.Dataset:
+    """Check trials; add the optional column "task" and attribute "aligned_to" where missing."""
     dims = trials["input"].dims if "input" in trials else "no variable of this name"
     if "input" not in trials or set(dims) != set(INPUT_DIMS) or 0 in trials["input"].shape:
         raise InputError(
@@ -139,12 +145,12 @@ def _usable(trials: xr.Dataset) -> xr.Dataset:
     on_trial = [key for key, values in trials.data_vars.items() if values.dims == ("trial",)]
     attrs = {"aligned_to": "trial start", **trials["time"].attrs}
     trials = trials.set_coords(on_trial).assign_coords(time=trials["time"].assign_attrs(attrs))
-    taken = set(columns_on(trials, "trial")) & {*unit_table({}, ""), "rate"}
-    if taken:
+    reserved = set(columns_on(trials, "trial")) & {*unit_table({}, ""), "rate"}
+    if reserved:
         raise InputError(
             "trials",
             "columns of other names than the unit table's",
-            listing(sorted(taken)),
+            listing(sorted(reserved)),
             "Rename them: trials.rename(session='trial_session').",
         )
     return trials if "task" in trials.coords else _with_one_task(trials)
@@ -162,32 +168,32 @@ def _with_one_task(trials: xr.Dataset) -> xr.Dataset:
 def _find_layers(
     module: torch.nn.Module, layer: str | Sequence[str] | None
 ) -> dict[str, torch.nn.Module]:
-    """Find the layers to record, by name."""
-    known = dict(module.named_modules(remove_duplicate=False))
+    """Return the layers to record by name."""
+    modules = dict(module.named_modules(remove_duplicate=False))
     if layer is None:
-        return _only_recurrent_layer(module, known)
+        return _only_recurrent_layer(module, modules)
     names = [layer] if isinstance(layer, str) else list(layer)
     if not names or len(set(names)) < len(names):
         raise InputError(
             "layer", "one layer, or several different ones", repr(names), "Name each once."
         )
     for name in names:
-        if name not in known:
-            raise unknown_name("layer", name, filter(None, known))
-    return {name: known[name] for name in names}
+        if name not in modules:
+            raise unknown_name("layer", name, filter(None, modules))
+    return {name: modules[name] for name in names}
 
 
 def _only_recurrent_layer(
-    module: torch.nn.Module, known: Mapping[str, torch.nn.Module]
+    module: torch.nn.Module, modules: Mapping[str, torch.nn.Module]
 ) -> dict[str, torch.nn.Module]:
     if isinstance(module, torch.nn.RNNBase):
         return {"": module}
     recurrent: dict[str, torch.nn.Module] = {
-        name: one for name, one in known.items() if isinstance(one, torch.nn.RNNBase)
+        name: part for name, part in modules.items() if isinstance(part, torch.nn.RNNBase)
     }
     if len(recurrent) == 1:
         return recurrent
-    names = recurrent or [name for name in known if name]
+    names = recurrent or [name for name in modules if name]
     raise InputError(
         "layer",
         "the name of the layer to record, where a module has not just one nn.RNN, GRU or LSTM",
@@ -197,21 +203,21 @@ def _only_recurrent_layer(
 
 
 def _orientation(module: torch.nn.Module, layers: Mapping[str, torch.nn.Module]) -> bool:
-    """Tell from recurrent layers how a module takes its input: the recorded ones, else any."""
+    """Return ``batch_first`` of the recurrent layers: of those recorded, or else of any."""
     for candidates in (layers.values(), module.modules()):
-        found = {one.batch_first for one in candidates if isinstance(one, torch.nn.RNNBase)}
-        if len(found) == 1:
-            return bool(found.pop())
+        values = {part.batch_first for part in candidates if isinstance(part, torch.nn.RNNBase)}
+        if len(values) == 1:
+            return bool(values.pop())
     raise InputError(
         "batch_first",
-        "True or False, where a module's layers do not tell",
+        "True or False for a module without recurrent layers of one orientation",
         "None",
         "Pass batch_first=True if the module takes (trial, time, channel), else False.",
     )
 
 
 def _place_and_type(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Give the device and type of a module's weights."""
+    """Return the device and type of the weights of a module."""
     for values in chain(module.parameters(), module.buffers()):
         if values.is_floating_point():
             return values.device, values.dtype
@@ -219,20 +225,20 @@ def _place_and_type(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]
 
 
 @contextmanager
-def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Put a module in evaluation mode, and each of its parts back into the mode it was in."""
-    training = [(part, part.training) for part in module.modules()]
+def _evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
+    """Set a module to evaluation mode in a ``with`` block; then restore the mode of each part."""
+    modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
         yield
     finally:
-        for part, mode in training:
+        for part, mode in modes:
             part.training = mode
 
 
 @contextmanager
-def _own_random_numbers(device: torch.device, seed: int | None = None) -> Iterator[None]:
-    """Leave torch's random numbers as they are found, seeding them in between."""
+def _random_state_restored(device: torch.device, seed: int | None = None) -> Iterator[None]:
+    """Seed the random numbers of torch in a ``with`` block; then restore their state."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         if seed is not None:
             torch.manual_seed(seed)
@@ -240,56 +246,56 @@ def _own_random_numbers(device: torch.device, seed: int | None = None) -> Iterat
 
 
 @contextmanager
-def _listening(layers: Mapping[str, torch.nn.Module]) -> Iterator[_Heard]:
-    """Collect what layers give, call by call."""
-    heard: _Heard = {name: [] for name in layers}
+def _recorded_calls(layers: Mapping[str, torch.nn.Module]) -> Iterator[_Calls]:
+    """Record the results of layers in a ``with`` block, call by call."""
+    calls: _Calls = {name: [] for name in layers}
 
-    def listen(name: str) -> Any:
-        # a copy, since modules may overwrite in place what a layer gave them
-        return lambda _module, _inputs, given: heard[name].append(_tensor_of(name, given).clone())
+    def hook(name: str) -> Any:
+        # a copy, since modules may overwrite the result of a layer in place
+        return lambda _module, _inputs, result: calls[name].append(_tensor_of(name, result).clone())
 
-    handles = [one.register_forward_hook(listen(name)) for name, one in layers.items()]
+    handles = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
     try:
-        yield heard
+        yield calls
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _tensor_of(name: str, given: Any) -> torch.Tensor:
-    """Give the tensor that is recorded of what a layer returned."""
-    if isinstance(given, torch.nn.utils.rnn.PackedSequence):
+def _tensor_of(name: str, result: Any) -> torch.Tensor:
+    """Return the tensor that is recorded from the result of a layer."""
+    if isinstance(result, torch.nn.utils.rnn.PackedSequence):
         raise InputError(
             f"layer {name!r}",
             "a padded tensor",
             "a PackedSequence",
-            "Let the module take padded trials: rates after a trial's end are hidden anyway.",
+            "Use padded trials: rates after the end of a trial are set to NaN in any case.",
         )
-    first = _first(given)
+    first = _first(result)
     if first is None:
         raise InputError(
             f"layer {name!r}",
             "a tensor, or a tuple or list that starts with one",
-            type(given).__name__,
+            type(result).__name__,
             "Name another layer.",
         )
     return first
 
 
-def _first(given: Any) -> torch.Tensor | None:
-    first = given[0] if isinstance(given, tuple | list) and given else given
+def _first(result: Any) -> torch.Tensor | None:
+    first = result[0] if isinstance(result, tuple | list) and result else result
     return first if isinstance(first, torch.Tensor) else None
 
 
 def _is_noise_free(setup: _Setup, inputs: torch.Tensor) -> bool:
-    """Measure whether a module gives the same rates twice, bit for bit."""
-    few = inputs[:, :TRIALS_RUN_TWICE]
-    once, again = _run(setup, few)[0], _run(setup, few)[0]
-    return all(np.array_equal(*pair) for pair in zip(once, again, strict=True))
+    """Return whether two runs of the same trials give equal rates, bit for bit."""
+    part = inputs[:, :TRIALS_RUN_TWICE]
+    first, second = _run(setup, part)[0], _run(setup, part)[0]
+    return all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
 
 
 def _run(setup: _Setup, inputs: torch.Tensor) -> tuple[list[Floats], Floats | None]:
-    """Give each layer's rates and the output, ``(trial, time, ...)``."""
+    """Return the rates of each layer and the output, ``(trial, time, ...)``."""
     parts = [_run_part(setup, part) for part in _parts(inputs)]
     rates = [np.concatenate(layer) for layer in zip(*(rates for rates, _ in parts), strict=True)]
     outputs = [output for _, output in parts if output is not None]
@@ -297,9 +303,9 @@ def _run(setup: _Setup, inputs: torch.Tensor) -> tuple[list[Floats], Floats | No
 
 
 def _parts(inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Cut trials into parts, never of as many trials as there are time steps.
+    """Split trials into parts whose number of trials is not the number of time steps.
 
-    Trials can then be told from time by their number, whichever way round a layer gives them.
+    The axis of trials in the result of a layer then follows from its size.
     """
     n_time, n_trials, _ = inputs.shape
     n_parts = -(-n_trials // TRIALS_AT_ONCE)
@@ -309,30 +315,30 @@ def _parts(inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 
 def _run_part(setup: _Setup, inputs: torch.Tensor) -> tuple[list[Floats], Floats | None]:
-    shown = (inputs.transpose(0, 1) if setup.batch_first else inputs).contiguous()
-    with _listening(setup.layers) as heard:
+    oriented = (inputs.transpose(0, 1) if setup.batch_first else inputs).contiguous()
+    with _recorded_calls(setup.layers) as calls:
         try:
-            result = setup.module(shown)
+            result = setup.module(oriented)
         except RuntimeError as error:
-            raise _not_taken(setup, shown, error) from error
-    rates = [_rates_of(setup, name, calls, inputs) for name, calls in heard.items()]
+            raise _input_not_accepted(setup, oriented, error) from error
+    rates = [_rates_of(setup, name, results, inputs) for name, results in calls.items()]
     return rates, _output_of(setup, result, inputs)
 
 
-def _not_taken(setup: _Setup, shown: torch.Tensor, error: RuntimeError) -> InputError:
-    said = (str(error).splitlines() or [type(error).__name__])[0]
+def _input_not_accepted(setup: _Setup, inputs: torch.Tensor, error: RuntimeError) -> InputError:
+    message = (str(error).splitlines() or [type(error).__name__])[0]
     dims = "(trial, time, channel)" if setup.batch_first else "(time, trial, channel)"
     return InputError(
         type(setup.module).__name__,
-        f"a module that takes the trials' input {dims} of sizes {tuple(shown.shape)}",
-        f"its error {said!r}",
+        f"a module that takes the trials' input {dims} of sizes {tuple(inputs.shape)}",
+        f"its error {message!r}",
         f"Pass batch_first={not setup.batch_first} if it takes them the other way round; make "
         "trials of the channels it was trained on, e.g. make_trials(..., rules=...).",
     )
 
 
 def _rates_of(setup: _Setup, name: str, calls: list[torch.Tensor], inputs: torch.Tensor) -> Floats:
-    """Join a layer's calls along time, ``(trial, time, unit)``."""
+    """Concatenate the calls of a layer along time, ``(trial, time, unit)``."""
     if not calls:
         raise InputError(
             f"layer {name!r}",
@@ -344,7 +350,7 @@ def _rates_of(setup: _Setup, name: str, calls: list[torch.Tensor], inputs: torch
     oriented = (_time_first(setup, setup.layers[name], call, n_trials) for call in calls)
     steps = [step for step in oriented if step is not None]
     if len(steps) < len(calls) or sum(map(len, steps)) != n_time:
-        raise _not_fitting(setup, name, calls, inputs)
+        raise _wrong_shape(setup, name, calls, inputs)
     rates = _as_array(torch.cat(steps))
     if not np.isfinite(rates).all():
         raise InputError(
@@ -354,7 +360,7 @@ def _rates_of(setup: _Setup, name: str, calls: list[torch.Tensor], inputs: torch
 
 
 def _output_of(setup: _Setup, result: Any, inputs: torch.Tensor) -> Floats | None:
-    """Give a module's result, ``(trial, time, output_channel)``, if it is the trials' output."""
+    """Return the result of a module ``(trial, time, output_channel)`` if it is an output."""
     output = _first(result)
     if output is None or output.ndim != 3 or output.shape[-1] != setup.n_outputs:
         return None
@@ -364,25 +370,25 @@ def _output_of(setup: _Setup, result: Any, inputs: torch.Tensor) -> Floats | Non
 
 
 def _time_first(
-    setup: _Setup, layer: torch.nn.Module, given: torch.Tensor, n_trials: int
+    setup: _Setup, layer: torch.nn.Module, result: torch.Tensor, n_trials: int
 ) -> torch.Tensor | None:
-    """Turn what a layer gave in a call to ``(time, trial, unit)``; None where it does not fit."""
-    if given.ndim == 2:
-        given = given[None]
-    elif given.ndim != 3:
+    """Return the result of a call as ``(time, trial, unit)``; None where its shape does not fit."""
+    if result.ndim == 2:
+        result = result[None]
+    elif result.ndim != 3:
         return None
-    elif _trials_lie_first(setup, layer, given, n_trials):
-        given = given.transpose(0, 1)
-    return given if given.shape[1] == n_trials else None
+    elif _is_trial_first(setup, layer, result, n_trials):
+        result = result.transpose(0, 1)
+    return result if result.shape[1] == n_trials else None
 
 
-def _trials_lie_first(
-    setup: _Setup, layer: torch.nn.Module, given: torch.Tensor, n_trials: int
+def _is_trial_first(
+    setup: _Setup, layer: torch.nn.Module, result: torch.Tensor, n_trials: int
 ) -> bool:
     if isinstance(layer, torch.nn.RNNBase):
-        # it says so itself: were it to have taken trials for time, that must not pass
+        # not from the sizes: they fit as well where a layer has run over trials as if over time
         return bool(layer.batch_first)
-    fits = [size == n_trials for size in given.shape[:2]]
+    fits = [size == n_trials for size in result.shape[:2]]
     return fits[0] if fits[0] != fits[1] else setup.batch_first
 
 
@@ -391,7 +397,7 @@ def _as_array(steps: torch.Tensor) -> Floats:
     return values
 
 
-def _not_fitting(
+def _wrong_shape(
     setup: _Setup, name: str, calls: list[torch.Tensor], inputs: torch.Tensor
 ) -> InputError:
     n_time, n_trials, _ = inputs.shape

@@ -1,4 +1,4 @@
-"""The leaky recurrent network, plainly: one step is one line."""
+"""The leaky recurrent network as a torch module, one line for each step."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ NONLINEARITIES: dict[Nonlinearity, Callable[[torch.Tensor], torch.Tensor]] = {
     "tanh": torch.tanh,
     "retanh": lambda x: torch.tanh(torch.relu(x)),
 }
-FIXATION_THRESHOLD = 0.5
-TOLERANCE_RAD = 0.2 * np.pi
+FIXATION_THRESHOLD, TOLERANCE_RAD = 0.5, 0.2 * np.pi
+"""Bounds of a correct trial (Yang et al. 2019)."""
 
 
 class Network(torch.nn.Module):
-    """A leaky recurrent network (Yang et al. 2019), written plainly.
+    """A leaky recurrent network (Yang et al. 2019).
 
     A leaky RNN follows ``h_t = (1 - alpha) h_{t-1} + alpha f(h_{t-1} W_rec + x_t W_in + b +
     noise)`` with ``alpha = dt / tau`` and ``h_0 = 0``. A leaky GRU has gates ``(r, u) =
@@ -42,7 +42,7 @@ class Network(torch.nn.Module):
     + noise)`` and follows ``h_t = (1 - alpha u) h_{t-1} + alpha u c``. Outputs are
     ``sigmoid(h W_out + b_out)``.
 
-    This is what is meant; `nwbcompare.model.backpropagation` computes the same faster.
+    `nwbcompare.model.backpropagation` computes the same, and its gradients, faster.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Network(torch.nn.Module):
 
     @property
     def device(self) -> str:
-        """Where the weights lie."""
+        """Device of the weights."""
         return str(self.bias.device)
 
     def forward(
@@ -101,16 +101,16 @@ class Network(torch.nn.Module):
         generator: torch.Generator | None = None,
         noise: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run trials.
+        """Run trials through the network.
 
         Parameters
         ----------
         inputs
             ``(time, trial, input_channel)``.
         dt_ms
-            Time step of the inputs (ms); by default the configuration's.
+            Time step of the inputs (ms); by default that of the configuration.
         generator
-            Source of the recurrent noise; without one, and without noise, there is none.
+            Source of the recurrent noise; with neither ``generator`` nor ``noise`` there is none.
         noise
             Normal numbers for the recurrent noise ``(time, trial, unit)``.
 
@@ -118,6 +118,12 @@ class Network(torch.nn.Module):
         -------
         rates, outputs : torch.Tensor
             ``(time, trial, unit)`` and ``(time, trial, output_channel)``.
+
+        Examples
+        --------
+        >>> rates, outputs = Network(NetworkConfig(n_units=4))(torch.zeros(10, 2, 85))
+        >>> rates.shape, outputs.shape
+        (torch.Size([10, 2, 4]), torch.Size([10, 2, 33]))
         """
         alpha = (dt_ms or self.config.dt_ms) / self.config.tau_ms
         if generator is not None:
@@ -135,7 +141,7 @@ class Network(torch.nn.Module):
         dt_ms: float | None = None,
         noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Give what drives the units from outside: input, bias and noise ``(time, trial, unit)``.
+        """Return the sum of input, bias and noise of each unit ``(time, trial, unit)``.
 
         See `forward` for the parameters.
         """
@@ -147,26 +153,26 @@ class Network(torch.nn.Module):
 
     @property
     def intact_units(self) -> npt.NDArray[np.int64]:
-        """Places of the units that a lesion has not cut off ``(unit,)``."""
+        """Indices of the units without a lesion ``(unit,)``."""
         if self._intact is None:
             return np.arange(self.config.n_units)
         return np.flatnonzero(self._intact.cpu().numpy())
 
     def lesioned(self, units: Sequence[int] | npt.NDArray[np.integer]) -> Network:
-        """Give a view of the network in which some units reach no other unit and no output.
+        """Return a view of the network in which some units have no effect on others.
 
-        They still fire; as published, their outgoing recurrent and output weights count as 0.
-        No weight is changed or copied: the view follows the network.
+        As published, their outgoing recurrent and output weights count as 0; their own rates go
+        on. The view shares its weights with the network, none is changed or copied.
 
         Parameters
         ----------
         units
-            Places of the units.
+            Indices of the units.
 
         Raises
         ------
         InputError
-            For places that the network does not have.
+            For indices outside the network.
 
         Examples
         --------
@@ -191,11 +197,11 @@ class Network(torch.nn.Module):
         return view
 
     def _sent(self, rates: torch.Tensor) -> torch.Tensor:
-        """Give what other units and outputs get to see of the rates."""
+        """Return the rates as other units and outputs receive them."""
         return rates if self._intact is None else rates * self._intact
 
     def _whole(self, *names: str) -> torch.Tensor:
-        """Stack the network's matrices of these names into one from the input channels on."""
+        """Return input matrices as one ``(input_channel, unit)``, with rules mixed."""
         weights = dict(self.named_parameters())
         stacked = torch.cat([weights[name] for name in names if name in weights])
         mixing = rule_mixing(self.config, self.device)
@@ -205,7 +211,7 @@ class Network(torch.nn.Module):
 
     def _rnn_steps(
         self,
-        inputs: torch.Tensor,  # noqa: ARG002 - all that matters of them is in the drive
+        inputs: torch.Tensor,  # noqa: ARG002 - the drive contains them
         drive: torch.Tensor,
         alpha: float,
     ) -> Iterator[torch.Tensor]:
@@ -231,14 +237,19 @@ class Network(torch.nn.Module):
 
     @torch.no_grad()
     def performance(self, trials: xr.Dataset, *, seed: int | None = None) -> float:
-        """Give the share of trials that end as they should.
+        """Return the share of correct trials (see `is_correct`).
 
         Parameters
         ----------
         trials
             From `nwbcompare.tasks.make_trials`.
         seed
-            Seed of the recurrent noise; without one the network runs without.
+            Seed of the recurrent noise; None for no noise.
+
+        Raises
+        ------
+        InputError
+            For trials of other input channels than those of the network.
         """
         generator = None if seed is None else torch.Generator(self.device).manual_seed(seed)
         inputs = input_of(trials, self.config).to(self.device)
@@ -248,12 +259,12 @@ class Network(torch.nn.Module):
 
 
 def input_of(trials: xr.Dataset, config: NetworkConfig) -> torch.Tensor:
-    """Give the trials' input as a tensor, refusing trials of other channels.
+    """Return the input of trials as a tensor ``(time, trial, input_channel)``.
 
     Raises
     ------
     InputError
-        Where the channels are not the network's.
+        For trials of other input channels than those of the network.
     """
     channels = tuple(trials["input_channel"].values) if "input_channel" in trials.coords else ()
     expected = input_channels(config.rules)
@@ -268,28 +279,39 @@ def input_of(trials: xr.Dataset, config: NetworkConfig) -> torch.Tensor:
 
 
 def at_last_step(values: np.ndarray, trials: xr.Dataset) -> np.ndarray:
-    """Give ``(time, trial, channel)`` at the last step of each trial, ``(trial, channel)``."""
+    """Return ``(time, trial, channel)`` at the last step of each trial, ``(trial, channel)``."""
     ends = trials["trial_stop_time"].values / trials["time"].attrs["bin_width_s"]
-    picked: np.ndarray = values[np.round(ends).astype(int) - 1, np.arange(ends.size)]
-    return picked
+    last: np.ndarray = values[np.round(ends).astype(int) - 1, np.arange(ends.size)]
+    return last
 
 
 def is_correct(
     last_output: np.ndarray, response_direction: np.ndarray
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Tell which trials end as they should, from the output at the last step.
+    """Return which trials are correct, from the output at their last step.
 
-    Yang et al. 2019: a trial to be kept fixating is correct where the fixation output is above
-    0.5; else it has to be at most 0.5 and the read-out within 36 degrees of the response.
+    A trial without a response is correct if the fixation output is above 0.5. Any other trial is
+    correct if the fixation output is at most 0.5 and the direction read from the response ring
+    is less than 36 degrees from the target (Yang et al. 2019).
 
     Parameters
     ----------
     last_output
         ``(trial, output_channel)``.
     response_direction
-        ``(trial,)`` (rad); NaN: keep fixating.
+        Direction of the target ``(trial,)`` (rad); NaN for trials without a response.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(trial,)`` of bool.
+
+    Examples
+    --------
+    >>> is_correct(np.zeros((2, 33)), np.array([np.nan, 0.0])).tolist()
+    [False, True]
     """
     fixating = last_output[:, OUTPUT_CHANNELS.index("fixation")] > FIXATION_THRESHOLD
-    read = read_direction(last_output[:, response_channels()])
-    near = angular_distance(read, np.nan_to_num(response_direction)) < TOLERANCE_RAD
+    direction = read_direction(last_output[:, response_channels()])
+    near = angular_distance(direction, np.nan_to_num(response_direction)) < TOLERANCE_RAD
     return np.where(np.isnan(response_direction), fixating, ~fixating & near)

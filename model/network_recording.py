@@ -1,4 +1,4 @@
-"""Recording a network as a laboratory records an animal: trials in, a block out."""
+"""Recording of the rates of a network, or of any torch module, in trials."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nwbcompare.model.module_recording import TRIALS_AT_ONCE, record_module
 from nwbcompare.model.network import Network, input_of
 
 LAYER = "recurrent"
-"""What the unit table calls the only layer of a `Network`."""
+"""Label of the only layer of a `Network` in the unit table."""
 
 
 def record(
@@ -27,50 +27,49 @@ def record(
     seed: int | None = None,
     inputs_and_outputs: bool = False,
 ) -> xr.Dataset:
-    """Run trials through a network, any torch module, and keep its hidden rates as a block.
+    """Record the rates of a network, or of any torch module, in trials.
 
     Parameters
     ----------
     network
-        A `Network`, an ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM``, or any module that takes one
-        tensor of inputs; `nwbcompare.model.module_recording` says what is recorded of it. It
-        is run in evaluation mode and left in the mode that it was in.
+        A `Network`, an ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM``, or any module with one input
+        tensor (see `nwbcompare.model.module_recording`). It is run in evaluation mode, and its
+        mode is restored.
     trials
-        From `nwbcompare.tasks.make_trials`, or, for a module, any dataset with ``input (time,
+        From `nwbcompare.tasks.make_trials`. For a module also any dataset with ``input (time,
         trial, input_channel)`` and ``time`` (s; attrs ``bin_width_s`` and, unless it is trial
-        start, ``aligned_to``). Whatever lies on ``trial`` goes along. Where the attribute
-        ``sigma_x`` is not 0, or not there, the inputs count as noisy.
+        start, ``aligned_to``). All columns on ``trial`` are copied. Without the attribute
+        ``sigma_x`` equal to 0 the inputs count as noisy.
     layer
-        For a module: the layer to record, or several, whose units then stand side by side, by
-        their names in ``module.named_modules()``; "" is the module itself. By default the
-        module, if it is an RNN, GRU or LSTM, else the only such layer in it.
+        For a module: names of one or several layers to record, as in ``module.named_modules()``;
+        "" is the module itself. The units of several layers are concatenated. By default the
+        module, if it is an RNN, GRU or LSTM, or else its only such layer.
     batch_first
-        For a module: whether it takes its input as ``(trial, time, channel)`` rather than
-        ``(time, trial, channel)``. By default as its recurrent layers take theirs.
+        For a module: whether its input is ``(trial, time, channel)`` rather than ``(time, trial,
+        channel)``; by default as in its recurrent layers.
     name
-        What figures and tables call the network; by default a `Network`'s name, and a module's
-        class.
+        Name of the network in figures and tables; by default that of a `Network`, or the class
+        of a module.
     seed
-        Seed of the noise. Without one a `Network` runs without noise, as published for the
-        variance analyses, and a module runs as it is; with one, torch's random numbers are the
-        same every time.
+        Seed of the noise. With None a `Network` runs without noise, as published for the variance
+        analyses, and a module with the random numbers of torch as they are.
     inputs_and_outputs
-        Whether to keep ``input``, ``output`` and ``target`` ``(trial, time, channel)`` too, as
-        far as they are there, as an export wants them.
+        Whether to keep ``input``, ``output`` and ``target`` ``(trial, time, channel)``, as far as
+        present; used for export.
 
     Returns
     -------
     xarray.Dataset
-        A dense block; the unit table's ``layer`` says where a unit lies. Beside the trials'
-        columns it has ``choice_direction`` (rad) and ``correct`` where the network's output has
-        the 33 channels of `nwbcompare.tasks.channels`. It is marked deterministic where neither
-        the network nor its inputs have noise; of a module that is measured.
+        A dense block with the columns of the trials and, if the output has the 33 channels of
+        `nwbcompare.tasks.channels`, ``choice_direction (trial,)`` (rad) and ``correct (trial,)``.
+        The column ``layer`` of the unit table is the layer of a unit. The block is deterministic
+        if neither network nor inputs have noise; for a module this is measured.
 
     Raises
     ------
     InputError
-        Where the trials' channels are not the network's, and where it cannot be told what of a
-        module to record, or what it gave.
+        For trials of other input channels than those of the network, and for a module whose
+        layers, orientation or output cannot be recorded.
 
     Examples
     --------
@@ -84,7 +83,7 @@ def record(
     (['h000', 'h001', 'h002'], ['GRU', 'GRU', 'GRU'])
     """
     if isinstance(network, Network):
-        _refuse_for_a_network(layer=layer, batch_first=batch_first)
+        _check_absent(layer=layer, batch_first=batch_first)
         return _record_network(
             network,
             trials,
@@ -97,7 +96,7 @@ def record(
             "network",
             "a torch.nn.Module",
             f"a {type(network).__name__}",
-            "Load a run with nwbcompare.model.load, or give the module itself.",
+            "Load a run with nwbcompare.model.load, or pass the module itself.",
         )
     return record_module(
         network,
@@ -138,7 +137,8 @@ def _record_network(
     )
 
 
-def _refuse_for_a_network(**arguments: object) -> None:
+def _check_absent(**arguments: object) -> None:
+    """Check that arguments for modules are None."""
     for argument, value in arguments.items():
         if value is not None:
             raise InputError(

@@ -1,4 +1,4 @@
-"""How far a training run has come, and whether a checkpoint says so in earnest."""
+"""Progress of a training run, and the checks of a checkpoint from which it is resumed."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from nwbcompare.model.validation import STRICT, Number, validated
 
 OLD_NAMES = {"cost": "loss", "first_costs": "first_losses", "last_costs": "last_losses"}
 """Names in logs and checkpoints of runs of format 4 and older."""
-REMEDY = "The checkpoint is damaged: train anew with --overwrite."
+REMEDY = "The checkpoint is damaged: train again with --overwrite."
 Count = Annotated[int, Field(ge=0)]
 
 
 @with_config(STRICT)
 @dataclass
 class Progress:
-    """How far a run has come.
+    """Progress of a run.
 
     Attributes
     ----------
     step, stage, stage_step
-        Steps in all, the stage, and the steps within it.
+        Number of steps so far, index of the stage, and number of steps within it.
     best
-        The worst task's performance at the stage's best evaluation so far.
+        Performance of the worst task at the best evaluation of the stage so far.
     seconds
-        Time spent, evaluations included.
+        Duration so far (s), including evaluations.
     first_losses, last_losses
         Losses of the first and of the latest steps of the stage.
     reached
-        The milestones that have been reached.
+        Milestones that have been reached.
     log
-        A row for each evaluation.
+        One row for each evaluation.
     """
 
     step: Count = 0
@@ -56,7 +56,7 @@ _PROGRESS = TypeAdapter(Progress)
 
 
 def present_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a log's row, or a checkpoint's progress, by the names of the present format.
+    """Return a row of a log, or the progress of a checkpoint, by the names of the present format.
 
     Examples
     --------
@@ -74,21 +74,21 @@ def read_progress(values: object, training: TrainingConfig, file: Path) -> Progr
     values
         Plain values, as JSON gives them.
     training
-        How the run is trained.
+        Configuration of the training.
     file
         The checkpoint, for messages.
 
     Raises
     ------
     DamagedCacheError
-        Where fields are missing, unknown or of another type, the stage or its step is none of
-        the training's, or the log does not end at the step.
+        For fields that are missing, unknown or of another type, a stage or step beyond those of
+        the training, and a log whose last row is of another step or of other tasks.
     """
     names = [part.name for part in fields(Progress)]
     values = present_names(values) if isinstance(values, dict) else values
     if not isinstance(values, dict) or set(values) != set(names):
-        found = listing(values) if isinstance(values, dict) else f"{values!r:.40}"
-        raise DamagedCacheError(f"{file}: progress", f"the fields {listing(names)}", found, REMEDY)
+        got = listing(values) if isinstance(values, dict) else f"{values!r:.40}"
+        raise DamagedCacheError(f"{file}: progress", f"the fields {listing(names)}", got, REMEDY)
     progress = validated(
         _PROGRESS, values, file=f"{file}: progress", remedy=REMEDY, error=DamagedCacheError
     )
@@ -116,33 +116,33 @@ def _rules(progress: Progress, training: TrainingConfig) -> Iterator[tuple[str, 
 
 
 def check_tensors(
-    found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], file: Path
+    tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], file: Path
 ) -> None:
-    """Refuse a checkpoint's tensors that are not those that its run would write.
+    """Check the names, shapes, types and values of the tensors of a checkpoint.
 
     Parameters
     ----------
-    found
+    tensors
         Tensors of the checkpoint.
     expected
-        Tensors of the names, shapes and types that it should have.
+        Tensors with the names, shapes and types that the run would write.
     file
         The checkpoint, for messages.
 
     Raises
     ------
     DamagedCacheError
-        Where one is missing, unknown, of another shape or type, or not finite.
+        For a tensor that is missing, unknown, of another shape or type, or not finite.
     """
-    if set(found) != set(expected):
-        missing, unknown = set(expected) - set(found), set(found) - set(expected)
+    if set(tensors) != set(expected):
+        missing, unknown = set(expected) - set(tensors), set(tensors) - set(expected)
         raise DamagedCacheError(
             str(file),
             f"tensors {listing(sorted(expected))}",
             f"none of {listing(sorted(missing))}, unknown {listing(sorted(unknown))}",
             REMEDY,
         )
-    for name, tensor in found.items():
+    for name, tensor in tensors.items():
         like = expected[name]
         if tensor.shape != like.shape or tensor.dtype != like.dtype:
             raise DamagedCacheError(f"{file}: {name}", _kind(like), _kind(tensor), REMEDY)

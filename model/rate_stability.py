@@ -1,4 +1,4 @@
-"""Signs that rates explode: the largest rate, the recurrent gain, saturated outputs."""
+"""Measures of exploding rates: largest rate, recurrent gain, saturated outputs."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ N_TRIALS = 64
 ACTIVE_SHARE = 0.1
 EXPLODED_RATE, EXPLODED_SHARE = 1e4, 0.5
 SATURATED_SLOPE = 1e-3
-"""Slope ``y (1 - y)`` below which an output ``y`` passes on hardly any gradient (at most 0.25)."""
+"""Slope ``y (1 - y)`` of an output ``y``, at most 0.25, below which its gradient is nearly 0."""
 
 
 @dataclass(frozen=True)
 class Stability:
-    """How far a network is from exploding rates.
+    """Measures of exploding rates in a network.
 
     Attributes
     ----------
     largest_rate
-        The largest absolute rate of any unit, trial and time.
+        Largest absolute rate over units, trials and times.
     spectral_radius
-        The largest absolute eigenvalue of the recurrent weights (of a GRU those of the
-        candidate).
+        Largest absolute eigenvalue of the recurrent weights (of a GRU those of the candidate).
     active_spectral_radius
-        The same of the weights among active units, whose mean absolute rate is above a tenth of
-        the mean over units. It can be far above that of all weights; where it stays above 1,
-        nothing bounds the rates of relu and softplus units.
+        The same for the weights among active units, those with a mean absolute rate above a tenth
+        of the mean over units. It can be far above that of all weights; while it is above 1, the
+        rates of relu and softplus units are unbounded.
     saturated_outputs
-        The share of outputs (trial, time, channel) whose slope is below `SATURATED_SLOPE`.
+        Share of outputs (over trials, times and channels) with a slope below `SATURATED_SLOPE`.
     """
 
     largest_rate: float
@@ -48,10 +47,10 @@ class Stability:
 
     @property
     def has_exploded(self) -> bool:
-        """Whether a rate is above `EXPLODED_RATE` and more than half of the outputs saturated.
+        """Whether a rate is above `EXPLODED_RATE` and more than half of the outputs are saturated.
 
-        Gradients are then nearly 0. Of seven networks of the published recipe that got so far two
-        came back after 2,000 steps; the largest rate of networks that never did was 757.
+        Gradients are then nearly 0. Of seven such networks of the published recipe two recovered
+        after 2,000 steps; the largest rate of the other networks was 757.
         """
         return self.largest_rate > EXPLODED_RATE and self.saturated_outputs > EXPLODED_SHARE
 
@@ -66,14 +65,14 @@ def measure_stability(
     coherence_scale: float = 1.0,
     easy: bool = False,
 ) -> Stability:
-    """Measure a network's `Stability` on 64 random trials of its tasks, with both noises.
+    """Measure `Stability` on 64 random trials with input and recurrent noise.
 
     Parameters
     ----------
     network
         The network.
     tasks
-        The tasks.
+        Names of the tasks.
     seed
         Seed of trials and noise.
     dt_ms
@@ -89,8 +88,8 @@ def measure_stability(
     Examples
     --------
     >>> from nwbcompare.model import pretrained
-    >>> found = measure_stability(pretrained("ctxdm-0"), ["contextdm1"], seed=0, dt_ms=20)
-    >>> found.largest_rate < 100
+    >>> stability = measure_stability(pretrained("ctxdm-0"), ["contextdm1"], seed=0, dt_ms=20)
+    >>> stability.largest_rate < 100
     True
     """
     rng = np.random.default_rng((seed, 1))
@@ -104,12 +103,12 @@ def measure_stability(
         easy=easy,
     )
     noise = FreshNoise(seed, network.device)
-    shown, units = noisy_input(network.config, trials, dt_ms=dt_ms, noise=noise, step=0)
+    inputs, unit_noise = noisy_input(network.config, trials, dt_ms=dt_ms, noise=noise, step=0)
     with one_thread_each():
-        rates, outputs = network(shown, dt_ms=dt_ms, noise=units)
-        steps = torch.arange(shown.shape[0], device=rates.device)
+        rates, outputs = network(inputs, dt_ms=dt_ms, noise=unit_noise)
+        steps = torch.arange(inputs.shape[0], device=rates.device)
         inside = steps[:, None] < torch.from_numpy(trials.n_steps).to(rates.device)
-        # beyond the largest number rates cancel to NaN
+        # infinite rates of both signs sum to NaN: they count as infinite
         size = rates[inside].abs().nan_to_num(nan=math.inf)
         mean = size.clamp(max=1e30).double().mean(dim=0)
         active = mean > ACTIVE_SHARE * mean.mean()

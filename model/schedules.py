@@ -1,4 +1,4 @@
-"""Training recipes by name: the published one, and a fast one."""
+"""Recipes of training: the published one and a faster one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Schedule = Literal["paper", "fast"]
 PAPER_STEPS = 156_250
 """1e7 trials in batches of 64."""
 FAST_TARGET = 0.965
-"""Above the 0.95 that is promised: the worst of 20 tasks at one evaluation flatters or not by
-about 0.01."""
+"""Above the 0.95 that is aimed at: the performance of the worst of 20 tasks varies between
+evaluations by about 0.01."""
 SMALL = 128
-"""Units from which a step's products are large enough for two threads."""
+"""Number of units from which the products of a step are large enough for two threads."""
 PLAIN, MOST_FASTER = 256, 3.0
-"""Learning rates go with the inverse number of units below 256, up to this factor: three tasks
-are then learned by 64 units in half the steps."""
+"""Below 256 units learning rates are scaled by 256 / units, at most by this factor: 64 units then
+learn three tasks in half the steps."""
 
 
 def training_config(
@@ -33,32 +33,33 @@ def training_config(
     n_units: int = 256,
     seed: int = 0,
 ) -> TrainingConfig:
-    """Give a recipe for tasks.
+    """Return a configuration of training.
 
     Parameters
     ----------
     tasks
-        The tasks.
+        Names of the tasks.
     schedule
         "paper": batches of one task with one timing at 20 ms, Adam at 0.001, entries of the
         gradient bounded by 1, as published. "fast": from easy to hard coherences and from
-        coarse to fine time steps, tasks mixed and drawn by their error, the weights averaged.
+        coarse to fine time steps, with mixed tasks drawn by their error, and averaged weights.
     target
-        Performance of the worst task at which training ends; by default none for "paper", as
+        Performance of the worst task at which training ends; by default None for "paper", as
         published, and 0.965 for "fast".
     max_steps
-        Most steps of the last stage; by default 156,250 (1e7 trials) for "paper".
+        Maximal number of steps of the last stage; by default 156,250 (1e7 trials) for "paper"
+        and 4000 for "fast".
     n_units
-        Units of the network that will be trained. Below 128 a batch is worked on in one part:
-        two threads slow each other down on small products. With "fast", smaller networks learn
-        at higher rates, up to three times those of 256 units.
+        Number of units of the network. Below 128 a batch is computed by one thread, since two
+        are slower on small products. With "fast", networks of fewer than 256 units learn at
+        higher rates, up to three times as high.
     seed
         Seed of trials, order of tasks and noise.
 
     Raises
     ------
     InputError
-        For an unknown schedule or task, and for n_units that is no positive whole number.
+        For an unknown schedule or task, and ``n_units`` that is no positive whole number.
 
     Notes
     -----
@@ -114,7 +115,7 @@ def _fast(
             learning_rates=(faster * 8e-4, faster * 1e-4),
         ),
     ]
-    # few tasks are learned in fewer steps, and an average must not reach back too far
+    # few tasks are learned in fewer steps, over which the average must not be too long
     evaluate_every = max(1, min(500, 25 * len(tasks)))
     return TrainingConfig(
         tasks=tasks,

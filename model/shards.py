@@ -1,7 +1,7 @@
-"""A training step's loss and gradients, its shards worked on at the same time.
+"""Loss and gradients of a training step, with the shards of a batch computed in parallel.
 
-Small products do not gain from several threads, whole shards do: each runs in a thread of its
-own with operations of one thread each. On a GPU shards follow each other.
+Several threads do not speed up a small matrix product, but they speed up whole shards: each runs
+in a thread of its own, with one thread per operation. On a GPU shards run one after another.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ MakeShard = Callable[[int], tuple[Batch, torch.Tensor | None]]
 
 
 class Loss(NamedTuple):
-    """The task loss and the loss on rates and weights."""
+    """Task loss, and loss on rates and weights."""
 
     task: float
     regularisation: float
 
 
 class FastCore:
-    """A network's weights as one vector, with their loss and gradients.
+    """The weights of a network as one vector, with loss and gradients.
 
     Parameters
     ----------
     network
         The network; its parameters become views of ``parameters``.
     n_shards
-        Parts of a batch. Their gradients are summed in order, so results do not depend on which
-        is ready first, nor on how many can run at once.
+        Number of parts of a batch. Their gradients are summed in order, so that results depend
+        neither on which is ready first nor on the number of cores.
     regularisation
         Losses on rates and weights.
 
     Attributes
     ----------
     parameters, gradients
-        All weights, and the slopes of the loss by them ``(weight,)``.
+        All weights and the gradient of the loss ``(weight,)``.
     gradient_by_weight
-        The slopes by the name of the weight, as views.
+        Views of the gradient by the name of the weight.
     """
 
     def __init__(
@@ -75,14 +75,15 @@ class FastCore:
         self._pool = None if one_by_one else threads(n_shards)
 
     def loss_and_gradients(self, make_shard: MakeShard, n_counted: int) -> Loss:
-        """Give the loss and set ``gradients``.
+        """Return the loss and set ``gradients``.
 
         Parameters
         ----------
         make_shard
-            Gives a shard by its place, with its recurrent noise; called in the shard's thread.
+            Function of the index of a shard that returns its batch and recurrent noise; called in
+            the thread of the shard.
         n_counted
-            Steps of all trials of all shards together.
+            Number of steps of all trials of all shards.
         """
         with one_thread_each():
             run = partial(self._run, make_shard, n_counted)
@@ -108,7 +109,7 @@ class FastCore:
 
     @torch.no_grad()
     def fill(self, network: Network, values: torch.Tensor) -> None:
-        """Give another network of the same shape these weights ``(weight,)``."""
+        """Copy weights ``(weight,)`` into a network of the same configuration."""
         start = 0
         for weight in network.parameters():
             weight.copy_(values[start : start + weight.numel()].view(weight.shape))

@@ -1,4 +1,4 @@
-"""Trials of a stage that has just ended, for methods that measure what it has taught."""
+"""Trials of a stage that has just ended, for methods of consolidation."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from nwbcompare.model.evaluation import noise_numbers
 from nwbcompare.model.initialisation import mixed_rules, rule_mixing
 from nwbcompare.model.network import Network
 from nwbcompare.model.shards import FastCore
+from nwbcompare.model.step_trials import draw_stage_trials
 from nwbcompare.model.training_noise import FreshNoise
 from nwbcompare.tasks.description import TrialDescription
-from nwbcompare.tasks.trials import draw_trials
 
 N_BATCHES, BATCH_SIZE = 8, 32
-"""Of each task: 256 trials with 8 timings."""
+"""Batches and trials for each task: 256 trials with 8 timings."""
 
 
 class StageExamples:
-    """Random trials of a stage's tasks, with both noises, on the network as it is.
+    """Random trials of the tasks of a stage, with input and recurrent noise; see `Examples`.
 
     Parameters
     ----------
     network
         The network.
     config, stage
-        The training, and its stage that has ended.
+        Configurations of the training and of the stage.
     step
-        Steps taken so far, which with the seed of the consolidation fix the trials.
+        Number of steps so far, which with the seeds determines the trials.
     """
 
     def __init__(self, network: Network, config: TrainingConfig, stage: Stage, step: int) -> None:
@@ -40,8 +40,8 @@ class StageExamples:
         self._seed = (config.consolidation.seed, config.seed, 3, step)
 
     def gradients(self) -> Iterator[torch.Tensor]:
-        """Give the task loss's gradient ``(weight,)`` on one trial after another."""
-        # a core of its own would take the parameters over: a copy has the same weights
+        """Yield the gradient of the task loss ``(weight,)`` for one trial after another."""
+        # FastCore replaces the parameters of its network, so it gets a copy
         copy = Network(self._network.config).to(self._network.device)
         copy.load_state_dict(self._network.state_dict())
         core = FastCore(copy, n_shards=1)
@@ -49,12 +49,12 @@ class StageExamples:
             for trial in range(trials.n_trials):
                 one = trials.take(np.array([trial]))
                 batch, noise = self._rendered(one, place * BATCH_SIZE + trial)
-                core.loss_and_gradients(partial(_given, batch, noise), batch.n_counted)
+                core.loss_and_gradients(partial(_only_shard, batch, noise), batch.n_counted)
                 yield core.gradients
 
     @torch.no_grad()
     def activity(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Give batches of inputs, rates before and rates; see `Examples`."""
+        """Yield inputs, rates at the previous step, and rates; see `Examples`."""
         mixing = rule_mixing(self._network.config, self._network.device)
         for place, trials in enumerate(self._batches()):
             batch, noise = self._rendered(trials, place)
@@ -70,18 +70,11 @@ class StageExamples:
         stage = self._stage
         for task in self._config.tasks_of(stage):
             for _ in range(N_BATCHES):
-                yield draw_trials(
-                    [task],
-                    np.zeros(BATCH_SIZE, dtype=np.int64),
-                    rng,
-                    dt_ms=stage.dt_ms,
-                    shared_timing=True,
-                    coherence_scale=stage.coherence_scale,
-                    easy=stage.easy,
-                )
+                chosen = np.zeros(BATCH_SIZE, dtype=np.int64)
+                yield draw_stage_trials(stage, [task], chosen, rng, shared_timing=True)
 
     def _rendered(self, trials: TrialDescription, place: int) -> tuple[Batch, torch.Tensor]:
-        """Render trials with noise; ``place`` tells the numbers of different calls apart."""
+        """Return trials as a batch, and recurrent noise; ``place`` is the index of the noise."""
         config = self._network.config
         seed = int(np.random.SeedSequence(self._seed).generate_state(1)[0])
         noise = FreshNoise(seed, self._network.device)
@@ -97,7 +90,7 @@ class StageExamples:
         return batch, units
 
 
-def _given(
+def _only_shard(
     batch: Batch,
     noise: torch.Tensor,
     place: int,  # noqa: ARG001 - there is one shard

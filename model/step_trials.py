@@ -1,7 +1,8 @@
-"""The trials of every training step, fixed by the seed and the step's number."""
+"""Trials of every training step, determined by the seed and the number of the step."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,22 +15,28 @@ from nwbcompare.tasks.trials import draw_trials
 CONTEXT_TASKS = ("contextdm1", "contextdm2")
 CONTEXT_WEIGHT = 5.0
 LEAST_ERROR = 0.02
-"""Added to every task's error before drawing by error, so that none is forgotten."""
+"""Added to the error of every task, so that perfect tasks are still drawn."""
 
 
 def task_probabilities(
     tasks: tuple[str, ...], weights: TaskWeights, performance: dict[str, float] | None
 ) -> npt.NDArray[np.float64]:
-    """Give how often each task is drawn ``(task,)``.
+    """Compute the probability of drawing each task ``(task,)``.
 
     Parameters
     ----------
     tasks
-        The tasks.
+        Names of the tasks.
     weights
-        See `TrainingConfig`.
+        "equal", "published" or "error"; see `TrainingConfig`.
     performance
-        Performance at the last evaluation; None before the first, when all are drawn equally.
+        Performance at the last evaluation by task; None before the first evaluation, when
+        "error" is "equal".
+
+    Examples
+    --------
+    >>> task_probabilities(("dm1", "contextdm1"), "published", None).round(3).tolist()
+    [0.167, 0.833]
     """
     share = np.ones(len(tasks))
     if weights == "published":
@@ -40,51 +47,60 @@ def task_probabilities(
     return probabilities
 
 
-def single_batch(
-    config: TrainingConfig, stage: Stage, step: int, probabilities: npt.NDArray[np.float64]
+def draw_stage_trials(
+    stage: Stage,
+    tasks: Sequence[str],
+    chosen: npt.NDArray[np.integer],
+    rng: np.random.Generator,
+    *,
+    shared_timing: bool,
 ) -> TrialDescription:
-    """Draw the trials of a step, of one task with one timing, as published."""
-    rng = np.random.default_rng((config.seed, 1, step))
-    tasks = config.tasks_of(stage)
-    task = int(rng.choice(len(tasks), p=probabilities))
+    """Draw random trials with the time step, coherences and variants of a stage.
+
+    See `nwbcompare.tasks.trials.draw_trials` for the parameters.
+    """
     return draw_trials(
         tasks,
-        np.full(config.batch_size, task),
+        chosen,
         rng,
         dt_ms=stage.dt_ms,
-        shared_timing=True,
+        shared_timing=shared_timing,
         coherence_scale=stage.coherence_scale,
         easy=stage.easy,
     )
+
+
+def single_batch(
+    config: TrainingConfig, stage: Stage, step: int, probabilities: npt.NDArray[np.float64]
+) -> TrialDescription:
+    """Draw the trials of a step, all of one task with one timing, as published."""
+    rng = np.random.default_rng((config.seed, 1, step))
+    tasks = config.tasks_of(stage)
+    task = int(rng.choice(len(tasks), p=probabilities))
+    chosen = np.full(config.batch_size, task)
+    return draw_stage_trials(stage, tasks, chosen, rng, shared_timing=True)
 
 
 @lru_cache(maxsize=1)
 def mixed_batches(
     config: TrainingConfig, stage: Stage, first_step: int, probabilities: tuple[float, ...]
 ) -> tuple[TrialDescription, npt.NDArray[np.int64]]:
-    """Draw the trials of all steps between two evaluations, each of its own task and timing.
+    """Draw the trials of all steps between two evaluations, each with its own task and timing.
 
     Returns
     -------
     trials
-        All of them.
+        All trials.
     places
-        Those of each step, alike in length, in random order of lengths ``(step, trial)``.
+        Indices of the trials of each step ``(step, trial)``. Trials of a step have similar
+        lengths; the order of the steps is random.
     """
     rng = np.random.default_rng((config.seed, 1, first_step))
     number = config.evaluate_every * config.batch_size
     tasks = config.tasks_of(stage)
     chosen = rng.choice(len(tasks), number, p=probabilities)
-    trials = draw_trials(
-        tasks,
-        chosen,
-        rng,
-        dt_ms=stage.dt_ms,
-        shared_timing=False,
-        coherence_scale=stage.coherence_scale,
-        easy=stage.easy,
-    )
-    # trials of one length come in random order
+    trials = draw_stage_trials(stage, tasks, chosen, rng, shared_timing=False)
+    # random numbers break ties, so that trials of equal length are in random order
     order = np.lexsort((rng.random(number), trials.n_steps))
     places = order.reshape(config.evaluate_every, config.batch_size)
     rng.shuffle(places)

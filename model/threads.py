@@ -1,4 +1,4 @@
-"""Threads of torch: one each, so that results do not depend on how many there are."""
+"""Numbers of threads of torch operations, on which their rounding depends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ import torch
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Run torch operations in one thread each.
+    """Run torch operations with one thread each inside a ``with`` block.
 
-    Changing the number takes longer than a training step, so the caller does it once.
+    Setting the number of threads takes longer than a training step, so it is done once outside
+    of a loop over steps.
+
+    Examples
+    --------
+    >>> with one_thread_each():
+    ...     torch.get_num_threads()
+    1
     """
     before = torch.get_num_threads()
     if before != 1:
@@ -26,5 +33,5 @@ def one_thread_each() -> Iterator[None]:
 
 
 def threads(number: int) -> ThreadPoolExecutor:
-    """Give threads whose torch operations run in one thread each."""
+    """Return a pool of threads in which torch operations use one thread each."""
     return ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(1,))

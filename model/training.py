@@ -1,4 +1,4 @@
-"""Training: any tasks by any schedule, stopped and resumed at will."""
+"""Training of a network on any tasks by any schedule; runs can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -51,13 +51,14 @@ from nwbcompare.model.training_noise import FreshNoise, NoisePool, NoiseSource
 from nwbcompare.tasks.description import TrialDescription
 
 FINAL_EVALUATION_SEED = 2**31
-"""Seed of the final evaluation; those during training are below it."""
+"""Seed of the final evaluation; the seeds of evaluations during training are below it."""
 FINAL_TRIALS = 512
 TYPICAL_TRIAL_MS = 2000
 N_LOSSES, JUDGED_AFTER = 20, 100
-"""Steps whose mean loss tells what a stage began and ended with, and that it must have had."""
+"""Steps over which the first and the last loss of a stage are averaged; a stage with fewer than
+``JUDGED_AFTER`` steps is never called stalled."""
 STALLED_LOSS, STALLED_PERFORMANCE = 0.9, 0.8
-"""A stage has stalled that kept this share of its loss, and is below the published bound."""
+"""A stage is stalled above this share of its first loss and below this performance."""
 Watcher = Callable[[list[dict[str, Any]]], None]
 
 
@@ -80,49 +81,59 @@ def train(
     network_config, training_config
         See `nwbcompare.model.training_config`.
     out
-        The run folder. At every evaluation it gets a checkpoint, the kept weights and the log,
-        each file whole or not at all.
+        The run folder. At every evaluation a checkpoint, the weights and the log are written,
+        each file aside first, so that an interruption leaves no partial file.
     overwrite
-        Whether an existing run may be replaced. It stays until the new one has ended, which until
-        then lies beside it under the hidden name ``.NAME.replacement``.
+        Whether an existing run may be replaced. It is kept until the new run has finished, which
+        until then has the hidden name ``.NAME.replacement`` beside it.
     resume
-        Whether to go on with the run in ``out``, if there is one, from its last checkpoint; with
-        ``overwrite``, with an interrupted replacement of it. The result is the one that an
-        unbroken run gives, bit for bit on the same kind of processor. A finished run is loaded.
+        Whether to continue the run in ``out``, if there is one, from its last checkpoint; with
+        ``overwrite``, an interrupted replacement of it. The result equals that of an uninterrupted
+        run, bit for bit on the same kind of processor. A finished run is loaded.
     device
-        "cpu" or "cuda".
+        "cpu", or "cuda" for a GPU. No test has run on a GPU (see ``docs/training.md``).
     start
-        A network of the same configuration whose weights training starts from, with a fresh
-        optimiser; by default those of the configuration's seed. It is not changed.
+        Network of the same configuration with the initial weights, for a new optimiser; by
+        default the weights of the configuration's seed. It is not changed.
     importances
-        For the controls of consolidation, another run's ``(stage, weight)``, from
-        `nwbcompare.model.checkpoint.read_importances`.
+        For the controls of consolidation: importances after each stage of another run ``(stage,
+        weight)``, from `nwbcompare.model.checkpoint.read_importances`.
     watch
-        Called with the log, a row for each evaluation so far, after every evaluation.
+        Function that is called after every evaluation with the log, one row per evaluation.
 
     Returns
     -------
     Network
-        The trained network. The same configurations give the same weights, bit for bit, on
-        the same kind of processor.
+        The trained network. Equal configurations give equal weights, bit for bit, on the same
+        kind of processor.
 
     Raises
     ------
     InputError
-        Where ``out`` exists or cannot be written, holds no run, was made by other configurations,
-        or is written to by another process; where a task has no rule
-        channel in the network, the device is not there or its memory does not suffice; where
-        ``start`` is of another configuration, and where a control of consolidation has no
-        importances.
+        For a folder that exists, cannot be written, is no run, is of other configurations, or is
+        in use by another process; for a task without a rule channel in the network, a device that
+        is not available or has too little memory, a ``start`` of another configuration, and a
+        control of consolidation without importances.
     DamagedCacheError
-        Where the checkpoint to resume from is damaged.
+        For a damaged checkpoint.
     DivergedError
-        Where the loss or its gradient is no longer finite, or rates have exploded (see
-        `nwbcompare.model.rate_stability`); the folder keeps the last checkpoint, if there was one.
+        When the loss or its gradient is not finite, or rates have exploded (see
+        `nwbcompare.model.rate_stability`); the folder keeps the last checkpoint, if any.
     StalledError
-        Where a stage with tasks of its own ends with more than 0.9 of the loss that it began
-        with, and a task below 0.8: rates have exploded, or consolidation holds the weights. The
-        folder keeps its log and the weights.
+        When a stage with tasks of its own ends with more than 0.9 of its first loss and a task
+        below 0.8: rates have exploded, or consolidation prevents changes. The folder keeps the
+        log and the weights.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> config = TrainingConfig(
+    ...     tasks=("fdgo",), stages=(Stage(dt_ms=100, max_steps=2),), batch_size=4,
+    ...     evaluation_trials=32)
+    >>> with TemporaryDirectory() as folder:
+    ...     network = train(NetworkConfig(n_units=4, dt_ms=100), config, out=Path(folder) / "small")
+    >>> network.name
+    'small'
     """
     for task in training_config.tasks:
         if task not in network_config.rules:
@@ -156,7 +167,7 @@ def train(
 
 
 def _start_from(network: Network, start: Network) -> None:
-    """Give a network the weights of another one of the same shape."""
+    """Copy the weights of another network of the same configuration."""
     if replace(start.config, seed=network.config.seed) != network.config:
         raise InputError(
             "start",
@@ -168,7 +179,7 @@ def _start_from(network: Network, start: Network) -> None:
 
 
 class _Run:
-    """A run in memory: what moves during training, and the way to and from a checkpoint."""
+    """State of a run: its steps, stages and evaluations, and its checkpoints."""
 
     def __init__(
         self,
@@ -184,7 +195,7 @@ class _Run:
         n_shards = min(config.n_shards, config.batch_size)
         self.core = FastCore(self.network, n_shards=n_shards, regularisation=config.regularisation)
         self._n_shards = n_shards
-        self.kept = copy.deepcopy(network)
+        self.evaluated = copy.deepcopy(network)
         self.noise: NoiseSource = FreshNoise(config.seed, device)
         self.adam = Adam(self.core.parameters)
         shapes = {name: part.shape for name, part in self.core.gradient_by_weight.items()}
@@ -222,7 +233,7 @@ class _Run:
             total=stage.max_steps, initial=progress.stage_step, desc=label, disable=None
         ) as bar:
             self._check_exploded()
-            done = self._is_there_already()
+            done = self._is_mastered()
             while not done and progress.stage_step < stage.max_steps:
                 loss = self._step()
                 bar.update()
@@ -236,15 +247,15 @@ class _Run:
         self._end_stage()
         self.save()
 
-    def _is_there_already(self) -> bool:
-        """Tell whether what a stage asks for is there before its first step."""
-        # what is learned is measured against what there was before anything was
-        before_all = self.config.is_curriculum and not self.progress.log
-        asked = self.stage.target is not None or before_all
-        return not self.progress.stage_step and asked and self._is_reached(None)
+    def _is_mastered(self) -> bool:
+        """Evaluate before the first step of a stage; return whether its target is reached."""
+        # learning one task after another is measured from an evaluation of the untrained network
+        first = self.config.is_curriculum and not self.progress.log
+        due = self.stage.target is not None or first
+        return not self.progress.stage_step and due and self._is_reached(None)
 
     def _check_exploded(self) -> None:
-        """Refuse to go on with a network whose rates have exploded."""
+        """Check that rates have not exploded at the last evaluation."""
         if not self.progress.log or not self.config.stop_exploded:
             return
         row = self.progress.log[-1]
@@ -260,11 +271,11 @@ class _Run:
             )
 
     def _check_stalled(self) -> None:
-        """Refuse to go on after a stage that has learned nothing."""
+        """Check that the loss has decreased over the stage."""
         progress, tasks = self.progress, self.config.tasks_of(self.stage)
         if progress.stage_step < JUDGED_AFTER:
             return
-        first, last = (float(np.mean(c)) for c in (progress.first_losses, progress.last_losses))
+        first, last = float(np.mean(progress.first_losses)), float(np.mean(progress.last_losses))
         performance = progress.log[-1]["performance"]
         worst = min(tasks, key=lambda task: performance[task])
         if last <= STALLED_LOSS * first or performance[worst] >= STALLED_PERFORMANCE:
@@ -283,7 +294,7 @@ class _Run:
         )
 
     def _step_size(self) -> int:
-        """Give about how many normal numbers a step takes."""
+        """Return about how many normal numbers a step needs."""
         config = self.network.config
         n_steps = int(TYPICAL_TRIAL_MS / self.stage.dt_ms)
         return n_steps * self.config.batch_size * (config.n_inputs + config.n_units)
@@ -293,7 +304,7 @@ class _Run:
         return done % self.config.evaluate_every == 0 or done == self.stage.max_steps
 
     def _step(self) -> float:
-        """Take one step and give its loss before it."""
+        """Take one step of training; return the loss before it."""
         progress = self.progress
         self.noise.prepare(progress.step)
         shards = self._shards()
@@ -309,25 +320,25 @@ class _Run:
         if progress.stage_step < N_LOSSES:
             progress.first_losses.append(loss)
         progress.last_losses = [*progress.last_losses[-N_LOSSES + 1 :], loss]
-        self._move()
+        self._update_weights()
         progress.step += 1
         progress.stage_step += 1
         if self.config.weight_average:
-            # a running average is no average before it has run for a while
+            # a shorter memory at first: else the initial weights would dominate the average
             decay = min(self.config.weight_average, progress.step / (progress.step + 10))
             self.average.lerp_(self.core.parameters, 1 - decay)
         return loss
 
-    def _move(self) -> None:
-        """Change the weights along the gradient, as far as consolidation allows."""
+    def _update_weights(self) -> None:
+        """Change the weights by a step of Adam, restricted by the consolidation."""
         gradient, weights = self.core.gradients, self.core.parameters
         for part in self._frozen:
             part.zero_()
-        of_task = gradient.clone() if self.config.is_curriculum else gradient
+        task_gradient = gradient.clone() if self.config.is_curriculum else gradient
         before = weights.clone() if self.config.is_curriculum else weights
         self.consolidator.add_slope(gradient)
         clip = clip_by_norm if self.config.clip_by == "norm" else clip_by_value
-        # clipping bounds infinite entries, but leaves NaN, which would spoil every weight
+        # clipping bounds infinite entries but leaves NaN, which would spread to every weight
         if not clip(gradient, self.config.clip):
             raise self._diverged("the gradient is not finite")
         self.adam.step(gradient, self._learning_rate())
@@ -335,10 +346,10 @@ class _Run:
             change = weights - before
             if self.consolidator.restrict(change):
                 torch.add(before, change, out=weights)
-            self.consolidator.after_step(of_task, change)
+            self.consolidator.after_step(task_gradient, change)
 
     def _shards(self) -> list[TrialDescription]:
-        """Give the trials of the step, dealt out to the shards."""
+        """Draw the trials of the step, and split them into shards."""
         config, progress = self.config, self.progress
         last = progress.log[-1]["performance"] if progress.log else None
         weights = task_probabilities(config.tasks_of(self.stage), config.task_weights, last)
@@ -346,16 +357,16 @@ class _Run:
             trials = single_batch(config, self.stage, progress.step, weights)
             places = np.arange(config.batch_size)
         else:
-            since = progress.stage_step % config.evaluate_every
-            first = progress.step - since
+            n_since = progress.stage_step % config.evaluate_every
+            first = progress.step - n_since
             trials, all_places = mixed_batches(config, self.stage, first, tuple(weights))
-            places = all_places[since]
+            places = all_places[n_since]
         return [trials.take(places[shard :: self._n_shards]) for shard in range(self._n_shards)]
 
     def _make_shard(
         self, shards: list[TrialDescription], place: int, n_steps: int
     ) -> tuple[Batch, torch.Tensor]:
-        """Render a shard and give its recurrent noise ``(time, trial, unit)``."""
+        """Return the batch of a shard, and its recurrent noise ``(time, trial, unit)``."""
         trials, network, dt_ms = shards[place], self.network, self.stage.dt_ms
         n_trials, n_units = trials.n_trials, network.config.n_units
         widest = max(shard.n_trials for shard in shards)
@@ -386,27 +397,27 @@ class _Run:
         return rate * min(1.0, (self.progress.stage_step + 1) / warm_up) if warm_up else rate
 
     def _is_reached(self, loss: float | None) -> bool:
-        """Evaluate, keep the weights of the stage's best evaluation, tell if the stage is done."""
+        """Evaluate, keep the best weights of the stage; return whether the target is reached."""
         progress, target = self.progress, self.stage.target
-        now = self.average if self.config.weight_average else self.core.parameters
-        self.core.fill(self.kept, now)
+        weights = self.average if self.config.weight_average else self.core.parameters
+        self.core.fill(self.evaluated, weights)
         performance = self._evaluate()
         worst = min(performance[task] for task in self.config.tasks_of(self.stage))
         if target is None or worst > progress.best:
             progress.best = max(worst, progress.best)
-            self.best_weights.copy_(now)
+            self.best_weights.copy_(weights)
         self._add_to_log(loss, performance)
         self._keep_milestones(performance)
         return target is not None and worst >= target
 
     def _keep_milestones(self, performance: dict[str, float]) -> None:
-        """Keep the weights where they reach a milestone for the first time."""
+        """Write the weights at the first evaluation that reaches a milestone."""
         if not self.config.milestones:
             return
         worst = min(performance[t] for t in self.config.milestone_tasks or self.config.tasks)
         for level in self.config.milestones:
             if worst >= level and level not in self.progress.reached:
-                keep_milestone(self.out, level, self.kept)
+                keep_milestone(self.out, level, self.evaluated)
                 self.progress.reached.append(level)
 
     def _evaluation_seed(self) -> int:
@@ -414,11 +425,11 @@ class _Run:
         return int(rng.integers(FINAL_EVALUATION_SEED))
 
     def _evaluate(self) -> dict[str, float]:
-        """Measure the kept weights on trials like the stage's, of all tasks."""
-        # what is left of a stage at its end is what learning is judged by
+        """Evaluate the present weights on all tasks, on trials like those of the stage."""
+        # the evaluation at the end of a stage is a result of its own, so it has more trials
         at_end = self.config.is_curriculum and self.progress.stage_step == self.stage.max_steps
         return evaluate(
-            self.kept,
+            self.evaluated,
             self.config.tasks,
             seed=self._evaluation_seed(),
             n_trials=FINAL_TRIALS if at_end else self.config.evaluation_trials,
@@ -430,7 +441,7 @@ class _Run:
     def _add_to_log(self, loss: float | None, performance: dict[str, float]) -> None:
         progress, stage = self.progress, self.stage
         stability = measure_stability(
-            self.kept,
+            self.evaluated,
             self.config.tasks_of(stage),
             seed=self._evaluation_seed(),
             dt_ms=stage.dt_ms,
@@ -456,7 +467,7 @@ class _Run:
             self.watch(progress.log)
 
     def _end_stage(self) -> None:
-        """Go on with the kept weights: performance goes up and down between evaluations."""
+        """End the stage with its best or its last weights, and consolidate."""
         if self.config.keep == "best":
             self.core.parameters.copy_(self.best_weights)
             self.average.copy_(self.best_weights)
@@ -473,18 +484,18 @@ class _Run:
         progress.first_losses, progress.last_losses = [], []
 
     def _diverged(self, what: str) -> DivergedError:
-        kept = "keeps the last checkpoint" if self.progress.log else "has no checkpoint yet"
+        state = "keeps the last checkpoint" if self.progress.log else "has no checkpoint yet"
         return DivergedError(
-            f"{what} at step {self.progress.step}; {self.out} {kept}: lower learning_rates"
+            f"{what} at step {self.progress.step}; {self.out} {state}: lower learning_rates"
         )
 
     def save(self) -> None:
-        """Write the checkpoint, the kept weights and the log, each whole or not at all."""
-        self.core.fill(self.kept, self.best_weights)
-        write_checkpoint(self.out, self._tensors(), asdict(self.progress), self.kept)
+        """Write the checkpoint, the best weights and the log."""
+        self.core.fill(self.evaluated, self.best_weights)
+        write_checkpoint(self.out, self._tensors(), asdict(self.progress), self.evaluated)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
-        """Return what a checkpoint holds."""
+        """Return the tensors of a checkpoint."""
         return {
             "weights": self.core.parameters,
             "average": self.average,
@@ -495,29 +506,29 @@ class _Run:
         }
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Go back to a checkpoint, refusing one that this run cannot have written."""
+        """Restore a checkpoint, after checks that this run can have written it."""
         if checkpoint.progress is None:
             return
         file = self.out / CHECKPOINT
         progress = read_progress(checkpoint.progress, self.config, file)
-        weighs = self.config.is_curriculum and self.consolidator.importance is not None
-        kept = [f"importances.{place}" for place in range(progress.stage if weighs else 0)]
-        expected = self._tensors() | dict.fromkeys(kept, self.core.parameters)
+        has_importances = self.config.is_curriculum and self.consolidator.importance is not None
+        n_importances = progress.stage if has_importances else 0
+        names = [f"importances.{place}" for place in range(n_importances)]
+        expected = self._tensors() | dict.fromkeys(names, self.core.parameters)
         check_tensors(checkpoint.tensors, expected, file)
         self.core.parameters.copy_(checkpoint.tensors["weights"])
         self.average.copy_(checkpoint.tensors["average"])
         self.best_weights.copy_(checkpoint.tensors["best_weights"])
         self.adam.load_state(checkpoint.tensors)
-        own = "consolidation."
-        tensors = checkpoint.tensors
+        prefix, tensors = "consolidation.", checkpoint.tensors
         self.consolidator.load_state(
-            {k.removeprefix(own): v for k, v in tensors.items() if k.startswith(own)}
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         )
-        self._importances = [tensors[name] for name in kept]
+        self._importances = [tensors[name] for name in names]
         self.progress = progress
 
     def finish(self) -> Network:
-        """Evaluate the network for the last time and close its folder."""
+        """Evaluate the trained network and finish its folder."""
         tasks = self.config.tasks
         easy = self.config.stages[-1].easy
         performance = evaluate(

@@ -1,10 +1,10 @@
-"""Noise for training: fresh, or from a pool of normal numbers that is renewed bit by bit.
+"""Noise for training: fresh normal numbers, or numbers from a pool that is renewed gradually.
 
-Drawing two million normal numbers takes a fifth of a training step. The pool holds four times
-what a step needs; it serves each step with a window at a random place and renews one of its 32
-segments every step, so that a number serves about eight times before it is replaced, each time
-for another trial, unit or time and under other weights. ``benchmarks/training_noise.py`` holds
-networks trained with it against networks trained with fresh noise.
+Drawing two million normal numbers takes a fifth of a training step. The pool has four times the
+numbers of a step. Each step uses a window at a random place, and one of 32 segments is renewed at
+every step, so that a number is used about eight times, each time for another trial, unit or time
+and with other weights. ``benchmarks/training_noise.py`` compares networks trained with the pool
+and with fresh noise.
 """
 
 from __future__ import annotations
@@ -21,51 +21,56 @@ POOL_FACTOR = 4
 class NoiseSource(Protocol):
     """Normal numbers for every step of a run.
 
-    What a step gets depends on the seed and the step's number alone, so that a resumed run
-    goes on as if it had not stopped.
+    The numbers of a step depend only on the seed and the number of the step, so that a resumed
+    run equals an uninterrupted one.
     """
 
     def prepare(self, step: int) -> None:
-        """Get ready for a step, before its shards ask."""
+        """Prepare the numbers of a step, before `shard` is called for it."""
 
     def shard(self, step: int, shard: int, n_shards: int, size: int) -> torch.Tensor:
-        """Give a shard's numbers ``(size,)``; no two shards of a step share any."""
+        """Return the numbers of a shard ``(size,)``; shards of a step share no number."""
 
 
 class FreshNoise:
-    """New numbers for every step.
+    """New normal numbers for every step.
 
     Parameters
     ----------
     seed
         Seed.
     device
-        Where the numbers lie.
+        Device of the numbers.
+
+    Examples
+    --------
+    >>> FreshNoise(seed=0).shard(step=0, shard=0, n_shards=1, size=3).shape
+    torch.Size([3])
     """
 
     def __init__(self, seed: int, device: str = "cpu") -> None:
         self._seed, self._device = seed, device
 
     def prepare(self, step: int) -> None:
-        """Do nothing: every shard draws for itself."""
+        """Do nothing: `shard` draws the numbers."""
 
     def shard(self, step: int, shard: int, n_shards: int, size: int) -> torch.Tensor:
-        """Draw a shard's numbers; see `NoiseSource`."""
+        """Draw the numbers of a shard; see `NoiseSource`."""
         generator = _generator((self._seed, step, n_shards, shard), self._device)
         return torch.randn(size, generator=generator, device=self._device)
 
 
 class NoisePool:
-    """Numbers from a pool that is renewed bit by bit.
+    """Normal numbers from a pool that is renewed gradually.
 
     Parameters
     ----------
     seed
         Seed.
     step_size
-        About how many numbers a step takes.
+        Approximate number of normal numbers of a step.
     device
-        Where the numbers lie.
+        Device of the numbers.
 
     Examples
     --------
@@ -82,7 +87,7 @@ class NoisePool:
         self._step: int | None = None
 
     def prepare(self, step: int) -> None:
-        """Bring the pool to a step: renew one segment, or all of them after a jump."""
+        """Renew one segment for a step; all of them when the previous step is not the last one."""
         if self._step is None or step != self._step + 1:
             for earlier in range(step - N_SEGMENTS + 1, step):
                 self._renew(earlier)
@@ -90,15 +95,15 @@ class NoisePool:
         self._step = step
 
     def _renew(self, step: int) -> None:
-        # steps before the first have numbers too: a run starts with a full pool
+        # steps before the first have numbers, so that a run starts with a full pool
         generator = _generator((self._seed, step + N_SEGMENTS), self._device)
         self._segments[step % N_SEGMENTS].normal_(generator=generator)
 
     def shard(self, step: int, shard: int, n_shards: int, size: int) -> torch.Tensor:
-        """Give a shard's part of the step's window; see `NoiseSource`."""
+        """Return the part of a shard in the window of a step; see `NoiseSource`."""
         numbers = self._segments.view(-1)
         whole = n_shards * size
-        if whole > numbers.numel():  # a window longer than the pool goes round it again
+        if whole > numbers.numel():  # a window longer than the pool repeats it
             numbers = numbers.repeat(1 + whole // numbers.numel())
         last = numbers.numel() - whole
         start = int(np.random.default_rng((self._seed, step)).integers(last + 1)) + shard * size

@@ -1,4 +1,4 @@
-"""Networks from weights that were trained elsewhere."""
+"""Networks from the weights of other programs."""
 
 from __future__ import annotations
 
@@ -27,26 +27,29 @@ def from_arrays(
     tau_ms: float = 100.0,
     name: str = "network",
 ) -> Network:
-    """Make a network of given weights.
+    """Return a network with these weights.
 
     Parameters
     ----------
     input_weight, recurrent_weight, bias
-        ``(85, unit)``, ``(unit, unit)`` from row to column, ``(unit,)``; a GRU's candidate.
+        ``(85, unit)``, ``(unit, unit)`` from row to column, ``(unit,)``; of a GRU those of the
+        candidate.
     output_weight, output_bias
         ``(unit, 33)``, ``(33,)``.
     gate_input_weight, gate_recurrent_weight, gate_bias
-        A GRU's gates, reset before update: ``(85, 2 unit)``, ``(unit, 2 unit)``, ``(2 unit,)``.
-        The reference implementation stacks input rows over recurrent ones: split them at 85.
+        Gates of a GRU, reset before update: ``(85, 2 unit)``, ``(unit, 2 unit)``, ``(2 unit,)``.
+        In the reference implementation input and recurrent rows are one kernel, to be split at
+        row 85.
     cell, nonlinearity, dt_ms, tau_ms
-        See `NetworkConfig`; the defaults are the published 20-task networks'.
+        See `NetworkConfig`; the defaults are those of the published 20-task networks.
     name
-        What figures and tables call it.
+        Name of the network in figures and tables.
 
     Raises
     ------
     InputError
-        For arrays of other shapes, with values that are not finite, or that the cell lacks.
+        For arrays of other shapes or with values that are not finite, and for gates of a leaky
+        RNN.
 
     Examples
     --------
@@ -57,7 +60,7 @@ def from_arrays(
     >>> network.config.n_units
     4
     """
-    given = {
+    weights = {
         "input_weight": input_weight,
         "recurrent_weight": recurrent_weight,
         "bias": bias,
@@ -73,12 +76,12 @@ def from_arrays(
     )
     network = Network(config, name=name)
     expected = {key: tuple(weight.shape) for key, weight in network.named_parameters()}
-    surplus = [key for key, values in given.items() if values is not None and key not in expected]
+    surplus = [key for key, values in weights.items() if values is not None and key not in expected]
     if surplus:
         raise InputError(
             listing(surplus), f"None for a {cell}", "an array", "Leave it out, or set cell."
         )
-    arrays = {key: _checked(key, given[key], shape) for key, shape in expected.items()}
+    arrays = {key: _checked(key, weights[key], shape) for key, shape in expected.items()}
     network.load_state_dict({key: torch.from_numpy(values) for key, values in arrays.items()})
     return network
 
@@ -92,7 +95,7 @@ def _checked(
             name,
             f"an array of shape {shape}",
             "none" if values is None else f"shape {array.shape}",
-            "Weights go from row to column; the bias says how many units there are.",
+            "Weights go from row to column; the length of the bias is the number of units.",
         )
     if not np.isfinite(array).all():
         raise InputError(name, "finite weights", "NaN or infinity", "Correct them.")
