@@ -57,6 +57,16 @@ def match_clusters(
     Assignment is optimal in the summed correlation (`scipy.optimize.linear_sum_assignment`).
     Where one network has more clusters, the surplus is left out. A profile without variance
     has correlation 0.
+
+    Examples
+    --------
+    >>> from nwbcompare.analysis.clustering import cluster_units
+    >>> table = np.repeat(np.eye(3), 4, axis=0) + 0.01 * np.random.default_rng(0).random((12, 3))
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), table)},
+    ...                 coords={"unit": np.arange(12), "task": list("abc")})
+    >>> networks = [cluster_units(tv.assign_attrs(name=name), n_clusters=3) for name in "xyz"]
+    >>> float(match_clusters(networks, n_permutations=9)["mean"].round(6))
+    1.0
     """
     names, column = _check_networks(results)
     profiles = [result["profile"].values for result in results]

@@ -156,6 +156,14 @@ def describe_shuffled(
     xarray.Dataset
         ``observed`` and ``shuffled_silhouette (shuffle)``, each the highest over the numbers of
         clusters, and the ``n_clusters`` and ``shuffled_n_clusters (shuffle)`` they are at.
+
+    Examples
+    --------
+    >>> table = np.repeat(np.eye(3), 4, axis=0) + 0.01 * np.random.default_rng(0).random((12, 3))
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), table)},
+    ...                 coords={"unit": np.arange(12), "task": list("abc")})
+    >>> describe_shuffled(tv, n_shuffles=2, n_clusters_tried=[2, 3])["n_clusters"].item()
+    3
     """
     table = complete_table(variance)
     search = _Search(tuple(n_clusters_tried), threshold, n_init, seed)
@@ -221,6 +229,18 @@ def describe_rotated(
     Notes
     -----
     The variance of a rotated unit needs only the units' covariance over conditions.
+
+    Examples
+    --------
+    >>> from nwbcompare.core.activity import make_block
+    >>> block = make_block(
+    ...     np.random.default_rng(0).random((6, 2, 8)), time_s=[0.1, 0.3], bin_width_s=0.2,
+    ...     aligned_to="trial start", units={"unit": list("stuvwxyz")},
+    ...     trials={"task": ["a"] * 3 + ["b"] * 3, "direction": [0.0, 1.0, 2.0] * 2},
+    ...     condition_variables={"a": ["direction"], "b": ["direction"]},
+    ...     source="model", name="toy", deterministic=True)
+    >>> describe_rotated(block, n_rotations=2, n_clusters_tried=[2])["rotated_silhouette"].size
+    2
     """
     variance = task_variance(activity)
     table = variance_table(variance)

@@ -55,6 +55,17 @@ def cluster_stability(
     ------
     InputError
         Where the two do not have the same units.
+
+    Examples
+    --------
+    >>> from nwbcompare.analysis.clustering import cluster_units
+    >>> table = np.repeat(np.eye(3), 4, axis=0) + 0.01 * np.random.default_rng(0).random((12, 3))
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), table)},
+    ...                 coords={"unit": np.arange(12), "task": list("abc")})
+    >>> clusters = cluster_units(tv, n_clusters=3)
+    >>> result = cluster_stability(tv, clusters, n_bootstraps=5, n_surrogates=1)
+    >>> float(result["mean"])
+    1.0
     """
     table = variance_table(variance)
     if not np.array_equal(table["unit"].values, clusters["unit"].values):

@@ -200,12 +200,24 @@ def variance_table(variance: xr.Dataset) -> xr.DataArray:
     variance
         From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`.
 
+    Returns
+    -------
+    xarray.DataArray
+        ``(unit, task)`` or ``(unit, task_epoch)``.
+
     Raises
     ------
     InputError
         For any other result.
     NotApplicableError
         For one column only.
+
+    Examples
+    --------
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[3, 0], [2, 0.1], [0, 1.0]])},
+    ...                 coords={"unit": list("abc"), "task": ["dm1", "dm2"]})
+    >>> variance_table(tv).dims
+    ('unit', 'task')
     """
     got: Sequence[Any] = variance["task_variance"].dims if "task_variance" in variance else ()
     if len(got) != 2 or "unit" not in got or not set(got) & set(COLUMN_DIMS):
@@ -236,7 +248,25 @@ def variance_table(variance: xr.Dataset) -> xr.DataArray:
 
 
 def complete_table(variance: xr.Dataset) -> xr.DataArray:
-    """Return the variances of the units that lack none; see `variance_table`."""
+    """Return the variances of the units that lack none; see `variance_table`.
+
+    Parameters
+    ----------
+    variance
+        As in `variance_table`.
+
+    Returns
+    -------
+    xarray.DataArray
+        ``(unit, column)``, float64.
+
+    Examples
+    --------
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[3, 0], [2, 0.1], [0, 1.0]])},
+    ...                 coords={"unit": list("abc"), "task": ["dm1", "dm2"]})
+    >>> complete_table(tv).shape
+    (3, 2)
+    """
     table = variance_table(variance)
     return table[~np.isnan(table.values).any(axis=1)].astype(np.float64)
 
@@ -251,12 +281,27 @@ def active_rows(table: xr.DataArray, threshold: float) -> tuple[Array, npt.NDArr
     threshold
         See `cluster_units`.
 
+    Returns
+    -------
+    rows : numpy.ndarray
+        ``(active unit, column)``: variances divided by the unit's maximum.
+    active : numpy.ndarray
+        ``(unit,)``.
+
     Raises
     ------
     InputError
         For a negative threshold.
     NotApplicableError
         For fewer than 3 active units, and units that are all alike.
+
+    Examples
+    --------
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[3, 0], [2, 0.1], [0, 1.0]])},
+    ...                 coords={"unit": list("abc"), "task": ["dm1", "dm2"]})
+    >>> rows, active = active_rows(variance_table(tv), threshold=1e-3)
+    >>> rows.tolist()
+    [[1.0, 0.0], [1.0, 0.05], [0.0, 1.0]]
     """
     if not threshold >= 0:
         raise InputError("threshold", "0 or more", f"{threshold:g}", "Use 0 to keep every unit.")
@@ -281,7 +326,39 @@ def active_rows(table: xr.DataArray, threshold: float) -> tuple[Array, npt.NDArr
 def numbers_within(
     rows: Array, n_clusters_tried: Sequence[int], *, stacklevel: int = 3
 ) -> list[int]:
-    """Select the numbers of clusters that the rows allow; warn where some are too large."""
+    """Select the numbers of clusters that the rows allow; warn where some are too large.
+
+    Parameters
+    ----------
+    rows
+        ``(active unit, column)``, from `active_rows`.
+    n_clusters_tried
+        Numbers of clusters.
+    stacklevel
+        Of the warning, as in `warnings.warn`.
+
+    Returns
+    -------
+    list of int
+        The numbers that leave more units than clusters.
+
+    Raises
+    ------
+    InputError
+        For numbers below 2.
+    NotApplicableError
+        For fewer units than any of the numbers needs.
+
+    Warns
+    -----
+    UnitWarning
+        Where the search ends early.
+
+    Examples
+    --------
+    >>> numbers_within(np.eye(4), [2, 3])
+    [2, 3]
+    """
     most, tried = clustering.most_clusters(rows), list(n_clusters_tried)
     _check_numbers(tried, "n_clusters_tried")
     within = [k for k in tried if k <= most]

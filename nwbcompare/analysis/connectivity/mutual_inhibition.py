@@ -76,6 +76,19 @@ def group_weights(
     Yang et al. 2019, Fig. 5: mean recurrent weight over pairs whose preferred directions differ
     by less than pi/6. There, units are aligned to the peak of their weights from modality 1
     (or to the output) itself; here to `preferred_direction`, from both modalities.
+
+    Examples
+    --------
+    >>> from nwbcompare.analysis.selectivity import unit_groups
+    >>> from nwbcompare.experiments import network_weights
+    >>> from nwbcompare.model import Network, NetworkConfig
+    >>> weights = network_weights(Network(NetworkConfig(n_units=6), name="toy"))
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[1, 0], [0, 1], [1, 1]] * 2)},
+    ...                 coords={"unit": weights["unit"], "task": ["a", "b"]}, attrs={"name": "toy"})
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     result = group_weights(weights, unit_groups(tv, "a", "b"))
+    >>> dict(result["recurrent_weight"].sizes)
+    {'selection': 2, 'group_from': 3, 'group_to': 3}
     """
     label = _labels(weights, groups)
     masks = {group: label == group for group in GROUPS}
@@ -163,6 +176,22 @@ def mutual_inhibition(
     -----
     One p is of one network; what holds of networks takes several of them. Yang et al. 2019 show
     the four means of one network without a test.
+
+    Examples
+    --------
+    >>> from nwbcompare.analysis.selectivity import unit_groups
+    >>> units, direction = list("uvwx"), ("unit", [0.0, 0.0, 0.0, 0.0], {"units": "rad"})
+    >>> matrix = np.array([[1, 1, -1, -1], [1, 1, -1, -1], [-1, -1, 1, 1], [-1, -1, 1, 1.0]])
+    >>> weights = xr.Dataset(
+    ...     {"recurrent_weight": (("unit_from", "unit_to"), matrix),
+    ...      "preferred_direction": direction},
+    ...     coords={"unit": units, "unit_from": units, "unit_to": units}, attrs={"name": "toy"})
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[1, 0], [1, 0], [0, 1], [0, 1]])},
+    ...                 coords={"unit": units, "task": ["a", "b"]}, attrs={"name": "toy"})
+    >>> groups = unit_groups(tv, "a", "b")
+    >>> result = mutual_inhibition(weights, groups, n_permutations=99)
+    >>> result["statistic"].item(), result["mean_weight"].values.tolist()
+    (-4.0, [[1.0, -1.0], [-1.0, 1.0]])
     """
     check_whole("n_permutations", n_permutations, 1, "Use n_permutations=9999.")
     check_whole("n_bins", n_bins, 1, "Use n_bins=8.")
@@ -241,6 +270,22 @@ def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int 
     -----
     UnitWarning
         For bins without pairs or with all pairs at one unit: NaN.
+
+    Examples
+    --------
+    >>> from nwbcompare.analysis.selectivity import unit_groups
+    >>> units, direction = list("uvwx"), ("unit", [0.0, 0.0, 0.0, 0.0], {"units": "rad"})
+    >>> matrix = np.array([[1, 1, -1, -1], [1, 1, -1, -1], [-1, -1, 1, 1], [-1, -1, 1, 1.0]])
+    >>> weights = xr.Dataset(
+    ...     {"recurrent_weight": (("unit_from", "unit_to"), matrix),
+    ...      "preferred_direction": direction},
+    ...     coords={"unit": units, "unit_from": units, "unit_to": units}, attrs={"name": "toy"})
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[1, 0], [1, 0], [0, 1], [0, 1]])},
+    ...                 coords={"unit": units, "task": ["a", "b"]}, attrs={"name": "toy"})
+    >>> groups = unit_groups(tv, "a", "b")
+    >>> result = weight_by_direction(weights, groups, n_bins=1)
+    >>> result["weight"].sel(relation="between").item()
+    -1.0
     """
     check_whole("n_bins", n_bins, 1, "Use n_bins=12.")
     two = _two_groups(weights, groups)

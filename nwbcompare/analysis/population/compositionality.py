@@ -143,6 +143,14 @@ def pairing_null(
     ------
     InputError
         As `composition_cosine`, and for no permutations.
+
+    Examples
+    --------
+    >>> vectors = xr.Dataset(
+    ...     {"task_vector": (("task", "unit"), np.random.default_rng(0).random((4, 9)))},
+    ...     coords={"task": ["a", "b", "c", "d"]})
+    >>> pairing_null(vectors, "a", "b", "c", "d", n_permutations=19)["null_cosine"].size
+    19
     """
     check_whole("n_permutations", n_permutations, 1, "Use n_permutations=9999.")
     names = _four((a, b, c, d))

@@ -75,7 +75,25 @@ def trial_rates(
     time: Literal["mean", "time"] = "mean",
     leave_out: Sequence[str] = LEAVE_OUT,
 ) -> TrialRates:
-    """Return the rate of each unit in each trial."""
+    """Return the rate of each unit in each trial.
+
+    Parameters
+    ----------
+    activity, tasks, conditions, time, leave_out
+        See `population_means`.
+
+    Returns
+    -------
+    TrialRates
+        One row per unit and trial with any observed bin; with ``time="time"`` one per unit and
+        trial.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> trial_rates(example_block()).rate.shape
+    (24,)
+    """
     if time not in {"mean", "time"}:
         raise unknown_name("time", time, ["mean", "time"])
     wanted = _wanted_tasks(activity, tasks)
@@ -341,7 +359,38 @@ def _halves(
 
 
 def keep_units(table: xr.Dataset, enough: npt.NDArray[np.bool_], needed: str) -> xr.Dataset:
-    """Select the units with enough trials, and warn of the others."""
+    """Select the units with enough trials, and warn of the others.
+
+    Parameters
+    ----------
+    table
+        A table with the dimension ``unit``.
+    enough
+        ``(unit,)``: whether a unit has enough trials.
+    needed
+        What units need, for the warning and the error.
+
+    Returns
+    -------
+    xarray.Dataset
+        The table of these units.
+
+    Raises
+    ------
+    NotApplicableError
+        Where no unit has enough.
+
+    Warns
+    -----
+    UnitWarning
+        Where units are left out; they are named.
+
+    Examples
+    --------
+    >>> table = xr.Dataset(coords={"unit": ["u0", "u1"]})
+    >>> keep_units(table, np.array([True, True]), "2 trials").sizes["unit"]
+    2
+    """
     if not enough.any():
         raise NotApplicableError(
             "activity",
@@ -363,7 +412,28 @@ def keep_units(table: xr.Dataset, enough: npt.NDArray[np.bool_], needed: str) ->
 def unit_halves(
     clusters: npt.NDArray[np.int64], n_splits: int, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Split units into two random halves of whole clusters."""
+    """Split units into two random halves of whole clusters.
+
+    Parameters
+    ----------
+    clusters
+        ``(unit,)``: the cluster of each unit, from `resampling_units`.
+    n_splits
+        Random splits.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(split, unit)``: True in the first half. Halves are as equal as whole clusters allow.
+
+    Examples
+    --------
+    >>> halves = unit_halves(np.array([0, 0, 1, 1]), 3, np.random.default_rng(0))
+    >>> halves.sum(axis=1).tolist(), bool((halves[:, 0] == halves[:, 1]).all())
+    ([2, 2, 2], True)
+    """
     sizes = np.bincount(clusters)
     halves = np.empty((n_splits, clusters.size), dtype=bool)
     for half in halves:
@@ -379,10 +449,30 @@ def unit_halves(
 def bootstrap_weights(
     units: Mapping[str, xr.DataArray], n_bootstrap: int, rng: np.random.Generator
 ) -> Array:
-    """Draw how often each unit counts: ``(bootstrap, unit)``.
+    """Draw how often each unit counts in each bootstrap.
 
-    Clusters (`resampling_units`) are drawn with replacement; of a session drawn, its units are
-    drawn with replacement too, while samples of one network unit stay together.
+    Clusters (`resampling_units`) are drawn with replacement. Within a drawn session its units are
+    drawn with replacement, too; samples of one network unit stay together.
+
+    Parameters
+    ----------
+    units
+        Columns of the unit table by name, each ``(unit,)``.
+    n_bootstrap
+        Bootstraps.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(bootstrap, unit)``, whole numbers.
+
+    Examples
+    --------
+    >>> units = {"unit": xr.DataArray(["u0", "u1", "u2"], dims="unit")}
+    >>> bootstrap_weights(units, 2, np.random.default_rng(0)).sum(axis=1).tolist()
+    [3.0, 3.0]
     """
     clusters, _ = resampling_units(units)
     sizes = np.bincount(clusters)

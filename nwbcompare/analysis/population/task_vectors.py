@@ -315,10 +315,24 @@ def vectors_of(vectors: xr.Dataset, names: Sequence[str]) -> tuple[str, Array]:
     names
         Different tasks or conditions.
 
+    Returns
+    -------
+    dim : str
+        "task" or "condition".
+    values : numpy.ndarray
+        ``(name, unit)``, float64.
+
     Raises
     ------
     InputError
         For a name that is not there or comes twice, and a dataset without vectors.
+
+    Examples
+    --------
+    >>> vectors = xr.Dataset({"task_vector": (("task", "unit"), [[0.0, 1.0], [2.0, 3.0]])},
+    ...                      coords={"task": ["a", "b"]})
+    >>> vectors_of(vectors, ["b"])
+    ('task', array([[2., 3.]]))
     """
     found = [dim for dim, variable in VECTOR.items() if variable in vectors]
     if not found:

@@ -101,6 +101,13 @@ def condition_table(
         does not use is NaN (or "") there.
     condition : numpy.ndarray
         ``(trial,)`` or ``(observation,)``: each one's condition.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> table, condition = condition_table(example_block())
+    >>> table.sizes["condition"], condition.shape
+    (4, (8,))
     """
     variables = _variables_by_task(block, conditions)
     codes, categories = codes_and_categories(block["task"])

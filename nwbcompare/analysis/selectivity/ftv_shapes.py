@@ -139,6 +139,15 @@ def shape_shares(classified: Sequence[xr.Dataset]) -> xr.Dataset:
     -----
     UserWarning
         For one network, which has no interval (NaN).
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> networks = [xr.Dataset({"shape": ("pair", [shape])}, coords={"pair": ["a-b"]},
+    ...                        attrs={"name": name, "confidence": 0.95})
+    ...             for name, shape in (("x", "mixed"), ("y", "disjoint"))]
+    >>> shape_shares(networks)["mean"].sel(shape="mixed").item()
+    0.5
     """
     _check_same_pairs(classified)
     names = [*SHAPES, UNDECIDED]

@@ -397,6 +397,19 @@ def censoring_table(
         As `deconvolved_ftv`.
     NotApplicableError
         As `deconvolved_ftv`.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> rows = ("unit", "task")
+    >>> raw = np.array([[5.0, 2.0], [1.0, 4.0]])
+    >>> tv = xr.Dataset({"uncorrected": (rows, raw), "task_variance": (rows, raw - 1),
+    ...                  "noise": (rows, 0 * raw + 1), "standard_error": (rows, 0 * raw + 0.5),
+    ...                  "untuned_variance": (rows, 0 * raw + 0.2),
+    ...                  "variance_slope": (rows, 0 * raw + 0.3)},
+    ...                 coords={"unit": ["u0", "u1"], "task": ["a", "b"]})
+    >>> censoring_table(tv, "a", "b")["rule"].values.tolist()
+    ['raw', 'censor', 'keep', 'drop', 'shrunken', 'deconvolved']
     """
     if shrunken is None:
         shrunken = deconvolved_ftv(variance, task_a, task_b, n_bootstrap=1)

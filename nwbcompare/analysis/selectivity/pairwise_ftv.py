@@ -127,6 +127,14 @@ def median_histogram(results: Sequence[xr.Dataset]) -> xr.Dataset:
     networks vary: the narrowest that covers at least 95 %. Of fewer than six networks none
     does, and it runs from the lowest to the highest, with the coverage that this has. Medians
     of bins need not sum to 1.
+
+    Examples
+    --------
+    >>> tv = xr.Dataset({"task_variance": (("unit", "task"), [[3.0, 1.0], [0.0, 2.0]])},
+    ...                 coords={"unit": ["u0", "u1"], "task": ["a", "b"]})
+    >>> networks = [pairwise_ftv(tv).assign_attrs(name=name) for name in "xyz"]
+    >>> dict(median_histogram(networks)["share"].sizes)
+    {'pair': 1, 'bin': 20}
     """
     _check_networks(results)
     counts = np.stack([result["histogram"].values for result in results]).astype(np.float64)
@@ -176,7 +184,23 @@ def _median_interval(n: int) -> tuple[int, float]:
 
 
 def pair_coords(tasks: npt.NDArray[Any]) -> dict[str, Any]:
-    """Return the coordinates of all pairs of tasks and of the bins of their histograms."""
+    """Return the coordinates of all pairs of tasks and of the bins of their histograms.
+
+    Parameters
+    ----------
+    tasks
+        ``(task,)``: names.
+
+    Returns
+    -------
+    dict
+        ``pair``, ``task_a (pair)``, ``task_b (pair)`` and ``bin``, the centres of the bins.
+
+    Examples
+    --------
+    >>> pair_coords(np.array(["a", "b", "c"]))["pair"]
+    ['a/b', 'a/c', 'b/c']
+    """
     first, second = pair_places(tasks.size)
     names = [f"{a}/{b}" for a, b in zip(tasks[first], tasks[second], strict=True)]
     return {
@@ -188,7 +212,22 @@ def pair_coords(tasks: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def check_tasks(tasks: npt.NDArray[Any]) -> None:
-    """Check that there are two tasks or more."""
+    """Check that there are two tasks or more.
+
+    Parameters
+    ----------
+    tasks
+        ``(task,)``: names.
+
+    Raises
+    ------
+    NotApplicableError
+        For fewer than two tasks, of which there is no pair.
+
+    Examples
+    --------
+    >>> check_tasks(np.array(["a", "b"]))
+    """
     if tasks.size < 2:
         raise NotApplicableError(
             "variance",

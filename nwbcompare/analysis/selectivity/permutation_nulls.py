@@ -349,6 +349,15 @@ def rotation_control(
     -----
     Each estimator is a quadratic form, so the variance of a rotated unit needs only the
     covariance of the units over conditions, averaged over time (`kernels.variance.centred`).
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+
+    >>> block = example_block().assign_coords(task=("trial", ["a"] * 4 + ["b"] * 4))
+    >>> block.attrs["condition_variables"] = '{"a": ["correct"], "b": ["correct"]}'
+    >>> rotation_control(block, "a", "b", n_rotations=2)["fractional_task_variance"].shape
+    (2, 3)
     """
     covariance, units = task_covariances(
         activity, (task_a, task_b), estimator=estimator, conditions=conditions
@@ -379,8 +388,37 @@ def task_covariances(
 ) -> tuple[dict[str, Array], dict[str, xr.DataArray]]:
     """Compute the units' covariance over the conditions of each task.
 
-    ``tasks`` says which and in which order, by default all. The variance that ``estimator``
-    gives to a mixture ``r`` of the units is ``r @ covariance @ r``.
+    Parameters
+    ----------
+    activity
+        An activity or a block whose units all have every condition.
+    tasks
+        The tasks, in this order; by default all.
+    estimator, conditions
+        See `nwbcompare.task_variance`.
+
+    Returns
+    -------
+    covariance : dict of numpy.ndarray
+        By task, ``(unit, unit)``: the variance that ``estimator`` gives to a mixture ``r`` of the
+        units is ``r @ covariance @ r``.
+    units : dict of xarray.DataArray
+        The columns of the unit table.
+
+    Raises
+    ------
+    InputError
+        For an unknown estimator or task.
+    NotApplicableError
+        For units that lack a condition.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> covariance, _ = task_covariances(
+    ...     example_block(), None, estimator="per_time", conditions=None)
+    >>> covariance["go"].shape
+    (3, 3)
     """
     if estimator not in ESTIMATORS:
         raise unknown_name("estimator", estimator, ESTIMATORS)

@@ -339,7 +339,25 @@ def fractional_task_variance(
 
 
 def ftv_histogram(ftv: xr.Dataset) -> npt.NDArray[np.int64]:
-    """Count active units in the published 20 bins on [-1, 1]."""
+    """Count active units in the published 20 bins on [-1, 1].
+
+    Parameters
+    ----------
+    ftv
+        From `fractional_task_variance`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(20,)``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> ftv = xr.Dataset({"fractional_task_variance": ("unit", [-1.0, 0.05, float("nan")])})
+    >>> int(ftv_histogram(ftv).sum())
+    2
+    """
     values = ftv["fractional_task_variance"].values
     counts, _ = np.histogram(values[np.isfinite(values)], bins=HISTOGRAM_BINS, range=(-1, 1))
     return counts.astype(np.int64)
@@ -354,7 +372,24 @@ def means_by_task(
 ) -> Iterator[tuple[str, xr.Dataset, npt.NDArray[np.bool_]]]:
     """Compute, task by task, the condition means and which time bins count.
 
-    See `task_variance` for the parameters.
+    Parameters
+    ----------
+    activity, conditions, epochs, leave_out
+        See `task_variance`.
+
+    Yields
+    ------
+    task : str
+    means : xarray.Dataset
+        From `condition_means`, of this task.
+    bins : numpy.ndarray
+        ``(time,)``: which time bins count.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> [(task, int(bins.sum())) for task, _, bins in means_by_task(example_block())]
+    [('go', 4)]
     """
     for block in blocks(activity).values():
         check_epochs(block, epochs)
@@ -376,7 +411,25 @@ def _means_of_tasks(
 
 
 def check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
-    """Check that a block has the named epochs."""
+    """Check that a block has the named epochs.
+
+    Parameters
+    ----------
+    block
+        A block.
+    epochs
+        Names of epochs; None: no check.
+
+    Raises
+    ------
+    InputError
+        For an epoch that the block does not have.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> check_epochs(example_block(), ["stim1"])
+    """
     known = list(block["epoch"].values) if "epoch" in block.coords else []
     for epoch in epochs or ():
         if epoch not in known:
@@ -390,7 +443,33 @@ def counted_bins(
     epochs: Sequence[str] | None = None,
     leave_out: Sequence[str] = ("fix1",),
 ) -> npt.NDArray[np.bool_]:
-    """Return which time bins of a task count."""
+    """Return which time bins of a task count.
+
+    Parameters
+    ----------
+    block
+        A block.
+    task
+        A task of it.
+    epochs, leave_out
+        See `task_variance`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(time,)``.
+
+    Raises
+    ------
+    NotApplicableError
+        Where no time bin is left.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> counted_bins(example_block(), "go").tolist()
+    [False, True, True, True, True]
+    """
     inside = _bins_by_epoch(block, task)
     bins = np.full(block.sizes["time"], epochs is None)
     for epoch in epochs or ():

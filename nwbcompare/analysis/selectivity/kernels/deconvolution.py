@@ -50,7 +50,19 @@ class Deconvolved(NamedTuple):
 
 
 def ftv_grid() -> tuple[Array, Array]:
-    """Return the grid of FTV on [-1, 1] and the width of each point's cell; end cells are half."""
+    """Return the grid of FTV on [-1, 1] and the width of each point's cell; end cells are half.
+
+    Returns
+    -------
+    grid, width : numpy.ndarray
+        ``(ftv,)`` each.
+
+    Examples
+    --------
+    >>> grid, width = ftv_grid()
+    >>> float(grid[0]), float(width.sum().round(6))
+    (-1.0, 2.0)
+    """
     grid = np.linspace(-1, 1, N_FTV)
     width = np.full(N_FTV, grid[1] - grid[0])
     width[[0, -1]] /= 2
@@ -77,6 +89,13 @@ def likelihood(tuning: Tuning) -> Array:
     added to the variance, so that units known more exactly than that are not lost between points.
     A unit's slope, which follows the chance in its variance, is taken as the same multiple of
     sqrt(untuned) in all units: the median.
+
+    Examples
+    --------
+    >>> raw = np.array([[5.0, 2.0], [1.0, 4.0]])
+    >>> tuning = Tuning(raw, 0 * raw + 1.0, 0 * raw + 0.2, 0 * raw + 0.3)
+    >>> likelihood(tuning).shape == (2, N_TOTAL + 1, N_FTV)
+    True
     """
     total, step = _totals(tuning)
     steady = tuning._replace(slope=_steady_slope(tuning))
@@ -114,6 +133,14 @@ def deconvolve(
     -------
     Deconvolved
         Each draw's distribution, and the posteriors of all units under it.
+
+    Examples
+    --------
+    >>> raw = np.array([[5.0, 2.0], [1.0, 4.0]])
+    >>> tuning = Tuning(raw, 0 * raw + 1.0, 0 * raw + 0.2, 0 * raw + 0.3)
+    >>> result = deconvolve(likelihood(tuning))
+    >>> bool(result.mean[0, 0] > 0 > result.mean[0, 1])
+    True
     """
     n_units, n_total, n_ftv = likelihoods.shape
     counts = np.ones((1, n_units)) if weights is None else weights
@@ -144,7 +171,25 @@ def _joint(of_total: Array, of_ftv: Array) -> npt.NDArray[np.float32]:
 
 
 def moments(mass: Array) -> tuple[Array, Array]:
-    """Compute the mean and the standard deviation of FTV from ``(..., ftv)`` masses."""
+    """Compute the mean and the standard deviation of FTV from ``(..., ftv)`` masses.
+
+    Parameters
+    ----------
+    mass
+        ``(..., ftv)``: shares on the grid of `ftv_grid`, with sum 1.
+
+    Returns
+    -------
+    mean, sd : numpy.ndarray
+        ``(...)`` each.
+
+    Examples
+    --------
+    >>> mass = np.zeros(N_FTV)
+    >>> mass[[0, -1]] = 0.5
+    >>> [float(moment) for moment in moments(mass)]
+    [0.0, 1.0]
+    """
     grid, _ = ftv_grid()
     mean: Array = np.clip(mass @ grid, -1, 1)
     sd: Array = np.sqrt(np.maximum(mass @ grid**2 - mean**2, 0))
@@ -153,6 +198,18 @@ def moments(mass: Array) -> tuple[Array, Array]:
 
 def in_bins(mass: Array, n_bins: int) -> Array:
     """Gather ``(..., ftv)`` masses in even bins on [-1, 1]; a point on an edge is halved.
+
+    Parameters
+    ----------
+    mass
+        ``(..., ftv)``: shares on the grid of `ftv_grid`.
+    n_bins
+        Number of bins.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(..., bin)``.
 
     Examples
     --------

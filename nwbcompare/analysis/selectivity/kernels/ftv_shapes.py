@@ -78,6 +78,12 @@ def shape_p_values(counts: Counts) -> Array:
     tail, and the shape's p value is the largest of its criteria's: all have to hold
     (intersection-union test), so a shape that is false is claimed in at most that share of
     cases. Where either of two criteria is enough, the smaller p value is doubled.
+
+    Examples
+    --------
+    >>> counts = part_counts(np.repeat([[-1.0, 1.0]], 30, axis=1))
+    >>> SHAPES[shape_p_values(counts)[0].argmin()]
+    'disjoint'
     """
     n_units, middle = counts.sum(axis=1), counts[:, 2:-2].sum(axis=1)
     equal = counts[:, len(RINGS)]

@@ -86,6 +86,13 @@ def noisy_variance(
     2 tr(QVQV) + 4 mu'QVQmu, estimated by 4 m'QVQm - 2 tr(QVQV), whose expectation it is, and not
     taken below 2 tr(QVQV); plus that of the noise estimate, which is independent of the means
     under normality: 2 tr(Q_c V_c Q_c V_c) / (n_c - 1) for each condition.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0], [3.0], [5.0], [7.0]])
+    >>> result = noisy_variance(values, np.array([0, 0, 1, 1]), 2, "per_time")
+    >>> result.raw, round(result.noise, 6)
+    (4.0, 0.5)
     """
     trials = _by_condition(values, condition, n_conditions)
     observed = np.isfinite(trials)
@@ -233,6 +240,14 @@ def split_half_variance(
     -----
     Over all splits of completely observed trials the mean is ``raw - noise`` of `noisy_variance`
     to the last digit: every pair of trials of a condition is in different halves equally often.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0], [3.0], [5.0], [7.0]])
+    >>> mean, _ = split_half_variance(values, np.array([0, 0, 1, 1]), 2, "per_time", n_splits=50,
+    ...                               rng=np.random.default_rng(0))
+    >>> bool(abs(mean - 3.5) < 0.5)
+    True
     """
     trials = _by_condition(values, condition, n_conditions)
     trials = trials[:, :, (np.isfinite(trials).sum(axis=1) >= LEAST_TRIALS).all(axis=0)]

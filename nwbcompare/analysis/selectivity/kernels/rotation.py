@@ -40,11 +40,21 @@ def factorise(covariances: Sequence[Array] | Array) -> Factors:
     covariances
         ``(task, unit, unit)``, symmetric, without negative eigenvalues but for rounding.
 
+    Returns
+    -------
+    Factors
+        The triangles, in blocks of columns.
+
     Notes
     -----
     Eigenvalues below 1e-12 of a task's largest are left out, which changes the variance of no
     mixture of length 1 by more than that. The triangle is that of a QR decomposition, which
     exists for any rank (constant units, fewer samples than units); it halves the products.
+
+    Examples
+    --------
+    >>> factorise([np.eye(3), np.diag([1.0, 2.0, 0.0])]).n_tasks
+    2
     """
     triangles = [_triangle(covariance) for covariance in covariances]
     rank = max(triangle.shape[1] for triangle in triangles)
@@ -97,6 +107,16 @@ def mixed_variances(weights: Array, factors: Factors) -> Array:
 def pair_places(n_tasks: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return the first and the second task of every pair, in task order.
 
+    Parameters
+    ----------
+    n_tasks
+        Number of tasks.
+
+    Returns
+    -------
+    first, second : numpy.ndarray
+        ``(pair,)`` each: places of the tasks.
+
     Examples
     --------
     >>> [place.tolist() for place in pair_places(3)]
@@ -119,6 +139,12 @@ def histograms(fractions: Array, edges: Array) -> npt.NDArray[np.int64]:
     -------
     numpy.ndarray
         ``(row, bin)``.
+
+    Examples
+    --------
+    >>> fractions = np.array([[-1.0, 0.2, np.nan], [1.0, 1.0, 0.0]])
+    >>> histograms(fractions, np.array([-1.0, 0.0, 1.0])).tolist()
+    [[1, 1], [0, 3]]
     """
     n_rows, n_bins = len(fractions), edges.size - 1
     counted = np.isfinite(fractions)
@@ -134,7 +160,23 @@ def histograms(fractions: Array, edges: Array) -> npt.NDArray[np.int64]:
 
 
 def spread(fractions: Array) -> tuple[Array, Array]:
-    """Compute the mean and the standard deviation (ddof 0) of each row, without NaN."""
+    """Compute the mean and the standard deviation (ddof 0) of each row, without NaN.
+
+    Parameters
+    ----------
+    fractions
+        ``(row, unit)``; NaN is not counted.
+
+    Returns
+    -------
+    mean, sd : numpy.ndarray
+        ``(row,)`` each; NaN for a row without values.
+
+    Examples
+    --------
+    >>> [moment.tolist() for moment in spread(np.array([[-1.0, 1.0, np.nan]]))]
+    [[0.0], [1.0]]
+    """
     counted = np.isfinite(fractions)
     n_counted = counted.sum(axis=1)
     kept = np.where(counted, fractions, 0.0)
@@ -163,6 +205,13 @@ def pair_summary(
     -------
     histogram, mean, sd : numpy.ndarray
         ``(pair, bin)``, ``(pair,)`` and ``(pair,)``, pairs as in `pair_places`.
+
+    Examples
+    --------
+    >>> variances, edges = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([-1.0, 0.0, 1.0])
+    >>> histogram, mean, sd = pair_summary(variances, edges, threshold=1e-3)
+    >>> histogram.tolist(), mean.tolist(), sd.tolist()
+    ([[1, 1]], [0.0], [1.0])
     """
     first, second = pair_places(len(variances))
     fractions, _ = fractional_variance(variances[first], variances[second], threshold=threshold)
@@ -181,8 +230,35 @@ def rotated_summaries(
 ) -> Iterator[tuple[npt.NDArray[np.int64], Array, Array]]:
     """Compute `pair_summary` of the units after each of many random rotations, in order.
 
-    Every rotation has a random stream of its own and is worked on by one thread, so that
-    neither the number of workers nor that of rotations changes a rotation's result.
+    Parameters
+    ----------
+    factors
+        From `factorise`.
+    edges, threshold
+        See `pair_summary`.
+    n_units
+        Number of units.
+    n_rotations, seed
+        Random rotations and their seed.
+    n_jobs
+        Threads.
+
+    Yields
+    ------
+    histogram, mean, sd
+        From `pair_summary`, one rotation after another.
+
+    Notes
+    -----
+    Every rotation has a random stream of its own and is computed by one thread, so that neither the
+    number of threads nor that of rotations changes its result.
+
+    Examples
+    --------
+    >>> factors, edges = factorise([np.eye(2), np.diag([1.0, 0.0])]), np.array([-1.0, 0.0, 1.0])
+    >>> len(list(rotated_summaries(factors, edges, n_units=2, n_rotations=3, seed=0, threshold=0.0,
+    ...                            n_jobs=1)))
+    3
     """
 
     def summarise(

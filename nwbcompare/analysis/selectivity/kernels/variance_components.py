@@ -74,6 +74,16 @@ class Components:
 def contrasts(n_levels: int) -> Array:
     """Return Helmert contrasts: mean 0, mean square 1, orthogonal.
 
+    Parameters
+    ----------
+    n_levels
+        Levels of a factor.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(level, n_levels - 1)``.
+
     Examples
     --------
     >>> contrasts(2).ravel().tolist()
@@ -95,6 +105,11 @@ def balanced_design(n_levels: Sequence[int], terms: Sequence[Sequence[int]]) -> 
         Levels of each factor; cells run over their combinations, the last factor fastest.
     terms
         The factors of each term: one for a main effect, more for an interaction.
+
+    Returns
+    -------
+    Design
+        Columns over cells, the mean first.
 
     Examples
     --------
@@ -169,6 +184,13 @@ def unit_components(
     ``(4 beta'S beta + 2 tr S^2) / T^2``, estimated without bias by ``4 b'S b - 2 tr S^2`` and kept
     at or above its value for no effect, ``2 tr S^2``. S comes from the covariance over time of
     the trials within cells: each cell's own, so that no equal noise is assumed.
+
+    Examples
+    --------
+    >>> design = balanced_design([2], [[0]])
+    >>> rates, cell = np.array([[1.0], [1.0], [3.0]]), np.array([0, 0, 1])
+    >>> unit_components(rates, cell, design, noisy=False, fits={}).raw.round(6).tolist()
+    [1.0]
     """
     n_cells = len(design.columns)
     count, mean, _ = group_moments(rates, cell, n_cells, squares=False)
