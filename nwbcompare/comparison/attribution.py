@@ -1,4 +1,4 @@
-"""Whether similarity to a recording is attributed to a training regime, or to what it shares."""
+"""Attribution of similarity to a recording: to one training regime, or to what regimes share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ STATUSES = (
     "further",
     "undecided: too few pairs",
 )
-"""What `attribution` may say."""
+"""The possible values of ``status`` in `attribution`."""
+EVIDENCE = ("difference", "difference_low", "difference_high", "p_value", "p_smallest", "n_pairs")
 
 
 def attribution(
@@ -24,7 +25,10 @@ def attribution(
     primary: tuple[str, str] = ("consolidated", "sequential"),
     controls: Sequence[str] = ("permuted", "uniform"),
 ) -> xr.Dataset:
-    """Say whether similarity to a recording is attributed to a training regime.
+    """Test whether networks resemble a recording because of their training regime.
+
+    Similarity is attributed to a regime if its networks are closer to the recording than those of
+    the regime it is compared with, and closer than those of every control regime.
 
     Parameters
     ----------
@@ -32,39 +36,40 @@ def attribution(
         From `nwbcompare.comparison.compare_regimes`, with the contrasts of the
         first regime of ``primary`` with its second and with every control.
     primary
-        The regime that similarity may be attributed to, and what it is held against: the first
+        The regime in question and the regime it is compared with. They must be the first
         contrast of ``result``, since only that was fixed in advance.
     controls
-        Regimes with the same ingredients but without what similarity may be attributed to.
+        Regimes that share every ingredient but the one in question, such as consolidation with
+        permuted or with uniform weight importances.
 
     Returns
     -------
     xarray.Dataset
         ``status``, one of `STATUSES`, and by ``contrast`` (the primary, then the controls)
-        ``verdict`` ("closer", "not closer", "further" or "undecided") with what it stands on:
+        ``verdict`` ("closer", "not closer", "further" or "undecided") and its evidence:
         ``difference``, ``difference_low``, ``difference_high``, ``p_value``, ``p_smallest`` and
         ``n_pairs``, all of the distance.
 
     Raises
     ------
     InputError
-        If ``primary`` is not the first contrast, for no controls, and controls that the result
-        has no contrast with.
+        If ``primary`` is not the first contrast, without controls, and for controls without a
+        contrast in ``result``.
 
     Notes
     -----
-    Closer means that the interval lies below 0 *and* p is below 1 - confidence: the one is about
-    other sessions and networks, the other needs no normal distribution. Attribution needs every
-    comparison, so none is adjusted: that all of several tests reject is no likelier than that
-    the least of them does (intersection-union test; Berger 1982).
+    "Closer" requires that the interval lies below 0 *and* that p is below 1 - confidence: the
+    interval generalises to other sessions and networks, the sign-flip test assumes no normal
+    distribution. Attribution requires every comparison to be significant, so p values are not
+    adjusted (intersection-union test; Berger 1982).
 
-    With fewer than six pairs no sign flips reach 0.05, so the comparison is undecided, whatever
-    was found. That decides over the whole only where it could change it: a regime that is not
-    closer, or beaten by one control, is not attributed by more pairs with another.
+    With fewer than six pairs no sign flips reach 0.05, and a comparison is undecided. The status
+    is undecided only where that comparison could change it: if the regime is not closer than its
+    comparison, or not closer than some control, more pairs with another control are irrelevant.
 
     Examples
     --------
-    >>> found = xr.Dataset(
+    >>> result = xr.Dataset(
     ...     {name: (("contrast", "measure"), [[value], [value]])
     ...      for name, value in {"difference": -0.1, "difference_low": -0.15,
     ...                          "difference_high": -0.05, "p_value": 0.008}.items()}
@@ -72,51 +77,53 @@ def attribution(
     ...     coords={"measure": ["wasserstein"], "contrast": ["a - b", "a - c"],
     ...             "first": ("contrast", ["a", "a"]), "second": ("contrast", ["b", "c"])},
     ...     attrs={"distance": "wasserstein", "confidence": 0.95})
-    >>> attribution(found, ("a", "b"), ["c"])["status"].item()
+    >>> attribution(result, ("a", "b"), ["c"])["status"].item()
     'attributed'
     """
     names = [f"{primary[0]} - {other}" for other in (primary[1], *controls)]
     _check(result, names)
-    own = result.sel(measure=result.attrs["distance"], contrast=names)
+    table = result.sel(measure=result.attrs["distance"], contrast=names)
     level = 1 - float(result.attrs["confidence"])
-    reached = own["p_value"].values < level
+    reached = table["p_value"].values < level
     verdict = np.select(
         [
-            own["p_smallest"].values >= level,
-            reached & (own["difference_high"].values < 0),
-            reached & (own["difference_low"].values > 0),
+            table["p_smallest"].values >= level,
+            reached & (table["difference_high"].values < 0),
+            reached & (table["difference_low"].values > 0),
         ],
         ["undecided", "closer", "further"],
         "not closer",
     )
-    kept = ("difference", "difference_low", "difference_high", "p_value", "p_smallest", "n_pairs")
     return (
-        own[list(kept)]
+        table[list(EVIDENCE)]
         .assign(verdict=("contrast", verdict), status=_status(verdict.tolist()))
         .assign_attrs(analysis="attribution", regime=primary[0])
     )
 
 
 def _check(result: xr.Dataset, names: list[str]) -> None:
-    known = [str(name) for name in result["contrast"].values]
-    if known[0] != names[0]:
+    contrasts = [str(name) for name in result["contrast"].values]
+    if contrasts[0] != names[0]:
         raise InputError(
             "primary",
-            f"the first contrast of the result, {known[0]!r}",
+            f"the first contrast of the result, {contrasts[0]!r}",
             repr(names[0]),
-            "Only that was fixed in advance: name it first in compare_regimes.",
+            "Only that was fixed in advance: list it first in compare_regimes.",
         )
     if len(names) < 2:
         raise InputError(
-            "controls", "at least one regime", "none", "Give those that it must be closer than."
+            "controls",
+            "at least one regime",
+            "none",
+            "Name the regimes than which it must be closer.",
         )
     for name in names[1:]:
-        if name not in known:
-            raise unknown_name("contrast", name, known)
+        if name not in contrasts:
+            raise unknown_name("contrast", name, contrasts)
 
 
 def _status(verdicts: list[str]) -> str:
-    """Put the verdicts on the primary contrast and the controls together."""
+    """Return the status from the verdicts on the primary contrast, then on the controls."""
     attributed, not_beyond, not_closer, further, undecided = STATUSES
     first, *controls = verdicts
     if first != "closer":

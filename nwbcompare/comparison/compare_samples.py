@@ -1,4 +1,4 @@
-"""Networks against a recording: how their units' values differ, and what may be inferred."""
+"""Comparison of units of networks with recorded units: differences, tests and intervals."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ IS_DISTANCE = np.array([name in DISTANCES for name in MEASURES])
 LEAST_UNITS = 3
 LEVEL = 0.05
 RECORDING_ERROR = 0.005
-"""Error that the test over networks spends on not knowing the recording (Berger & Boos)."""
+"""Part of the error of the test over networks that is spent on the recording's own
+uncertainty (Berger & Boos 1994)."""
 DIGITS = 12
 """Decimals beyond which differences of values in [-1, 1] are rounding errors."""
 VALUES, EDGES = np.linspace(-1, 1, 201), np.linspace(-1, 1, 21)
@@ -51,20 +52,20 @@ VALUES, EDGES = np.linspace(-1, 1, 201), np.linspace(-1, 1, 21)
 
 @dataclass(frozen=True)
 class _Recording:
-    """A recording's active units, and what they belong to."""
+    """Active units of a recording, with their sessions and animals."""
 
     name: str
     values: Array
     cluster: Codes
-    """Session of each unit; the unit itself where sessions are not known, or there is one."""
+    """Session of each unit; the unit itself where sessions are unknown, or there is only one."""
     animal: Codes
     """Animal of each cluster."""
     animals: list[str]
-    """Their names; none where they are not known."""
+    """Names of the animals; empty where they are unknown."""
     n_sessions: int
     n_inactive: int
     columns: list[str]
-    """What tells clusters apart: columns of the unit table."""
+    """Columns of the unit table that identify clusters."""
     groups: UnitGroups
     """The clusters by key."""
 
@@ -83,11 +84,11 @@ class _Recording:
 
 @dataclass(frozen=True)
 class _Draw:
-    """One sampling of a network: its active units' values, and what they belong to."""
+    """One sample of a network: values of its active units, and their clusters."""
 
     values: Array
     unit: Codes
-    """The network's own unit: several samples may be of one."""
+    """The network unit of each value; several values may be of one unit."""
     cluster: Codes | None
     """The cluster of the matched recorded unit."""
 
@@ -111,26 +112,31 @@ def compare_samples(
     single_above: float = 0.9,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Compare the units of networks of one kind with those of a recording.
+    """Compare the distribution of units of networks with that of recorded units.
+
+    For eight measures, the difference or distance is estimated, tested against no difference,
+    and given a 95 % interval, both for these networks and for networks of this kind.
 
     Parameters
     ----------
     models
         One table for each network, e.g. from `nwbcompare.fractional_task_variance`: ``variable``
-        on ``(unit,)`` or ``(draw, unit)``; NaN are inactive units. With the unit columns
-        ``session`` and ``recorded_unit`` every unit is matched to a recorded one, sampled as
-        that was. Samples of one ``network_unit`` belong together.
+        on ``(unit,)`` or ``(draw, unit)``, in [-1, 1]; NaN for inactive units. With the unit
+        columns ``session`` and ``recorded_unit``, every unit was sampled like one recorded unit
+        (see `nwbcompare.comparison.sample_like`). Values of one ``network_unit`` are resampled
+        together.
     recording
-        The same of a recording. Its unit columns ``session`` and ``subject`` say what belongs
-        together; without sessions every unit stands for itself.
+        The same table of a recording. Units of one ``session`` (and ``subject``) are not
+        independent; without sessions every unit counts as independent.
     variable
-        What is compared.
+        The variable that is compared.
     n_bootstrap
-        Bootstrap samples; 2000 fix a standard error to 2 %.
+        Bootstrap samples; with 2000 the standard error has an error of 2 %.
     n_permutations
-        Swaps; 1000 give p values down to 0.001.
+        Random swaps of the test; with 1000 the smallest p value is 0.001.
     mixed_below, single_above
-        Units whose absolute value is below the one are mixed, above the other single-context.
+        Units whose absolute value is below the first bound are mixed, those above the second
+        are single-context units.
     seed
         Seed of bootstrap and swaps.
 
@@ -138,17 +144,16 @@ def compare_samples(
     -------
     xarray.Dataset
         On ``(measure,)``: ``estimate`` (networks minus recording, or distance; the mean over
-        draws, then networks), ``null_mean`` and ``null_high``, the mean and the 95th percentile
-        (of distances; of differences that of their size) where both sides are the same, and
-        ``effect_size`` with ``effect``, which says what it is. On ``(claim, measure)``:
-        the 95 % interval ``low``, ``high``, ``standard_error``, ``degrees_of_freedom``,
-        ``p_value``, ``p_student`` (that of the interval), ``effect_low``, ``effect_high``. On
-        ``(claim,)``: ``p_smallest``, the smallest ``p_value`` that can be reached. By network:
-        ``estimate_by_network (network, measure)``, ``effect_by_network``, ``n_units``,
-        ``n_inactive``. With two animals or more ``estimate_by_animal (animal, measure)`` and
-        Student's interval over animals, ``animals_low``, ``animals_high``. What each claim stands
-        on is in attrs: ``unit_of_inference``, ``over_animals``, ``n_networks``, ``n_sessions``,
-        ``n_animals``.
+        draws, then over networks), ``null_mean`` and ``null_high``, mean and 95th percentile of
+        the estimate (of its size, for differences) where both sides have one distribution, and
+        ``effect_size``, named in ``effect``. On ``(claim, measure)``: the 95 % interval ``low``,
+        ``high``, ``standard_error``, ``degrees_of_freedom``, ``p_value``, ``p_student`` (that of
+        the interval), ``effect_low``, ``effect_high``. On ``(claim,)``: ``p_smallest``, the
+        smallest ``p_value`` that is possible. By network: ``estimate_by_network (network,
+        measure)``, ``effect_by_network (network, measure)``, ``n_units``, ``n_inactive``. With
+        two animals or more ``estimate_by_animal (animal, measure)`` and Student's interval over
+        animals, ``animals_low``, ``animals_high``. Attributes give the basis of each claim:
+        ``unit_of_inference``, ``over_animals``, ``n_networks``, ``n_sessions``, ``n_animals``.
 
     Raises
     ------
@@ -161,36 +166,37 @@ def compare_samples(
     Warns
     -----
     UserWarning
-        For one network: nothing can be inferred over networks; its p is 1, its interval NaN.
+        For a single network, which allows no inference over networks: p is 1, the interval NaN.
 
     Notes
     -----
-    Differences are of s.d., of means, of the shares of mixed and of single-context units, and
-    Cliff's delta of absolute values. Distances are 0 only for equal distributions; since samples
-    always differ, they stand against ``null_mean``.
+    Differences are those of s.d., means, and shares of mixed and of single-context units, and
+    Cliff's delta of absolute values. Distances are 0 only for equal distributions; since two
+    samples of one distribution differ, compare a distance with ``null_mean``.
 
-    *These networks*: would other sessions of the same animals give it? The unit of inference is the
-    session. Swaps exchange whole sessions between the sides: recorded units with their matched
-    units, or, without matched units, with as large a part of each network, dealt anew in every
-    swap. p = (1 + b) / (1 + B), two-sided for differences. The interval is Student's with the
-    standard error of a bootstrap of whole sessions with their matched units (else of sessions, and
-    of units within networks) within animals. Units are not drawn again within sessions: that would
-    count their variance twice (Davison & Hinkley 1997, section 3.8).
+    *These networks*: inference to other sessions of the same animals. The unit of inference is the
+    session. Each swap exchanges whole sessions between the two sides: recorded units with their
+    matched units or, without matched units, with a random part of each network that is as large
+    as the session's part of the recording. p = (1 + b) / (1 + B), two-sided for differences. The
+    interval is Student's; its standard error is that of a bootstrap, within animals, of whole
+    sessions with their matched units (without matched units: of sessions, and of units within
+    networks). Units are not resampled within sessions, which would count their variance twice
+    (Davison & Hinkley 1997, section 3.8).
 
-    *Networks of this kind*: would other networks, too? The unit of inference is the network. p
-    is that of all sign flips of the networks' estimates (`nwbcompare.inference.over_networks`), the
-    largest over all values of the recording in its 99.5 % interval, plus 0.005 (Berger & Boos
-    1994); of distances, of what is above ``null_mean``. The interval adds the networks' and the
-    recording's variances (Welch).
+    *Networks of this kind*: inference to other networks as well. The unit of inference is the
+    network. p is that of all sign flips of the networks' estimates
+    (`nwbcompare.inference.over_networks`), maximised over the recording's values in its 99.5 %
+    interval, plus 0.005 (Berger & Boos 1994); for distances, of their excess over ``null_mean``.
+    The interval adds the variances of networks and recording (Welch).
 
-    ``p_student`` of networks of this kind needs them to be about normally distributed; unlike the
-    sign flips it can be small with few networks. Intervals of distances are corrected for the
-    bootstrap's estimate of their bias, end at 0, and hold 0 where p (of networks of this kind,
-    ``p_student``) is above 5 %.
+    ``p_student`` of networks of this kind assumes about normally distributed networks; unlike the
+    sign-flip p it can be small with few networks. Intervals of distances are corrected for the
+    bootstrap estimate of their bias, are cut at 0, and include 0 where p (for networks of this
+    kind, ``p_student``) is above 5 %.
 
-    Limits (``benchmarks/comparison_errors.py``): with 8 sessions, intervals of the s.d. hold the
-    truth in 90 to 93 %; those of Kolmogorov and Smirnov's distance in 80 to 93 %, however many
-    sessions there are; those of a share that is nearly 0 do not hold over networks.
+    Coverage (``benchmarks/comparison_errors.py``): with 8 sessions, 95 % intervals of the s.d.
+    contain the true value in 90 to 93 % of data sets; those of the Kolmogorov-Smirnov distance in
+    80 to 93 %, for any number of sessions; those of a share near 0 are invalid over networks.
 
     Examples
     --------
@@ -201,9 +207,9 @@ def compare_samples(
     ...     columns = {"session": ("unit", np.arange(n) // 5)} if name == "monkey" else {}
     ...     return xr.Dataset({"fractional_task_variance": ("unit", values)}, columns,
     ...                       attrs={"name": name, "task_a": "a", "task_b": "b"})
-    >>> found = compare_samples([table(0.5, f"n{i}", 90) for i in range(3)],
-    ...                         table(0.3, "monkey", 100))
-    >>> bool(found["p_value"].sel(claim="these networks", measure="sd") < 0.01)
+    >>> result = compare_samples([table(0.5, f"n{i}", 90) for i in range(3)],
+    ...                          table(0.3, "monkey", 100))
+    >>> bool(result["p_value"].sel(claim="these networks", measure="sd") < 0.01)
     True
     """
     for name, number in {"n_bootstrap": n_bootstrap, "n_permutations": n_permutations}.items():
@@ -216,7 +222,7 @@ def compare_samples(
     networks = [_read_network(one, recorded, matched=matched) for one in units]
     if len(networks) == 1:
         warnings.warn(
-            "One network: nothing can be inferred over networks; p is 1 and there is no interval.",
+            "One network allows no inference over networks: p is 1 and there is no interval.",
             UserWarning,
             stacklevel=2,
         )
@@ -242,7 +248,7 @@ def distribution_curves(
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Give the distributions of networks' and recorded units' values, for a figure.
+    """Compute the distributions of network units' and recorded units' values, for a figure.
 
     Parameters
     ----------
@@ -253,15 +259,24 @@ def distribution_curves(
     -------
     xarray.Dataset
         The share of units up to each of 201 values from -1 to 1, and in each of the published 20
-        bins: ``recording_cumulative (value,)``, ``recording_share (bin,)``, each with the 95 %
-        bands ``..._low``, ``..._high`` (percentiles of a bootstrap of whole sessions, pointwise),
-        and ``network_cumulative (network, value)``, ``network_share (network, bin)``. Values
-        beyond the ends are counted in the last bins.
+        bins (Yang et al. 2019): ``recording_cumulative (value,)`` and ``recording_share (bin,)``,
+        each with pointwise 95 % bands ``..._low`` and ``..._high`` (percentiles of a bootstrap of
+        whole sessions), and ``network_cumulative (network, value)``, ``network_share (network,
+        bin)``. Values outside [-1, 1] are counted in the outermost bins.
 
     Raises
     ------
     InputError, NotApplicableError
         See `compare_samples`.
+
+    Examples
+    --------
+    >>> network, monkey = (
+    ...     xr.Dataset({"fractional_task_variance": ("unit", values)}, attrs={"name": name})
+    ...     for name, values in (("n", [-0.9, 0.0, 0.9]), ("m", [-0.5, 0.1, 0.2])))
+    >>> curves = distribution_curves([network], monkey, n_bootstrap=10)
+    >>> curves["recording_cumulative"].sel(value=0.0, method="nearest").item() == 1 / 3
+    True
     """
     _check_models(models, recording, variable)
     recorded = _read_recording(UnitSample(recording, variable), [])
@@ -294,13 +309,13 @@ def distribution_curves(
         ("cumulative", "value", lambda x: x[:, None] <= VALUES + 10.0**-DIGITS),
         ("share", "bin", _in_bins),
     ):
-        own = inside(recorded.values).astype(np.float64)
-        low, high = np.quantile(weights @ own, [0.025, 0.975], axis=0)
+        indicator = inside(recorded.values).astype(np.float64)
+        low, high = np.quantile(weights @ indicator, [0.025, 0.975], axis=0)
         by_network = [
             np.mean([inside(draw.values).mean(axis=0) for draw in network.draws], axis=0)
             for network in networks
         ]
-        result[f"recording_{name}"] = (dim, own.mean(axis=0))
+        result[f"recording_{name}"] = (dim, indicator.mean(axis=0))
         result[f"recording_{name}_low"], result[f"recording_{name}_high"] = (dim, low), (dim, high)
         result[f"network_{name}"] = (("network", dim), np.stack(by_network))
     return result
@@ -315,16 +330,16 @@ def _in_bins(values: Array) -> npt.NDArray[np.bool_]:
 def _resampled_sessions(
     recorded: _Recording, rng: np.random.Generator, n: int
 ) -> npt.NDArray[np.int64]:
-    """Count how often each session comes in bootstrap samples, within animals."""
+    """Draw bootstrap samples of sessions within animals, as counts ``(n, session)``."""
     return resample_hierarchy([np.arange(recorded.n_clusters)], rng, n, strata=recorded.animal)
 
 
 @dataclass(frozen=True)
 class _Samples:
-    """Networks and a recording, compared under weights that are drawn in several ways.
+    """Networks and a recording, compared under several ways of weighting their units.
 
-    Every method gives measures and effect sizes, each ``(network, replicate,
-    measure)``, the mean over draws.
+    Every method returns measures and effect sizes, each ``(network, replicate, measure)``, the
+    mean over draws.
     """
 
     networks: list[_Network]
@@ -333,17 +348,17 @@ class _Samples:
     rng: np.random.Generator
 
     def as_they_are(self) -> tuple[Array, Array]:
-        """Weigh every unit alike."""
+        """Compare with equal weights of all units."""
         ones = np.ones((1, self.recorded.values.size))
         return self._compare(lambda draw: (np.ones((1, draw.values.size)), ones))
 
     def swapped(self, n: int) -> tuple[Array, Array]:
-        """Exchange every session between the sides with probability 1/2."""
+        """Compare after exchanging each session between the sides with probability 1/2, n times."""
         swap = self.rng.integers(2, size=(n, self.recorded.n_clusters)).astype(bool)
         return self._compare(lambda draw: self._swap(draw, swap), across=True)
 
     def resampled(self, sessions: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """Weigh sessions with their matched units by their counts; without those draw units."""
+        """Compare bootstrap samples of sessions with matched units, else of sessions and units."""
 
         def weights(draw: _Draw) -> Weights:
             if draw.cluster is not None:
@@ -354,12 +369,12 @@ class _Samples:
         return self._compare(weights)
 
     def recording_resampled(self, sessions: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """Weigh the recording's sessions by their counts, and leave networks as they are."""
-        own = sessions[:, self.recorded.cluster]
-        return self._compare(lambda draw: (np.ones((len(own), draw.values.size)), own))
+        """Compare bootstrap samples of the recording's sessions with the networks' units."""
+        counts = sessions[:, self.recorded.cluster]
+        return self._compare(lambda draw: (np.ones((len(counts), draw.values.size)), counts))
 
     def of_animal(self, animal: int) -> tuple[Array, Array]:
-        """Take one animal's units only, and their matched units."""
+        """Compare the units of one animal with their matched units."""
         chosen = (self.recorded.animal == animal)[None].astype(np.int64)
         return self._compare(
             lambda draw: (_matched_units(draw, chosen), chosen[:, self.recorded.cluster])
@@ -368,13 +383,14 @@ class _Samples:
     def _compare(
         self, weights: Callable[[_Draw], Weights], *, across: bool = False
     ) -> tuple[Array, Array]:
-        found = [self._over_draws(network, weights, across=across) for network in self.networks]
-        return np.stack([a for a, _ in found]), np.stack([b for _, b in found])
+        both = [self._over_draws(network, weights, across=across) for network in self.networks]
+        measures, effects = (np.stack(values) for values in zip(*both, strict=True))
+        return measures, effects
 
     def _over_draws(
         self, network: _Network, weights: Callable[[_Draw], Weights], *, across: bool
     ) -> tuple[Array, Array]:
-        found = []
+        both = []
         for draw in network.draws:
             pooled = np.concatenate([draw.values, self.recorded.values])
             a, b = weights(draw)
@@ -383,24 +399,23 @@ class _Samples:
                     np.concatenate([a, np.zeros_like(b)], axis=1),
                     np.concatenate([np.zeros_like(a), b], axis=1),
                 )
-            found.append(compare_weighted(pooled, a, b, **self.bounds))
-        measures: Array = np.mean([one for one, _ in found], axis=0)
-        effects: Array = np.mean([one for _, one in found], axis=0)
+            both.append(compare_weighted(pooled, a, b, **self.bounds))
+        measures, effects = (np.mean(values, axis=0) for values in zip(*both, strict=True))
         return measures, effects
 
     def _swap(self, draw: _Draw, swap: npt.NDArray[np.bool_]) -> Weights:
         n = draw.values.size
         if draw.cluster is None:
-            # every session is dealt as large a part of the network as it is of the recording
+            # each session has the same share of the network's units as of the recorded units
             n_units = int(draw.unit.max()) + 1
             place = np.arange(n_units) * self.recorded.values.size // n_units
             slots = np.sort(self.recorded.cluster)[place]
-            dealt = self.rng.permuted(np.tile(slots, (len(swap), 1)), axis=1)
-            model = np.take_along_axis(swap, dealt, axis=1)[:, draw.unit]
+            shuffled = self.rng.permuted(np.tile(slots, (len(swap), 1)), axis=1)
+            model = np.take_along_axis(swap, shuffled, axis=1)[:, draw.unit]
         else:
             model = swap[:, draw.cluster]
         away = np.concatenate([model, ~swap[:, self.recorded.cluster]], axis=1)
-        # the sides weigh alike, however many units they have
+        # both sides have equal weight, whatever their numbers of units
         mass = np.concatenate(
             [np.full(n, 1 / n), np.full(self.recorded.values.size, 1 / self.recorded.values.size)]
         )
@@ -417,27 +432,28 @@ def _infer(samples: _Samples, n_bootstrap: int, n_permutations: int) -> xr.Datas
     observed = [part[:, 0] for part in samples.as_they_are()]
     null = samples.swapped(n_permutations)[0]
     sessions = _resampled_sessions(samples.recorded, samples.rng, n_bootstrap)
-    both, own = samples.resampled(sessions), samples.recording_resampled(sessions)
-    floor = null.mean(axis=1) * IS_DISTANCE
+    both, alone = samples.resampled(sessions), samples.recording_resampled(sessions)
+    # two samples of one distribution are at this distance on average
+    bias = null.mean(axis=1) * IS_DISTANCE
     estimate, far = observed[0].mean(axis=0), np.abs(null.mean(axis=0))
     # differences of statistics near 1 have rounding errors of 1e-16, however small they are
     swap_p = p_values(reaches(far.round(DIGITS), np.abs(estimate).round(DIGITS)))
     df = samples.recorded.degrees_of_freedom
     intervals, effects = (
-        _intervals(value, b, r, df) for value, b, r in zip(observed, both, own, strict=True)
+        _intervals(value, b, r, df) for value, b, r in zip(observed, both, alone, strict=True)
     )
-    own_error = own[0].mean(axis=0).std(axis=0, ddof=1)
-    p_value = np.stack([swap_p, _network_p(observed[0] - floor, own_error, df)])
-    p_student = _student_p(estimate - floor.mean(axis=0), intervals)
-    # a distance that may as well be that of equal distributions may be 0
+    recording_error = alone[0].mean(axis=0).std(axis=0, ddof=1)
+    p_value = np.stack([swap_p, _network_p(observed[0] - bias, recording_error, df)])
+    p_student = _student_p(estimate - bias.mean(axis=0), intervals)
+    # the interval of a distance that equal distributions may have includes 0
     reaches_0 = IS_DISTANCE & (np.stack([swap_p, p_student[1]]) > LEVEL)
-    for found in (intervals, effects):
-        found["low"] = np.where(reaches_0 & np.isfinite(found["low"]), 0.0, found["low"])
+    for ends in (intervals, effects):
+        ends["low"] = np.where(reaches_0 & np.isfinite(ends["low"]), 0.0, ends["low"])
     by_claim = ("claim", "measure")
     result = xr.Dataset(
         {
             "estimate": ("measure", estimate),
-            "null_mean": ("measure", floor.mean(axis=0)),
+            "null_mean": ("measure", bias.mean(axis=0)),
             "null_high": ("measure", np.quantile(far, 0.95, axis=0)),
             **{name: (by_claim, values) for name, values in intervals.items()},
             "p_value": (by_claim, p_value),
@@ -463,30 +479,30 @@ def _infer(samples: _Samples, n_bootstrap: int, n_permutations: int) -> xr.Datas
     )
 
 
-def _intervals(observed: Array, both: Array, own: Array, df: int) -> dict[str, Array]:
-    """Give standard error, degrees of freedom and 95 % interval, each ``(claim, measure)``.
+def _intervals(observed: Array, both: Array, alone: Array, df: int) -> dict[str, Array]:
+    """Compute standard error, degrees of freedom and 95 % interval, each ``(claim, measure)``.
 
     Parameters
     ----------
     observed
         ``(network, measure)``.
-    both, own
-        ``(network, replicate, measure)``: with sessions and matched units resampled, and with the
-        recording's sessions alone.
+    both, alone
+        ``(network, replicate, measure)``: with sessions and their matched units resampled, and
+        with the sessions of the recording alone.
     df
         Degrees of freedom of the recording.
     """
     n_networks = len(observed)
     replicates = both.mean(axis=0)
-    own_error = own.mean(axis=0).std(axis=0, ddof=1)
+    recording_error = alone.mean(axis=0).std(axis=0, ddof=1)
     spread = observed.std(axis=0, ddof=1) if n_networks > 1 else np.full(len(MEASURES), np.nan)
-    variances = np.stack([spread**2 / n_networks, own_error**2])
+    variances = np.stack([spread**2 / n_networks, recording_error**2])
     error = np.stack([replicates.std(axis=0, ddof=1), np.sqrt(variances.sum(axis=0))])
-    # Welch & Satterthwaite
+    # degrees of freedom of Welch & Satterthwaite
     shares = variances**2 / np.array([max(n_networks - 1, 1), df])[:, None]
     with np.errstate(invalid="ignore"):
         joint = variances.sum(axis=0) ** 2 / shares.sum(axis=0)
-    # without any variance no number of degrees of freedom matters
+    # without variance they do not matter
     joint = np.where(variances.sum(axis=0) == 0, df, joint)
     freedom = np.stack([np.full(len(MEASURES), float(df)), joint])
     mean = observed.mean(axis=0)
@@ -502,7 +518,7 @@ def _intervals(observed: Array, both: Array, own: Array, df: int) -> dict[str, A
 
 
 def _smallest_p(samples: _Samples, n_permutations: int) -> list[float]:
-    """Give the smallest p that so many sessions, swaps and networks can reach, by claim."""
+    """Return the smallest p that these numbers of sessions, swaps and networks allow, by claim."""
     n_networks = min(len(samples.networks), MOST_EXACT)
     return [
         max(1 / (1 + n_permutations), 2.0 ** (1 - samples.recorded.n_clusters)),
@@ -511,29 +527,29 @@ def _smallest_p(samples: _Samples, n_permutations: int) -> list[float]:
 
 
 def _student_p(away: Array, intervals: dict[str, Array]) -> Array:
-    """Give Student's two-sided p, ``(claim, measure)``; 1 where there is no standard error."""
+    """Compute Student's two-sided p ``(claim, measure)``; 1 where there is no standard error."""
     t = away / np.maximum(intervals["standard_error"], TINY)
     p = two_sided_p(t, intervals["degrees_of_freedom"])
     return np.where(np.isfinite(p), p, 1.0)
 
 
-def _network_p(values: Array, own_error: Array, df: int) -> Array:
-    """Give the largest p of the sign flips over what the recording may be, for each measure."""
+def _network_p(values: Array, recording_error: Array, df: int) -> Array:
+    """Compute the sign-flip p of each measure, maximised over the recording's possible values."""
     if len(values) == 1:
         return np.ones(len(MEASURES))
-    reach = student_half_width(own_error, df, 1 - RECORDING_ERROR)
-    p_values = []
-    for column, own in zip(values.T, reach, strict=True):
+    reach = student_half_width(recording_error, df, 1 - RECORDING_ERROR)
+    p_by_measure = []
+    for column, half in zip(values.T, reach, strict=True):
         mean = column.mean()
-        # p falls as the null moves away from the mean: the nearest end of the interval counts
-        nearest = float(np.copysign(own, mean))
-        least = 1.0 if abs(mean) <= own else float(over_networks(column, null=nearest)["p_value"])
-        p_values.append(min(1.0, least + RECORDING_ERROR))
-    return np.array(p_values)
+        # p falls as the null moves away from the mean: its maximum is at the interval's near end
+        nearest = float(np.copysign(half, mean))
+        p = 1.0 if abs(mean) <= half else float(over_networks(column, null=nearest)["p_value"])
+        p_by_measure.append(min(1.0, p + RECORDING_ERROR))
+    return np.array(p_by_measure)
 
 
 def _by_animal(samples: _Samples) -> dict[str, Any]:
-    """Give the estimates animal by animal and Student's interval, with two animals or more."""
+    """Compute estimates by animal with Student's interval, with two animals or more."""
     n = len(samples.recorded.animals)
     if n < 2:
         return {}
@@ -547,7 +563,7 @@ def _by_animal(samples: _Samples) -> dict[str, Any]:
 
 
 def _attrs(networks: list[_Network], recorded: _Recording) -> dict[str, Any]:
-    sessions = {0: "sessions are not known", 1: "one session"}
+    sessions = {0: "sessions are unknown", 1: "one session"}
     alone = f"unit of the recording ({sessions.get(recorded.n_sessions)})"
     n_networks = len(networks)
     unit = {
@@ -571,30 +587,34 @@ def _attrs(networks: list[_Network], recorded: _Recording) -> dict[str, Any]:
 
 def _over_animals(names: list[str]) -> str:
     if not names:
-        return "refused: the recording does not say which animals its units are of"
+        return "not applicable: the animals of the recording are unknown"
     if len(names) == 1:
-        return f"refused: one animal ({names[0]}); nothing can be inferred over animals"
+        return f"not applicable: one animal ({names[0]}) allows no inference over animals"
     return f"{len(names)} animals ({listing(names)}), Student's t over animals"
 
 
 def _check_models(models: Sequence[xr.Dataset], recording: xr.Dataset, variable: str) -> None:
     if not models:
-        raise InputError("models", "at least one network", "none", "Give a list of tables.")
+        raise InputError("models", "at least one network", "none", "Pass a list of tables.")
     for place, table in enumerate([*models, recording]):
         subject = _subject(table, "recording" if place == len(models) else f"model {place}")
         dims = {"unit"} if place == len(models) else {"unit", "draw"}
         if variable not in table:
-            raise InputError(subject, f"the variable {variable!r}", listing(table), "Compute it.")
+            raise InputError(
+                subject, f"the variable {variable!r}", listing(table), "Compute it first."
+            )
         if "unit" not in table[variable].dims or not set(table[variable].dims) <= dims:
             raise InputError(
                 subject,
                 f"{variable!r} on {listing(sorted(dims))}",
                 f"on {listing(table[variable].dims)}",
-                "Give one value for each unit.",
+                "Pass one value for each unit.",
             )
     names = [str(model.attrs.get("name", place)) for place, model in enumerate(models)]
     if len(set(names)) < len(names):
-        raise InputError("models", "different names of networks", listing(names), "Rename them.")
+        raise InputError(
+            "models", "different names of networks", listing(names), "Rename them in attrs['name']."
+        )
     for model in models:
         check_same_pair(model, recording, _subject(model, "model"))
 
@@ -636,8 +656,8 @@ def _read_network(sample: UnitSample, recorded: _Recording, *, matched: bool) ->
         units = np.arange(units.size)
     for row, active in zip(sample.values, sample.active, strict=True):
         _check_values(row[active], subject)
-        own = np.unique(units[active], return_inverse=True)[1].reshape(-1)
-        draws.append(_Draw(row[active], own, None if cluster is None else cluster[active]))
+        unit = np.unique(units[active], return_inverse=True)[1].reshape(-1)
+        draws.append(_Draw(row[active], unit, None if cluster is None else cluster[active]))
     n_units = float(np.mean([draw.values.size for draw in draws]))
     return _Network(sample.name or "network", draws, n_units, units.size - n_units)
 

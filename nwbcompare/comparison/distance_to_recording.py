@@ -1,4 +1,4 @@
-"""How far networks are from a recording, also with the recording's sessions resampled."""
+"""Distances of networks to a recording, with a bootstrap of the recording's sessions."""
 
 from __future__ import annotations
 
@@ -28,43 +28,43 @@ from nwbcompare.core.unit_samples import (
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 STATISTICS = ("sd", "mean", "mixed_share", "single_share")
-"""What is measured beside the distance; see `nwbcompare.comparison.kernels.distances`."""
+"""Measures beside the distance; see `nwbcompare.comparison.kernels.distances`."""
 
 
 @dataclass(frozen=True)
 class DistanceToRecording:
-    """What `distance_to_recording` finds; measures are the distance, then `STATISTICS`."""
+    """Results of `distance_to_recording`; measures are the distance, then `STATISTICS`."""
 
     observed: Array
     """``(measure, network)``."""
     resampled: Array
-    """``(replicate, measure, network)``: the same with groups of the recording drawn anew."""
+    """``(replicate, measure, network)``: the same for bootstrap samples of the recording."""
     values: Array
-    """``(statistic, network)``: the networks' own."""
+    """``(statistic, network)``: statistics of the networks."""
     recorded: Array
-    """``(statistic,)``: the recording's."""
+    """``(statistic,)``: statistics of the recording."""
     n_units: Array
-    """``(network,)``: active units, the mean over draws."""
+    """``(network,)``: number of active units, the mean over draws."""
     n_values: int
-    """Values of each sample at equal sizes."""
+    """Size of every sample at equal sizes."""
     n_groups: int
-    """Sessions, or units, that are drawn."""
+    """Number of sessions, or units, that are resampled."""
     n_animals: int
     matched: bool
-    """Whether networks' units go with the sessions of the units that they are matched to."""
+    """Whether networks' units are resampled with the sessions of their matched units."""
 
 
 @dataclass(frozen=True)
 class _Recording:
     values: Array
     group: Codes
-    """``(value,)``: the group that each is of."""
+    """``(value,)``: the group of each value."""
     animal: Codes
-    """``(group,)``, groups without active units among them: matched units may be of these."""
+    """``(group,)``, including groups without active units, which may have matched units."""
     sessions: UnitGroups | None
-    """The groups by session, where networks have matched units."""
+    """The sessions, if networks have matched units."""
     columns: list[str]
-    """What tells sessions apart: columns of the unit table."""
+    """Columns of the unit table that identify sessions."""
 
 
 @dataclass(frozen=True)
@@ -85,28 +85,27 @@ def distance_to_recording(
     n_bootstrap: int,
     seed: int,
 ) -> DistanceToRecording:
-    """Measure how far from a recording each of several networks is.
+    """Compute the distance of each of several networks to a recording.
 
     Parameters
     ----------
     networks, recording
-        Sample tables; see `nwbcompare.comparison.compare_regimes`, also for what
-        follows.
+        Sample tables; see `nwbcompare.comparison.compare_regimes`.
     distance
-        A name in `nwbcompare.comparison.kernels.distances.DISTANCES`, taken at equal sizes.
+        A name in `nwbcompare.comparison.kernels.distances.DISTANCES`, computed at equal sizes.
     by
-        What is resampled: "session" (with matched units) or "unit" (the recording's alone).
+        The unit of resampling: "session" (with matched units) or "unit" (the recording's alone).
     mixed_below, single_above
-        Bounds of the absolute value for the shares of units.
+        Bounds of the absolute value for the shares of mixed and single-context units.
     n_bootstrap
-        Bootstrap samples.
+        Number of bootstrap samples.
     seed
-        Of the samples.
+        Seed of all random draws.
 
     Returns
     -------
     DistanceToRecording
-        Distances, and absolute differences of `STATISTICS`.
+        Distances, and absolute differences of `STATISTICS`, observed and resampled.
 
     Raises
     ------
@@ -115,6 +114,17 @@ def distance_to_recording(
         sessions that the recording lacks.
     NotApplicableError
         For fewer than two sessions of one animal, and fewer than two active units.
+
+    Examples
+    --------
+    >>> def table(values):
+    ...     return xr.Dataset({"fractional_task_variance": ("unit", values)},
+    ...                       coords={"session": ("unit", [1, 1, 2, 2])}, attrs={"name": "m"})
+    >>> result = distance_to_recording(
+    ...     [table([0.0, 0.5, 0.5, 1.0])], table([0.0, 0.0, 0.0, 0.0]), distance="wasserstein",
+    ...     by="session", mixed_below=0.3, single_above=0.9, n_bootstrap=10, seed=0)
+    >>> result.observed[0].tolist(), result.resampled.shape
+    ([0.5], (10, 5, 1))
     """
     if distance not in DISTANCES:
         raise unknown_name("distance", distance, DISTANCES)
@@ -123,26 +133,29 @@ def distance_to_recording(
     check_number("n_bootstrap", n_bootstrap)
     samples = [UnitSample(table) for table in networks]
     recorded = _read_recording(UnitSample(recording), by, samples)
-    own = [_read_network(sample, recorded) for sample in samples]
+    read = [_read_network(sample, recorded) for sample in samples]
     rng = np.random.default_rng([seed, 2])
-    n_values = min(draw.size for network in own for draw in network.draws)
+    n_values = min(draw.size for network in read for draw in network.draws)
     measure, bounds = DISTANCES[distance], (mixed_below, single_above)
-    far = [equal_size_distance(one.draws, recorded.values, n_values, measure, rng) for one in own]
-    values = np.stack([_statistics(network.draws, *bounds) for network in own], axis=1)
-    theirs = _statistics([recorded.values], *bounds)
+    distances = [
+        equal_size_distance(network.draws, recorded.values, n_values, measure, rng)
+        for network in read
+    ]
+    values = np.stack([_statistics(network.draws, *bounds) for network in read], axis=1)
+    recorded_values = _statistics([recorded.values], *bounds)
     groups = np.arange(recorded.animal.size)
     counts = resample_hierarchy([groups], rng, n_bootstrap, strata=recorded.animal)
     chosen = [MEASURES.index(name) for name in (distance, *STATISTICS)]
     resampled = [
         np.abs(_differences(network, recorded, counts, *bounds)[:, chosen])
-        for network in tqdm(own, desc="bootstrap", disable=None)
+        for network in tqdm(read, desc="bootstrap", disable=None)
     ]
     return DistanceToRecording(
-        observed=np.concatenate([[far], np.abs(values - theirs[:, None])]),
+        observed=np.concatenate([[distances], np.abs(values - recorded_values[:, None])]),
         resampled=np.stack(resampled, axis=-1),
         values=values,
-        recorded=theirs,
-        n_units=np.array([np.mean([draw.size for draw in network.draws]) for network in own]),
+        recorded=recorded_values,
+        n_units=np.array([np.mean([draw.size for draw in network.draws]) for network in read]),
         n_values=n_values,
         n_groups=groups.size,
         n_animals=np.unique(recorded.animal).size,
@@ -157,28 +170,28 @@ def _differences(
     mixed_below: float,
     single_above: float,
 ) -> Array:
-    """Give `MEASURES` under counts of each group, ``(replicate, measure)``, the mean over draws."""
-    theirs = counts[:, recorded.group]
-    found = []
+    """Compute `MEASURES` for counts of each group ``(replicate, measure)``, mean over draws."""
+    second = counts[:, recorded.group]
+    by_draw = []
     for place, values in enumerate(network.draws):
-        ours = np.ones((len(counts), values.size), dtype=np.int64)
+        first = np.ones((len(counts), values.size), dtype=np.int64)
         if network.groups is not None:
-            ours = counts[:, network.groups[place]]
-        measured, _ = compare_weighted(
+            first = counts[:, network.groups[place]]
+        measures, _ = compare_weighted(
             np.concatenate([values, recorded.values]),
-            np.concatenate([ours, np.zeros_like(theirs)], axis=1),
-            np.concatenate([np.zeros_like(ours), theirs], axis=1),
+            np.concatenate([first, np.zeros_like(second)], axis=1),
+            np.concatenate([np.zeros_like(first), second], axis=1),
             mixed_below=mixed_below,
             single_above=single_above,
         )
-        found.append(measured)
-    mean: Array = np.mean(found, axis=0)
+        by_draw.append(measures)
+    mean: Array = np.mean(by_draw, axis=0)
     return mean
 
 
 def _statistics(draws: Sequence[Array], mixed_below: float, single_above: float) -> Array:
-    """Give `STATISTICS`, the mean over draws."""
-    found = [
+    """Compute `STATISTICS`, the mean over draws."""
+    by_draw = [
         [
             values.std(),
             values.mean(),
@@ -187,7 +200,7 @@ def _statistics(draws: Sequence[Array], mixed_below: float, single_above: float)
         ]
         for values in draws
     ]
-    mean: Array = np.mean(found, axis=0)
+    mean: Array = np.mean(by_draw, axis=0)
     return mean
 
 
@@ -218,4 +231,4 @@ def _read_network(sample: UnitSample, recorded: _Recording) -> _Network:
         return _Network(draws, None)
     subject = f"model {sample.name!r}"
     group = matched_groups(sample, recorded.sessions, recorded.columns, subject)
-    return _Network(draws, [group[seen] for seen in sample.active])
+    return _Network(draws, [group[active] for active in sample.active])

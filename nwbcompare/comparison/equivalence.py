@@ -1,4 +1,4 @@
-"""Equivalence tests: that two things are alike, within a margin stated beforehand."""
+"""Equivalence tests: whether a difference is smaller than a margin stated beforehand."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def two_one_sided(
     standard_error: npt.ArrayLike,
     degrees_of_freedom: npt.ArrayLike = np.inf,
 ) -> dict[str, Array]:
-    """Test whether differences are smaller than a margin, in size.
+    """Test whether the absolute value of differences is below a margin.
 
     Parameters
     ----------
     estimate
         Estimated differences, of any shape.
     margin
-        The smallest size of a difference that would matter, stated beforehand.
+        The smallest absolute difference that would matter, stated beforehand.
     standard_error, degrees_of_freedom
-        Of each estimate; Student's t, by default the normal distribution. NaN: nothing can be
-        inferred, p is 1.
+        Of each estimate, for Student's t; by default the normal distribution. For a standard
+        error of NaN p is 1.
 
     Returns
     -------
     dict
-        ``p_value``, the larger of the two one-sided; ``equivalent``, whether it is at most 5 %;
-        ``low`` and ``high``, the 90 % interval, which lies within the margin in just these
-        cases; ``smallest_margin``, the smallest that would be accepted (infinite where nothing
-        can be inferred).
+        ``p_value``, the larger of the two one-sided p values; ``equivalent``, whether it is at
+        most 5 %; ``low`` and ``high``, the 90 % interval, which lies within the margin exactly
+        where ``equivalent``; ``smallest_margin``, the smallest margin that would be accepted
+        (infinite without a standard error). Arrays of the shape of ``estimate``.
 
     Raises
     ------
@@ -50,14 +50,14 @@ def two_one_sided(
 
     Notes
     -----
-    Schuirmann (1987). The error of 5 % is reached where the difference is the margin. A margin
-    chosen after the estimate was seen makes it invalid; ``smallest_margin`` is a bound, not a
-    test.
+    Schuirmann (1987). The type I error is 5 % where the true difference equals the margin. The
+    test is invalid with a margin chosen after seeing the estimate, so ``smallest_margin`` is a
+    bound, not a test.
 
     Examples
     --------
-    >>> found = two_one_sided(0.02, margin=0.1, standard_error=0.03)
-    >>> bool(found["equivalent"]), float(found["smallest_margin"].round(3))
+    >>> result = two_one_sided(0.02, margin=0.1, standard_error=0.03)
+    >>> bool(result["equivalent"]), float(result["smallest_margin"].round(3))
     (True, 0.069)
     """
     from scipy.special import stdtr  # noqa: PLC0415 - slow to import
@@ -65,20 +65,20 @@ def two_one_sided(
     if not 0 < margin < np.inf:
         raise InputError(
             "margin",
-            "a size of difference above 0",
+            "an absolute difference above 0",
             repr(margin),
             "Take it from split_half_distance.",
         )
     value, error, df = np.broadcast_arrays(
         *(np.asarray(x, dtype=np.float64) for x in (estimate, standard_error, degrees_of_freedom))
     )
-    known = np.isfinite(error)
-    # without error an estimate is what it is
-    scale, freedom = np.where(known & (error > 0), error, 1e-300), np.where(known, df, 1.0)
+    finite = np.isfinite(error)
+    # with an error of 0 the test compares the estimate with the margin
+    scale, freedom = np.where(finite & (error > 0), error, 1e-300), np.where(finite, df, 1.0)
     with np.errstate(over="ignore"):
-        p_value = np.where(known, stdtr(freedom, (np.abs(value) - margin) / scale), 1.0)
+        p_value = np.where(finite, stdtr(freedom, (np.abs(value) - margin) / scale), 1.0)
     # the interval of 1 - 2 x 5 % lies within the margin just where both one-sided tests reject
-    half = student_half_width(np.where(known, error, np.inf), freedom, 1 - 2 * LEVEL)
+    half = student_half_width(np.where(finite, error, np.inf), freedom, 1 - 2 * LEVEL)
     return {
         "p_value": p_value,
         "equivalent": p_value <= LEVEL,
@@ -89,18 +89,19 @@ def two_one_sided(
 
 
 def equivalence_test(comparison: xr.Dataset, *, margin: float, measure: str = "sd") -> xr.Dataset:
-    """Test whether networks and a recording are alike within a margin.
+    """Test whether a measure of networks and of a recording differs by less than a margin.
 
     Parameters
     ----------
     comparison
         From `nwbcompare.compare_samples`.
     margin
-        The size of ``measure``'s difference that would matter, stated beforehand: a split-half
-        distance, e.g. what two halves of the recording differ by. In units of the measure.
+        The absolute difference that would matter, stated beforehand, in the unit of the measure;
+        for example the difference of two halves of the recording
+        (`nwbcompare.comparison.split_half_distance`).
     measure
-        The measure: a difference. A distance cannot be tested, since its interval does not hold
-        near 0.
+        A measure of ``comparison`` that is a difference. Distances cannot be tested, since their
+        intervals are invalid near 0.
 
     Returns
     -------
@@ -124,26 +125,26 @@ def equivalence_test(comparison: xr.Dataset, *, margin: float, measure: str = "s
     >>> equivalence_test(comparison, margin=0.1)["equivalent"].values.tolist()
     [True]
     """
-    known = [str(name) for name in comparison["measure"].values]
+    names = [str(name) for name in comparison["measure"].values]
     if measure in DISTANCES:
         raise InputError(
             "measure",
             "a difference",
             f"{measure!r}, a distance",
-            "Its interval does not hold near 0: compare it with null_mean and split halves.",
+            "Its interval is invalid near 0: compare it with null_mean and split halves.",
         )
-    if measure not in known:
-        raise unknown_name("measure", measure, [name for name in known if name not in DISTANCES])
-    own = comparison.sel(measure=measure, drop=True)
-    found = two_one_sided(
-        own["estimate"].values,
+    if measure not in names:
+        raise unknown_name("measure", measure, [name for name in names if name not in DISTANCES])
+    estimates = comparison.sel(measure=measure, drop=True)
+    tests = two_one_sided(
+        estimates["estimate"].values,
         margin=margin,
-        standard_error=own["standard_error"].values,
-        degrees_of_freedom=own["degrees_of_freedom"].values,
+        standard_error=estimates["standard_error"].values,
+        degrees_of_freedom=estimates["degrees_of_freedom"].values,
     )
-    variables: dict[str, Any] = {name: ("claim", values) for name, values in found.items()}
+    variables: dict[str, Any] = {name: ("claim", values) for name, values in tests.items()}
     return xr.Dataset(
-        {"estimate": own["estimate"], **variables},
+        {"estimate": estimates["estimate"], **variables},
         coords={"claim": comparison["claim"]},
         attrs={
             **comparison.attrs,

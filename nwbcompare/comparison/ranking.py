@@ -1,4 +1,4 @@
-"""Which of several families of networks is closest to a recording, and how sure that is."""
+"""Ranking of families of networks by their distance to a recording."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from nwbcompare.inference.multiple_comparisons import adjust_p
 
 Array = npt.NDArray[np.float64]
 MOST_VALUES = 4096
-"""Values that stand for a network's distribution while the recording is resampled."""
+"""Largest number of values that represent a network in the bootstrap."""
 
 
 @dataclass(frozen=True)
 class _Network:
-    """One network's values: by draw, and all together."""
+    """Values of one network."""
 
     name: str
     draws: list[Array]
     pooled: Array
     cluster: npt.NDArray[np.int64]
-    """``(value,)`` of `pooled`: which of its units each is of."""
+    """Network unit of each value of ``pooled`` ``(value,)``."""
 
 
 def rank_families(
@@ -53,38 +53,38 @@ def rank_families(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Rank families of networks by the distance of their FTV to a recording's.
+    """Rank families of networks by the distance of their FTV to that of a recording.
 
     Parameters
     ----------
     families
-        By name, the sample tables of the networks of each family.
+        Sample tables of the networks of each family, by the family's name.
     recording
         The recording's sample table, with the unit column ``session``.
     distance
         A name in `nwbcompare.comparison.kernels.distances.DISTANCES`.
     by
-        What of the recording is resampled and split: whole sessions, or, where sessions are
-        not known, units by themselves (intervals are then too narrow).
+        Unit of resampling and splitting of the recording: "session", or "unit" if sessions are
+        unknown (intervals are then too narrow).
     n_bootstrap
-        Bootstrap samples.
+        Number of bootstrap samples.
     n_splits
-        Splits for the split-half distance; see `split_half_distance`.
+        Number of splits for the split-half distance; see `split_half_distance`.
     confidence
-        Of the intervals.
+        Coverage of the intervals.
     seed
-        Of everything random.
+        Seed of all random draws.
 
     Returns
     -------
     xarray.Dataset
-        ``network_distance (network)``; by ``family``: ``distance``, the mean over its networks,
-        with ``distance_low`` and ``distance_high``, ``p_closest``, the probability that it is the
-        closest, ``ratio`` to the split-half distance, and ``n_networks``; by ``pair`` of families:
-        ``difference`` (first minus second) with ``difference_low`` and ``difference_high``,
-        ``p_value`` and ``p_adjusted`` (Holm); ``split_half``, ``split_half_low`` and
-        ``split_half_high``, of split halves; ``distance_bootstrap (replicate, family)``.
-        ``attrs["closest"]``.
+        ``network_distance (network,)``. On ``(family,)``: ``distance``, the mean over networks,
+        with its interval ``distance_low``, ``distance_high``; ``p_closest``, the share of
+        bootstrap samples in which the family is the closest; ``ratio`` to the split-half
+        distance; ``n_networks``. On ``(pair,)`` of families: ``difference`` (first minus second)
+        with ``difference_low``, ``difference_high``, ``p_value`` and ``p_adjusted`` (Holm).
+        ``split_half``, ``split_half_low``, ``split_half_high``: the split-half distance.
+        ``distance_bootstrap (replicate, family)``. The closest family is ``attrs["closest"]``.
 
     Raises
     ------
@@ -95,22 +95,22 @@ def rank_families(
 
     Notes
     -----
-    *Equal sizes*: small samples lie further away. Each network's distance is the mean over 50
-    samples of the size of the smallest network (``n_values``), drawn without replacement, and
-    the ratio to the split-half distance compares halves with halves.
+    *Equal sizes*: small samples have larger distances. Each network's distance is the mean over
+    50 samples of the size of the smallest network (``n_values``), drawn without replacement; the
+    ratio to the split-half distance compares halves with halves.
 
     *Uncertainty*: whole sessions are drawn with replacement within each animal, the same ones
-    for all families; to the mean over networks Student's t is added with (networks - 1) degrees
-    of freedom and the standard error over networks, since drawing 3 networks with replacement
-    understates how much families of 3 differ. What units and draws add is in the spread of the
-    networks and sessions that they belong to; drawing them as well would count it twice. Only
-    of a family with one network its units are drawn: its interval is about that network. A
-    bootstrap sample lies further away than the sample itself; all are moved by the mean of
-    that, network by network.
+    for all families. Variation over networks is added to the mean as Student's t with
+    (networks - 1) degrees of freedom times the standard error, since drawing 3 networks with
+    replacement underestimates the variation of families of 3. Units and draws are not resampled:
+    their variance is part of that of networks and sessions. Exception: in a family of one
+    network its units are resampled, and its interval concerns that network only. Bootstrap
+    samples have larger distances than the sample itself, so replicates are shifted, network by
+    network, to a mean equal to the observed distance.
 
-    The probability is the share of bootstrap replicates, so no p value: of two families that
-    are alike either is called closest, with a probability that is itself spread over 0 to 1.
-    `benchmarks/inference_errors.py` says how often it is above 0.95.
+    ``p_closest`` is no p value: of two equal families one is always the closest, and its share
+    of replicates is spread over 0 to 1. ``benchmarks/inference_errors.py`` measures how often it
+    exceeds 0.95.
 
     Examples
     --------
@@ -119,10 +119,10 @@ def rank_families(
     ...     return xr.Dataset(
     ...         {"fractional_task_variance": ("unit", rng.uniform(-half_width, half_width, 90))},
     ...         coords={"session": ("unit", np.arange(90) // 6)}, attrs={"name": name})
-    >>> found = rank_families(
+    >>> result = rank_families(
     ...     {"wide": [table("a", 1), table("b", 1)], "narrow": [table("c", 0.5), table("d", 0.5)]},
     ...     table("m", 0.5), n_bootstrap=100, n_splits=20)
-    >>> found.attrs["closest"]
+    >>> result.attrs["closest"]
     'narrow'
     """
     _check(families, distance)
@@ -205,25 +205,25 @@ def _replicates(
     measure: Any,
     rng: np.random.Generator,
 ) -> Array:
-    """Measure every network against every resampled recording: ``(replicate, network)``."""
-    standing = [_thinned(network.pooled) for network in networks]
+    """Compute the distance of each network to each bootstrap sample ``(replicate, network)``."""
+    thinned = [_thinned(network.pooled) for network in networks]
     drawn = {
         place: resample_hierarchy([networks[place].cluster], rng, len(counts))
         for place in np.flatnonzero(lone).tolist()
     }
-    found = np.empty((len(counts), len(networks)))
+    distances = np.empty((len(counts), len(networks)))
     for row, count in enumerate(tqdm(counts, desc="bootstrap", disable=None)):
         sample = np.repeat(values, count)
-        for place, stands in enumerate(standing):
-            own = stands
+        for place in range(len(networks)):
+            network = thinned[place]
             if place in drawn:
-                own = _thinned(np.repeat(networks[place].pooled, drawn[place][row]))
-            found[row, place] = measure(own, sample)
-    return found
+                network = _thinned(np.repeat(networks[place].pooled, drawn[place][row]))
+            distances[row, place] = measure(network, sample)
+    return distances
 
 
 def _thinned(values: Array) -> Array:
-    """Let evenly spaced order statistics stand for a large sample."""
+    """Return evenly spaced order statistics of a large sample; a small one as it is."""
     if values.size <= MOST_VALUES:
         return values
     places = np.linspace(0, values.size - 1, MOST_VALUES).round().astype(np.int64)
@@ -233,17 +233,17 @@ def _thinned(values: Array) -> Array:
 def _over_networks(
     observed: Array, replicates: Array, family: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> Array:
-    """Give replicates of each family's mean: the recording's part, and Student's t of networks."""
-    found = []
+    """Compute replicates of each family's mean: bootstrap of the recording, t over networks."""
+    by_family = []
     for which in range(int(family.max()) + 1):
-        own = family == which
-        mean = replicates[:, own].mean(axis=1)
-        n = int(own.sum())
+        members = family == which
+        mean = replicates[:, members].mean(axis=1)
+        n = int(members.sum())
         if n > 1:
-            error = observed[own].std(ddof=1) / np.sqrt(n)
+            error = observed[members].std(ddof=1) / np.sqrt(n)
             mean = mean + error * rng.standard_t(n - 1, size=mean.size)
-        found.append(mean)
-    return np.stack(found, axis=1)
+        by_family.append(mean)
+    return np.stack(by_family, axis=1)
 
 
 def _result(
@@ -319,11 +319,12 @@ def _differences(mean: Array, replicates: Array, confidence: float) -> dict[str,
 def _with_split_half(
     result: xr.Dataset, split_half: xr.Dataset, distance: str, family: npt.NDArray[np.int64]
 ) -> xr.Dataset:
-    own = split_half.sel(measure=distance)
-    ratio = [own["ratio"].values[family == which].mean() for which in range(int(family.max()) + 1)]
+    halves = split_half.sel(measure=distance)
+    by_network = halves["ratio"].values
+    ratio = [by_network[family == which].mean() for which in range(int(family.max()) + 1)]
     return result.assign(
         ratio=("family", ratio),
-        split_half=own["mean"].item(),
-        split_half_low=own["low"].item(),
-        split_half_high=own["high"].item(),
+        split_half=halves["mean"].item(),
+        split_half_low=halves["low"].item(),
+        split_half_high=halves["high"].item(),
     ).assign_attrs(size_factor=split_half.attrs["size_factor"])

@@ -1,4 +1,4 @@
-"""How spike counts scatter from trial to trial: Fano factor and trial-wide gain of each unit."""
+"""Trial-to-trial variability of spike counts: Fano factor and trial-wide gain of each unit."""
 
 from __future__ import annotations
 
@@ -24,34 +24,35 @@ def dispersion(
     conditions: Sequence[str] | None = None,
     smooth_s: float | None = None,
 ) -> xr.Dataset:
-    """Measure how each unit's spike counts scatter about the means of their conditions.
+    """Estimate the Fano factor and the gain variance of each unit of a recording.
 
-    Counts of a trial are taken to have the covariance ``F diag(mu) + g mu mu'``: a Fano factor
-    F within a bin, and a gain of variance g that a trial's bins share. Both are found by the
-    method of moments, with the recording's smoothing taken into account.
+    The model covariance of a trial's counts about the mean counts ``mu`` of their condition is
+    ``F diag(mu) + g mu mu'``: a Fano factor F within bins, and a gain of variance g shared by the
+    bins of a trial. Both are estimated by the method of moments, accounting for the smoothing of
+    the recording.
 
     Parameters
     ----------
     activity
         A recording of one block, in spikes/s.
     conditions
-        Trial columns whose combinations are conditions; by default the source's own. What
-        varies within a condition counts as scatter.
+        Trial columns whose combinations are conditions; by default those of the recording.
+        Variation within a condition counts as trial-to-trial variability.
     smooth_s
-        Standard deviation of the Gaussian (s) that trials were smoothed with; by default what
-        the recording's provenance says.
+        Standard deviation (s) of the Gaussian with which trials were smoothed, 0 for none; by
+        default that of the recording's provenance.
 
     Returns
     -------
     xarray.Dataset
         ``mean_rate`` (spikes/s), ``fano_factor``, ``gain_variance`` and ``degrees_of_freedom``,
-        each ``(unit,)``, with the unit table. Rows with unobserved bins are left out. A unit
-        without spikes has NaN.
+        each ``(unit,)``, with the unit table. Trials with unobserved bins are left out. Units
+        without spikes have NaN.
 
     Raises
     ------
     InputError
-        For several blocks, and a smoothing that is neither given nor known.
+        For several blocks, and an unknown smoothing.
     NotApplicableError
         For rates that are noise-free or not in spikes/s, and units that have no condition with
         2 trials.
@@ -63,8 +64,8 @@ def dispersion(
 
     Notes
     -----
-    The shared gain is that of Goris, Movshon & Simoncelli (2014). The trace of the covariance
-    is always met, also where g is bounded at 0 or F at 0.1.
+    The shared gain is that of Goris, Movshon & Simoncelli (2014). Estimates reproduce the trace
+    of the covariance also where g is bounded at 0 or F at 0.1.
 
     Examples
     --------
@@ -86,7 +87,7 @@ def dispersion(
     complete = np.isfinite(rates).all(axis=1)
     if not complete.all():
         rates, unit, trial = rates[complete], unit[complete], trial[complete]
-    found = moment_dispersion(
+    moments = moment_dispersion(
         rates,
         unit,
         condition[trial],
@@ -94,14 +95,14 @@ def dispersion(
         smoothing=smoothing_matrix(block.sizes["time"], sd_s / width),
         bin_width_s=width,
     )
-    _refuse_single_trials(block, found.degrees)
-    _warn_of_silence(block, found.fano)
+    _check_repeats(block, moments.degrees)
+    _warn_of_silence(block, moments.fano)
     return xr.Dataset(
         {
-            "mean_rate": ("unit", found.mean_rate, {"units": "spikes/s"}),
-            "fano_factor": ("unit", found.fano, {"units": "1"}),
-            "gain_variance": ("unit", found.gain_variance, {"units": "1"}),
-            "degrees_of_freedom": ("unit", found.degrees.astype(np.int64)),
+            "mean_rate": ("unit", moments.mean_rate, {"units": "spikes/s"}),
+            "fano_factor": ("unit", moments.fano, {"units": "1"}),
+            "gain_variance": ("unit", moments.gain_variance, {"units": "1"}),
+            "degrees_of_freedom": ("unit", moments.degrees.astype(np.int64)),
         },
         coords=columns_on(block, "unit"),
         attrs={
@@ -115,31 +116,31 @@ def dispersion(
 
 
 def recorded_block(activity: Activity) -> xr.Dataset:
-    """Give the only block of a recording.
+    """Return the only block of a recording.
 
     Raises
     ------
     InputError
-        Where there are several.
+        For several blocks.
     NotApplicableError
         For rates that are noise-free or not in spikes/s.
     """
-    found = blocks(activity)
-    if len(found) > 1:
+    by_name = blocks(activity)
+    if len(by_name) > 1:
         raise InputError(
             "recording",
             "one block",
-            f"{len(found)}: {listing(found)}",
+            f"{len(by_name)}: {listing(by_name)}",
             "Pass one, e.g. recording['session'].to_dataset().",
         )
-    block = next(iter(found.values()))
+    block = next(iter(by_name.values()))
     units, noisy = block["rate"].attrs["units"], not block.attrs["deterministic"]
     if units != "spikes/s" or not noisy:
         raise NotApplicableError(
             "recording",
             "noisy rates in spikes/s",
             f"{'noisy' if noisy else 'noise-free'} rates in {units!r} of {block.attrs['name']!r}",
-            "Give a recording, not a network's rates.",
+            "Pass a recording, not a network's rates.",
         )
     return block
 
@@ -147,33 +148,33 @@ def recorded_block(activity: Activity) -> xr.Dataset:
 def observations(
     block: xr.Dataset,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Give a block's rates by unit and trial, whether it is ragged or dense.
+    """Return the rates of a ragged or dense block as rows of one unit and trial.
 
     Returns
     -------
     rates : numpy.ndarray
-        ``(row, time)``: the rows in which anything was observed.
+        ``(row, time)``, without rows in which nothing was observed.
     unit, trial : numpy.ndarray
-        ``(row,)``: places in the unit table and in the trial columns.
+        Places ``(row,)`` in the unit table and in the trial columns.
     """
     if is_ragged(block):
         rates = block["rate"].values
-        seen = np.flatnonzero(np.isfinite(rates).any(axis=1))
+        rows = np.flatnonzero(np.isfinite(rates).any(axis=1))
         unit = unit_positions(block)
-        # no copy where there is nothing to leave out
-        return (rates, unit, seen) if len(seen) == len(unit) else (rates[seen], unit[seen], seen)
+        # rates may be large: no copy if all rows remain
+        return (rates, unit, rows) if len(rows) == len(unit) else (rates[rows], unit[rows], rows)
     by_unit = block["rate"].transpose("unit", "trial", "time").values
     unit, trial = np.nonzero(np.isfinite(by_unit).any(axis=2))
     return by_unit[unit, trial], unit, trial
 
 
 def smoothing_of(block: xr.Dataset, smooth_s: float | None = None) -> float:
-    """Give the smoothing of a block (s): the one given, else the one that its provenance says.
+    """Return the smoothing of a block (s): ``smooth_s``, else that of its provenance.
 
     Raises
     ------
     InputError
-        Where neither says.
+        If neither is a finite number of 0 or more.
     """
     if smooth_s is None:
         smooth_s = _recorded_smoothing(block)
@@ -181,14 +182,14 @@ def smoothing_of(block: xr.Dataset, smooth_s: float | None = None) -> float:
         raise InputError(
             "smooth_s",
             "the standard deviation (s) that the trials were smoothed with, 0 for none",
-            f"{smooth_s!r}, and a recording whose provenance does not say it",
+            f"{smooth_s!r}, and no smoothing in the recording's provenance",
             "Pass it, e.g. smooth_s=0.04.",
         )
     return float(smooth_s)
 
 
 def _recorded_smoothing(block: xr.Dataset) -> float | None:
-    """Look for the smoothing of a sample, then of a file or arrays, then in a loader's options."""
+    """Return the smoothing (s) of a sample, else of a file or arrays, else of a loader."""
     provenance = json.loads(block.attrs["provenance"])
     sampled = provenance.get("sampled")
     if isinstance(sampled, Mapping):
@@ -197,7 +198,7 @@ def _recorded_smoothing(block: xr.Dataset) -> float | None:
         return _number(provenance["smooth_s"])
     options = provenance.get("options")
     width = block["time"].attrs["bin_width_s"]
-    # a converted archive was loaded in other bins than its file is read in
+    # options of a converted archive hold for the bins of its loading only
     if isinstance(options, Mapping) and np.isclose(_number(options.get("bin_s")) or 0, width):
         return _number(options.get("smooth_s"))
     return None
@@ -207,13 +208,13 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _refuse_single_trials(block: xr.Dataset, degrees: npt.NDArray[np.float64]) -> None:
-    lacking = block["unit"].values[degrees < 1]
-    if lacking.size:
+def _check_repeats(block: xr.Dataset, degrees: npt.NDArray[np.float64]) -> None:
+    single = block["unit"].values[degrees < 1]
+    if single.size:
         raise NotApplicableError(
             "recording",
             "at least 2 wholly observed trials in some condition of every unit",
-            f"{lacking.size} units without: {listing(lacking, most=5)}",
+            f"{single.size} units without: {listing(single, most=5)}",
             "Leave them out with nwbcompare.select(recording, units=...), or name fewer columns "
             "with conditions=[...].",
         )

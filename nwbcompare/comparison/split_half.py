@@ -1,4 +1,7 @@
-"""How alike a recording is with itself: what distances between a model and it stand against."""
+"""Distances within a recording: of its halves, and of its animals.
+
+They are the reference for the distance between a network and the recording.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ MEASURES: dict[str, Callable[[Array, Array], float]] = {
     "sd_difference": _sd_difference,
     "mean_difference": _mean_difference,
 }
-"""Distance of two sets of FTV, by name; each maps (value,), (value,) to a number from 0."""
+"""Distances of two samples of FTV by name; functions of two arrays ``(value,)``."""
 
 
 def split_half_distance(
@@ -46,7 +49,7 @@ def split_half_distance(
     n_splits: int = 200,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure how far two halves of a recording lie apart; and models beside it, at equal sizes.
+    """Compute distances of random halves of a recording, and of networks to a half.
 
     Parameters
     ----------
@@ -54,25 +57,25 @@ def split_half_distance(
         Sample table from `nwbcompare.fractional_task_variance`, with the unit column
         ``session`` (and ``subject``, where there are several animals).
     models
-        Sample tables of networks, compared with one half of the recording each.
+        Sample tables of networks, each compared with one half of the recording.
     by
-        "session": whole sessions go to one half, of every animal about half of them. "unit":
-        units by themselves, where sessions are not known; the halves then share sessions and
-        look more alike than new sessions would.
+        "session" assigns whole sessions to a half, about half the sessions of each animal.
+        "unit" assigns single units, for unknown sessions; the halves then share sessions and
+        are more alike than new sessions would be.
     n_splits
-        Random splits.
+        Number of random splits; 200 fix the mean to a few percent.
     seed
-        Of the splits and of what is drawn from the models.
+        Seed of the splits and of the samples of models.
 
     Returns
     -------
     xarray.Dataset
-        ``value (split, measure)``, distance of the halves, its ``mean``, and ``low`` and ``high``
-        ``(measure)``, between which 95 % of splits lie; ``n_first``, ``n_second (split)``, units of
-        the halves. With models, ``model_value (network, split, measure)``; ``model_mean`` and
-        ``ratio (network, measure)``, the mean over splits and how many times that of the halves it
-        is; ``as_close (network, measure)``, the share of splits in which the network is at least as
-        close to the first half as the second half is.
+        ``value (split, measure)``, the distance of the halves; on ``(measure,)`` its ``mean``
+        and the range ``low`` to ``high`` of 95 % of splits; ``n_first``, ``n_second (split)``,
+        the numbers of units. With models, ``model_value (network, split, measure)``, the
+        distance of a network to the first half; on ``(network, measure)`` its mean over splits
+        ``model_mean``, the ``ratio`` to ``mean``, and ``as_close``, the share of splits in which
+        the network is at least as close to the first half as the second half is.
 
     Raises
     ------
@@ -83,13 +86,12 @@ def split_half_distance(
 
     Notes
     -----
-    The fewer units, the larger the distance between two samples of one population: of halves
-    about 1.4 times (``size_factor``) that of samples of the whole size. So a model is not held
-    as a whole against this distance: each split compares the first half with as many values of
-    the model (without replacement, of one draw where there are several) as of the second half.
-    Where a model has fewer, the second half is cut too: ``n_second`` says how many.
-    Splits of one recording overlap: their spread tells how much the split matters, and is no
-    confidence interval over sessions or animals.
+    The distance of two samples of one population grows as samples become smaller: for halves it
+    is about 1.4 times (``size_factor``) that for samples of the full size. Each split therefore
+    compares the first half with as many values of the model (drawn without replacement from one
+    draw) as the second half has. The second half is subsampled if a model has fewer values.
+    Splits of one recording overlap: the range over splits describes the effect of the split and
+    is no confidence interval over sessions or animals.
 
     Examples
     --------
@@ -130,23 +132,24 @@ def split_half_distance(
 def between_animal_distance(
     recording: xr.Dataset, *, n_permutations: int = 999, seed: int = 0
 ) -> xr.Dataset:
-    """Measure how far two animals lie apart, against sessions exchanged between them.
+    """Test the distance of two animals against exchanges of whole sessions between them.
 
     Parameters
     ----------
     recording
         Sample table of two or more animals, with unit columns ``subject`` and ``session``.
     n_permutations
-        Permutations of whole sessions among the two animals.
+        Number of permutations of whole sessions between two animals.
     seed
-        Of the permutations.
+        Seed of the permutations.
 
     Returns
     -------
     xarray.Dataset
-        By ``animal_pair`` and ``measure``: ``value``; ``null_mean`` and ``null_high`` (95 %
-        lie below), with sessions exchanged; ``p_value`` of "the sessions of both animals are
-        alike", (1 + b) / (1 + B). ``animal_a``, ``animal_b`` name the animals.
+        On ``(animal_pair, measure)``: ``value``, the distance; ``null_mean`` and ``null_high``,
+        mean and 95th percentile with sessions permuted; ``p_value``, (1 + b) / (1 + B), under the
+        null hypothesis that the sessions of both animals have one distribution. Coordinates
+        ``animal_a``, ``animal_b`` name the animals.
 
     Raises
     ------
@@ -156,8 +159,18 @@ def between_animal_distance(
 
     Notes
     -----
-    The unit of inference is the session. Two animals give one pair: that they differ can be
-    shown, how much animals differ in general cannot.
+    The unit of inference is the session. With two animals the test can show that these differ,
+    but not how much animals differ in general.
+
+    Examples
+    --------
+    >>> recording = xr.Dataset(
+    ...     {"fractional_task_variance": ("unit", np.repeat([-0.1, 0.1, 0.8, 0.9], 5))},
+    ...     coords={"subject": ("unit", np.repeat(["A", "B"], 10)),
+    ...             "session": ("unit", np.arange(20) // 2)})
+    >>> result = between_animal_distance(recording, n_permutations=9)
+    >>> result["value"].sel(measure="mean_difference").values.round(2).tolist()
+    [0.85]
     """
     check_number("n_permutations", n_permutations)
     sample = UnitSample(recording)
@@ -166,20 +179,20 @@ def between_animal_distance(
     if animals.size < 2:
         raise NotApplicableError(
             f"recording {recording.attrs.get('name', '')!r}",
-            "two or more animals (one does not tell how much animals differ, so distances "
-            "between animals and intervals over animals cannot be given)",
+            "two or more animals (one does not tell how much animals differ)",
             f"one, {listing(animals)}",
-            "Use split_half_distance, which speaks of the sessions of this animal.",
+            "Use split_half_distance, for sessions of this animal.",
         )
     rng = np.random.default_rng(seed)
     pairs = list(combinations(range(animals.size), 2))
     observed: list[Array] = []
     null: list[list[Array]] = []
     for a, b in tqdm(pairs, desc="animals", disable=None):
-        kept = (animal == a) | (animal == b)
-        own = values[kept], np.unique(session[kept], return_inverse=True)[1], animal[kept] == a
-        observed.append(_measure(own[0][own[2]], own[0][~own[2]]))
-        null.append([_exchanged(*own, rng) for _ in range(n_permutations)])
+        pair = (animal == a) | (animal == b)
+        first = animal[pair] == a
+        of_pair = np.unique(session[pair], return_inverse=True)[1]
+        observed.append(_measure(values[pair][first], values[pair][~first]))
+        null.append([_permuted(values[pair], of_pair, first, rng) for _ in range(n_permutations)])
     result = _animal_result(np.array(observed), np.array(null), animals[np.array(pairs)])
     return result.assign_attrs(
         name=str(recording.attrs.get("name", "")), n_permutations=n_permutations, seed=seed
@@ -187,7 +200,13 @@ def between_animal_distance(
 
 
 def check_number(name: str, value: int) -> None:
-    """Refuse a number of repetitions below 1."""
+    """Check that a number of repetitions is 1 or more.
+
+    Raises
+    ------
+    InputError
+        Otherwise.
+    """
     if value < 1:
         raise InputError(name, "1 or more", str(value), f"Use {name}=200.")
 
@@ -206,15 +225,21 @@ def draws_of(sample: UnitSample) -> list[Array]:
             f"model {sample.name!r}",
             "two or more active units in every draw",
             f"{fewest}",
-            "Look at its task variances: inactive units have no FTV.",
+            "Check its task variances: inactive units have no FTV.",
         )
     return draws
 
 
 def draw_values(draws: Sequence[Array], n_values: int, rng: np.random.Generator) -> Array:
-    """Draw values of one random draw without replacement."""
-    chosen: Array = rng.choice(draws[int(rng.integers(len(draws)))], n_values, replace=False)
-    return chosen
+    """Draw ``n_values`` values of one random draw, without replacement.
+
+    Examples
+    --------
+    >>> draw_values([np.array([0.5, 0.5])], 1, np.random.default_rng(0)).tolist()
+    [0.5]
+    """
+    values: Array = rng.choice(draws[int(rng.integers(len(draws)))], n_values, replace=False)
+    return values
 
 
 def units_of_recording(sample: UnitSample, by: By) -> tuple[Array, Codes, Codes]:
@@ -242,7 +267,7 @@ def units_of_recording(sample: UnitSample, by: By) -> tuple[Array, Codes, Codes]
     """
     (values,), (active,) = sample.values, sample.active
     keys = sample.session_keys() if by == "session" else sample.place_keys()
-    group = group_keys([key for key, seen in zip(keys, active, strict=True) if seen]).code
+    group = group_keys([key for key, is_active in zip(keys, active, strict=True) if is_active]).code
     if np.unique(group).size < 2:
         raise NotApplicableError(
             f"recording {sample.name!r}",
@@ -258,7 +283,7 @@ def _smallest(draws: Sequence[Array]) -> int:
 
 
 def _half(group: Codes, animal: Codes, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Put about half of each animal's groups into the first half, at random."""
+    """Draw the first half: about half of each animal's groups, as a mask ``(value,)``."""
     first_row = np.unique(group, return_index=True)[1]
     order = rng.permutation(first_row.size)
     order = order[np.argsort(animal[first_row][order], kind="stable")]
@@ -306,10 +331,10 @@ def _with_models(result: xr.Dataset, models: Sequence[xr.Dataset], values: Array
     ).assign_coords(network=[str(model.attrs.get("name", "")) for model in models])
 
 
-def _exchanged(
+def _permuted(
     values: Array, session: Codes, first: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> Array:
-    """Measure again after the animals' sessions were exchanged, as many for each as before."""
+    """Compute the distances with sessions permuted between two animals, numbers kept."""
     first_row = np.unique(session, return_index=True)[1]
     chosen = rng.permutation(first[first_row])[session]
     return _measure(values[chosen], values[~chosen])

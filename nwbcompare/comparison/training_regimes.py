@@ -1,4 +1,4 @@
-"""Training regimes against a recording, on paired seeds: which is closer, and how sure that is."""
+"""Comparison of training regimes by their networks' distance to a recording, on paired seeds."""
 
 from __future__ import annotations
 
@@ -38,50 +38,52 @@ def compare_regimes(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Compare training regimes by how far their networks' FTV lies from a recording's.
+    """Compare training regimes by the distance of their networks' FTV to that of a recording.
 
     Parameters
     ----------
     regimes
-        By training regime and name of the pair (such as the seed), a network's sample table
-        from `nwbcompare.fractional_task_variance`, on ``(unit,)`` or ``(draw, unit)``. Networks
-        of one name started alike. Where all have the unit columns ``session`` and
+        Sample table of each network from `nwbcompare.fractional_task_variance`, on ``(unit,)``
+        or ``(draw, unit)``, by training regime and then by pair (such as the seed). Networks of
+        one pair started from the same weights. If all have the unit columns ``session`` and
         ``recorded_unit``, units are matched to recorded ones.
     recording
         The recording's sample table, with the unit column ``session``.
     contrasts
-        Pairs of regimes; the first is the primary one, fixed in advance. Below 0 means that its
-        first regime is closer to the recording.
+        Pairs of regimes; the first contrast is the primary one, fixed in advance. A difference
+        below 0 means that the first regime of a contrast is closer to the recording.
     distance
         A name in `nwbcompare.comparison.kernels.distances.DISTANCES`.
     by
-        What of the recording is resampled and split: whole sessions, or, where sessions are
-        not known, units by themselves (intervals are then too narrow).
+        Unit of resampling and splitting of the recording: "session", or "unit" if sessions are
+        unknown (intervals are then too narrow).
     mixed_below, single_above
-        Units whose absolute value is below the one are mixed, above the other single-context.
+        Units whose absolute value is below the first bound are mixed, those above the second
+        are single-context units.
     n_bootstrap
-        Bootstrap samples; 2000 fix a standard error to 2 %.
+        Number of bootstrap samples; with 2000 the standard error has an error of 2 %.
     n_splits
-        Splits for the split-half distance; see `nwbcompare.comparison.split_half_distance`.
+        Number of splits for the split-half distance; see
+        `nwbcompare.comparison.split_half_distance`.
     confidence
-        Of the intervals.
+        Coverage of the intervals.
     seed
-        Of everything random.
+        Seed of all random draws.
 
     Returns
     -------
     xarray.Dataset
-        ``distance (measure, regime, pair)``: of the first measure the distance, of ``sd``,
-        ``mean``, ``mixed_share`` and ``single_share`` the absolute difference between the network's
-        ``value (statistic, regime, pair)`` and ``recorded (statistic)``; NaN where a regime lacks a
-        pair; ``n_units (regime, pair)``, active units (mean over draws). On ``(measure, regime)``
-        the mean distance over networks, ``mean``, with ``mean_low`` and ``mean_high``. On
-        ``(contrast, measure)`` the mean ``difference`` of distance (first less second) over pairs
-        with ``difference_low`` and ``difference_high``, ``p_value`` and ``p_adjusted``; on
-        ``(contrast,)`` ``p_smallest``, the smallest p that so many pairs can reach, ``n_pairs``,
-        and ``is_paired (contrast, pair)``: pairs that a regime lacks are left out. For the
-        distance, ``split_half`` with ``split_half_low`` and ``split_half_high`` (of halves of the
-        recording), and ``ratio (regime)`` to it, at equal sizes.
+        ``distance (measure, regime, pair)``: the distance, then for ``sd``, ``mean``,
+        ``mixed_share`` and ``single_share`` the absolute difference of the network's ``value
+        (statistic, regime, pair)`` and ``recorded (statistic,)``; NaN where a regime lacks a
+        pair. ``n_units (regime, pair)``: active units, the mean over draws. On ``(measure,
+        regime)``: ``mean``, over networks, with ``mean_low``, ``mean_high``. On ``(contrast,
+        measure)``: the mean ``difference`` of distances over pairs (first minus second), with
+        ``difference_low``, ``difference_high``, ``p_value`` and ``p_adjusted``. On
+        ``(contrast,)``: ``p_smallest``, the smallest p possible with ``n_pairs``. ``is_paired
+        (contrast, pair)``: pairs that both regimes have, and that are used. For the distance:
+        ``split_half`` with ``split_half_low``, ``split_half_high``, of halves of the recording,
+        and ``ratio (regime,)`` to it, at equal sizes.
 
     Raises
     ------
@@ -96,36 +98,36 @@ def compare_regimes(
     Warns
     -----
     UserWarning
-        For contrasts with one pair: their p is 1, their interval NaN.
+        For contrasts with a single pair, which have a p of 1 and an interval of NaN.
 
     Notes
     -----
-    *Equal sizes*: small samples lie further away, so each distance is the mean over 50 samples of
-    the size of the smallest network (``n_values``), drawn without replacement.
+    *Equal sizes*: small samples have larger distances, so each distance is the mean over 50
+    samples of the size of the smallest network (``n_values``), drawn without replacement.
 
-    *Test*: all flips of the signs of the pairs' differences (`nwbcompare.inference.over_networks`).
-    It asks about other networks and *this* recording. Two regimes that are as far from the animals
-    on either side of them (one too wide, one too narrow) can differ in the same direction in
-    every pair, since the recorded sessions are a little too wide. Hold p together with the
-    interval, as `attribution` does.
+    *Test*: all sign flips of the pairs' differences (`nwbcompare.inference.over_networks`). It
+    generalises to other networks, for *this* recording. Two regimes on either side of the animals
+    (one too wide, one too narrow, equally far) can differ in the same direction in every pair,
+    because the recorded sessions happen to be a little too wide. Therefore interpret p together
+    with the interval, as `attribution` does.
 
-    *Interval*: about other networks of these regimes and other sessions of these animals; not about
-    other animals. Whole sessions are drawn with replacement within animals, with their matched
-    units (without matched units the recording's alone), the same ones for both members of all
-    pairs, and every pair's difference is measured again. To the variance of the mean difference
-    over these samples comes that over pairs, s^2 / n. What each pair does on its own in other
-    sessions is in both, and is taken out of the one over sessions (two crossed factors; Owen 2007,
-    Annals of Applied Statistics 1:386). The interval is Student's, with Welch's degrees of freedom
-    (pairs - 1, and sessions - animals). The same for means of regimes, which end at 0. What is
-    estimated is the difference of *expected* distance at these numbers of units.
+    *Interval*: it generalises to other networks of these regimes and other sessions of these
+    animals, not to other animals. Whole sessions are drawn with replacement within animals, with
+    their matched units (without matched units: the recording's alone), the same sessions for all
+    networks. The variance of the mean difference over these samples and that over pairs, s^2 / n,
+    are added. The interaction of pairs and sessions is part of both and is subtracted once (two
+    crossed factors; Owen 2007, Annals of Applied Statistics 1:386). The interval is Student's,
+    with Welch's degrees of freedom (from pairs - 1, and sessions - animals). Intervals of the
+    means of regimes are computed likewise and cut at 0. The estimand is the difference of the
+    *expected* distances at these numbers of units.
 
     *Multiplicity*: the distance of the first contrast is the primary test and is not adjusted.
-    ``p_adjusted`` is Holm's within each measure, over all contrasts of secondary measures, over
-    all but the primary of the distance. Measures are not adjusted for one another.
+    ``p_adjusted`` is Holm's within each measure: over all contrasts for secondary measures, and
+    over all but the primary one for the distance. It does not adjust for several measures.
 
-    The split-half distance is that of halves, which lie about ``size_factor`` times further apart
-    than whole samples. How a regime differs from the recording, sign and all, says
-    `nwbcompare.compare_samples`. ``benchmarks/regime_errors.py`` says how often all this errs.
+    The split-half distance is that of halves, which is about ``size_factor`` times that of whole
+    samples. For signed differences from the recording see `nwbcompare.compare_samples`.
+    ``benchmarks/regime_errors.py`` measures coverage and error rates.
 
     Examples
     --------
@@ -135,32 +137,32 @@ def compare_regimes(
     ...         {"fractional_task_variance": ("unit", rng.uniform(-half_width, half_width, 90))},
     ...         coords={"session": ("unit", np.arange(90) // 6)}, attrs={"name": "m"})
     >>> seeds = [f"seed {number}" for number in range(6)]
-    >>> found = compare_regimes(
+    >>> result = compare_regimes(
     ...     {"sequential": {seed: table(1.0) for seed in seeds},
     ...      "consolidated": {seed: table(0.7) for seed in seeds}},
     ...     table(0.5), [("consolidated", "sequential")], n_bootstrap=100, n_splits=20)
-    >>> found["p_value"].sel(measure="wasserstein").item()
+    >>> result["p_value"].sel(measure="wasserstein").item()
     0.03125
     """
     _check(regimes, contrasts, confidence)
-    for name, own in regimes.items():
-        for pair, table in own.items():
+    for name, by_pair in regimes.items():
+        for pair, table in by_pair.items():
             check_same_pair(table, recording, f"{name} {pair}")
-    tables = [table for own in regimes.values() for table in own.values()]
+    tables = [table for by_pair in regimes.values() for table in by_pair.values()]
     bounds = {"mixed_below": mixed_below, "single_above": single_above}
-    found = distance_to_recording(
+    measured = distance_to_recording(
         tables, recording, distance=distance, by=by, n_bootstrap=n_bootstrap, seed=seed, **bounds
     )
     split_half = split_half_distance(recording, tables, by=by, n_splits=n_splits, seed=seed)
     grid = _Grid.of(regimes)
-    distances = _Distances(grid.spread(found.observed), grid.spread(found.resampled))
-    df = found.n_groups - found.n_animals
+    distances = _Distances(grid.spread(measured.observed), grid.spread(measured.resampled))
+    df = measured.n_groups - measured.n_animals
     result = xr.Dataset(
         {
             "distance": (("measure", "regime", "pair"), distances.observed),
-            "value": (("statistic", "regime", "pair"), grid.spread(found.values)),
-            "recorded": ("statistic", found.recorded),
-            "n_units": (("regime", "pair"), grid.spread(found.n_units)),
+            "value": (("statistic", "regime", "pair"), grid.spread(measured.values)),
+            "recorded": ("statistic", measured.recorded),
+            "n_units": (("regime", "pair"), grid.spread(measured.n_units)),
             **_by_regime(distances, grid, df, confidence),
             **_by_contrast(distances, grid, contrasts, df, confidence, seed),
             **_split_half(split_half.sel(measure=distance), grid),
@@ -179,10 +181,10 @@ def compare_regimes(
             "name": str(recording.attrs.get("name", "")),
             "distance": distance,
             "by": by,
-            "pairing": "matched units" if found.matched else "none",
-            "unit_of_inference": f"pairs of networks; {by}s of {found.n_animals} animal(s)",
-            "n_values": found.n_values,
-            "n_groups": found.n_groups,
+            "pairing": "matched units" if measured.matched else "none",
+            "unit_of_inference": f"pairs of networks; {by}s of {measured.n_animals} animal(s)",
+            "n_values": measured.n_values,
+            "n_groups": measured.n_groups,
             "size_factor": split_half.attrs["size_factor"],
             "confidence": confidence,
             "n_bootstrap": n_bootstrap,
@@ -196,7 +198,7 @@ def compare_regimes(
 
 
 def _check(regimes: Regimes, contrasts: Sequence[tuple[str, str]], confidence: float) -> None:
-    empty = [name for name, own in regimes.items() if not own]
+    empty = [name for name, by_pair in regimes.items() if not by_pair]
     if not regimes or empty:
         raise InputError(
             "regimes",
@@ -206,14 +208,14 @@ def _check(regimes: Regimes, contrasts: Sequence[tuple[str, str]], confidence: f
         )
     if not contrasts:
         raise InputError(
-            "contrasts", "at least one", "none", 'Give [("consolidated", "sequential")].'
+            "contrasts", "at least one", "none", 'Pass [("consolidated", "sequential")].'
         )
     if len(set(contrasts)) < len(contrasts):
         raise InputError(
             "contrasts",
             "different ones",
             listing(" - ".join(pair) for pair in contrasts),
-            "Name each once.",
+            "Name each contrast once.",
         )
     for first, second in contrasts:
         _check_contrast(regimes, first, second)
@@ -227,7 +229,7 @@ def _check_contrast(regimes: Regimes, first: str, second: str) -> None:
             raise unknown_name("contrast", name, regimes)
     if first == second:
         raise InputError(
-            f"contrast {first!r} - {second!r}", "two regimes", "one twice", "Name another."
+            f"contrast {first!r} - {second!r}", "two regimes", "one twice", "Name two regimes."
         )
     if not regimes[first].keys() & regimes[second].keys():
         raise NotApplicableError(
@@ -240,64 +242,66 @@ def _check_contrast(regimes: Regimes, first: str, second: str) -> None:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where each network stands among regimes and pairs."""
+    """Places of networks among regimes and pairs."""
 
     regimes: list[str]
     pairs: list[str]
     regime: Codes
-    """``(network,)``: its regime's place."""
+    """``(network,)``: place of the regime."""
     pair: Codes
 
     @classmethod
     def of(cls, regimes: Regimes) -> _Grid:
-        pairs = list(dict.fromkeys(pair for own in regimes.values() for pair in own))
-        places = [(i, pairs.index(p)) for i, own in enumerate(regimes.values()) for p in own]
+        pairs = list(dict.fromkeys(pair for by_pair in regimes.values() for pair in by_pair))
+        places = [
+            (place, pairs.index(pair))
+            for place, by_pair in enumerate(regimes.values())
+            for pair in by_pair
+        ]
         regime, pair = np.array(places, dtype=np.int64).T
         return cls(list(regimes), pairs, regime, pair)
 
     def spread(self, values: Array) -> Array:
-        """Put ``(..., network)`` on ``(..., regime, pair)``, NaN where there is no network."""
+        """Return ``(..., network)`` as ``(..., regime, pair)``, NaN where there is no network."""
         shape = (*values.shape[:-1], len(self.regimes), len(self.pairs))
-        found = np.full(shape, np.nan)
-        found[..., self.regime, self.pair] = values
-        return found
+        table = np.full(shape, np.nan)
+        table[..., self.regime, self.pair] = values
+        return table
 
     def has(self, regime: str) -> npt.NDArray[np.bool_]:
-        """Tell which pairs a regime has."""
-        found: npt.NDArray[np.bool_] = np.isin(
-            np.arange(len(self.pairs)), self.pair[self.regime == self.regimes.index(regime)]
-        )
-        return found
+        """Return which pairs a regime has ``(pair,)``."""
+        pairs = self.pair[self.regime == self.regimes.index(regime)]
+        return np.isin(np.arange(len(self.pairs)), pairs)
 
 
 @dataclass(frozen=True)
 class _Distances:
-    """DistanceToRecording as it is, ``(measure, ..., pair)``, and with sessions resampled."""
+    """Distances ``(measure, ..., pair)``, and those to bootstrap samples of the recording."""
 
     observed: Array
     resampled: Array
     """``(replicate, measure, ..., pair)``."""
 
     def of(self, regime: int, pairs: npt.NDArray[np.bool_]) -> _Distances:
-        """Take one regime's, of some pairs."""
+        """Select the distances of one regime and of some pairs."""
         return _Distances(self.observed[..., regime, pairs], self.resampled[..., regime, pairs])
 
     def less(self, other: _Distances) -> _Distances:
-        """Subtract pair from pair."""
+        """Subtract those of another regime, pair by pair."""
         return _Distances(self.observed - other.observed, self.resampled - other.resampled)
 
     def mean(self, df_sessions: int, confidence: float) -> tuple[Array, Array, Array]:
-        """Give the mean over pairs with its interval, each ``(measure,)``."""
+        """Compute the mean over pairs with its interval, each ``(measure,)``."""
         n, mean = self.observed.shape[-1], self.observed.mean(axis=-1)
         if n < 2:
             return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
         over_pairs = self.observed.var(axis=-1, ddof=1) / n
         together = self.resampled.mean(axis=-1)
-        # pairs that answer to sessions in ways of their own are in the variance over pairs, too
+        # the interaction of pairs and sessions is in the variance over pairs already
         apart = (self.resampled - together[..., None]).var(axis=0).sum(axis=-1) / (n * (n - 1))
         over_sessions = np.maximum(together.var(axis=0) - apart, 0.0)
         variance = over_pairs + over_sessions
-        # Welch & Satterthwaite; without any variance no number of degrees of freedom matters
+        # Welch & Satterthwaite; without variance the degrees of freedom do not matter
         shares = over_pairs**2 / (n - 1) + over_sessions**2 / df_sessions
         freedom = np.where(shares > 0, variance**2 / np.where(shares > 0, shares, 1.0), n - 1)
         half = student_half_width(np.sqrt(variance), freedom, confidence)
@@ -351,7 +355,7 @@ def _by_contrast(
 
 
 def _sign_flips(differences: Array, seed: int) -> tuple[float, float]:
-    """Give p, and the smallest that so many pairs can reach; of one pair nothing is inferred."""
+    """Return p, and the smallest p possible with so many pairs; both are 1 for one pair."""
     if differences.size == 1:
         return 1.0, 1.0
     test = over_networks(differences, seed=seed)
@@ -359,7 +363,7 @@ def _sign_flips(differences: Array, seed: int) -> tuple[float, float]:
 
 
 def _adjusted(p: Array) -> Array:
-    """Adjust ``(contrast, measure)`` within each measure; the first of the first is alone."""
+    """Adjust p ``(contrast, measure)`` within each measure, without the primary test."""
     adjusted = p.copy()
     for place in range(p.shape[1]):
         tests = slice(1 if place == 0 else 0, None)
@@ -381,8 +385,8 @@ def _warn_of_single_pairs(result: xr.Dataset) -> None:
     single = result["contrast"].values[result["n_pairs"].values == 1]
     if single.size:
         warnings.warn(
-            f"One pair in {listing(single)}: nothing can be inferred over networks; p is 1 and "
-            "there is no interval.",
+            f"One pair in {listing(single)} allows no inference over networks: p is 1 and there is "
+            "no interval.",
             UserWarning,
             stacklevel=3,
         )

@@ -176,7 +176,7 @@ def test_samples_of_one_network_unit_are_dealt_and_drawn_together(rng):
 
 
 def test_one_network_says_nothing_over_networks(rng):
-    with pytest.warns(UserWarning, match="nothing can be inferred over networks"):
+    with pytest.warns(UserWarning, match="allows no inference over networks"):
         found = compare_samples(networks(rng, 0.6, 1), recorded(rng), **FEW)
     kind = found.sel(claim=KIND)
     assert (kind["p_value"] == 1).all()
@@ -192,7 +192,7 @@ def test_one_network_says_nothing_over_networks(rng):
 def test_one_animal_is_refused_with_the_reason_and_two_get_students_interval(rng):
     alone = compare_samples(networks(rng), recorded(rng), **FEW)
     assert alone.attrs["over_animals"] == (
-        "refused: one animal (A); nothing can be inferred over animals"
+        "not applicable: one animal (A) allows no inference over animals"
     )
     assert "animals_low" not in alone
     animal = np.where(SESSION < 8, "A", "B")
@@ -212,7 +212,7 @@ def test_one_animal_is_refused_with_the_reason_and_two_get_students_interval(rng
     assert found["animals_high"].sel(measure="sd").item() == pytest.approx(both.mean() + half)
     assert found["degrees_of_freedom"].sel(claim=THESE, measure="sd") == 10
     unknown = compare_samples(networks(rng), recorded(rng).drop_vars("subject"), **FEW)
-    assert "does not say which animals" in unknown.attrs["over_animals"]
+    assert "animals of the recording are unknown" in unknown.attrs["over_animals"]
 
 
 @pytest.mark.parametrize("columns", [{}, {"session": np.zeros(78, int)}])
@@ -220,9 +220,7 @@ def test_without_sessions_units_stand_for_themselves_and_it_is_said(rng, columns
     monkey = table(normal(rng, 0.33, 78), "monkey", **columns)
     found = compare_samples(networks(rng, matched=False), monkey, **FEW)
     unit = json.loads(found.attrs["unit_of_inference"])[THESE]
-    assert (
-        unit == f"unit of the recording ({'one session' if columns else 'sessions are not known'})"
-    )
+    assert unit == f"unit of the recording ({'one session' if columns else 'sessions are unknown'})"
     assert (found["degrees_of_freedom"].sel(claim=THESE) == 77).all()
     matched = networks(rng, session=np.zeros(78, int))
     paired = compare_samples(matched, monkey.assign_coords(unit=np.arange(78)), **FEW)

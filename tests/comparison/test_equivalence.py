@@ -69,5 +69,5 @@ def test_equivalence_refuses_what_it_cannot_test(rng):
     with pytest.raises(InputError, match="Did you mean 'mixed_share'"):
         equivalence_test(found, margin=0.1, measure="mixed_shar")
     for margin in (0, -1, np.inf, np.nan):
-        with pytest.raises(InputError, match="margin: expected a size of difference above 0"):
+        with pytest.raises(InputError, match="margin: expected an absolute difference above 0"):
             two_one_sided(0, margin=margin, standard_error=1)

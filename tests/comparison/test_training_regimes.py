@@ -283,7 +283,7 @@ def test_on_either_side_of_the_recording_flips_alone_would_mislead(many):
 
 def test_one_pair_is_warned_of_and_infers_nothing(rng):
     regimes, brain = two_regimes(rng, n=1), recording(rng)
-    with pytest.warns(UserWarning, match="One pair in consolidated - sequential: nothing can be"):
+    with pytest.warns(UserWarning, match="One pair in consolidated - sequential allows no inf"):
         found = compare_regimes(regimes, brain, [MAIN], **QUICK)
     assert (found["p_value"] == 1).all()
     assert found["p_smallest"] == 1

@@ -1,4 +1,4 @@
-"""Distances and differences of two weighted samples on a line, many weightings at once."""
+"""Distances and differences of two weighted samples of numbers, for many weightings at once."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 AT_ONCE = 128
-"""Weightings taken at a time: their cumulative sums stay in the cache."""
+"""Weightings per step, so that their cumulative sums stay in the cache."""
 TINY = 1e-12
 
 
 def wasserstein(a: Array, b: Array) -> float:
-    """Give the area between two cumulative distributions (Wasserstein-1, earth mover's).
+    """Compute the Wasserstein-1 distance: the area between two cumulative distributions.
 
     Parameters
     ----------
     a, b
-        ``(value,)`` without NaN, each of any size above 0.
+        Samples ``(value,)`` without NaN, of any sizes above 0.
 
     Examples
     --------
@@ -32,10 +32,10 @@ def wasserstein(a: Array, b: Array) -> float:
 
 
 def energy(a: Array, b: Array) -> float:
-    """Give the energy distance, sqrt(2 E|X-Y| - E|X-X'| - E|Y-Y'|); see `wasserstein`.
+    """Compute the energy distance, sqrt(2 E|X-Y| - E|X-X'| - E|Y-Y'|); see `wasserstein`.
 
-    Székely & Rizzo (2013); on a line it is sqrt(2) times the L2 distance of the cumulative
-    distributions.
+    Székely & Rizzo (2013); in one dimension it is sqrt(2) times the L2 distance of the
+    cumulative distributions.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def energy(a: Array, b: Array) -> float:
 
 
 def kolmogorov_smirnov(a: Array, b: Array) -> float:
-    """Give the largest difference of two cumulative distributions; see `wasserstein`.
+    """Compute the largest difference of two cumulative distributions; see `wasserstein`.
 
     Examples
     --------
@@ -63,7 +63,7 @@ DISTANCES: dict[str, Callable[[Array, Array], float]] = {
     "energy": energy,
     "kolmogorov_smirnov": kolmogorov_smirnov,
 }
-"""The distances by name; each is 0 only for equal distributions."""
+"""Distances by name; each is 0 only for equal distributions."""
 
 
 MEASURES = (
@@ -76,7 +76,7 @@ MEASURES = (
     "energy",
     "kolmogorov_smirnov",
 )
-"""What `compare_weighted` gives: differences, first minus second, then `DISTANCES`."""
+"""Measures of `compare_weighted`: differences (first minus second), then `DISTANCES`."""
 EFFECTS = (
     "log ratio of s.d.",
     "Cohen's d",
@@ -87,7 +87,7 @@ EFFECTS = (
     "energy coefficient",
     "largest difference of shares",
 )
-"""The effect size that stands beside each of `MEASURES`."""
+"""The effect size of each of `MEASURES`."""
 
 
 def compare_weighted(
@@ -98,28 +98,37 @@ def compare_weighted(
     mixed_below: float,
     single_above: float,
 ) -> tuple[Array, Array]:
-    """Compare two samples out of the same values, for many weightings at once.
+    """Compare two weighted samples of the same values, for many weightings at once.
 
     Parameters
     ----------
     values
-        ``(value,)`` without NaN: those of both samples.
+        Values of both samples ``(value,)``, without NaN.
     first, second
-        ``(replicate, value)``: the weight of each value in either sample, 0 or more; scaled to
-        sum to 1.
+        Weights of the values in each sample ``(replicate, value)``, 0 or more; scaled to a sum
+        of 1.
     mixed_below, single_above
-        Bounds of the absolute value: the share of values below the one, and above the other.
+        Bounds for the share of values whose absolute value is below the first, and above the
+        second.
 
     Returns
     -------
     measures, effects : numpy.ndarray
-        ``(replicate, measure)`` as in `MEASURES`, and the effect size of each, as in `EFFECTS`.
-        s.d. are of the population (ddof 0). Cliff's delta is that of the absolute values: how
-        much likelier one of the first is above one of the second than below.
+        ``(replicate, measure)``, as in `MEASURES` and `EFFECTS`. S.d. are those of the
+        population (ddof 0). Cliff's delta compares absolute values: the probability that one of
+        the first sample is larger than one of the second, less that it is smaller.
 
     Notes
     -----
-    The values are sorted once; each weighting costs cumulative sums and no sorting.
+    Values are sorted once; each weighting costs cumulative sums only.
+
+    Examples
+    --------
+    >>> measures, effects = compare_weighted(
+    ...     np.array([-1.0, 1.0, 0.0, 0.5]), np.array([[1, 1, 0, 0]]), np.array([[0, 0, 1, 1]]),
+    ...     mixed_below=0.3, single_above=0.9)
+    >>> dict(zip(MEASURES, measures[0].tolist()))["single_share"]
+    1.0
     """
     grid = _Grid(values, mixed_below, single_above)
     parts = [
@@ -130,7 +139,7 @@ def compare_weighted(
 
 
 class _Grid:
-    """Values in order, and by absolute value, for both samples."""
+    """Values of both samples, sorted by value and by absolute value."""
 
     def __init__(self, values: Array, mixed_below: float, single_above: float) -> None:
         self.order, self.step = _merge(values)
@@ -152,7 +161,7 @@ class _Grid:
         gap = np.abs(up_a - up_b)
         area, squares = gap @ self.step, gap**2 @ self.step
         widest = (gap * (self.step > 0)).max(axis=1)
-        # E|X - Y| on a line
+        # E|X - Y| in one dimension
         apart = (up_a + up_b - 2 * up_a * up_b) @ self.step
         shares = [x - y for x, y in zip(shares_a, shares_b, strict=True)]
         angles = [
@@ -181,7 +190,7 @@ class _Grid:
         return np.stack(measures, axis=1), np.stack(effects, axis=1)
 
     def _by_size(self, weight: Array) -> Array:
-        """Give the mass at each absolute value, in order; equal ones are one."""
+        """Return the weight at each distinct absolute value, in ascending order."""
         ordered = np.take(weight, self.by_size, axis=1)
         if self.first_of_size.size == self.by_size.size:
             return ordered
@@ -195,13 +204,13 @@ class _Grid:
 
 def _to_one(weight: npt.NDArray[Any]) -> Array:
     total = weight.sum(axis=1, keepdims=True, dtype=np.float64)
-    # a sample that a resampling emptied has no mass and compares as 0
+    # a bootstrap sample may have none of the values: its weights are then 0
     scaled: Array = weight / np.maximum(total, TINY)
     return scaled
 
 
 def _gap(a: Array, b: Array) -> tuple[Array, Array]:
-    """Give the difference of the cumulative distributions at each value, and the next step."""
+    """Compute the difference of two cumulative distributions at each value, and the next step."""
     order, step = _merge(np.concatenate([a, b]))
     of_a = order < len(a)
     return np.cumsum(of_a) / len(a) - np.cumsum(~of_a) / len(b), step
@@ -209,5 +218,5 @@ def _gap(a: Array, b: Array) -> tuple[Array, Array]:
 
 def _merge(values: Array) -> tuple[npt.NDArray[np.intp], Array]:
     order = np.argsort(values, kind="stable")
-    # the last step leads nowhere
+    # no step follows the last value
     return order, np.append(np.diff(values[order]), 0.0)

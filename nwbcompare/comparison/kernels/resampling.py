@@ -1,4 +1,4 @@
-"""Bootstrap over a hierarchy, and swaps of whole clusters, as weights of units."""
+"""Hierarchical bootstrap samples, as counts of units."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ Codes = npt.NDArray[np.integer[Any]]
 def resample_hierarchy(
     groups: Sequence[Codes], rng: np.random.Generator, n: int, *, strata: Codes | None = None
 ) -> npt.NDArray[np.int64]:
-    """Draw bootstrap samples level by level and count how often each unit comes.
+    """Draw bootstrap samples level by level, as counts of each unit.
 
     Parameters
     ----------
     groups
-        Levels from the highest to the lowest, e.g. animals, then sessions; each ``(unit,)``,
-        codes or labels of any kind. At each level as many members as there are are drawn with
-        replacement out of each draw of the level above. Units below the last level are kept
-        together: name the units themselves as the last level to draw them, too.
+        Levels from the highest to the lowest, such as animals, then sessions: labels
+        ``(unit,)``. Within each member of the level above, as many members are drawn with
+        replacement as there are. Units of one member of the lowest level are kept together;
+        append ``np.arange(n_units)`` to resample them, too.
     rng
-        Source of randomness.
+        Random generator.
     n
         Number of bootstrap samples.
     strata
-        ``(unit,)``: groups that are all kept, above the first level.
+        Labels ``(unit,)`` of strata within which the first level is resampled.
 
     Returns
     -------
     numpy.ndarray
-        ``(n, unit)``: how often each unit is in each sample. A level with one member is kept
-        as it is. Where clusters differ in size, so do the samples.
+        Counts ``(n, unit)`` of each unit in each sample. The only member of a level is always
+        drawn. If clusters differ in size, so do samples.
 
     Notes
     -----
-    Members that were drawn c times are resampled anew each time, which is one draw from a
-    multinomial of c times their number. Drawing at every level counts the lowest level's
-    variance about twice; drawing whole members of the highest level counts all variances once
-    (Davison & Hinkley 1997, section 3.8).
+    The content of a member that was drawn c times is resampled independently each time, which is
+    one draw from a multinomial of c times its size. Resampling at every level counts the
+    variance of the lowest level about twice; resampling whole members of the highest level counts
+    all variances once (Davison & Hinkley 1997, section 3.8).
 
     Examples
     --------
@@ -54,14 +54,14 @@ def resample_hierarchy(
     above = np.zeros(len(groups[0]), dtype=np.int64) if strata is None else _codes(strata)
     counts = np.ones((n, int(above.max(initial=-1)) + 1), dtype=np.int64)
     for level in groups:
-        # equal names in different parents are different members
+        # equal labels in different parents are different members
         member, first = _within(above, level)
         parent = above[first]
         drawn = np.empty((n, len(first)), dtype=np.int64)
         for which in range(counts.shape[1]):
-            own = np.flatnonzero(parent == which)
-            share = np.full(own.size, 1 / own.size)
-            drawn[:, own] = rng.multinomial(counts[:, which] * own.size, share)
+            children = np.flatnonzero(parent == which)
+            share = np.full(children.size, 1 / children.size)
+            drawn[:, children] = rng.multinomial(counts[:, which] * children.size, share)
         above, counts = member, drawn
     return counts[:, above]
 
@@ -73,8 +73,8 @@ def _codes(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 def _within(
     above: npt.NDArray[np.int64], level: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
-    """Number the members of a level within those above; and the first unit of each."""
-    own = _codes(level)
-    joint = above * (int(own.max(initial=0)) + 1) + own
+    """Return the code of each unit's member within those above, and each member's first unit."""
+    code = _codes(level)
+    joint = above * (int(code.max(initial=0)) + 1) + code
     _, first, member = np.unique(joint, return_index=True, return_inverse=True)
     return member.reshape(-1).astype(np.int64), first

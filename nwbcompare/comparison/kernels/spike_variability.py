@@ -1,4 +1,4 @@
-"""Spike counts of a given mean, dispersion and trial-wide gain: their moments, and draws."""
+"""Moment estimates, and random draws, of spike counts with Fano factor and trial-wide gain."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nwbcompare.kernels.variance import group_moments
 
 Array = npt.NDArray[np.float64]
 FANO_FLOOR = 0.1
-"""Least Fano factor of an estimate: below, hardly any mean allows whole counts so regular."""
+"""Smallest estimate of a Fano factor: whole counts can hardly be more regular."""
 
 
 class Dispersion(NamedTuple):
-    """How the counts of units scatter, each ``(unit,)``; NaN where it cannot be told."""
+    """Trial-to-trial variability of units, each ``(unit,)``; NaN where it is unknown."""
 
     mean_rate: Array
     fano: Array
@@ -34,35 +34,46 @@ def moment_dispersion(
 ) -> Dispersion:
     """Estimate Fano factors and the variance of a trial-wide gain from smoothed rates.
 
-    Counts of a trial are taken to have the covariance ``F diag(mu) + g mu mu'`` about their
-    condition's mean counts ``mu``. Smoothing is a matrix, so it is known what this becomes in
-    smoothed rates; its trace and its sum over all entries are two equations for F and g.
+    The model covariance of a trial's counts about the mean counts ``mu`` of their condition is
+    ``F diag(mu) + g mu mu'``. Smoothing multiplies counts by a known matrix, which gives the
+    covariance of smoothed rates; its trace and its sum over all entries are two equations for F
+    and g.
 
     Parameters
     ----------
     rates
-        ``(row, bin)`` in spikes/s, each trial smoothed; no NaN.
+        Smoothed rates of trials ``(row, bin)`` (spikes/s), without NaN.
     unit, condition
-        ``(row,)``: each one's unit and condition.
+        Codes of the unit and the condition of each row ``(row,)``.
     shape
         Numbers of units and conditions.
     smoothing
-        ``(bin, bin)``: ``counts @ smoothing / bin_width_s`` are the rates.
+        Matrix ``(bin, bin)``; rates are ``counts @ smoothing / bin_width_s``.
     bin_width_s
         Width of a bin (s).
 
     Returns
     -------
     Dispersion
-        Residual covariances are pooled over conditions, with n - 1 degrees of freedom each.
-        Where g would be negative it is 0, and where F would be below `FANO_FLOOR` it is that;
-        the other then follows from the trace, which is what trial noise adds to a task
-        variance. Without spikes both are NaN.
+        Residual covariances are pooled over conditions, with n - 1 degrees of freedom each. A
+        negative g is set to 0, an F below `FANO_FLOOR` to `FANO_FLOOR`; the other parameter then
+        follows from the trace, which is what trial noise adds to a task variance. Without spikes
+        both are NaN.
 
     Notes
     -----
-    The term of g alone is the modulated Poisson process (Goris, Movshon & Simoncelli 2014). The
-    smoothed mean stands for the mean in the term of F: means change little within the kernel.
+    With F = 1 this is the modulated Poisson model (Goris, Movshon & Simoncelli 2014). The term
+    of F uses the smoothed mean, since means change little within the smoothing kernel.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> rates = rng.poisson(2.0, (4000, 5)) / 0.1
+    >>> zeros = np.zeros(4000, dtype=int)
+    >>> result = moment_dispersion(
+    ...     rates, zeros, zeros, (1, 1), smoothing=np.eye(5), bin_width_s=0.1)
+    >>> result.fano.round(1).tolist(), result.mean_rate.round().tolist()
+    ([1.0], [20.0])
     """
     n_units, n_conditions = shape
     with_sum = np.column_stack([rates, rates.sum(axis=1, dtype=np.float64)])
@@ -76,7 +87,7 @@ def moment_dispersion(
     with np.errstate(invalid="ignore", divide="ignore"):
         weight = np.maximum(n - 1, 0) / degrees[:, None]
         residual = squares.sum(axis=1) / degrees
-        # the square of an estimated mean has the mean's own noise in it
+        # the expected square of an estimated mean includes the variance of that mean
         noise = np.where(n > 1, squares / (n - 1) / n, 0)
         power = (weight * (np.nan_to_num(mean) ** 2 - noise)).sum(axis=1)
         average = (weight * np.nan_to_num(mean)).sum(axis=1)[:, :-1]
@@ -97,20 +108,20 @@ def _solve(observed: Array, per_fano: Array, per_gain: Array) -> tuple[Array, Ar
     with np.errstate(invalid="ignore", divide="ignore"):
         determinant = a * d - b * c
         gain = (a * total - b * trace) / determinant
-        # a lone bin has one equation, and no spikes none
+        # a single bin gives one equation, and silence none
         gain = np.where((gain > 0) & (np.abs(determinant) > 1e-9 * np.abs(a * d)), gain, 0)
         fano = (trace - gain * c) / a
         low = fano < FANO_FLOOR
         gain = np.where(low, np.maximum(trace - FANO_FLOOR * a, 0) / c, gain)
         fano = np.where(low, FANO_FLOOR, fano)
-    known = np.isfinite(trace) & (a > 0)
-    return np.where(known, fano, np.nan), np.where(known, gain, np.nan)
+    solvable = np.isfinite(trace) & (a > 0)
+    return np.where(solvable, fano, np.nan), np.where(solvable, gain, np.nan)
 
 
 def draw_counts(
     mean: Array, fano: float, gain_variance: float, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Draw spike counts of given mean whose variance is ``fano * mean``, bin by bin.
+    """Draw spike counts with a given mean, Fano factor and trial-wide gain.
 
     Parameters
     ----------
@@ -119,22 +130,23 @@ def draw_counts(
     fano
         Fano factor within a bin, above 0.
     gain_variance
-        Variance of a gain of mean 1 (gamma) that the bins of a trial share: it adds
+        Variance of a gamma-distributed gain of mean 1 that all bins of a trial share; it adds
         ``gain_variance * mean_s * mean_t`` to the covariance of bins s and t.
     rng
-        Generator.
+        Random generator.
 
     Returns
     -------
     numpy.ndarray
-        ``(trial, bin)``.
+        Counts ``(trial, bin)``.
 
     Notes
     -----
-    Given the gain, bins are independent. Fano factor 1: Poisson. Above: negative binomial. Below:
-    binomial, of a number of draws that is one of two successive ones by chance, so that mean
-    and variance are exact; only where the mean is below ``1 - fano`` has no law of whole counts
-    so small a variance, and a bin holds one spike or none, the most regular there is.
+    Given the gain, bins are independent. Counts are Poisson for a Fano factor of 1, negative
+    binomial above. Below 1 they are binomial; the number of draws is random, one of two successive
+    integers, so that mean and variance are exact. For a mean below ``1 - fano`` no distribution of
+    whole counts has so small a variance; bins then have one spike or none (Bernoulli), which is
+    the most regular.
 
     Examples
     --------
@@ -154,17 +166,18 @@ def draw_counts(
 
 
 def _regular_counts(mean: Array, fano: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Draw from binomials of N or N + 1 draws, whose mean number x makes the variance exact.
+    """Draw binomial counts from N or N + 1 draws, whose mean number x makes the variance exact.
 
-    With success m / x the variance is ``m (1 - m / x) + (m / x)^2 (x - N)(N + 1 - x)``; set to
-    ``fano m`` it is a quadratic equation for x.
+    With success probability m / x the variance is
+    ``m (1 - m / x) + (m / x)^2 (x - N)(N + 1 - x)``; equating it with ``fano m`` gives a quadratic
+    equation for x.
     """
     fewest = np.maximum(np.floor(mean / (1 - fano)), 1)
     at_once = mean * fewest
     root = np.sqrt(np.maximum(at_once * (at_once - (fano - 1 + mean) * (fewest + 1)), 0))
     with np.errstate(invalid="ignore", divide="ignore"):
         draws = at_once * (fewest + 1) / (at_once + root)
-    # m below 1 - fano: one draw; and a success is never above 1
+    # for m below 1 - fano one draw; the success probability is at most 1
     draws = np.where(mean < 1 - fano, fewest, np.clip(draws, np.maximum(fewest, mean), fewest + 1))
     number = (fewest + (rng.random(mean.shape) < draws - fewest)).astype(np.int64)
     counts: npt.NDArray[np.int64] = rng.binomial(number, mean / draws)
