@@ -1,4 +1,4 @@
-"""Input and output channels by name, and the rings of direction-tuned channels."""
+"""Names of input and output channels, and the rings of direction-tuned channels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 RING_SIZE = 32
 RING_DIRECTIONS: npt.NDArray[np.float64] = np.arange(RING_SIZE) * 2 * np.pi / RING_SIZE
-"""Preferred directions (rad) of a ring's channels, 2 pi excluded."""
+"""Preferred directions (rad) of the channels of a ring, from 0 to below 2 pi."""
 BUMP_WIDTH = np.pi / 8
 BUMP_HEIGHT = 0.8
 
@@ -50,33 +50,61 @@ OUTPUT_CHANNELS: tuple[str, ...] = (
 
 
 def input_channels(rules: Iterable[str] = RULES) -> tuple[str, ...]:
-    """Give the names of the input channels: fixation, two rings, one for each rule."""
+    """Return the names of the input channels: fixation, two rings, and one for each rule.
+
+    Examples
+    --------
+    >>> len(input_channels()), input_channels(["fdgo"])[-1]
+    (85, 'rule_fdgo')
+    """
     return (*SENSORY_CHANNELS, *(f"rule_{rule}" for rule in rules))
 
 
 def modality_channels(modality: int) -> slice:
-    """Give the input channels of one modality's ring."""
+    """Return the input channels of the ring of a modality, 1 or 2."""
     first = SENSORY_CHANNELS.index(f"modality{modality}_00")
     return slice(first, first + RING_SIZE)
 
 
 def response_channels() -> slice:
-    """Give the output channels of the response ring."""
+    """Return the output channels of the response ring."""
     first = OUTPUT_CHANNELS.index("response_00")
     return slice(first, first + RING_SIZE)
 
 
 def angular_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Give the distance (rad) of two directions round the circle, at most pi."""
-    apart = np.abs(np.asarray(a, dtype=float) - np.asarray(b, dtype=float)) % (2 * np.pi)
-    distance: npt.NDArray[np.float64] = np.minimum(apart, 2 * np.pi - apart)
+    """Compute the angular distance of two directions (rad), from 0 to pi.
+
+    Examples
+    --------
+    >>> round(float(angular_distance(0.1, 2 * np.pi - 0.1)), 3)
+    0.2
+    """
+    difference = np.abs(np.asarray(a, dtype=float) - np.asarray(b, dtype=float)) % (2 * np.pi)
+    distance: npt.NDArray[np.float64] = np.minimum(difference, 2 * np.pi - difference)
     return distance
 
 
 def bump(direction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Give a ring's activity for a direction (rad): (...) to (..., ring).
+    """Compute the activity of a ring for directions (rad).
 
-    Yang et al. 2019: ``0.8 * exp(-0.5 * (distance / (pi/8))**2)``.
+    ``0.8 * exp(-0.5 * (distance / (pi / 8))**2)`` with the angular distance from the preferred
+    direction of a channel (Yang et al. 2019).
+
+    Parameters
+    ----------
+    direction
+        ``(...)`` (rad).
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(..., ring)``, with 32 channels.
+
+    Examples
+    --------
+    >>> float(bump(np.array(0.0))[0])
+    0.8
     """
     distance = angular_distance(direction[..., None], RING_DIRECTIONS)
     height: npt.NDArray[np.float64] = BUMP_HEIGHT * np.exp(-0.5 * (distance / BUMP_WIDTH) ** 2)
@@ -84,12 +112,22 @@ def bump(direction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def read_direction(ring: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Read a direction (rad, 0 to 2 pi) from a ring's activity: its population vector.
+    """Compute the direction of the population vector of a ring.
 
     Parameters
     ----------
     ring
-        ``(..., ring)``.
+        Activity ``(..., ring)``, with 32 channels.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(...)`` (rad), from 0 to 2 pi.
+
+    Examples
+    --------
+    >>> round(float(read_direction(bump(np.array(1.5)))), 3)
+    1.5
     """
     y, x = ring @ np.sin(RING_DIRECTIONS), ring @ np.cos(RING_DIRECTIONS)
     direction: npt.NDArray[np.float64] = np.arctan2(y, x) % (2 * np.pi)

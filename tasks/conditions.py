@@ -1,4 +1,4 @@
-"""Conditions that users give: checked and brought to one length."""
+"""Conditions of psychometric trials: checked and broadcast to one length."""
 
 from __future__ import annotations
 
@@ -11,45 +11,51 @@ from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.tasks.description import Floats
 
 
-def read_conditions(given: Mapping[str, Any], variables: tuple[str, ...]) -> dict[str, Floats]:
-    """Give the conditions as columns ``(trial,)``.
+def read_conditions(conditions: Mapping[str, Any], variables: tuple[str, ...]) -> dict[str, Floats]:
+    """Return conditions as columns ``(trial,)``.
 
     Parameters
     ----------
-    given
+    conditions
         A number or ``(trial,)`` for each variable.
     variables
-        The variables of the task.
+        Variables of the task.
 
     Raises
     ------
     InputError
         For a variable that is unknown, absent, not finite, or of another length.
+
+    Examples
+    --------
+    >>> columns = read_conditions({"a": 1, "b": [2, 3]}, ("a", "b"))
+    >>> {name: column.tolist() for name, column in columns.items()}
+    {'a': [1.0, 1.0], 'b': [2.0, 3.0]}
     """
-    for name in given:
+    for name in conditions:
         if name not in variables:
             raise unknown_name("conditions", name, variables)
-    absent = [name for name in variables if name not in given]
+    absent = [name for name in variables if name not in conditions]
     if absent:
         raise InputError(
             "conditions",
             f"values for {listing(variables)}",
             f"none for {listing(absent)}",
-            "Give each as a number or as one value for each trial.",
+            "Pass each as a number or as one value for each trial.",
         )
-    arrays = {name: _finite(given[name], name) for name in variables}
+    arrays = {name: _finite(conditions[name], name) for name in variables}
     if len({array.size for array in arrays.values()} - {1}) > 1:
         raise InputError(
             "conditions",
             "numbers, or arrays of one length",
             listing(f"{name} {array.size}" for name, array in arrays.items()),
-            "Give one value for each trial.",
+            "Pass one value for each trial.",
         )
     return dict(zip(arrays, np.broadcast_arrays(*arrays.values()), strict=True))
 
 
 def _finite(values: Any, name: str) -> Floats:
-    refused = InputError(
+    error = InputError(
         f"conditions[{name!r}]",
         "modality 1 or 2 for each trial"
         if name.startswith("modality")
@@ -59,10 +65,10 @@ def _finite(values: Any, name: str) -> Floats:
     )
     try:
         array = np.atleast_1d(np.asarray(values, dtype=float))
-    except (TypeError, ValueError) as error:
-        raise refused from error
+    except (TypeError, ValueError) as cause:
+        raise error from cause
     if array.ndim != 1 or not array.size or not np.isfinite(array).all():
-        raise refused
+        raise error
     if name.startswith("modality") and not np.isin(array, (1, 2)).all():
-        raise refused
+        raise error
     return array

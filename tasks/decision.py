@@ -1,9 +1,8 @@
-"""Decide which of two directions is the stronger: DM, Ctx DM and MultSen DM.
+"""Decisions between two simultaneous directions: DM, Ctx DM and MultSen DM.
 
-Two directions are shown at once, in one modality or in both. DM tasks show one modality; Ctx DM
-tasks show both and ask for the stronger in one, whatever the other shows; MultSen DM asks for
-the stronger in the sum of both. In every modality the two strengths are a mean plus and minus
-a coherence.
+The response is to the stronger direction. DM tasks present one modality. Ctx DM tasks present
+both, and only the strengths in one of them count; in MultSen DM the sum of both counts. In every
+modality the two strengths are a mean plus and minus a coherence.
 """
 
 from __future__ import annotations
@@ -24,31 +23,41 @@ from nwbcompare.tasks.trial_draw import Draw
 
 COHERENCES = (0.01, 0.02, 0.04, 0.08)
 TIE = 1e-9
-"""Rounding is no evidence: sums of coherences below this are ties."""
+"""Sums of coherences below this are ties up to rounding."""
 
 
 @dataclass(frozen=True)
 class Modalities:
-    """The modalities that a task shows, and those in which strength is asked for."""
+    """The modalities that a task presents, and those in which the strength counts."""
 
-    shown: tuple[int, ...]
+    presented: tuple[int, ...]
     attended: tuple[int, ...]
 
     @property
     def coherences(self) -> tuple[str, ...]:
-        """Names of the coherence columns."""
-        return tuple(f"coherence_{modality}" for modality in self.shown)
+        """Names of the columns of coherences."""
+        return tuple(f"coherence_{modality}" for modality in self.presented)
 
     @property
     def are_summed(self) -> bool:
-        """Whether the task asks for the sum of several modalities."""
+        """Whether the sum over several modalities counts."""
         return len(self.attended) > 1
 
 
 def draw_columns(
     draw: Draw, modalities: Modalities, coherences: tuple[float, ...]
 ) -> dict[str, Floats]:
-    """Draw two directions and their strengths in every shown modality."""
+    """Draw two directions and their strengths in every modality that is presented.
+
+    Parameters
+    ----------
+    draw
+        Random draws.
+    modalities
+        Modalities of the task.
+    coherences
+        Absolute coherences to choose from.
+    """
     direction = draw.direction()
     columns = {
         "direction": direction,
@@ -56,7 +65,7 @@ def draw_columns(
     }
     if modalities.are_summed:
         return columns | _split_strengths(draw, *_draw_strength(draw, coherences))
-    for modality in modalities.shown:
+    for modality in modalities.presented:
         mean, coherence = _draw_strength(draw, coherences)
         columns |= {f"strength_{modality}": mean, f"coherence_{modality}": coherence}
     return columns
@@ -68,7 +77,7 @@ def _draw_strength(draw: Draw, coherences: tuple[float, ...]) -> tuple[Floats, F
 
 
 def _split_strengths(draw: Draw, mean: Floats, coherence: Floats) -> dict[str, Floats]:
-    """Split each direction's strength unevenly over the two modalities."""
+    """Split the strength of each direction unevenly over the two modalities."""
     halves = [draw.uniform(0.2, 0.8) * draw.sign() / 2 for _ in range(2)]
     columns = {}
     for modality, side in zip(MODALITIES, (1, -1), strict=True):
@@ -79,46 +88,58 @@ def _split_strengths(draw: Draw, mean: Floats, coherence: Floats) -> dict[str, F
     return columns
 
 
-def given_columns(conditions: Mapping[str, Floats], modalities: Modalities) -> dict[str, Floats]:
-    """Complete given conditions: the second direction lies opposite, strengths are about 1."""
+def condition_columns(
+    conditions: Mapping[str, Floats], modalities: Modalities
+) -> dict[str, Floats]:
+    """Add the second direction, opposite to the first, and a mean strength of 1 to conditions."""
     return {
         **conditions,
         "direction_2": (conditions["direction"] + np.pi) % (2 * np.pi),
-        **{f"strength_{m}": np.ones(conditions["direction"].size) for m in modalities.shown},
+        **{f"strength_{m}": np.ones(conditions["direction"].size) for m in modalities.presented},
     }
 
 
 def swept_columns(strengths: npt.ArrayLike, modalities: Modalities) -> dict[str, Floats]:
-    """Give the test trials' conditions: 20 directions by the strengths in each modality."""
+    """Return the conditions of test trials: 20 directions by the strengths in each modality."""
     coherences = np.asarray(strengths, dtype=np.float64) - 1
     swept = sweep(
         direction=2 * np.pi * np.arange(20) / 20,
         **dict.fromkeys(modalities.coherences, coherences),
     )
-    return given_columns(swept, modalities)
+    return condition_columns(swept, modalities)
 
 
 def stronger(columns: Mapping[str, Floats], modalities: Modalities) -> Floats:
-    """Give the direction (rad) that is the stronger; a tie goes to the second, as published."""
+    """Return the stronger direction (rad) ``(trial,)``; the second in a tie, as published."""
     evidence = sum(columns[f"coherence_{modality}"] for modality in modalities.attended)
     return np.where(evidence > TIE, columns["direction"], columns["direction_2"])
 
 
-def stimuli(
+def direction_pairs(
     columns: Mapping[str, Floats],
     modalities: Modalities,
     first: tuple[int | Integers, int | Integers],
     second: tuple[int | Integers, int | Integers],
 ) -> list[dict[str, npt.ArrayLike]]:
-    """Give the two directions in every shown modality, each from a step to a step."""
-    shown: list[dict[str, npt.ArrayLike]] = []
-    for modality in modalities.shown:
+    """Return the two directions in every modality as stimuli.
+
+    Parameters
+    ----------
+    columns
+        Directions, strengths and coherences ``(trial,)``.
+    modalities
+        Modalities of the task.
+    first, second
+        Steps at which the first and the second direction start and stop.
+    """
+    stimuli: list[dict[str, npt.ArrayLike]] = []
+    for modality in modalities.presented:
         mean, coherence = columns[f"strength_{modality}"], columns[f"coherence_{modality}"]
         for name, strength, (start, stop) in (
             ("direction", mean + coherence, first),
             ("direction_2", mean - coherence, second),
         ):
-            shown.append(
+            stimuli.append(
                 {
                     "modality": modality,
                     "direction": columns[name],
@@ -127,7 +148,7 @@ def stimuli(
                     "stop": stop,
                 }
             )
-    return shown
+    return stimuli
 
 
 def _describe(
@@ -142,7 +163,7 @@ def _describe(
     return describe(
         task,
         columns["direction"].size,
-        *stimuli(columns, modalities, (onset, offset), (onset, offset)),
+        *direction_pairs(columns, modalities, (onset, offset), (onset, offset)),
         epochs={"fix1": onset, "stim1": offset, "go1": offset + steps(RESPONSE_MS, dt_ms)},
         response=stronger(columns, modalities),
         columns=columns,
@@ -161,10 +182,10 @@ def _test(task: str, modalities: Modalities, stimulus_ms: float, dt_ms: float) -
     return _describe(task, modalities, dt_ms, columns, onset, duration)
 
 
-def _psychometric(task: str, modalities: Modalities, asked: Psychometric) -> TrialDescription:
-    columns = given_columns(asked.conditions, modalities)
-    onset, duration = steps(FIXATION_MS, asked.dt_ms), steps(asked.stimulus_ms, asked.dt_ms)
-    return _describe(task, modalities, asked.dt_ms, columns, onset, duration)
+def _psychometric(task: str, modalities: Modalities, request: Psychometric) -> TrialDescription:
+    columns = condition_columns(request.conditions, modalities)
+    onset, duration = steps(FIXATION_MS, request.dt_ms), steps(request.stimulus_ms, request.dt_ms)
+    return _describe(task, modalities, request.dt_ms, columns, onset, duration)
 
 
 for _name, _modalities, _test_ms in (

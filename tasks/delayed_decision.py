@@ -1,7 +1,7 @@
-"""Decide which of two successive directions is the stronger: the Dly DM tasks.
+"""Decisions between two successive directions: the Dly DM tasks.
 
-As the tasks of `nwbcompare.tasks.decision`, but the second direction comes after a delay, so
-the first one's strength has to be kept in memory.
+As the tasks of `nwbcompare.tasks.decision`, but the second direction follows after a delay, so
+that the strength of the first has to be remembered.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy.typing as npt
 from nwbcompare.tasks.channels import MODALITIES, RULES
 from nwbcompare.tasks.decision import (
     Modalities,
+    condition_columns,
+    direction_pairs,
     draw_columns,
-    given_columns,
-    stimuli,
     stronger,
     swept_columns,
 )
@@ -29,7 +29,7 @@ from nwbcompare.tasks.trial_draw import Draw
 COHERENCES = (0.08, 0.16, 0.32)
 EPOCHS = ("fix1", "stim1", "delay1", "stim2", "delay2", "go1")
 LAST_DELAY_MS = 200.0
-"""Mean of the random trials' second delay."""
+"""Second delay of psychometric trials: the mean of that of random trials."""
 
 
 def _describe(
@@ -38,12 +38,12 @@ def _describe(
     columns: Mapping[str, Floats],
     intervals: Sequence[int | Integers],
 ) -> TrialDescription:
-    """Describe trials by the length of each epoch."""
+    """Return the description of trials from the length of each epoch (steps)."""
     stops = dict(zip(EPOCHS, np.cumsum(np.broadcast_arrays(*intervals), axis=0), strict=True))
     return describe(
         task,
         columns["direction"].size,
-        *stimuli(
+        *direction_pairs(
             columns,
             modalities,
             (stops["fix1"], stops["stim1"]),
@@ -80,11 +80,11 @@ def _test(
     return _describe(task, modalities, columns, intervals)
 
 
-def _psychometric(task: str, modalities: Modalities, asked: Psychometric) -> TrialDescription:
-    columns = given_columns(asked.conditions, modalities)
-    shown, delay = asked.stimulus_ms, asked.delay_ms
-    times_ms = (FIXATION_MS, shown, delay, shown, LAST_DELAY_MS, RESPONSE_MS)
-    intervals = [steps(ms, asked.dt_ms) for ms in times_ms]
+def _psychometric(task: str, modalities: Modalities, request: Psychometric) -> TrialDescription:
+    columns = condition_columns(request.conditions, modalities)
+    stimulus, delay = request.stimulus_ms, request.delay_ms
+    times_ms = (FIXATION_MS, stimulus, delay, stimulus, LAST_DELAY_MS, RESPONSE_MS)
+    intervals = [steps(ms, request.dt_ms) for ms in times_ms]
     return _describe(task, modalities, columns, intervals)
 
 

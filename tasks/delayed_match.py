@@ -1,6 +1,6 @@
-"""Compare two successive directions: DMS, DNMS (same or not), DMC, DNMC (one category or not).
+"""Comparisons of two successive directions: DMS, DNMS (equal or not), DMC, DNMC (categories).
 
-The second stimulus is itself the go cue: respond to its direction or keep fixating.
+The second stimulus is the go cue: the response is to its direction, or fixation continues.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nwbcompare.tasks.timing import FIXATION_MS, RESPONSE_MS, steps
 from nwbcompare.tasks.trial_draw import Draw
 
 SAME_RAD = 1e-6
-GIVEN = ("direction", "direction_2", "modality_1", "modality_2")
+VARIABLES = ("direction", "direction_2", "modality_1", "modality_2")
 CATEGORY_DIRECTIONS = np.pi * (0.1 + 0.2 * np.arange(10))
 
 
@@ -34,8 +34,8 @@ def _describe(
     columns: Mapping[str, Floats],
     intervals: Sequence[int | Integers],
 ) -> TrialDescription:
-    """Describe trials by the lengths of fixation, stimulus, delay and response."""
-    fixation, shown, delay, end = np.cumsum(np.broadcast_arrays(*intervals), axis=0)
+    """Return the description of trials from fixation, stimulus, delay and response (steps)."""
+    fixation, stimulus, delay, end = np.cumsum(np.broadcast_arrays(*intervals), axis=0)
     goes = _is_match(task, columns) != task.endswith("nogo")
     return describe(
         task,
@@ -45,7 +45,7 @@ def _describe(
             "direction": columns["direction"],
             "strength": 1.0,
             "start": fixation,
-            "stop": shown,
+            "stop": stimulus,
         },
         {
             "modality": columns["modality_2"],
@@ -54,7 +54,7 @@ def _describe(
             "start": delay,
             "stop": end,
         },
-        epochs={"fix1": fixation, "stim1": shown, "delay1": delay, "go1": end},
+        epochs={"fix1": fixation, "stim1": stimulus, "delay1": delay, "go1": end},
         response=np.where(goes, columns["direction_2"], np.nan),
         columns=columns,
         keep_fixation_input=True,
@@ -84,7 +84,7 @@ def _random(task: str, draw: Draw) -> TrialDescription:
 
 
 def _test(task: str, dt_ms: float) -> TrialDescription:
-    """Sweep the first direction; the second is such that a response is always due."""
+    """Sweep the first direction; the second is such that every trial has a response."""
     if task.startswith("dmc"):
         tenths = 0.8 * np.arange(10) / 10
         directions = np.pi * np.concatenate([0.1 + tenths, 1.1 + tenths])
@@ -96,9 +96,9 @@ def _test(task: str, dt_ms: float) -> TrialDescription:
     return _describe(task, columns, [steps(ms, dt_ms) for ms in (500, 500, 1200, 500)])
 
 
-def _psychometric(task: str, asked: Psychometric) -> TrialDescription:
-    times_ms = (FIXATION_MS, asked.stimulus_ms, asked.delay_ms, RESPONSE_MS)
-    return _describe(task, asked.conditions, [steps(ms, asked.dt_ms) for ms in times_ms])
+def _psychometric(task: str, request: Psychometric) -> TrialDescription:
+    times_ms = (FIXATION_MS, request.stimulus_ms, request.delay_ms, RESPONSE_MS)
+    return _describe(task, request.conditions, [steps(ms, request.dt_ms) for ms in times_ms])
 
 
 for _name in ("dmsgo", "dmsnogo", "dmcgo", "dmcnogo"):
@@ -107,7 +107,7 @@ for _name in ("dmsgo", "dmsnogo", "dmcgo", "dmcnogo"):
             name=_name,
             display_name=RULES[_name],
             condition_variables=("direction", "modality_1", "modality_2"),
-            given_variables=GIVEN,
+            given_variables=VARIABLES,
             random=partial(_random, _name),
             test=partial(_test, _name),
             psychometric=partial(_psychometric, _name),

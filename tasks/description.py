@@ -1,4 +1,4 @@
-"""What tasks say of their trials: who is shown what, from when to when, and what is due."""
+"""Descriptions of trials: stimuli, their times, and the response, without any arrays in time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Stimuli:
-    """Directions shown on the rings; every field is ``(trial, stimulus)``.
+    """Directions presented on the rings; every field is ``(trial, stimulus)``.
 
-    ``modality`` is 1 or 2, ``direction`` in rad; shown from step ``start`` to ``stop``. Trials
-    with fewer stimuli than others of their batch have some of strength 0.
+    Trials with fewer stimuli than others have stimuli of strength 0.
+
+    Attributes
+    ----------
+    modality
+        1 or 2.
+    direction
+        Direction (rad).
+    strength
+        Factor of the activity of the ring.
+    start, stop
+        First step, and step after the last.
     """
 
     modality: Integers
@@ -28,11 +38,18 @@ class Stimuli:
     stop: Integers
 
     @classmethod
-    def of(cls, n_trials: int, *shown: Mapping[str, npt.ArrayLike]) -> Self:
-        """Stack stimuli, each a mapping of the fields to a number or ``(trial,)``."""
+    def of(cls, n_trials: int, *stimuli: Mapping[str, npt.ArrayLike]) -> Self:
+        """Stack stimuli, each a mapping of the fields to a number or ``(trial,)``.
+
+        Examples
+        --------
+        >>> one = {"modality": 1, "direction": [0.0, 1.5], "strength": 1, "start": 5, "stop": 9}
+        >>> Stimuli.of(2, one).direction.tolist()
+        [[0.0], [1.5]]
+        """
         stacked = {
             each.name: np.stack(
-                [np.broadcast_to(one[each.name], n_trials) for one in shown], axis=1
+                [np.broadcast_to(stimulus[each.name], n_trials) for stimulus in stimuli], axis=1
             )
             for each in fields(cls)
         }
@@ -46,13 +63,13 @@ class Stimuli:
         )
 
     def take(self, trials: npt.NDArray[np.integer]) -> Stimuli:
-        """Give the stimuli of some trials."""
+        """Return the stimuli of some trials, by their indices."""
         return Stimuli(**{each.name: getattr(self, each.name)[trials] for each in fields(self)})
 
     def padded(self, n_stimuli: int) -> Stimuli:
-        """Add stimuli of strength 0 up to ``n_stimuli``."""
-        more = n_stimuli - self.strength.shape[1]
-        pad = ((0, 0), (0, more))
+        """Return stimuli with some of strength 0 added, ``n_stimuli`` in all."""
+        n_added = n_stimuli - self.strength.shape[1]
+        pad = ((0, 0), (0, n_added))
         padded = {each.name: np.pad(getattr(self, each.name), pad) for each in fields(self)}
         padded["modality"] = np.where(padded["modality"] == 0, 1, padded["modality"])
         return Stimuli(**padded)
@@ -60,25 +77,25 @@ class Stimuli:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialDescription:
-    """Trials of one or more tasks, their times in steps.
+    """Description of trials of one or more tasks, with times in steps.
 
     Attributes
     ----------
     tasks
-        The tasks' names.
+        Names of the tasks.
     task
-        Places in ``tasks`` ``(trial,)``.
+        Index in ``tasks`` ``(trial,)``.
     n_steps, fixation_off, go
-        Length, the step from which fixation input is off, and the one from which a response is
-        due, each ``(trial,)``.
+        Length, step from which fixation input is off, and step from which the response is due,
+        each ``(trial,)``.
     stimuli
-        What is shown.
+        Stimuli.
     response
-        Direction (rad) of the response that is due ``(trial,)``; NaN: keep fixating.
+        Direction (rad) of the response ``(trial,)``; NaN for continued fixation.
     epochs
-        Bounds ``(trial, 2)`` by name; -1 in trials that lack the epoch.
+        First step and step after the last ``(trial, 2)`` by name; -1 in trials without the epoch.
     columns
-        What varies between trials ``(trial,)``; NaN where a task has no such column.
+        Variables of the trials ``(trial,)`` by name; NaN in tasks without the variable.
     """
 
     tasks: tuple[str, ...]
@@ -97,7 +114,7 @@ class TrialDescription:
         return self.response.size
 
     def take(self, trials: npt.NDArray[np.integer]) -> TrialDescription:
-        """Give some of the trials."""
+        """Return some of the trials, by their indices."""
         return TrialDescription(
             tasks=self.tasks,
             task=self.task[trials],
@@ -114,31 +131,38 @@ class TrialDescription:
 def describe(
     task: str,
     n_trials: int,
-    *shown: Mapping[str, npt.ArrayLike],
+    *stimuli: Mapping[str, npt.ArrayLike],
     epochs: Mapping[str, npt.ArrayLike],
     response: npt.ArrayLike,
     columns: Mapping[str, npt.ArrayLike],
     keep_fixation_input: bool = False,
 ) -> TrialDescription:
-    """Describe trials of one task by their epochs.
+    """Return the description of trials of one task from their epochs.
 
     Parameters
     ----------
     task
-        Its name.
+        Name of the task.
     n_trials
         Number of trials.
-    *shown
-        The stimuli; see `Stimuli.of`.
+    *stimuli
+        Stimuli; see `Stimuli.of`.
     epochs
-        The step at which each epoch ends, a number or ``(trial,)``; each starts where the one
-        before ended, and the response is due from the last one on.
+        Step after the last of each epoch, a number or ``(trial,)``. An epoch starts where the
+        previous one ends; the response is due in the last one.
     response
-        Direction of the response (rad; NaN: keep fixating).
+        Direction of the response (rad; NaN for continued fixation).
     columns
-        What varies between trials.
+        Variables of the trials.
     keep_fixation_input
-        Whether fixation input stays on to the end, the stimulus being the go cue.
+        Whether fixation input is on until the end, because the stimulus is the go cue.
+
+    Examples
+    --------
+    >>> trials = describe("mine", 2, {"modality": 1, "direction": 0, "strength": 1, "start": 5,
+    ...     "stop": 9}, epochs={"fix1": 5, "stim1": 9, "go1": 12}, response=0.0, columns={})
+    >>> trials.go.tolist(), trials.epochs["stim1"].tolist()
+    ([9, 9], [[5, 9], [5, 9]])
     """
     stops = [np.broadcast_to(stop, n_trials).astype(np.int64) for stop in epochs.values()]
     starts = [np.zeros(n_trials, dtype=np.int64), *stops[:-1]]
@@ -148,7 +172,7 @@ def describe(
         n_steps=stops[-1],
         fixation_off=stops[-1] if keep_fixation_input else starts[-1],
         go=starts[-1],
-        stimuli=Stimuli.of(n_trials, *shown),
+        stimuli=Stimuli.of(n_trials, *stimuli),
         response=np.broadcast_to(response, n_trials).astype(np.float64),
         epochs={
             name: np.stack([start, stop], axis=1)
@@ -162,10 +186,10 @@ def describe(
 
 
 def concatenate(parts: Sequence[TrialDescription]) -> TrialDescription:
-    """Join trials of several tasks, one part after the other."""
+    """Concatenate trials of several tasks, one part after the other."""
     tasks = tuple(dict.fromkeys(name for part in parts for name in part.tasks))
-    most = max(part.stimuli.strength.shape[1] for part in parts)
-    stimuli = [part.stimuli.padded(most) for part in parts]
+    n_stimuli = max(part.stimuli.strength.shape[1] for part in parts)
+    stimuli = [part.stimuli.padded(n_stimuli) for part in parts]
     places = [np.array([tasks.index(name) for name in part.tasks])[part.task] for part in parts]
     return TrialDescription(
         tasks=tasks,
@@ -175,7 +199,7 @@ def concatenate(parts: Sequence[TrialDescription]) -> TrialDescription:
         go=np.concatenate([part.go for part in parts]),
         stimuli=Stimuli(
             **{
-                each.name: np.concatenate([getattr(one, each.name) for one in stimuli])
+                each.name: np.concatenate([getattr(part, each.name) for part in stimuli])
                 for each in fields(Stimuli)
             }
         ),
@@ -196,7 +220,7 @@ def concatenate(parts: Sequence[TrialDescription]) -> TrialDescription:
 
 
 def _in_order(parts: Sequence[TrialDescription]) -> list[str]:
-    """Give all epochs, so ordered that each part's own order is kept."""
+    """Return the names of all epochs, in an order that agrees with that of each part."""
     longest = max((list(part.epochs) for part in parts), key=len)
     others = dict.fromkeys(name for part in parts for name in part.epochs)
     return [*longest[:-1], *(name for name in others if name not in longest), longest[-1]]

@@ -1,7 +1,7 @@
-"""Respond to a direction or opposite to it: the Go and Anti families.
+"""Responses to a direction or opposite to it: the Go and Anti families.
 
-Go waits for fixation to go off while the stimulus stays on, RT Go reacts to the stimulus
-itself, Dly Go answers from memory; the Anti tasks are the same with the opposite response.
+In Go the response is due when fixation ends, with the stimulus still on; in RT Go when the
+stimulus starts; in Dly Go after a delay without stimulus. The response of Anti tasks is opposite.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Steps = int | Integers
 def _describe(
     task: str, dt_ms: float, columns: Mapping[str, Floats], stops: Mapping[str, Steps]
 ) -> TrialDescription:
-    """Describe trials by the end of each epoch before the response."""
+    """Return the description of trials from the last step of each epoch before the response."""
     stop = np.asarray(list(stops.values())[-1]) + steps(RESPONSE_MS, dt_ms)
     direction = columns["direction"]
     turn = np.pi if task.endswith("anti") else 0.0
@@ -48,7 +48,7 @@ def _describe(
 
 
 def _stops(onset: Steps, *durations: Steps) -> dict[str, Steps]:
-    """Name the epochs before the response, each ending a duration after the one before."""
+    """Return the last step of each epoch before the response, from its duration (steps)."""
     stops: dict[str, Steps] = {"fix1": onset}
     for name, duration in zip(("stim1", "delay1"), durations, strict=False):
         stops[name] = list(stops.values())[-1] + duration
@@ -84,10 +84,10 @@ def _test(task: str, intervals_ms: tuple[float, ...], dt_ms: float) -> TrialDesc
     return _describe(task, dt_ms, columns, _stops(*(steps(ms, dt_ms) for ms in intervals_ms)))
 
 
-def _psychometric(task: str, n_durations: int, asked: Psychometric) -> TrialDescription:
-    durations = (asked.stimulus_ms, asked.delay_ms)[:n_durations]
-    intervals: npt.NDArray[np.int64] = steps(np.array([FIXATION_MS, *durations]), asked.dt_ms)
-    return _describe(task, asked.dt_ms, asked.conditions, _stops(*intervals.tolist()))
+def _psychometric(task: str, n_durations: int, request: Psychometric) -> TrialDescription:
+    durations = (request.stimulus_ms, request.delay_ms)[:n_durations]
+    intervals: npt.NDArray[np.int64] = steps(np.array([FIXATION_MS, *durations]), request.dt_ms)
+    return _describe(task, request.dt_ms, request.conditions, _stops(*intervals.tolist()))
 
 
 for _stem, _draw_stops, _test_ms in (

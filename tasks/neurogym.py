@@ -1,8 +1,8 @@
-"""Trials of a neurogym environment in this project's form.
+"""Trials of neurogym environments (Molano-Mazon et al. 2022).
 
-neurogym (Molano-Mazon et al. 2022) pins old releases of what this package needs, so it is an
-extra, ``nwbcompare[neurogym]``, and nothing here imports it: any object with the interface of
-its ``TrialEnv`` will do.
+neurogym requires old releases of packages that are needed here, so it is an extra,
+``nwbcompare[neurogym]``, and is not imported: any object with the interface of its ``TrialEnv``
+can be used.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from nwbcompare.core.errors import InputError, unknown_name
 
 
 class TrialEnv(Protocol):
-    """What is used of a neurogym environment; times are in ms.
+    """Interface of a neurogym environment; times are in ms.
 
-    After ``new_trial`` it has the trial's observations ``ob (time, channel)``, the right action
-    ``gt (time,)`` and the bounds of its periods.
+    After ``new_trial`` it has the observations ``ob (time, channel)``, the correct action ``gt
+    (time,)`` and the bounds of the periods of the trial.
     """
 
     dt: float
@@ -34,10 +34,10 @@ class TrialEnv(Protocol):
     observation_space: Any
 
     def seed(self, seed: int | None = None) -> Any:
-        """Seed the environment."""
+        """Set the seed of the environment."""
 
     def new_trial(self, **kwargs: Any) -> Mapping[str, Any]:
-        """Draw a trial and give its parameters."""
+        """Draw a trial and return its parameters."""
 
 
 def trials_of_environment(
@@ -57,23 +57,24 @@ def trials_of_environment(
     n_trials
         Number of trials.
     seed
-        Its seed.
+        Seed of the environment.
     name
-        What to call the task.
+        Name of the task.
     conditions
-        Parameters of a trial whose combinations are conditions; by default all of them.
+        Parameters of a trial whose combinations are conditions; by default all parameters.
 
     Returns
     -------
     xarray.Dataset
         ``input (time, trial, input_channel)``, ``target (time, trial, output_channel)`` with 1
-        at the right action, ``loss_mask`` (1 inside the trial), each trial's parameters, and the
-        bounds of its periods (s) as epochs. Shorter trials are followed by zeros.
+        at the correct action, ``loss_mask`` (1 inside the trial), the parameters ``(trial,)``, and
+        the bounds of periods (s) as epochs. After the end of a trial all values are 0.
 
     Raises
     ------
     InputError
-        For an environment of another interface, and an unknown condition.
+        For an environment with another interface, an unknown condition, and a number of trials
+        or seed out of range.
 
     Examples
     --------
@@ -91,69 +92,69 @@ def trials_of_environment(
     _check_interface(environment)
     check_whole("n_trials", n_trials, 1, "Use n_trials=64.")
     environment.seed(check_whole("seed", seed, 0, "Use seed=0."))
-    drawn = []
+    trials = []
     for _ in range(n_trials):
         parameters = dict(environment.new_trial())
         periods = {
             period: (environment.start_t[period] / 1000, environment.end_t[period] / 1000)
             for period in environment.start_t
         }
-        drawn.append((np.array(environment.ob), np.array(environment.gt), parameters, periods))
-    columns = _columns([parameters for _, _, parameters, _ in drawn])
+        trials.append((np.array(environment.ob), np.array(environment.gt), parameters, periods))
+    columns = _columns([parameters for _, _, parameters, _ in trials])
     for condition in conditions or ():
         if condition not in columns:
             raise unknown_name("conditions", condition, columns)
-    return _as_dataset(environment, drawn, columns, name, list(conditions or columns))
+    return _as_dataset(environment, trials, columns, name, list(conditions or columns))
 
 
 def _check_interface(environment: object) -> None:
-    needed = ("dt", "seed", "new_trial", "observation_space", "action_space")
-    absent = [attribute for attribute in needed if not hasattr(environment, attribute)]
+    attributes = ("dt", "seed", "new_trial", "observation_space", "action_space")
+    absent = [attribute for attribute in attributes if not hasattr(environment, attribute)]
     if absent:
         raise InputError(
             "environment",
             "a neurogym TrialEnv",
             f"{type(environment).__name__} without {', '.join(absent)}",
-            "Give neurogym.make(name).unwrapped.",
+            "Pass neurogym.make(name).unwrapped.",
         )
 
 
 def _columns(parameters: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Give the parameters that are one number or text in every trial."""
+    """Return the parameters that are one number or text in every trial, as columns."""
     names = [key for key, value in parameters[0].items() if np.ndim(value) == 0]
     return {
-        key: np.array([one[key] for one in parameters])
+        key: np.array([values[key] for values in parameters])
         for key in names
-        if all(key in one for one in parameters)
+        if all(key in values for values in parameters)
     }
 
 
 def _as_dataset(
     environment: TrialEnv,
-    drawn: list[tuple[np.ndarray, np.ndarray, dict[str, Any], dict[str, tuple[float, float]]]],
+    trials: list[tuple[np.ndarray, np.ndarray, dict[str, Any], dict[str, tuple[float, float]]]],
     columns: Mapping[str, np.ndarray],
     name: str,
     conditions: list[str],
 ) -> xr.Dataset:
-    step_s, n_trials = environment.dt / 1000, len(drawn)
-    n_steps = max(len(right) for _, right, _, _ in drawn)
+    step_s, n_trials = environment.dt / 1000, len(trials)
+    n_steps = max(len(action) for _, action, _, _ in trials)
     n_actions, n_channels = int(environment.action_space.n), environment.observation_space.shape[0]
-    shown = np.zeros((n_steps, n_trials, n_channels), dtype=np.float32)
+    inputs = np.zeros((n_steps, n_trials, n_channels), dtype=np.float32)
     target = np.zeros((n_steps, n_trials, n_actions), dtype=np.float32)
     mask = np.zeros_like(target)
-    for place, (observed, right, _, _) in enumerate(drawn):
-        shown[: len(right), place] = observed
-        target[np.arange(len(right)), place, right.astype(int)] = 1
-        mask[: len(right), place] = 1
-    epochs = list(dict.fromkeys(period for *_, periods in drawn for period in periods))
+    for place, (observation, action, _, _) in enumerate(trials):
+        inputs[: len(action), place] = observation
+        target[np.arange(len(action)), place, action.astype(int)] = 1
+        mask[: len(action), place] = 1
+    epochs = list(dict.fromkeys(period for *_, periods in trials for period in periods))
     absent = (np.nan, np.nan)
-    bounds = np.array([[periods.get(epoch, absent) for epoch in epochs] for *_, periods in drawn])
-    lengths = np.array([len(right) for _, right, _, _ in drawn])
+    bounds = np.array([[periods.get(epoch, absent) for epoch in epochs] for *_, periods in trials])
+    lengths = np.array([len(action) for _, action, _, _ in trials])
     time = {"units": "s", "aligned_to": "trial start", "bin_width_s": step_s}
     on_outputs = ("time", "trial", "output_channel")
     return xr.Dataset(
         {
-            "input": (("time", "trial", "input_channel"), shown),
+            "input": (("time", "trial", "input_channel"), inputs),
             "target": (on_outputs, target),
             "loss_mask": (on_outputs, mask),
         },

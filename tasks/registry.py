@@ -1,4 +1,4 @@
-"""The registry of tasks: a name, a display name, and how trials of each kind are made."""
+"""Registry of tasks: name, display name, and functions that make trials of each kind."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ ENTRY_POINTS = "nwbcompare.tasks"
 
 @dataclass(frozen=True, kw_only=True)
 class Psychometric:
-    """What is asked of psychometric trials: their conditions and durations.
+    """Conditions and durations of psychometric trials.
 
-    ``conditions`` has a column ``(trial,)`` for each of the task's given variables.
+    Attributes
+    ----------
+    conditions
+        A column ``(trial,)`` for each of the ``given_variables`` of the task.
+    dt_ms, stimulus_ms, delay_ms
+        Time step, and durations of a stimulus and of the delay (ms).
     """
 
     conditions: Mapping[str, Floats]
@@ -31,22 +36,23 @@ class Psychometric:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task.
+    """A task.
 
     Attributes
     ----------
     name
-        Its stable name, which is also that of its rule channel.
+        Name, which is also that of its rule channel.
     display_name
-        Its name as papers write it.
+        Name in papers and figures.
     condition_variables
-        The trial columns whose combinations are conditions: everything its test trials sweep.
+        Trial columns whose combinations are conditions: all variables of the test trials.
     given_variables
-        The columns that psychometric trials are made from.
+        Variables of psychometric trials.
     easy_scale
-        Factor on the coherences in the task's easy variant; 1 where it has none.
+        Factor of the coherences in the easy variant; 1 for a task without one.
     random, test, psychometric
-        Make trials of each kind: ``random(draw)``, ``test(dt_ms)``, ``psychometric(asked)``.
+        Functions that make trials of each kind: ``random(draw)``, ``test(dt_ms)``,
+        ``psychometric(request)``.
     """
 
     name: str
@@ -63,37 +69,55 @@ _TASKS: dict[str, Task] = {}
 
 
 def register(task: Task) -> Task:
-    """Add a task to the registry.
+    """Add a task to the registry; return it.
 
     Raises
     ------
     InputError
-        Where another task has the name.
+        For a name that is registered already.
+
+    Examples
+    --------
+    >>> register(get_task("fdgo"))
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: task: expected a name that no registered task has, ...
     """
     if task.name in _TASKS:
         raise InputError(
             "task",
             "a name that no registered task has",
             repr(task.name),
-            "Give the task another name.",
+            "Choose another name.",
         )
     _TASKS[task.name] = task
     return task
 
 
 def task_names() -> list[str]:
-    """Give the names of all tasks: the published ones in the order of their rules, then others."""
+    """Return the names of all tasks: the published ones in the order of their rules, then others.
+
+    Examples
+    --------
+    >>> task_names()[:3]
+    ['fdgo', 'reactgo', 'delaygo']
+    """
     _load_third_party()
     return [*(name for name in RULES if name in _TASKS), *(n for n in _TASKS if n not in RULES)]
 
 
 def get_task(name: str) -> Task:
-    """Give a task by name.
+    """Return a task by name.
 
     Raises
     ------
     InputError
-        Where there is none of this name; the nearest are named.
+        For an unknown name; the error suggests the nearest names.
+
+    Examples
+    --------
+    >>> get_task("dm1").condition_variables
+    ('direction', 'coherence_1')
     """
     if name not in _TASKS:
         _load_third_party()
@@ -103,7 +127,7 @@ def get_task(name: str) -> Task:
 
 
 def display_name(task: str) -> str:
-    """Give a task's name as the paper writes it; an unknown task keeps its own name.
+    """Return the name of a task in papers and figures; an unknown name is returned as it is.
 
     Examples
     --------
@@ -115,6 +139,6 @@ def display_name(task: str) -> str:
 
 @cache
 def _load_third_party() -> None:
-    """Import what installed packages name under ``nwbcompare.tasks``; importing registers."""
+    """Import the entry points ``nwbcompare.tasks`` of installed packages, which register tasks."""
     for entry in entry_points(group=ENTRY_POINTS):
         entry.load()

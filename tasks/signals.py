@@ -1,7 +1,7 @@
-"""The arrays of trials: sums of patterns, each switched on and off once.
+"""Inputs, targets and loss masks of trials as sums of patterns over channels.
 
-Inputs, targets and loss masks are piecewise constant in time, so each is kept as a few
-patterns over channels with their times, and made into an array by one product.
+They are piecewise constant in time, so each is stored as a few patterns with their first and
+last steps, from which one matrix product makes the array.
 """
 
 from __future__ import annotations
@@ -24,17 +24,21 @@ from nwbcompare.tasks.timing import steps
 
 BASELINE, FIXATING = 0.05, 0.8
 UNCOUNTED_MS = 100.0
-"""At the start of a trial and after the go cue the loss leaves out this long."""
+"""Duration without loss, at the start of a trial and after the go cue (ms)."""
 BEFORE, AFTER, FIXATION_FACTOR = 1.0, 5.0, 2.0
-"""The loss mask before and after the go cue, and its factor on the fixation output."""
+"""Loss mask before and after the go cue, and its factor for the fixation output."""
 
 
 @dataclass(frozen=True)
 class Signal:
-    """A sum of patterns over channels, each on from step ``start`` to ``stop``.
+    """A sum of patterns over channels, each constant from one step to another.
 
-    ``pattern`` is float32 ``(trial, segment, channel)``; ``start`` and ``stop`` are
-    ``(trial, segment)``.
+    Attributes
+    ----------
+    pattern
+        float32 ``(trial, segment, channel)``.
+    start, stop
+        First step, and step after the last ``(trial, segment)``.
     """
 
     pattern: npt.NDArray[np.float32]
@@ -42,7 +46,7 @@ class Signal:
     stop: Integers
 
     def render(self, n_steps: int) -> npt.NDArray[np.float32]:
-        """Give the array ``(time, trial, channel)``."""
+        """Return the array ``(time, trial, channel)``."""
         n_trials, _, n_channels = self.pattern.shape
         array = np.empty((n_steps, n_trials, n_channels), dtype=np.float32)
         time = np.arange(n_steps)[:, None]
@@ -56,25 +60,25 @@ def input_signal(
     rules: tuple[str, ...],
     rule_weights: Mapping[str, float] | None = None,
 ) -> Signal:
-    """Give the noise-free input.
+    """Return the input without noise.
 
     Parameters
     ----------
     trials
         The trials.
     rules
-        The rule channels.
+        Rule channels.
     rule_weights
-        What the rule channels carry, instead of 1 in that of the trial's task.
+        Values of the rule channels; by default 1 in that of the task of a trial, 0 in others.
     """
-    shown = trials.stimuli
-    n_trials, n_stimuli = shown.strength.shape
+    stimuli = trials.stimuli
+    n_trials, n_stimuli = stimuli.strength.shape
     pattern = np.zeros((n_trials, 2 + n_stimuli, N_SENSORY + len(rules)), dtype=np.float32)
     pattern[:, 0, 0] = 1
     pattern[:, 1, N_SENSORY:] = _rule_pattern(trials, rules, rule_weights)
-    bumps = (shown.strength[:, :, None] * bump(shown.direction)).astype(np.float32)
+    bumps = (stimuli.strength[:, :, None] * bump(stimuli.direction)).astype(np.float32)
     for modality in MODALITIES:
-        in_this = (shown.modality == modality)[:, :, None]
+        in_this = (stimuli.modality == modality)[:, :, None]
         pattern[:, 2:, modality_channels(modality)] = np.where(in_this, bumps, 0)
     return Signal(
         pattern,
@@ -82,13 +86,17 @@ def input_signal(
             trials,
             (0, trials.fixation_off),
             (0, trials.n_steps),
-            *zip(shown.start.T, shown.stop.T, strict=True),
+            *zip(stimuli.start.T, stimuli.stop.T, strict=True),
         ),
     )
 
 
 def target_signal(trials: TrialDescription) -> Signal:
-    """Give the target output."""
+    """Return the target output.
+
+    The fixation output is 0.8 until the response is due and 0.05 after it; the response ring has
+    a baseline of 0.05 and, from the response on, a bump at its direction (Yang et al. 2019).
+    """
     keep = np.isnan(trials.response)
     pattern = np.zeros((trials.n_trials, 3, len(OUTPUT_CHANNELS)), dtype=np.float32)
     pattern[:, 0] = BASELINE
@@ -106,10 +114,10 @@ def target_signal(trials: TrialDescription) -> Signal:
 
 
 def loss_mask_signal(trials: TrialDescription, dt_ms: float) -> Signal:
-    """Give the loss mask.
+    """Return the loss mask.
 
-    It is 1, from the response on 5, twice as much on the fixation output, and 0 while a
-    network cannot have reacted yet and after a trial's end.
+    The mask is 1 before and 5 after the response is due, twice as high for the fixation output,
+    and 0 in the first 100 ms of a trial and of the response, and after the end of a trial.
     """
     uncounted = steps(UNCOUNTED_MS, dt_ms)
     pattern = np.empty((trials.n_trials, 2, len(OUTPUT_CHANNELS)), dtype=np.float32)
@@ -126,15 +134,15 @@ def _rule_pattern(
 ) -> npt.NDArray[np.float32]:
     if weights is not None:
         return np.array([weights.get(rule, 0.0) for rule in rules], dtype=np.float32)
-    own = np.array([rules.index(name) for name in trials.tasks])
-    one_hot: npt.NDArray[np.float32] = np.eye(len(rules), dtype=np.float32)[own[trials.task]]
+    channels = np.array([rules.index(name) for name in trials.tasks])
+    one_hot: npt.NDArray[np.float32] = np.eye(len(rules), dtype=np.float32)[channels[trials.task]]
     return one_hot
 
 
 def _bounds(
     trials: TrialDescription, *segments: tuple[int | Integers, Integers]
 ) -> tuple[Integers, Integers]:
-    """Stack the segments' starts and stops, none beyond its trial's end."""
+    """Return starts and stops of segments ``(trial, segment)``, at most the end of the trial."""
     starts, stops = (
         np.stack([np.broadcast_to(bound, trials.n_trials) for bound in side], axis=1)
         for side in zip(*segments, strict=True)

@@ -1,4 +1,4 @@
-"""Dense sweeps of conditions, as test trials run through them."""
+"""Full crossings of conditions for test trials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nwbcompare.tasks.description import Floats
 
 
 def sweep(**values: npt.ArrayLike) -> dict[str, Floats]:
-    """Give all combinations of values as columns ``(trial,)``, the first the slowest.
+    """Return all combinations of values as columns ``(trial,)``; the last one varies fastest.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Random draws of trials: what a batch shares and what every trial has for itself."""
+"""Random draws of variables of trials, shared by a batch or drawn for each trial."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nwbcompare.tasks.timing import steps
 
 @dataclass(frozen=True)
 class Draw:
-    """Draws for a number of trials of one task.
+    """Random draws for a number of trials of one task.
 
     Attributes
     ----------
@@ -24,10 +24,16 @@ class Draw:
     dt_ms
         Time step (ms).
     shared_timing
-        Whether all trials have one timing and one choice of modalities, as a published batch
-        has; else each has its own.
+        Whether all trials have the same timing and modalities, as in a published batch, or each
+        trial its own.
     coherence_scale
-        Factor on coherences; above 1 the task is easier.
+        Factor of the coherences; above 1 the task is easier.
+
+    Examples
+    --------
+    >>> draw = Draw(np.random.default_rng(0), n_trials=3, dt_ms=20)
+    >>> draw.interval_of(200, 400).shape, draw.direction().shape
+    ((3,), (3,))
     """
 
     rng: np.random.Generator
@@ -41,15 +47,15 @@ class Draw:
         return 1 if self.shared_timing else self.n_trials
 
     def interval(self, low_ms: float, high_ms: float) -> Integers:
-        """Draw an interval, uniform between bounds, in steps ``(trial,)``."""
+        """Draw intervals, uniform between bounds (ms), in steps ``(trial,)``."""
         return self._spread(steps(self.rng.uniform(low_ms, high_ms, self._n_shared), self.dt_ms))
 
     def interval_of(self, *choices_ms: float) -> Integers:
-        """Draw one of some intervals, in steps ``(trial,)``."""
+        """Draw intervals from a list (ms), in steps ``(trial,)``."""
         return self._spread(steps(self.rng.choice(choices_ms, self._n_shared), self.dt_ms))
 
     def modality(self) -> Integers:
-        """Draw modality 1 or 2 ``(trial,)``."""
+        """Draw modalities 1 or 2 ``(trial,)``."""
         return self._spread(self.rng.integers(1, 3, self._n_shared))
 
     def _spread(self, values: npt.NDArray[np.int64]) -> Integers:
@@ -60,19 +66,19 @@ class Draw:
         return self.rng.uniform(low, high, self.n_trials)
 
     def choice(self, values: npt.ArrayLike) -> Floats:
-        """Draw some of the values ``(trial,)``."""
-        drawn: Floats = self.rng.choice(np.asarray(values, dtype=np.float64), self.n_trials)
-        return drawn
+        """Draw from values ``(trial,)``."""
+        result: Floats = self.rng.choice(np.asarray(values, dtype=np.float64), self.n_trials)
+        return result
 
     def sign(self) -> Floats:
         """Draw -1 or 1 ``(trial,)``."""
         return self.choice((-1, 1))
 
     def direction(self) -> Floats:
-        """Draw directions (rad) round the circle ``(trial,)``."""
+        """Draw directions, uniform from 0 to 2 pi (rad) ``(trial,)``."""
         return self.uniform(0, 2 * np.pi)
 
     def direction_apart(self, from_: Floats, low: float, high: float) -> Floats:
-        """Draw directions (rad) apart from others by low to high, to either side."""
-        apart: Floats = (from_ + self.sign() * self.uniform(low, high)) % (2 * np.pi)
-        return apart
+        """Draw directions at a distance between low and high from others, to either side (rad)."""
+        direction: Floats = (from_ + self.sign() * self.uniform(low, high)) % (2 * np.pi)
+        return direction

@@ -1,4 +1,4 @@
-"""Trials of any task as a labelled dataset."""
+"""Trials of tasks as labelled datasets."""
 
 from __future__ import annotations
 
@@ -43,69 +43,69 @@ def make_trials(
     rule_weights: Mapping[str, float] | None = None,
     sigma_x: float = 0.0,
 ) -> xr.Dataset:
-    """Make trials of a task, or of several: inputs, targets, loss mask and conditions.
+    """Make trials of one or several tasks, with inputs, targets, loss mask and conditions.
 
     Parameters
     ----------
     task
-        A registered task, such as "contextdm1", or several. Random trials of several tasks are
-        drawn with equal probability and stand in random order; others follow task by task.
+        Name of a task, such as "contextdm1", or several names. Random trials of several tasks are
+        drawn with equal probability, in random order; other trials are in the order of the tasks.
     kind
-        "test": the published dense sweep with fixed timing, on which the variance analyses
-        run. "random": drawn as in training. "psychometric": the given conditions. Arguments of
-        another kind are refused.
+        "test": the published crossing of all conditions with fixed timing, for analyses of
+        variance. "random": drawn as in training. "psychometric": conditions of your choice.
+        Arguments that belong to another kind raise an error.
     dt_ms
-        Time step (ms); 20 as published. Each interval is truncated to whole steps by itself.
+        Time step (ms); 20 as published. Each interval is truncated to whole steps.
     n_trials
         Number of random trials.
     seed
         Seed of random trials and of the input noise.
     timing
-        Random trials of a task share one timing and one choice of modalities ("batch", as
-        published), or each has its own ("trial").
+        Whether random trials of a task have the same timing and modalities ("batch", as
+        published), or each trial its own ("trial").
     coherence_scale
-        Factor on the random trials' coherences; 1 as published.
+        Factor of the coherences of random trials; 1 as published.
     easy
-        Whether random trials are of the tasks' easy variants, as published for sequential
-        training: coherences times 10 in DM, Ctx DM and MultSen DM, times 2 in the delayed ones.
+        Whether random trials are of the easy variants of the tasks, as published for sequential
+        training: coherences times 10 in DM, Ctx DM and MultSen DM, times 2 in the Dly DM tasks.
     conditions
-        For "psychometric": values of the task's given variables (``get_task(name)`` says
-        which), each a number or ``(trial,)``. ``direction`` (rad) is the first stimulus. In the
-        DM tasks the second lies opposite, with strengths 1 + c and 1 - c where c is
-        ``coherence_1`` (``_2``) in modality 1 (2); a tie goes to the second.
+        For "psychometric": values of the ``given_variables`` of the task (see ``get_task(name)``),
+        each a number or ``(trial,)``. ``direction`` (rad) is that of the first stimulus. In DM
+        tasks the second is opposite, and strengths are 1 + c and 1 - c with c = ``coherence_1``
+        (``coherence_2``) in modality 1 (2); a tie counts as the second.
     stimulus_ms, delay_ms
-        Durations (ms) for "psychometric": of each stimulus, 800 as published, and of the delay
-        after the first one. Fixation lasts 500 ms before and the response 500 ms after.
+        For "psychometric": durations (ms) of each stimulus, 800 as published, and of the delay
+        after the first stimulus. Fixation before and response after last 500 ms each.
     rules
-        Tasks that have a rule channel; by default the 20 published ones, and the trials' own
-        where they are others.
+        Tasks with a rule channel; by default the 20 published ones, followed by other tasks of
+        the trials.
     rule_weights
-        What the rule channels carry instead of 1 in that of the trial's own task, e.g.
-        ``{"fdanti": 1, "delaygo": 1, "fdgo": -1}`` (Yang et al. 2019, Fig. 5).
+        Values of the rule channels, e.g. ``{"fdanti": 1, "delaygo": 1, "fdgo": -1}`` (Yang et al.
+        2019, Fig. 5); by default 1 in that of the task of a trial.
     sigma_x
-        Input noise: every channel, rules too, gets Gaussian noise of standard deviation
-        ``sigma_x * sqrt(2 tau / dt)``; 0.01 was used for training, 0 is noise-free.
+        Input noise: Gaussian with standard deviation ``sigma_x * sqrt(2 tau / dt)`` in every
+        channel, including rules. 0.01 in training, as published; 0 for none.
 
     Returns
     -------
     xarray.Dataset
         float32 ``input (time, trial, input_channel)``, ``target`` and ``loss_mask``
-        ``(time, trial, output_channel)``; ``response_direction (trial)`` (rad; NaN: keep
-        fixating), ``trial_stop_time (trial)`` (s), the condition columns, and the epochs'
-        bounds (s; NaN where a trial lacks the epoch). After the end of a trial that is shorter
-        than the longest one everything is 0.
+        ``(time, trial, output_channel)``; ``response_direction (trial)`` (rad; NaN for continued
+        fixation), ``trial_stop_time (trial)`` (s), the condition columns, and the bounds of epochs
+        ``(trial, epoch)`` (s; NaN in trials without the epoch). After the end of a trial all
+        values are 0.
 
     Raises
     ------
     InputError
-        For an unknown task or kind, a time step outside (0, 100] ms, no trials, a missing
-        seed, and conditions that the task does not have.
+        For an unknown task or kind, a time step outside of (0, 100] ms, no trials, a missing seed,
+        conditions that the task does not have, and arguments of another kind.
 
     Notes
     -----
-    Yang et al. 2019, Methods, and its reference implementation, which differs from the text
-    in details; the arrays of the implementation are matched. Its networks of two tasks have 2
-    rule channels, which is ``rules=("contextdm1", "contextdm2")`` here.
+    Tasks of Yang et al. 2019. Where the Methods and the reference implementation differ in
+    details, arrays equal those of the implementation. Its networks of two tasks have 2 rule
+    channels; use ``rules=("contextdm1", "contextdm2")`` for them.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def make_trials(
             raise unknown_name("timing", timing, TIMINGS)
         number = check_whole("n_trials", n_trials, 1, "Use n_trials=64.")
         chosen = rng.integers(len(tasks), size=number)
-        described = draw_trials(
+        trials = draw_trials(
             tasks,
             chosen,
             rng,
@@ -137,19 +137,19 @@ def make_trials(
             easy=easy,
         )
     elif kind == "test":
-        described = concatenate([get_task(name).test(dt_ms) for name in tasks])
+        trials = concatenate([get_task(name).test(dt_ms) for name in tasks])
     elif kind == "psychometric":
         _check_durations(dt_ms, stimulus_ms=stimulus_ms, delay_ms=delay_ms)
-        described = _psychometric(tasks, conditions or {}, dt_ms, stimulus_ms, delay_ms)
+        trials = _psychometric(tasks, conditions or {}, dt_ms, stimulus_ms, delay_ms)
     else:
         raise unknown_name("kind", kind, KINDS)
-    trials = _as_dataset(described, dt_ms, channels, rule_weights)
+    dataset = _as_dataset(trials, dt_ms, channels, rule_weights)
     if sigma_x > 0:
         scale = np.float32(sigma_x * np.sqrt(2 * TAU_MS / dt_ms))
-        noise = rng.standard_normal(trials["input"].shape, dtype=np.float32)
-        inside = np.arange(trials.sizes["time"])[:, None] < described.n_steps
-        trials["input"] += scale * noise * inside[:, :, None]
-    return trials.assign_attrs(
+        noise = rng.standard_normal(dataset["input"].shape, dtype=np.float32)
+        inside = np.arange(dataset.sizes["time"])[:, None] < trials.n_steps
+        dataset["input"] += scale * noise * inside[:, :, None]
+    return dataset.assign_attrs(
         kind=kind,
         dt_ms=float(dt_ms),
         seed=-1 if seed is None else int(seed),
@@ -169,13 +169,13 @@ def _psychometric(
     parts = []
     for name in tasks:
         task = get_task(name)
-        asked = Psychometric(
+        request = Psychometric(
             conditions=read_conditions(conditions, task.given_variables),
             dt_ms=dt_ms,
             stimulus_ms=stimulus_ms,
             delay_ms=delay_ms,
         )
-        parts.append(task.psychometric(asked))
+        parts.append(task.psychometric(request))
     return concatenate(parts)
 
 
@@ -189,20 +189,32 @@ def draw_trials(
     coherence_scale: float = 1.0,
     easy: bool = False,
 ) -> TrialDescription:
-    """Draw random trials, each of a chosen task.
+    """Draw random trials, each of a chosen task, as a description.
 
     Parameters
     ----------
     tasks
         Names of tasks.
     chosen
-        Places in ``tasks`` ``(trial,)``.
+        Index in ``tasks`` of each trial ``(trial,)``.
     rng
         Generator.
     dt_ms, shared_timing, coherence_scale
-        See `nwbcompare.tasks.trial_draw.Draw`; trials of one task share their timing.
+        See `nwbcompare.tasks.trial_draw.Draw`; timing is shared by the trials of one task.
     easy
-        Whether they are of the tasks' easy variants.
+        Whether trials are of the easy variants of the tasks.
+
+    Raises
+    ------
+    InputError
+        For an unknown task.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> chosen = np.array([1, 0, 1])
+    >>> draw_trials(["fdgo", "dm1"], chosen, rng, dt_ms=20, shared_timing=True).n_trials
+    3
     """
     order = np.argsort(chosen, kind="stable")
     numbers = np.bincount(chosen, minlength=len(tasks))
@@ -213,8 +225,8 @@ def draw_trials(
             parts.append(task.random(Draw(rng, int(number), dt_ms, shared_timing, scale)))
     places = np.empty_like(order)
     places[order] = np.arange(order.size)
-    drawn = concatenate(parts).take(places)
-    return replace(drawn, tasks=tuple(tasks), task=np.asarray(chosen, dtype=np.int64))
+    trials = concatenate(parts).take(places)
+    return replace(trials, tasks=tuple(tasks), task=np.asarray(chosen, dtype=np.int64))
 
 
 def _check_tasks(task: str | Sequence[str]) -> tuple[str, ...]:
@@ -231,7 +243,7 @@ def _check_tasks(task: str | Sequence[str]) -> tuple[str, ...]:
 def _check_rules(
     rules: Sequence[str] | None, tasks: tuple[str, ...], weights: Mapping[str, float] | None
 ) -> tuple[str, ...]:
-    """Give the rule channels, each trial's own and those of the weights among them."""
+    """Check that tasks and weights have a rule channel; return the rule channels."""
     channels = rules_of(tasks) if rules is None else tuple(rules)
     for name in weights if weights is not None else tasks:
         if name not in channels:
@@ -245,7 +257,13 @@ def _check_rules(
 
 
 def rules_of(tasks: Sequence[str]) -> tuple[str, ...]:
-    """Give the rule channels for tasks: the 20 published ones, then those of other tasks."""
+    """Return the rule channels for tasks: the 20 published ones, then those of other tasks.
+
+    Examples
+    --------
+    >>> len(rules_of(["fdgo"])), rules_of(["mine"])[-1]
+    (20, 'mine')
+    """
     return (*RULES, *(name for name in tasks if name not in RULES))
 
 
@@ -266,7 +284,7 @@ def _check_seed(seed: int | None, *, needed: bool) -> None:
 
 
 def _check_belongs(kind: Kind, **arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments, listed by the kind they belong to, that this kind would ignore."""
+    """Check that arguments that belong to another kind are None."""
     for owner, values in arguments.items():
         for name, value in values.items():
             if owner != kind and value is not None:
@@ -283,13 +301,13 @@ def _column(name: str, values: npt.NDArray[np.float64]) -> tuple[str, Any, dict[
 
 
 def _as_dataset(
-    described: TrialDescription,
+    trials: TrialDescription,
     dt_ms: float,
     rules: tuple[str, ...],
     rule_weights: Mapping[str, float] | None,
 ) -> xr.Dataset:
-    step_s, n_steps = dt_ms / 1000, int(described.n_steps.max())
-    bounds = np.stack(list(described.epochs.values()), axis=1).astype(float)
+    step_s, n_steps = dt_ms / 1000, int(trials.n_steps.max())
+    bounds = np.stack(list(trials.epochs.values()), axis=1).astype(float)
     bounds[bounds < 0] = np.nan
     bounds *= step_s
     time = {"units": "s", "aligned_to": "trial start", "bin_width_s": step_s}
@@ -298,10 +316,10 @@ def _as_dataset(
         {
             "input": (
                 ("time", "trial", "input_channel"),
-                input_signal(described, rules, rule_weights).render(n_steps),
+                input_signal(trials, rules, rule_weights).render(n_steps),
             ),
-            "target": (on_outputs, target_signal(described).render(n_steps)),
-            "loss_mask": (on_outputs, loss_mask_signal(described, dt_ms).render(n_steps)),
+            "target": (on_outputs, target_signal(trials).render(n_steps)),
+            "loss_mask": (on_outputs, loss_mask_signal(trials, dt_ms).render(n_steps)),
         },
         coords={
             "time": ("time", (np.arange(n_steps) + 0.5) * step_s, time),
@@ -309,19 +327,19 @@ def _as_dataset(
             "output_channel": list(OUTPUT_CHANNELS),
             "task": (
                 "trial",
-                described.task.astype(np.int32),
-                {"categories": json.dumps(described.tasks)},
+                trials.task.astype(np.int32),
+                {"categories": json.dumps(trials.tasks)},
             ),
-            "response_direction": ("trial", described.response, {"units": "rad"}),
-            "trial_stop_time": ("trial", described.n_steps * step_s, {"units": "s"}),
-            **{name: _column(name, values) for name, values in described.columns.items()},
-            "epoch": list(described.epochs),
+            "response_direction": ("trial", trials.response, {"units": "rad"}),
+            "trial_stop_time": ("trial", trials.n_steps * step_s, {"units": "s"}),
+            **{name: _column(name, values) for name, values in trials.columns.items()},
+            "epoch": list(trials.epochs),
             "epoch_start_time": (("trial", "epoch"), bounds[:, :, 0].copy(), {"units": "s"}),
             "epoch_stop_time": (("trial", "epoch"), bounds[:, :, 1].copy(), {"units": "s"}),
         },
         attrs={
             "condition_variables": json.dumps(
-                {name: get_task(name).condition_variables for name in described.tasks}
+                {name: get_task(name).condition_variables for name in trials.tasks}
             )
         },
     )
