@@ -96,14 +96,15 @@ def simulated_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, st
 @pytest.fixture(scope="session")
 def recorded_report(tmp_path_factory: pytest.TempPathFactory, mante2013_path: Path) -> Path:
     """The report on the single units of monkey A, without decoding, which takes the longest."""
-    from nwbcompare.workflows import compare as comparison
-    from nwbcompare.workflows.compare_settings import Settings
+    from report_inputs import WITHOUT_DECODING
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "find_population", lambda *_: "Needed: time; here: none.")
-        return comparison.compare(
-            ["pretrained:all20-fast-0"],
-            f"mante2013:{mante2013_path}?animal=ar",
-            tmp_path_factory.mktemp("real") / "report",
-            settings=Settings(n_permutations=20, n_bootstrap=50, n_draws=1, n_workers=1),
-        )
+    from nwbcompare.workflows.compare import compare
+    from nwbcompare.workflows.settings import Settings
+
+    return compare(
+        ["pretrained:all20-fast-0"],
+        f"mante2013:{mante2013_path}?animal=ar",
+        tmp_path_factory.mktemp("real") / "report",
+        sections=WITHOUT_DECODING,
+        settings=Settings(n_permutations=20, n_bootstrap=50, n_draws=1, n_jobs=1),
+    )

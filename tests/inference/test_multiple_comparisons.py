@@ -7,6 +7,7 @@ import gc
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import nwbcompare as nc
@@ -58,6 +59,22 @@ def test_labelled_p_values_stay_labelled_and_shaped(rng):
     assert adjusted["task"].identical(p["task"])
     assert np.isnan(adjust_p(np.full(3, np.nan))).all()
     assert adjust_p(np.empty(0)).size == 0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0.01, 0.5))
+def test_discoveries_are_those_of_benjamini_and_hochbergs_steps(p_values, rate):
+    # the largest k with at least k p values at or below k * rate / n
+    n = len(p_values)
+    passing = [k for k in range(1, n + 1) if sum(p <= rate * k / n for p in p_values) >= k]
+    discovered = (adjust_p(np.array(p_values), "fdr_bh") <= rate).sum()
+    assert discovered == max(passing, default=0)
+
+
+def test_discoveries_of_no_effect_are_rare_and_of_all_effects_are_all(rng):
+    any_discovered = [(adjust_p(rng.uniform(size=50), "fdr_bh") <= 0.05).any() for _ in range(400)]
+    assert np.mean(any_discovered) < 0.09
+    assert (adjust_p(np.full(50, 0.05), "fdr_bh") <= 0.05).sum() == 50
+    assert (adjust_p(np.full(50, 0.0501), "fdr_bh") <= 0.05).sum() == 0
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ import nwbcompare as nc
 from nwbcompare.model import Network, NetworkConfig, pretrained
 from nwbcompare.model.network import input_of
 from nwbcompare.tasks import make_trials
-from nwbcompare.workflows import compare as comparison
+from nwbcompare.workflows.compare import compare
 
 CONTEXTS = ("contextdm1", "contextdm2")
 N_IN, N_UNITS = 3, 5
@@ -546,11 +546,13 @@ def files(tmp_path_factory):
 
 def small_report(models, files, out):
     """Make a report without decoding, which is not what these tests are about."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "find_population", lambda *_: "Needed: time; here: none.")
-        return comparison.compare(
-            models, str(files / "brain.nc"), out, settings=report_inputs.settings()
-        )
+    return compare(
+        models,
+        str(files / "brain.nc"),
+        out,
+        sections=report_inputs.WITHOUT_DECODING,
+        settings=report_inputs.settings(),
+    )
 
 
 def test_a_report_on_files_alone_says_what_is_known_of_them(files, tmp_path):

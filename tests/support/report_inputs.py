@@ -9,10 +9,19 @@ import numpy as np
 import nwbcompare as nc
 from nwbcompare.model import Network, NetworkConfig, save_run
 from nwbcompare.model.schedules import training_config
-from nwbcompare.workflows.compare_settings import Settings
+from nwbcompare.workflows.registry import sections_of
+from nwbcompare.workflows.section import Refusal
+from nwbcompare.workflows.settings import Settings
 
 CONTEXTS = ("contextdm1", "contextdm2")
 SMALL = {"n_permutations": 5, "n_bootstrap": 20, "n_draws": 1}
+WITHOUT_DECODING = [name for name in sections_of("compare") if name != "population"]
+"""Sections of a comparison but that on populations, which takes the longest."""
+
+
+def not_applicable(*_):
+    """Return a refusal in place of results; other processes can import it."""
+    return Refusal("Needed: time; here: none.")
 
 
 def settings(**changes):

@@ -1,4 +1,4 @@
-"""What is measured of small networks and a small recording."""
+"""Results of the section "samples" of two small networks and a small recording."""
 
 from __future__ import annotations
 
@@ -6,15 +6,34 @@ import pytest
 from report_inputs import CONTEXTS, brain, network_in, settings
 
 import nwbcompare as nc
-from nwbcompare.workflows.measurements import mapping_of, measure
-from nwbcompare.workflows.model_sources import find_models
+from nwbcompare.workflows.measurements import ComparisonSource, Measurements, mapping_of
+from nwbcompare.workflows.models import load_models
+from nwbcompare.workflows.recording_source import RecordingChoice
+from nwbcompare.workflows.sections import samples
 
 
 @pytest.fixture(scope="module")
-def measurements(tmp_path_factory):
-    """What is measured of two small networks and a small recording."""
+def comparison(tmp_path_factory):
+    """Two small networks and a small recording."""
     folder = tmp_path_factory.mktemp("networks")
     sources = [network_in(folder, name, seed) for seed, name in enumerate(("net", "other"))]
-    models = find_models(sources, CONTEXTS, CONTEXTS)
     recording = nc.make_activity({"a": brain()})
-    return measure(recording, models, settings(n_draws=2), mapping_of(recording))
+    return ComparisonSource(
+        RecordingChoice(activity=recording),
+        load_models(sources, CONTEXTS, CONTEXTS),
+        mapping_of(recording),
+        settings(n_draws=2),
+    )
+
+
+@pytest.fixture(scope="module")
+def sampled_results(comparison, tmp_path_factory):
+    """Results of the section "samples"."""
+    cache = tmp_path_factory.mktemp("cache") / "samples.nc"
+    return samples.SECTION.compute(comparison, {}, comparison.settings, cache)
+
+
+@pytest.fixture(scope="module")
+def measurements(sampled_results):
+    """Measurements of the two networks and the recording."""
+    return Measurements.of(sampled_results)

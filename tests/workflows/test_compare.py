@@ -13,6 +13,7 @@ from report_inputs import (
     brain,
     in_two_blocks,
     network_in,
+    not_applicable,
     renamed,
     settings,
     written,
@@ -22,7 +23,7 @@ import nwbcompare as nc
 from nwbcompare.core.activity import unit_positions
 from nwbcompare.report.page_section import Picture
 from nwbcompare.workflows.compare import compare
-from nwbcompare.workflows.measurements import PROTOCOLS
+from nwbcompare.workflows.sampling_protocols import PROTOCOLS
 
 SECTIONS = [
     "sampled",
@@ -75,7 +76,7 @@ def quick(monkeypatch, inputs, tmp_path):
     """Make a report without its pictures and without decoding, which take the longest."""
     monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
     monkeypatch.setattr(
-        "nwbcompare.workflows.compare.find_population", lambda *_: "Needed: time; here: none."
+        "nwbcompare.workflows.sections.population.measure_population", not_applicable
     )
 
     def make(models, recording, name="report", **options):
@@ -140,6 +141,8 @@ def test_the_folder_holds_the_page_and_the_data_of_all_it_shows(simulated_report
         "report.json",
         "figures",
         "tables",
+        "configuration.json",
+        "results",
     }
     assert {path.name for path in (folder / "figures").iterdir()} == {
         f"{name}.{kind}" for name in FIGURES for kind in ("svg", "csv")
@@ -218,7 +221,7 @@ def test_the_methods_say_what_ran(simulated_report):
         "ctxdm-0, ctxdm-1: a leaky rnn of 256 relu units trained on",
         "Everything random comes from seed 0",
         "what halves of the recording, brought to its whole size, differ by",
-        *(shown for name, shown in PROTOCOLS.items() if name != "as recorded"),
+        *(one.title for name, one in PROTOCOLS.items() if name != "as recorded"),
     ):
         assert said in methods
 
@@ -304,9 +307,10 @@ def test_variance_components_are_shown_where_choices_are_known(recorded_report):
 
 def test_the_same_seed_gives_the_same_numbers_however_many_work(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
-    # decoding takes the longest; in its place comes what other processes can be sent
-    left_out = "Needed: time; here: none.".format
-    monkeypatch.setattr("nwbcompare.workflows.compare.find_population", left_out)
+    # decoding takes the longest
+    monkeypatch.setattr(
+        "nwbcompare.workflows.sections.population.measure_population", not_applicable
+    )
 
     def made(name, **changes):
         folder = compare(
@@ -317,9 +321,9 @@ def test_the_same_seed_gives_the_same_numbers_however_many_work(inputs, tmp_path
         )
         return (folder / "report.json").read_bytes()
 
-    one = made("one", n_workers=1)
-    assert one == made("two", n_workers=2)
-    other = made("three", n_workers=1, seed=1)
+    one = made("one", n_jobs=1)
+    assert one == made("two", n_jobs=2)
+    other = made("three", n_jobs=1, seed=1)
     before, after = (section(json.loads(text), "sampled")["rows"] for text in (one, other))
     assert [row["measure"] for row in before] == [row["measure"] for row in after]
     assert [row["estimate"] for row in before] != [row["estimate"] for row in after]

@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import given, strategies as st
 
 from nwbcompare.inference.networks import over_networks
-from nwbcompare.report.page_section import Evidence, said
+from nwbcompare.report.page_section import Evidence, evidence_text
 from nwbcompare.workflows.formatting import (
     counted,
     estimate,
@@ -19,8 +19,10 @@ from nwbcompare.workflows.formatting import (
     number,
     over,
     percent,
+    refusal_sentences,
     sd_of,
 )
+from nwbcompare.workflows.section import Refusal, Results
 
 
 @given(st.floats())
@@ -39,10 +41,10 @@ def test_what_is_not_known_is_not_said():
     assert interval(-0.5, 0.25) == " [-0.500, 0.250]"
     assert (counted(1, "unit"), counted(0, "unit")) == ("1 unit", "0 units")
     assert percent(xr.DataArray(0.126)) == "13 %"
-    assert said(Evidence(measure="a distance")) == "a distance"
+    assert evidence_text(Evidence(measure="a distance")) == "a distance"
     for p, text in ((4e-22, "p < 0.001"), (0.000999, "p = 0.001"), (0.255, "p = 0.26")):
-        assert said(Evidence(measure="a distance", p_value=p)) == f"a distance; {text}"
-    assert said(Evidence(measure="a", effect=0.5, low=0.1)) == "a +0.500"
+        assert evidence_text(Evidence(measure="a distance", p_value=p)) == f"a distance; {text}"
+    assert evidence_text(Evidence(measure="a", effect=0.5, low=0.1)) == "a +0.500"
 
 
 def test_the_spread_of_several_draws_is_the_mean_of_theirs():
@@ -59,3 +61,10 @@ def test_a_mean_of_one_network_has_no_interval():
     assert re.fullmatch(r"\+0\.200 \[-0\.0\d+, \+0\.4\d+\]", estimate(found))
     assert over("it", found).startswith("Over 3 networks it is +0.200 [")
     assert "p = 0.25 by sign flips (the smallest possible is 0.25)." in over("it", found)
+
+
+def test_a_refusal_is_a_sentence_with_its_reason():
+    results = Results(refusals={"decoding": Refusal("Needed: two tasks; here: one.")})
+    assert refusal_sentences("monkey", results) == [
+        "monkey: decoding does not apply. Needed: two tasks; here: one."
+    ]

@@ -1,30 +1,37 @@
-"""What is measured: every model on every protocol, mappings."""
+"""Measurements of a comparison: every model on every protocol, mappings."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 from report_inputs import brain
 
 import nwbcompare as nc
 from nwbcompare.comparison.protocol_mapping import read_mapping
-from nwbcompare.workflows.measurements import mapping_of, network_pair
+from nwbcompare.workflows.measurements import Measurements, mapping_of
+from nwbcompare.workflows.results_folder import keep_results, read_results
+from nwbcompare.workflows.sampling_protocols import network_pair
 
 # -- models and recordings ------------------------------------------------------------------------
 
 
-def test_a_mapping_comes_from_the_name_else_from_the_archive(measurements):
-    assert measurements.mapping.origin == "mante2013.yaml"
+def test_a_mapping_comes_from_the_name_else_from_the_archive(comparison, measurements):
+    parameters = comparison.mapping.parameters()
+    # through text, which has no tuples
+    assert measurements.mapping == json.loads(json.dumps(parameters))
+    assert comparison.mapping.origin == "mante2013.yaml"
     bare = nc.make_activity({"a": brain(mapped=False)})
     assert mapping_of(bare) is None
     assert mapping_of(bare, "mante2013") == read_mapping("mante2013")
     assert network_pair(("a", "b"), None) == ("a", "b")
-    assert network_pair(("contextdm1", "b"), measurements.mapping) == ("contextdm1", "b")
+    assert network_pair(("contextdm1", "b"), comparison.mapping) == ("contextdm1", "b")
 
 
 # -- what is measured -----------------------------------------------------------------------------
 
 
-def test_every_model_is_measured_on_every_protocol(measurements):
+def test_every_model_is_measured_on_every_protocol(comparison, measurements):
     assert measurements.protocols == ["sampled", "signal", "matched", "published"]
     for protocol in measurements.protocols:
         assert [sample.name for sample in measurements.on(protocol)] == ["net", "other"]
@@ -34,7 +41,7 @@ def test_every_model_is_measured_on_every_protocol(measurements):
     sampled = measurements.on("sampled")[0].ftv
     np.testing.assert_array_equal(sampled["unit"], measurements.recorded.ftv["unit"])
     np.testing.assert_array_equal(sampled["session"], measurements.recorded.ftv["session"])
-    assert set(measurements.drawn) == {"net", "other"}
+    assert set(comparison.sampled) == {"net", "other"}
     # networks do not share their random numbers
     first, second = (
         sample.ftv["fractional_task_variance"].isel(draw=0) for sample in measurements.on("sampled")
@@ -43,3 +50,34 @@ def test_every_model_is_measured_on_every_protocol(measurements):
     assert int(np.isfinite(sampled["fractional_task_variance"]).sum()) == int(
         sampled["active"].sum()
     )
+
+
+def test_networks_are_drawn_again_alike_after_memory_was_freed(comparison):
+    before = comparison.sampled
+    comparison.forget()
+    again = comparison.sampled
+    assert again is not before
+    for name, activity in before.items():
+        assert again[name].identical(activity)
+    assert set(comparison.seeds_of(comparison.models[0])) == {0, 1}
+    assert set(comparison.seeds_of(comparison.models[1])) == {2, 3}
+
+
+def test_measurements_of_kept_results_are_those_of_computed_ones(
+    sampled_results, measurements, tmp_path
+):
+    keep_results(tmp_path / "samples.nc", sampled_results)
+    kept = Measurements.of(read_results(tmp_path / "samples.nc"))
+    for name in ("models", "mapping", "trial_length_s", "refusals", "warnings", "task_names"):
+        assert getattr(kept, name) == getattr(measurements, name)
+    assert kept.protocols == measurements.protocols
+    assert kept.simulated
+    for one, two in zip(kept.samples, measurements.samples, strict=True):
+        assert (one.name, one.family, one.protocol) == (two.name, two.family, two.protocol)
+        assert one.ftv.equals(two.ftv)
+    for name in ("variance", "corrected"):
+        assert getattr(kept, name).equals(getattr(measurements, name))
+    assert kept.recorded.ftv.equals(measurements.recorded.ftv)
+    assert [kept.n_of(what) for what in ("session", "subject")] == [
+        measurements.n_of(what) for what in ("session", "subject")
+    ]

@@ -18,20 +18,20 @@ def test_a_dataset_folder_that_is_named_but_empty_is_no_reason_to_simulate(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("animals", "name", "said"),
+    ("animals", "name", "text"),
     [
         (("ar", "fe"), "monkey A", "Monkey F was found too and is not compared here"),
         (("fe",), "monkey F", ""),
         (("ar",), "monkey A", ""),
     ],
 )
-def test_one_animal_is_compared_where_none_is_named(tmp_path, monkeypatch, animals, name, said):
+def test_one_animal_is_compared_where_none_is_named(tmp_path, monkeypatch, animals, name, text):
     rng = np.random.default_rng(0)
     archive(tmp_path, {f"{animal}090313_1_a1": unit_record(rng) for animal in animals})
     monkeypatch.setenv("NWBCOMPARE_DATA", str(tmp_path))
-    found = choose_recording(None, CONTEXTS, 0)
-    (block,) = nc.blocks(found.activity).values()
+    choice = choose_recording(None, CONTEXTS, 0)
+    (block,) = nc.blocks(choice.activity).values()
     assert block.attrs["name"] == name
-    assert found.left_out.startswith(said)
-    assert bool(found.left_out) == bool(said)
-    assert not found.guidance
+    assert choice.left_out.startswith(text)
+    assert bool(choice.left_out) == bool(text)
+    assert not choice.guidance

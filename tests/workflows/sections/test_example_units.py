@@ -9,20 +9,18 @@ from report_inputs import CONTEXTS
 from nwbcompare.analysis.selectivity.task_variance import means_by_task
 from nwbcompare.plotting import new_figure
 from nwbcompare.plotting.task_variance import plot_condition_rates
-from nwbcompare.workflows.sections.example_units import find_examples
+from nwbcompare.workflows.sections.example_units import Examples, choose_examples
 
-# -- what is measured -----------------------------------------------------------------------------
-
-
-def test_example_units_are_those_nearest_to_the_percentiles(measurements):
+def test_example_units_are_those_nearest_to_the_percentiles(comparison, measurements):
     ftv = measurements.recorded.ftv
     values = ftv["fractional_task_variance"].values
-    found = find_examples("x", measurements.recording, ftv, CONTEXTS)
-    assert len(set(found.units)) == 3
-    wanted = np.nanpercentile(values, [5, 50, 95])
-    for value, level in zip(found.ftv, wanted, strict=True):
+    examples = Examples.of(choose_examples("x", comparison.recording, ftv, CONTEXTS))
+    assert examples.name == "x"
+    assert len(set(examples.units)) == 3
+    levels = np.nanpercentile(values, [5, 50, 95])
+    for value, level in zip(examples.ftv, levels, strict=True):
         assert np.sum(np.abs(values - level) < abs(value - level)) <= 2
-    assert set(found.means) == set(CONTEXTS)
+    assert set(examples.means) == set(CONTEXTS)
 
 
 # -- figures --------------------------------------------------------------------------------------
@@ -33,8 +31,8 @@ def ax():
     return new_figure()[1][0, 0]
 
 
-def test_rates_are_drawn_a_line_a_condition(ax, measurements):
-    tables = {task: table for task, table, _ in means_by_task(measurements.recording)}
+def test_rates_are_drawn_a_line_a_condition(ax, comparison):
+    tables = {task: table for task, table, _ in means_by_task(comparison.recording)}
     means = tables["contextdm1"]
     unit = str(means["unit"].values[3])
     plot_condition_rates(ax, means, unit, "contextdm1", names={"contextdm1": "A"})

@@ -5,26 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nwbcompare.workflows.formatting import percent
+from nwbcompare.workflows.section import Refusal
 from nwbcompare.workflows.sections.limits import limits
 from nwbcompare.workflows.sections.noise_correction import noise_share
 
 
 def test_limits_name_what_was_left_out(measurements):
-    said = limits(measurements)
-    assert said[0].startswith("One animal (SIMULATED monkey)")
-    assert said[1].startswith("Few networks (2): with fewer than 6")
+    lines = limits(measurements, [])
+    assert lines[0].startswith("One animal (SIMULATED monkey)")
+    assert lines[1].startswith("Few networks (2): with fewer than 6")
     assert any(
-        f"{percent(noise_share(measurements))} of the median unit's" in line for line in said
+        f"{percent(noise_share(measurements))} of the median unit's" in line for line in lines
     )
     for sample in measurements.samples:
         missing = int(sample.ftv["fractional_task_variance"].isnull().sum("unit").max())
         line = f"{sample.name}, {sample.protocol}: no FTV"
-        assert any(one.startswith(line) for one in said) == (missing > 0)
-    assert not any("mapping" in line or "unequal" in line for line in said)
-    heard = replace(measurements, warned=["a: 1 unit", "a: 1 unit"])
-    assert limits(heard)[len(said) :] == ["Warning. a: 1 unit"]
+        assert any(one.startswith(line) for one in lines) == (missing > 0)
+    assert not any("mapping" in line or "unequal" in line for line in lines)
+    assert limits(measurements, ["a: 1 unit", "a: 1 unit"]) == [*lines, "Warning. a: 1 unit"]
+
+
+def test_a_protocol_that_did_not_apply_is_a_limit(measurements):
+    refused = replace(measurements, refusals={"signal 0": Refusal("Needed: two trials; here: 1.")})
+    assert "Networks were not sampled at equal tuning. Needed: two trials; here: 1." in limits(
+        refused, []
+    )
+    assert not any("equal tuning" in line for line in limits(measurements, []))
 
 
 def test_many_networks_and_animals_are_no_limit_of_that_kind(measurements):
     many = replace(measurements, models=[*measurements.models] * 3)
-    assert limits(many)[1] == "Networks of a family differ in their seeds alone."
+    assert limits(many, [])[1] == "Networks of a family differ in their seeds alone."

@@ -1,4 +1,4 @@
-"""Models of a comparison: families by name, refusals."""
+"""Models of a comparison: families by name, bad input."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import pytest
 from report_inputs import CONTEXTS, network_in
 
 import nwbcompare as nc
-from nwbcompare.workflows.model_sources import families, find_models
+from nwbcompare.workflows.models import load_models
 
 
 def test_models_belong_to_the_families_that_are_named(tmp_path):
     one, two = (network_in(tmp_path, name) for name in ("a=b", "two"))
-    models = find_models([one, f"x={two}", "x=pretrained:ctxdm-0"], CONTEXTS, CONTEXTS)
+    models = load_models([one, f"x={two}", "x=pretrained:ctxdm-0"], CONTEXTS, CONTEXTS)
     # a folder of that name is there, and is meant
     assert [model.family for model in models] == ["networks", "x", "x"]
     assert [model.name for model in models] == ["a=b", "two", "ctxdm-0"]
-    assert {name: len(own) for name, own in families(models).items()} == {"networks": 1, "x": 2}
     assert models[0].method() == (
         "a leaky rnn of 16 softplus units trained on Ctx DM 1, Ctx DM 2 (schedule 'fast')"
     )
@@ -34,10 +33,10 @@ def test_models_belong_to_the_families_that_are_named(tmp_path):
 )
 def test_models_that_cannot_be_are_refused(sources, match):
     with pytest.raises(nc.InputError, match=match):
-        find_models(sources, CONTEXTS, CONTEXTS)
+        load_models(sources, CONTEXTS, CONTEXTS)
 
 
 def test_a_network_must_know_the_tasks_that_it_is_shown(tmp_path):
     source = network_in(tmp_path, "net")
     with pytest.raises(nc.InputError, match="net': expected trials of dm1, dm2, got contextdm1"):
-        find_models([source], ("motion", "colour"), ("dm1", "dm2"))
+        load_models([source], ("motion", "colour"), ("dm1", "dm2"))
