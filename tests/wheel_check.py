@@ -19,7 +19,7 @@ with tempfile.TemporaryDirectory() as folder:
         "comparison/mappings/mante2013.yaml",
         "__init__.pyi",
         "analysis/selectivity/__init__.pyi",
-        "report/comparison.html.j2",
+        "report/page.html.j2",
         "py.typed",
     ):
         if not (package / needed).exists():
