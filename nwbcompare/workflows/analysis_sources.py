@@ -81,6 +81,7 @@ class NetworkSource:
         weights = run_folder(self.source) / WEIGHTS
         if weights.is_file():
             return {"weights_sha256": sha256_of_file(weights)}
+        # a registered model has no file of weights
         digest = hashlib.sha256()
         for name, values in sorted(self.network.state_dict().items()):
             digest.update(name.encode() + values.cpu().numpy().tobytes())

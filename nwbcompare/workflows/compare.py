@@ -90,6 +90,7 @@ def compare(
     """
     settings = settings or Settings()
     selected = select_sections("compare", sections)
+    # before recordings and networks are loaded, which takes a minute
     check_report_folder(Path(out), resume=resume, overwrite=overwrite)
     more_sections = _sections_of(analyses)
     choice = choose_recording(recording, settings.pair, settings.seed)
@@ -109,6 +110,7 @@ def compare(
         runs = compute_sections([source], selected, settings, folder, "compare")
         results = {name: run.results[source.name] for name, run in runs.items() if run.results}
         measurements = Measurements.of(results["samples"])
+        # warnings about units are limits of the findings, so they belong on the page
         warnings = [text for one in results.values() for text in one.warnings]
         page = Page(
             title=_title(measurements),
@@ -121,6 +123,7 @@ def compare(
                 *methods(results, settings),
                 *(f"{one.heading}: {one.method}" for one in selected if one.method),
             ],
+            # without the command, whose paths differ between machines
             provenance=_provenance(measurements, settings),
             simulated=measurements.simulated,
             how_to_get=choice.guidance,

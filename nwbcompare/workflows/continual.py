@@ -89,6 +89,7 @@ def continual(
         has networks of another training; the difference is shown.
     """
     plan, settings = plan or StudyPlan(), settings or Settings()
+    # a wrong folder of runs is found before the recording is loaded
     selected = select_sections("continual", None)
     trained = None if runs is None else _networks_in(Path(runs), plan)
     choice = choose_recording(recording, settings.pair, settings.seed)

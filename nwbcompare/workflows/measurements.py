@@ -79,6 +79,7 @@ class ComparisonSource:
 
     def seeds_of(self, model: Model) -> range:
         """Return the seeds of a model's draws, of which no two models share one."""
+        # with shared seeds errors of different networks would be correlated
         first = self.settings.seed + self.settings.n_draws * self.models.index(model)
         return range(first, first + self.settings.n_draws)
 

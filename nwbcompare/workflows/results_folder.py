@@ -88,6 +88,7 @@ class ResultsFolder:
 
     def file(self, source: str, section: str, suffix: str = ".nc") -> Path:
         """Return the path of a section's results, in a folder that is created."""
+        # names of recordings may have any character
         folder = self.path / RESULTS / source.replace("/", "_").replace(" ", "_")
         folder.mkdir(exist_ok=True, parents=True)
         return folder / f"{section}{suffix}"
@@ -135,6 +136,7 @@ def results_folder(
             present = _read_json(path / kind.configuration)
             check_same(path, kind, dict(kind.defaults) | present, configuration)
         else:
+            # both appear at once, so that an interrupt leaves no folder of unknown kind
             with written_aside(path, overwrite=True) as aside:
                 (aside / kind.content).mkdir(parents=True)
                 _write_json(aside / kind.configuration, configuration)

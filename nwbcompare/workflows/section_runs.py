@@ -97,6 +97,7 @@ def compute_sections(
         Title of the progress bar.
     """
     runs = {section.name: SectionRun(section) for section in sections}
+    # all sources are checked before any is computed: a wrong one must not cost hours
     for source in sources:
         folder.claim(source.name, source.identity())
     with tqdm(total=len(sections) * len(sources), desc=desc, disable=None) as bar:
@@ -115,6 +116,7 @@ def compute_sections(
                 if refusal is not None:
                     runs[section.name].refusals[source.name] = refusal
                 bar.update()
+            # half a gigabyte for a network of 20 tasks
             source.forget()
     return runs
 
@@ -164,6 +166,7 @@ def _results(
     file = folder.file(source.name, section.name)
     results = read_results(file, folder.version)
     if results is None:
+        # intermediate results of long sections, beside the file that they will become
         cache = folder.file(source.name, section.name, suffix=".partial.nc")
         results = section.compute(source, earlier, settings, cache)
         keep_results(file, results, folder.version)
@@ -184,6 +187,7 @@ def _page_section(run: SectionRun, runs: Runs, sources: Sequence[Source]) -> Pag
     kinds = {source.name: source.kind for source in sources}
     names = [source.name for source in sources if source.name in run.results]
     networks = [name for name in names if kinds[name] in {"network", "control"}]
+    # pictures of every network would make pages of a hundred figures
     pictured = {name for name in names if name not in networks} | set(networks[:1])
     summaries = []
     for name in names:

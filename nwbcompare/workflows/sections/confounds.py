@@ -86,6 +86,7 @@ def measure_confounds(activity: xr.DataTree, settings: Settings) -> Results:
     results = Results({"in_time": ftv_in_time(activity, *pair, seed=seed, n_draws=n_draws)})
     results.attempt(
         "components",
+        # recordings without a column of choices have no such split
         lambda: variance_components(activity),
         called="variance by choice and stimulus",
     )

@@ -146,7 +146,11 @@ def measure_population(
             source_name=name
         )
         results["classifications"] = implementable_classifications(
-            activity, pair, n_trials=n_trials and n_trials // 2 * 2, seed=seed
+            # halves of the trials train and test: an even number
+            activity,
+            pair,
+            n_trials=n_trials and n_trials // 2 * 2,
+            seed=seed,
         )
         if recording is not None:
             results["geometry"] = compare_populations(

@@ -84,6 +84,7 @@ def _compute(
     by: By = "session" if measurements.n_of("session") > 1 else "unit"
     n_splits, seed = settings.n_splits, settings.seed
     tables = [sample.ftv for sample in measurements.on(protocol)]
+    # with one session its units are split, which cannot tell how much sessions differ
     splits = split_half_distance(recording, tables, by=by, n_splits=n_splits, seed=seed)
     results = Results({"splits": splits.assign_attrs(protocol=protocol, by=by)})
     results.attempt(
