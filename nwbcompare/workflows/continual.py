@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
 from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.provenance import environment
@@ -213,9 +211,7 @@ def _version(source: StudySource) -> dict[str, Any]:
     return {
         "plan": source.plan.parameters(),
         "settings": source.settings.parameters(*PARAMETERS),
-        "networks": [f"{one.name}: {one.failure}" for one in source.networks],
-        "exclusions": dict(source.exclusions),
-        "recorded": float(xr.Dataset(source.recorded)["fractional_task_variance"].sum()),
+        "contents": source.digest(),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,6 +102,18 @@ class StudySource:
 
     def forget(self) -> None:
         """Keep everything: tables are small."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that sections are computed from."""
+        digest = hashlib.sha256()
+        networks = [f"{one.name}: {one.failure}" for one in self.networks]
+        values = (networks, self.exclusions, self.performance, self.logs)
+        digest.update(json.dumps(values).encode())
+        for table in (self.recorded, *(t for one in self.measures for t in one.results.values())):
+            for name in sorted(map(str, table.variables)):
+                # through text, in which fresh and kept strings are of one type
+                digest.update(json.dumps([name, table[name].values.tolist()]).encode())
+        return digest.hexdigest()
 
     def tables(self, protocol: str, *, with_excluded: bool = False) -> Tables:
         """Return the sample tables on a protocol by regime and seed.
