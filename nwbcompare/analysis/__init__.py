@@ -1,4 +1,4 @@
-"""Analyses of any activity, a folder for each question."""
+"""Analyses of any activity, one folder per question."""
 
 import lazy_loader
 

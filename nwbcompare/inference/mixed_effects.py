@@ -1,4 +1,4 @@
-"""Linear mixed-effects models: do networks and neurons differ, given who was sampled from whom."""
+"""Linear mixed-effects models that compare networks with neurons, for nested samples of units."""
 
 from __future__ import annotations
 
@@ -162,15 +162,15 @@ def mixed_effects(
 
 
 def _of_source(tables: Sequence[xr.Dataset], source: str) -> list[xr.Dataset]:
-    found = [table for table in tables if table.attrs.get("source") == source]
-    if not found:
+    matches = [table for table in tables if table.attrs.get("source") == source]
+    if not matches:
         raise NotApplicableError(
             "tables",
             "one or more of source 'model' and of source 'recording'",
             f"none of source {source!r}",
-            'attrs["source"] of each table says where it is from.',
+            'Set attrs["source"] of each table.',
         )
-    return found
+    return matches
 
 
 def _check(models: list[xr.Dataset], recordings: list[xr.Dataset], variable: str) -> None:
@@ -205,9 +205,9 @@ def _values(table: xr.Dataset, variable: str) -> Array:
     values = VARIABLES[variable](table.transpose("draw", "unit", ..., missing_dims="ignore"))
     if values.ndim == 1:
         return values
-    seen = np.isfinite(values)
-    number = seen.sum(axis=0)
-    total: Array = np.where(seen, values, 0).sum(axis=0)
+    finite = np.isfinite(values)
+    number = finite.sum(axis=0)
+    total: Array = np.where(finite, values, 0).sum(axis=0)
     mean: Array = np.full(total.shape, np.nan)
     np.divide(total, number, out=mean, where=number > 0)
     return mean
@@ -246,9 +246,9 @@ def _all_values(tables: list[xr.Dataset], variable: str) -> Array:
 
 def _fit(values: Array, levels: dict[str, Labels], inference: str) -> _Fit:
     """Fit an intercept with the random levels that have something to estimate."""
-    kept = np.isfinite(values)
-    y = values[kept]
-    codes = {name: np.unique(of[kept], return_inverse=True)[1] for name, of in levels.items()}
+    finite = np.isfinite(values)
+    y = values[finite]
+    codes = {name: np.unique(of[finite], return_inverse=True)[1] for name, of in levels.items()}
     n_groups = int(next(iter(codes.values())).max(initial=-1)) + 1
     if y.size < 2 or n_groups < 2 or not np.ptp(y) > 0:
         raise NotApplicableError(
@@ -258,17 +258,17 @@ def _fit(values: Array, levels: dict[str, Labels], inference: str) -> _Fit:
             "Give more sessions or networks, or look at which units are active.",
         )
     random = {name: code for name, code in codes.items() if code.max() + 1 < y.size}
-    found = nested_mean(y, list(random.values()))
+    estimate = nested_mean(y, list(random.values()))
     return _Fit(
-        mean=found.mean,
-        squared_error=found.squared_error,
+        mean=estimate.mean,
+        squared_error=estimate.squared_error,
         degrees=n_groups - 1,
-        components=dict(zip([*random, "residual"], found.components.tolist(), strict=True)),
-        converged=found.converged,
-        message=found.message,
+        components=dict(zip([*random, "residual"], estimate.components.tolist(), strict=True)),
+        converged=estimate.converged,
+        message=estimate.message,
         n_groups=n_groups,
         n_units=y.size,
-        n_left_out=int((~kept).sum()),
+        n_left_out=int((~finite).sum()),
         inference=inference,
     )
 
@@ -332,9 +332,9 @@ def _components(fits: dict[str, _Fit]) -> dict[str, Any]:
 def _left_out(fits: dict[str, _Fit]) -> list[str]:
     reasons = []
     if "network" not in fits["model"].components and fits["model"].inference != "networks":
-        reasons.append("network: one only, so nothing is said of other networks")
+        reasons.append("network: one only, so nothing can be inferred about other networks")
     if "animal" not in fits["recording"].components:
-        reasons.append("animal: one only, so nothing is said of other animals")
+        reasons.append("animal: one only, so nothing can be inferred about other animals")
     return reasons
 
 

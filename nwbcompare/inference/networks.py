@@ -100,7 +100,7 @@ def over_networks(
 
 
 def warn_of_one_network(n_networks: int, *, stacklevel: int = 2) -> None:
-    """Warn where a single network leaves nothing to infer over networks.
+    """Warn that a single network allows no inference over networks.
 
     Parameters
     ----------

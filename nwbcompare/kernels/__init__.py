@@ -1,1 +1,1 @@
-"""Numbers that several rooms share, on plain arrays: no labels, no files."""
+"""Computations that several packages share, on plain arrays: no labels, no files."""

@@ -31,15 +31,15 @@ def sum_in_bins(counts: npt.NDArray[Any], samples_per_bin: int) -> npt.NDArray[n
     [1, 3]
     """
     n_bins = counts.shape[0] // samples_per_bin
-    kept = counts[: n_bins * samples_per_bin]
-    largest = int(kept.max()) * samples_per_bin if kept.size else 0
-    grouped = kept.reshape(n_bins, samples_per_bin, *kept.shape[1:])
+    whole = counts[: n_bins * samples_per_bin]
+    largest = int(whole.max()) * samples_per_bin if whole.size else 0
+    grouped = whole.reshape(n_bins, samples_per_bin, *whole.shape[1:])
     summed: npt.NDArray[np.int64] = grouped.sum(axis=1, dtype=np.min_scalar_type(largest))
     return summed
 
 
 def smoothing_matrix(
-    n_bins: int, sd_bins: float, wanted: slice = slice(None)
+    n_bins: int, sd_bins: float, columns: slice = slice(None)
 ) -> npt.NDArray[np.float64]:
     """Compute the matrix K for which ``rates @ K`` are smoothed along the last axis.
 
@@ -52,8 +52,8 @@ def smoothing_matrix(
         Bins of the rates.
     sd_bins
         Standard deviation, in bins; 0 gives the identity.
-    wanted
-        Which of the smoothed bins, the matrix's columns, are wanted; all by default.
+    columns
+        Smoothed bins to compute, which are the columns of the matrix; by default all.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def smoothing_matrix(
     offsets = np.arange(-radius, radius + 1)
     taps = np.exp(-0.5 * (offsets / sd_bins) ** 2) if radius else np.ones(1)
     taps /= taps.sum()
-    target = np.arange(n_bins)[wanted]
+    target = np.arange(n_bins)[columns]
     matrix = np.zeros((n_bins, target.size))
     for offset, tap in zip(offsets, taps, strict=True):
         source = np.clip(target + offset, 0, n_bins - 1)

@@ -1,4 +1,4 @@
-"""Permuted labels of many units at once, means under them, and p values."""
+"""Permutations of labels of many units at once, means for permuted labels, and p values."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def shuffled(
     -----
     Drawing permutations costs far more than the sums under them. So a stratum has one pool of
     permutations, of which a cell of n rows uses the n first rows, and each cell has its rows
-    put in a random order once. For each cell the permutations are uniform and independent of
+    shuffled once. For each cell the permutations are uniform and independent of
     one another; for each permutation the cells are independent of one another. Two
     permutations differ by the same shuffle in cells alike of one stratum: statistics summed
     over units are uncorrelated between permutations, not strictly independent.
@@ -283,7 +283,7 @@ def label_means(
         if not group.complete:
             observed = np.isfinite(rates)
             rates = np.where(observed, rates, 0.0)
-            # sums of 0 and 1, the last of which is a difference: exact
+            # sums of zeros and ones are exact, also as differences
             count = _label_sums(observed.astype(np.float64), place, group.sizes)
         sums = _label_sums(rates, place, group.sizes)
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""Spike trains and samples in bins about events, on plain arrays."""
+"""Spike counts and means of samples in bins about events, on plain arrays."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def count_in_windows(spike_times: Times, origins: Times, edges: Times) -> npt.ND
     times, origin = spike_times[place], origins[trial]
     bins = ((times - origin - edges[0]) * (n_bins / (edges[-1] - edges[0]))).astype(np.int64)
     np.clip(bins, 0, n_bins - 1, out=bins)
-    # rounding may have put a spike into the bin beside its own
+    # rounding may have put a spike into the neighbouring bin
     bins -= times < origin + edges[bins]
     bins += times >= origin + edges[bins + 1]
     counts = np.bincount(trial * n_bins + bins, minlength=origins.size * n_bins)
@@ -134,12 +134,12 @@ def smooth_observed(
     observed: npt.NDArray[np.bool_],
     sd_bins: float,
     scale: float,
-    kept: slice,
+    bins: slice,
 ) -> npt.NDArray[np.float32]:
     """Smooth rows along time where they were observed; NaN elsewhere.
 
     Each run of observed bins is smoothed by itself, its edges padded with its end values, so
-    that nothing leaks over what was not observed.
+    that no rate leaks across unobserved bins.
 
     Parameters
     ----------
@@ -151,13 +151,13 @@ def smooth_observed(
         Standard deviation of the Gaussian, in bins; 0 for none.
     scale
         Factor on the values, such as bins per second.
-    kept
-        Which bins are wanted: the others only serve the smoothing.
+    bins
+        Bins to return; the others serve the smoothing of these.
 
     Returns
     -------
     numpy.ndarray
-        ``(row, kept bin)``, float32.
+        ``(row, selected bin)``, float32, in units of ``values`` times ``scale``.
 
     Examples
     --------
@@ -165,32 +165,32 @@ def smooth_observed(
     >>> smooth_observed(counts, observed, 0.0, 20.0, slice(None)).tolist()
     [[20.0, 40.0, nan]]
     """
-    wanted = range(*kept.indices(values.shape[1]))
-    rates = np.full((len(values), len(wanted)), np.nan, dtype=np.float32)
+    selection = range(*bins.indices(values.shape[1]))
+    rates = np.full((len(values), len(selection)), np.nan, dtype=np.float32)
     for rows, (start, stop) in _runs(observed):
-        inside = slice(max(start, wanted.start), min(stop, wanted.stop))
+        inside = slice(max(start, selection.start), min(stop, selection.stop))
         if inside.start >= inside.stop:
             continue
         run = values[rows, start:stop].astype(np.float64)
-        wanted_of_run = slice(inside.start - start, inside.stop - start)
+        bins_of_run = slice(inside.start - start, inside.stop - start)
         if sd_bins > 0:
-            run = _smoothed(run, sd_bins, scale, wanted_of_run)
+            run = _smoothed(run, sd_bins, scale, bins_of_run)
         else:
-            run = run[:, wanted_of_run] * scale
-        rates[rows, inside.start - wanted.start : inside.stop - wanted.start] = run
+            run = run[:, bins_of_run] * scale
+        rates[rows, inside.start - selection.start : inside.stop - selection.start] = run
     return rates
 
 
-def _smoothed(run: Times, sd_bins: float, scale: float, wanted: slice) -> Times:
+def _smoothed(run: Times, sd_bins: float, scale: float, selection: slice) -> Times:
     """Smooth rows by a product with a matrix, of as many bins at a time as keep it small."""
     radius = int(4 * sd_bins + 0.5)
-    smooth = np.empty((len(run), wanted.stop - wanted.start))
-    for first in range(wanted.start, wanted.stop, BINS_AT_ONCE):
-        last = min(first + BINS_AT_ONCE, wanted.stop)
-        # beyond the radius nothing counts; at an end of the run the matrix pads it
+    smooth = np.empty((len(run), selection.stop - selection.start))
+    for first in range(selection.start, selection.stop, BINS_AT_ONCE):
+        last = min(first + BINS_AT_ONCE, selection.stop)
+        # bins beyond the radius have no weight; the matrix pads the ends of the run
         low, high = max(first - radius, 0), min(last + radius, run.shape[1])
         kernel = smoothing_matrix(high - low, sd_bins, slice(first - low, last - low)) * scale
-        smooth[:, first - wanted.start : last - wanted.start] = run[:, low:high] @ kernel
+        smooth[:, first - selection.start : last - selection.start] = run[:, low:high] @ kernel
     return smooth
 
 
@@ -201,12 +201,12 @@ def _runs(
     if observed.all():
         return [(slice(None), (0, observed.shape[1]))]
     patterns, member = np.unique(observed, axis=0, return_inverse=True)
-    found: list[tuple[npt.NDArray[np.int64] | slice, tuple[int, int]]] = []
+    runs: list[tuple[npt.NDArray[np.int64] | slice, tuple[int, int]]] = []
     for number, pattern in enumerate(patterns):
         rows = np.flatnonzero(member.reshape(-1) == number)
         steps = np.flatnonzero(np.diff(np.concatenate([[0], pattern.astype(int), [0]])))
-        found += [(rows, (int(a), int(b))) for a, b in steps.reshape(-1, 2)]
-    return found
+        runs += [(rows, (int(a), int(b))) for a, b in steps.reshape(-1, 2)]
+    return runs
 
 
 def mean_in_bins(samples: Times, bounds: npt.NDArray[np.int64]) -> Times:
@@ -238,14 +238,14 @@ def mean_in_bins(samples: Times, bounds: npt.NDArray[np.int64]) -> Times:
     return means
 
 
-def nearest_place(times: Times, wanted: Times) -> npt.NDArray[np.int64]:
+def nearest_place(times: Times, targets: Times) -> npt.NDArray[np.int64]:
     """Return the index of the nearest of ascending times, for each target time.
 
     Parameters
     ----------
     times
         ``(time,)``, ascending (s).
-    wanted
+    targets
         ``(target,)``: target times (s).
 
     Returns
@@ -259,10 +259,10 @@ def nearest_place(times: Times, wanted: Times) -> npt.NDArray[np.int64]:
     >>> nearest_place(np.array([0.0, 1.0, 5.0]), np.array([0.4, 3.5, 9.0])).tolist()
     [0, 2, 2]
     """
-    right = np.clip(np.searchsorted(times, wanted), 1, max(times.size - 1, 1))
+    right = np.clip(np.searchsorted(times, targets), 1, max(times.size - 1, 1))
     left = right - 1
     right = np.minimum(right, times.size - 1)
     nearer: npt.NDArray[np.int64] = np.where(
-        wanted - times[left] <= times[right] - wanted, left, right
+        targets - times[left] <= times[right] - targets, left, right
     )
     return nearer

@@ -56,7 +56,7 @@ def group_moments(
     rows = values.reshape(len(values), -1)
     if np.isfinite(rows).all():
         members = np.bincount(groups[groups >= 0], minlength=n_groups).astype(np.float64)
-        # a view: counts that are alike everywhere take no memory
+        # a view: equal counts take no memory
         count = np.broadcast_to(members[:, None], (n_groups, rows.shape[1]))
     else:
         count = _sum_over_groups(rows, groups, n_groups, lambda x, _: np.isfinite(x))
@@ -126,17 +126,17 @@ def _variance_per_time(means: Array) -> Array:
     numpy.ndarray
         ``(...)``; NaN where no time is left.
     """
-    return _over_complete_times(means, lambda kept: kept.var(axis=-2).mean(axis=-1))
+    return _over_complete_times(means, lambda complete: complete.var(axis=-2).mean(axis=-1))
 
 
 def _variance_of_time_mean(means: Array) -> Array:
     """Compute the mean over time, then the variance across conditions."""
-    return _over_complete_times(means, lambda kept: kept.mean(axis=-1).var(axis=-1))
+    return _over_complete_times(means, lambda complete: complete.mean(axis=-1).var(axis=-1))
 
 
 def _variance_pooled(means: Array) -> Array:
     """Compute the variance over conditions and times together."""
-    return _over_complete_times(means, lambda kept: kept.var(axis=(-2, -1)))
+    return _over_complete_times(means, lambda complete: complete.var(axis=(-2, -1)))
 
 
 ESTIMATORS: dict[str, Callable[[Array], Array]] = {

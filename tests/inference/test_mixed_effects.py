@@ -248,8 +248,8 @@ def test_one_network_and_one_animal_are_said_to_be_alone():
     rng = np.random.default_rng(6)
     found = mixed_effects([networks(rng, n=1)[0], recording(rng)])
     assert found.attrs["unit_of_inference"] == "units of one network; sessions of one animal"
-    assert "nothing is said of other networks" in found.attrs["left_out"]
-    assert "nothing is said of other animals" in found.attrs["left_out"]
+    assert "nothing can be inferred about other networks" in found.attrs["left_out"]
+    assert "nothing can be inferred about other animals" in found.attrs["left_out"]
     assert found["source_df"].values.tolist() == [39, 11]
 
 

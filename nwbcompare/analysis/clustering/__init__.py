@@ -1,4 +1,4 @@
-"""Clusters of units: found, tested against surrogates, and matched between networks."""
+"""Clusters of units: search, tests against surrogates, and matching between networks."""
 
 import lazy_loader
 

@@ -79,14 +79,14 @@ def match_clusters(
         ]
     )
     mean, null_mean = _mean_of_pairs(correlation), np.array([_mean_of_pairs(one) for one in null])
-    # more clusters leave an assignment more choice: what it finds by chance is taken off
+    # with more clusters an assignment reaches higher correlations by chance: subtract those
     reference = int(np.argmax((correlation - null.mean(axis=0)).sum(axis=1)))
     matched = [_assign(profiles[reference], profile) for profile in profiles]
     places = np.array([place for place, _ in matched])
-    found = np.full((*places.shape, profiles[0].shape[1]), np.nan)
+    matched_profiles = np.full((*places.shape, profiles[0].shape[1]), np.nan)
     for network, profile in enumerate(profiles):
         inside = places[network] >= 0
-        found[network, inside] = profile[places[network, inside]]
+        matched_profiles[network, inside] = profile[places[network, inside]]
     pair = ("network", "other_network")
     return xr.Dataset(
         {
@@ -98,7 +98,7 @@ def match_clusters(
             "p_value": p_value(reaches(null_mean, mean)),
             "matched_cluster": (("network", "cluster"), places),
             "matched_correlation": (("network", "cluster"), np.array([r for _, r in matched])),
-            "matched_profile": (("network", "cluster", column), found, {"units": "1"}),
+            "matched_profile": (("network", "cluster", column), matched_profiles, {"units": "1"}),
             "preferred": ("cluster", results[reference]["preferred"].values),
         },
         coords={

@@ -1,4 +1,4 @@
-"""Whether there are clusters at all, how stable they are, and whether networks share them."""
+"""Tests of whether units form clusters: silhouettes of the data and of surrogate tables."""
 
 from __future__ import annotations
 
@@ -252,8 +252,8 @@ def describe_rotated(
     rotated = []
     for _ in tqdm(range(n_rotations), desc="rotations", disable=None):
         rotation = random_rotation(len(table), rng)
-        turned = (rotation @ covariances * rotation).sum(axis=-1).T
-        rotated.append(search(turned))
+        variances = (rotation @ covariances * rotation).sum(axis=-1).T
+        rotated.append(search(variances))
     return xr.Dataset(
         {
             "observed": observed,
@@ -291,8 +291,8 @@ class _Search:
         tried = [k for k in self.n_clusters_tried if k <= most]
         if not tried:
             return 1.0, 0
-        found = cluster(rows, tried, n_init=self.n_init, seed=self.seed)
-        return float(found.silhouettes.max()), found.n_clusters
+        clustering = cluster(rows, tried, n_init=self.n_init, seed=self.seed)
+        return float(clustering.silhouettes.max()), clustering.n_clusters
 
     def attrs(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""Whether clusters are found again when units are drawn anew."""
+"""Stability of clusters when units are resampled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cluster_stability(
     n_surrogates: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure how well clusters are found again when units are drawn anew.
+    """Measure how well clusters are recovered from resampled units.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def cluster_stability(
         Draws of as many active units, with replacement.
     n_surrogates
         Tables without clusters (see `cluster_null`) that go through the same, with 5 draws
-        each. Labels that mean nothing have 0; a continuum cut in pieces has more than that, and
+        each. Random labels have 0; a continuum cut into pieces has more than that, and
         this is what stable clusters have to exceed.
     seed
         Seed of the draws and of the surrogates.
@@ -96,9 +96,9 @@ def cluster_stability(
         continuum = []
         for _ in range(n_surrogates):
             drawn, _ = normalised(copula.draw(rng), clusters.attrs["threshold"])
-            own = repeat(drawn)
+            reference = repeat(drawn)
             draws = range(BOOTSTRAPS_OF_A_SURROGATE)
-            continuum.append(np.mean([repeat.agreement(drawn, own, rng) for _ in draws]))
+            continuum.append(np.mean([repeat.agreement(drawn, reference, rng) for _ in draws]))
             bar.update()
     return xr.Dataset(
         {

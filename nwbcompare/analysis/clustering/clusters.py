@@ -1,4 +1,4 @@
-"""Clusters of units that do alike in the tasks, and their picture in the plane."""
+"""Clusters of units with similar task variances, and their embedding in the plane."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def cluster_units(
         or more.
     method
         "kmeans" (Lloyd, as published), "ward" (hierarchical) or "hdbscan" (dense groups of at
-        least 5; it finds their number by itself and calls the rest noise).
+        least 5; it determines their number, and the remaining units are noise).
     n_clusters
         How many clusters; by default searched for by task, and 10 by epoch, as published.
     n_clusters_tried
@@ -100,19 +100,19 @@ def cluster_units(
     table = variance_table(variance)
     rows, active = active_rows(table, threshold)
     tried = _numbers_to_try(rows, table.dims[1], method, n_clusters, n_clusters_tried)
-    found = clustering.cluster(rows, tried, method=method, n_init=n_init, seed=seed)
-    if not found.n_clusters:
+    result = clustering.cluster(rows, tried, method=method, n_init=n_init, seed=seed)
+    if not result.n_clusters:
         raise NotApplicableError(
             "variance",
             f"a group of at least {clustering.SMALLEST_CLUSTER} units that HDBSCAN calls dense",
             f"none among {len(rows)} active units",
-            'Use method="kmeans" or "ward", and ask cluster_null whether there are clusters.',
+            'Use method="kmeans" or "ward", and test with cluster_null whether there are clusters.',
         )
-    return _result(variance, table, active, rows, found).assign_attrs(
+    return _result(variance, table, active, rows, result).assign_attrs(
         analysis="cluster_units",
         method=method,
-        n_clusters=found.n_clusters,
-        n_clusters_tried=json.dumps(found.n_clusters_tried),
+        n_clusters=result.n_clusters,
+        n_clusters_tried=json.dumps(result.n_clusters_tried),
         n_init=n_init,
         seed=seed,
         threshold=threshold,
@@ -219,12 +219,12 @@ def variance_table(variance: xr.Dataset) -> xr.DataArray:
     >>> variance_table(tv).dims
     ('unit', 'task')
     """
-    got: Sequence[Any] = variance["task_variance"].dims if "task_variance" in variance else ()
-    if len(got) != 2 or "unit" not in got or not set(got) & set(COLUMN_DIMS):
+    dims: Sequence[Any] = variance["task_variance"].dims if "task_variance" in variance else ()
+    if len(dims) != 2 or "unit" not in dims or not set(dims) & set(COLUMN_DIMS):
         raise InputError(
             "variance",
             "task_variance with the dims unit and task, or unit and task_epoch",
-            f"the dims {listing(got)}",
+            f"the dims {listing(dims)}",
             "Give a result of nwbcompare.task_variance or nwbcompare.selectivity.epoch_variance.",
         )
     table = variance["task_variance"].transpose("unit", ...)
@@ -318,7 +318,7 @@ def active_rows(table: xr.DataArray, threshold: float) -> tuple[Array, npt.NDArr
             "variance",
             "units that differ in their normalised variance",
             f"{len(rows)} active units that are all alike",
-            "There is nothing to cluster.",
+            "Use tasks in which units differ.",
         )
     return rows, active
 
@@ -387,7 +387,7 @@ def _numbers_to_try(
         if n_clusters is not None:
             raise InputError(
                 "n_clusters",
-                "None with HDBSCAN, which finds the number of clusters by itself",
+                "None with HDBSCAN, which determines the number of clusters",
                 str(n_clusters),
                 'Use method="kmeans" or "ward" for a number of your own.',
             )
@@ -420,9 +420,9 @@ def _result(
     table: xr.DataArray,
     active: npt.NDArray[np.bool_],
     rows: Array,
-    found: clustering.Clustering,
+    result: clustering.Clustering,
 ) -> xr.Dataset:
-    labels, preferred = clustering.by_preference(rows, found.labels)
+    labels, preferred = clustering.by_preference(rows, result.labels)
     cluster = np.full(active.size, -1)
     cluster[active] = labels
     values = np.full(table.shape, np.nan)
@@ -436,13 +436,13 @@ def _result(
             "profile": (("cluster", column), profile, {"units": "1"}),
             "cluster_size": ("cluster", np.bincount(labels[labels >= 0])),
             "preferred": ("cluster", table[column].values[preferred]),
-            "silhouette": ("n_clusters", found.silhouettes, {"units": "1"}),
+            "silhouette": ("n_clusters", result.silhouettes, {"units": "1"}),
         },
         coords={
             **columns_on(variance, "unit"),
             **columns_on(variance, column),
             "cluster": ("unit", cluster),
-            "n_clusters": found.n_clusters_tried,
+            "n_clusters": result.n_clusters_tried,
         },
         attrs=dict(variance.attrs),
     )

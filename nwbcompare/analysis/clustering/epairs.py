@@ -1,4 +1,4 @@
-"""Whether units point closer together than Gaussian ones of equal covariance."""
+"""ePAIRS: test whether profiles of units are closer to each other than Gaussian ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights by group of units, and whether two groups inhibit one another."""
+"""Mean weights within and between groups of units, and a test of mutual inhibition."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int 
     check_whole("n_bins", n_bins, 1, "Use n_bins=12.")
     two = _two_groups(weights, groups)
     apart = _bins(_apart(two.direction), n_bins, np.pi, wrap=False)
-    # a unit with itself is in no bin
+    # exclude pairs of a unit with itself
     np.fill_diagonal(apart, -1)
     same = two.in_second[:, None] == two.in_second
     means = [
@@ -313,7 +313,7 @@ def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int 
 def _labels(weights: xr.Dataset, groups: xr.Dataset) -> npt.NDArray[np.str_]:
     """Return the group of each unit of the weights, matched by unit id."""
     mine, theirs = weights.attrs["name"], groups.attrs.get("name", weights.attrs["name"])
-    # ids are alike in all networks, so names have to tell them apart
+    # all networks have the same unit ids: only names distinguish them
     if mine != theirs:
         raise InputError(
             "groups",
@@ -321,8 +321,8 @@ def _labels(weights: xr.Dataset, groups: xr.Dataset) -> npt.NDArray[np.str_]:
             f"those of {theirs!r}",
             "Take the task variance of the network whose weights these are.",
         )
-    known = dict(zip(groups["unit"].values, groups["group"].values, strict=True))
-    absent = set(known) - set(weights["unit"].values)
+    group_of = dict(zip(groups["unit"].values, groups["group"].values, strict=True))
+    absent = set(group_of) - set(weights["unit"].values)
     if absent:
         raise InputError(
             "groups",
@@ -330,7 +330,7 @@ def _labels(weights: xr.Dataset, groups: xr.Dataset) -> npt.NDArray[np.str_]:
             f"others: {listing(sorted(map(str, absent)), most=5)}",
             "Only networks have weights: take both of the same one.",
         )
-    return np.array([known.get(unit, "") for unit in weights["unit"].values], dtype="U2")
+    return np.array([group_of.get(unit, "") for unit in weights["unit"].values], dtype="U2")
 
 
 class _TwoGroups(NamedTuple):
@@ -351,7 +351,7 @@ def _two_groups(weights: xr.Dataset, groups: xr.Dataset) -> _TwoGroups:
                 "none",
                 "Choose tasks that have units of their own, or another network.",
             )
-    # by id, so that the order of the units does not tell in the permutations
+    # by id, so that permutations do not depend on the order of the units
     units = np.argsort(weights["unit"].values, kind="stable")
     units = units[np.isin(label[units], INHIBITING)]
     return _TwoGroups(
@@ -407,7 +407,7 @@ def _recurrent_by_group(
 
 def _channels_by_group(weights: xr.Dataset, masks: dict[str, Mask]) -> dict[str, Any]:
     """Average the weights from inputs and to outputs over the units of each group."""
-    own = list(masks.values())
+    groups = list(masks.values())
     places = np.round(weights["preferred_direction"].values / RING_DIRECTIONS[1]).astype(int)
     into = weights["input_weight"].transpose("unit", "input_channel").values
     modality, rule = weights["input_modality"].values, weights["input_rule"].values
@@ -416,9 +416,9 @@ def _channels_by_group(weights: xr.Dataset, masks: dict[str, Mask]) -> dict[str,
     responses = _aligned(out[:, np.isfinite(weights["output_direction"].values)], places)
     around = "direction_difference"
     return {
-        **_by_group(("modality", around), "input_weight", np.stack(rings, axis=1), own),
-        **_by_group(("rule",), "rule_weight", into[:, rule != ""], own),
-        **_by_group((around,), "output_weight", responses, own),
+        **_by_group(("modality", around), "input_weight", np.stack(rings, axis=1), groups),
+        **_by_group(("rule",), "rule_weight", into[:, rule != ""], groups),
+        **_by_group((around,), "output_weight", responses, groups),
     }
 
 
@@ -438,11 +438,11 @@ def _by_group(
     mean = np.full((*values.shape[1:], len(masks)), np.nan)
     error = mean.copy()
     for place, mask in enumerate(masks):
-        own = values[mask].astype(np.float64)
-        if len(own):
-            mean[..., place] = own.mean(axis=0)
-        if len(own) > 1:
-            error[..., place] = own.std(axis=0, ddof=1) / np.sqrt(len(own))
+        members = values[mask].astype(np.float64)
+        if len(members):
+            mean[..., place] = members.mean(axis=0)
+        if len(members) > 1:
+            error[..., place] = members.std(axis=0, ddof=1) / np.sqrt(len(members))
     return {name: ((*dims, "group"), mean), f"{name}_se": ((*dims, "group"), error)}
 
 

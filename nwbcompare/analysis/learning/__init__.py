@@ -1,4 +1,4 @@
-"""Learning of one task after another: what is learned, kept and forgotten."""
+"""Learning of tasks in sequence: performance, forgetting and transfer."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""Learning one task after another: what is learned, kept, and forgotten; each network counts once.
+"""Learning of tasks in sequence: performance, forgetting and transfer, and tests over networks.
 
-Everything here is read from training logs, lists of rows as `nwbcompare.model.read_log` gives
-them: ``step``, ``stage`` (from 0) and ``performance``, the share of correct trials by task.
+All measures are computed from training logs, lists of rows from `nwbcompare.model.read_log` with
+``step``, ``stage`` (from 0) and ``performance``, the share of correct trials by task.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def retention(matrix: xr.Dataset) -> xr.Dataset:
     >>> found["forgetting"].values.tolist(), found["mean_final"].item()
     ([0.25, nan], 0.75)
     """
-    performance, own = matrix["performance"], matrix["trained_in"]
-    if performance.isnull().any() or "task" not in own.dims or own.ndim > 1:
+    performance, stage_of_task = matrix["performance"], matrix["trained_in"]
+    if performance.isnull().any() or "task" not in stage_of_task.dims or stage_of_task.ndim > 1:
         raise InputError(
             "matrix",
             "the performance in every task after every stage",
@@ -121,22 +121,23 @@ def retention(matrix: xr.Dataset) -> xr.Dataset:
             "Join matrices of the same stages.",
         )
     place = xr.DataArray(np.arange(matrix.sizes["stage"]), dims="stage")
-    learned = performance.where(place == own).max("stage")
+    learned = performance.where(place == stage_of_task).max("stage")
     final = performance.isel(stage=-1, drop=True)
-    later = own < matrix.sizes["stage"] - 1
-    best = performance.where((place >= own) & (place < place[-1])).max("stage")
-    found = xr.Dataset(
+    later = stage_of_task < matrix.sizes["stage"] - 1
+    best = performance.where((place >= stage_of_task) & (place < place[-1])).max("stage")
+    result = xr.Dataset(
         {
             "final": final,
             "learned": learned,
             "forgetting": best - final,
             "backward_transfer": (final - learned).where(later),
-            # of the first stage's tasks there is no performance before it but the untrained one
-            "forward_transfer": performance.where(place == own - 1).max("stage") - matrix["before"],
+            # NaN for tasks of the first stage, before which no stage was trained
+            "forward_transfer": performance.where(place == stage_of_task - 1).max("stage")
+            - matrix["before"],
         }
     )
-    means = {f"mean_{name}": found[name].mean("task") for name in MEASURES}
-    return found.assign(means).assign_attrs(matrix.attrs | {"analysis": "retention"})
+    means = {f"mean_{name}": result[name].mean("task") for name in MEASURES}
+    return result.assign(means).assign_attrs(matrix.attrs | {"analysis": "retention"})
 
 
 def retention_over_networks(
@@ -324,7 +325,7 @@ def performance_over_steps(
         table = _Table.of(log, curriculum.tasks, _subject(name))
         rows = table.ends(curriculum)
         end = table.step[rows]
-        # the n-th stage goes from n to n + 1
+        # stage n extends from n to n + 1
         reached = np.interp(table.step, [0, *end], np.arange(len(stages) + 1))
         courses.append(_interpolated(grid, reached, table.share))
         ends.append(end)
@@ -394,11 +395,11 @@ def learning_curves(
     tables = {name: _Table.of(log, [task], _subject(name)) for name, log in logs_by_network.items()}
     starts = {name: int(table.step[0]) for name, table in tables.items()}
     if len(set(starts.values())) > 1:
-        found = listing([f"{step} ({name})" for name, step in starts.items()], most=5)
+        first_steps = listing([f"{step} ({name})" for name, step in starts.items()], most=5)
         raise InputError(
             "logs_by_network",
             "logs that begin at the same step",
-            f"first steps {found}",
+            f"first steps {first_steps}",
             "Evaluate every network before its training.",
         )
     steps = np.unique(np.concatenate([table.step for table in tables.values()]))
@@ -552,12 +553,12 @@ class _Table:
                 "Give all stages of the training.",
             )
         for place, label in enumerate(labels):
-            # the row before a stage's first step is no end of it
-            own = self.stage == place
-            after = np.flatnonzero(own & (self.step > end))
+            # a row before the first step of a stage is not its end
+            in_stage = self.stage == place
+            after = np.flatnonzero(in_stage & (self.step > end))
             if not after.size and (self.stage > place).any():
-                # its target was met before its first step
-                after = np.flatnonzero(own)
+                # the stage reached its target before its first step
+                after = np.flatnonzero(in_stage)
             if not after.size:
                 raise InputError(
                     self.subject,
@@ -585,13 +586,13 @@ def _matrix(log: Log, curriculum: _Curriculum, subject: str) -> xr.Dataset:
     )
 
 
-def _with_mean(found: xr.Dataset, measure: str) -> list[float]:
-    return [*found[measure].values, float(found[f"mean_{measure}"])]
+def _with_mean(measures: xr.Dataset, measure: str) -> list[float]:
+    return [*measures[measure].values, float(measures[f"mean_{measure}"])]
 
 
 def _inferred(value: xr.DataArray, tested: Sequence[str], seed: int) -> xr.Dataset:
     """Test every measure of every task over networks."""
-    # once, not for every measure and task
+    # one warning, not one per measure and task
     warn_of_one_network(value.sizes["network"], stacklevel=4)
     inferred = {name: np.full(value.isel(network=0).shape, np.nan) for name in INFERRED}
     smallest = np.nan
@@ -639,7 +640,7 @@ def _interpolated(grid: npt.NDArray[Any], at: npt.NDArray[Any], values: Array) -
 
     NaN before the first row, constant after the last.
     """
-    # a stage may begin with an evaluation at the step at which the one before it ended
+    # a stage may begin with an evaluation at the last step of the stage before: keep the later
     places, last = np.unique(at[::-1], return_index=True)
     columns = values[::-1][last].T
     return np.stack([np.interp(grid, places, one, left=np.nan) for one in columns], axis=-1)

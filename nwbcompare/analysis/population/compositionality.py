@@ -1,4 +1,4 @@
-"""Composition of task vectors: whether one difference of tasks is parallel to another."""
+"""Compositionality of task vectors: test whether two differences of tasks are parallel."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def pairing_null(
 ) -> xr.Dataset:
     """Test a composition's cosine against that of differences whose units are paired at random.
 
-    The null is that what distinguishes a unit in a - b says nothing about it in c - d. What all
+    Null hypothesis: the values of units in a - b and in c - d are unrelated. What all
     units share stays in the null: signs that are defined by each unit's own preference make
     cosines positive by construction.
 
@@ -219,29 +219,29 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
     """
     names = _four(quadruple)
     dim = next((dim for dim, variable in VECTOR.items() if variable in vectors), "task")
-    known = [str(name) for name in vectors[dim].values] if dim in vectors.coords else []
+    names_of_vectors = [str(name) for name in vectors[dim].values] if dim in vectors.coords else []
     _, chosen = vectors_of(vectors, names)
-    if not 5 <= len(known) <= MOST_VECTORS:
+    if not 5 <= len(names_of_vectors) <= MOST_VECTORS:
         raise NotApplicableError(
             "vectors",
             f"from 5 to {MOST_VECTORS} {dim}s",
-            f"{len(known)}",
+            f"{len(names_of_vectors)}",
             f"Choose some with vectors.sel({dim}=[...]).",
         )
-    _, values = vectors_of(vectors, known)
+    _, values = vectors_of(vectors, names_of_vectors)
     distances = squared_distances(values)
-    _refuse_equal(distances, known)
-    members = disjoint_quadruples(len(known))
+    _refuse_equal(distances, names_of_vectors)
+    members = disjoint_quadruples(len(names_of_vectors))
     every, cosine = composition_cosines(distances, members), _cosine(chosen, names)
     return xr.Dataset(
         {
             "cosine": cosine,
-            # the quadruple itself is never below itself
+            # the quadruple itself is among them, and never smaller than itself
             "share_smaller": int((~reaches(every, cosine)).sum()) / (every.size - 1),
             "all_cosines": ("quadruple", every),
             "member": (("quadruple", "place"), members.astype(np.int16)),
         },
-        coords={dim: known, "place": list("abcd")},
+        coords={dim: names_of_vectors, "place": list("abcd")},
         attrs={
             **vectors.attrs,
             "analysis": "composition_rank",
@@ -302,9 +302,9 @@ def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
     names = [str(result.attrs["name"]) for result in results]
     if len(set(names)) < len(names):
         raise InputError("results", "different networks", listing(names), "Give each once.")
-    kept = [name for name in BY_NETWORK if name in results[0]]
+    variables = [name for name in BY_NETWORK if name in results[0]]
     joined = xr.concat(
-        [result[kept] for result in results], dim="network", join="exact", combine_attrs="drop"
+        [result[variables] for result in results], dim="network", join="exact", combine_attrs="drop"
     )
     joined = joined.assign_coords(network=names)
     return joined.merge(_inferred(joined)).assign_attrs(
@@ -314,11 +314,11 @@ def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
 
 def _inferred(joined: xr.Dataset) -> xr.Dataset:
     """Test over networks whether the cosine, or the effect of each measure, differs from 0."""
-    wanted = ["mean", "mean_low", "mean_high", "p_value", "p_smallest"]
+    statistics = ["mean", "mean_low", "mean_high", "p_value", "p_smallest"]
     if "cosine" in joined:
-        return over_networks(joined["cosine"])[wanted]
+        return over_networks(joined["cosine"])[statistics]
     measures = [
-        over_networks(joined["effect"].sel(measure=name))[wanted]
+        over_networks(joined["effect"].sel(measure=name))[statistics]
         for name in joined["measure"].values
     ]
     return xr.concat(measures, dim=joined["measure"])

@@ -1,4 +1,4 @@
-"""Decoding of task and condition from populations, with null, split halves and interval."""
+"""Decoding of tasks and conditions from populations, with permutation test and interval."""
 
 from __future__ import annotations
 
@@ -278,22 +278,22 @@ def _with_enough(
         least = int(fewest[enough].min()) // multiple * multiple
     place = np.cumsum(enough) - 1
     rows = enough[rates.unit]
-    kept = TrialRates(rates.rate[rows], place[rates.unit[rows]], rates.condition[rows], table)
-    return kept, least, int((~enough).sum())
+    cells = TrialRates(rates.rate[rows], place[rates.unit[rows]], rates.condition[rows], table)
+    return cells, least, int((~enough).sum())
 
 
-def _n_units(wanted: int | None, available: int) -> int:
-    if wanted is None:
+def _n_units(n_units: int | None, available: int) -> int:
+    if n_units is None:
         return available
-    check_whole("n_units", wanted, 1, "Use None for all units.")
-    if wanted > available:
+    check_whole("n_units", n_units, 1, "Use None for all units.")
+    if n_units > available:
         raise NotApplicableError(
             "activity",
-            f"{wanted} units with enough trials",
+            f"{n_units} units with enough trials",
             f"{available}",
             "Use fewer units, or lower n_trials.",
         )
-    return wanted
+    return n_units
 
 
 def _draw(cells: TrialRates, n_trials: int, rng: np.random.Generator) -> Array:
@@ -321,7 +321,7 @@ def _refuse_deterministic(activity: Activity, n_resamples: int) -> None:
                 "activity",
                 "noisy trials",
                 f"the deterministic source {block.attrs['name']!r}",
-                "Its conditions can all be told apart without error: sample it as a recording was "
+                "Its conditions can all be decoded without error: sample it as a recording was "
                 "(nwbcompare.sample_like), or record it with a seed.",
             )
 

@@ -1,7 +1,7 @@
-"""Populations: condition means of all units side by side, their dimensions and distances.
+"""Populations: condition means of all units, their dimensionality and their distances.
 
-A ragged recording, whose units had trials each for itself, becomes a pseudo-population: what
-units share within a trial is not in it, and every result says so in ``population``.
+A ragged recording, in which units have different trials, becomes a pseudo-population: covariance
+between units within a trial is not in it. ``population`` in attrs is then "pseudo".
 """
 
 from __future__ import annotations
@@ -96,15 +96,15 @@ def trial_rates(
     """
     if time not in {"mean", "time"}:
         raise unknown_name("time", time, ["mean", "time"])
-    wanted = _wanted_tasks(activity, tasks)
+    names = _wanted_tasks(activity, tasks)
     parts = [
         part
         for block in blocks(activity).values()
-        for task in wanted
+        for task in names
         if task in tasks_of(block)
         for part in [_rates_of_task(block, task, conditions, time, leave_out)]
     ]
-    parts.sort(key=lambda part: wanted.index(str(part.table["task"].values[0])))
+    parts.sort(key=lambda part: names.index(str(part.table["task"].values[0])))
     if time == "time":
         _check_clocks(parts)
     starts = np.cumsum([0, *(part.table.sizes["condition"] for part in parts[:-1])])
@@ -117,14 +117,16 @@ def trial_rates(
 
 
 def _wanted_tasks(activity: Activity, tasks: Sequence[str] | None) -> list[str]:
-    known = tasks_of(activity)
+    available = tasks_of(activity)
     for task in tasks or ():
-        if task not in known:
-            raise unknown_name("tasks", task, known)
-    wanted = list(dict.fromkeys(known if tasks is None else tasks))
-    if not wanted:
-        raise InputError("tasks", "at least one task", "none", f"Name some of {listing(known)}.")
-    return wanted
+        if task not in available:
+            raise unknown_name("tasks", task, available)
+    names = list(dict.fromkeys(available if tasks is None else tasks))
+    if not names:
+        raise InputError(
+            "tasks", "at least one task", "none", f"Name some of {listing(available)}."
+        )
+    return names
 
 
 def _rates_of_task(
@@ -137,11 +139,11 @@ def _rates_of_task(
     bins = np.flatnonzero(counted_bins(block, task, leave_out=leave_out))
     rows = np.flatnonzero(labels(block["task"]) == task)
     row = "observation" if is_ragged(block) else "trial"
-    own = block.isel({row: rows})
-    table, condition = condition_table(own, conditions)
-    rate = own["rate"].values
+    trials = block.isel({row: rows})
+    table, condition = condition_table(trials, conditions)
+    rate = trials["rate"].values
     if is_ragged(block):
-        rate, unit = rate[:, bins], unit_positions(own)
+        rate, unit = rate[:, bins], unit_positions(trials)
     else:
         n_trials, n_units = len(rows), block.sizes["unit"]
         rate = rate[:, bins].transpose(2, 0, 1).reshape(n_units * n_trials, -1)
@@ -151,16 +153,16 @@ def _rates_of_task(
         axes |= columns_on(block.isel(time=bins), "time")
     else:
         rate = _mean_of_observed(rate)
-        seen = np.isfinite(rate)
-        rate, unit, condition = rate[seen], unit[seen], condition[seen]
+        is_observed = np.isfinite(rate)
+        rate, unit, condition = rate[is_observed], unit[is_observed], condition[is_observed]
     return TrialRates(rate, unit, condition, table.assign_coords(axes))
 
 
 def _mean_of_observed(rate: npt.NDArray[Any]) -> Array:
-    seen = np.isfinite(rate)
-    total = np.where(seen, rate, 0).sum(axis=1, dtype=np.float64)
+    is_observed = np.isfinite(rate)
+    total = np.where(is_observed, rate, 0).sum(axis=1, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        mean: Array = total / seen.sum(axis=1)
+        mean: Array = total / is_observed.sum(axis=1)
     return mean
 
 
@@ -310,17 +312,17 @@ def population_means(
             np.broadcast_to(mean, (n_splits, 2, *shape)) if halves is None else halves,
         ),
     )
-    kept = keep_units(result, fewest.min(axis=0) >= 1 + noisy, f"{1 + noisy} trials")
+    means = keep_units(result, fewest.min(axis=0) >= 1 + noisy, f"{1 + noisy} trials")
     first = next(iter(blocks(activity).values()))
-    return kept.assign_attrs(
+    return means.assign_attrs(
         analysis="population_means",
         population="pseudo" if is_ragged(first) else "simultaneous",
-        tasks=json.dumps(list(dict.fromkeys(map(str, kept["task"].values)))),
+        tasks=json.dumps(list(dict.fromkeys(map(str, means["task"].values)))),
         conditions=json.dumps(None if conditions is None else list(conditions)),
         time_average=time,
         leave_out=json.dumps(list(leave_out)),
         seed=seed,
-        n_left_out=n_units - kept.sizes["unit"],
+        n_left_out=n_units - means.sizes["unit"],
     )
 
 
@@ -508,7 +510,7 @@ def dimensionality(
         Permutations of the null: the conditions of each unit permuted for itself, so that
         units are tuned as strongly as they are but have nothing in common.
     n_bootstrap
-        Bootstraps over units, within sessions where the source tells them.
+        Bootstraps over units, within sessions where these are known.
     n_splits
         Random halves of the units, by session.
     seed
@@ -517,7 +519,7 @@ def dimensionality(
     Returns
     -------
     xarray.Dataset
-        ``participation_ratio`` of the means with the trials' noise taken out, with its 95 %
+        ``participation_ratio`` of the means, corrected for trial noise, with its 95 %
         interval ``participation_ratio_low`` and ``_high`` (bootstrap percentiles);
         ``participation_ratio_raw``, noise and all; ``most``, what conditions and units allow;
         ``null (permutation)``; ``p_value``, one-sided, that units share fewer dimensions than
@@ -534,7 +536,7 @@ def dimensionality(
     Warns
     -----
     UnitWarning
-        Where no variance is left once the noise is taken out: the ratio is NaN.
+        Where no variance remains after the correction for noise: the ratio is NaN.
 
     Notes
     -----
@@ -622,7 +624,7 @@ def _percentiles(values: Array) -> tuple[float, float]:
 def _share_below(null: Array, observed: float) -> float:
     if np.isnan(observed):
         return float("nan")
-    # a null draw that is not a number counts against the finding
+    # a null draw that is NaN counts against the observation
     return p_value(reaches(-null, -observed) | np.isnan(null))
 
 

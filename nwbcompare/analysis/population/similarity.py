@@ -1,4 +1,4 @@
-"""How alike a model's and a recording's condition means are: null, split halves, interval."""
+"""Similarity of the condition means of two populations: test, interval and noise ceiling."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def compare_populations(
     conditions
         Trial columns whose combinations are conditions; by default the sources' own.
     measures
-        "rsa": Pearson correlation of squared distances, the noise of the trials taken out.
+        "rsa": Pearson correlation of squared distances, corrected for trial noise.
         "cka": debiased linear centred kernel alignment. "procrustes": angle (rad) that is left
         after the best rotation; trial noise widens it.
     permute
@@ -110,32 +110,36 @@ def compare_populations(
             raise unknown_name("measures", name, MEASURES)
     if permute not in {"all", "within_task"}:
         raise unknown_name("permute", permute, ["all", "within_task"])
-    wanted = _shared_tasks(model, recording, tasks)
+    shared = _shared_tasks(model, recording, tasks)
     options: dict[str, Any] = {"conditions": conditions, "leave_out": leave_out, "seed": seed}
-    own = population_means(model, wanted, **options)
-    other = population_means(recording, wanted, n_splits=n_splits, **options)
-    own, other = _shared_conditions(own, other)
+    model_means = population_means(model, shared, **options)
+    recording_means = population_means(recording, shared, n_splits=n_splits, **options)
+    model_means, recording_means = _shared_conditions(model_means, recording_means)
     rng = np.random.default_rng(seed)
-    orders = _orders(other["task"].values, permute, n_permutations, rng)
-    weights = bootstrap_weights(columns_on(other, "unit"), n_bootstrap, rng)
-    halves = unit_halves(resampling_units(columns_on(other, "unit"))[0], n_splits, rng)
-    parts = [_compare(name, own, other, orders, weights, halves) for name in measures]
+    orders = _orders(recording_means["task"].values, permute, n_permutations, rng)
+    weights = bootstrap_weights(columns_on(recording_means, "unit"), n_bootstrap, rng)
+    halves = unit_halves(resampling_units(columns_on(recording_means, "unit"))[0], n_splits, rng)
+    parts = [
+        _compare(name, model_means, recording_means, orders, weights, halves) for name in measures
+    ]
     result = xr.concat(parts, dim=xr.Variable("measure", list(measures)))
-    n_conditions = other.sizes["condition"]
+    n_conditions = recording_means.sizes["condition"]
     return result.assign(
-        p_smallest=max(1 / (1 + n_permutations), 1 / _n_orders(other["task"].values, permute)),
+        p_smallest=max(
+            1 / (1 + n_permutations), 1 / _n_orders(recording_means["task"].values, permute)
+        ),
         n_conditions=n_conditions,
-        n_units_model=own.sizes["unit"],
-        n_units_recording=other.sizes["unit"],
+        n_units_model=model_means.sizes["unit"],
+        n_units_recording=recording_means.sizes["unit"],
     ).assign_attrs(
         analysis="compare_populations",
-        name=f"{own.attrs['name']} and {other.attrs['name']}",
-        model=own.attrs["name"],
-        recording=other.attrs["name"],
-        population=other.attrs["population"],
-        tasks=json.dumps(wanted),
-        conditions=other.attrs["conditions"],
-        leave_out=other.attrs["leave_out"],
+        name=f"{model_means.attrs['name']} and {recording_means.attrs['name']}",
+        model=model_means.attrs["name"],
+        recording=recording_means.attrs["name"],
+        population=recording_means.attrs["population"],
+        tasks=json.dumps(shared),
+        conditions=recording_means.attrs["conditions"],
+        leave_out=recording_means.attrs["leave_out"],
         permute=permute,
         interval="95 %, bootstrap standard error over units within sessions",
         n_permutations=n_permutations,
@@ -146,8 +150,8 @@ def compare_populations(
 
 
 def _shared_tasks(model: Activity, recording: Activity, tasks: Sequence[str] | None) -> list[str]:
-    known = [tasks_of(side) for side in (model, recording)]
-    shared = [task for task in known[0] if task in known[1]]
+    by_side = [tasks_of(side) for side in (model, recording)]
+    shared = [task for task in by_side[0] if task in by_side[1]]
     for task in tasks or ():
         if task not in shared:
             raise unknown_name("tasks", task, shared)
@@ -155,7 +159,7 @@ def _shared_tasks(model: Activity, recording: Activity, tasks: Sequence[str] | N
         raise NotApplicableError(
             "model and recording",
             "at least one task that both have",
-            f"{listing(known[0])} against {listing(known[1])}",
+            f"{listing(by_side[0])} against {listing(by_side[1])}",
             "Record the model on the recording's tasks, e.g. with nwbcompare.record_matched.",
         )
     return list(shared if tasks is None else tasks)
@@ -209,32 +213,34 @@ def _n_orders(task: npt.NDArray[Any], permute: str) -> float:
 
 def _compare(
     name: str,
-    own: xr.Dataset,
-    other: xr.Dataset,
+    model_means: xr.Dataset,
+    recording_means: xr.Dataset,
     orders: npt.NDArray[np.int64],
     weights: Array,
     halves: npt.NDArray[np.bool_],
 ) -> xr.Dataset:
     describe, compare, square, distance = MEASURES[name]
-    x, noise = other["rate_mean"].values, other["mean_variance"].values
+    x, noise = recording_means["rate_mean"].values, recording_means["mean_variance"].values
     every = np.ones(x.shape[1])
-    wanted = describe(
-        own["rate_mean"].values, own["mean_variance"].values, np.ones(own.sizes["unit"])
+    of_model = describe(
+        model_means["rate_mean"].values,
+        model_means["mean_variance"].values,
+        np.ones(model_means.sizes["unit"]),
     )
-    described = describe(x, noise, every)
-    value = compare(wanted, described)
-    null = np.array([compare(wanted, permuted(described, o, square=square)) for o in orders])
-    boot = np.array([compare(wanted, describe(x, noise, weight)) for weight in weights])
+    of_recording = describe(x, noise, every)
+    value = compare(of_model, of_recording)
+    null = np.array([compare(of_model, permuted(of_recording, o, square=square)) for o in orders])
+    boot = np.array([compare(of_model, describe(x, noise, weight)) for weight in weights])
     error = float(boot.std(ddof=1)) if boot.size > 1 else np.nan
     sign = -1 if distance else 1
     by_units = [
         compare(*(describe(x, noise, side.astype(np.float64)) for side in (half, ~half)))
         for half in halves
     ]
-    first, second = _half_noise(other)
+    first, second = _half_noise(recording_means)
     by_trials = [
         compare(describe(half[0], first, every), describe(half[1], second, every))
-        for half in other["half_mean"].values
+        for half in recording_means["half_mean"].values
     ]
     least, most = (0.0, np.pi / 2) if distance else (-1.0, 1.0)
     return xr.Dataset(

@@ -1,4 +1,4 @@
-"""Task vectors: where a task, or a condition, puts a population at one moment."""
+"""Task vectors: mean population rates in a task, or a condition, at one moment."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def task_space(vectors: xr.Dataset, tasks: Sequence[str], *, n_axes: int = 2) ->
         From `task_vectors`, `condition_vectors` or `rule_vectors`.
     tasks
         The set, such as one of `TASK_SETS`. The first lies on +x and the second at y > 0, as
-        published, so that networks can be laid over each other.
+        published, so that networks can be superimposed.
     n_axes
         Axes. The turn is within the first two; further ones are principal components.
 
@@ -334,22 +334,22 @@ def vectors_of(vectors: xr.Dataset, names: Sequence[str]) -> tuple[str, Array]:
     >>> vectors_of(vectors, ["b"])
     ('task', array([[2., 3.]]))
     """
-    found = [dim for dim, variable in VECTOR.items() if variable in vectors]
-    if not found:
+    dims = [dim for dim, variable in VECTOR.items() if variable in vectors]
+    if not dims:
         raise InputError(
             "vectors",
             f"one of {listing(VECTOR.values())}",
             listing(vectors.data_vars),
             "Make them with task_vectors, condition_vectors or rule_vectors.",
         )
-    dim, variable = found[0], VECTOR[found[0]]
-    known = [str(name) for name in vectors[dim].values]
+    dim, variable = dims[0], VECTOR[dims[0]]
+    labels = [str(name) for name in vectors[dim].values]
     for name in names:
-        if name not in known:
-            raise unknown_name(dim, name, known)
+        if name not in labels:
+            raise unknown_name(dim, name, labels)
     if len(set(names)) < len(names):
         raise InputError(f"{dim}s", "different ones", listing(names), "Name each once.")
-    places = [known.index(name) for name in names]
+    places = [labels.index(name) for name in names]
     values: Array = vectors[variable].transpose(dim, "unit").values[places].astype(np.float64)
     return dim, values
 
@@ -359,20 +359,20 @@ def _blocks_with(
 ) -> list[tuple[xr.Dataset, str]]:
     """Return each selected task that has the epoch, with its block."""
     where = {task: block for block in blocks(activity).values() for task in tasks_of(block)}
-    wanted = list(where if tasks is None else tasks)
-    for task in wanted:
+    selection = list(where if tasks is None else tasks)
+    for task in selection:
         if task not in where:
             raise unknown_name("tasks", task, where)
-    if not wanted:
+    if not selection:
         raise InputError("tasks", "at least one task", "none", "Name them, e.g. 'fdgo'.")
-    lacking = [t for t in wanted if epoch_bounds(where[t], epoch, _rows(where[t], t)) is None]
-    if lacking and (tasks is not None or len(lacking) == len(wanted)):
-        known = _epochs(where[lacking[0]], lacking[0])
-        error = unknown_name(f"epoch of {listing(lacking)}", epoch, known)
+    lacking = [t for t in selection if epoch_bounds(where[t], epoch, _rows(where[t], t)) is None]
+    if lacking and (tasks is not None or len(lacking) == len(selection)):
+        epochs = _epochs(where[lacking[0]], lacking[0])
+        error = unknown_name(f"epoch of {listing(lacking)}", epoch, epochs)
         raise error if tasks is not None else NotApplicableError(*error.args)
     if lacking:
         warnings.warn(f"{listing(lacking)} left out: no epoch {epoch!r}", UserWarning, stacklevel=3)
-    return [(where[task], task) for task in wanted if task not in lacking]
+    return [(where[task], task) for task in selection if task not in lacking]
 
 
 def _rows(block: xr.Dataset, task: str) -> npt.NDArray[np.bool_]:
@@ -398,9 +398,9 @@ def _moment_vectors(
     rows = _rows(block, task)
     bins, since = _bins_at(block, epoch, rows, at)
     part = block.isel({row_dim(block): np.flatnonzero(rows), "time": np.flatnonzero(bins)})
-    own = condition_variables_of(block)[task] if conditions is None else list(conditions)
-    # the columns come first, so that what shares them stands together in ascending order
-    means = condition_means(part, conditions=list(dict.fromkeys([*columns, *own])))
+    variables = condition_variables_of(block)[task] if conditions is None else list(conditions)
+    # columns first, so that conditions with the same values of them are adjacent
+    means = condition_means(part, conditions=list(dict.fromkeys([*columns, *variables])))
     names = _names(task, means, columns)
     groups = {name: names == name for name in dict.fromkeys(names.tolist())}
     first = [int(np.argmax(members)) for members in groups.values()]
@@ -506,9 +506,9 @@ def _refuse_or_warn(units: npt.NDArray[np.str_], *, everything: bool, missing: M
 
 def _attrs(activity: Activity, analysis: str, epoch: str, at: Moment) -> dict[str, Any]:
     first = next(iter(blocks(activity).values()))
-    kept = ("name", "source", "deterministic", "provenance")
+    source = ("name", "source", "deterministic", "provenance")
     return {
-        **{name: first.attrs[name] for name in kept},
+        **{name: first.attrs[name] for name in source},
         "analysis": analysis,
         "epoch": epoch,
         "at": at,

@@ -1,4 +1,4 @@
-"""What units are selective for: task variance and FTV, what they are made of, and their nulls."""
+"""Selectivity of units: task variance and FTV, their components, confounds and nulls."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Condition means: the common currency of the variance analyses."""
+"""Mean rates of units per condition, on which the variance analyses are based."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def condition_means(block: xr.Dataset, *, conditions: Sequence[str] | None = Non
     block
         A block, dense or ragged.
     conditions
-        The trial columns whose combinations are conditions; by default what the source says
-        (``condition_variables``), so that, as published, every test trial of a network is a
-        condition of its own, and a recording's conditions are those of its archive.
+        Trial columns whose combinations are conditions; by default the ``condition_variables``
+        of the source. As published, every test trial of a network is then a separate condition,
+        and a recording has the conditions of its archive.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def condition_means(block: xr.Dataset, *, conditions: Sequence[str] | None = Non
 def condition_table(
     block: xr.Dataset, conditions: Sequence[str] | None = None
 ) -> tuple[xr.Dataset, npt.NDArray[np.int64]]:
-    """Number the conditions of a block and say which one each trial belongs to.
+    """Number the conditions of a block, and return the condition of each trial.
 
     Parameters
     ----------
@@ -125,9 +125,10 @@ def condition_table(
 
 
 def _variables_by_task(block: xr.Dataset, conditions: Sequence[str] | None) -> dict[str, list[str]]:
-    known = condition_variables_of(block)
+    by_default = condition_variables_of(block)
     variables = {
-        task: list(known[task] if conditions is None else conditions) for task in tasks_of(block)
+        task: list(by_default[task] if conditions is None else conditions)
+        for task in tasks_of(block)
     }
     columns = columns_on(block, row_dim(block))
     for name in {name for names in variables.values() for name in names}:
@@ -141,16 +142,18 @@ def _combinations(
 ) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[Any]]]:
     """Number the combinations of columns that occur in the rows, and give their levels."""
     number = np.zeros(len(rows), dtype=np.int64)
-    picked: dict[str, npt.NDArray[Any]] = {}
+    values_of: dict[str, npt.NDArray[Any]] = {}
     for name in columns:
         values = block[name].values[rows]
         _refuse_missing(name, values, task)
         levels, code = np.unique(values, return_inverse=True)
-        picked[name] = values
+        values_of[name] = values
         number = number * len(levels) + code.reshape(-1)
     _, first, compact = np.unique(number, return_index=True, return_inverse=True)
-    shown = {name: labels(block[name].isel({row_dim(block): rows[first]})) for name in picked}
-    return compact.reshape(-1), shown
+    level_table = {
+        name: labels(block[name].isel({row_dim(block): rows[first]})) for name in values_of
+    }
+    return compact.reshape(-1), level_table
 
 
 def _refuse_missing(name: str, values: npt.NDArray[Any], task: str) -> None:
@@ -189,6 +192,6 @@ def _squared_standard_error(
     if block.attrs["deterministic"]:
         return np.where(count > 0, np.float32(0), np.float32(np.nan))
     with np.errstate(invalid="ignore", divide="ignore"):
-        # squares / (n - 1) is the trial variance; one trial gives 0 / 0, NaN: not known
+        # squares / (n - 1) is the trial variance; for one trial it is 0 / 0, NaN: unknown
         variance: npt.NDArray[np.float64] = squares / (count - 1) / count
     return np.where(count > 1, variance, np.nan)

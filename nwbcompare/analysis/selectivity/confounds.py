@@ -1,4 +1,4 @@
-"""What else could make an FTV: noise, errors, trial counts, rates, choice; and when it arises."""
+"""Possible confounds of FTV: noise, error trials, trial counts, rates and choice; FTV in time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ INTERVAL = (2.5, 97.5)
 def confound_table(
     activity: Activity, task_a: str, task_b: str, *, seed: int = 0, n_draws: int = 2000
 ) -> xr.Dataset:
-    """Measure the distribution of FTV again with one possible confound taken out at a time.
+    """Measure the distribution of FTV with one possible confound removed at a time.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ def confound_table(
     xarray.Dataset
         On ``(variant, estimate)``: ``mean`` and ``standard_deviation`` (population) of FTV over
         units, and ``change``, the s.d. less that "as published" of the same estimate; each with
-        a 95 % interval ``..._low``, ``..._high``; ``n_units`` that they stand on and ``n_censored``
+        a 95 % interval ``..._low``, ``..._high``; ``n_units`` in it and ``n_censored``
         among them (0, and NaN for the rest, where no unit has an FTV).
         ``fractional_task_variance (variant, estimate, unit)``, NaN where a unit is inactive or
         lacks a condition. Variants that the source has no columns for are left out;
-        attrs ``left_out`` tells why (JSON).
+        attrs ``left_out`` has the reasons (JSON).
 
     Raises
     ------
@@ -94,19 +94,19 @@ def confound_table(
     """
     pair = select(activity, task=[task_a, task_b])
     first = next(iter(blocks(pair).values()))
-    found: dict[str, dict[str, xr.Dataset]] = {}
+    by_variant: dict[str, dict[str, xr.Dataset]] = {}
     left_out: dict[str, str] = {}
     with warnings.catch_warnings():
-        # units without a value are counted in the result
+        # the result counts units without a value
         warnings.simplefilter("ignore", UnitWarning)
         for variant, measure in tqdm(_variants(seed).items(), "confounds", disable=None):
             try:
-                found[variant] = measure(pair, task_a, task_b)
+                by_variant[variant] = measure(pair, task_a, task_b)
             except NotApplicableError as error:
                 if variant == "as published":
                     raise
                 left_out[variant] = str(error)
-    values, censored = _stacked(found, first["unit"].values)
+    values, censored = _stacked(by_variant, first["unit"].values)
     cluster, column = resampling_units(unit_table(first))
     draws = _weights(cluster, n_draws, seed)[:, cluster]
     mean, sd = _mean_and_sd(values, np.ones((1, values.shape[-1])))
@@ -121,7 +121,7 @@ def confound_table(
             "n_censored": (dims, censored.sum(axis=-1)),
             "fractional_task_variance": ((*dims, "unit"), values, {"units": "1"}),
         },
-        coords={**unit_table(first), "variant": list(found), "estimate": list(ESTIMATES)},
+        coords={**unit_table(first), "variant": list(by_variant), "estimate": list(ESTIMATES)},
         attrs={
             "analysis": "confound_table",
             "name": first.attrs["name"],
@@ -154,7 +154,7 @@ def ftv_in_time(
     task_a, task_b
         The two tasks, on one clock.
     corrected
-        Whether to take out the variance that trial noise adds, bin by bin. A unit's FTV is then
+        Whether to subtract the variance that trial noise adds, bin by bin. A unit's FTV is then
         censored at -1 and 1.
     n_draws, seed
         Draws of the bootstrap and their seed.
@@ -279,12 +279,12 @@ def _without_choice(pair: Activity, task_a: str, task_b: str) -> dict[str, xr.Da
 
 
 def _stacked(
-    found: dict[str, dict[str, xr.Dataset]], units: npt.NDArray[Any]
+    by_variant: dict[str, dict[str, xr.Dataset]], units: npt.NDArray[Any]
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Stack FTV as ``(variant, estimate, unit)``, and which values are censored."""
-    shape = (len(found), len(ESTIMATES), units.size)
+    shape = (len(by_variant), len(ESTIMATES), units.size)
     values, censored = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
-    for place, one in enumerate(found.values()):
+    for place, one in enumerate(by_variant.values()):
         for which, estimate in enumerate(ESTIMATES):
             ftv = one[estimate]
             rows = np.isin(units, ftv["unit"].values)
@@ -292,9 +292,9 @@ def _stacked(
             if estimate == "corrected":
                 ends = ftv["censored"].sel(unit=units[rows]).values
                 censored[place, which, rows] = np.isin(ends, ("at +1", "at -1"))
-    # on another scale the threshold means nothing: units that are active as published count
+    # the threshold has no meaning on another scale: units that are active as published count
     silent = np.isnan(values[0, 0])
-    for place, variant in enumerate(found):
+    for place, variant in enumerate(by_variant):
         if variant in RESCALED:
             values[place, :, silent] = np.nan
     return values, censored & np.isfinite(values)
@@ -322,10 +322,11 @@ def _weights(number: npt.NDArray[np.int64], n_draws: int, seed: int) -> Array:
 
 def _mean_and_sd(values: Array, weights: Array) -> tuple[Array, Array]:
     """Compute weighted mean and s.d. ``(draw, ...)`` over the last axis, without NaN."""
-    seen = np.isfinite(values)
-    held = np.where(seen, values, 0.0)
+    finite = np.isfinite(values)
+    filled = np.where(finite, values, 0.0)
     count, first, second = (
-        np.tensordot(weights, np.moveaxis(moment, -1, 0), 1) for moment in (seen, held, held**2)
+        np.tensordot(weights, np.moveaxis(moment, -1, 0), 1)
+        for moment in (finite, filled, filled**2)
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = first / count
@@ -334,8 +335,8 @@ def _mean_and_sd(values: Array, weights: Array) -> tuple[Array, Array]:
 
 def _pooled(a: Array, b: Array, weights: Array) -> Array:
     """Compute the FTV of variances summed over units, ``(draw, time)``."""
-    known = np.isfinite(a + b)
-    sums = [weights @ np.where(known, x, 0.0).T for x in (a, b)]
+    finite = np.isfinite(a + b)
+    sums = [weights @ np.where(finite, x, 0.0).T for x in (a, b)]
     pooled, _ = fractional_variance(sums[0], sums[1], threshold=0.0)
     return np.clip(pooled, -1, 1)
 

@@ -1,4 +1,4 @@
-"""Pairs of tasks: the shape of their distributions of FTV, and the control by rotations."""
+"""Shapes of the distributions of FTV of pairs of tasks, and their control by rotations."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def classify_pairs(pairs: xr.Dataset, *, confidence: float = 0.95) -> xr.Dataset
     not tested: it only withholds answers). Few units decide little: mixed needs 29. The answer
     depends neither on the order of the units nor on that of the tasks.
 
-    The shapes are those of Yang et al. 2019, Fig. 4, where they were told by eye.
+    The shapes are those of Yang et al. 2019, Fig. 4, where they were assigned by eye.
 
     Examples
     --------
@@ -258,8 +258,8 @@ def rotated_pairs(
     )
     bar = tqdm(rotated, total=n_rotations, desc="rotations", disable=None)
     histogram, mean, sd = (np.stack(values) for values in zip(*bar, strict=True))
-    own = np.diagonal(stacked, axis1=1, axis2=2)
-    _, observed_mean, observed_sd = pair_summary(own, EDGES, threshold=threshold)
+    variances = np.diagonal(stacked, axis1=1, axis2=2)
+    _, observed_mean, observed_sd = pair_summary(variances, EDGES, threshold=threshold)
     coords = pair_coords(tasks)
     _warn_of_inactive(np.array(coords["pair"]), observed_sd, sd)
     name = next(iter(blocks(activity).values())).attrs["name"]
@@ -291,7 +291,7 @@ def _shares_over_rotations(histogram: npt.NDArray[np.int64]) -> dict[str, Any]:
     empty = n_active == 0
     shares = np.where(empty, np.nan, histogram / np.where(empty, 1, n_active))
     with warnings.catch_warnings():
-        # pairs without an active rotated unit are NaN and have been warned of
+        # pairs without an active rotated unit are NaN; the caller warns of them
         warnings.filterwarnings("ignore", "Mean of empty|All-NaN", RuntimeWarning)
         mean = np.nanmean(shares, axis=0)
         low, high = np.nanpercentile(shares, [2.5, 97.5], axis=0)

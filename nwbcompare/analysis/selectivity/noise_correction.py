@@ -1,4 +1,4 @@
-"""Task variance and FTV without the part that trial noise adds, and what is left unknown."""
+"""Task variance and FTV corrected for trial noise, with their uncertainty."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def corrected_task_variance(
     check_whole("n_splits", n_splits, 2, "Use n_splits=100.")
     chosen: dict[str, Any] = {"conditions": conditions, "epochs": epochs, "leave_out": leave_out}
     with warnings.catch_warnings():
-        # one warning below names them
+        # the warning below names them, once
         warnings.simplefilter("ignore", UnitWarning)
         plain = task_variance(activity, estimator=estimator, **chosen)
     measure = _Measure(method, estimator, conditions, n_splits, seed)
@@ -323,23 +323,27 @@ def deconvolved_ftv(
     check_whole("n_bootstrap", n_bootstrap, 1, "Use n_bootstrap=200.")
     names = ("uncorrected", "noise", "untuned_variance", "variance_slope")
     measured = [_pair(variance, name, task_a, task_b) for name in names]
-    known = np.isfinite(measured).all(axis=(0, 2)) & (measured[0].sum(axis=1) > 0)
-    _refuse_noise_free(variance, measured[2][known])
-    likelihoods = likelihood(Tuning(*(values[known] for values in measured)))
-    found = deconvolve(likelihoods)
-    weights = _bootstrap_weights(variance.isel(unit=known), within, n_bootstrap, seed)
+    defined = np.isfinite(measured).all(axis=(0, 2)) & (measured[0].sum(axis=1) > 0)
+    _refuse_noise_free(variance, measured[2][defined])
+    likelihoods = likelihood(Tuning(*(values[defined] for values in measured)))
+    estimate = deconvolve(likelihoods)
+    weights = _bootstrap_weights(variance.isel(unit=defined), within, n_bootstrap, seed)
     draws = _bootstrapped(likelihoods, weights)
-    # Laird & Louis 1987: within the posteriors, and between those of the bootstraps
+    # Laird & Louis 1987: variance within posteriors plus variance between bootstraps
     posterior_sd = np.sqrt((draws.sd**2).mean(axis=0) + draws.mean.var(axis=0))
     grid, width = ftv_grid()
-    masses = found.mass[0], draws.mass
+    masses = estimate.mass[0], draws.mass
     binned = [in_bins(mass, HISTOGRAM_BINS) for mass in masses]
     edges = np.linspace(-1, 1, HISTOGRAM_BINS + 1)
     result = xr.Dataset(
         {
-            "fractional_task_variance": ("unit", _spread_out(found.mean[0], known), {"units": "1"}),
-            "standard_deviation": ("unit", _spread_out(posterior_sd, known), {"units": "1"}),
-            "active": ("unit", known),
+            "fractional_task_variance": (
+                "unit",
+                _spread_out(estimate.mean[0], defined),
+                {"units": "1"},
+            ),
+            "standard_deviation": ("unit", _spread_out(posterior_sd, defined), {"units": "1"}),
+            "active": ("unit", defined),
             **_with_interval("density", masses[0] / width, masses[1] / width, "ftv"),
             **_with_interval("share", binned[0], binned[1], "bin"),
         },
@@ -353,7 +357,7 @@ def deconvolved_ftv(
             "n_bootstrap": n_bootstrap,
             "bootstrap_seed": seed,
             "n_iterations": N_ITERATIONS,
-            "n_units": int(known.sum()),
+            "n_units": int(defined.sum()),
         },
     )
     kinds = ("population_mean", "population_sd")
@@ -389,7 +393,7 @@ def censoring_table(
         On ``rule``: "raw", the three rules of `corrected_ftv`, "shrunken" (posterior means) and
         "deconvolved" (the population). Each has ``mean``, ``standard_deviation``,
         ``share_mixed`` (absolute FTV below 0.3), ``share_selective`` (above 0.9), and the units
-        ``n_units`` that it stands on, of which ``n_censored`` lie at or beyond an end.
+        ``n_units`` in it, of which ``n_censored`` lie at or beyond an end.
 
     Raises
     ------
@@ -459,7 +463,7 @@ def _summary(values: Array, weight: Array) -> tuple[float, float, float, float]:
         return np.nan, np.nan, np.nan, np.nan
     mean = float(weight @ values)
     sd = float(np.sqrt(weight @ (values - mean) ** 2))
-    # a grid point on the bound must not fall in by rounding
+    # rounding must not move a grid point across the bound
     size = np.round(np.abs(values), 9)
     return mean, sd, float(weight @ (size < MIXED)), float(weight @ (size > SELECTIVE))
 
@@ -489,8 +493,8 @@ class _Measure:
         task, n_conditions = str(means["task"].values[0]), means.sizes["condition"]
         analytic, halves = [], []
         units = _trials_by_unit(block, task, bins, self.conditions)
-        shown = tqdm(units, desc=task, total=block.sizes["unit"], disable=None)
-        for unit, (rates, number) in enumerate(shown):
+        description = tqdm(units, desc=task, total=block.sizes["unit"], disable=None)
+        for unit, (rates, number) in enumerate(description):
             analytic.append(noisy_variance(rates, number, n_conditions, self.estimator))
             if self.method == "split_half":
                 stream = np.random.SeedSequence(self.seed, spawn_key=(place, unit))
@@ -500,8 +504,8 @@ class _Measure:
                         rates, number, n_conditions, self.estimator, n_splits=self.n_splits, rng=rng
                     )
                 )
-        found = _columns(analytic) | least
-        return found | _from_halves(found, *np.array(halves).T) if halves else found
+        estimates = _columns(analytic) | least
+        return estimates | _from_halves(estimates, *np.array(halves).T) if halves else estimates
 
 
 def _trials_by_unit(
@@ -516,9 +520,9 @@ def _trials_by_unit(
     rows = np.flatnonzero(labels(block["task"]) == task)
     number = condition - int(np.flatnonzero(table["task"].values == task)[0])
     if not is_ragged(block):
-        own = rate[rows][:, bins]
+        rates = rate[rows][:, bins]
         for unit in range(block.sizes["unit"]):
-            yield own[:, :, unit], number[rows]
+            yield rates[:, :, unit], number[rows]
         return
     position = unit_positions(block)[rows]
     order = np.argsort(position, kind="stable")
@@ -540,8 +544,8 @@ def _without_noise(rates: Array, estimator: Estimator) -> dict[str, npt.NDArray[
     }
 
 
-def _columns(found: list[NoisyVariance]) -> dict[str, npt.NDArray[Any]]:
-    raw, noise, sampling, untuned, slope, n_times = map(np.array, zip(*found, strict=True))
+def _columns(estimates: list[NoisyVariance]) -> dict[str, npt.NDArray[Any]]:
+    raw, noise, sampling, untuned, slope, n_times = map(np.array, zip(*estimates, strict=True))
     return {
         "task_variance": raw - noise,
         "uncorrected": raw,
@@ -598,7 +602,7 @@ def _refuse_noise_free(variance: xr.Dataset, untuned_variance: Array) -> None:
             "variance",
             "a noisy source",
             f"{variance.attrs.get('name', 'one')!r} without noise",
-            "Its FTV has no noise to take out: use fractional_task_variance.",
+            "Without noise there is nothing to correct: use fractional_task_variance.",
         )
 
 
@@ -638,9 +642,9 @@ def _bootstrapped(likelihoods: Array, weights: Array) -> Deconvolved:
     return Deconvolved(*(np.concatenate(kind) for kind in zip(*fits, strict=True)))
 
 
-def _spread_out(values: Array, known: npt.NDArray[np.bool_]) -> Array:
-    every = np.full(known.size, np.nan)
-    every[known] = values
+def _spread_out(values: Array, places: npt.NDArray[np.bool_]) -> Array:
+    every = np.full(places.size, np.nan)
+    every[places] = values
     return every
 
 

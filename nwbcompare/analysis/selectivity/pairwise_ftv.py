@@ -146,9 +146,9 @@ def median_histogram(results: Sequence[xr.Dataset]) -> xr.Dataset:
     summary = np.full((3, *shares.shape[1:]), np.nan)
     coverage = np.full(n_networks.size, np.nan)
     for pair in np.flatnonzero(n_networks):
-        kept = np.sort(shares[n_active[:, pair, 0] > 0, pair], axis=0)
-        rank, coverage[pair] = _median_interval(len(kept))
-        summary[:, pair] = np.median(kept, axis=0), kept[rank], kept[len(kept) - 1 - rank]
+        active = np.sort(shares[n_active[:, pair, 0] > 0, pair], axis=0)
+        rank, coverage[pair] = _median_interval(len(active))
+        summary[:, pair] = np.median(active, axis=0), active[rank], active[len(active) - 1 - rank]
     names = ("share", "share_low", "share_high")
     first = results[0]
     return xr.Dataset(

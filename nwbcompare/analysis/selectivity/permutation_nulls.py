@@ -1,4 +1,4 @@
-"""Nulls for task variance and FTV: what they would be if labels or axes meant nothing."""
+"""Null distributions of task variance and FTV: permuted labels and rotated units."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def context_label_null(
 ) -> xr.Dataset:
     """Test each unit's FTV against task labels permuted among trials of one condition.
 
-    The null is that a unit does not tell the two tasks apart: within each condition (the same
+    Null hypothesis: a unit responds alike in the two tasks. Within each condition (the same
     values of the condition variables in both tasks) the trials of both are exchangeable. The
     numbers of trials are kept, so what they do to FTV is in the null.
 
@@ -180,7 +180,7 @@ def _population(null: Array, truth: Array, p_value: Array) -> dict[str, Any]:
     tested = np.isfinite(truth)
     q_value = adjust_p(p_value, "fdr_bh")
     sd = spread(truth[None])[1][0]
-    # the same units in every draw; where no FTV is defined, it is left out
+    # the same units in every draw; undefined FTVs are left out
     null_sd = spread(null[:, tested])[1]
     n_tested = int(tested.sum())
     return {
@@ -430,7 +430,7 @@ def task_covariances(
         sample = centred(_complete_rates(means, bins), estimator)
         covariance[task] = sample @ sample.T
         units = columns_on(means, "unit")
-        # a network's means of one task fill 100 MB: let go before the next are made
+        # the means of one task of a network take 100 MB: free them before the next task
         del means, sample
     if tasks is None:
         return covariance, units
@@ -463,11 +463,11 @@ def _rotate(
     rng = np.random.default_rng(seed)
     factors = []
     for group in groups:
-        own = np.stack([c[np.ix_(group, group)] for c in covariance.values()])
-        basis = _joint_basis(own)
-        factors.append((basis.shape[1], factorise(basis.T @ own @ basis)))
+        covariances = np.stack([c[np.ix_(group, group)] for c in covariance.values()])
+        basis = _joint_basis(covariances)
+        factors.append((basis.shape[1], factorise(basis.T @ covariances @ basis)))
     fractions = np.empty((n_rotations, sum(len(group) for group in groups)))
-    # the products are small: threads of their own would only wait for one another
+    # the products are too small to gain from several threads
     with threadpool_limits(1):
         for place in range(n_rotations):
             for group, (rank, factor) in zip(groups, factors, strict=True):
@@ -483,9 +483,9 @@ def _joint_basis(covariances: Array) -> Array:
     needs only its columns along the others, which a uniform rotation has in any basis alike.
     """
     values, vectors = np.linalg.eigh(covariances.sum(axis=0))
-    kept = values > TOLERANCE * values[-1]
-    kept[-1] = True  # one column at least, also where nothing varies
-    basis: Array = np.eye(len(values)) if kept.all() else vectors[:, kept]
+    positive = values > TOLERANCE * values[-1]
+    positive[-1] = True  # one column at least, also where nothing varies
+    basis: Array = np.eye(len(values)) if positive.all() else vectors[:, positive]
     return basis
 
 
@@ -499,16 +499,16 @@ def _unit_groups(units: dict[str, xr.DataArray], within: str | None) -> list[npt
 
 
 def _block_with(activity: Activity, tasks: list[str]) -> xr.Dataset:
-    known: list[str] = []
+    available: list[str] = []
     for block in blocks(activity).values():
         _refuse_deterministic(block)
         here = tasks_of(block)
-        known += here
+        available += here
         if all(task in here for task in tasks):
             return block
     for task in tasks:
-        if task not in known:
-            raise unknown_name("task", task, known)
+        if task not in available:
+            raise unknown_name("task", task, available)
     raise NotApplicableError(
         "activity",
         f"{listing(tasks)} in one block",

@@ -1,4 +1,4 @@
-"""Changes of rates that take out what a mere difference in rate would do to a variance."""
+"""Transformations of rates that remove the effect of mean rates on variances."""
 
 from __future__ import annotations
 
@@ -120,11 +120,11 @@ def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> An
     >>> float(match_rates(example_block())["rate"].sel(time=slice(0.1, None)).mean().round(6))
     1.0
     """
-    known = tasks_of(activity)
+    available = tasks_of(activity)
     for task in tasks or ():
-        if task not in known:
-            raise unknown_name("tasks", task, known)
-    chosen = select(activity, task=known if tasks is None else list(tasks))
+        if task not in available:
+            raise unknown_name("tasks", task, available)
+    chosen = select(activity, task=available if tasks is None else list(tasks))
     mean = _mean_rates(chosen)
     silent = ~(np.stack(list(mean.values())) > 0).all(axis=0)
     units = next(iter(blocks(chosen).values()))["unit"].values
@@ -203,19 +203,19 @@ def _mean_rates(activity: xr.DataTree | xr.Dataset) -> dict[str, npt.NDArray[np.
     """Compute, for each task, the units' mean rates over conditions and counted times."""
     for block in blocks(activity).values():
         _positive(block)
-    found = {}
+    means_of_task = {}
     for task, means, bins in means_by_task(activity):
         by_time = means["rate_mean"].values[:, :, bins].mean(axis=1)
         observed = np.isfinite(by_time)
         with np.errstate(invalid="ignore"):
-            found[task] = np.where(observed, by_time, 0).sum(axis=1) / observed.sum(axis=1)
-    return found
+            means_of_task[task] = np.where(observed, by_time, 0).sum(axis=1) / observed.sum(axis=1)
+    return means_of_task
 
 
 def _divided(block: xr.Dataset, mean: dict[str, npt.NDArray[np.float64]]) -> xr.Dataset:
     tasks, task = np.unique(labels(block["task"]), return_inverse=True)
     table = np.stack([mean[str(name)] for name in tasks])
-    # units without a mean are left out afterwards: any number but 0 will do
+    # units without a mean are removed later; the divisor must only differ from 0
     table = np.where(table > 0, table, 1.0).astype(np.float32)
     task = task.reshape(-1)
     by = table[task, unit_positions(block)] if is_ragged(block) else table[task]

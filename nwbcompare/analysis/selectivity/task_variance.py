@@ -1,4 +1,4 @@
-"""Task variance and fractional task variance, of network units and neurons alike."""
+"""Task variance and fractional task variance of network units and neurons."""
 
 from __future__ import annotations
 
@@ -405,9 +405,11 @@ def _means_of_tasks(
         means = condition_means(block, conditions=conditions)
         tasks = list(dict.fromkeys(means["task"].values))
         for task in tasks:
-            # selecting copies: a block of one task is given as it is
-            own = means if len(tasks) == 1 else means.isel(condition=means["task"].values == task)
-            yield block, str(task), own
+            # a selection is a copy, which a block of one task does not need
+            means_of_task = (
+                means if len(tasks) == 1 else means.isel(condition=means["task"].values == task)
+            )
+            yield block, str(task), means_of_task
 
 
 def check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
@@ -430,10 +432,10 @@ def check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
     >>> from nwbcompare.testing import example_block
     >>> check_epochs(example_block(), ["stim1"])
     """
-    known = list(block["epoch"].values) if "epoch" in block.coords else []
+    available = list(block["epoch"].values) if "epoch" in block.coords else []
     for epoch in epochs or ():
-        if epoch not in known:
-            raise unknown_name("epochs", epoch, known)
+        if epoch not in available:
+            raise unknown_name("epochs", epoch, available)
 
 
 def counted_bins(
@@ -573,10 +575,10 @@ def check_pair(table: xr.Dataset, task_a: str, task_b: str) -> None:
     >>> import xarray as xr
     >>> check_pair(xr.Dataset(coords={"task": ["a", "b"]}), "a", "b")
     """
-    known = [str(task) for task in table["task"].values]
+    available = [str(task) for task in table["task"].values]
     for task in (task_a, task_b):
-        if task not in known:
-            raise unknown_name("task", task, known)
+        if task not in available:
+            raise unknown_name("task", task, available)
     if task_a == task_b:
         raise InputError(
             "task_b", f"a task other than {task_a!r}", repr(task_b), "Name two different tasks."

@@ -1,4 +1,4 @@
-"""Trial counts made equal between tasks, since more trials leave less noise in a variance."""
+"""Equal numbers of trials in all tasks, since fewer trials leave more noise in a variance."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ def subsample_trials(
             "Equalise tasks of one layout at a time.",
         )
     rows = _rows_of(parts, conditions, by_condition=within == "condition")
-    kept = _drawn(rows, np.random.default_rng(seed))
-    if not kept.any():
+    selected = _drawn(rows, np.random.default_rng(seed))
+    if not selected.any():
         raise NotApplicableError(
             "conditions",
             "at least one that all tasks have trials of",
@@ -133,19 +133,19 @@ def subsample_trials(
             "Name shared columns with conditions=[...], or use within='task'.",
         )
     _warn_of_lacking(parts, rows)
-    return _without_empty_units(activity, _taken(parts, kept))
+    return _without_empty_units(activity, _taken(parts, selected))
 
 
 def _checked(activity: xr.DataTree | xr.Dataset, tasks: Sequence[str] | None) -> list[str]:
-    known = tasks_of(activity)
-    wanted = known if tasks is None else list(dict.fromkeys(tasks))
-    for task in wanted:
-        if task not in known:
-            raise unknown_name("tasks", task, known)
-    if len(wanted) < 2:
+    available = tasks_of(activity)
+    names = available if tasks is None else list(dict.fromkeys(tasks))
+    for task in names:
+        if task not in available:
+            raise unknown_name("tasks", task, available)
+    if len(names) < 2:
         error = NotApplicableError if tasks is None else InputError
-        raise error("tasks", "two or more tasks", listing(wanted), "Name the tasks to equalise.")
-    return wanted
+        raise error("tasks", "two or more tasks", listing(names), "Name the tasks to equalise.")
+    return names
 
 
 def _rows_of(
@@ -160,8 +160,8 @@ def _rows_of(
         condition = np.zeros_like(unit)
         if by_condition:
             table, of_row = condition_table(block, conditions)
-            shown = [_as_text(table, place) for place in range(table.sizes["condition"])]
-            number = np.array([numbers.setdefault(name, len(numbers)) for name in shown])
+            texts = [_as_text(table, place) for place in range(table.sizes["condition"])]
+            number = np.array([numbers.setdefault(name, len(numbers)) for name in texts])
             condition = number[of_row]
         columns.append((unit, condition, text))
     unit, condition, text = (np.concatenate(column) for column in zip(*columns, strict=True))
@@ -172,9 +172,9 @@ def _rows_of(
 def _as_text(table: xr.Dataset, place: int) -> str:
     """Return the values of a condition as text that is the same in every task."""
     values = {str(name): table[name].values[place] for name in table.coords if name != "task"}
-    shown = {name: v if isinstance(v, str) else float(v) for name, v in values.items()}
+    numbers = {name: v if isinstance(v, str) else float(v) for name, v in values.items()}
     # a variable that a task does not use is "" or NaN there
-    used = {name: v for name, v in shown.items() if v != "" and v == v}  # noqa: PLR0124 - NaN
+    used = {name: v for name, v in numbers.items() if v != "" and v == v}  # noqa: PLR0124 - NaN
     return json.dumps(used, sort_keys=True)
 
 
@@ -185,9 +185,9 @@ def _drawn(rows: _Rows, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     order = np.lexsort((rng.random(group.size), group))
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     place = np.arange(group.size) - np.repeat(starts, np.diff(starts, append=group.size))
-    kept = np.zeros(group.size, dtype=bool)
-    kept[order] = place < least[rows.key[order]]
-    return kept
+    selected = np.zeros(group.size, dtype=bool)
+    selected[order] = place < least[rows.key[order]]
+    return selected
 
 
 def _warn_of_lacking(parts: dict[str, xr.Dataset], rows: _Rows) -> None:
@@ -206,11 +206,11 @@ def _warn_of_lacking(parts: dict[str, xr.Dataset], rows: _Rows) -> None:
     )
 
 
-def _taken(parts: dict[str, xr.Dataset], kept: npt.NDArray[np.bool_]) -> dict[str, xr.Dataset]:
+def _taken(parts: dict[str, xr.Dataset], selected: npt.NDArray[np.bool_]) -> dict[str, xr.Dataset]:
     bounds = np.cumsum([block.sizes[row_dim(block)] for block in parts.values()])
     return {
         leaf: block.isel({row_dim(block): np.flatnonzero(mine)})
-        for (leaf, block), mine in zip(parts.items(), np.split(kept, bounds[:-1]), strict=True)
+        for (leaf, block), mine in zip(parts.items(), np.split(selected, bounds[:-1]), strict=True)
     }
 
 

@@ -1,4 +1,4 @@
-"""Groups of units by the tasks that they take part in: one, the other, or both alike."""
+"""Groups of units that are selective for one task, for the other, or for both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Task variance by factor: how much of it is choice, each stimulus variable, their interaction."""
+"""Components of task variance: choice, each stimulus variable and their interactions."""
 
 from __future__ import annotations
 
@@ -140,15 +140,15 @@ def variance_components(
     >>> dict(components["component"].sizes)
     {'unit': 3, 'task': 1, 'factor': 1}
     """
-    found: dict[str, tuple[list[str], Array, Array]] = {}
+    by_task: dict[str, tuple[list[str], Array, Array]] = {}
     for block in blocks(activity).values():
         check_epochs(block, epochs)
         for task in tasks_of(block):
             crossing = _cross(block, task, factors, interactions)
             bins = counted_bins(block, task, epochs=epochs, leave_out=leave_out)
-            found[task] = (crossing.terms, *_components_of_units(block, crossing, bins))
-    result = _joined(found, next(iter(blocks(activity).values())))
-    _warn_of_unknown(result, found)
+            by_task[task] = (crossing.terms, *_components_of_units(block, crossing, bins))
+    result = _joined(by_task, next(iter(blocks(activity).values())))
+    _warn_of_unknown(result, by_task)
     return result.assign_attrs(
         analysis="variance_components",
         factors=json.dumps(None if factors is None else list(factors)),
@@ -213,16 +213,16 @@ def ftv_by_factor(
     check_pair(components, task_a, task_b)
     pair = components.sel(task=[task_a, task_b])
     every = [str(name) for name in components["factor"].values]
-    wanted = [n for n in every if CHOICE not in n.split(":")] if factors is None else list(factors)
-    for name in wanted:
+    names = [n for n in every if CHOICE not in n.split(":")] if factors is None else list(factors)
+    for name in names:
         if name not in every:
             raise unknown_name("factors", name, every)
-    summed = pair.sel(factor=wanted)
+    summed = pair.sel(factor=names)
     added = summed["component_corrected" if corrected else "component"]
-    # a factor that a task lacks adds nothing; one that cannot be told apart makes the sum unknown
-    held = summed["fitted"]
-    total = added.where(held, 0.0).sum("factor", skipna=False).transpose("unit", "task")
-    squared = (summed["standard_error"] ** 2).where(held, 0.0).sum("factor", skipna=False)
+    # a factor that a task lacks adds nothing; a confounded one makes the sum unknown (NaN)
+    fitted = summed["fitted"]
+    total = added.where(fitted, 0.0).sum("factor", skipna=False).transpose("unit", "task")
+    squared = (summed["standard_error"] ** 2).where(fitted, 0.0).sum("factor", skipna=False)
     error = squared.transpose("unit", "task") ** 0.5
     variance = xr.Dataset(
         {"task_variance": total, "standard_error": error},
@@ -239,7 +239,7 @@ def ftv_by_factor(
         task_variance=total.assign_attrs(components["component"].attrs),
         codes=("unit", codes),
         dominant=("unit", dominant),
-    ).assign_attrs(analysis="ftv_by_factor", summed=json.dumps(wanted), corrected=int(corrected))
+    ).assign_attrs(analysis="ftv_by_factor", summed=json.dumps(names), corrected=int(corrected))
 
 
 def _cross(
@@ -254,9 +254,11 @@ def _cross(
     rows = np.flatnonzero(labels(block["task"]) == task)
     codes, n_levels = _levels(block, task, names, rows, default=factors is None)
     if interactions is None:
-        own = [name for name in names if name in variables]
+        stimulus = [name for name in names if name in variables]
         joint: list[Sequence[str]] = [
-            *chain.from_iterable(combinations(own, size) for size in range(2, len(own) + 1))
+            *chain.from_iterable(
+                combinations(stimulus, size) for size in range(2, len(stimulus) + 1)
+            )
         ]
     else:
         joint = list(interactions)
@@ -329,12 +331,12 @@ def _components_of_units(
     n_trials = np.zeros(block.sizes["unit"])
     fits: dict[bytes, Fit] = {}
     trials = _trials_of_units(block, crossing, bins)
-    shown = f"components, {crossing.task}"
-    for unit, rates, cell in tqdm(trials, shown, block.sizes["unit"], disable=None):
+    description = f"components, {crossing.task}"
+    for unit, rates, cell in tqdm(trials, description, block.sizes["unit"], disable=None):
         n_trials[unit] = np.isfinite(rates).any(axis=1).sum()
         if n_trials[unit]:
-            found = unit_components(rates, cell, crossing.design, noisy=noisy, fits=fits)
-            values[:, unit] = [getattr(found, name) for name in names]
+            components = unit_components(rates, cell, crossing.design, noisy=noisy, fits=fits)
+            values[:, unit] = [getattr(components, name) for name in names]
     return values, n_trials
 
 
@@ -344,9 +346,9 @@ def _trials_of_units(
     """Yield each unit's number, its rates ``(trial, time)`` in counted bins, and its cells."""
     rate = block["rate"].values
     if not is_ragged(block):
-        own = rate[crossing.rows][:, bins]
+        rates = rate[crossing.rows][:, bins]
         for unit in range(block.sizes["unit"]):
-            yield unit, own[:, :, unit], crossing.cell
+            yield unit, rates[:, :, unit], crossing.cell
         return
     place = unit_positions(block)[crossing.rows]
     order = np.argsort(place, kind="stable")
@@ -355,13 +357,13 @@ def _trials_of_units(
         yield unit, rate[crossing.rows[mine]][:, bins], crossing.cell[mine]
 
 
-def _joined(found: dict[str, tuple[list[str], Array, Array]], block: xr.Dataset) -> xr.Dataset:
+def _joined(by_task: dict[str, tuple[list[str], Array, Array]], block: xr.Dataset) -> xr.Dataset:
     """Join the components of all tasks; the factors are the union of theirs."""
-    factors = list(dict.fromkeys(chain.from_iterable(terms for terms, _, _ in found.values())))
-    shape = (len(fields(Components)), block.sizes["unit"], len(found), len(factors))
+    factors = list(dict.fromkeys(chain.from_iterable(terms for terms, _, _ in by_task.values())))
+    shape = (len(fields(Components)), block.sizes["unit"], len(by_task), len(factors))
     values = np.full(shape, np.nan)
     fitted = np.zeros(shape[2:], dtype=bool)
-    for task, (terms, components, _) in enumerate(found.values()):
+    for task, (terms, components, _) in enumerate(by_task.values()):
         columns = [factors.index(term) for term in terms]
         values[:, :, task, columns] = components
         fitted[task, columns] = True
@@ -377,10 +379,10 @@ def _joined(found: dict[str, tuple[list[str], Array, Array]], block: xr.Dataset)
             "noise_sd": (dims, noise, squared),
             "share": (dims, _shares(corrected, fitted), {"units": "1"}),
             "inflation": (dims, inflation, {"units": "1"}),
-            "n_trials": (("unit", "task"), np.stack([n for _, _, n in found.values()], axis=1)),
+            "n_trials": (("unit", "task"), np.stack([n for _, _, n in by_task.values()], axis=1)),
             "fitted": (("task", "factor"), fitted),
         },
-        coords={**unit_table(block), "task": list(found), "factor": factors},
+        coords={**unit_table(block), "task": list(by_task), "factor": factors},
         attrs={name: block.attrs[name] for name in ("name", "source", "deterministic")}
         | {"provenance": block.attrs["provenance"]},
     )
@@ -388,18 +390,20 @@ def _joined(found: dict[str, tuple[list[str], Array, Array]], block: xr.Dataset)
 
 def _shares(corrected: Array, fitted: npt.NDArray[np.bool_]) -> Array:
     """Return each component's share of the sum; NaN where a component is, or none is above 0."""
-    held = np.where(fitted, np.maximum(corrected, 0.0), 0.0)
-    total = held.sum(axis=-1, keepdims=True)
+    positive = np.where(fitted, np.maximum(corrected, 0.0), 0.0)
+    total = positive.sum(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        share: Array = np.where(fitted & (total > 0), held / total, np.nan)
+        share: Array = np.where(fitted & (total > 0), positive / total, np.nan)
     return share
 
 
-def _warn_of_unknown(result: xr.Dataset, found: dict[str, tuple[list[str], Array, Array]]) -> None:
+def _warn_of_unknown(
+    result: xr.Dataset, by_task: dict[str, tuple[list[str], Array, Array]]
+) -> None:
     units = result["unit"].values
-    for task, (terms, _, _) in found.items():
-        own = result.sel(task=task, factor=terms)
-        confounded = np.isnan(own["component"].values)
+    for task, (terms, _, _) in by_task.items():
+        of_task = result.sel(task=task, factor=terms)
+        confounded = np.isnan(of_task["component"].values)
         for place, term in enumerate(terms):
             lacking = confounded[:, place]
             if lacking.any():
@@ -408,7 +412,7 @@ def _warn_of_unknown(result: xr.Dataset, found: dict[str, tuple[list[str], Array
                     f"task {task!r} by their trials and get NaN",
                     units[lacking],
                 )
-        alone = (np.isnan(own["component_corrected"].values) & ~confounded).any(axis=1)
+        alone = (np.isnan(of_task["component_corrected"].values) & ~confounded).any(axis=1)
         if alone.any():
             _warn(
                 f"{int(alone.sum())} units have no two trials alike in task {task!r}; their noise "
@@ -430,9 +434,9 @@ def _what_units_code(pair: xr.Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[An
     whole = np.maximum(summed, 0.0).sum(axis=1)
     counts = []
     for members in (is_choice, ~is_choice):
-        own = summed[:, members].sum(axis=1)
-        clear = own > NOISE_SDS * np.sqrt(noise[:, members].sum(axis=1))
-        counts.append(clear & (own >= LEAST_SHARE * whole) & (own > 0))
+        component = summed[:, members].sum(axis=1)
+        clear = component > NOISE_SDS * np.sqrt(noise[:, members].sum(axis=1))
+        counts.append(clear & (component >= LEAST_SHARE * whole) & (component > 0))
     choice, stimulus = counts
     codes = np.select(
         [np.isnan(summed).any(axis=1), choice & stimulus, choice, stimulus],

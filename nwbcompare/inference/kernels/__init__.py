@@ -1,1 +1,1 @@
-"""Numbers of inference, on plain arrays."""
+"""Computations of inference, on plain arrays."""

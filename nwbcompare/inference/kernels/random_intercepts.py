@@ -1,4 +1,4 @@
-"""The mean of values from nested groups, such as units in sessions, by restricted likelihood."""
+"""Mean of values in nested groups, such as units in sessions, by restricted likelihood (REML)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NestedMean:
     converged
         Whether the likelihood was maximised.
     message
-        What the optimiser said where it was not, else "".
+        Message of the optimiser where it was not, else "".
     """
 
     mean: float
@@ -80,7 +80,7 @@ def nested_mean(values: Array, levels: Sequence[Codes]) -> NestedMean:
     >>> round(found.mean, 6), found.components.round(3).tolist()
     (1.55, [0.497, 0.005])
     """
-    # in units of the values' own s.d., since an optimiser's tolerances are absolute
+    # in units of the s.d. of the values, since the optimiser's tolerances are absolute
     centre, scale = values.mean(), values.std()
     y = (values - centre) / scale
     groups = _memberships(levels, y.size)
@@ -108,11 +108,11 @@ def _likeliest_share(y: Array, groups: Sequence[Codes]) -> tuple[Array, str]:
     def cost(share: Array) -> float:
         return _cost(_sums(y, groups, _ratios(share)), y.size)
 
-    # two-sided differences: line searches fail on the noise of one-sided ones
+    # two-sided differences: rounding of one-sided ones makes line searches fail
     options = {"jac": "3-point", "options": {"ftol": 1e-10}}
     best = minimize(cost, np.full(len(groups), 0.1), bounds=bounds, **options)
     if not best.success:
-        # a line search lost in rounding: one that needs no slope goes on from there
+        # a line search failed by rounding: continue with a method that needs no slope
         best = minimize(cost, best.x, bounds=bounds, method="Powell")
     return best.x, "" if best.success else str(best.message)
 
@@ -126,7 +126,7 @@ def _memberships(levels: Sequence[Codes], n_rows: int) -> list[Codes]:
     """Return the group of each member, from the inside out: of rows, then of the groups within."""
     groups, member, n_members = [], np.arange(n_rows), n_rows
     for level in reversed(levels):
-        # each member lies in one group: any of its rows tells which
+        # each member lies in one group, that of any of its rows
         of_member = np.zeros(n_members, dtype=np.int64)
         of_member[member] = level
         groups.append(of_member)

@@ -1,1 +1,1 @@
-"""Numbers of clustering, on plain arrays."""
+"""Computations of clustering, on plain arrays."""

@@ -15,7 +15,7 @@ METHODS = ("kmeans", "ward", "hdbscan")
 EMBEDDINGS = ("tsne", "pca", "mds")
 PERPLEXITY = 30
 SMALLEST_CLUSTER = 5
-"""Units that HDBSCAN asks of a cluster (scikit-learn's default)."""
+"""Fewest units of a cluster in HDBSCAN (scikit-learn's default)."""
 MDS_STARTS = 4
 
 
@@ -31,7 +31,7 @@ class Clustering(NamedTuple):
 
 
 def normalised(variance: Array, threshold: float) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Divide the rows of active units by their maxima, and tell which units are active.
+    """Divide the rows of active units by their maxima.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ def cluster(
         distances = _distances_between(rows)
         if method == "hdbscan":
             labels = _hdbscan(rows)
-            found = int(labels.max()) + 1
+            n_found = int(labels.max()) + 1
             return Clustering(
-                labels, found, [found], np.array([_mean_silhouette(distances, labels)])
+                labels, n_found, [n_found], np.array([_mean_silhouette(distances, labels)])
             )
         tried = [int(k) for k in n_clusters_tried]
         candidates = _ward(rows, tried) if method == "ward" else _kmeans(rows, tried, n_init, seed)
@@ -151,8 +151,8 @@ def _hdbscan(rows: Array) -> Labels:
 
     if len(rows) < SMALLEST_CLUSTER:
         return np.full(len(rows), -1)
-    found: Labels = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, copy=True).fit_predict(rows)
-    return found.astype(np.int64)
+    labels: Labels = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, copy=True).fit_predict(rows)
+    return labels.astype(np.int64)
 
 
 @contextmanager
@@ -198,21 +198,21 @@ def _mean_silhouette(distances: Array, labels: Labels) -> float:
         of distances; 0, no structure, where there are fewer than two clusters.
     """
     inside = labels >= 0
-    names, own = np.unique(labels[inside], return_inverse=True)
+    names, cluster = np.unique(labels[inside], return_inverse=True)
     if len(names) < 2:
         return 0.0
-    member = np.eye(len(names))[own.reshape(-1)]
+    member = np.eye(len(names))[cluster.reshape(-1)]
     size, every = member.sum(axis=0), np.arange(len(member))
     total = distances[np.ix_(inside, inside)] @ member
-    alone = size[own] == 1
-    within = total[every, own] / np.where(alone, 1, size[own] - 1)
+    alone = size[cluster] == 1
+    within = total[every, cluster] / np.where(alone, 1, size[cluster] - 1)
     other = total / size
-    other[every, own] = np.inf
+    other[every, cluster] = np.inf
     nearest = other.min(axis=1)
     wider = np.maximum(within, nearest)
     # by convention a unit alone in its cluster has 0
-    kept = ~alone & (wider > 0)
-    scores = np.where(kept, nearest - within, 0) / np.where(kept, wider, 1)
+    scored = ~alone & (wider > 0)
+    scores = np.where(scored, nearest - within, 0) / np.where(scored, wider, 1)
     return float(scores.mean())
 
 
@@ -299,7 +299,7 @@ def _pca(rows: Array, _seed: int) -> Any:
 def _mds(rows: Array, seed: int) -> Any:
     from sklearn.manifold import smacof  # noqa: PLC0415 - slow to import
 
-    # the function under scikit-learn's MDS, whose defaults differ between versions
+    # scikit-learn's MDS calls this function, with defaults that differ between versions
     distances = _distances_between(rows)
     place, _ = smacof(distances, n_components=2, n_init=MDS_STARTS, random_state=seed)
     return place

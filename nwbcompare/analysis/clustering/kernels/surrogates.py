@@ -1,4 +1,4 @@
-"""Tables without clusters that are alike in everything else: Gaussian copulas, ePAIRS."""
+"""Surrogate tables without clusters: Gaussian copulas, and Gaussian tables for ePAIRS."""
 
 from __future__ import annotations
 
@@ -198,10 +198,10 @@ def gaussian_like(table: Array, rng: np.random.Generator) -> Array:
     """
     mean = table.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(table.T, ddof=0))
-    kept = values > 1e-10 * values[-1]
-    scale = np.sqrt(len(table) * values[kept])
-    raw = rng.standard_normal((len(table), int(kept.sum())))
+    positive = values > 1e-10 * values[-1]
+    scale = np.sqrt(len(table) * values[positive])
+    raw = rng.standard_normal((len(table), int(positive.sum())))
     white, upper = np.linalg.qr(raw - raw.mean(axis=0))
     white *= np.sign(np.diagonal(upper))
-    drawn: Array = mean + (white * scale) @ vectors[:, kept].T
+    drawn: Array = mean + (white * scale) @ vectors[:, positive].T
     return drawn

@@ -1,1 +1,1 @@
-"""Numbers of weights, on plain arrays."""
+"""Computations on weights, on plain arrays."""

@@ -1,4 +1,4 @@
-"""Means of weights over pairs of units, and the same with the units' groups permuted."""
+"""Mean weights over pairs of units, for true and for permuted groups of units."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def mean_over_pairs(weights: Array, pairs: Mask) -> PairMean:
     with np.errstate(invalid="ignore", divide="ignore"):
         without = (total - lost[units]) / (n_pairs - lost_pairs[units])
     n_units = int(units.sum())
-    # a unit that is in every pair leaves none: 0 / 0, and the error is not known
+    # leaving out a unit that is in every pair leaves no pair: 0 / 0, an unknown error
     spread = (n_units - 1) / n_units * ((without - total / n_pairs) ** 2).sum()
-    known = bool((lost_pairs[units] < n_pairs).all())
-    return PairMean(float(total / n_pairs), float(np.sqrt(spread)) if known else np.nan, n_pairs)
+    defined = bool((lost_pairs[units] < n_pairs).all())
+    return PairMean(float(total / n_pairs), float(np.sqrt(spread)) if defined else np.nan, n_pairs)
 
 
 def _touching(matrix: Array) -> Array:
@@ -181,7 +181,7 @@ def _shuffled_within(
 ) -> Mask:
     """Permute labels within bins: ``(unit,)`` to ``(draw, unit)``."""
     place = np.argsort(bins, kind="stable")
-    # a random number below 1 orders the units of a bin and leaves the order of the bins
+    # random numbers below 1 shuffle the units of a bin and keep the order of the bins
     origin = np.argsort(bins + rng.random((n_draws, bins.size)), axis=1)
     shuffled = np.empty((n_draws, bins.size), dtype=bool)
     shuffled[:, place] = labels[origin]

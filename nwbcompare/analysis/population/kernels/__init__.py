@@ -1,1 +1,1 @@
-"""Numbers of populations, on plain arrays."""
+"""Computations on populations, on plain arrays."""

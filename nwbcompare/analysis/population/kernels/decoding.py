@@ -24,7 +24,7 @@ def pseudo_trials(
     n_trials: int,
     rng: np.random.Generator,
 ) -> Array:
-    """Join trials that units had each for itself into trials of the whole population.
+    """Draw pseudo-trials of the population from trials of its units.
 
     Parameters
     ----------
@@ -132,18 +132,18 @@ def fold_accuracy(trials: Array, labels: Labels, folds: Folds) -> Array:
     right = np.zeros(labels.shape[1])
     for train, test in folds:
         scaler = StandardScaler().fit(trials[train])
-        fit, held = scaler.transform(trials[train]), scaler.transform(trials[test])
-        wanted = labels[train][..., None] == np.arange(n_classes)
-        # two classes mirror each other: one indicator says both
-        wanted = wanted[..., 1:] if n_classes == 2 else wanted
-        target = wanted.reshape(len(train), -1).astype(np.float64)
-        # products of trials instead of units: a population has more units than trials
+        fit, left_out = scaler.transform(trials[train]), scaler.transform(trials[test])
+        indicator = labels[train][..., None] == np.arange(n_classes)
+        # of two classes one indicator determines the other
+        indicator = indicator[..., 1:] if n_classes == 2 else indicator
+        target = indicator.reshape(len(train), -1).astype(np.float64)
+        # the kernel form: a population has more units than trials
         model = KernelRidge(alpha=SHRINKAGE * trials.shape[1], kernel="precomputed")
         model.fit(fit @ fit.T, target - target.mean(axis=0))
-        score = model.predict(held @ fit.T) + target.mean(axis=0)
+        score = model.predict(left_out @ fit.T) + target.mean(axis=0)
         score = score.reshape(len(test), labels.shape[1], -1)
-        found = score[..., 0] > 0.5 if n_classes == 2 else score.argmax(axis=-1)
-        right += (found == labels[test]).mean(axis=0) / len(folds)
+        predicted = score[..., 0] > 0.5 if n_classes == 2 else score.argmax(axis=-1)
+        right += (predicted == labels[test]).mean(axis=0) / len(folds)
     return right
 
 
@@ -206,7 +206,7 @@ def combined_p(p_values: Array) -> float:
     """Combine p values that depend on each other: twice their mean, at most 1.
 
     Valid whatever the dependence of the p values (Rüschendorf 1982; Vovk & Wang 2020), so it
-    errs less often than it says.
+    errs less often than its level.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How many dimensions a population's condition means fill, on plain arrays."""
+"""Dimensionality of condition means of a population, on plain arrays."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def corrected_participation_ratio(
     -------
     float
         The ratio. It may leave the range from 1 to conditions - 1, since it is not forced to
-        stay; NaN where what is left of the variance is not above 0.
+        stay; NaN where the corrected variance is not above 0.
 
     Notes
     -----
@@ -76,7 +76,7 @@ def corrected_participation_ratio(
     conditions, independent between units, ``(x_i.x_j)^2 - x_i'V_j x_i - x_j'V_i x_j +
     tr(V_i V_j)`` is an unbiased estimate of ``(s_i.s_j)^2``; for i = j, Gaussian noise gives
     ``|x|^4 - 2 |x|^2 tr(V) + tr(V)^2 - 4 x'Vx + 2 tr(V^2)``. Both sums of the ratio are made
-    of such terms. Noise that units share in simultaneous trials is not taken out.
+    of such terms. Noise that units share in simultaneous trials is not corrected for.
 
     Examples
     --------
@@ -93,14 +93,14 @@ def corrected_participation_ratio(
     size = np.square(x).sum(axis=0)
     trace = (1 - 1 / n_conditions) * v.sum(axis=0)
     mixed, squared = (np.square(x) * v).sum(axis=0), _product_trace(v, v)
-    own = size**2 - 2 * size * trace + trace**2 - 4 * mixed + 2 * squared
+    squares = size**2 - 2 * size * trace + trace**2 - 4 * mixed + 2 * squared
     noise = v @ w
     pairs = np.square((x * w) @ x.T).sum() - 2 * (np.square(x) @ w) @ noise
     pairs += _product_trace(noise, noise)
-    # the sums over pairs hold each unit with itself, which has another expectation
-    norm = pairs - w**2 @ (size**2 - 2 * mixed + squared) + w @ own
+    # the sum over pairs includes each unit with itself, which has another expectation
+    norm = pairs - w**2 @ (size**2 - 2 * mixed + squared) + w @ squares
     signal = size - trace
-    square = (w @ signal) ** 2 - w**2 @ signal**2 + w @ own
+    square = (w @ signal) ** 2 - w**2 @ signal**2 + w @ squares
     above = norm > 0 and w @ signal > 0
     return float(square / norm) if above else float("nan")
 
@@ -140,7 +140,7 @@ def dichotomies(n_conditions: int, most: int, rng: np.random.Generator) -> npt.N
         chosen = every if every.size <= most else np.sort(rng.choice(every, most, replace=False))
         bits = (chosen[:, None] >> np.arange(n_free)) & 1
     else:
-        # two draws alike are as good as impossible, and one side empty too
+        # equal draws and empty sides have a negligible probability
         bits = rng.integers(2, size=(most, n_free))
     return np.column_stack([np.zeros(len(bits), dtype=bool), bits.astype(bool)])
 
@@ -173,18 +173,18 @@ def dichotomy_accuracy(train: Array, test: Array, sides: npt.NDArray[np.bool_]) 
     """
     from sklearn.svm import SVC  # noqa: PLC0415 - slow to import
 
-    fit, held = (part.reshape(-1, part.shape[-1]) for part in (train, test))
+    fit, left_out = (part.reshape(-1, part.shape[-1]) for part in (train, test))
     middle, spread = fit.mean(axis=0), fit.std(axis=0)
     spread[spread == 0] = 1
-    fit, held = (fit - middle) / spread, (held - middle) / spread
+    fit, left_out = (fit - middle) / spread, (left_out - middle) / spread
     scale = np.square(fit).sum(axis=1).mean() or 1.0
-    kernel, cross = fit @ fit.T / scale, held @ fit.T / scale
+    kernel, cross = fit @ fit.T / scale, left_out @ fit.T / scale
     machine = SVC(kernel="precomputed", C=ERROR_COST, class_weight="balanced")
     accuracy = np.empty(len(sides))
     for place, side in enumerate(sides):
-        wanted = np.repeat(side, test.shape[1])
-        found = machine.fit(kernel, np.repeat(side, train.shape[1])).predict(cross)
-        accuracy[place] = (found[wanted].mean() + (~found[~wanted]).mean()) / 2
+        target = np.repeat(side, test.shape[1])
+        predicted = machine.fit(kernel, np.repeat(side, train.shape[1])).predict(cross)
+        accuracy[place] = (predicted[target].mean() + (~predicted[~target]).mean()) / 2
     return accuracy
 
 

@@ -1,4 +1,4 @@
-"""Geometry of a few vectors: differences, their cosines, principal axes; on plain arrays."""
+"""Geometry of a few vectors: differences, cosines, principal axes; on plain arrays."""
 
 from __future__ import annotations
 

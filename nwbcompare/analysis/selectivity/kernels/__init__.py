@@ -1,1 +1,1 @@
-"""Numbers of selectivity, on plain arrays."""
+"""Computations of selectivity, on plain arrays."""

@@ -154,7 +154,7 @@ def deconvolve(
         joint = _joint(of_total, of_ftv)
         ratio = (share / (joint @ flat.T)).astype(np.float32) @ flat
         expected = (joint * ratio).reshape(len(share), n_total, n_ftv).astype(np.float64)
-        # what a bootstrap never saw stays possible, for the posteriors of units it left out
+        # units that a bootstrap left out need values above 0 that it never drew, too
         of_total = np.maximum(expected.sum(axis=2), RAREST)
         of_ftv = np.maximum(expected.sum(axis=1), RAREST)
     evidence, first, second = (
@@ -217,7 +217,7 @@ def in_bins(mass: Array, n_bins: int) -> Array:
     [0.5, 0.5]
     """
     grid, _ = ftv_grid()
-    # nudged to both sides, so that an edge falls once into either bin
+    # shifted to both sides, so that a point on an edge counts half in either bin
     places = np.floor((grid + 1) / 2 * n_bins + np.array([[-1e-9], [1e-9]]))
     shares = (np.clip(places, 0, n_bins - 1)[:, :, None] == np.arange(n_bins)).mean(axis=0)
     binned: Array = mass @ shares

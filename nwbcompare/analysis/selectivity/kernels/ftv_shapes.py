@@ -1,4 +1,4 @@
-"""The typical shapes of a distribution of fractional task variance: decided, and simulated."""
+"""Typical shapes of a distribution of fractional task variance: tests and simulations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EQUAL_SHARE = 0.1
 EMPTY_MIDDLE = 0.4
 """Two ends are disjoint where less than this lies between them: half of a flat distribution's."""
 EQUAL_OF_MIDDLE = 0.6
-"""Of units between the ends, the share near 0 that tells a peak from a broad middle."""
+"""Of units between the ends, the share near 0 that separates a peak from a broad middle."""
 EQUAL_DENSITY = 0.25
 """Of units near 0 and on one side of it up to 0.8, the share near 0 were they evenly dense."""
 
@@ -53,7 +53,7 @@ def part_counts(fractions: Array) -> Counts:
     >>> part_counts(np.array([[-1.0, 0.0, 0.1, 0.95, np.nan]])).tolist()
     [[1, 0, 0, 0, 2, 0, 0, 0, 1]]
     """
-    # by size and side, not by edges, so that the reverse order of tasks mirrors the counts
+    # by size and sign, not by edges, so that reversing the tasks mirrors the counts exactly
     ring = np.searchsorted(RINGS, np.abs(fractions))
     place = len(RINGS) + np.sign(fractions) * ring
     return np.stack([(place == part).sum(axis=1) for part in range(len(PARTS))], axis=1)
@@ -125,7 +125,7 @@ def _end(side: Counts, n_units: Counts) -> tuple[Array, Array]:
     """Compute the p values of "no peak" and "not empty" at one end; parts from the end inwards."""
     edge, end, beside = side[:, 0], side[:, :2].sum(axis=1), side[:, :3].sum(axis=1)
     peak = np.maximum(_more_than(FLAT_EDGE, edge, n_units), _more_than(EDGE_DENSITY, edge, beside))
-    # what looks like a peak is never called empty: no shape contradicts another
+    # an end that looks like a peak is never called empty, so that no two shapes are claimed
     visible = (edge > FLAT_EDGE * n_units) & (edge > EDGE_DENSITY * beside)
     return peak, np.where(visible, 1.0, _less_than(FLAT_END, end, n_units))
 
@@ -156,8 +156,7 @@ def simulate_shape(shape: str, n_units: int, seed: int | np.random.SeedSequence)
     n_units
         How many active units.
     seed
-        Of the shape's own parameters (shares, widths, centre, side), drawn anew each time, and
-        of the units.
+        Seed of the parameters of the shape (shares, widths, centre, side) and of the units.
 
     Returns
     -------

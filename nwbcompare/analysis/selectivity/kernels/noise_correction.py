@@ -1,4 +1,4 @@
-"""What trial noise adds to the variance of condition means, on plain arrays.
+"""Contribution of trial noise to the variance of condition means, on plain arrays.
 
 The condition means m of a unit are ``(condition, time)``, and every estimator of task variance
 is a quadratic form m'Qm of them. With C conditions and T times,
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 LEAST_TRIALS = 2
-"""Trials of a condition without which its noise cannot be told."""
+"""Fewest trials of a condition from which its noise can be estimated."""
 
 
 class NoisyVariance(NamedTuple):
@@ -97,15 +97,15 @@ def noisy_variance(
     trials = _by_condition(values, condition, n_conditions)
     observed = np.isfinite(trials)
     count = observed.sum(axis=1)
-    kept = (count >= LEAST_TRIALS).all(axis=0)
-    if not kept.any():
+    complete = (count >= LEAST_TRIALS).all(axis=0)
+    if not complete.any():
         return UNKNOWN
-    trials, observed, count = trials[:, :, kept], observed[:, :, kept], count[:, kept]
+    trials, observed, count = trials[:, :, complete], observed[:, :, complete], count[:, complete]
     means = np.where(observed, trials, 0).sum(axis=1) / count
     residual = np.where(observed, trials - means[:, None], 0)
     root = residual / np.sqrt(count * (count - 1))[:, None]
     of_time_mean = _variance_of_time_mean(residual, observed, count, root)
-    n_times = int(kept.sum())
+    n_times = int(complete.sum())
     if estimator == "time_mean":
         means, root = means.mean(axis=1, keepdims=True), root.mean(axis=2, keepdims=True)
         total = of_time_mean.sum()
@@ -114,14 +114,14 @@ def noisy_variance(
     size = n_conditions * means.shape[1]
     pooled = estimator == "pooled"
     shared = n_times * of_time_mean.sum() if pooled else total
-    found = _moments(means, root, count.mean(axis=1) - 1, pooled=pooled)
+    forms = _moments(means, root, count.mean(axis=1) - 1, pooled=pooled)
     return NoisyVariance(
-        raw=found.raw,
+        raw=forms.raw,
         noise=float((total - shared / n_conditions) / size),
-        sampling_variance=max(4 * found.along - 2 * found.square, 2 * found.square)
-        + found.of_noise,
-        untuned_variance=2 * found.square + found.of_noise,
-        slope=4 * found.along / found.raw if found.raw > 0 else 0.0,
+        sampling_variance=max(4 * forms.along - 2 * forms.square, 2 * forms.square)
+        + forms.of_noise,
+        untuned_variance=2 * forms.square + forms.of_noise,
+        slope=4 * forms.along / forms.raw if forms.raw > 0 else 0.0,
         n_times=n_times,
     )
 
@@ -143,8 +143,8 @@ def _moments(means: Array, root: Array, freedom: Array, *, pooled: bool) -> _Mom
     # a root of I - K / C, applied to the residuals of a condition
     shrink = 1 - np.sqrt(1 - 1 / n_conditions)
     average = root.mean(axis=2, keepdims=True)
-    own = root - shrink * (average if pooled else root)
-    squares, floor = _square_traces(own, freedom)
+    within = root - shrink * (average if pooled else root)
+    squares, floor = _square_traces(within, freedom)
     common = average * np.sqrt(n_times) if pooled else root
     whole = common.reshape(-1, common.shape[2])
     across = (_gram(whole[None]) ** 2).sum() - (_gram(common) ** 2).sum()
@@ -166,9 +166,9 @@ def _by_condition(
     number = np.bincount(condition, minlength=n_conditions)
     first = np.cumsum(number) - number
     where = condition[order]
-    laid = np.full((n_conditions, int(number.max(initial=0)), values.shape[1]), np.nan)
-    laid[where, np.arange(order.size) - first[where]] = values[order]
-    return laid
+    padded = np.full((n_conditions, int(number.max(initial=0)), values.shape[1]), np.nan)
+    padded[where, np.arange(order.size) - first[where]] = values[order]
+    return padded
 
 
 def _gram(root: Array) -> Array:
@@ -181,15 +181,15 @@ def _gram(root: Array) -> Array:
 def _square_traces(root: Array, freedom: Array) -> tuple[Array, float]:
     """Estimate tr(V^2) of each condition without bias for normal trials, and a bound of the sum.
 
-    Of two trials tr(V^2) cannot be told without bias; a third of tr((R'R)^2) is not too small.
+    From two trials tr(V^2) has no unbiased estimate; a third of tr((R'R)^2) is not too small.
     """
     plain = (_gram(root) ** 2).sum(axis=(1, 2))
     trace = (root**2).sum(axis=(1, 2))
-    known = freedom >= 2
-    nu = np.where(known, freedom, 2)
+    several = freedom >= 2
+    nu = np.where(several, freedom, 2)
     unbiased = nu**2 / ((nu - 1) * (nu + 2)) * (plain - trace**2 / nu)
     bound = (trace**2 * freedom / (freedom + 2)).sum() / root.shape[2]
-    return np.where(known, unbiased, plain / 3), float(bound)
+    return np.where(several, unbiased, plain / 3), float(bound)
 
 
 def _variance_of_time_mean(
@@ -199,8 +199,8 @@ def _variance_of_time_mean(
     if (count == count[:, :1]).all() and observed.all(axis=2).sum() == count[:, 0].sum():
         complete: Array = (root.mean(axis=2) ** 2).sum(axis=1)
         return complete
-    seen = observed.astype(np.float64)
-    pairs = np.swapaxes(seen, 1, 2) @ seen
+    indicator = observed.astype(np.float64)
+    pairs = np.swapaxes(indicator, 1, 2) @ indicator
     products = np.swapaxes(residual, 1, 2) @ residual
     # E[products] = cov * pairs * weight / (n n'), and cov(m, m') = cov * pairs / (n n')
     weight = (count[:, :, None] - 1) * (count[:, None, :] - 1) - 1 + pairs
@@ -255,12 +255,12 @@ def split_half_variance(
         return np.nan, np.nan
     there = np.asarray(np.isfinite(trials).any(axis=2))
     member = _random_halves(there, n_splits, rng)
-    found = _half_covariances(trials, member, estimator)
-    found = found[np.isfinite(found)]
-    if not found.size:
+    covariances = _half_covariances(trials, member, estimator)
+    covariances = covariances[np.isfinite(covariances)]
+    if not covariances.size:
         return np.nan, np.nan
-    spread = found.var(ddof=1) / found.size if found.size > 1 else np.nan
-    return float(found.mean()), float(spread)
+    spread = covariances.var(ddof=1) / covariances.size if covariances.size > 1 else np.nan
+    return float(covariances.mean()), float(spread)
 
 
 def _random_halves(
@@ -295,13 +295,13 @@ def _half_covariances(trials: Array, member: npt.NDArray[np.bool_], estimator: s
     numpy.ndarray
         ``(split,)``; NaN where a half lacks a condition at some time.
     """
-    seen = np.isfinite(trials).astype(np.float64)
+    indicator = np.isfinite(trials).astype(np.float64)
     rates = np.where(np.isfinite(trials), trials, 0)
     half = member.astype(np.float64)
-    number, total = half @ seen, half @ rates
+    number, total = half @ indicator, half @ rates
     halves = np.stack([total, rates.sum(axis=1)[:, None] - total])
     with np.errstate(invalid="ignore", divide="ignore"):
-        halves /= np.stack([number, seen.sum(axis=1)[:, None] - number])
+        halves /= np.stack([number, indicator.sum(axis=1)[:, None] - number])
     if estimator == "time_mean":
         halves = halves.mean(axis=3, keepdims=True)
     halves -= halves.mean(axis=(1, 3) if estimator == "pooled" else 1, keepdims=True)

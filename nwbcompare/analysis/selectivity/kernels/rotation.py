@@ -1,4 +1,4 @@
-"""Task variance of randomly rotated units from the units' covariance alone, all pairs at once."""
+"""Task variance and FTV of randomly rotated units, from the covariance of the units."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def factorise(covariances: Sequence[Array] | Array) -> Factors:
 def _triangle(covariance: Array) -> Array:
     """Factorise a covariance as a lower triangle ``(unit, rank)`` times its transpose."""
     values, vectors = np.linalg.eigh(covariance)
-    kept = values > TOLERANCE * values[-1]
-    factor = vectors[:, kept] * np.sqrt(values[kept])
+    positive = values > TOLERANCE * values[-1]
+    factor = vectors[:, positive] * np.sqrt(values[positive])
     return np.asarray(np.linalg.qr(factor.T, mode="r")).T
 
 
@@ -151,7 +151,7 @@ def histograms(fractions: Array, edges: Array) -> npt.NDArray[np.int64]:
     values = fractions[counted]
     place = ((values - edges[0]) * (n_bins / (edges[-1] - edges[0]))).astype(np.intp)
     np.minimum(place, n_bins - 1, out=place)
-    # a product can be rounded over an edge: the edges decide
+    # rounding of the product can cross an edge: compare with the edges themselves
     place -= values < edges[place]
     place += (values >= edges[place + 1]) & (place < n_bins - 1)
     row = np.nonzero(counted)[0]
@@ -179,9 +179,9 @@ def spread(fractions: Array) -> tuple[Array, Array]:
     """
     counted = np.isfinite(fractions)
     n_counted = counted.sum(axis=1)
-    kept = np.where(counted, fractions, 0.0)
+    values = np.where(counted, fractions, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = kept.sum(axis=1) / n_counted
+        mean = values.sum(axis=1) / n_counted
         deviations = np.where(counted, fractions - mean[:, None], 0.0)
         sd = np.sqrt(np.einsum("pu,pu->p", deviations, deviations) / n_counted)
     return mean, sd
@@ -268,6 +268,6 @@ def rotated_summaries(
         return pair_summary(mixed_variances(rotation, factors), edges, threshold=threshold)
 
     streams = np.random.SeedSequence(seed).spawn(n_rotations)
-    # numpy lets go of the interpreter inside its products
+    # numpy releases the interpreter lock inside its products
     with threadpool_limits(1), ThreadPoolExecutor(n_jobs) as pool:
         yield from pool.map(summarise, streams)

@@ -1,4 +1,4 @@
-"""Task variance split into components of factors, from single trials of unequal cells.
+"""Components of task variance by factor, from single trials in cells of unequal size.
 
 A cell is one combination of the factors' levels. All trials of a cell share a row of the design,
 so that counts, means and noise covariances of the cells hold all that a least-squares fit needs.
@@ -50,7 +50,7 @@ class Fit:
     weights
         ``(column, cell)``: coefficients are ``weights @ cell_means``.
     estimable
-        ``(column,)``: whether the cells with trials tell the column from the others.
+        ``(column,)``: whether the cells with trials separate the column from the others.
     inflation
         ``(column,)``: the sampling variance over that in a balanced design of as many trials.
     """
@@ -139,8 +139,8 @@ def _fit_cells(design: Design, count: Array) -> Fit:
     weighted = design.columns * count[:, None] / n_trials
     values, vectors = np.linalg.eigh(design.columns.T @ weighted)
     lost = values < RANK_TOLERANCE
-    kept = vectors[:, ~lost]
-    inverse = kept / values[~lost] @ kept.T
+    basis = vectors[:, ~lost]
+    inverse = basis / values[~lost] @ basis.T
     estimable = (vectors[:, lost] ** 2).sum(axis=1) < CONFOUNDED
     return Fit(inverse @ weighted.T, estimable, np.where(estimable, np.diag(inverse), np.inf))
 
@@ -164,7 +164,7 @@ def unit_components(
     design
         From `balanced_design`.
     noisy
-        Whether trials of a cell differ by noise; else nothing is taken out.
+        Whether trials of a cell differ by noise; if not, nothing is subtracted.
     fits
         Fits by number of trials, filled here: units that saw the same trials share one.
 
@@ -196,12 +196,14 @@ def unit_components(
     count, mean, _ = group_moments(rates, cell, n_cells, squares=False)
     mean = np.where(count > 0, mean, 0.0)
     patterns, pattern = np.unique(count, axis=1, return_inverse=True)
-    found = [_fit_of(design, column, fits) for column in patterns.T]
+    fit_of_pattern = [_fit_of(design, column, fits) for column in patterns.T]
     pattern = pattern.reshape(-1)
-    estimable = np.stack([_by_term(design, fit.estimable, np.min) > 0 for fit in found])[pattern]
-    inflation = np.stack([_by_term(design, fit.inflation, np.mean) for fit in found])
+    estimable = np.stack([_by_term(design, fit.estimable, np.min) > 0 for fit in fit_of_pattern])[
+        pattern
+    ]
+    inflation = np.stack([_by_term(design, fit.inflation, np.mean) for fit in fit_of_pattern])
     coefficients = np.empty((count.shape[1], len(design.term)))
-    for which, fit in enumerate(found):
+    for which, fit in enumerate(fit_of_pattern):
         coefficients[pattern == which] = (fit.weights @ mean[:, pattern == which]).T
     covariance = _mean_covariance(rates, cell, count, mean) if noisy else None
     components = np.full((4, design.n_terms), np.nan)
@@ -209,13 +211,15 @@ def unit_components(
         times, columns = np.flatnonzero(estimable[:, term]), design.term == term
         if not times.size:
             continue
-        own = coefficients[np.ix_(times, columns)]
+        of_term = coefficients[np.ix_(times, columns)]
         if covariance is None:
-            raw = (own**2).sum() / times.size
+            raw = (of_term**2).sum() / times.size
             components[:, term] = raw, raw, 0.0, 0.0
         else:
-            weights = np.stack([found[which].weights[columns] for which in pattern[times]])
-            components[:, term] = _noisy_component(own, weights, covariance[:, times][:, :, times])
+            weights = np.stack([fit_of_pattern[which].weights[columns] for which in pattern[times]])
+            components[:, term] = _noisy_component(
+                of_term, weights, covariance[:, times][:, :, times]
+            )
     return Components(
         components[0], components[1], components[2], components[3], inflation.min(axis=0)
     )
@@ -245,12 +249,12 @@ def _mean_covariance(
     cross = np.stack([(rows := residuals[mine]).T @ rows for mine in np.split(order, bounds[:-1])])
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.sqrt(np.where(count > 1, count * (count - 1), np.nan))
-        own = cross / (scale[:, :, None] * scale[:, None, :])
+        of_cell = cross / (scale[:, :, None] * scale[:, None, :])
         freedom = np.sqrt(np.clip(count - 1, 0, None).sum(axis=0))
         pooled = cross.sum(axis=0) / (freedom[:, None] * freedom)
         root = np.sqrt(count)
         shared = pooled / (root[:, :, None] * root[:, None, :])
-    covariance = np.where(np.isfinite(own), own, shared)
+    covariance = np.where(np.isfinite(of_cell), of_cell, shared)
     empty = count == 0
     return np.where(empty[:, :, None] | empty[:, None, :], 0.0, covariance)
 
