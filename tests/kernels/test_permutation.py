@@ -52,9 +52,9 @@ def test_each_labelling_is_as_likely_as_any_and_units_are_independent():
 
 def test_permutations_of_one_unit_are_independent_of_one_another():
     rng = np.random.default_rng(2)
-    joint = np.zeros((2, 2))
+    groups, joint = two_cells(), np.zeros((2, 2))
     for _ in range(4000):
-        ((group, rows, place),) = shuffled(two_cells(), 2, rng)
+        ((group, rows, place),) = shuffled(groups, 2, rng)
         label = labels_at(place, group.sizes)[np.argsort(rows[:, 0])[0]]
         joint[label[0], label[1]] += 1
     assert stats.chisquare(joint.ravel()).pvalue > 1e-3

@@ -45,23 +45,23 @@ def confound_table(
     Parameters
     ----------
     activity
-        An activity or a block, best of a recording with errors in it.
+        An activity or a block; a recording should include error trials.
     task_a, task_b
         The two tasks.
     seed
-        Seed of the trials that equal numbers keep, and of the bootstrap.
+        Seed of the trial subsampling and of the bootstrap.
     n_draws
         Bootstrap draws.
 
     Returns
     -------
     xarray.Dataset
-        On ``(variant, estimate)``: ``mean`` and ``standard_deviation`` (population) of FTV over
-        units, and ``change``, the s.d. less that "as published" of the same estimate; each with
-        a 95 % interval ``..._low``, ``..._high``; ``n_units`` in it and ``n_censored``
-        among them (0, and NaN for the rest, where no unit has an FTV).
-        ``fractional_task_variance (variant, estimate, unit)``, NaN where a unit is inactive or
-        lacks a condition. Variants that the source has no columns for are left out;
+        On ``(variant, estimate)``: ``mean`` and ``standard_deviation`` (ddof 0) of FTV over units,
+        and ``change``, the s.d. minus that of "as published" with the same estimate, each with a 95
+        % interval ``..._low``, ``..._high``; ``n_units``, the units with an FTV, and
+        ``n_censored``, how many of them are censored. Without any such unit the counts are 0 and
+        the rest is NaN. ``fractional_task_variance (variant, estimate, unit)`` is NaN where a unit
+        is inactive or lacks a condition. Variants that do not apply to the source are omitted;
         attrs ``left_out`` has the reasons (JSON).
 
     Raises
@@ -74,15 +74,16 @@ def confound_table(
     Notes
     -----
     Variants: "as published" (all trials); "correct trials"; "equal trials" (`subsample_trials`, one
-    draw); "rates matched" (`match_rates`) and "rates stabilised" (`stabilise_variance`), which are
-    on other scales, so that the units count that are active as published; "choice taken out"
-    (`variance_components`, parts of the stimulus). Estimates: "raw" as published; "corrected" for
-    trial noise, FTV censored at -1 and 1. Where the variance left is small against its error,
-    corrected FTV pile up at the ends: read ``n_censored`` with the s.d.
+    draw); "rates matched" (`match_rates`) and "rates stabilised" (`stabilise_variance`), which
+    change the scale of the rates, so that they use the units that are active "as published";
+    "choice taken out" (`variance_components`, components of the stimulus). Estimates: "raw" as
+    published; "corrected" for trial noise, with FTV censored at -1 and 1. Where the corrected
+    variance is small relative to its error, FTVs accumulate at the ends: read ``n_censored``
+    together with the s.d.
 
-    The interval bootstraps sessions, each with all its units (of a network its units, each with
-    all its samples; units, where neither is known). One animal or network is one observation:
-    the interval does not reach beyond it.
+    The bootstrap draws sessions with all their units; for a network it draws its units with all
+    their samples; where neither is known it draws units. One animal or network is one observation:
+    the interval does not generalise to others.
 
     Examples
     --------
@@ -145,7 +146,7 @@ def ftv_in_time(
     n_draws: int = 2000,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure task variance and FTV at each time.
+    """Compute task variance and FTV at each time.
 
     Parameters
     ----------
@@ -162,11 +163,12 @@ def ftv_in_time(
     Returns
     -------
     xarray.Dataset
-        ``task_variance (unit, task, time)``; ``fractional_task_variance (unit, time)``; over
-        units, ``mean`` and ``standard_deviation (time)`` of it, and ``pooled (time)``, the FTV of
-        variances summed over units, to which weak units add little noise; each with a 95 %
-        interval ``..._low``, ``..._high``; ``n_units (time)``; ``counted (task, time)``. NaN where
-        a time is not in both tasks or no unit is active.
+        ``task_variance (unit, task, time)``; ``fractional_task_variance (unit, time)``; its
+        ``mean`` and ``standard_deviation (time)`` over units, and ``pooled (time)``, the FTV of
+        variances summed over units, which depends little on weakly tuned units; each with a 95 %
+        interval ``..._low``, ``..._high``; ``n_units (time)``; ``counted (task, time)``, as in
+        `nwbcompare.selectivity.variance_in_time`. NaN for times that are not in both tasks, and
+        where no unit is active.
 
     Raises
     ------
@@ -182,8 +184,8 @@ def ftv_in_time(
 
     Notes
     -----
-    The interval is that of `confound_table`. A single bin has little signal: corrected FTV of
-    units spread by their noise, more so than over the whole time.
+    The interval is that of `confound_table`. A single bin has little signal: noise makes the
+    corrected FTV of units vary more than over the whole time.
 
     Examples
     --------

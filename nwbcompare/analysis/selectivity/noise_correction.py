@@ -78,34 +78,34 @@ def corrected_task_variance(
     n_splits: int = 100,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure task variance without the part that trial noise adds to it.
+    """Estimate task variance without the contribution of trial noise.
 
     Parameters
     ----------
     activity
         An activity or a block, of a network or a recording.
     method
-        "analytic": the variance of the condition means less the mean of their squared standard
-        errors. "split_half": the covariance between the condition means of two halves of the
-        trials, averaged over random splits. Over all splits the two are the same number; the
-        second shows it without a formula, at the price of the randomness of the splits.
+        "analytic" (default): the variance of the condition means minus the mean of their squared
+        standard errors. "split_half": the covariance between the condition means of two halves of
+        the trials, averaged over random splits. Over all possible splits both are equal; the second
+        needs no formula, but varies with the splits.
     estimator, conditions, epochs, leave_out
         See `nwbcompare.task_variance`.
     n_splits
-        Splits for "split_half"; with 100 an estimate moves by a twentieth of its standard error.
+        Splits of "split_half". With 100 an estimate varies by a twentieth of its standard error.
     seed
-        Seed of the splits. Every unit and task has a stream of its own.
+        Seed of the splits; every unit and task has its own random stream.
 
     Returns
     -------
     xarray.Dataset
         Each ``(unit, task)``: ``task_variance`` without noise, which can be negative;
-        ``uncorrected``, ``noise`` (their difference), ``standard_error``; ``untuned_variance``
-        and ``variance_slope``, of which the sampling variance of a unit with true variance v is
-        ``untuned_variance + variance_slope * v``; ``least_trials``, of any condition; ``n_bins``.
-        And ``n_conditions``, ``n_trials_per_condition (task)``. ``n_below_3_trials`` in attrs
-        counts units with fewer than 3 trials in a condition, whose standard error is a guess. A
-        deterministic source has noise and standard error 0.
+        ``uncorrected``; ``noise``, their difference; ``standard_error``; ``untuned_variance`` and
+        ``variance_slope``: the sampling variance of a unit with true variance v is
+        ``untuned_variance + variance_slope * v``; ``least_trials`` of any condition; ``n_bins``.
+        Each ``(task)``: ``n_conditions``, ``n_trials_per_condition``. ``n_below_3_trials`` in attrs
+        counts units with fewer than 3 trials in a condition, whose standard error is unreliable.
+        Noise and standard error of a deterministic source are 0.
 
     Raises
     ------
@@ -117,15 +117,15 @@ def corrected_task_variance(
     Warns
     -----
     UnitWarning
-        Where units have fewer than 2 trials of a condition: they get NaN, and are named.
+        For units with fewer than 2 trials of a condition: they are NaN.
 
     Notes
     -----
-    Unbiased whatever the distribution of trials and however unequal their numbers; the standard
-    error rests on nearly normal condition means
+    The estimate is unbiased for any distribution and any numbers of trials; the standard error
+    assumes nearly normal condition means
     (`nwbcompare.analysis.selectivity.kernels.noise_correction.noisy_variance`). Only times with 2
-    trials of every condition count, in ``uncorrected`` too. Split halves have the analytic standard
-    error, widened by the spread over splits.
+    trials of every condition are used, also for ``uncorrected``. The standard error of "split_half"
+    is the analytic one, widened by the variance over splits.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def corrected_ftv(
     rule: Rule = "censor",
     threshold: float = ACTIVE_THRESHOLD,
 ) -> xr.Dataset:
-    """Measure FTV from corrected variances, with a stated rule for those that are negative.
+    """Compute FTV from corrected variances, with an explicit rule for negative ones.
 
     Parameters
     ----------
@@ -184,9 +184,9 @@ def corrected_ftv(
     task_a, task_b
         The two tasks.
     rule
-        What to do with a unit that has a corrected variance of 0 or less in one task, so that its
-        FTV leaves (-1, 1): "censor" puts it at the end, as censored; "keep" leaves it where
-        it is; "drop" gives NaN.
+        What happens to units with a corrected variance of 0 or less in one task, whose FTV is not
+        inside (-1, 1): "censor" (default) sets it to -1 or 1; "keep" leaves it as computed; "drop"
+        makes it NaN.
     threshold
         Units whose corrected variances sum to no more than this are untuned and get NaN.
 
@@ -204,10 +204,9 @@ def corrected_ftv(
 
     Notes
     -----
-    The standard error is that of a ratio by its slopes (delta method), the two tasks' trials
-    being independent: ``2 sqrt(b^2 se_a^2 + a^2 se_b^2) / (a + b)^2``. It is too small where the
-    sum is not well above its own error. "drop" selects units by their result: it narrows the
-    distribution.
+    The standard error follows from the delta method, with independent trials of the two tasks:
+    ``2 sqrt(b^2 se_a^2 + a^2 se_b^2) / (a + b)^2``. It is too small where the sum is not well above
+    its own error. "drop" selects units by their result, which narrows the distribution.
 
     Examples
     --------
@@ -264,7 +263,7 @@ def deconvolved_ftv(
     n_bootstrap: int = 200,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Estimate the distribution of FTV over units behind the noise, and each unit's FTV from it.
+    """Estimate the noise-free distribution of FTV over units, and each unit's posterior FTV.
 
     Parameters
     ----------
@@ -273,8 +272,8 @@ def deconvolved_ftv(
     task_a, task_b
         The two tasks.
     within
-        A column of the unit table, such as "session": bootstraps draw its values, each with
-        all its units, since units recorded together may be alike. By default they draw units.
+        A column of the unit table, such as "session", whose values the bootstrap draws with all
+        their units, since units recorded together may be similar. By default it draws units.
     n_bootstrap
         Bootstraps for the intervals.
     seed
@@ -283,12 +282,11 @@ def deconvolved_ftv(
     Returns
     -------
     xarray.Dataset
-        ``fractional_task_variance (unit)``, the posterior mean, always in [-1, 1];
-        ``standard_deviation (unit)`` of the posterior. ``density (ftv)`` of the population with
-        its 95 % interval ``density_low`` and ``density_high``, the same as ``share (bin)`` in the
-        published 20 bins, and ``population_mean``,
-        ``population_sd`` with ``..._low`` and ``..._high``. Units whose variance is unknown or 0
-        in both tasks are left out and NaN; ``n_units`` in attrs counts the others.
+        ``fractional_task_variance (unit)``, the posterior mean, in [-1, 1], and
+        ``standard_deviation (unit)`` of the posterior. Of the population: ``density (ftv)``,
+        ``share (bin)`` in the published 20 bins, ``population_mean`` and ``population_sd``, each
+        with a 95 % interval ``..._low``, ``..._high``. Units whose variance is unknown, or 0 in
+        both tasks, are left out and NaN; ``n_units`` in attrs counts the others.
 
     Raises
     ------
@@ -299,14 +297,14 @@ def deconvolved_ftv(
 
     Notes
     -----
-    Empirical Bayes. Each raw variance is gamma distributed about the true one plus noise, with
-    the variance of `corrected_task_variance`. The distributions of FTV and of the total variance
-    over units are fitted by maximum likelihood on a grid (100 steps of expectation and
-    maximisation from flat ones, Laird 1978). They are taken as independent of each other: a unit
-    without much signal leans on all the others. Posterior means vary less than the truth: ask
-    ``density`` about the population, and them about units. Every bootstrap refits all of it; the
-    posterior's standard deviation includes how posteriors differ between them (Laird & Louis
-    1987).
+    Empirical Bayes. Each raw variance is gamma distributed about the true variance plus noise, with
+    the sampling variance from `corrected_task_variance`. The distributions of FTV and of the total
+    variance over units are fitted by maximum likelihood on a grid, by 100 steps of expectation and
+    maximisation from flat distributions (Laird 1978). They are assumed to be independent, so that
+    estimates of units with little signal are drawn towards the population. Posterior means vary
+    less than the true values: use ``density`` for the population and posterior means for units.
+    Every bootstrap repeats the whole fit; the posterior's standard deviation includes the variance
+    of posterior means between bootstraps (Laird & Louis 1987).
 
     Examples
     --------
@@ -385,15 +383,15 @@ def censoring_table(
     threshold
         See `corrected_ftv`.
     shrunken
-        From `deconvolved_ftv` of the same; made without bootstraps if not given.
+        From `deconvolved_ftv` of the same variances; by default computed here, without bootstraps.
 
     Returns
     -------
     xarray.Dataset
-        On ``rule``: "raw", the three rules of `corrected_ftv`, "shrunken" (posterior means) and
-        "deconvolved" (the population). Each has ``mean``, ``standard_deviation``,
-        ``share_mixed`` (absolute FTV below 0.3), ``share_selective`` (above 0.9), and the units
-        ``n_units`` in it, of which ``n_censored`` lie at or beyond an end.
+        By ``rule``: "raw", the three rules of `corrected_ftv`, "shrunken" (posterior means) and
+        "deconvolved" (the population). ``mean``, ``standard_deviation``, ``share_mixed`` (absolute
+        FTV below 0.3), ``share_selective`` (above 0.9), ``n_units``, and ``n_censored``, how many
+        of these lie at or beyond -1 or 1.
 
     Raises
     ------

@@ -34,24 +34,24 @@ Floats = npt.NDArray[np.floating[Any]]
 def stabilise_variance(activity: AnyActivity, *, method: Method = "anscombe") -> AnyActivity:
     """Transform spike counts by a square root, so that their noise does not grow with the rate.
 
-    Spikes vary more where there are more of them, and so do means of trials: a task with higher
-    rates gets a larger variance. The square root of a Poisson count has a variance of about 1/4
-    whatever its mean.
+    The variance of spike counts grows with their mean, and so does that of trial means: a task with
+    higher rates gets a larger task variance. The square root of a Poisson count has a variance of
+    about 1/4 whatever its mean.
 
     Parameters
     ----------
     activity
-        An activity or a block; rates of 0 or more.
+        An activity or a block with rates of 0 or more.
     method
-        For rates in spikes/s, with n = rate * bin width: "anscombe", sqrt(n + 3/8), the nearest
-        to a constant variance from about 1 spike a bin on; "freeman_tukey", (sqrt(n) +
+        For rates in spikes/s, with n = rate * bin width: "anscombe" (default), sqrt(n + 3/8), whose
+        variance is nearest to constant from about 1 spike per bin on; "freeman_tukey", (sqrt(n) +
         sqrt(n + 1)) / 2, for whole counts only; "square_root", sqrt(n).
 
     Returns
     -------
     xarray.DataTree or xarray.Dataset
-        The same trials; rates are square roots of numbers of spikes a bin (a pure number: units
-        "1", attribute ``transform`` "sqrt(spikes)").
+        The same trials, with rates that are square roots of spikes per bin (units "1", attribute
+        ``transform`` "sqrt(spikes)").
 
     Raises
     ------
@@ -62,13 +62,12 @@ def stabilise_variance(activity: AnyActivity, *, method: Method = "anscombe") ->
 
     Notes
     -----
-    Smoothed rates are no counts: there the transformation is approximate, and 3/8 stays though
-    the noise that it is made for is smaller. The variance of the noise is then about 1/4 of the
-    sum of the smoothing's squared weights. A network's rates (units "1") are not on a scale of
-    spikes: their plain square root is taken whatever the method, so that a network whose rates
-    are all rescaled has the same FTV.
+    Anscombe (1948); Freeman & Tukey (1950), here halved to the scale of a square root.
 
-    Anscombe 1948; Freeman & Tukey 1950, here halved to the scale of a square root.
+    For smoothed rates, which are not counts, the transformation is approximate; 3/8 is used
+    although their noise is smaller. Its variance is then about 1/4 of the sum of the squared
+    smoothing weights. Rates of a network (units "1") are not spike counts: for any method their
+    plain square root is taken, so that the FTV does not depend on a common scale of all rates.
 
     Examples
     --------
@@ -84,22 +83,22 @@ def stabilise_variance(activity: AnyActivity, *, method: Method = "anscombe") ->
 def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> AnyActivity:
     """Divide each unit's rates in a task by its mean rate there.
 
-    Task variance becomes a squared coefficient of variation, so that a difference in gain
-    between tasks, which multiplies all rates, cannot make an FTV.
+    Task variance becomes a squared coefficient of variation. A difference in gain between tasks,
+    which multiplies all rates of a unit, then has no effect on FTV.
 
     Parameters
     ----------
     activity
-        An activity or a block; rates of 0 or more.
+        An activity or a block with rates of 0 or more.
     tasks
-        The tasks, which alone are kept; by default all.
+        Tasks to select; by default all.
 
     Returns
     -------
     xarray.DataTree or xarray.Dataset
-        Rates relative to the unit's mean in the task (units "1"): the mean of its condition
-        means over the bins that `nwbcompare.task_variance` counts, fixation left out, whatever
-        the numbers of trials.
+        Rates relative to the unit's mean in the task (units "1"): the mean of its condition means
+        over the bins that `nwbcompare.task_variance` counts (without fixation), each condition with
+        equal weight.
 
     Raises
     ------
@@ -111,8 +110,7 @@ def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> An
     Warns
     -----
     UnitWarning
-        Where units are silent in a task: they have no mean to divide by, are left out, and
-        are named.
+        For units that are silent in a task and so have no mean to divide by; they are left out.
 
     Examples
     --------

@@ -43,31 +43,31 @@ def task_variance(
     epochs: Sequence[str] | None = None,
     leave_out: Sequence[str] = ("fix1",),
 ) -> xr.Dataset:
-    """Measure how much each unit's rate varies across the conditions of each task.
+    """Compute the variance of each unit's rate across the conditions of each task.
 
     Parameters
     ----------
     activity
         An activity or a block, of a network or a recording.
     estimator
-        "per_time": variance across conditions at each time, then the mean over time (as
-        published). "time_mean": mean over time first. "pooled": over both together. All are
-        population variances (ddof 0).
+        "per_time" (default, as published): variance across conditions at each time, then the mean
+        over time. "time_mean": mean over time first. "pooled": over conditions and times together.
+        All are population variances (ddof 0).
     conditions
-        Trial columns whose combinations are conditions; by default the source's own.
+        Trial columns whose combinations are conditions; by default those of the source.
     epochs
         Epochs to use; by default all times.
     leave_out
-        Epochs to leave out; by default fixation, as published. One that a task does not have
-        does nothing.
+        Epochs to leave out; by default fixation, as published. Epochs that a task does not have are
+        ignored.
 
     Returns
     -------
     xarray.Dataset
-        ``task_variance (unit, task)`` in squared units of the rate; ``n_bins (unit, task)``,
-        the time bins it stands on (those where every condition was observed); ``n_conditions``
-        and the median ``n_trials_per_condition (task)``. The unit table goes along; the
-        parameters are in attrs.
+        ``task_variance (unit, task)`` in squared units of the rate; ``n_bins (unit, task)``, the
+        time bins in which every condition was observed, and which it is computed from;
+        ``n_conditions (task)`` and the median ``n_trials_per_condition (task)``; the columns of the
+        unit table. The parameters are in attrs.
 
     Raises
     ------
@@ -79,13 +79,14 @@ def task_variance(
     Warns
     -----
     UnitWarning
-        Where units lack a condition: their task variance is NaN, and they are named.
+        For units that lack a condition: their task variance is NaN.
 
     Notes
     -----
-    Yang et al. 2019, Methods: ``TV_i(A) = < [r_i(j, t) - <r_i(j, t)>_j]^2 >_{j,t}``. A finite
-    number of noisy trials biases the variance of a recording upwards, by the mean squared
-    standard error of the condition means; a noise-free network has no such bias.
+    Yang et al. 2019, Methods: ``TV_i(A) = < [r_i(j, t) - <r_i(j, t)>_j]^2 >_{j,t}`` for unit i,
+    conditions j and times t of task A. With noisy trials it is biased upwards by the mean squared
+    standard error of the condition means (`nwbcompare.selectivity.corrected_task_variance`); a
+    noise-free network has no such bias.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def epoch_variance(
     conditions: Sequence[str] | None = None,
     leave_out: Sequence[str] = ("fix1",),
 ) -> xr.Dataset:
-    """Measure each unit's task variance in every epoch of every task.
+    """Compute each unit's task variance in every epoch of every task.
 
     Parameters
     ----------
@@ -136,9 +137,8 @@ def epoch_variance(
     Returns
     -------
     xarray.Dataset
-        As `task_variance`, with the columns on ``task_epoch``: labels such as "dm1/stim1",
-        with the coordinates ``task`` and ``epoch``. An epoch too short to hold the centre of a
-        bin has no column.
+        As `task_variance`, with columns on ``task_epoch``: labels such as "dm1/stim1", with the
+        coordinates ``task`` and ``epoch``. Epochs that contain no bin centre have no column.
 
     Raises
     ------
@@ -150,11 +150,11 @@ def epoch_variance(
     Warns
     -----
     UnitWarning
-        Where units lack a condition: their variance is NaN, and they are named.
+        For units that lack a condition: their variance is NaN.
 
     Notes
     -----
-    Yang et al. 2019, Fig. 2: the columns that units are clustered by in the second place.
+    Yang et al. 2019, Fig. 2, also cluster units by these columns.
 
     Examples
     --------
@@ -200,7 +200,7 @@ def variance_in_time(
     conditions: Sequence[str] | None = None,
     leave_out: Sequence[str] = ("fix1",),
 ) -> xr.Dataset:
-    """Measure the variance of each unit's rate across conditions at each time.
+    """Compute the variance of each unit's rate across conditions at each time.
 
     Parameters
     ----------
@@ -209,25 +209,25 @@ def variance_in_time(
     conditions
         See `task_variance`.
     leave_out
-        Epochs that do not count towards `task_variance`; their times are given all the same.
+        Epochs that are not ``counted``; their times are part of the result nevertheless.
 
     Returns
     -------
     xarray.Dataset
-        ``task_variance (unit, task, time)``, population variance in squared units of the rate,
-        and ``counted (task, time)``: where a unit has every condition at every time, its mean
-        over the counted times is `task_variance`. ``time`` joins the times of all tasks: NaN
-        where a task has no such time, and where a unit lacks a condition.
+        ``task_variance (unit, task, time)``, population variance in squared units of the rate, and
+        ``counted (task, time)``, the times that `task_variance` averages over. ``time`` is the
+        union of the times of all tasks (s); NaN where a task has no such time or a unit lacks a
+        condition.
 
     Raises
     ------
     NotApplicableError
-        For tasks that differ in the width of their bins or in what time 0 is.
+        For tasks that differ in bin width or in the event at time 0.
 
     Warns
     -----
     UnitWarning
-        Where units lack a condition at all counted times; they are named.
+        For units that lack a condition at all counted times.
 
     Examples
     --------
@@ -273,7 +273,7 @@ def fractional_task_variance(
     threshold: float = ACTIVE_THRESHOLD,
     missing: Literal["error", "nan"] = "error",
 ) -> xr.Dataset:
-    """Measure whether each unit varies more in one task or in the other.
+    """Compute the difference of each unit's variances in two tasks, relative to their sum.
 
     Parameters
     ----------
@@ -283,14 +283,15 @@ def fractional_task_variance(
         The two tasks.
     threshold
         Units whose variances sum to no more than this are inactive and get NaN. The published
-        1e-3 is absolute: rescaling all rates changes which units count.
+        1e-3 is absolute: with other units of the rates other units are active.
     missing
-        What to do with units that lack a task: "error" names them, "nan" keeps them as NaN.
+        Units that lack a task are an error ("error", default) or NaN ("nan").
 
     Returns
     -------
     xarray.Dataset
-        ``fractional_task_variance (unit,)`` in [-1, 1] and ``active (unit,)``.
+        ``fractional_task_variance (unit)`` in [-1, 1]: 1 for a unit that varies in ``task_a`` only;
+        and ``active (unit)``.
 
     Raises
     ------

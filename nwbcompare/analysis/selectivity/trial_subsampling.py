@@ -66,30 +66,30 @@ def subsample_trials(
     within: Within = "condition",
     seed: int = 0,
 ) -> AnyActivity:
-    """Keep the same number of trials in all tasks, drawn at random.
+    """Draw equal numbers of trials from all tasks.
 
-    A variance of condition means holds the noise of the trials, over their number. Where one
-    task has fewer trials, its variance is larger and FTV is pushed towards it.
+    The variance of condition means includes trial noise divided by the number of trials. A task
+    with fewer trials has a larger variance, which biases FTV towards it.
 
     Parameters
     ----------
     activity
         An activity or a block.
     tasks
-        The tasks to make equal, which alone are kept; by default all.
+        Tasks to select and equalise; by default all.
     conditions
         See `nwbcompare.task_variance`.
     within
-        "condition": equal in each condition (the same values of the condition variables in all
-        tasks). "task": equal in number only.
+        "condition" (default): equal numbers in each condition (the same values of the condition
+        variables in all tasks). "task": equal total numbers.
     seed
-        Seed of the draw, without replacement.
+        Seed of the draw, which is without replacement.
 
     Returns
     -------
     xarray.DataTree or xarray.Dataset
-        The trials kept, in their order. In a ragged block each unit is drawn for by itself; in a
-        dense one trials are drawn for all units together.
+        The drawn trials, in their order. In a ragged block trials are drawn for each unit
+        separately, in a dense one for all units together.
 
     Raises
     ------
@@ -101,8 +101,8 @@ def subsample_trials(
     Warns
     -----
     UnitWarning
-        Where units lack a condition in one task: none of its trials are kept in any; units left
-        without trials are left out. They are named.
+        For units that lack a condition in one task: its trials are removed from all tasks. Units
+        without any trial left are left out.
 
     Examples
     --------

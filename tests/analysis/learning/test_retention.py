@@ -243,7 +243,8 @@ def test_over_networks_every_number_is_that_of_its_column(tmp_path):
     assert written_and_read(found, tmp_path).identical(found)
 
 
-def test_random_flips_are_seeded():
+def test_random_flips_are_seeded(monkeypatch):
+    monkeypatch.setattr("nwbcompare.inference.networks.N_FLIPS", 999)
     logs = logs_of(17)
     found = retention_over_networks(logs, STAGES, seed=1)
     assert found.identical(retention_over_networks(logs, STAGES, seed=1))

@@ -192,9 +192,8 @@ def test_the_figures_show_every_variant_and_the_band(table):
     assert ax.get_xlabel() == "time from stimulus (s)"
 
 
-def test_correct_trials_of_monkey_a_can_be_selected(mante2013_path):
-    brain = nc.load("mante2013", path=mante2013_path, animal="ar")
-    right = nc.select(brain, correct=True)
+def test_correct_trials_of_monkey_a_can_be_selected(monkey_a):
+    right = nc.select(monkey_a, correct=True)
     block = next(iter(nc.blocks(right).values()))
     relevant = np.where(
         nc.labels(block["task"]) == "contextdm1",
@@ -202,7 +201,7 @@ def test_correct_trials_of_monkey_a_can_be_selected(mante2013_path):
         block["coherence_2_sign"].values,
     )
     np.testing.assert_array_equal(block["choice"].values, relevant)
-    table = confound_table(brain, "contextdm1", "contextdm2", n_draws=100)
+    table = confound_table(monkey_a, "contextdm1", "contextdm2", n_draws=100)
     sd = table["standard_deviation"].sel(estimate="raw")
     assert sd.sel(variant="as published").item() == pytest.approx(0.3320, abs=5e-5)
     assert sd.sel(variant="correct trials").item() == pytest.approx(0.354, abs=1e-3)

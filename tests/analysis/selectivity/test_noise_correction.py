@@ -303,8 +303,8 @@ def test_figures_show_what_they_say(rng):
         plot_noise_share(axes[0, 0], variance, "z")
 
 
-def test_the_recording_of_monkey_a(mante2013_path):
-    variance = corrected_task_variance(nc.load("mante2013", path=mante2013_path, animal="ar"))
+def test_the_recording_of_monkey_a(monkey_a):
+    variance = corrected_task_variance(monkey_a)
     share = (variance["noise"].sum("task") / variance["uncorrected"].sum("task")).median()
     assert share == pytest.approx(0.4265, abs=1e-3)
     table = censoring_table(variance, "contextdm1", "contextdm2")

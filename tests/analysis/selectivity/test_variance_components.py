@@ -442,16 +442,15 @@ def test_the_figure_shows_shares_of_sums():
     assert ax.get_yticklabels()[0].get_text() == "first\n(n = 4)"
 
 
-def test_choice_is_most_of_what_monkey_a_units_code(mante2013_path):
-    brain = nc.load("mante2013", path=mante2013_path, animal="ar")
-    components = variance_components(brain)
+def test_choice_is_most_of_what_monkey_a_units_code(monkey_a):
+    components = variance_components(monkey_a)
     total = components["component_corrected"].sum("unit")
     share = total.sel(factor="choice") / total.sum("factor")
     assert ((share > 0.8) & (share < 0.95)).all()
     signs = ["coherence_1_sign", "coherence_2_sign"]
     xr.testing.assert_allclose(
-        variance_components(brain, signs)["component"].sum("factor"),
-        nc.task_variance(brain)["task_variance"],
+        variance_components(monkey_a, signs)["component"].sum("factor"),
+        nc.task_variance(monkey_a)["task_variance"],
         rtol=1e-6,
     )
     assert np.unique(components["session"]).size == 78

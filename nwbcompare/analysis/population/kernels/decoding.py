@@ -125,25 +125,28 @@ def fold_accuracy(trials: Array, labels: Labels, folds: Folds) -> Array:
     >>> fold_accuracy(trials, labels, [(np.array([0, 1]), np.array([2, 3]))]).tolist()
     [1.0]
     """
-    from sklearn.kernel_ridge import KernelRidge  # noqa: PLC0415 - slow to import
+    from sklearn import config_context  # noqa: PLC0415 - slow to import
+    from sklearn.kernel_ridge import KernelRidge  # noqa: PLC0415
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
 
     n_classes = int(labels.max()) + 1
     right = np.zeros(labels.shape[1])
-    for train, test in folds:
-        scaler = StandardScaler().fit(trials[train])
-        fit, left_out = scaler.transform(trials[train]), scaler.transform(trials[test])
-        indicator = labels[train][..., None] == np.arange(n_classes)
-        # of two classes one indicator determines the other
-        indicator = indicator[..., 1:] if n_classes == 2 else indicator
-        target = indicator.reshape(len(train), -1).astype(np.float64)
-        # the kernel form: a population has more units than trials
-        model = KernelRidge(alpha=SHRINKAGE * trials.shape[1], kernel="precomputed")
-        model.fit(fit @ fit.T, target - target.mean(axis=0))
-        score = model.predict(left_out @ fit.T) + target.mean(axis=0)
-        score = score.reshape(len(test), labels.shape[1], -1)
-        predicted = score[..., 0] > 0.5 if n_classes == 2 else score.argmax(axis=-1)
-        right += (predicted == labels[test]).mean(axis=0) / len(folds)
+    # checks of the input take longer than the fits
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        for train, test in folds:
+            scaler = StandardScaler().fit(trials[train])
+            fit, left_out = scaler.transform(trials[train]), scaler.transform(trials[test])
+            indicator = labels[train][..., None] == np.arange(n_classes)
+            # of two classes one indicator determines the other
+            indicator = indicator[..., 1:] if n_classes == 2 else indicator
+            target = indicator.reshape(len(train), -1).astype(np.float64)
+            # the kernel form: a population has more units than trials
+            model = KernelRidge(alpha=SHRINKAGE * trials.shape[1], kernel="precomputed")
+            model.fit(fit @ fit.T, target - target.mean(axis=0))
+            score = model.predict(left_out @ fit.T) + target.mean(axis=0)
+            score = score.reshape(len(test), labels.shape[1], -1)
+            predicted = score[..., 0] > 0.5 if n_classes == 2 else score.argmax(axis=-1)
+            right += (predicted == labels[test]).mean(axis=0) / len(folds)
     return right
 
 
