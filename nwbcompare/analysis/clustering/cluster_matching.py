@@ -22,28 +22,28 @@ Array = npt.NDArray[np.float64]
 def match_clusters(
     results: Sequence[xr.Dataset], *, n_permutations: int = 199, seed: int = 0
 ) -> xr.Dataset:
-    """Match the clusters of several networks by their profiles; the network is the unit.
+    """Match the clusters of several networks by their profiles, and test their similarity.
 
     Parameters
     ----------
     results
-        From `nwbcompare.clustering.cluster_units`, one for each network, all with
-        the same columns and each with a name of its own.
+        From `nwbcompare.clustering.cluster_units`, one per network, with the same columns and
+        different names.
     n_permutations, seed
-        Permutations for the null, and their seed: the columns of every profile are permuted by
-        themselves, and the profiles matched anew. What is left is what an optimal assignment
-        finds in unrelated profiles.
+        Permutations of the null, and their seed. The columns of every profile are permuted
+        independently, and the profiles matched again; the null is the correlation that an optimal
+        assignment reaches for unrelated profiles.
 
     Returns
     -------
     xarray.Dataset
         ``correlation`` and ``null_correlation (network, other_network)``: the mean Pearson
-        correlation of matched profiles of each two networks, and its mean over permutations.
-        ``mean`` over pairs, its 95 % ``interval (bound)`` by a jackknife over networks (NaN,
-        with a warning, for two), ``null_mean (permutation)`` and ``p_value``,
-        (1 + b) / (1 + B). Against the network most like the others (attrs ``reference``):
-        ``matched_cluster (network, cluster)``, -1 where a network has none left, its
-        ``matched_correlation`` and ``matched_profile (network, cluster, column)``, then NaN.
+        correlation of the matched profiles of two networks, and its mean over permutations.
+        ``mean`` over pairs with its 95 % jackknife ``interval (bound)`` over networks (NaN, with a
+        warning, for two networks), ``null_mean (permutation)`` and ``p_value``, (1 + b) / (1 + B).
+        For the network that is most similar to the others (attrs ``reference``): ``matched_cluster
+        (network, cluster)``, -1 for no match, with ``matched_correlation`` and ``matched_profile
+        (network, cluster, column)``, NaN for no match.
 
     Raises
     ------
@@ -54,9 +54,9 @@ def match_clusters(
 
     Notes
     -----
-    Assignment is optimal in the summed correlation (`scipy.optimize.linear_sum_assignment`).
-    Where one network has more clusters, the surplus is left out. A profile without variance
-    has correlation 0.
+    The assignment maximises the sum of correlations (`scipy.optimize.linear_sum_assignment`).
+    Surplus clusters of one network are unmatched. A constant profile has correlation 0. The unit of
+    inference is the network.
 
     Examples
     --------

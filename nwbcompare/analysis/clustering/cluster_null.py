@@ -47,12 +47,12 @@ def cluster_null(
     n_jobs: int | None = None,
     kept: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
-    """Test whether units form clusters: their silhouette against tables without clusters.
+    """Test whether units form clusters: their silhouette against that of surrogate tables.
 
-    The null is that task variances are correlated between tasks, but that units lie on a
-    continuum. Surrogates are drawn from a Gaussian copula with the observed values of every
-    column (each surrogate column is a permutation of them) and the observed rank correlations.
-    They go through the same steps as the data: threshold, division by the maximum, search.
+    Null hypothesis: task variances are correlated between tasks, but units lie on a continuum.
+    Surrogates are drawn from a Gaussian copula with the observed values of every column (each
+    surrogate column is a permutation of them) and the observed rank correlations. They are
+    processed as the data are: threshold, division by the maximum, search over numbers of clusters.
 
     Parameters
     ----------
@@ -61,25 +61,25 @@ def cluster_null(
     n_surrogates
         Surrogates; 999 give p values down to 0.001.
     seed
-        Seed of the surrogates, each of which has a stream of its own, and of k-means.
+        Seed of the surrogates, each of which has its own random stream, and of k-means.
     n_init
-        Starts of k-means, in the data as in the surrogates; 1, since 20 take ten times as long.
-        The observed silhouette is therefore not quite that of `cluster_units`.
+        Starts of k-means, for data and surrogates; 1, since 20 take ten times as long. The observed
+        silhouette may therefore differ slightly from that of `cluster_units`.
     n_clusters_tried, threshold
         See `nwbcompare.clustering.cluster_units`.
     n_jobs
-        Processes; by default one for each core. The result does not depend on it.
+        Processes; by default one per core. The result does not depend on it.
     kept
-        A file (JSON) that surrogates are saved in as they are computed. A later call with the
-        same table and parameters resumes from it, and may ask for more surrogates.
+        A file (JSON) that surrogates are saved in as they are computed. A later call with the same
+        table and parameters resumes from it, and may ask for more surrogates.
 
     Returns
     -------
     xarray.Dataset
-        ``observed``, the highest silhouette over the numbers of clusters; ``n_clusters``, where
-        it is; ``surrogate_silhouette`` and ``surrogate_n_clusters (surrogate)``; ``p_value``,
-        (1 + b) / (1 + B), where b counts surrogates with at least the observed silhouette. A
-        surrogate with too few active units has silhouette 1 and 0 clusters, and so counts.
+        ``observed``, the highest silhouette over numbers of clusters, and its ``n_clusters``;
+        ``surrogate_silhouette`` and ``surrogate_n_clusters (surrogate)``; ``p_value``, (1 + b) / (1
+        + B), where b counts surrogates with at least the observed silhouette. A surrogate with too
+        few active units counts, with silhouette 1 and 0 clusters.
 
     Raises
     ------
@@ -93,8 +93,9 @@ def cluster_null(
 
     Notes
     -----
-    The p value is about one network; for a claim about networks, test their values against each
-    other. With ties the surrogates' rank correlations are slightly weaker than the observed.
+    The p value concerns one network; for inference over networks test their values against each
+    other. Where values are tied, the surrogates' rank correlations are slightly weaker than
+    observed.
 
     Examples
     --------
@@ -137,10 +138,10 @@ def describe_shuffled(
 ) -> xr.Dataset:
     """Compute the silhouettes of tables whose columns were each permuted over units.
 
-    There is no p value, since this is no null for clusters: a shuffle also breaks the
-    correlation between tasks, and a row of unrelated values is ruled by one of them. Divided by
-    its maximum it lies near an axis, so that shuffled units look *more* clustered than those of
-    real networks. See `cluster_null` for the test.
+    A description, not a test: permutations also destroy the correlations between tasks. A row of
+    unrelated values is dominated by one of them; divided by its maximum it lies near an axis, so
+    that shuffled units look *more* clustered than those of real networks. `cluster_null` is the
+    test.
 
     Parameters
     ----------
@@ -154,8 +155,8 @@ def describe_shuffled(
     Returns
     -------
     xarray.Dataset
-        ``observed`` and ``shuffled_silhouette (shuffle)``, each the highest over the numbers of
-        clusters, and the ``n_clusters`` and ``shuffled_n_clusters (shuffle)`` they are at.
+        ``observed`` and ``shuffled_silhouette (shuffle)``, each the highest over numbers of
+        clusters, at ``n_clusters`` and ``shuffled_n_clusters (shuffle)``.
 
     Examples
     --------
@@ -200,9 +201,9 @@ def describe_rotated(
 ) -> xr.Dataset:
     """Compute the silhouettes of random mixtures (rotations) of the units.
 
-    There is no p value, since this is no null for clusters: mixtures of all units are nearly
-    alike, take part in all tasks, and what remains of their differences is that of the
-    directions with most variance, whether or not the units were in clusters.
+    A description, not a test: mixtures of all units are similar to each other and respond in all
+    tasks, and their remaining differences reflect the directions of largest variance, whether or
+    not the units form clusters.
 
     Parameters
     ----------
@@ -216,8 +217,8 @@ def describe_rotated(
     Returns
     -------
     xarray.Dataset
-        ``observed`` and ``rotated_silhouette (rotation)``, each the highest over the numbers of
-        clusters, and the ``n_clusters`` and ``rotated_n_clusters (rotation)`` they are at.
+        ``observed`` and ``rotated_silhouette (rotation)``, each the highest over numbers of
+        clusters, at ``n_clusters`` and ``rotated_n_clusters (rotation)``.
 
     Raises
     ------

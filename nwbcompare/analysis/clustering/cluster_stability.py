@@ -31,30 +31,31 @@ def cluster_stability(
     Parameters
     ----------
     variance
-        What the clusters were made from.
+        The variances that the clusters were computed from.
     clusters
-        From `nwbcompare.clustering.cluster_units`; its method, number of
-        clusters, starts and seed are used again.
+        From `nwbcompare.clustering.cluster_units`; its method, number of clusters, starts and seed
+        are used again.
     n_bootstraps
         Draws of as many active units, with replacement.
     n_surrogates
-        Tables without clusters (see `cluster_null`) that go through the same, with 5 draws
-        each. Random labels have 0; a continuum cut into pieces has more than that, and
-        this is what stable clusters have to exceed.
+        Tables without clusters (see `cluster_null`) that are clustered and resampled in the same
+        way, with 5 draws each. The index of random labels is 0; that of a continuum cut into pieces
+        is higher, and it is this that stable clusters have to exceed.
     seed
         Seed of the draws and of the surrogates.
 
     Returns
     -------
     xarray.Dataset
-        ``adjusted_rand (bootstrap)``, between the labels of the clusters and those found in the
-        drawn units, each unit once; ``mean`` and its ``interval (bound)``, the 2.5th and 97.5th
-        percentile over draws; ``surrogate_adjusted_rand (surrogate)``, means over 5 draws.
+        ``adjusted_rand (bootstrap)``, the adjusted Rand index (Hubert & Arabie 1985) between the
+        labels of the clusters and those of the drawn units, each unit once; ``mean``, and
+        ``interval (bound)``, the 2.5th and 97.5th percentiles over draws;
+        ``surrogate_adjusted_rand (surrogate)``, means over 5 draws.
 
     Raises
     ------
     InputError
-        Where the two do not have the same units.
+        For clusters of other units than those of the variances.
 
     Examples
     --------

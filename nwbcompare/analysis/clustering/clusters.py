@@ -45,31 +45,31 @@ def cluster_units(
     Parameters
     ----------
     variance
-        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`, of two columns
+        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`, with two columns
         or more.
     method
-        "kmeans" (Lloyd, as published), "ward" (hierarchical) or "hdbscan" (dense groups of at
-        least 5; it determines their number, and the remaining units are noise).
+        "kmeans" (Lloyd, as published, default), "ward" (hierarchical) or "hdbscan" (dense groups of
+        at least 5 units; it determines their number, and the remaining units are noise).
     n_clusters
-        How many clusters; by default searched for by task, and 10 by epoch, as published.
+        Number of clusters. By default, as published, it is searched for by task and is 10 by epoch.
     n_clusters_tried
-        The search, by default the published one; the highest mean silhouette wins. It ends at
-        the last number below that of the active units, with a warning.
+        Numbers in the search; by default the published ones, 2 to 29. The number with the highest
+        mean silhouette is chosen. Numbers that need more active units are omitted, with a warning.
     n_init, seed
         Starts of k-means, by default the published 20, and their seed.
     threshold
         Units whose variances sum to no more than this are inactive. The published 1e-3 is
-        absolute: rescaling all rates changes which units count.
+        absolute: with other units of the rates other units are active.
 
     Returns
     -------
     xarray.Dataset
-        ``active (unit)``; ``cluster (unit)``, a column of the unit table, from 0 in the order
-        of preferred columns, -1 where inactive and for noise; ``normalised_variance
-        (unit, column)``, NaN where inactive; ``profile (cluster, column)``, its mean over
-        members; ``cluster_size`` and ``preferred (cluster)``, the label of the column in which
-        the members sum to most; ``silhouette (n_clusters)`` of each number tried. attrs
-        ``n_clusters`` is the number chosen. ``column`` stands for "task" or "task_epoch".
+        ``active (unit)``; ``cluster (unit)``, a column of the unit table, numbered from 0 in the
+        order of preferred columns, -1 for inactive units and for noise; ``normalised_variance
+        (unit, column)``, NaN where inactive; ``profile (cluster, column)``, its mean over members;
+        ``cluster_size (cluster)``; ``preferred (cluster)``, the column with the largest sum over
+        members; ``silhouette (n_clusters)`` of each number tried. ``column`` is "task" or
+        "task_epoch". attrs ``n_clusters`` is the chosen number.
 
     Raises
     ------
@@ -82,12 +82,12 @@ def cluster_units(
     Warns
     -----
     UnitWarning
-        For units without variance (NaN), which are in no cluster, and for a search cut short.
+        For units without variance (NaN), which are in no cluster, and where numbers were omitted.
 
     Notes
     -----
-    Yang et al. 2019, Methods ("Clusters"). A number of clusters is found in any table; whether
-    there are clusters at all is for `nwbcompare.clustering.cluster_null`.
+    Yang et al. 2019, Methods ("Clusters"). The method finds clusters in any table; whether units
+    form clusters at all is tested by `nwbcompare.clustering.cluster_null`.
 
     Examples
     --------
@@ -134,18 +134,18 @@ def embed_units(
         From `cluster_units`, or from `nwbcompare.task_variance` or
         `nwbcompare.selectivity.epoch_variance`.
     method
-        "tsne" (as published: perplexity 30, learning rate 100, exact, started from PCA), "pca"
-        or "mds" (metric).
+        "tsne" (default, as published: perplexity 30, learning rate 100, exact, started from PCA),
+        "pca" or "mds" (metric).
     seed
-        Seed of t-SNE and of the starts of MDS; PCA needs none.
+        Seed of t-SNE and of the starts of MDS.
     threshold
-        See `cluster_units`; not read where its result is given.
+        See `cluster_units`; not used for a result of `cluster_units`.
 
     Returns
     -------
     xarray.Dataset
-        ``embedding (unit, axis)`` of the active units, with their columns of the unit table
-        (``cluster`` among them where clusters were given).
+        ``embedding (unit, axis)`` of the active units, with their columns of the unit table, such
+        as ``cluster`` of a result of `cluster_units`.
 
     Raises
     ------
@@ -156,7 +156,8 @@ def embed_units(
 
     Notes
     -----
-    A picture: distances in it are no measure, and t-SNE shows groups in any data.
+    For illustration only: distances in the plane are not quantitative, and t-SNE shows groups in
+    data without clusters, too.
 
     Examples
     --------

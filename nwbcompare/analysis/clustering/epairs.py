@@ -29,17 +29,17 @@ def epairs(
     seed: int = 0,
     threshold: float = ACTIVE_THRESHOLD,
 ) -> xr.Dataset:
-    """Test whether units point closer together than Gaussian ones of equal covariance (ePAIRS).
+    """Test whether profiles of units are closer to each other than Gaussian ones (ePAIRS).
 
     Parameters
     ----------
     variance
-        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`, of three columns
-        or more.
+        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`, with three
+        columns or more.
     n_surrogates
-        Gaussian draws; 999 give two-sided p values down to 0.002.
+        Gaussian tables; 999 give two-sided p values down to 0.002.
     n_neighbours
-        Nearest units that count for each unit.
+        Nearest neighbours per unit.
     seed
         Seed of the draws.
     threshold
@@ -48,10 +48,10 @@ def epairs(
     Returns
     -------
     xarray.Dataset
-        ``observed``, the mean angle (rad) of a unit to its nearest; ``surrogate_angle
-        (surrogate)``; ``p_value``, two-sided, twice the smaller (1 + b) / (1 + B);
-        ``effect_size``, how many s.d. of the surrogates the angle is below their mean:
-        positive for units in clusters.
+        ``observed``, the mean angle (rad) of a unit to its nearest neighbours; ``surrogate_angle
+        (surrogate)``; ``p_value``, two-sided, twice the smaller (1 + b) / (1 + B); ``effect_size``,
+        how many s.d. of the surrogates the observed angle is below their mean: positive for
+        clusters.
 
     Raises
     ------
@@ -62,12 +62,12 @@ def epairs(
 
     Notes
     -----
-    Hirokawa et al. 2019 compare profiles with Gaussian ones of the data's mean and covariance.
-    Rows of task variance divided by their maximum are far from Gaussian, so that they are
-    rejected in data without any cluster. Here every column is replaced by the normal quantiles
-    of its ranks, which makes it Gaussian whatever its marginal, and each unit's mean over
-    columns is taken off, which takes out its overall size as the division does. The draws have
-    exactly the data's mean and covariance: for Gaussian rows the test is then exact.
+    Hirokawa et al. 2019 compare profiles with Gaussian ones of the same mean and covariance. Rows
+    of task variance divided by their maximum are far from Gaussian, so that this test rejects data
+    without any cluster. Here the values of every column are replaced by normal quantiles of their
+    ranks, which makes any marginal Gaussian, and the mean over columns is subtracted from every
+    unit, which removes its overall size as the division does. The surrogates have exactly the mean
+    and covariance of the data: for Gaussian rows the test is exact.
 
     Examples
     --------

@@ -39,10 +39,10 @@ def condition_means(block: xr.Dataset, *, conditions: Sequence[str] | None = Non
     Returns
     -------
     xarray.Dataset
-        On one flat ``condition`` dim with coordinates ``task`` and the condition variables:
-        ``rate_mean``, ``n_trials`` and ``mean_variance`` (squared standard error of the mean),
-        each ``(unit, condition, time)``. ``mean_variance`` is 0 only for a deterministic
-        source; one noisy trial gives NaN. A condition without trials of a unit gives NaN.
+        On ``condition``, with the coordinates ``task`` and the condition variables: ``rate_mean``,
+        ``n_trials`` and ``mean_variance`` (squared standard error of the mean), each ``(unit,
+        condition, time)``. ``mean_variance`` is 0 for a deterministic source, and NaN for a single
+        noisy trial. A condition without trials of a unit is NaN.
 
     Raises
     ------

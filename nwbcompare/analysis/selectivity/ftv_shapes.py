@@ -45,24 +45,24 @@ def classify_pairs(pairs: xr.Dataset, *, confidence: float = 0.95) -> xr.Dataset
     pairs
         From `nwbcompare.selectivity.pairwise_ftv`.
     confidence
-        A shape is given where "it does not have this shape" is rejected at 1 - confidence.
+        A shape is assigned where "it does not have this shape" is rejected at 1 - confidence.
 
     Returns
     -------
     xarray.Dataset
-        ``shape (pair)``: a shape or "undecided"; ``nearest (pair)``: the shape with the lowest
-        p value, decided or not; ``p_value (pair, candidate)`` of "it does not have this
-        shape"; ``wider (pair)``: of an inclusive pair, the task that units are active in
-        alone (its units include the other's), else ""; ``n_active (pair)`` and
-        ``count (pair, part)``, the units in the parts that the criteria are about.
+        ``shape (pair)``: a shape or "undecided"; ``nearest (pair)``: the shape with the lowest p
+        value; ``p_value (pair, candidate)`` of "it does not have this shape"; ``wider (pair)``: for
+        an inclusive pair, the task whose active units include those of the other task, else "";
+        ``n_active (pair)`` and ``count (pair, part)``, the units in the parts of [-1, 1] that the
+        criteria refer to.
 
     Notes
     -----
-    An *end* is |FTV| > 0.8 (the published groups 1 and 2), the *middle* the rest, *equal*
-    |FTV| <= 0.2 (the published group 12). An end is a *peak* where its outermost bin
-    (|FTV| > 0.9) holds more than 5 % of the active units (a flat distribution's share) and more
-    than a third of those beyond 0.7 (is denser than what is beside it). It is *empty* where the
-    end holds less than 10 % (a flat distribution's share) and no such peak is to be seen.
+    An *end* is |FTV| > 0.8 (the published groups 1 and 2), the *middle* the rest, *equal* |FTV| <=
+    0.2 (the published group 12). An end is a *peak* where its outermost bin (|FTV| > 0.9) has more
+    than 5 % of the active units (the share in a flat distribution) and more than a third of those
+    beyond 0.7 (it is denser than the bins beside it). An end is *empty* where it has less than 10 %
+    of the units (the share in a flat distribution) and no visible peak.
 
     - disjoint: two peaks; less than 40 % in the middle (half as dense as a flat distribution);
       no third peak: equal units are less than 10 %, or less than 60 % of the middle.
@@ -71,11 +71,11 @@ def classify_pairs(pairs: xr.Dataset, *, confidence: float = 0.95) -> xr.Dataset
     - disjoint-equal: two peaks; more than 10 % equal, which are more than 60 % of the middle.
     - disjoint-mixed: two peaks; more than 40 % in the middle, less than 60 % of it equal.
 
-    Each share is tested by its exact binomial tail, taking the active units for a sample; the
-    p value of a shape is the largest of its criteria's. So a shape whose shares are not so is
-    claimed with a chance of at most 1 - confidence, pair by pair (that no peak is to be seen is
-    not tested: it only withholds answers). Few units decide little: mixed needs 29. The answer
-    depends neither on the order of the units nor on that of the tasks.
+    Each share is tested by its exact binomial tail, with active units as the sample; the p value of
+    a shape is the largest of its criteria. A shape that a pair does not have is therefore assigned
+    with a probability of at most 1 - confidence, pair by pair (that there is no visible peak is not
+    tested; it can only lead to "undecided"). Few units rarely allow a decision: mixed needs 29. The
+    result depends neither on the order of the units nor on that of the tasks.
 
     The shapes are those of Yang et al. 2019, Fig. 4, where they were assigned by eye.
 
@@ -119,14 +119,13 @@ def shape_shares(classified: Sequence[xr.Dataset]) -> xr.Dataset:
     Parameters
     ----------
     classified
-        From `classify_pairs`, one a network, with the same pairs.
+        From `classify_pairs`, one per network, with the same pairs.
 
     Returns
     -------
     xarray.Dataset
-        ``share (network, shape)``; ``mean``, ``mean_low`` and ``mean_high`` ``(shape)``, the
-        mean over networks and its 95 % interval (Student's t, the network being the sample,
-        cut at 0 and 1).
+        ``share (network, shape)``; ``mean (shape)`` over networks and its 95 % interval
+        ``mean_low``, ``mean_high`` (Student's t over networks, clipped to [0, 1]).
 
     Raises
     ------
@@ -188,26 +187,26 @@ def rotated_pairs(
     Parameters
     ----------
     activity
-        An activity or a block; a ragged recording is taken as a pseudo-population of condition
-        means.
+        An activity or a block. Of a ragged recording the condition means are used, as a
+        pseudo-population.
     n_rotations
         Random rotations of all units; 1000 give p values down to 1/1001.
     seed
-        Of the rotations. Each is drawn from a stream of its own and rotates all tasks alike.
+        Seed of the rotations. Each has its own random stream, and rotates all tasks alike.
     estimator, conditions, threshold
         See `nwbcompare.task_variance` and `nwbcompare.selectivity.pairwise_ftv`; the threshold is
-        applied again to the rotated units.
+        applied to the rotated units, too.
     n_jobs
-        Threads, by default one a core. The result does not depend on it.
+        Threads; by default one per core. The result does not depend on it.
 
     Returns
     -------
     xarray.Dataset
-        Over rotations, ``share (pair, bin)``, the mean share of active rotated units, with
-        ``share_low`` and ``share_high``, where 95 % of rotations lie; ``ftv_mean``,
-        ``ftv_sd`` and ``n_active`` ``(rotation, pair)``. Of the units themselves,
-        ``observed_mean`` and ``observed_sd (pair)``; ``p_value (pair)``, (1 + b) / (1 + B),
-        where b counts rotations whose FTV spreads at least as widely (ddof 0).
+        Over rotations: ``share (pair, bin)``, the mean share of active rotated units, and
+        ``share_low``, ``share_high``, which include 95 % of the rotations; ``ftv_mean``, ``ftv_sd``
+        and ``n_active``, each ``(rotation, pair)``. Of the units: ``observed_mean`` and
+        ``observed_sd (pair)`` (ddof 0); ``p_value (pair)``, (1 + b) / (1 + B), where b counts
+        rotations with at least the observed s.d.
 
     Raises
     ------
@@ -219,15 +218,15 @@ def rotated_pairs(
     Warns
     -----
     UnitWarning
-        Where a pair has no active unit (NaN), before or after a rotation. Such rotations are
-        left out of the shares and counted against the observation in the p value.
+        For pairs without an active unit (NaN), before or after a rotation. Such rotations are left
+        out of the shares and count against the observation in the p value.
 
     Notes
     -----
-    Yang et al. 2019 show one rotation. The variance of a rotated unit needs only the units'
-    covariance over conditions, averaged over time (`kernels.variance.centred`). A rotation
-    keeps the variance summed over units; what it tests is whether the axes of the units are
-    special in one network, not anything over networks.
+    Yang et al. 2019 show one rotation. The variance of a rotated unit needs only the covariance of
+    the units over conditions, averaged over time (`nwbcompare.kernels.variance.centred`). A
+    rotation preserves the variance summed over units. The test is whether the axes of the units are
+    special in one network; it does not generalise over networks.
 
     Examples
     --------

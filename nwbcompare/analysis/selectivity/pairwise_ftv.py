@@ -36,20 +36,20 @@ def pairwise_ftv(
     variance
         From `nwbcompare.task_variance`, of a network or a recording, with two tasks or more.
     threshold
-        Units whose variances in the two tasks sum to no more than this are inactive in the pair
-        and get NaN; so do units that are constant in both, whatever the threshold.
+        Units whose variances in the two tasks sum to no more than this are inactive in the pair and
+        get NaN; so do units that are constant in both tasks, for any threshold.
     missing
-        What to do with units that lack a task: "error" names them, "nan" leaves them out of the
-        pairs with that task.
+        Units that lack a task are an error ("error", default) or left out of the pairs with that
+        task ("nan").
 
     Returns
     -------
     xarray.Dataset
-        ``fractional_task_variance (pair, unit)``, 1 where a unit varies in ``task_a`` only;
-        ``histogram (pair, bin)``, active units in the published 20 bins (``bin`` is their
-        centre, the edges are in attrs); ``n_active (pair)``. A pair is named
-        "task_a/task_b", tasks in the order of ``variance``, and has coordinates ``task_a`` and
-        ``task_b``. The reverse order only changes the sign.
+        ``fractional_task_variance (pair, unit)``, 1 for a unit that varies in ``task_a`` only;
+        ``histogram (pair, bin)``, active units in the published 20 bins (``bin`` is their centre,
+        the edges are in attrs); ``n_active (pair)``. Pairs are labelled "task_a/task_b", tasks in
+        the order of ``variance``, with the coordinates ``task_a`` and ``task_b``. The reverse order
+        would change the sign only.
 
     Raises
     ------
@@ -98,15 +98,14 @@ def median_histogram(results: Sequence[xr.Dataset]) -> xr.Dataset:
     Parameters
     ----------
     results
-        From `pairwise_ftv`, one a network, with the same pairs.
+        From `pairwise_ftv`, one per network, with the same pairs.
 
     Returns
     -------
     xarray.Dataset
-        ``share (pair, bin)``, the median over networks of the share of active units (as
-        published); ``share_low`` and ``share_high``, an interval of that median;
-        ``n_networks (pair)``, the networks with an active unit in the pair; and
-        ``coverage (pair)``, what the interval covers.
+        ``share (pair, bin)``, the median over networks of the share of active units (as published),
+        with an interval ``share_low``, ``share_high``; ``n_networks (pair)``, the networks with an
+        active unit in the pair; ``coverage (pair)`` of the interval.
 
     Raises
     ------
@@ -118,15 +117,15 @@ def median_histogram(results: Sequence[xr.Dataset]) -> xr.Dataset:
     Warns
     -----
     UnitWarning
-        Where a network has no active unit in a pair: it is left out there. A pair without
-        active units in any network is NaN.
+        For pairs in which a network has no active unit; they are computed without it. A pair
+        without active units in any network is NaN.
 
     Notes
     -----
-    The interval lies between two order statistics, so that it needs no assumption on how
-    networks vary: the narrowest that covers at least 95 %. Of fewer than six networks none
-    does, and it runs from the lowest to the highest, with the coverage that this has. Medians
-    of bins need not sum to 1.
+    The interval lies between two order statistics, which needs no assumption about the distribution
+    over networks: the narrowest such interval that covers at least 95 %. With fewer than six
+    networks there is none; it then extends from the lowest to the highest network. Medians of bins
+    need not sum to 1.
 
     Examples
     --------

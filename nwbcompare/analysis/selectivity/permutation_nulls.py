@@ -79,14 +79,14 @@ def context_label_null(
 ) -> xr.Dataset:
     """Test each unit's FTV against task labels permuted among trials of one condition.
 
-    Null hypothesis: a unit responds alike in the two tasks. Within each condition (the same
-    values of the condition variables in both tasks) the trials of both are exchangeable. The
-    numbers of trials are kept, so what they do to FTV is in the null.
+    Null hypothesis: the unit responds alike in both tasks, so that within each condition (the same
+    values of the condition variables in both tasks) the trials of the tasks are exchangeable.
+    Permutations preserve the numbers of trials, and with them their effect on FTV.
 
     Parameters
     ----------
     activity
-        An activity or a block with noisy trials of both tasks in one block.
+        An activity or a block, with noisy trials of both tasks in one block.
     task_a, task_b
         The two tasks.
     n_permutations
@@ -96,19 +96,19 @@ def context_label_null(
     estimator, conditions, threshold
         See `nwbcompare.task_variance` and `nwbcompare.fractional_task_variance`.
     n_jobs
-        Threads; all processors by default. Their number does not change the result.
+        Threads; by default one per core. The result does not depend on it.
 
     Returns
     -------
     xarray.Dataset
-        ``fractional_task_variance (permutation, unit)``; ``observed (unit,)``;
-        ``p_value (unit,)``, two-sided, (1 + b) / (1 + B), where b counts permutations whose
-        absolute FTV is at least the observed one (or undefined); ``q_value (unit,)``, adjusted
-        for the false discovery rate over units (Benjamini & Hochberg 1995). Of the population:
-        ``ftv_sd``, over units that are active; ``null_ftv_sd (permutation,)``; ``ftv_sd_p_value``
-        for a spread wider than that; ``n_tested``, and the shares of these units with p
-        (``share_significant``; 0.05 is expected of the null) and q (``share_discovered``) at
-        most 0.05. NaN: inactive, or lacks a condition. The unit table goes along.
+        By ``unit``: ``observed``, the FTV; ``fractional_task_variance (permutation, unit)``;
+        ``p_value``, two-sided, (1 + b) / (1 + B), where b counts permutations whose absolute FTV is
+        at least the observed one, or undefined; ``q_value``, adjusted for the false discovery rate
+        over units (Benjamini & Hochberg 1995); NaN for units that are inactive or lack a condition.
+        Of the population: ``ftv_sd`` over active units, ``null_ftv_sd (permutation)`` and the
+        one-sided ``ftv_sd_p_value``; ``n_tested``, and the shares of tested units with p
+        (``share_significant``, 0.05 under the null hypothesis) and q (``share_discovered``) of at
+        most 0.05. The columns of the unit table.
 
     Raises
     ------
@@ -121,13 +121,14 @@ def context_label_null(
     Warns
     -----
     UnitWarning
-        Where units lack a condition; they are named.
+        For units that lack a condition.
 
     Notes
     -----
-    The unit of inference is the trial, of one unit at a time. Each unit has permutations of
-    its own: what units recorded together share in a trial is not in the null of the
-    population. In the archives here most units were recorded one after another.
+    The unit of inference is the trial, within one unit. Every unit has its own permutations, so
+    that the null distribution of the population does not include correlations between units that
+    were recorded together. In the recordings of this package most units were recorded one after
+    another.
 
     Examples
     --------
@@ -222,8 +223,8 @@ def condition_label_null(
 ) -> xr.Dataset:
     """Compute task variance for condition labels permuted within each task: its noise floor.
 
-    The null is that a unit does not tell the conditions of a task apart; what is left is the
-    variance that the trials' noise gives to the condition means.
+    Null hypothesis: the unit responds alike in all conditions of a task. The variance of condition
+    means is then due to trial noise alone.
 
     Parameters
     ----------
@@ -234,13 +235,13 @@ def condition_label_null(
     estimator, conditions
         See `nwbcompare.task_variance`.
     n_jobs
-        Threads; all processors by default. Their number does not change the result.
+        Threads; by default one per core. The result does not depend on it.
 
     Returns
     -------
     xarray.Dataset
-        ``task_variance (permutation, unit, task)``; NaN for a unit that lacks a condition. The
-        unit table goes along.
+        ``task_variance (permutation, unit, task)``, NaN for a unit that lacks a condition; the
+        columns of the unit table.
 
     Raises
     ------
@@ -252,13 +253,13 @@ def condition_label_null(
     Warns
     -----
     UnitWarning
-        Where units lack a condition; they are named.
+        For units that lack a condition.
 
     Notes
     -----
-    Shuffling keeps what conditions do to trials in their spread: the floor of a tuned unit is
-    a little above the noise in its condition means. Each unit has permutations of its own, as
-    in `context_label_null`.
+    Permuted trials include the differences between conditions: the floor of a tuned unit is
+    slightly above the noise in its condition means. Every unit has its own permutations, as in
+    `context_label_null`.
 
     Examples
     --------
@@ -321,22 +322,22 @@ def rotation_control(
     Parameters
     ----------
     activity
-        An activity or a block; a ragged recording is taken as a pseudo-population of condition
-        means.
+        An activity or a block. Of a ragged recording the condition means are used, as a
+        pseudo-population.
     task_a, task_b
-        The two tasks. Both are rotated by the same matrix.
+        The two tasks, which are rotated by the same matrix.
     n_rotations, seed
         Random rotations and their seed.
     estimator, conditions, threshold
-        See `nwbcompare.task_variance` and `nwbcompare.fractional_task_variance`; the threshold
-        is applied again to the rotated units.
+        See `nwbcompare.task_variance` and `nwbcompare.fractional_task_variance`; the threshold is
+        applied to the rotated units, too.
     within
-        A column of the unit table: units are mixed only with those that share its value.
+        A column of the unit table: units are mixed only with units that share its value.
 
     Returns
     -------
     xarray.Dataset
-        ``fractional_task_variance (rotation, unit)``.
+        ``fractional_task_variance (rotation, unit)``; NaN where a rotated unit is inactive.
 
     Raises
     ------
@@ -347,8 +348,9 @@ def rotation_control(
 
     Notes
     -----
-    Each estimator is a quadratic form, so the variance of a rotated unit needs only the
-    covariance of the units over conditions, averaged over time (`kernels.variance.centred`).
+    Each estimator is a quadratic form, so that the variance of a rotated unit needs only the
+    covariance of the units over conditions, averaged over time
+    (`nwbcompare.kernels.variance.centred`).
 
     Examples
     --------

@@ -21,7 +21,7 @@ BOTH_TASKS = (0.4, 0.6)
 def unit_groups(
     variance: xr.Dataset, task_a: str, task_b: str, *, threshold: float = ACTIVE_THRESHOLD
 ) -> xr.Dataset:
-    """Sort units into those of one task, of the other, and of both.
+    """Group units by whether they are selective for one task, the other, or both.
 
     Parameters
     ----------
@@ -36,20 +36,19 @@ def unit_groups(
     Returns
     -------
     xarray.Dataset
-        ``group (unit,)``: "1", "2", "12", or "" for none; ``normalised_variance (unit,)``, the
-        first task's share of the variance in both, NaN where inactive; ``task_variance (unit,
-        task)`` in the two tasks; ``group_size (group_label,)``, which may be 0. The unit table goes
-        along.
+        ``group (unit)``: "1", "2", "12", or "" for none; ``normalised_variance (unit)``, the first
+        task's share of the variance in both, NaN where inactive; ``task_variance (unit, task)`` of
+        the two tasks; ``group_size (group_label)``, which may be 0; the columns of the unit table.
 
     Raises
     ------
     InputError
-        For a task against itself or one that is not there.
+        For an unknown task, and a task against itself.
 
     Warns
     -----
     UnitWarning
-        Where units lack a task: they are in no group, and they are named.
+        For units that lack a task; they are in no group.
 
     Notes
     -----
