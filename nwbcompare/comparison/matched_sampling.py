@@ -1,9 +1,9 @@
-"""Matched sampling: a network on a recording's own conditions, with the recording's noise.
+"""Matched sampling: a network on the conditions of a recording, with the recording's noise.
 
-A network's rates have no noise and its conditions are as many and as balanced as one likes; a
-recording has neither of these. Here a network is shown what the recorded trials showed, each
-sampled unit takes the place of a recorded one, and spikes are drawn with that one's mean rate and
-scatter, trial by trial. What then differs between network and recording is not the noise.
+A network's rates are noise-free and its conditions balanced; those of a recording are neither.
+Here a network is shown the conditions of the recorded trials, each sampled unit is matched to a
+recorded one, and spikes are drawn, trial by trial, with that unit's mean rate and variability.
+Differences between network and recording are then not due to noise or numbers of trials.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from nwbcompare.analysis.selectivity.condition_means import condition_means, con
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, means_by_task
 from nwbcompare.comparison.kernels.spike_variability import draw_counts
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping, mapping_name, read_mapping
+from nwbcompare.comparison.protocols import step_and_rules
 from nwbcompare.comparison.spike_variability import (
     dispersion,
     observations,
@@ -45,7 +46,6 @@ from nwbcompare.core.activity import (
 from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.kernels.binning import bin_membership, smoothing_matrix
-from nwbcompare.model.network import Network
 from nwbcompare.model.network_recording import record
 from nwbcompare.tasks.channels import angular_distance
 from nwbcompare.tasks.trials import make_trials
@@ -71,14 +71,13 @@ def sample_like(
     rules: Sequence[str] | None = None,
     **how: Any,
 ) -> xr.DataTree:
-    """Sample a network as a recording was sampled: its trials, rates and noise.
+    """Sample a network like a recording: with its trials, rates and noise.
 
-    For each recorded unit a network unit on one axis of targets is drawn at random, among
-    those that are active on these conditions, without replacement while they last. Its mean
-    rate in each of the recorded unit's trials is the network's noise-free rate in that trial's
-    condition, brought to spikes/s; spike counts are drawn bin by bin with the recorded unit's
-    Fano factor and trial-wide gain (`nwbcompare.comparison.spike_variability`), and smoothed as the
-    recording is.
+    Each recorded unit is matched to a network unit with one axis of targets, drawn at random
+    among those that are active in these conditions, without replacement until all were drawn. Its
+    mean rate in a trial is the network's noise-free rate in that trial's condition, scaled to
+    spikes/s. Spike counts are drawn bin by bin with the recorded unit's Fano factor and trial-wide
+    gain (`nwbcompare.comparison.dispersion`) and smoothed like the recording.
 
     Parameters
     ----------
@@ -87,38 +86,38 @@ def sample_like(
     recording
         A recording of one block, in spikes/s, ragged or dense.
     mapping
-        What the recording's conditions are to the network: a name ("mante2013"), the path of a YAML
-        file, a dict or a `nwbcompare.comparison.ProtocolMapping`; by default the
-        one that comes along for the recording's archive.
+        Mapping of the recording's conditions to the network's: a name ("mante2013"), the path of
+        a YAML file, a dict or a `nwbcompare.comparison.ProtocolMapping`; by default the mapping
+        of this package for the recording's archive.
     match
-        "rate": the rates of a network unit are multiplied so that their mean over the recorded
-        unit's trials is that unit's mean rate. "signal": also shifted, so that the sum of its
-        task variances, corrected for noise, is that unit's too. Signal and noise are then the
-        recorded unit's, and only the split of variance between tasks is the network's.
+        "rate" multiplies the rates of a network unit so that their mean over the recorded unit's
+        trials is the mean rate of that unit. "signal" also adds an offset so that the sum of its
+        task variances, corrected for noise, is that of the recorded unit. Signal and noise are
+        then those of the recorded unit, and only the share of each task is the network's.
     noise
-        Whether to draw spikes; without, the rates are the matched and smoothed ones.
+        Whether to draw spikes; otherwise rates are the matched and smoothed mean rates.
     seed
-        Seed of which units are drawn, and of the spikes.
+        Seed of the choice of units and of the spikes.
     smooth_s
-        Standard deviation of the Gaussian (s) that the recording was smoothed with; by default
-        what its provenance says.
+        Standard deviation (s) of the Gaussian with which the recording was smoothed; by default
+        that of its provenance.
     dt_ms, rules, **how
-        Of a module, as in `nwbcompare.record_matched`: time step, tasks that have a rule channel,
-        and ``layer``, ``batch_first``, ``name``.
+        Time step, tasks that have a rule channel, and ``layer``, ``batch_first`` and ``name`` of
+        a module, as in `nwbcompare.record_matched`.
 
     Returns
     -------
     xarray.DataTree
-        One ragged block in spikes/s with the recording's rows, in its order: those of the
-        mapping's tasks, in the bins of its epoch. A row has its task, conditions and what the
-        mapping calls shown; ``choice`` and ``correct`` are the network's own in that condition,
-        read at the end of the trial, where the mapping has a choice and the network the outputs
-        of `nwbcompare.tasks`; what else the animal did is left out. Units have ``network_unit``,
-        ``axis_degrees``, ``recorded_unit`` and the recorded one's ``subject`` and ``session``, so
-        that resampling sessions resamples both alike; ``scale`` and ``offset`` (spikes/s) of
-        their rates; ``clipped_share``, the share of bins where the offset would have made a rate
-        negative (it is 0 there); and, with noise, ``drawn_fano_factor`` and
-        ``drawn_gain_variance``.
+        One ragged block in spikes/s with the rows of the recording, in its order, of the mapping's
+        tasks and in the bins of its epoch. Trial columns are the task, the conditions and those
+        that the mapping lists as shown. ``choice`` and ``correct`` are those of the network in
+        that condition at the end of the trial, if the mapping has a choice and the network the
+        outputs of `nwbcompare.tasks`; other columns of the animal's behaviour are left out. Unit
+        columns are ``network_unit``, ``axis_degrees``, ``recorded_unit``; ``subject`` and
+        ``session`` of the recorded unit, so that sessions are resampled on both sides together;
+        ``scale`` and ``offset`` (spikes/s) of the rates; ``clipped_share``, the share of bins
+        with a rate set to 0 because the offset made it negative; and, with noise,
+        ``drawn_fano_factor`` and ``drawn_gain_variance``.
 
     Raises
     ------
@@ -134,15 +133,15 @@ def sample_like(
     Warns
     -----
     UnitWarning
-        For recorded units without spikes; their samples have none.
+        For recorded units without spikes; their samples have no spikes either.
 
     Notes
     -----
-    The gain's variance is set so that the variance of a unit's trials about the means of their
-    conditions is, on average, the recorded unit's, however strongly its rate is modulated. The
-    gain varies whole trials, independently for each unit: noise that recorded units share is not
-    in the sample. Where a recorded unit's corrected variance is not above 0, "signal" gives
-    a constant rate (``scale`` 0).
+    The variance of the gain is chosen so that the mean variance of trials about the means of their
+    conditions is that of the recorded unit, whatever the modulation of its rate. The gain is
+    common to all bins of a trial and independent between units: noise correlations of recorded
+    units are not reproduced. If the corrected variance of a recorded unit is not above 0, "signal"
+    results in a constant rate (``scale`` 0).
 
     Examples
     --------
@@ -174,28 +173,42 @@ def sample_draws(
     rules: Sequence[str] | None = None,
     **how: Any,
 ) -> Iterator[xr.DataTree]:
-    """Sample a network several times as a recording was sampled, reading the recording once.
+    """Sample a network several times like a recording, which is read once.
 
     Parameters
     ----------
     seeds
-        Of each draw: which units are drawn, and the spikes.
+        Seed of each draw: of the choice of units and of the spikes.
     network, recording, mapping, match, noise, smooth_s, dt_ms, rules, **how
         See `sample_like`.
 
     Yields
     ------
     xarray.DataTree
-        What `sample_like` gives with each seed.
+        The result of `sample_like` for each seed.
+
+    Raises
+    ------
+    InputError, NotApplicableError
+        As `sample_like`.
+
+    Examples
+    --------
+    >>> import nwbcompare as nc
+    >>> network = nc.model.pretrained("ctxdm-0")
+    >>> recording = nc.comparison.simulate_recording(network, n_units=2)
+    >>> draws = sample_draws(network, recording, seeds=[0, 1])
+    >>> [draw["sample"].sizes["unit"] for draw in draws]
+    [2, 2]
     """
     if match not in MATCHES:
         raise unknown_name("match", match, MATCHES)
     recorded = _read(recording, mapping, smooth_s)
-    shown = _show(network, recorded, dt_ms=dt_ms, rules=rules, how=how)
-    bring = _match_rate if match == "rate" else _match_signal
+    response = _responses(network, recorded, dt_ms=dt_ms, rules=rules, how=how)
+    matched = _match_rate if match == "rate" else _match_signal
     for seed in seeds:
-        drawn = _draw_units(shown, recorded, seed)
-        rates, units = bring(shown.rates_of(drawn), recorded)
+        drawn = _draw_units(response, recorded, seed)
+        rates, units = matched(response.rates_of(drawn), recorded)
         if noise:
             fano, gain = _as_noisy(rates, recorded)
             units |= {"drawn_fano_factor": fano, "drawn_gain_variance": gain}
@@ -205,13 +218,13 @@ def sample_draws(
             sampled = smoothed[recorded.unit, recorded.condition]
         options = {"match": match, "noise": noise, "seed": seed}
         yield make_activity(
-            {"sample": _as_block(sampled, recorded, shown, drawn, units=units, options=options)}
+            {"sample": _as_block(sampled, recorded, response, drawn, units=units, options=options)}
         )
 
 
 @dataclass(frozen=True)
 class _Recorded:
-    """A recording's rows, one for a unit and trial, and what they are to a network.
+    """A recording as rows of one unit and trial, with their conditions.
 
     Attributes
     ----------
@@ -220,9 +233,9 @@ class _Recorded:
     table, condition
         The recorded conditions, in the mapping's columns, and the condition of each row.
     means
-        The rates' condition means, as of `nwbcompare.selectivity.condition_means`.
+        Condition means of the rates, from `nwbcompare.selectivity.condition_means`.
     smooth_s, smoothing
-        How rows were smoothed: the Gaussian's standard deviation, and ``(bin, bin)``.
+        Standard deviation (s) of the Gaussian smoothing, and its matrix ``(bin, bin)``.
     """
 
     block: xr.Dataset
@@ -235,19 +248,19 @@ class _Recorded:
 
     @property
     def unit(self) -> npt.NDArray[np.int64]:
-        """Place of each row's unit in the unit table."""
+        """Place of each row's unit in the unit table ``(row,)``."""
         return self.block["observation_unit"].values.astype(np.int64)
 
     @cached_property
     def fano_factor(self) -> Array:
-        """Fano factor of each unit's counts."""
-        scatter = dispersion(self.block, conditions=self.mapping.columns, smooth_s=self.smooth_s)
-        found: Array = scatter["fano_factor"].values
-        return found
+        """Fano factor of each unit's counts ``(unit,)``."""
+        moments = dispersion(self.block, conditions=self.mapping.columns, smooth_s=self.smooth_s)
+        fano: Array = moments["fano_factor"].values
+        return fano
 
     @cached_property
     def signal_variance(self) -> Array:
-        """Sum over tasks of each unit's corrected task variance."""
+        """Sum over tasks of each unit's corrected task variance ``(unit,)``."""
         return _signal_variance(self.block)
 
     @property
@@ -263,13 +276,13 @@ class _Recorded:
 
     @property
     def epoch(self) -> tuple[float, float]:
-        """Start and stop of the epoch (s), alike in all rows."""
+        """Start and stop of the epoch (s), the same in all rows."""
         start, stop = (self.block[f"epoch_{w}_time"].values[0, 0] for w in ("start", "stop"))
         return float(start), float(stop)
 
 
 def _read(recording: Activity, mapping: Any, smooth_s: float | None) -> _Recorded:
-    """Read a recording as a mapping says."""
+    """Select the rows of a recording that a mapping describes."""
     whole = recorded_block(recording)
     mapping = read_mapping(mapping, mapping_name(whole))
     block = _rows_of(_cut(whole, mapping))
@@ -287,8 +300,11 @@ def _read(recording: Activity, mapping: Any, smooth_s: float | None) -> _Recorde
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """What a network did: rates ``(axis, condition, bin, unit)``, choices ``(axis, condition)``."""
+class _Response:
+    """Responses of a network to the recorded conditions on each axis of targets.
+
+    Rates are ``(axis, condition, bin, unit)``, choices ``(axis, condition)``.
+    """
 
     rates: npt.NDArray[np.float32]
     axes: Array
@@ -299,12 +315,12 @@ class _Shown:
     provenance: dict[str, Any]
 
     def rates_of(self, drawn: npt.NDArray[np.int64]) -> Array:
-        """Give the rates of drawn (axis, unit) pairs ``(unit, condition, bin)``."""
+        """Return the rates ``(unit, condition, bin)`` of drawn pairs (axis, unit)."""
         return self.rates[drawn[:, 0], :, :, drawn[:, 1]].astype(np.float64)
 
 
 def _cut(block: xr.Dataset, mapping: ProtocolMapping) -> xr.Dataset:
-    """Keep a recording's trials of the mapping's tasks, in its epoch."""
+    """Select the trials of the mapping's tasks, and the bins of its epoch."""
     known = tasks_of(block)
     tasks = [task for task in mapping.tasks if task in known]
     if not tasks:
@@ -344,11 +360,11 @@ def _of_tasks(block: xr.Dataset, tasks: list[str], known: list[str]) -> xr.Datas
 
 def _check_columns(block: xr.Dataset, mapping: ProtocolMapping) -> None:
     columns = columns_on(block, row_dim(block))
-    wanted = {
+    column_of = {
         f"conditions.{name}.column": parameter.column
         for name, parameter in mapping.conditions.items()
     }
-    for key, column in wanted.items():
+    for key, column in column_of.items():
         if column is not None and column not in columns:
             raise unknown_name(f"{mapping.origin}, {key}", column, columns)
 
@@ -362,22 +378,22 @@ def _bounds(block: xr.Dataset, mapping: ProtocolMapping, task: str) -> tuple[flo
 
 
 def _rows_of(block: xr.Dataset) -> xr.Dataset:
-    """Bring a recording to rows of one unit and trial, with units counted from 0."""
+    """Return a recording as ragged rows of one unit and trial, without units that have none."""
     rates, unit, trial = observations(block)
     row = row_dim(block)
     if row == "trial" or len(trial) < block.sizes[row]:
         table = block.drop_vars("rate").isel({row: trial})
     else:
         table = block
-    seen = np.unique(unit)
-    block, unit = block.isel(unit=seen), np.searchsorted(seen, unit)
+    observed = np.unique(unit)
+    block, unit = block.isel(unit=observed), np.searchsorted(observed, unit)
     columns = {name: column.variable for name, column in columns_on(table, row).items()}
     columns.pop("observation_unit", None)
     if row == "trial":
         columns["observation_trial"] = xr.Variable(row, trial.astype(np.int32))
     units = {name: column.values for name, column in columns_on(block, "unit").items()}
     if "session" in columns and "session" not in units:
-        # a unit's session is then that of its trials
+        # archives have the session as a column of trials
         units["session"] = _session_of_units(table["session"], unit, block.sizes["unit"])
     return make_block(
         rates,
@@ -400,7 +416,7 @@ def _rows_of(block: xr.Dataset) -> xr.Dataset:
 
 
 def _epoch_of(block: xr.Dataset) -> dict[str, tuple[Array, Array]]:
-    """Give a block's only epoch with its bounds in each row."""
+    """Return the only epoch of a block with its bounds (s) in each row."""
     start, stop = (block[f"epoch_{which}_time"].values[:, 0] for which in ("start", "stop"))
     return {str(block["epoch"].values[0]): (start, stop)}
 
@@ -414,67 +430,53 @@ def _session_of_units(
     return sessions
 
 
-def _show(
+def _responses(
     network: Module,
     recorded: _Recorded,
     *,
     dt_ms: float | None,
     rules: Sequence[str] | None,
     how: dict[str, Any],
-) -> _Shown:
-    """Run a network, without noise, on the recorded conditions turned to each axis."""
+) -> _Response:
+    """Record a network, without noise, in the recorded conditions on each axis of targets."""
     mapping, table = recorded.mapping, recorded.table
-    if isinstance(network, Network):
-        dt_ms, rules = dt_ms or network.config.dt_ms, rules or network.config.rules
-    _check_step(dt_ms, recorded.bin_width_s)
-    timing: dict[str, Any] = {"dt_ms": dt_ms, "rules": rules}
+    timing = step_and_rules(network, dt_ms, rules, recorded.bin_width_s)
     timing |= {"stimulus_ms": mapping.stimulus_ms, "delay_ms": mapping.delay_ms}
 
     def run(task: str, axis: float) -> xr.Dataset:
-        here = table.isel(condition=table["task"].values == task)
-        conditions = mapping.numbers(mapping.tasks[task], here, axis)
+        of_task = table.isel(condition=table["task"].values == task)
+        conditions = mapping.numbers(mapping.tasks[task], of_task, axis)
         trials = make_trials(mapping.tasks[task], "psychometric", conditions=conditions, **timing)
         return _in_bins(record(network, trials, **how), recorded)
 
     tasks = list(dict.fromkeys(table["task"].values))
-    ran = [[run(task, axis) for task in tasks] for axis in mapping.axes_degrees]
+    by_axis = [[run(task, axis) for task in tasks] for axis in mapping.axes_degrees]
 
     def joined(read: Callable[[xr.Dataset], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        return np.stack([np.concatenate([read(part) for part in parts]) for parts in ran])
+        return np.stack([np.concatenate([read(part) for part in parts]) for parts in by_axis])
 
-    first = ran[0][0]
-    chose = mapping.choice is not None and "choice_direction" in first.coords
-    return _Shown(
+    first = by_axis[0][0]
+    has_choice = mapping.choice is not None and "choice_direction" in first.coords
+    return _Response(
         rates=joined(lambda part: part["rate"].values),
         axes=np.array(mapping.axes_degrees, dtype=np.float64),
         units={name: column.values for name, column in columns_on(first, "unit").items()},
-        second_chosen=joined(lambda part: _second_chosen(part, mapping)) if chose else None,
-        correct=joined(lambda part: part["correct"].values) if chose else None,
+        second_chosen=joined(lambda part: _second_chosen(part, mapping)) if has_choice else None,
+        correct=joined(lambda part: part["correct"].values) if has_choice else None,
         name=first.attrs["name"],
         provenance=json.loads(first.attrs["provenance"]),
     )
 
 
-def _check_step(dt_ms: float | None, bin_width_s: float) -> None:
-    widest = 1000 * bin_width_s
-    if dt_ms is None or dt_ms > widest * (1 + EPOCH_TOLERANCE):
-        raise InputError(
-            "dt_ms",
-            f"the time step that the network was trained with, at most a bin's {widest:g} ms",
-            repr(dt_ms),
-            "Pass it, e.g. dt_ms=20; if it is wider, read the recording in wider bins.",
-        )
-
-
 def _in_bins(block: xr.Dataset, recorded: _Recorded) -> xr.Dataset:
-    """Average a network's rates in the recording's bins, its epoch laid on the recorded one."""
+    """Average a network's rates in the recording's bins, with its epoch aligned to the recorded."""
     mapping, (start, stop) = recorded.mapping, recorded.epoch
     if not block.attrs["deterministic"]:
         raise InputError(
             "network",
             "a network that runs without noise",
             f"{block.attrs['name']!r}, which gives other rates each time",
-            "Switch its noise off: the recording's noise is what the sample gets.",
+            "Switch its noise off: samples get the noise of the recording.",
         )
     bounds = epoch_bounds(block, mapping.network_epoch)
     if bounds is None:
@@ -487,7 +489,7 @@ def _in_bins(block: xr.Dataset, recorded: _Recorded) -> xr.Dataset:
             f"network epoch {mapping.network_epoch!r} to last as long as the recorded "
             f"{mapping.epoch!r}, {1000 * (stop - start):g} ms",
             f"{1000 * lasts:g} ms",
-            f"Write stimulus_ms: {1000 * (stop - start):g} (or delay_ms), whichever it lasts.",
+            f"Write stimulus_ms: {1000 * (stop - start):g}, or delay_ms if the epoch is a delay.",
         )
     step_s = block["time"].attrs["bin_width_s"]
     times = block["time"].values - bounds[0] + start + mapping.latency_ms / 1000
@@ -501,8 +503,8 @@ def _in_bins(block: xr.Dataset, recorded: _Recorded) -> xr.Dataset:
         )
     used = membership.any(axis=1)
     rates = np.einsum("ctu,tb->cbu", block["rate"].values[:, used], membership[used])
-    kept = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
-    return kept.assign(rate=(("trial", "time", "unit"), rates.astype(np.float32)))
+    timeless = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
+    return timeless.assign(rate=(("trial", "time", "unit"), rates.astype(np.float32)))
 
 
 def _second_chosen(block: xr.Dataset, mapping: ProtocolMapping) -> npt.NDArray[np.bool_]:
@@ -521,22 +523,22 @@ def _second_chosen(block: xr.Dataset, mapping: ProtocolMapping) -> npt.NDArray[n
     return nearer
 
 
-def _draw_units(shown: _Shown, recorded: _Recorded, seed: int) -> npt.NDArray[np.int64]:
-    """Draw (axis, unit) pairs among those active in the tasks, again when all were drawn."""
+def _draw_units(response: _Response, recorded: _Recorded, seed: int) -> npt.NDArray[np.int64]:
+    """Draw pairs (axis, unit) among those active in the tasks, without replacement if possible."""
     tasks, n_units = recorded.table["task"].values, recorded.block.sizes["unit"]
     variance = sum(
-        shown.rates[:, tasks == task].astype(np.float64).var(axis=1).mean(axis=1)
+        response.rates[:, tasks == task].astype(np.float64).var(axis=1).mean(axis=1)
         for task in dict.fromkeys(tasks)
     )
-    fires = shown.rates.clip(0).max(axis=(1, 2)) > 0
+    fires = response.rates.clip(0).max(axis=(1, 2)) > 0
     active = np.argwhere((variance > ACTIVE_THRESHOLD) & fires)
     if not active.size:
         raise NotApplicableError(
             "network",
             f"units whose task variances on the recorded conditions sum to more than "
             f"{ACTIVE_THRESHOLD:g}",
-            f"none in {shown.name!r}",
-            "Take a trained network.",
+            f"none in {response.name!r}",
+            "Use a trained network.",
         )
     rng = np.random.default_rng((seed, 0))
     rounds = -(-n_units // len(active))
@@ -544,51 +546,53 @@ def _draw_units(shown: _Shown, recorded: _Recorded, seed: int) -> npt.NDArray[np
 
 
 def _match_rate(rates: Array, recorded: _Recorded) -> tuple[Array, dict[str, Array]]:
-    """Multiply rates so that their mean over the recorded trials is the recorded one."""
+    """Scale rates to the mean rate of the recorded units over their trials."""
     positive = rates.clip(0)
-    wanted, own = _mean_rates(recorded.means, positive @ recorded.smoothing)
-    scale = np.divide(wanted, own, out=np.zeros_like(own), where=own > 0)
-    matched = _matched(scale, np.zeros_like(scale), rates, recorded.means)
-    return scale[:, None, None] * positive, matched
+    target, mean = _mean_rates(recorded.means, positive @ recorded.smoothing)
+    scale = np.divide(target, mean, out=np.zeros_like(mean), where=mean > 0)
+    columns = _matching_columns(scale, np.zeros_like(scale), rates, recorded.means)
+    return scale[:, None, None] * positive, columns
 
 
 def _match_signal(rates: Array, recorded: _Recorded) -> tuple[Array, dict[str, Array]]:
-    """Shift and multiply rates so that mean and corrected variance are the recorded ones."""
+    """Scale and shift rates to the mean and the corrected variance of the recorded units."""
     block, smoothed = recorded.block, rates @ recorded.smoothing
     expected = smoothed.astype(np.float32)[recorded.unit, recorded.condition]
     expected[np.isnan(block["rate"].values)] = np.nan
-    wanted = recorded.signal_variance
-    _refuse_unknown_signal(block, wanted)
-    given = _signal_variance(block.assign(rate=(block["rate"].dims, expected)))
-    share = np.divide(wanted, given, out=np.zeros_like(given), where=given > 0)
-    scale = np.sqrt(share.clip(0))
-    mean, own = _mean_rates(recorded.means, smoothed)
-    offset = mean - scale * own
+    target = recorded.signal_variance
+    _check_signal(block, target)
+    variance = _signal_variance(block.assign(rate=(block["rate"].dims, expected)))
+    ratio = np.divide(target, variance, out=np.zeros_like(variance), where=variance > 0)
+    scale = np.sqrt(ratio.clip(0))
+    recorded_mean, mean = _mean_rates(recorded.means, smoothed)
+    offset = recorded_mean - scale * mean
     shifted = scale[:, None, None] * rates + offset[:, None, None]
-    return shifted.clip(0), _matched(scale, offset, shifted, recorded.means)
+    return shifted.clip(0), _matching_columns(scale, offset, shifted, recorded.means)
 
 
 def _mean_rates(means: xr.Dataset, smoothed: Array) -> tuple[Array, Array]:
-    """Give the mean rate over each unit's trials, recorded and of smoothed rates."""
+    """Compute each unit's mean over the recorded trials, of recorded and of smoothed rates."""
     n = means["n_trials"].values
     total = n.sum(axis=(1, 2))
     recorded = (n * np.nan_to_num(means["rate_mean"].values)).sum(axis=(1, 2)) / total
     return recorded, (n * smoothed).sum(axis=(1, 2)) / total
 
 
-def _matched(scale: Array, offset: Array, rates: Array, means: xr.Dataset) -> dict[str, Array]:
-    """Give what was done to the rates, as columns of the unit table."""
+def _matching_columns(
+    scale: Array, offset: Array, rates: Array, means: xr.Dataset
+) -> dict[str, Array]:
+    """Return scale, offset and share of clipped bins as columns of the unit table."""
     n = means["n_trials"].values
     clipped = (n * (rates < 0)).sum(axis=(1, 2)) / n.sum(axis=(1, 2))
     return {"scale": scale, "offset": offset, "clipped_share": clipped}
 
 
 def _signal_variance(block: xr.Dataset) -> Array:
-    """Sum each unit's task variances, less what its trials' noise adds to them ``(unit,)``.
+    """Compute each unit's sum over tasks of task variance, minus its trial noise ``(unit,)``.
 
-    The variance of C noisy means has (C - 1) / C of their mean squared standard error in it.
-    `nwbcompare.selectivity.corrected_task_variance` gives the same and a standard error, which
-    takes longer.
+    The expected variance of C noisy means exceeds that of the true means by (C - 1) / C times
+    their mean squared standard error. `nwbcompare.selectivity.corrected_task_variance` computes
+    the same with a standard error, which takes longer.
     """
     total = np.zeros(block.sizes["unit"])
     for _, means, bins in means_by_task(block):
@@ -598,7 +602,7 @@ def _signal_variance(block: xr.Dataset) -> Array:
     return total
 
 
-def _refuse_unknown_signal(block: xr.Dataset, variance: Array) -> None:
+def _check_signal(block: xr.Dataset, variance: Array) -> None:
     unknown = block["unit"].values[np.isnan(variance)]
     if unknown.size:
         raise NotApplicableError(
@@ -610,10 +614,10 @@ def _refuse_unknown_signal(block: xr.Dataset, variance: Array) -> None:
 
 
 def _as_noisy(rates: Array, recorded: _Recorded) -> tuple[Array, Array]:
-    """Give the Fano factors and gain variances with which rates are as noisy as the recorded.
+    """Compute Fano factors and gain variances that reproduce the recorded noise, each ``(unit,)``.
 
-    A gain's variance adds the more noise, the more a rate is modulated: it is set so that the
-    mean noise variance is the recorded one, as the recorded Fano factor leaves it.
+    The noise of a gain grows with the modulation of a rate. Its variance is therefore solved for,
+    so that together with the recorded Fano factor the mean noise variance is the recorded one.
     """
     means, smoothing = recorded.means, recorded.smoothing
     weight = np.maximum(means["n_trials"].values - 1, 0)
@@ -624,7 +628,7 @@ def _as_noisy(rates: Array, recorded: _Recorded) -> tuple[Array, Array]:
         per_fano = (weight * rates).sum(axis=1) @ (smoothing**2).sum(axis=1) / recorded.bin_width_s
         per_gain = (weight * (rates @ smoothing) ** 2).sum(axis=(1, 2))
         fano = np.minimum(recorded.fano_factor, noise / per_fano)
-        # without spikes there is no scatter, and none is needed
+        # units without spikes have no noise
         gain = np.nan_to_num((noise - fano * per_fano) / per_gain).clip(0)
     return np.nan_to_num(fano, nan=1.0), gain
 
@@ -632,7 +636,7 @@ def _as_noisy(rates: Array, recorded: _Recorded) -> tuple[Array, Array]:
 def _draw_rates(
     rates: Array, recorded: _Recorded, fano: Array, gain: Array, seed: int
 ) -> npt.NDArray[np.float32]:
-    """Draw each row's counts and smooth them, unit by unit, each from a stream of its own."""
+    """Draw and smooth the counts of each row, with a random stream for each unit."""
     width = recorded.bin_width_s
     sampled = np.empty((recorded.condition.size, rates.shape[2]), dtype=np.float32)
     for unit, places in _places_by_unit(recorded.unit, len(rates)):
@@ -654,10 +658,10 @@ def _places_by_unit(
 
 
 def _unit_table(
-    block: xr.Dataset, shown: _Shown, drawn: npt.NDArray[np.int64]
+    block: xr.Dataset, response: _Response, drawn: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[Any]]:
-    axis = shown.axes[drawn[:, 0]]
-    network_unit = shown.units["unit"][drawn[:, 1]]
+    axis = response.axes[drawn[:, 0]]
+    network_unit = response.units["unit"][drawn[:, 1]]
     recorded = block["unit"].values
     table = {
         "unit": np.array(
@@ -668,49 +672,50 @@ def _unit_table(
         ),
         "network_unit": network_unit,
         "axis_degrees": axis,
-        "layer": shown.units["layer"][drawn[:, 1]],
+        "layer": response.units["layer"][drawn[:, 1]],
         "recorded_unit": recorded,
     }
-    known = columns_on(block, "unit")
-    return table | {name: known[name].values for name in ("subject", "session") if name in known}
+    columns = columns_on(block, "unit")
+    origin = [name for name in ("subject", "session") if name in columns]
+    return table | {name: columns[name].values for name in origin}
 
 
 def _trial_columns(block: xr.Dataset, mapping: ProtocolMapping) -> dict[str, xr.Variable]:
-    """Give the columns that say what was shown; what an animal did is not the network's."""
+    """Return the trial columns of the stimulus; the animal's behaviour is not the network's."""
     variables = (name for own in condition_variables_of(block).values() for name in own)
     names = ["task", *mapping.columns, *variables, *mapping.shown, "session", "observation_trial"]
-    known = columns_on(block, "observation")
-    return {name: known[name].variable for name in names if name in known}
+    columns = columns_on(block, "observation")
+    return {name: columns[name].variable for name in names if name in columns}
 
 
 def _choices(
-    shown: _Shown, drawn: npt.NDArray[np.int64], recorded: _Recorded
+    response: _Response, drawn: npt.NDArray[np.int64], recorded: _Recorded
 ) -> dict[str, npt.NDArray[Any]]:
-    """Give the network's choice in each row's condition, as the recording codes it."""
+    """Return the network's choice in the condition of each row, in the recording's codes."""
     choice = recorded.mapping.choice
-    if choice is None or shown.second_chosen is None or shown.correct is None:
+    if choice is None or response.second_chosen is None or response.correct is None:
         return {}
     place = drawn[recorded.unit, 0], recorded.condition
     codes = np.array([choice.first, choice.second], dtype=np.float32)
     return {
-        choice.column: codes[shown.second_chosen[place].astype(int)],
-        "correct": shown.correct[place],
+        choice.column: codes[response.second_chosen[place].astype(int)],
+        "correct": response.correct[place],
     }
 
 
 def _as_block(
     sampled: npt.NDArray[np.float32],
     recorded: _Recorded,
-    shown: _Shown,
+    response: _Response,
     drawn: npt.NDArray[np.int64],
     *,
     units: dict[str, Array],
     options: dict[str, Any],
 ) -> xr.Dataset:
-    """Label sampled rates as the recording's, with what they are of the network."""
+    """Make a block of sampled rates with the labels of the recording and of the network."""
     block, mapping = recorded.block, recorded.mapping
     sampled[np.isnan(block["rate"].values)] = np.nan
-    made = options | {
+    sampling = options | {
         "smooth_s": recorded.smooth_s,
         "recording": block.attrs["name"],
         "mapping": mapping.parameters(),
@@ -720,14 +725,14 @@ def _as_block(
         time_s=block["time"].values,
         bin_width_s=recorded.bin_width_s,
         aligned_to=block["time"].attrs["aligned_to"],
-        trials=_trial_columns(block, mapping) | _choices(shown, drawn, recorded),
-        units=_unit_table(block, shown, drawn) | units,
+        trials=_trial_columns(block, mapping) | _choices(response, drawn, recorded),
+        units=_unit_table(block, response, drawn) | units,
         observation_unit=recorded.unit,
         epochs=_epoch_of(block),
         condition_variables=condition_variables_of(block),
         source="model",
         rate_units="spikes/s",
-        name=shown.name,
+        name=response.name,
         deterministic=not options["noise"],
-        provenance=shown.provenance | {"protocol": "sampled", "sampled": made},
+        provenance=response.provenance | {"protocol": "sampled", "sampled": sampling},
     )

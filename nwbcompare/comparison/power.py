@@ -1,4 +1,4 @@
-"""How many units and trials it takes to tell two spreads of FTV apart, by simulation."""
+"""Power analysis by simulation: units and trials needed to distinguish two s.d. of FTV."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ LARGEST_SHARE = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class TrialNoise:
-    """How much of a measured task variance is trial noise.
+    """Share of trial noise in a measured task variance.
 
     The defaults are those of the 181 single units of monkey A (Mante et al. 2013).
 
     Attributes
     ----------
     share
-        Part of a typical unit's measured variance that is noise, at ``trials``.
+        Share of noise in the measured variance of a typical unit, at ``trials``.
     trials
-        Trials per condition at which that was measured.
+        Trials per condition at which ``share`` was measured.
     spread
         S.d. over units of the logarithm of noise over signal.
     degrees
-        Degrees of freedom of the noise in one variance: (conditions - 1) times the number of
-        independent time bins that the noise is worth.
+        Degrees of freedom of the noise in one variance: (conditions - 1) times the effective
+        number of independent time bins.
     n_conditions
-        Conditions of a task.
+        Number of conditions of a task.
     """
 
     share: float = 0.4
@@ -54,19 +54,19 @@ class TrialNoise:
 
 @dataclass(frozen=True, kw_only=True)
 class Grouping:
-    """Who is sampled from whom.
+    """Grouping of units by session and by network.
 
-    The correlations are of |FTV| (of its normal scores), of monkey A's 762 units within their
-    sessions and of units within the shipped networks.
+    The default correlations are those of monkey A's 762 units within sessions (Mante et al.
+    2013), and of units within the networks of this package.
 
     Attributes
     ----------
     networks, network_units
-        Networks, and active units of each.
+        Number of networks, and of active units of each.
     units_per_session
-        Units of the recording that share a session.
+        Number of recorded units of one session.
     session_correlation, network_correlation
-        How alike units of one session, or of one network, are.
+        Correlation of the normal scores of |FTV| of two units of one session, or of one network.
     """
 
     networks: int = 5
@@ -90,61 +90,61 @@ def power_analysis(
     n_simulations: int = 1000,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Simulate how often a recording and networks with different spreads of FTV are told apart.
+    """Simulate the power to distinguish a recording and networks by their s.d. of FTV.
 
     Parameters
     ----------
     sd_a, sd_b
-        S.d. of the *true* FTV of the recorded population and of the networks, in (0, 1);
-        0.577 is flat, more has most units near the ends.
+        S.d. of the *true* FTV of recorded units and of network units, in (0, 1). 0.577 is a
+        uniform distribution; above it most units are near -1 or 1.
     units, trials
-        Numbers of recorded units, and of trials per condition, to try.
+        Numbers of recorded units, and of trials per condition, of the designs.
     noise
-        Of the trials, on both sides: networks are sampled as the recording is. By default
-        that of monkey A; `trial_noise` measures it in a recording.
+        Trial noise, on both sides, since networks are sampled like the recording. By default
+        that of monkey A; `trial_noise` estimates it from a recording.
     grouping
-        Numbers of networks and of units per session, and how alike their units are.
+        Numbers of networks and of units per session, and correlations of their units.
     estimator
-        "raw": task variances as they are; "corrected": with the estimated noise taken out.
+        "raw" for task variances as measured, "corrected" for those minus the estimated noise.
     alpha
-        Level of the two-sided test.
+        Significance level of the two-sided test.
     power
-        The power that is wanted.
+        The desired power.
     n_simulations
-        Simulated data sets; 1000 leave a standard error of at most 0.016.
+        Number of simulated data sets; with 1000 the standard error of power is at most 0.016.
     seed
-        Of the simulations.
+        Seed of the simulations.
 
     Returns
     -------
     xarray.Dataset
-        ``power (n_units, n_trials)`` with ``power_low`` and ``power_high`` (95 %, Wilson, of
-        the simulation); ``false_positive_rate (n_units, n_trials)``, with networks of s.d.
-        ``sd_a``; by ``n_trials``, ``recording_sd`` and ``model_sd``, the s.d. of FTV that will
-        be measured, and ``noise_share`` of a typical unit. ``smallest_units`` and
-        ``smallest_trials`` in attrs: the design with the fewest units times trials that
-        reaches the power, 0 where none does.
+        ``power (n_units, n_trials)`` with Wilson's 95 % interval of the simulation,
+        ``power_low``, ``power_high``; ``false_positive_rate (n_units, n_trials)``, for networks
+        with s.d. ``sd_a``. On ``(n_trials,)``: ``recording_sd`` and ``model_sd``, the s.d. of
+        measured FTV, and ``noise_share`` of a typical unit. Attributes ``smallest_units`` and
+        ``smallest_trials``: the design with the fewest units times trials that has the desired
+        power, 0 if none has.
 
     Raises
     ------
     InputError
-        For an s.d. outside (0, 1), equal ones, and numbers that no design can have.
+        For an s.d. outside (0, 1), equal s.d., an unknown estimator, and invalid numbers.
 
     Notes
     -----
-    The test is that of `mixed_effects` on |FTV|, in its closed form for groups of equal size,
-    with sessions and networks as the units of inference. True FTV is 2 B - 1 with B of a
-    symmetric beta distribution, which has any s.d. in (0, 1); signals of a unit are 1 + FTV
-    and 1 - FTV. A measured variance with noise is noncentral chi-squared, its noise falling as
-    1 / trials.
+    The test is that of `nwbcompare.inference.mixed_effects` on |FTV|, in its closed form for
+    groups of equal size, with sessions and networks as units of inference. True FTV is 2 B - 1,
+    where B has a symmetric beta distribution, which allows any s.d. in (0, 1); the true task
+    variances of a unit are 1 + FTV and 1 - FTV. A variance measured with noise has a noncentral
+    chi-squared distribution; its noise is proportional to 1 / trials.
 
-    With few networks the power reaches a ceiling, and may even fall with more units: the fewer
-    doubts the recording leaves, the more the (networks - 1) degrees of freedom count.
+    With few networks power has a ceiling and may even decrease with more units: as the error of
+    the recording decreases, the effective degrees of freedom approach networks - 1.
 
     Examples
     --------
-    >>> found = power_analysis(0.33, 0.6, units=[200], trials=[100], n_simulations=100)
-    >>> bool(found["power"].item() > 0.8)
+    >>> result = power_analysis(0.33, 0.6, units=[200], trials=[100], n_simulations=100)
+    >>> bool(result["power"].item() > 0.8)
     True
     """
     noise, grouping = noise or TrialNoise(), grouping or Grouping()
@@ -189,32 +189,40 @@ def power_analysis(
 
 
 def trial_noise(activity: Activity, *, conditions: Sequence[str] | None = None) -> TrialNoise:
-    """Measure how much of the task variance of a recording is trial noise, for `power_analysis`.
+    """Estimate the share of trial noise in the task variances of a recording.
 
     Parameters
     ----------
     activity
         A recording with two trials or more in each condition.
     conditions
-        See `nwbcompare.task_variance`.
+        Trial columns whose combinations are conditions; see `nwbcompare.task_variance`.
 
     Returns
     -------
     TrialNoise
-        Medians over units of the share of noise (summed over tasks) and of trials per
-        condition; the spread over units whose variance exceeds their noise. The degrees of
-        freedom are those of monkey A for one condition less than there are: they would need
-        shuffled trials.
+        For `power_analysis`: medians over units of the share of noise (summed over tasks) and of
+        trials per condition; the spread over units whose variance exceeds their noise. Degrees
+        of freedom are those of monkey A times the ratio of (conditions - 1), since an estimate
+        would need shuffled trials.
 
     Raises
     ------
     NotApplicableError
-        For a source without trial noise, and where no unit varies more than its noise.
+        For noise-free rates, and if no unit's variance exceeds its noise.
 
     Notes
     -----
-    The noise in a variance over C condition means is (C - 1) / C times the mean of their
-    squared standard errors.
+    The expected noise in a variance over C condition means is (C - 1) / C times the mean of
+    their squared standard errors.
+
+    Examples
+    --------
+    >>> import nwbcompare as nc
+    >>> recording = nc.comparison.simulate_recording(nc.model.pretrained("ctxdm-0"), n_units=3)
+    >>> noise = trial_noise(recording)
+    >>> noise.n_conditions, 0 < noise.share < 1
+    (4, True)
     """
     measured, expected, trials, n_conditions = _noise_by_unit(activity, conditions)
     share = np.divide(expected, measured, out=np.ones_like(expected), where=measured > 0)
@@ -224,7 +232,7 @@ def trial_noise(activity: Activity, *, conditions: Sequence[str] | None = None) 
             "activity",
             "noisy trials, two or more in each condition, of units tuned beyond their noise",
             "no such unit",
-            "Give a recording, or the numbers themselves: TrialNoise(share=0.4, trials=100).",
+            "Pass a recording, or the numbers themselves: TrialNoise(share=0.4, trials=100).",
         )
     default = TrialNoise()
     return TrialNoise(
@@ -239,7 +247,7 @@ def trial_noise(activity: Activity, *, conditions: Sequence[str] | None = None) 
 def _noise_by_unit(
     activity: Activity, conditions: Sequence[str] | None
 ) -> tuple[Array, Array, float, int]:
-    """Sum measured variance and its expected noise over tasks, of units that have both."""
+    """Sum measured variance and its expected noise over tasks, for units that have both."""
     measured, expected, trials = [], [], []
     n = 2
     for _, means, bins in means_by_task(activity, conditions=conditions):
@@ -249,12 +257,18 @@ def _noise_by_unit(
         expected.append((n - 1) / n * error.mean(axis=(1, 2)))
         trials.append(float(np.median(means["n_trials"].values)))
     totals = np.sum(measured, axis=0), np.sum(expected, axis=0)
-    known = np.isfinite(totals[0]) & np.isfinite(totals[1])
-    return totals[0][known], totals[1][known], float(np.mean(trials)), n
+    finite = np.isfinite(totals[0]) & np.isfinite(totals[1])
+    return totals[0][finite], totals[1][finite], float(np.mean(trials)), n
 
 
 def noise_share(noise: TrialNoise, trials: Array | float) -> Array:
-    """Give the share of noise in a typical unit's measured variance at a number of trials."""
+    """Compute the share of noise in a typical unit's measured variance, by number of trials.
+
+    Examples
+    --------
+    >>> noise_share(TrialNoise(share=0.5, trials=10), np.array([10, 30])).tolist()
+    [0.5, 0.25]
+    """
     relative = noise.share / (1 - noise.share) * noise.trials / np.asarray(trials)
     share: Array = relative / (1 + relative)
     return share
@@ -268,10 +282,17 @@ def draw_ftv(
     correlation: float,
     rng: np.random.Generator,
 ) -> Array:
-    """Draw true FTV ``(simulation, unit)`` of a given s.d., units of one group alike in |FTV|.
+    """Draw true FTV ``(simulation, unit)`` of a given s.d., with |FTV| correlated within groups.
 
-    Units lie group by group. The square of FTV is beta distributed; its normal scores have the
-    correlation given, so the s.d. is exact whatever the groups.
+    Units are in order of groups. The square of FTV has a beta distribution; its normal scores have
+    the given correlation, so that the s.d. does not depend on the groups (Gaussian copula).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> ftv = draw_ftv(0.5, (100, 40), group_size=10, correlation=0.2, rng=rng)
+    >>> ftv.shape, bool(abs(ftv.std() - 0.5) < 0.02)
+    ((100, 40), True)
     """
     from scipy.special import betaincinv, ndtr  # noqa: PLC0415 - slow to import
 
@@ -287,7 +308,7 @@ def draw_ftv(
 
 
 class _Simulation:
-    """Draws data sets and tests them."""
+    """Random data sets and their tests."""
 
     def __init__(
         self,
@@ -303,29 +324,31 @@ class _Simulation:
     def column(
         self, sd_a: float, sd_b: float, units: Sequence[int], trials: int, alpha: float
     ) -> tuple[Array, Array, Array]:
-        """Count hits and false hits for all numbers of units, and give the measured s.d."""
+        """Count true and false positives by number of units, and compute the measured s.d."""
         size = self.grouping.units_per_session
         recorded = self.measured(sd_a, max(units), size, self.grouping.session_correlation, trials)
         networks, per_network = self.grouping.networks, self.grouping.network_units
-        models, alike = (
+        models, null_models = (
             self.measured(
                 sd, networks * per_network, per_network, self.grouping.network_correlation, trials
             )
             for sd in (sd_b, sd_a)
         )
-        of_models, of_alike = (group_summary(np.abs(m), per_network) for m in (models, alike))
+        of_models, of_null = (
+            _group_summary(np.abs(ftv), per_network) for ftv in (models, null_models)
+        )
         hits, false_hits = [], []
         for number in units:
-            own = group_summary(np.abs(recorded[:, :number]), size)
-            hits.append(int((group_test(own, of_models) <= alpha).sum()))
-            false_hits.append(int((group_test(own, of_alike) <= alpha).sum()))
+            of_recording = _group_summary(np.abs(recorded[:, :number]), size)
+            hits.append(int((_group_test(of_recording, of_models) <= alpha).sum()))
+            false_hits.append(int((_group_test(of_recording, of_null) <= alpha).sum()))
         spread = np.array([np.nanstd(recorded), np.nanstd(models)])
         return np.array(hits), np.array(false_hits), spread
 
     def measured(
         self, sd: float, n_units: int, size: int, correlation: float, trials: int
     ) -> Array:
-        """Draw the FTV that is measured, NaN where a unit seems to vary in no task."""
+        """Draw measured FTV ``(simulation, unit)``, NaN for units without variance in any task."""
         shape = (self.n, n_units)
         ftv = draw_ftv(sd, shape, group_size=size, correlation=correlation, rng=self.rng)
         typical = self.noise.share / (1 - self.noise.share) * self.noise.trials / trials
@@ -337,40 +360,41 @@ class _Simulation:
         return fraction
 
     def variance(self, signal: Array, level: Array, trials: int) -> Array:
-        """Measure a task variance with noise of an expected level."""
+        """Draw measured task variances, given true ones and the expected noise."""
         degrees = self.noise.degrees
         shift = np.sqrt(degrees * signal / level)
-        found: Array = (self.rng.standard_normal(signal.shape) + shift) ** 2
-        found += 2 * self.rng.standard_gamma((degrees - 1) / 2, signal.shape)
-        found *= level / degrees
+        # noncentral chi-squared, as one shifted normal and a central chi-squared
+        raw: Array = (self.rng.standard_normal(signal.shape) + shift) ** 2
+        raw += 2 * self.rng.standard_gamma((degrees - 1) / 2, signal.shape)
+        raw *= level / degrees
         if self.estimator == "raw":
-            return found
+            return raw
         n_conditions = self.noise.n_conditions
         of_estimate = degrees * n_conditions / (n_conditions - 1) * (trials - 1)
         estimate = 2 * self.rng.standard_gamma(of_estimate / 2, signal.shape) / of_estimate
-        corrected: Array = np.maximum(found - level * estimate, 0)
+        corrected: Array = np.maximum(raw - level * estimate, 0)
         return corrected
 
 
-def group_summary(values: Array, size: int) -> tuple[Array, Array, Array]:
-    """Give the mean of values in groups, its squared error and degrees of freedom.
+def _group_summary(values: Array, size: int) -> tuple[Array, Array, Array]:
+    """Compute the mean of values in groups, its squared standard error and degrees of freedom.
 
     Parameters
     ----------
     values
-        ``(simulation, value)``, group by group; NaN is left out.
+        Values ``(simulation, value)`` in order of groups; NaN is left out.
     size
-        Values of a group; the last may have fewer.
+        Number of values of a group; the last may have fewer.
 
     Notes
     -----
-    In groups of equal size these are the estimates of the mixed-effects model: by the variance
-    between the groups where that exceeds the variance within, else by that of all values.
+    For groups of equal size these are the estimates of the mixed-effects model: from the variance
+    between groups where that exceeds the variance within, else from that of all values.
     """
-    seen = np.isfinite(values)
-    filled = np.where(seen, values, 0)
+    finite = np.isfinite(values)
+    filled = np.where(finite, values, 0)
     starts = np.arange(0, values.shape[1], size)
-    number = np.add.reduceat(seen, starts, axis=1, dtype=np.float64)
+    number = np.add.reduceat(finite, starts, axis=1, dtype=np.float64)
     sums = np.add.reduceat(filled, starts, axis=1)
     n, n_groups = number.sum(axis=1), (number > 0).sum(axis=1)
     mean = sums.sum(axis=1) / n
@@ -380,15 +404,15 @@ def group_summary(values: Array, size: int) -> tuple[Array, Array, Array]:
     return mean, mean_squares / n, (n_groups - 1).astype(np.float64)
 
 
-def group_test(a: tuple[Array, Array, Array], b: tuple[Array, Array, Array]) -> Array:
-    """Give the two-sided p of the difference of two means from `group_summary`."""
+def _group_test(a: tuple[Array, Array, Array], b: tuple[Array, Array, Array]) -> Array:
+    """Compute the two-sided p of the difference of two means from `_group_summary`."""
     squares = np.stack([a[1], b[1]], axis=-1)
     degrees = satterthwaite(squares, np.stack([a[2], b[2]], axis=-1))
     return two_sided_p((b[0] - a[0]) / np.sqrt(squares.sum(axis=-1)), degrees)
 
 
 def _smallest(result: xr.Dataset, power: float) -> dict[str, int]:
-    """Find the design with the fewest units times trials that reaches the power."""
+    """Return the design with the fewest units times trials that has the desired power."""
     units, trials = np.meshgrid(result["n_units"], result["n_trials"], indexing="ij")
     cost = np.where(result["power"].values >= power, units * trials, np.inf)
     if not np.isfinite(cost).any():
@@ -414,7 +438,7 @@ def _check(
             )
     if sd_a == sd_b:
         raise InputError(
-            "s.d. of FTV", "two different ones", f"{sd_a:g} twice", "Nothing can tell them apart."
+            "s.d. of FTV", "two different ones", f"{sd_a:g} twice", "Change one of them."
         )
     if estimator not in ESTIMATORS:
         raise unknown_name("estimator", estimator, ESTIMATORS)
@@ -453,7 +477,7 @@ def _check_grouping(grouping: Grouping, units: Sequence[int]) -> None:
             "networks",
             "2 or more, of 2 units or more",
             f"{grouping.networks} of {grouping.network_units}",
-            "One network says nothing of others.",
+            "One network allows no inference over networks.",
         )
     for correlation in (grouping.session_correlation, grouping.network_correlation):
         if not 0 <= correlation < 1:
@@ -465,5 +489,5 @@ def _check_grouping(grouping: Grouping, units: Sequence[int]) -> None:
             "units per session",
             f"1 or more, and fewer than the units ({min(units)}): two sessions are needed",
             str(grouping.units_per_session),
-            "Plan more units, or fewer per session.",
+            "Use more units, or fewer per session.",
         )

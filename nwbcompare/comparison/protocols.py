@@ -1,8 +1,8 @@
-"""Protocols: what a network is shown so that it can be held against a recording.
+"""The matched protocol, on which networks are compared with the recordings of Mante et al. 2013.
 
-The matched protocol is the monkeys' own task (Mante et al. 2013): two opposite targets, six
-signed coherences of motion by six of colour, rates of the stimulus epoch in 50-ms bins,
-smoothed as the recording's, and the four combinations of signs as conditions.
+It is the monkeys' task: two opposite targets, six signed coherences of motion by six of colour,
+rates of the stimulus epoch in 50-ms bins, smoothed like the recording, and the four combinations
+of signs as conditions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.activity import columns_on, make_activity, make_block
+from nwbcompare.core.activity import EPOCH_TOLERANCE, columns_on, make_activity, make_block
 from nwbcompare.core.errors import InputError, NotApplicableError
 from nwbcompare.core.time_axis import align, rebin, smooth
 from nwbcompare.model.network import Network
@@ -33,20 +33,21 @@ CONTEXTS = ("contextdm1", "contextdm2")
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedProtocol:
-    """The monkeys' protocol, as shown to a network.
+    """Parameters of the monkeys' task, as shown to a network.
 
     Attributes
     ----------
     coherences
-        Strength of the recording's three levels: targets get 1 + c and 1 - c. The monkeys'
-        levels differ by session; the values are the reference implementation's.
+        Coherence c of the recording's three levels; the two targets have strengths 1 + c and
+        1 - c. The monkeys' coherences differ between sessions; the default values are those of
+        the reference implementation of Yang et al. 2019.
     n_axes
-        Pairs of opposite targets, evenly round half the circle (the other half shows the same
-        pairs with the targets' names exchanged, which leaves variances as they are).
+        Number of pairs of opposite targets, evenly spaced over half the circle. The other half
+        shows the same pairs with the targets exchanged, which does not change variances.
     stimulus_ms
-        Duration (ms); the monkeys saw 750 ms of dots.
+        Duration of the stimulus (ms); 750 as for the monkeys.
     bin_s, smooth_s
-        Bins and smoothing (s), the recording's.
+        Width of bins and standard deviation of the Gaussian smoothing (s), as in the recording.
     """
 
     coherences: tuple[float, float, float] = (0.025, 0.075, 0.25)
@@ -65,40 +66,40 @@ def record_matched(
     rules: Sequence[str] | None = None,
     **recording: Any,
 ) -> xr.DataTree:
-    """Record a network, any torch module, on the monkeys' protocol.
+    """Record a network, or any torch module, on the monkeys' task.
 
-    Each unit on each axis of targets is one sample, as an animal's unit is recorded with one
-    pair of targets; ``session`` names the axis and ``network_unit`` the unit, so that samples
-    are not taken for independent units.
+    Each unit with each pair of targets is one sample, since a recorded unit is recorded with one
+    pair of targets. The unit column ``session`` names the pair and ``network_unit`` the unit, so
+    that samples of one unit are not taken for independent units.
 
     Parameters
     ----------
     network
         A network of both context tasks: a `Network`, or a module that takes the trials' input.
     protocol
-        The protocol; by default the one above.
+        The parameters of the protocol; by default `MatchedProtocol`.
     smoothed
-        Whether to smooth as the recording is smoothed.
+        Whether to smooth rates like the recording.
     dt_ms
-        Time step (ms), at most a bin's width; by default a `Network`'s own. A module does not
-        tell the one that it was trained with, so it has to be given.
+        Time step (ms), at most the width of a bin; by default that of a `Network`. For another
+        module, pass the time step with which it was trained.
     rules
-        Tasks that have an input channel (see `nwbcompare.tasks.make_trials`); by default a
-        `Network`'s own, and for a module the 20 published ones.
+        Tasks that have a rule channel (see `nwbcompare.tasks.make_trials`); by default those of
+        a `Network`, and for a module the 20 published ones.
     **recording
-        How to record a module: ``layer``, ``batch_first``, ``name``, ``seed``; see
+        Options for recording a module: ``layer``, ``batch_first``, ``name``, ``seed``; see
         `nwbcompare.record`.
 
     Returns
     -------
     xarray.DataTree
-        One dense block ``(trial, time, unit)`` of both contexts; of a `Network` without noise
-        unless ``seed`` is given.
+        One dense block ``(trial, time, unit)`` of both contexts. A `Network` is recorded without
+        noise unless ``seed`` is given.
 
     Raises
     ------
     InputError
-        Where a module's time step is not given or wider than a bin, and as `nwbcompare.record`.
+        For a missing time step of a module, one wider than a bin, and as `nwbcompare.record`.
 
     Examples
     --------
@@ -108,44 +109,66 @@ def record_matched(
     {'trial': 72, 'time': 15, 'unit': 24}
     """
     protocol = protocol or MatchedProtocol()
-    if isinstance(network, Network):
-        dt_ms, rules = dt_ms or network.config.dt_ms, rules or network.config.rules
-    _check_step(dt_ms, protocol)
-    shown: dict[str, Any] = {"dt_ms": dt_ms, "rules": rules, "stimulus_ms": protocol.stimulus_ms}
-    made = {"protocol": "matched", "matched_protocol": parameters_of(protocol, smoothed=smoothed)}
+    timing = step_and_rules(network, dt_ms, rules, protocol.bin_s)
+    timing |= {"stimulus_ms": protocol.stimulus_ms}
+    provenance = {
+        "protocol": "matched",
+        "matched_protocol": parameters_of(protocol, smoothed=smoothed),
+    }
 
     def record_trials(task: str, conditions: Mapping[str, Any]) -> xr.Dataset:
-        trials = make_trials(task, "psychometric", conditions=conditions, **shown)
+        trials = make_trials(task, "psychometric", conditions=conditions, **timing)
         return record(network, trials, **recording)
 
     axes = np.arange(protocol.n_axes) * np.pi / protocol.n_axes
-    recorded = [_record_axis(record_trials, axis, protocol, made) for axis in axes]
+    recorded = [_record_axis(record_trials, axis, protocol, provenance) for axis in axes]
     block = _join_axes(recorded, axes)
     return make_activity({"matched": smooth(block, protocol.smooth_s) if smoothed else block})
 
 
 def parameters_of(protocol: MatchedProtocol, *, smoothed: bool) -> dict[str, Any]:
-    """Give a protocol's parameters as a file's provenance holds them."""
+    """Return the parameters of a protocol as plain values, for a file's provenance."""
     parameters: dict[str, Any] = json.loads(json.dumps(asdict(protocol) | {"smoothed": smoothed}))
     return parameters
 
 
-def _check_step(dt_ms: float | None, protocol: MatchedProtocol) -> None:
-    widest = 1000 * protocol.bin_s
-    if dt_ms is None or dt_ms > widest:
+def step_and_rules(
+    network: Module, dt_ms: float | None, rules: Sequence[str] | None, bin_s: float
+) -> dict[str, Any]:
+    """Return the options ``dt_ms`` and ``rules`` of `nwbcompare.tasks.make_trials` for a network.
+
+    Parameters
+    ----------
+    network
+        A `Network`, whose configuration has the defaults, or any module.
+    dt_ms, rules
+        Time step (ms) and tasks that have a rule channel; None for the defaults.
+    bin_s
+        Width of the bins in which rates will be averaged (s).
+
+    Raises
+    ------
+    InputError
+        For a missing time step of a module, and one wider than a bin.
+    """
+    if isinstance(network, Network):
+        dt_ms, rules = dt_ms or network.config.dt_ms, rules or network.config.rules
+    widest = 1000 * bin_s
+    if dt_ms is None or dt_ms > widest * (1 + EPOCH_TOLERANCE):
         raise InputError(
             "dt_ms",
-            f"the time step that the module was trained with, at most {widest:g} ms",
+            f"the time step that the network was trained with, at most a bin's {widest:g} ms",
             repr(dt_ms),
-            "Pass it, e.g. dt_ms=20; if it is wider, take wider bins: MatchedProtocol(bin_s=0.1).",
+            "Pass it, e.g. dt_ms=20; if it is wider, use wider bins.",
         )
+    return {"dt_ms": dt_ms, "rules": rules}
 
 
 def _record_axis(
     record_trials: Callable[[str, Mapping[str, Any]], xr.Dataset],
     axis: float,
     protocol: MatchedProtocol,
-    made: Mapping[str, Any],
+    provenance: Mapping[str, Any],
 ) -> xr.Dataset:
     levels = np.array([-3, -2, -1, 1, 2, 3])
     signed = np.sign(levels) * np.array(protocol.coherences)[np.abs(levels) - 1]
@@ -179,7 +202,7 @@ def _record_axis(
         source="model",
         name=recorded.attrs["name"],
         deterministic=all(part.attrs["deterministic"] for part in parts),
-        provenance=json.loads(recorded.attrs["provenance"]) | dict(made),
+        provenance=json.loads(recorded.attrs["provenance"]) | dict(provenance),
     )
 
 
@@ -214,28 +237,29 @@ def simulate_recording(
     peak_rates: tuple[float, float] = (5.0, 60.0),
     seed: int = 0,
 ) -> xr.DataTree:
-    """Simulate a recording: Poisson spikes drawn at a network's rates on the monkeys' protocol.
+    """Simulate a recording: Poisson spikes with a network's rates on the monkeys' task.
 
-    It stands in where no recording is at hand, to show what an analysis does; it is no
-    evidence of anything, and its name and provenance say so.
+    Use it to try an analysis without a recording. It is no evidence; its name and its provenance
+    mark it as simulated.
 
     Parameters
     ----------
     network
-        The network whose rates drive the spikes.
+        The network, of both context tasks.
     n_units
-        Units drawn without replacement from the units and axes that fire at all.
+        Number of units, drawn without replacement among pairs of a network unit and an axis of
+        targets with rates above 0.
     trials_per_condition
-        Mean number of trials for each of the 72 conditions; drawn for each unit.
+        Mean number of trials in each of the 72 conditions; drawn at random for each unit.
     peak_rates
-        Range of the units' highest rates (spikes/s), log-uniform.
+        Range of the units' peak rates (spikes/s), log-uniformly distributed.
     seed
-        Seed.
+        Seed of units, trials and spikes.
 
     Returns
     -------
     xarray.DataTree
-        One ragged block in spikes/s, as a loader gives it.
+        One ragged block in spikes/s, in the form of a loaded recording.
 
     Raises
     ------
@@ -243,6 +267,13 @@ def simulate_recording(
         For fewer than one unit or trial, and a network without the two context tasks.
     NotApplicableError
         For a network without units that fire.
+
+    Examples
+    --------
+    >>> import nwbcompare as nc
+    >>> simulated = simulate_recording(nc.model.pretrained("ctxdm-0"), n_units=2)
+    >>> simulated["simulated"]["rate"].dims
+    ('observation', 'time')
     """
     if n_units < 1 or trials_per_condition < 1:
         raise InputError(
@@ -297,7 +328,7 @@ def simulate_recording(
             "simulated": True,
             "network": network.name,
             "seed": seed,
-            # what sampling a network as this was needs to know
+            # for sampling networks like this recording
             "mapping": "mante2013",
             "options": {"bin_s": protocol.bin_s, "smooth_s": protocol.smooth_s},
         },

@@ -1,4 +1,4 @@
-"""Networks to hold a trained one against: other rule inputs, or no training at all."""
+"""Control networks: random rule inputs, or untrained weights."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from nwbcompare.tasks.channels import N_SENSORY
 
 @torch.no_grad()
 def with_gaussian_rules(network: Network, seed: int) -> Network:
-    """Give a copy of a network whose rule inputs are random, with equal mean and covariance.
+    """Return a copy of a network with Gaussian rule inputs of equal mean and covariance.
 
-    Each rule's input vector is drawn from the Gaussian whose mean and covariance over units are
-    those of the network's own rules: what single units and pairs of them look like is kept,
-    what one rule has to do with another is lost. A GRU's gates are drawn along with its
-    candidate.
+    The input vector of each rule is drawn from a Gaussian with the mean and covariance over units
+    of the network's rules. This keeps the statistics of single units and of pairs of units, and
+    removes relations between rules. In a GRU, vectors of gates and candidate are drawn jointly.
 
     Parameters
     ----------
     network
         The network; it is not changed.
     seed
-        Seed of the vectors. One draw leaves much to chance: average over some.
+        Seed of the vectors. Results of single draws vary: average over several.
 
     Returns
     -------
     Network
-        The copy, whose name says so. Where rules are mixed, what is mixed is random.
+        The copy, with the draw in its name. Of a network with mixed rules, the vectors that are
+        mixed are random.
 
     Raises
     ------
     NotApplicableError
-        For a network with fewer than two rules, which have no covariance.
+        For a network with fewer than two rules, which has no covariance.
 
     Examples
     --------
@@ -57,20 +57,20 @@ def with_gaussian_rules(network: Network, seed: int) -> Network:
     other = copy.deepcopy(network)
     other.name = f"{network.name}, Gaussian rules {seed}"
     matrices = _rule_rows(other)
-    # by the weights too, so that one seed gives unrelated vectors in two networks
+    # seeded by the weights too, so that vectors of two networks are independent
     weights = zlib.crc32(matrices[0].cpu().numpy().tobytes())
     rng = np.random.default_rng((seed, weights))
     normal = rng.standard_normal((n_rules, n_rules), dtype=np.float32)
     drawn = torch.from_numpy(normal).to(network.device)
     for rows in matrices:
         mean = rows.mean(dim=0)
-        # products of normal numbers with the centred rows have their covariance, of rank n - 1
+        # sums of the centred rows with normal coefficients have their covariance, of rank n - 1
         rows.copy_(mean + drawn @ (rows - mean) / (n_rules - 1) ** 0.5)
     return other
 
 
 def _rule_rows(network: Network) -> list[torch.Tensor]:
-    """Give views of the rows ``(rule, unit)`` by which rules enter, in every matrix."""
+    """Return views of the rule rows ``(rule, unit)`` of every input matrix."""
     weights = dict(network.named_parameters())
     if "rule_weight" in weights:
         return [weights["rule_weight"]]
@@ -79,20 +79,20 @@ def _rule_rows(network: Network) -> list[torch.Tensor]:
 
 
 def untrained(network: Network, seed: int) -> Network:
-    """Give a network of the same configuration with fresh initial weights.
+    """Return an untrained network of the same configuration.
 
     Parameters
     ----------
     network
-        The network whose configuration is taken.
+        The network whose configuration is used.
     seed
-        Seed of the weights: another one for each network. A network's own, ``config.seed``,
-        gives the weights that its training started from.
+        Seed of the initial weights. Use a different one for each network; ``config.seed`` of the
+        network results in the weights from which its training started.
 
     Returns
     -------
     Network
-        The new network, whose name says so.
+        The new network, with the seed in its name.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Does lesioning a cluster hurt the tasks in which it varies? One number for each network."""
+"""Correlation of lesion effects with task variance, over clusters and tasks of a network."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ def lesion_statistic(
     n_permutations: int = 999,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Correlate, over clusters and tasks, the drop in performance with the task variance.
+    """Compute the rank correlation of performance drop and task variance over clusters and tasks.
 
     Parameters
     ----------
     lesions
-        From `nwbcompare.experiments.lesion_performance`, the clusters' names as text.
+        From `nwbcompare.experiments.lesion_performance`, with the clusters as groups.
     profile
-        Each cluster's mean normalised task variance ``(cluster, task)``.
+        Mean normalised task variance of each cluster ``(cluster, task)``; names of clusters are
+        compared as text.
     n_permutations
-        Permutations of the clusters' profiles.
+        Number of permutations of profiles among clusters.
     seed
-        Their seed.
+        Seed of the permutations.
 
     Returns
     -------
     xarray.Dataset
-        ``rank_correlation ()``, Spearman's over all cells; ``drop`` (intact minus lesioned) and
+        ``rank_correlation``, Spearman's over all cells; ``drop`` (intact minus lesioned) and
         ``normalised_variance``, both ``(cluster, task)``; ``null_rank_correlation
-        (permutation)`` with whole profiles permuted among clusters.
+        (permutation,)``, with whole profiles permuted among clusters.
 
     Raises
     ------
@@ -47,10 +48,10 @@ def lesion_statistic(
 
     Notes
     -----
-    The correlation is one observation of one network; test it over networks with
-    `nwbcompare.inference.over_networks`. The permutations within a network describe what
-    clusters without a relation to tasks would give; units are not independent observations, so
-    no p value is drawn from them.
+    The correlation is one observation per network; test it over networks with
+    `nwbcompare.inference.over_networks`. Permutations describe the correlation of clusters that
+    are unrelated to tasks. No p value is computed from them, since units of one network are not
+    independent observations.
 
     Examples
     --------
@@ -91,22 +92,22 @@ def lesion_statistic(
 
 
 def _matching(profile: xr.DataArray, lesions: xr.Dataset) -> Array:
-    """Give the profiles of the lesioned clusters in the lesions' tasks."""
+    """Return the profiles ``(cluster, task)`` of the lesioned clusters and tasks."""
     clusters = [str(name) for name in profile["cluster"].values]
     places = []
-    for dim, wanted, known in (
+    for dim, names, known in (
         ("cluster", lesions["lesion"].values, clusters),
         ("task", lesions["task"].values, [str(task) for task in profile["task"].values]),
     ):
-        absent = [str(name) for name in wanted if str(name) not in known]
+        absent = [str(name) for name in names if str(name) not in known]
         if absent:
             raise InputError(
                 "profile",
                 f"a {dim} for each in the lesions",
                 f"none for {listing(absent, most=5)}",
-                "Lesion the clusters that the profile is of.",
+                "Lesion the clusters of the profile.",
             )
-        places.append([known.index(str(name)) for name in wanted])
+        places.append([known.index(str(name)) for name in names])
     values = np.asarray(profile.transpose("cluster", "task").values, dtype=np.float64)
     return values[np.ix_(*places)]
 
@@ -125,7 +126,7 @@ def _check(subject: str, values: Array) -> None:
 
 
 def _standard_ranks(values: Array) -> Array:
-    """Give the ranks over all cells, equal values sharing theirs, with mean 0 and variance 1."""
+    """Compute ranks over all cells (ties averaged), standardised to mean 0 and variance 1."""
     from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
 
     ranks: Array = rankdata(values).reshape(values.shape)

@@ -1,8 +1,8 @@
-"""Many lesions of a network on the same trials: the last outputs, computed fast.
+"""Fast forward passes of a network with many lesions on the same trials.
 
-A lesioned unit reaches no other unit and no output, so what a lesion leaves is the network of
-the other units alone. The drive from outside is made once for all lesions; each then takes its
-own rows of it. `nwbcompare.model.network` says what is meant.
+A lesioned unit has no effect on other units and outputs, so a lesioned network is the network of
+the remaining units. The external drive is computed once for all lesions; each lesion then uses the
+rows of its remaining units. `nwbcompare.model.network` is the reference implementation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,18 @@ def correct_by_lesion(
     seed: int | None,
     label: str | None = None,
 ) -> npt.NDArray[np.bool_]:
-    """Tell which trials end as they should ``(lesion, trial)``; see `outputs_by_lesion`."""
+    """Compute which trials are correct ``(lesion, trial)``.
+
+    Parameters
+    ----------
+    network, trials, lesions, dt_ms, seed, label
+        See `outputs_by_lesion`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(lesion, trial)``, True for correct trials.
+    """
     outputs = outputs_by_lesion(network, trials, lesions, dt_ms=dt_ms, seed=seed, label=label)
     return np.stack([is_correct(output, trials.response) for output in outputs])
 
@@ -53,24 +64,25 @@ def outputs_by_lesion(
     seed: int | None,
     label: str | None = None,
 ) -> Floats:
-    """Give the output at each trial's last step, once for every lesion.
+    """Compute the output at the last step of each trial, for every lesion.
 
-    All lesions see the same trials and the same noise, that of `nwbcompare.model.evaluate`.
+    All lesions are tested on the same trials with the same noise, that of
+    `nwbcompare.model.evaluate`.
 
     Parameters
     ----------
     network
-        The network; where it is lesioned already, the lesions come on top.
+        The network; lesions are added to those that it has.
     trials
         The trials.
     lesions
-        Places of the units of each lesion; none for the network as it is.
+        Places of the units of each lesion; an empty array for no lesion.
     dt_ms
         Time step (ms).
     seed
-        Seed of both noises; None for none.
+        Seed of input and recurrent noise; None for no noise.
     label
-        What a progress bar is called; None for no bar.
+        Label of the progress bar; None for no bar.
 
     Returns
     -------
@@ -79,74 +91,78 @@ def outputs_by_lesion(
     """
     parts = parts_of_like_length(trials)
     noise = None if seed is None else FreshNoise(seed, network.device)
-    kept = [np.setdiff1d(network.intact_units, lesion) for lesion in lesions]
+    remaining = [np.setdiff1d(network.intact_units, lesion) for lesion in lesions]
 
     def run(place: int) -> Floats:
-        shown = _shown(network, trials.take(parts[place]), dt_ms, noise, place)
+        stimulus = _stimulus(network, trials.take(parts[place]), dt_ms, noise, place)
         if network.config.cell == "leaky_rnn":
-            return _rnn_outputs(network, shown, kept, dt_ms)
-        return _plain_outputs(network, shown, lesions, dt_ms)
+            return _rnn_outputs(network, stimulus, remaining, dt_ms)
+        return _plain_outputs(network, stimulus, lesions, dt_ms)
 
     outputs = np.empty((len(lesions), trials.n_trials, len(OUTPUT_CHANNELS)), dtype=np.float32)
     with one_thread_each(), threads(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-        found = pool.map(run, range(len(parts)))
+        results = pool.map(run, range(len(parts)))
         hidden = True if label is None else None
         for places in tqdm(parts, desc=label, disable=hidden):
-            outputs[:, places] = next(found)
+            outputs[:, places] = next(results)
     return outputs
 
 
-class _Shown(NamedTuple):
-    """What the trials of a part show: input and noise by time and trial, and their last steps."""
+class _Stimulus(NamedTuple):
+    """Input and noise of some trials, by time and trial, and their last steps ``(trial,)``."""
 
     input: torch.Tensor
     noise: torch.Tensor | None
     last: npt.NDArray[np.int64]
 
 
-def _shown(
+def _stimulus(
     network: Network, trials: TrialDescription, dt_ms: float, noise: FreshNoise | None, place: int
-) -> _Shown:
+) -> _Stimulus:
     config, last = network.config, trials.n_steps - 1
     if noise is not None:
-        return _Shown(*noisy_input(config, trials, dt_ms=dt_ms, noise=noise, step=place), last)
+        return _Stimulus(*noisy_input(config, trials, dt_ms=dt_ms, noise=noise, step=place), last)
     signal = input_signal(trials, config.rules)
-    return _Shown(render(signal, int(last.max()) + 1, network.device), None, last)
+    return _Stimulus(render(signal, int(last.max()) + 1, network.device), None, last)
 
 
 @torch.no_grad()
 def _plain_outputs(
-    network: Network, shown: _Shown, lesions: Sequence[Places], dt_ms: float
+    network: Network, stimulus: _Stimulus, lesions: Sequence[Places], dt_ms: float
 ) -> Floats:
-    """Run a network as it is written, lesion by lesion."""
-    trials = np.arange(shown.last.size)
+    """Run the reference implementation, lesion by lesion."""
+    trials = np.arange(stimulus.last.size)
     outputs = (
-        network.lesioned(lesion)(shown.input, dt_ms=dt_ms, noise=shown.noise)[1]
+        network.lesioned(lesion)(stimulus.input, dt_ms=dt_ms, noise=stimulus.noise)[1]
         for lesion in lesions
     )
-    return np.stack([output.cpu().numpy()[shown.last, trials] for output in outputs])
+    return np.stack([output.cpu().numpy()[stimulus.last, trials] for output in outputs])
 
 
 @torch.no_grad()
-def _rnn_outputs(network: Network, shown: _Shown, kept: Sequence[Places], dt_ms: float) -> Floats:
-    """Run what each lesion leaves of a leaky RNN."""
-    drive = network.drive(shown.input, dt_ms=dt_ms, noise=shown.noise)
-    # units before trials: a lesion's rows are then copied as they lie
+def _rnn_outputs(
+    network: Network, stimulus: _Stimulus, remaining: Sequence[Places], dt_ms: float
+) -> Floats:
+    """Run the remaining units of a leaky RNN for each lesion."""
+    drive = network.drive(stimulus.input, dt_ms=dt_ms, noise=stimulus.noise)
+    # units before trials, so that the rows of a lesion are contiguous
     drive = drive.transpose(1, 2).contiguous()
-    return np.stack([_remaining_output(network, drive, units, shown.last, dt_ms) for units in kept])
+    return np.stack(
+        [_remaining_output(network, drive, units, stimulus.last, dt_ms) for units in remaining]
+    )
 
 
 def _remaining_output(
     network: Network, drive: torch.Tensor, units: Places, last: npt.NDArray[np.int64], dt_ms: float
 ) -> Floats:
-    """Give the output ``(trial, output_channel)`` of the network of some units alone."""
+    """Compute the output ``(trial, output_channel)`` of the network of some units alone."""
     rows = torch.from_numpy(units).to(drive.device)
-    # from column to row, since units come before trials here
+    # transposed, since units come before trials here
     weight = network.recurrent_weight[rows][:, rows].t().contiguous()
     alpha = dt_ms / network.config.tau_ms
     activation = ACTIVATIONS[network.config.nonlinearity]
     rates = _last_rates(drive, weight, rows, last, alpha, activation)
-    # infinite rates stay infinite, so the last ones tell
+    # infinite rates stay infinite, so the last ones show an overflow
     if activation.overflows and not bool(torch.isfinite(rates).all()):
         rates = _last_rates(drive, weight, rows, last, alpha, SAFE_SOFTPLUS)
     output = torch.sigmoid(rates.t() @ network.output_weight[rows] + network.output_bias)
@@ -161,7 +177,7 @@ def _last_rates(
     alpha: float,
     activation: Activation,
 ) -> torch.Tensor:
-    """Give the rates at each trial's last step ``(unit, trial)``; shorter trials come first."""
+    """Compute the rates at the last step of each trial ``(unit, trial)``; short trials first."""
     total, scratch, rate, final = (
         torch.zeros(rows.numel(), drive.shape[2], device=drive.device) for _ in range(4)
     )

@@ -1,4 +1,4 @@
-"""Lesions: what each task loses when a group of units falls silent, held against random sets."""
+"""Lesions of groups of units: effects on the performance of each task, and random controls."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from nwbcompare.tasks.registry import get_task
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Groups: TypeAlias = Mapping[str, Sequence[int] | Sequence[str] | npt.NDArray[Any]]
-"""Places of units, counted from 0, or their names in the unit table, by the group's name."""
+"""Units of each group by its name: places counted from 0, or names in the unit table."""
 
 LEAST_TRIALS = 2 * BATCH_SIZE
 N_SIZES = 6
@@ -54,57 +54,57 @@ def lesion_performance(
     seed: int = 0,
     trials: Literal["random", "test"] = "random",
 ) -> xr.Dataset:
-    """Measure every task's performance with each group of units lesioned, and intact.
+    """Compute the performance of each task with groups of units lesioned, and intact.
 
-    A lesion is a view: outgoing recurrent and output weights count as zero, the units still
-    fire, and no weight is changed. All lesions and the intact network see the same trials and
-    the same noise, so their difference is a paired one.
+    In a lesion the outgoing recurrent and output weights of units act as zero; the units still
+    have rates, and no weight is changed. All lesions and the intact network are tested on the
+    same trials with the same noise, so that differences are paired.
 
     Parameters
     ----------
     network
         The network.
     groups
-        Units to lesion together, by name: their places, or their names such as "h003".
+        Units of each lesion by its name: places, or names such as "h003".
     tasks
-        The tasks; by default all that have a rule in the network.
+        The tasks; by default all tasks of the network.
     n_trials
-        Random trials of each task, a multiple of 32 from 64 on. 512, as in training's
-        evaluation (the published lesions have 256), are 16 batches that each share a timing.
+        Random trials of each task, a multiple of 32, at least 64. The default is that of the
+        evaluation in training (published lesions: 256): 16 batches, each with one timing.
     seed
-        Seed of the random trials and of both noises.
+        Seed of the random trials, and of input and recurrent noise.
     trials
-        "random", with both noises. "test": the published sweep without noise, which is no
-        sample of anything: such a result has no intervals.
+        "random", with input and recurrent noise; "test", the published fixed set of conditions
+        without noise, which is no random sample and therefore has no intervals.
 
     Returns
     -------
     xarray.Dataset
-        ``performance (lesion, task)`` and ``intact (task)``, shares of trials;
-        ``change (lesion, task)``, lesioned minus intact; of random trials also its standard
+        ``performance (lesion, task)`` and ``intact (task,)``, shares of correct trials;
+        ``change (lesion, task)``, lesioned minus intact, with random trials also its standard
         error ``change_se`` and 95 % interval ``change_low``, ``change_high``;
-        ``n_trials (task)``, ``n_units (lesion)`` and ``lesioned (lesion, unit)``.
+        ``n_trials (task,)``, ``n_units (lesion,)`` and ``lesioned (lesion, unit)``.
 
     Raises
     ------
     InputError
-        For no groups, a group without units or with unknown ones, and a task whose rule the
-        network does not have.
+        Without groups, for a group without units or with unknown units, and for a task whose rule
+        the network lacks.
 
     Notes
     -----
-    Yang et al. 2019, Fig. 2. The interval is over random trials of this one network. Trials of
-    a batch share their timing and modality and so are no independent sample; batches are. The
-    interval is Student's over the batches' mean differences. Where these vary less than
-    independent trials would (often they are all 0), the variance is that of the paired
-    difference with half a trial added to each cell of the table (Agresti & Min 2005).
+    Yang et al. 2019, Fig. 2. The interval is that over random trials of this network. Trials of
+    a batch share timing and modality and are not independent, batches are: the interval is
+    Student's over the mean differences of batches. If these vary less than independent trials
+    would (often all are 0), the variance is that of the paired difference with half a trial added
+    to each cell of the 2 x 2 table (Agresti & Min 2005).
 
     Examples
     --------
     >>> from nwbcompare.model import NetworkConfig
     >>> network = Network(NetworkConfig(n_units=8))
-    >>> found = lesion_performance(network, {"a": [0, 1], "b": ["h007"]}, ["fdgo"], n_trials=64)
-    >>> dict(found["change"].sizes)
+    >>> result = lesion_performance(network, {"a": [0, 1], "b": ["h007"]}, ["fdgo"], n_trials=64)
+    >>> dict(result["change"].sizes)
     {'lesion': 2, 'task': 1}
     """
     places = read_groups(network, groups)
@@ -112,18 +112,18 @@ def lesion_performance(
     if trials not in ("random", "test"):
         raise unknown_name("trials", trials, ("random", "test"))
     random = trials == "random"
-    shown = (
+    tested = (
         _random_trials(network, tasks, n_trials, seed) if random else _test_trials(network, tasks)
     )
     correct = correct_by_lesion(
         network,
-        shown,
+        tested,
         [INTACT, *places.values()],
         dt_ms=network.config.dt_ms,
         seed=seed if random else None,
         label="lesions",
     )
-    result = _lesion_table(network, places, tasks, shown, correct)
+    result = _lesion_table(network, places, tasks, tested, correct)
     if random:
         result = result.merge(_intervals(len(tasks), correct), combine_attrs="override")
     return result.assign_attrs(
@@ -147,38 +147,38 @@ def lesion_controls(
     seed: int = 0,
     kept: str | Path | None = None,
 ) -> xr.Dataset:
-    """Hold lesions of groups against lesions of random sets of several sizes.
+    """Compare lesions of groups with lesions of random sets of units of several sizes.
 
-    The null is that membership in a group means nothing: any units of its size, drawn from
-    ``among``, would do as much harm.
+    Under the null hypothesis a lesion of the group has the same effect as one of as many units
+    drawn at random from ``among``.
 
     Parameters
     ----------
     network, groups, tasks
         See `lesion_performance`.
     among
-        Units that the random sets are drawn from; by default the units of all groups together.
-        Units that hardly fire would make random sets weaker, and groups look special.
+        Units from which random sets are drawn; by default the units of all groups. Inactive
+        units would weaken the effect of random sets.
     sizes
-        Sizes of the random sets; by default up to six that span the groups' sizes evenly on a
-        logarithmic scale.
+        Sizes of the random sets; by default up to six, evenly spaced on a logarithmic scale from
+        the smallest to the largest group.
     n_sets
-        Random sets of each size; 100 give p values down to 1/101.
+        Random sets of each size; with 100 the smallest p value is 1/101.
     n_trials
-        Random trials of each task, a multiple of 32 from 64 on, the same for all.
+        Random trials of each task, a multiple of 32, at least 64; the same for all lesions.
     seed
         Seed of sets, trials and noise.
     kept
-        A file for what is finished; a run that was cut off goes on from there.
+        File for finished lesions, from which an interrupted run continues.
 
     Returns
     -------
     xarray.Dataset
-        ``performance`` and ``change`` ``(size, set, task)`` of the random sets;
-        ``intact (task)``; for the groups on the same trials ``group_change``, the random sets'
-        ``expected_change`` with ``expected_low`` and ``expected_high``, which hold 95 % of
-        them, ``excess`` (group_change minus expected_change) and ``p_value``, all
-        ``(lesion, task)``; ``n_units (lesion)``.
+        ``performance`` and ``change`` ``(size, set, task)`` of the random sets; ``intact
+        (task,)``. For the groups, on ``(lesion, task)`` and the same trials: ``group_change``;
+        ``expected_change``, the mean of random sets, with the range ``expected_low`` to
+        ``expected_high`` of 95 % of them; ``excess`` (group_change minus expected_change);
+        ``p_value``. ``n_units (lesion,)``.
 
     Raises
     ------
@@ -192,19 +192,18 @@ def lesion_controls(
 
     Notes
     -----
-    Between two sizes the sets' changes are interpolated linearly in size, quantile by quantile:
-    the sorted changes of both sizes, each to its counterpart. ``p_value`` is one-sided,
-    (1 + b) / (1 + B), where b counts the B interpolated changes that are at least as harmful as
-    the group's. There is one for each cell; correct for their number before you read single
-    ones.
+    For a group between two sizes, the sorted changes of both sizes are interpolated linearly in
+    size, quantile by quantile. ``p_value`` is one-sided, (1 + b) / (1 + B), where b of B
+    interpolated changes are at least as harmful as the group's. It is not adjusted for the
+    number of groups and tasks (see `nwbcompare.inference.adjust_p`).
 
     Examples
     --------
     >>> from nwbcompare.model import NetworkConfig
-    >>> found = lesion_controls(
+    >>> result = lesion_controls(
     ...     Network(NetworkConfig(n_units=8)), {"a": [0, 1], "b": [3, 4, 5]}, ["fdgo"], n_sets=4
     ... )
-    >>> dict(found["change"].sizes)
+    >>> dict(result["change"].sizes)
     {'size': 2, 'set': 4, 'task': 1}
     """
     places = read_groups(network, groups)
@@ -216,8 +215,8 @@ def lesion_controls(
     sets = [rng.choice(pool, size, replace=False) for size in of_size for _ in range(n_sets)]
     run = _Run(network, tasks, n_trials, seed)
     performance = run.performance([INTACT, *places.values(), *sets], kept)
-    intact, own, others = np.split(performance, [1, 1 + len(places)])
-    by_size = others.reshape(of_size.size, n_sets, len(tasks))
+    intact, groups_lesioned, sets_lesioned = np.split(performance, [1, 1 + len(places)])
+    by_size = sets_lesioned.reshape(of_size.size, n_sets, len(tasks))
     n_units = np.array([units.size for units in places.values()])
     null = _interpolated(by_size - intact, of_size, n_units)
     return xr.Dataset(
@@ -225,7 +224,7 @@ def lesion_controls(
             "performance": (("size", "set", "task"), by_size),
             "change": (("size", "set", "task"), by_size - intact),
             "intact": ("task", intact[0]),
-            **_against(own - intact, null),
+            **_compared(groups_lesioned - intact, null),
             "n_units": ("lesion", n_units),
         },
         coords={"size": of_size, "lesion": list(places), "task": list(tasks)},
@@ -246,25 +245,26 @@ def matched_lesion_controls(
     seed: int = 0,
     kept: str | Path | None = None,
 ) -> xr.Dataset:
-    """Hold lesions of groups against random sets of the same size and summed task variance.
+    """Compare lesions of groups with random sets of equal size and summed task variance.
 
     Parameters
     ----------
     network, groups, tasks, among, n_sets, n_trials, seed, kept
         See `lesion_controls`.
     variance
-        Each unit's task variance, summed over tasks ``(unit,)``.
+        Task variance of each unit, summed over tasks ``(unit,)``.
     tolerance
-        How far a set's summed variance may be from its group's, as a share of it.
+        Largest difference of the summed variances of a set and its group, as a share of the
+        group's.
 
     Returns
     -------
     xarray.Dataset
-        ``performance`` and ``change`` ``(lesion, set, task)`` of the sets;
-        ``set_variance (lesion, set)``, a set's summed variance as a share of its group's, and
-        ``shared (lesion, set)``, the share of its units that are the group's own: where that is
-        near 1 hardly any other set matches, and the control says nothing. The rest is as in
-        `lesion_controls`.
+        ``performance`` and ``change`` ``(lesion, set, task)`` of the sets; ``set_variance
+        (lesion, set)``, the summed variance of a set divided by that of its group; ``shared
+        (lesion, set)``, the share of a set's units that belong to the group. If it is near 1,
+        hardly any other set matches and the control is uninformative. Other variables are those
+        of `lesion_controls`.
 
     Raises
     ------
@@ -278,9 +278,18 @@ def matched_lesion_controls(
 
     Notes
     -----
-    Sets are steps of a random walk from the group: a unit inside is exchanged for one outside
-    wherever the sum stays within the tolerance, 50 tries for every unit between two sets. Its
-    stationary distribution is uniform over the sets that can be reached.
+    Sets are states of a random walk that starts at the group: a random unit inside is exchanged
+    for one outside if the sum stays within the tolerance, with 50 attempts per unit between two
+    sets. The stationary distribution is uniform over the sets that can be reached.
+
+    Examples
+    --------
+    >>> from nwbcompare.model import NetworkConfig
+    >>> network = Network(NetworkConfig(n_units=8))
+    >>> result = matched_lesion_controls(
+    ...     network, {"a": [0, 1]}, np.ones(8), ["fdgo"], among=range(8), n_sets=2)
+    >>> result["set_variance"].values.tolist()
+    [[1.0, 1.0]]
     """
     places = read_groups(network, groups)
     tasks = _read_tasks(network, tasks)
@@ -293,15 +302,11 @@ def matched_lesion_controls(
     run = _Run(network, tasks, n_trials, seed)
     sets = [units for walk in walks for units in walk]
     performance = run.performance([INTACT, *places.values(), *sets], kept)
-    intact, own, others = np.split(performance, [1, 1 + len(places)])
-    by_group = others.reshape(len(places), n_sets, len(tasks))
-    shared = [
-        [np.isin(s, g).mean() for s in w] for g, w in zip(places.values(), walks, strict=True)
-    ]
-    sums = [
-        [values[s].sum() / values[g].sum() for s in w]
-        for g, w in zip(places.values(), walks, strict=True)
-    ]
+    intact, groups_lesioned, sets_lesioned = np.split(performance, [1, 1 + len(places)])
+    by_group = sets_lesioned.reshape(len(places), n_sets, len(tasks))
+    pairs = list(zip(places.values(), walks, strict=True))
+    shared = [[np.isin(units, group).mean() for units in walk] for group, walk in pairs]
+    sums = [[values[units].sum() / values[group].sum() for units in walk] for group, walk in pairs]
     return xr.Dataset(
         {
             "performance": (("lesion", "set", "task"), by_group),
@@ -309,7 +314,7 @@ def matched_lesion_controls(
             "set_variance": (("lesion", "set"), sums),
             "shared": (("lesion", "set"), shared),
             "intact": ("task", intact[0]),
-            **_against(own - intact, by_group - intact),
+            **_compared(groups_lesioned - intact, by_group - intact),
             "n_units": ("lesion", [units.size for units in places.values()]),
         },
         coords={"lesion": list(places), "task": list(tasks)},
@@ -318,12 +323,18 @@ def matched_lesion_controls(
 
 
 def read_groups(network: Network, groups: Groups) -> dict[str, Places]:
-    """Give the places of each group's units.
+    """Return the places of each group's units.
 
     Raises
     ------
     InputError
-        For no groups, a group without units, and units that the network does not have.
+        Without groups, and for a group without units or with unknown units.
+
+    Examples
+    --------
+    >>> from nwbcompare.model import NetworkConfig
+    >>> read_groups(Network(NetworkConfig(n_units=8)), {"a": ["h003", "h001"]})["a"].tolist()
+    [1, 3]
     """
     if not groups:
         raise InputError("groups", "at least one group", "none", "Name one, e.g. {'a': [0, 1]}.")
@@ -333,21 +344,27 @@ def read_groups(network: Network, groups: Groups) -> dict[str, Places]:
 def read_units(
     network: Network, subject: str, units: Sequence[int] | Sequence[str] | npt.NDArray[Any]
 ) -> Places:
-    """Give the places of units that are named or counted, each once, in ascending order."""
-    given = np.asarray(units)
-    if not given.size:
+    """Return the distinct places of units in ascending order, from places or names.
+
+    Raises
+    ------
+    InputError
+        Without units, and for unknown units; the message calls them ``subject``.
+    """
+    places = np.asarray(units)
+    if not places.size:
         raise InputError(subject, "at least one unit", "none", "Leave the group out.")
-    if given.dtype.kind in "UTO":
-        given = _places_of_names(network, subject, given)
+    if places.dtype.kind in "UTO":
+        places = _places_of_names(network, subject, places)
     n_units = network.config.n_units
-    if given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= n_units:
+    if places.dtype.kind not in "iu" or places.min() < 0 or places.max() >= n_units:
         raise InputError(
             subject,
             f"places from 0 to {n_units - 1}, or names of units",
-            listing(given, most=5),
+            listing(places, most=5),
             "Count units from 0.",
         )
-    return np.unique(given).astype(np.int64)
+    return np.unique(places).astype(np.int64)
 
 
 def _places_of_names(network: Network, subject: str, names: npt.NDArray[Any]) -> Places:
@@ -386,10 +403,10 @@ def _lesion_table(
     network: Network,
     places: Mapping[str, Places],
     tasks: Sequence[str],
-    shown: TrialDescription,
+    trials: TrialDescription,
     correct: npt.NDArray[np.bool_],
 ) -> xr.Dataset:
-    share = _share_by_task(correct, shown, len(tasks))
+    share = _share_by_task(correct, trials, len(tasks))
     units = unit_table({"recurrent": network.config.n_units}, network.name)
     lesioned = np.stack([np.isin(np.arange(network.config.n_units), u) for u in places.values()])
     return xr.Dataset(
@@ -397,7 +414,7 @@ def _lesion_table(
             "performance": (("lesion", "task"), share[1:]),
             "intact": ("task", share[0]),
             "change": (("lesion", "task"), share[1:] - share[0]),
-            "n_trials": ("task", np.bincount(shown.task, minlength=len(tasks))),
+            "n_trials": ("task", np.bincount(trials.task, minlength=len(tasks))),
             "n_units": ("lesion", lesioned.sum(axis=1)),
             "lesioned": (("lesion", "unit"), lesioned),
         },
@@ -409,33 +426,35 @@ def _lesion_table(
     )
 
 
-def _share_by_task(correct: npt.NDArray[np.bool_], shown: TrialDescription, n_tasks: int) -> Floats:
-    """Give the share of correct trials ``(lesion, task)``."""
-    return np.stack([correct[:, shown.task == place].mean(axis=1) for place in range(n_tasks)], 1)
+def _share_by_task(
+    correct: npt.NDArray[np.bool_], trials: TrialDescription, n_tasks: int
+) -> Floats:
+    """Compute the share of correct trials ``(lesion, task)``."""
+    return np.stack([correct[:, trials.task == place].mean(axis=1) for place in range(n_tasks)], 1)
 
 
 def _intervals(n_tasks: int, correct: npt.NDArray[np.bool_]) -> xr.Dataset:
-    """Give the change's standard error and interval, for trials that lie task by task."""
+    """Compute standard error and interval of changes; trials are in order of tasks."""
     difference = correct[1:].astype(np.float64) - correct[0]
     by_batch = difference.reshape(difference.shape[0], n_tasks, -1, BATCH_SIZE)
     cells = dict(
-        zip(("change_se", "change_low", "change_high"), paired_change(by_batch), strict=True)
+        zip(("change_se", "change_low", "change_high"), _paired_change(by_batch), strict=True)
     )
     return xr.Dataset({name: (("lesion", "task"), values) for name, values in cells.items()})
 
 
-def paired_change(difference: Floats) -> tuple[Floats, Floats, Floats]:
-    """Give the standard error and the 95 % interval of a mean paired difference.
+def _paired_change(difference: Floats) -> tuple[Floats, Floats, Floats]:
+    """Compute the standard error and the 95 % interval of a mean paired difference.
 
     Parameters
     ----------
     difference
-        ``(..., batch, trial)`` of -1, 0 and 1; batches are independent, trials of one are not.
+        ``(..., batch, trial)`` of -1, 0 and 1; batches are independent, trials of one batch not.
 
     Returns
     -------
     error, low, high : numpy.ndarray
-        ``(...)``; see `lesion_performance`.
+        ``(...)``; see the notes of `lesion_performance`.
     """
     n_batches, batch_size = difference.shape[-2:]
     mean = difference.mean(axis=(-2, -1))
@@ -476,19 +495,19 @@ def _read_pool(
 
 
 def _read_sizes(sizes: Sequence[int] | None, places: Mapping[str, Places]) -> Places:
-    own = [units.size for units in places.values()]
-    smallest, largest = min(own), max(own)
+    n_units = [units.size for units in places.values()]
+    smallest, largest = min(n_units), max(n_units)
     if sizes is None:
         return np.unique(np.geomspace(smallest, largest, N_SIZES).round().astype(np.int64))
-    given = np.unique([check_whole("sizes", size, 1, "Use the groups' sizes.") for size in sizes])
-    if not given.size or given[0] > smallest or given[-1] < largest:
+    values = np.unique([check_whole("sizes", size, 1, "Use the groups' sizes.") for size in sizes])
+    if not values.size or values[0] > smallest or values[-1] < largest:
         raise InputError(
             "sizes",
             f"sizes from {smallest} to {largest}",
-            listing(given),
+            listing(values),
             "Span the groups' sizes.",
         )
-    return given.astype(np.int64)
+    return values.astype(np.int64)
 
 
 def _read_variance(
@@ -522,7 +541,7 @@ def _walk(
     n_sets: int,
     rng: np.random.Generator,
 ) -> list[Places]:
-    """Give sets of a group's size whose summed variance is within the tolerance of its own."""
+    """Draw sets of a group's size with a summed variance within the tolerance of the group's."""
     inside, outside = group.tolist(), np.setdiff1d(pool, group).tolist()
     value, target = variance.tolist(), float(variance[group].sum())
     total, allowed, sets = target, tolerance * target, []
@@ -538,35 +557,35 @@ def _walk(
     return sets
 
 
-def _interpolated(change: Floats, sizes: Places, wanted: Places) -> Floats:
-    """Give the changes ``(lesion, set, task)`` that sets of the wanted sizes are to expect."""
+def _interpolated(change: Floats, sizes: Places, n_units: Places) -> Floats:
+    """Interpolate the changes of sets in size, to the groups' sizes ``(lesion, set, task)``."""
     ordered = np.sort(change, axis=1)
-    above = np.clip(np.searchsorted(sizes, wanted), 1, max(sizes.size - 1, 1)) % sizes.size
+    above = np.clip(np.searchsorted(sizes, n_units), 1, max(sizes.size - 1, 1)) % sizes.size
     below = np.maximum(above - 1, 0)
     span = np.maximum(sizes[above] - sizes[below], 1)
-    part = ((wanted - sizes[below]) / span)[:, None, None]
+    part = ((n_units - sizes[below]) / span)[:, None, None]
     mixed: Floats = (1 - part) * ordered[below] + part * ordered[above]
     return mixed
 
 
-def _against(own: Floats, null: Floats) -> dict[str, tuple[tuple[str, str], Floats]]:
-    """Hold the groups' changes ``(lesion, task)`` against those of sets ``(lesion, set, task)``."""
+def _compared(change: Floats, null: Floats) -> dict[str, tuple[tuple[str, str], Floats]]:
+    """Compare groups' changes ``(lesion, task)`` with those of sets ``(lesion, set, task)``."""
     expected = null.mean(axis=1)
     low, high = np.quantile(null, (0.025, 0.975), axis=1)
     cells = {
-        "group_change": own,
+        "group_change": change,
         "expected_change": expected,
         "expected_low": low,
         "expected_high": high,
-        "excess": own - expected,
-        "p_value": p_values(reaches(-null, -own[:, None], axis=1), axis=1),
+        "excess": change - expected,
+        "p_value": p_values(reaches(-null, -change[:, None], axis=1), axis=1),
     }
     return {name: (("lesion", "task"), values) for name, values in cells.items()}
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Lesions on the same random trials of some tasks, a few at a time, kept as they come."""
+    """Performance with lesions on the same random trials, written to a file in between."""
 
     network: Network
     tasks: tuple[str, ...]
@@ -574,31 +593,31 @@ class _Run:
     seed: int
 
     def performance(self, lesions: Sequence[Places], kept: str | Path | None) -> Floats:
-        """Give the performance ``(lesion, task)``, going on from what is kept."""
-        shown = _random_trials(self.network, self.tasks, self.n_trials, self.seed)
+        """Compute the performance ``(lesion, task)``, except for lesions in the file ``kept``."""
+        trials = _random_trials(self.network, self.tasks, self.n_trials, self.seed)
         key = self._key(lesions)
-        found = np.full((len(lesions), len(self.tasks)), np.nan)
+        performance = np.full((len(lesions), len(self.tasks)), np.nan)
         if kept is not None and Path(kept).exists():
-            found = _read_kept(Path(kept), key, found.shape)
-        missing = np.flatnonzero(np.isnan(found).any(axis=1))
+            performance = _read_kept(Path(kept), key, performance.shape)
+        missing = np.flatnonzero(np.isnan(performance).any(axis=1))
         with tqdm(
             total=len(lesions), initial=len(lesions) - missing.size, desc="sets", disable=None
         ) as bar:
             for at in range(0, missing.size, SETS_AT_ONCE):
                 rows = missing[at : at + SETS_AT_ONCE]
-                found[rows] = self._some(shown, [lesions[row] for row in rows])
+                performance[rows] = self._some(trials, [lesions[row] for row in rows])
                 if kept is not None:
-                    _write_kept(Path(kept), key, found)
+                    _write_kept(Path(kept), key, performance)
                 bar.update(rows.size)
-        return found
+        return performance
 
-    def _some(self, shown: TrialDescription, lesions: Sequence[Places]) -> Floats:
+    def _some(self, trials: TrialDescription, lesions: Sequence[Places]) -> Floats:
         dt_ms = self.network.config.dt_ms
-        correct = correct_by_lesion(self.network, shown, lesions, dt_ms=dt_ms, seed=self.seed)
-        return _share_by_task(correct, shown, len(self.tasks))
+        correct = correct_by_lesion(self.network, trials, lesions, dt_ms=dt_ms, seed=self.seed)
+        return _share_by_task(correct, trials, len(self.tasks))
 
     def _key(self, lesions: Sequence[Places]) -> str:
-        """Tell runs apart: by weights, what is lesioned, and what the trials are."""
+        """Return a digest of the run: weights, lesions and trials."""
         digest = hashlib.sha256()
         for name, weight in self.network.state_dict().items():
             digest.update(name.encode() + weight.detach().cpu().numpy().tobytes())
@@ -619,7 +638,8 @@ class _Run:
 def _read_kept(path: Path, key: str, shape: tuple[int, int]) -> Floats:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            own, found = str(file["key"]), np.asarray(file["performance"], dtype=np.float64)
+            own_key = str(file["key"])
+            performance = np.asarray(file["performance"], dtype=np.float64)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DamagedCacheError(
             str(path),
@@ -627,16 +647,16 @@ def _read_kept(path: Path, key: str, shape: tuple[int, int]) -> Floats:
             f"a file that cannot be read ({error})",
             "Delete it: its lesions are then run again.",
         ) from error
-    if own != key or found.shape != shape:
+    if own_key != key or performance.shape != shape:
         raise InputError(
             str(path),
             "the finished lesions of a run with the same network and arguments",
             "those of another run",
             "Name another file, or delete this one.",
         )
-    return found
+    return performance
 
 
-def _write_kept(path: Path, key: str, found: Floats) -> None:
+def _write_kept(path: Path, key: str, performance: Floats) -> None:
     with written_aside(path, overwrite=True) as aside, aside.open("wb") as file:
-        np.savez(file, key=key, performance=found)
+        np.savez(file, key=key, performance=performance)

@@ -1,4 +1,4 @@
-"""Psychometric curves: what a network chooses, by the evidence and how long it lasted."""
+"""Psychometric curves: choices of a network by coherence and duration of the stimulus."""
 
 from __future__ import annotations
 
@@ -43,52 +43,53 @@ def psychometric_curves(
     units: Sequence[int] | Sequence[str] | npt.NDArray[Any] | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure how often a network chooses the first target, by coherence and duration.
+    """Compute the share of choices of the first target, by coherence and duration.
 
-    Two opposite targets are shown with strengths 1 + c and 1 - c. A choice counts where it lies
-    within 0.3 pi of either target.
+    Two opposite targets have strengths 1 + c and 1 - c. A choice is valid if it is within 0.3 pi
+    rad of either target.
 
     Parameters
     ----------
     network
         The network.
     task
-        A decision task: DM, Ctx DM or MultSen DM, at once or delayed.
+        A decision task: DM, Ctx DM or MultSen DM, with or without delay.
     coherences
-        Coherences c, of each modality that the task shows; the published ones of the tasks
-        that show both targets at once. The delayed tasks are asked for ten times as much.
+        Coherences c of each modality of the task. The default are the published ones for tasks
+        with simultaneous targets; for tasks with a delay the published ones are ten times as
+        large.
     durations_ms
-        How long each stimulus lasts (ms); as published.
+        Durations of the stimulus (ms); by default the published ones.
     n_directions
-        Directions of the first target, evenly round the circle; each is one trial of a cell.
+        Number of directions of the first target, evenly spaced on the circle: one trial each.
     units
-        Units to lesion: places or names. None for the intact network.
+        Units to lesion, as places or names; None for the intact network.
     seed
-        Seed of both noises, of the inputs and of the units, which are on as published.
+        Seed of input and recurrent noise, which are on as published.
 
     Returns
     -------
     xarray.Dataset
-        ``choice_1 (duration, coherence_1, coherence_2)``, without the coherence of a modality
-        that the task does not show: choices of the first target over those of either;
-        ``n_choice_1`` and ``n_valid``, the numbers behind it; ``choice_1_low`` and
-        ``choice_1_high``, Wilson's 95 % interval.
+        On ``(duration, coherence_1, coherence_2)``, or the one coherence that the task has:
+        ``choice_1``, the share of choices of the first target among valid ones; the counts
+        ``n_choice_1`` and ``n_valid``; ``choice_1_low`` and ``choice_1_high``, Wilson's 95 %
+        interval.
 
     Raises
     ------
     InputError
-        For a task that is no decision or whose rule the network does not have, coherences that
-        are not different finite numbers, and units that are not there.
+        For a task that is no decision or whose rule the network lacks, coherences that are not
+        distinct numbers from -1 to 1, and unknown units.
 
     Warns
     -----
     UserWarning
-        Where cells have no valid choice; they are NaN.
+        For cells without a valid choice, which are NaN.
 
     Notes
     -----
-    Yang et al. 2019, Fig. 1 and supplement. As in the reference implementation, only where the
-    read-out points at the end counts, not whether fixation was left.
+    Yang et al. 2019, Fig. 1 and supplement. As in the reference implementation, only the direction
+    of the output at the end of a trial is used, not whether fixation was maintained.
 
     Examples
     --------
@@ -99,31 +100,37 @@ def psychometric_curves(
     >>> curves["choice_1"].sum("coherence_2").squeeze().round().values.tolist()
     [0.0, 2.0]
     """
-    shown = _coherences_of(network, task)
+    names = _coherences_of(network, task)
     values = _read_coherences(coherences)
     durations = _read_durations(durations_ms)
     check_whole("n_directions", n_directions, 1, "Use n_directions=100.")
     lesion = INTACT if units is None else read_units(network, "units", units)
-    swept = sweep(direction=_directions(n_directions), **dict.fromkeys(shown, values))
-    trials = concatenate([_trials(network, task, swept, lasting) for lasting in durations])
+    swept = sweep(direction=_directions(n_directions), **dict.fromkeys(names, values))
+    trials = concatenate([_trials(network, task, swept, duration) for duration in durations])
     first, second = _choices(network, trials, [lesion], seed)
-    shape = (len(durations), n_directions, *[values.size] * len(shown))
-    chosen_1, chosen_2 = (chosen.reshape(shape).sum(axis=1) for chosen in (first[0], second[0]))
-    coords = {"duration": ("duration", durations, {"units": "ms"}), **dict.fromkeys(shown, values)}
+    shape = (len(durations), n_directions, *[values.size] * len(names))
+    n_first, n_second = (choices[0].reshape(shape).sum(axis=1) for choices in (first, second))
+    coords = {"duration": ("duration", durations, {"units": "ms"}), **dict.fromkeys(names, values)}
     attrs = _attrs("psychometric_curves", network, seed) | {"task": task}
     attrs |= {"n_directions": n_directions, "n_lesioned": int(lesion.size)}
-    return _shares("choice_1", chosen_1, chosen_2, coords, attrs)
+    return _shares("choice_1", n_first, n_second, coords, attrs)
 
 
 def pooled_over(curves: xr.Dataset, coherence: str) -> xr.Dataset:
-    """Give psychometric curves without one coherence: all its trials together.
+    """Pool psychometric curves over one of two coherences.
 
     Parameters
     ----------
     curves
         From `psychometric_curves`.
     coherence
-        The coherence to pool over, such as the one that a Ctx DM task has the network ignore.
+        The coherence to pool over, such as that of the modality that is irrelevant in a Ctx DM
+        task.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `psychometric_curves`, on ``(duration, ...)`` and the other coherence.
 
     Raises
     ------
@@ -131,11 +138,20 @@ def pooled_over(curves: xr.Dataset, coherence: str) -> xr.Dataset:
         For a coherence that the curves do not have.
     NotApplicableError
         For curves over one coherence.
+
+    Examples
+    --------
+    >>> from nwbcompare.model import pretrained
+    >>> curves = psychometric_curves(
+    ...     pretrained("ctxdm-0"), "contextdm1", coherences=[-0.1, 0.1], durations_ms=[200],
+    ...     n_directions=2)
+    >>> pooled_over(curves, "coherence_2")["n_valid"].dims
+    ('duration', 'coherence_1')
     """
-    known = [str(dim) for dim in curves["choice_1"].dims if dim != "duration"]
-    if coherence not in known:
-        raise unknown_name("coherence", coherence, known)
-    if len(known) < 2:
+    names = [str(dim) for dim in curves["choice_1"].dims if dim != "duration"]
+    if coherence not in names:
+        raise unknown_name("coherence", coherence, names)
+    if len(names) < 2:
         raise NotApplicableError(
             "coherence", "curves over two coherences", "one", "Plot them as they are."
         )
@@ -154,10 +170,10 @@ def group_lesions(
     stimulus_ms: float = 800.0,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure decisions with groups of units lesioned, by the published measure.
+    """Compute decision performance with groups of units lesioned, by the published measure.
 
-    Performance is the number of choices within 0.3 pi of the right target over that of choices
-    within 0.3 pi of either: where a network decides nothing, that is left out.
+    Performance is the number of choices within 0.3 pi rad of the correct target divided by the
+    number within 0.3 pi rad of either target; other trials are not counted.
 
     Parameters
     ----------
@@ -166,44 +182,44 @@ def group_lesions(
     tasks
         Decision tasks, as in `psychometric_curves`.
     coherences
-        Coherences of each modality, by default the published four from -0.1 to 0.1; all pairs of
-        them are shown, in tasks with one modality its own part of the pair. In MultSen tasks
-        both modalities show the same one, as published, so that there are no ties; for the same
-        reason 0 is refused, where no choice is right.
+        Coherences of each modality, by default the published four from -0.1 to 0.1; trials have
+        all pairs of them (in tasks with one modality, its coherence of the pair). In MultSen
+        tasks both modalities have the same coherence, as published, so that there are no ties.
+        A coherence of 0, for which no choice is correct, is an error.
     n_directions
-        Directions of the first target; 10 as published. More give narrower intervals.
+        Number of directions of the first target; 10 as published. More make intervals narrower.
     stimulus_ms
-        How long the stimuli last (ms); 800 as published.
+        Duration of the stimuli (ms); 800 as published.
     seed
-        Seed of both noises, which are on as published; all lesions see the same.
+        Seed of input and recurrent noise, which are on as published and the same for all lesions.
 
     Returns
     -------
     xarray.Dataset
-        ``performance (lesion, task)``, "intact" first among the lesions; ``n_correct`` and
-        ``n_valid``, the numbers behind it; ``performance_low`` and ``performance_high``,
-        Wilson's 95 % interval; ``n_units (lesion)``.
+        On ``(lesion, task)``, with "intact" as the first lesion: ``performance``; the counts
+        ``n_correct`` and ``n_valid``; ``performance_low`` and ``performance_high``, Wilson's
+        95 % interval. ``n_units (lesion,)``.
 
     Raises
     ------
     InputError
-        As `nwbcompare.experiments.lesion_performance` and `psychometric_curves`, and for a
-        coherence of 0 and a group called "intact".
+        As `nwbcompare.experiments.lesion_performance` and `psychometric_curves`, for a coherence
+        of 0, and for a group named "intact".
 
     Warns
     -----
     UserWarning
-        Where cells have no valid choice; they are NaN.
+        For cells without a valid choice, which are NaN.
 
     Notes
     -----
-    Yang et al. 2019, Fig. 5. The interval takes trials for independent.
+    Yang et al. 2019, Fig. 5. The interval assumes independent trials.
 
     Examples
     --------
     >>> from nwbcompare.model import pretrained
-    >>> found = group_lesions(pretrained("ctxdm-0"), {"some": range(40)}, ["contextdm1"])
-    >>> found["lesion"].values.tolist()
+    >>> result = group_lesions(pretrained("ctxdm-0"), {"some": range(40)}, ["contextdm1"])
+    >>> result["lesion"].values.tolist()
     ['intact', 'some']
     """
     places = read_groups(network, groups)
@@ -215,16 +231,18 @@ def group_lesions(
     if (values == 0).any():
         raise InputError("coherences", "none of 0, a tie", listing(values), "Leave 0 out.")
     check_whole("n_directions", n_directions, 1, "Use n_directions=10.")
-    (lasting,) = _read_durations([stimulus_ms])
+    (duration,) = _read_durations([stimulus_ms])
     lesions = {"intact": INTACT, **places}
     counts = [
-        _right_and_wrong(network, task, values, n_directions, lasting, list(lesions.values()), seed)
+        _right_and_wrong(
+            network, task, values, n_directions, duration, list(lesions.values()), seed
+        )
         for task in tasks
     ]
     right, wrong = np.array(counts).transpose(1, 2, 0)
     coords = {"lesion": list(lesions), "task": list(tasks)}
     attrs = _attrs("group_lesions", network, seed) | {"coherences": json.dumps(values.tolist())}
-    result = _shares("performance", right, wrong, coords, attrs | {"stimulus_ms": lasting})
+    result = _shares("performance", right, wrong, coords, attrs | {"stimulus_ms": duration})
     return result.assign(n_units=("lesion", [units.size for units in lesions.values()]))
 
 
@@ -233,28 +251,28 @@ def _right_and_wrong(
     task: str,
     coherences: Floats,
     n_directions: int,
-    lasting: float,
+    duration_ms: float,
     lesions: Sequence[Places],
     seed: int,
 ) -> list[npt.NDArray[np.int64]]:
-    """Count, for each lesion, choices of the right target and of the wrong one."""
-    shown = _coherences_of(network, task)
+    """Count choices of the correct and of the wrong target, each ``(lesion,)``."""
+    names = _coherences_of(network, task)
     swept = sweep(
         direction=_directions(n_directions), coherence_1=coherences, coherence_2=coherences
     )
     if task in SUMMED_TASKS:
         swept["coherence_2"] = swept["coherence_1"]
-    given = {name: swept[name] for name in ("direction", *shown)}
-    trials = _trials(network, task, given, lasting)
+    given = {name: swept[name] for name in ("direction", *names)}
+    trials = _trials(network, task, given, duration_ms)
     first, second = _choices(network, trials, lesions, seed)
     first_is_right = angular_distance(trials.response, trials.columns["direction"]) < 1e-6
     right = np.where(first_is_right, first, second)
     wrong = np.where(first_is_right, second, first)
-    return [chosen.sum(axis=1) for chosen in (right, wrong)]
+    return [choices.sum(axis=1) for choices in (right, wrong)]
 
 
 def _coherences_of(network: Network, task: str) -> list[str]:
-    """Give the coherences that a decision task shows."""
+    """Return the names of the coherences of a decision task."""
     if task not in network.config.rules:
         raise unknown_name("task", task, network.config.rules)
     given = get_task(task).given_variables
@@ -292,22 +310,22 @@ def _directions(number: int) -> Floats:
 
 
 def _trials(
-    network: Network, task: str, conditions: dict[str, Floats], lasting_ms: float
+    network: Network, task: str, conditions: dict[str, Floats], duration_ms: float
 ) -> TrialDescription:
     dt_ms = network.config.dt_ms
-    if not dt_ms <= lasting_ms < np.inf:
+    if not dt_ms <= duration_ms < np.inf:
         raise InputError(
-            "durations", f"finite ones of at least {dt_ms:g} ms", repr(lasting_ms), "Use 800."
+            "durations", f"finite ones of at least {dt_ms:g} ms", repr(duration_ms), "Use 800."
         )
     return get_task(task).psychometric(
-        Psychometric(conditions=conditions, dt_ms=dt_ms, stimulus_ms=lasting_ms, delay_ms=800.0)
+        Psychometric(conditions=conditions, dt_ms=dt_ms, stimulus_ms=duration_ms, delay_ms=800.0)
     )
 
 
 def _choices(
     network: Network, trials: TrialDescription, lesions: Sequence[Places], seed: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Tell which trials end near the first and the second target ``(lesion, trial)``."""
+    """Compute which trials end near the first and the second target, each ``(lesion, trial)``."""
     check_whole("seed", seed, 0, "Use seed=0.")
     outputs = outputs_by_lesion(
         network,
@@ -332,7 +350,7 @@ def _shares(
     coords: dict[str, Any],
     attrs: dict[str, Any],
 ) -> xr.Dataset:
-    """Give shares with Wilson's interval, and say where there is nothing to share."""
+    """Compute shares with Wilson's interval, with a warning for cells without valid choices."""
     valid = counted + others
     low, high = wilson_interval(counted, valid)
     share = np.divide(counted, valid, out=np.full(valid.shape, np.nan), where=valid > 0)

@@ -1,7 +1,7 @@
-"""Rule composition: tasks done with weighted sums of other tasks' rule inputs.
+"""Rule composition: tasks performed with weighted sums of the rule inputs of other tasks.
 
-The rule input is constant, so all rules share the drive of a trial but for a constant row: one
-pass runs many rules on the same trials and the same noise.
+A rule input is constant in time and adds a constant to the drive of a trial. One forward pass
+therefore runs many rules on the same trials with the same noise.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ RULE_COMPOSITIONS: dict[str, str] = {
     "contextdelaydm1": "contextdelaydm2 + contextdm1 - contextdm2",
     "dmsgo": "dmcgo + dmsnogo - dmcnogo",
 }
-"""The published compositions: task, and the sum of other rules that may do for its own."""
+"""Published compositions: the sum of other rules that may replace the rule of each task."""
 MEASURES = ("performance", "balanced_accuracy")
 DUE = ("response", "fixation")
 N_RANDOM_BATCHES, RANDOM_BATCH_SIZE = 5, 20
-"""Trials of each random combination: fewer, since there are many."""
+"""Trials of each random combination; few, since there are many combinations."""
 ROWS_AT_ONCE = 256
-"""Rows of trials that a step works on: they stay in a core's cache."""
+"""Rows of trials per step, so that they stay in the cache of a core."""
 _TERM = re.compile(
     r"\s*(?P<sign>[+-])?\s*(?:(?P<factor>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*\*?\s*)?"
     r"(?P<rule>[A-Za-z_]\w*)\s*(?=[+-]|$)"
@@ -57,20 +57,20 @@ _TERM = re.compile(
 def parse_rule_expression(
     expression: str, *, rules: Sequence[str] | None = None
 ) -> dict[str, float]:
-    """Read a weighted sum of rules.
+    """Read a weighted sum of rules from text.
 
     Parameters
     ----------
     expression
-        Such as ``"fdanti + delaygo - fdgo"`` or ``"0.5*fdgo + 0.5 fdanti"``. A rule that comes
-        twice has its factors added.
+        Such as ``"fdanti + delaygo - fdgo"`` or ``"0.5*fdgo + 0.5 fdanti"``. The factors of a
+        repeated rule are added.
     rules
-        The rules there are; by default every registered task.
+        The available rules; by default every registered task.
 
     Returns
     -------
     dict
-        Factors by rule, as ``make_trials(..., rule_weights=...)`` takes them.
+        Factor of each rule, for ``make_trials(..., rule_weights=...)``.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def parse_rule_expression(
     at = 0
     while at < len(expression):
         term = _TERM.match(expression, at)
-        # only the first term may do without a sign
+        # only the first term needs no sign
         if term is None or (at > 0 and term["sign"] is None):
             raise _malformed(expression, at)
         if term["rule"] not in known:
@@ -108,7 +108,7 @@ def _malformed(expression: str, at: int) -> InputError:
     rest = expression[at:].strip()
     return InputError(
         "expression",
-        "rules with + or - between them, each with a factor if need be",
+        "rules with + or - between them, with or without factors",
         f"{expression!r}" + (f", not understood from {rest!r}" if rest else ""),
         "Write for example 'fdanti + delaygo - 0.5*fdgo'.",
     )
@@ -123,41 +123,42 @@ def composition_performance(
     batch_size: int = 50,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Give performance in a task whose rule input is replaced by weighted sums of rules.
+    """Compute performance in a task whose rule input is replaced by weighted sums of rules.
 
-    All expressions see the same random trials and the same noise, so they compare in pairs.
+    All expressions are tested on the same random trials with the same noise.
 
     Parameters
     ----------
     network
         The network.
     task
-        The task that is shown and judged.
+        The task.
     expressions
-        What stands for its rule; see `parse_rule_expression`.
+        Sums of rules that replace its rule; see `parse_rule_expression`.
     n_batches, batch_size
-        Random trials: 20 batches of 50, as published, each with one timing.
+        Random trials: 20 batches of 50, as published; trials of a batch have one timing.
     seed
-        Seed of trials and of both noises.
+        Seed of trials, and of input and recurrent noise.
 
     Returns
     -------
     xarray.Dataset
-        ``performance (expression)``, the share of correct trials, with ``standard_error`` over
-        batches; ``balanced_accuracy (expression)``, the mean of the shares correct where a
-        response was due and where it was not, with ``balanced_standard_error``. In a task that
-        always demands a response the two are the same. ``n_correct (expression, due, batch)``
-        and ``n_trials (due, batch)`` are the counts they stand on.
+        On ``(expression,)``: ``performance``, the share of correct trials, with its
+        ``standard_error`` over batches; ``balanced_accuracy``, the mean of the shares correct of
+        trials that require a response and of trials that require fixation, with
+        ``balanced_standard_error``. If all trials require a response, the two are equal. Counts
+        are ``n_correct (expression, due, batch)`` and ``n_trials (due, batch)``.
 
     Raises
     ------
     InputError
-        For a task or rule that the network lacks, no expressions, and fewer than two batches.
+        For a task or rule that the network lacks, without expressions, and for fewer than two
+        batches.
 
     Notes
     -----
-    Yang et al. 2019, Fig. 7. In the matching tasks half of the trials demand no response, and
-    who never responds gets them right: there balanced accuracy tells more.
+    Yang et al. 2019, Fig. 7. In the matching tasks half of the trials require no response, so that
+    a network that never responds is correct in half of them; use balanced accuracy there.
 
     Examples
     --------
@@ -170,7 +171,7 @@ def composition_performance(
     """
     rules = _check(network, task, n_batches, batch_size, seed)
     if not len(expressions):
-        raise InputError("expressions", "at least one", "none", "Give e.g. ['fdanti'].")
+        raise InputError("expressions", "at least one", "none", "Pass e.g. ['fdanti'].")
     sums = [parse_rule_expression(expression, rules=rules) for expression in expressions]
     counts = _count(
         network, task, sums, n_batches=n_batches, batch_size=batch_size, entropy=(seed, 0)
@@ -195,7 +196,7 @@ def rule_composition(
     n_random: int = 100,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Hold a composed rule against the right rule, wrong rules, partial sums and random sums.
+    """Compare a composed rule with the right rule, wrong rules, partial sums and random sums.
 
     Parameters
     ----------
@@ -204,37 +205,38 @@ def rule_composition(
     task
         The task, such as "delayanti".
     expression
-        The sum of other rules; by default the published one (`RULE_COMPOSITIONS`).
+        The composed rule, a sum of other rules; by default the published one
+        (`RULE_COMPOSITIONS`).
     n_batches, batch_size, seed
         See `composition_performance`.
     n_random
-        Random combinations: sums of two other rules minus a third, all different and none the
-        composed one, on 100 trials each. Where there are fewer, all are taken.
+        Number of random combinations, on 100 trials each: distinct sums of two other rules minus
+        a third, without the composed rule. If fewer exist, all are used.
 
     Returns
     -------
     xarray.Dataset
-        As `composition_performance`, with ``role (expression)``: "right", "composed",
-        "partial" (one term left out), "none" or "wrong" (each other rule alone). And by
-        ``measure``, "performance" and "balanced_accuracy": ``effect``, composed minus the best
-        single wrong rule, with ``effect_standard_error`` (jackknife over batches, the choice of
-        rule held); ``best_wrong``; ``best_wrong_rule (measure, half)``;
-        ``share_of_random_below``, the share of the random combinations that the composed rule
-        beats on their trials, ties counting half. ``random_performance`` and
-        ``random_balanced_accuracy (combination)``.
+        As `composition_performance`, with ``role (expression,)``: "right", "composed",
+        "partial" (one term left out), "none" (no rule) or "wrong" (one other rule). On
+        ``(measure,)``, "performance" and "balanced_accuracy": ``effect``, composed minus best
+        wrong rule, with ``effect_standard_error`` (jackknife over batches for a fixed choice of
+        the rule); ``best_wrong``; ``share_of_random_below``, the share of random combinations
+        with a lower score than the composed rule on their trials, ties counting half. Also
+        ``best_wrong_rule (measure, half)``, and ``random_performance`` and
+        ``random_balanced_accuracy (combination,)``.
 
     Raises
     ------
     InputError
-        As `composition_performance`; for a task without a published composition, and an
-        expression that holds the task's own rule.
+        As `composition_performance`; without an expression for a task that has no published one,
+        and for an expression with the rule of the task itself.
     NotApplicableError
         For a network with fewer than four rules.
 
     Notes
     -----
-    The best of many wrong rules is better by luck too. So it is chosen on one half of the
-    batches and measured on the other, both ways round, and the two are averaged.
+    The maximum over many wrong rules is biased. The best wrong rule is therefore chosen on one half
+    of the batches and scored on the other half, and vice versa; the two scores are averaged.
 
     Examples
     --------
@@ -247,17 +249,17 @@ def rule_composition(
     rules = _check(network, task, n_batches, batch_size, seed)
     check_whole("n_random", n_random, 1, "Use n_random=100.")
     composed = _composed(task, expression, rules)
-    tried = _tried(task, composed, rules)
+    sums = _sums_by_role(task, composed, rules)
     counts = _count(
         network,
         task,
-        [sum_ for _, sum_ in tried],
+        [sum_ for _, sum_ in sums],
         n_batches=n_batches,
         batch_size=batch_size,
         entropy=(seed, 0),
     )
-    role = np.array([role for role, _ in tried])
-    result = _performance(counts, [format_rule_expression(sum_) for _, sum_ in tried])
+    role = np.array([role for role, _ in sums])
+    result = _performance(counts, [format_rule_expression(sum_) for _, sum_ in sums])
     return (
         result.assign_coords(role=("expression", role))
         .merge(_effect(counts, result["expression"].values, role))
@@ -277,7 +279,7 @@ def rule_composition(
 
 
 def format_rule_expression(factors: Coefficients) -> str:
-    """Write a weighted sum of rules; one without terms is "no rule".
+    """Return the text of a weighted sum of rules; "no rule" for an empty sum.
 
     Examples
     --------
@@ -311,7 +313,7 @@ def _composed(task: str, expression: str | None, rules: tuple[str, ...]) -> dict
             "expression",
             f"a sum of rules, since only {', '.join(RULE_COMPOSITIONS)} have a published one",
             "None",
-            f"Give the sum that is to do for {task!r}.",
+            f"Pass the sum that replaces the rule of {task!r}.",
         )
     composed = parse_rule_expression(expression or RULE_COMPOSITIONS[task], rules=rules)
     if task in composed:
@@ -325,10 +327,10 @@ def _composed(task: str, expression: str | None, rules: tuple[str, ...]) -> dict
     return composed
 
 
-def _tried(
+def _sums_by_role(
     task: str, composed: dict[str, float], rules: Sequence[str]
 ) -> list[tuple[str, dict[str, float]]]:
-    """Give the sums to be tried, each with its role."""
+    """Return the sums of rules to compare, each with its role."""
     partial = [
         {rule: factor for rule, factor in composed.items() if rule != left_out}
         for left_out in reversed(composed)
@@ -350,27 +352,27 @@ class _Counts(NamedTuple):
     trials: npt.NDArray[np.int64]
 
     def scores(self, batches: npt.NDArray[np.integer]) -> Array:
-        """Give performance and balanced accuracy over some batches ``(measure, sum)``."""
+        """Compute performance and balanced accuracy over some batches ``(measure, sum)``."""
         trials = self.trials[:, batches].sum(axis=1)
         correct = self.correct[:, :, batches].sum(axis=2)
-        seen = trials > 0
+        occurs = trials > 0
         return np.stack(
             [
                 correct.sum(axis=1) / trials.sum(),
-                (correct[:, seen] / trials[seen]).mean(axis=1),
+                (correct[:, occurs] / trials[occurs]).mean(axis=1),
             ]
         )
 
     @property
     def every(self) -> npt.NDArray[np.int64]:
-        """All batches."""
+        """Places of all batches."""
         return np.arange(self.trials.shape[1])
 
 
 def _jackknife(
     estimate: Callable[[npt.NDArray[np.integer]], Array], batches: npt.NDArray[np.int64]
 ) -> Array:
-    """Give the standard error over batches; that of a mean is the usual one."""
+    """Compute the jackknife standard error over batches; of a mean it is s / sqrt(n)."""
     without = np.stack([estimate(batches[batches != batch]) for batch in batches])
     error: Array = np.sqrt((batches.size - 1) * without.var(axis=0))
     return error
@@ -395,21 +397,21 @@ def _performance(counts: _Counts, expressions: list[str]) -> xr.Dataset:
 def _effect(
     counts: _Counts, expressions: npt.NDArray[np.str_], role: npt.NDArray[np.str_]
 ) -> xr.Dataset:
-    """Give composed minus the best wrong rule, chosen and measured on different halves."""
+    """Compute composed minus best wrong rule, chosen and scored on different halves."""
     halves = counts.every[0::2], counts.every[1::2]
     wrong, composed = np.flatnonzero(role == "wrong"), int(np.flatnonzero(role == "composed")[0])
-    # (half, measure): chosen on the other half than the one it is measured on
+    # (half, measure): chosen on the other half than the one on which it is scored
     best = np.stack(
         [wrong[counts.scores(other)[:, wrong].argmax(axis=1)] for other in reversed(halves)]
     )
 
     def of_best(batches: npt.NDArray[np.integer]) -> Array:
-        """Composed and best wrong ``(2, measure)``, the mean over the halves."""
+        """Return the scores of composed and best wrong rule ``(2, measure)``, mean over halves."""
         parts = []
         for half, chosen in zip(halves, best, strict=True):
-            kept = half[np.isin(half, batches)]
-            if kept.size:
-                scores = counts.scores(kept)
+            part = half[np.isin(half, batches)]
+            if part.size:
+                scores = counts.scores(part)
                 parts.append([scores[:, composed], scores[[0, 1], chosen]])
         mean: Array = np.mean(parts, axis=0)
         return mean
@@ -437,7 +439,7 @@ def _random_sums(
     n_random: int,
     seed: int,
 ) -> xr.Dataset:
-    """Try random sums of two other rules minus a third, and the composed one on their trials."""
+    """Test random sums of two other rules minus a third, and the composed rule on their trials."""
     others = [rule for rule in rules if rule != task]
     every: list[dict[str, float]] = [
         {a: 1.0, b: 1.0, c: -1.0}
@@ -481,7 +483,7 @@ def _count(
     batch_size: int,
     entropy: tuple[int, int],
 ) -> _Counts:
-    """Count correct trials of each sum on the same random trials, batch by batch."""
+    """Count the correct trials of each sum in the same random trials, batch by batch."""
 
     def run(batch: int) -> tuple[Any, Any]:
         rng = np.random.default_rng((*entropy, batch))
@@ -492,7 +494,7 @@ def _count(
             dt_ms=network.config.dt_ms,
             shared_timing=True,
         )
-        outputs = outputs_by_rule(network, trials, sums, rng=rng)
+        outputs = _outputs_by_rule(network, trials, sums, rng=rng)
         correct = np.stack([is_correct(output, trials.response) for output in outputs])
         due = np.stack([np.isfinite(trials.response), np.isnan(trials.response)])
         return (correct[:, None] & due).sum(axis=2), due.sum(axis=1)
@@ -510,14 +512,14 @@ def _count(
 
 
 @torch.no_grad()
-def outputs_by_rule(
+def _outputs_by_rule(
     network: Network,
     trials: TrialDescription,
     sums: Sequence[Coefficients],
     *,
     rng: np.random.Generator | None,
 ) -> npt.NDArray[np.float32]:
-    """Give the output at each trial's last step, once for every sum of rules.
+    """Compute the output at the last step of each trial, for every sum of rules.
 
     Parameters
     ----------
@@ -526,9 +528,9 @@ def outputs_by_rule(
     trials
         The trials, at the network's time step.
     sums
-        What the rule channels carry.
+        Sums of rules, as the input of the rule channels.
     rng
-        Generator of both noises, which all sums share; None for none.
+        Generator of input and recurrent noise, the same for all sums; None for no noise.
 
     Returns
     -------
@@ -563,7 +565,7 @@ def _plain_outputs(
     rules: torch.Tensor,
     last: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float32]:
-    """Run a network as it is written, rule by rule."""
+    """Run the reference implementation, rule by rule."""
     trials = np.arange(last.size)
     outputs = (network(inputs + rule, noise=noise)[1].cpu().numpy() for rule in rules)
     return np.stack([output[last, trials] for output in outputs])
@@ -576,7 +578,7 @@ def _rnn_outputs(
     rules: torch.Tensor,
     last: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float32]:
-    """Run a leaky RNN, the rules' trials side by side."""
+    """Run a leaky RNN on the trials of several rules at once."""
     drive = network.drive(inputs, noise=noise)
     offsets = network.drive(rules[None])[0] - network.bias
     weight = network._sent(network.recurrent_weight.t()).t().contiguous()
@@ -585,7 +587,7 @@ def _rnn_outputs(
     outputs = []
     for part in torch.split(offsets, max(1, ROWS_AT_ONCE // last.size)):
         rates = _last_rates(drive, part, weight, last, alpha, activation)
-        # infinite rates stay infinite, so the last ones tell
+        # infinite rates stay infinite, so the last ones show an overflow
         if activation.overflows and not bool(torch.isfinite(rates).all()):
             rates = _last_rates(drive, part, weight, last, alpha, SAFE_SOFTPLUS)
         sent = network._sent(rates) @ network.output_weight
@@ -601,8 +603,8 @@ def _last_rates(
     alpha: float,
     activation: Activation,
 ) -> torch.Tensor:
-    """Give the rates at each trial's last step ``(rule, trial, unit)``."""
-    # where the activation is negated, rates are kept with the other sign throughout
+    """Compute the rates at the last step of each trial ``(rule, trial, unit)``."""
+    # rates are stored with the sign of the activation, which some compute negated
     rate = drive.new_zeros(offsets.shape[0], *drive.shape[1:])
     total, scratch, final = (torch.zeros_like(rate) for _ in range(3))
     flat_rate, flat_total = (each.view(-1, drive.shape[2]) for each in (rate, total))

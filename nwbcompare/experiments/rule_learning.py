@@ -1,4 +1,4 @@
-"""Learning a new task by its rule input alone, after others (Yang et al. 2019, Fig. 7e)."""
+"""Learning of a new task by changing its rule input only (Yang et al. 2019, Fig. 7e)."""
 
 from __future__ import annotations
 
@@ -32,32 +32,33 @@ PRETRAINING: dict[str, tuple[str, ...]] = {
     "A": ("contextdm1", "contextdm2", "contextdelaydm2"),
     "B": ("fdgo", "fdanti", "delaygo"),
 }
-"""The tasks that networks learn first, by the name of the set."""
+"""Tasks of pretraining, by the name of the set."""
 TARGETS = ("contextdelaydm1", "delayanti")
-"""The tasks learned afterwards: the first is made of what set A has, the second of set B's."""
+"""Tasks learned after pretraining: the first is composed of tasks of set A, the second of set B."""
 RULE_WEIGHT = "rule_weight"
 LEARNED: dict[str, tuple[str, ...]] = {"rules": (RULE_WEIGHT,), "all": ()}
-"""The weights that learn them, by the name of the experiment; none means all."""
+"""Trainable weights while learning, by the name of the experiment; empty for all weights."""
 
 Curve = tuple[str, str, str]
-"""Set of pretraining, target, and what is learned."""
+"""Set of pretraining, target task, and trainable weights ("rules" or "all")."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleLearning:
-    """How long networks learn, and how large they are; the defaults are the published ones.
+    """Sizes of networks and lengths of training; the defaults are the published ones.
 
     Attributes
     ----------
     n_units
-        Hidden units.
+        Number of hidden units.
     pretraining_steps, learning_steps
-        Most steps of 64 trials, before (2e6 trials) and on the new task (1e6 trials).
+        Maximal number of steps of 64 trials in pretraining (2e6 trials) and on the new task
+        (1e6 trials).
     pretraining_target, learning_target
-        Performance of the worst task at which they end early.
+        Performance of the worst task at which training ends early.
     evaluation_trials
-        Random trials of each task at an evaluation, a multiple of 32; every 500 steps of
-        pretraining, and every 50 of learning.
+        Random trials of each task in an evaluation, a multiple of 32; evaluations are every 500
+        steps of pretraining and every 50 steps of learning.
     """
 
     n_units: int = 128
@@ -75,7 +76,7 @@ class RuleLearning:
 
 
 class Configs(NamedTuple):
-    """The configurations of one network: learning has one for each target and what is learned."""
+    """Configurations of one network; learning has one for each target and set of weights."""
 
     network: NetworkConfig
     pretraining: TrainingConfig
@@ -85,37 +86,37 @@ class Configs(NamedTuple):
 def rule_learning_configs(
     pretraining: str, *, seed: int = 0, settings: RuleLearning | None = None
 ) -> Configs:
-    """Give the configurations by which a network learns a set of tasks, and then a new one.
+    """Make the configurations for pretraining a network and for learning new tasks.
 
     Parameters
     ----------
     pretraining
-        The set of tasks it learns first, "A" or "B".
+        The set of tasks of pretraining, "A" or "B".
     seed
-        Seed of weights, trials and noise. Networks of one seed begin with the same weights.
+        Seed of weights, trials and noise. Networks of one seed have the same initial weights.
     settings
         Lengths and sizes; by default the published ones.
 
     Returns
     -------
     Configs
-        The network, its pretraining, and its learning by ``(target, what)``: which task of
-        `TARGETS`, and whether "rules" or "all" weights learn it. For `train`; learning starts
-        from the pretrained network.
+        For `nwbcompare.model.train`: the network, its pretraining, and its learning by ``(target,
+        weights)``, where the target is one of `TARGETS` and the trainable weights are "rules" or
+        "all". Learning starts from the pretrained network.
 
     Raises
     ------
     InputError
-        For an unknown set and settings that are no numbers of steps, trials or units.
+        For an unknown set, and invalid numbers of steps, trials or units.
 
     Notes
     -----
-    As in Yang et al. 2019 and its reference implementation: relu units whose recurrent weights
-    start as a scaled identity, rules with an input map of their own, a loss of 1e-8 on rates,
-    the standard variants of the tasks, drawn equally. Trained weights are the last ones. All
-    rows of the rule map learn, and since all rule channels carry noise, all of them move (see
-    `moved_rows`). The noise comes from a pool that is renewed bit by bit (see
-    `nwbcompare.model.training_noise`), which is not so in the reference.
+    As in Yang et al. 2019 and its reference implementation: relu units, recurrent weights
+    initialised as a scaled identity, separate input weights of rules, L1 regularisation of rates
+    of 1e-8, and standard task variants with equal probability. The trained weights are those of
+    the last step. All rows of the rule weights are trained; since all rule channels have noise,
+    all change (see `nwbcompare.experiments.moved_rows`). Unlike in the reference, noise comes from
+    a pool that is partly renewed in each step (see `nwbcompare.model.training_noise`).
 
     Examples
     --------
@@ -127,31 +128,33 @@ def rule_learning_configs(
     """
     if pretraining not in PRETRAINING:
         raise unknown_name("pretraining", pretraining, PRETRAINING)
-    asked = settings or RuleLearning()
+    settings = settings or RuleLearning()
     network = NetworkConfig(
-        n_units=asked.n_units, nonlinearity="relu", separate_rule_input=True, seed=seed
+        n_units=settings.n_units, nonlinearity="relu", separate_rule_input=True, seed=seed
     )
     first = TrainingConfig(
         tasks=PRETRAINING[pretraining],
         stages=(
-            Stage(dt_ms=20, max_steps=asked.pretraining_steps, target=asked.pretraining_target),
+            Stage(
+                dt_ms=20, max_steps=settings.pretraining_steps, target=settings.pretraining_target
+            ),
         ),
         schedule="rule learning",
         noise="pool",
         regularisation=Regularisation(l1_rate=1e-8),
         evaluate_every=500,
-        evaluation_trials=asked.evaluation_trials,
+        evaluation_trials=settings.evaluation_trials,
         n_shards=1,
         keep="last",
         seed=seed,
     )
-    then = Stage(dt_ms=20, max_steps=asked.learning_steps, target=asked.learning_target)
+    then = Stage(dt_ms=20, max_steps=settings.learning_steps, target=settings.learning_target)
     learning = {
-        (target, what): replace(
+        (target, name): replace(
             first, tasks=(target,), stages=(then,), trainable=weights, evaluate_every=50
         )
         for target in TARGETS
-        for what, weights in LEARNED.items()
+        for name, weights in LEARNED.items()
     }
     return Configs(network, first, learning)
 
@@ -163,50 +166,50 @@ def learn_rules(
     settings: RuleLearning | None = None,
     n_jobs: int = 1,
 ) -> dict[str, str]:
-    """Pretrain networks on both sets, and let each learn both targets, by rules and by all.
+    """Pretrain networks on both sets, then train each on both targets, by rules and by all weights.
 
-    What is finished under ``out`` is not trained again, and what was stopped goes on where it
-    was: the weights are those of an unbroken run, bit for bit on the same kind of processor.
+    Finished runs under ``out`` are not repeated, and interrupted ones continue from their last
+    checkpoint; on the same kind of processor, weights equal those of an uninterrupted run.
 
     Parameters
     ----------
     out
-        The folder of run folders: ``SET-SEED`` after pretraining, ``SET-SEED-TARGET-WHAT`` after
+        Parent of the run folders: ``SET-SEED`` of pretraining, ``SET-SEED-TARGET-WEIGHTS`` of
         learning.
     n_networks
-        Networks of each set, of the seeds from 0 on.
+        Number of networks of each set, with seeds from 0.
     settings
         Lengths and sizes; by default the published ones.
     n_jobs
-        Processes; each trains with one thread.
+        Number of processes; each trains with one thread.
 
     Returns
     -------
     dict of str to str
-        What is left out, and why; see `left_out`.
+        Excluded runs with the reason; see `left_out`.
 
     Raises
     ------
     InputError
-        Where a run under ``out`` has other settings, or ``out`` cannot be written or is written
-        to by another process.
+        If a run under ``out`` has other settings, and if ``out`` cannot be written or is in use by
+        another process.
 
     Notes
     -----
-    A network whose pretraining ends below its target learns no new task: what it could learn by
-    its rules would say nothing about what it had learned.
+    A network whose pretraining ends below its target is not trained on new tasks, since these
+    would not be composed of learned tasks.
     """
     check_whole("n_networks", n_networks, 1, "Use n_networks=4.")
     check_whole("n_jobs", n_jobs, 1, "Use n_jobs=1.")
     chains = [(name, seed) for seed in range(n_networks) for name in PRETRAINING]
-    asked, folder = settings or RuleLearning(), Path(out)
+    settings, folder = settings or RuleLearning(), Path(out)
     with claimed(folder), tqdm(total=len(chains), desc="networks", disable=None) as bar:
-        for _ in _side_by_side(folder, chains, asked, n_jobs):
+        for _ in _train_chains(folder, chains, settings, n_jobs):
             bar.update()
     return left_out(out)
 
 
-def _side_by_side(
+def _train_chains(
     out: Path, chains: list[tuple[str, int]], settings: RuleLearning, n_jobs: int
 ) -> Iterator[None]:
     if n_jobs == 1:
@@ -224,75 +227,81 @@ def _side_by_side(
 
 
 def _train_chain(out: Path, name: str, seed: int, settings: RuleLearning, *, quiet: bool) -> None:
-    """Pretrain one network, and let it learn the targets."""
+    """Pretrain one network, then train it on the targets."""
     network, pretraining, learning = rule_learning_configs(name, seed=seed, settings=settings)
-    # the bars of several processes would write over each other
+    # progress bars of several processes would overwrite each other
     with redirect_stderr(io.StringIO()) if quiet else nullcontext():
         start = _trained(run_folder(out, name, seed), network, pretraining)
         if _shortfall(run_folder(out, name, seed)):
             return
-        for (target, what), config in learning.items():
-            _trained(run_folder(out, name, seed, target, what), network, config, start)
+        for (target, weights), config in learning.items():
+            _trained(run_folder(out, name, seed, target, weights), network, config, start)
 
 
 def run_folder(out: str | os.PathLike[str], *parts: object) -> Path:
-    """Give the folder of a run: the set, the seed, and of learning the target and what learns."""
+    """Return the folder of a run, from its set, seed and, of learning, target and weights.
+
+    Examples
+    --------
+    >>> run_folder("out", "A", 0, "delayanti", "rules").name
+    'A-0-delayanti-rules'
+    """
     return Path(out) / "-".join(map(str, parts))
 
 
 def _trained(
     out: Path, network: NetworkConfig, training: TrainingConfig, start: Network | None = None
 ) -> Network:
-    """Load a finished run, or train what it lacks."""
+    """Load a finished run, or train the rest of it."""
     if not (is_run(out) and read_evaluation(out)):
         return train(network, training, out=out, resume=True, start=start)
     if start is not None:
         training = replace(training, start=digest(start.state_dict()))
-    found, asked = as_json(*read_configs(out)), as_json(network, training)
+    trained, expected = as_json(*read_configs(out)), as_json(network, training)
     differing = [
         setting
-        for part in asked
-        for setting, value in asked[part].items()
-        if found[part][setting] != value
+        for part in expected
+        for setting, value in expected[part].items()
+        if trained[part][setting] != value
     ]
     if differing:
         raise InputError(
             str(out),
             "a run of the same settings",
             f"another one, which differs in {listing(differing)}",
-            "Repeat the settings of its campaign, or train to another folder.",
+            "Use the settings of that run, or another folder.",
         )
     return load(out)
 
 
 def _shortfall(pretrained: Path) -> str:
-    """Say by how much a pretraining has missed its target; empty where it has not."""
+    """Return the reason why a pretraining failed: performance below its target; else no text."""
     training, last = read_configs(pretrained)[1], read_log(pretrained)[-1]
     worst = min(last["performance"], key=last["performance"].__getitem__)
-    reached, target = last["performance"][worst], training.stages[-1].target or 0.0
-    if reached >= target:
+    performance, target = last["performance"][worst], training.stages[-1].target or 0.0
+    if performance >= target:
         return ""
-    return f"pretraining ended with {worst} at {reached:.3f}, below {target:g}"
+    return f"pretraining ended with {worst} at {performance:.3f}, below {target:g}"
 
 
 def left_out(out: str | os.PathLike[str]) -> dict[str, str]:
-    """Say which runs of `learn_rules` do not count, and why.
+    """Return the runs of `learn_rules` that are excluded, with the reason.
 
     Parameters
     ----------
     out
-        Its folder.
+        The folder of `learn_rules`.
 
     Returns
     -------
     dict of str to str
-        By the name of the run folder: pretrainings that ended below their target, and runs that
-        have not ended. Empty where all count.
+        Reason by name of the run folder, for pretraining that ended below its target and for
+        unfinished runs.
 
     Raises
     ------
     InputError
-        Where there are no such runs.
+        For a folder without such runs.
     """
     reasons = {
         folder.name: "not finished" if not read_evaluation(folder) else _shortfall(folder)
@@ -303,7 +312,7 @@ def left_out(out: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def finished_runs(out: str | os.PathLike[str]) -> dict[Curve, dict[str, Path]]:
-    """Give the folders of all learning that has ended.
+    """Return the folders of finished learning.
 
     Parameters
     ----------
@@ -313,23 +322,23 @@ def finished_runs(out: str | os.PathLike[str]) -> dict[Curve, dict[str, Path]]:
     Returns
     -------
     dict
-        By ``(set, target, what)``, the run folder of each network by its seed.
+        Run folder of each network by its seed, by ``(set, target, weights)``.
 
     Raises
     ------
     InputError
-        Where there are no such runs.
+        For a folder without such runs.
     """
-    found: dict[Curve, dict[str, Path]] = {}
+    folders: dict[Curve, dict[str, Path]] = {}
     for folder, parts in _runs(out).items():
         if len(parts) == 4 and read_evaluation(folder):
-            name, seed, target, what = parts
-            found.setdefault((name, target, what), {})[seed] = folder
-    return found
+            name, seed, target, weights = parts
+            folders.setdefault((name, target, weights), {})[seed] = folder
+    return folders
 
 
 def _runs(out: str | os.PathLike[str]) -> dict[Path, list[str]]:
-    """Give the run folders of a campaign with the parts of their names, in order of seeds."""
+    """Return the run folders with the parts of their names, by set and seed."""
     parts_of = {
         folder: folder.name.split("-")
         for folder in Path(out).glob("*-*")

@@ -1,4 +1,4 @@
-"""What networks have learned by their rule inputs: curves, what has moved, and the record of it."""
+"""Results of rule learning: learning curves, changes of weights, and a compact record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from nwbcompare.model.network import Network
 Log = list[dict[str, Any]]
 Floats = npt.NDArray[np.float64]
 MOST_POINTS = 100
-"""Points of a curve that is kept in a record."""
+"""Largest number of points of a curve in a record."""
 
 
 def rule_learning_logs(out: str | os.PathLike[str]) -> dict[Curve, dict[str, Log]]:
@@ -37,43 +37,31 @@ def rule_learning_logs(out: str | os.PathLike[str]) -> dict[Curve, dict[str, Log
     Parameters
     ----------
     out
-        Its folder.
+        The folder of `nwbcompare.experiments.learn_rules`.
 
     Returns
     -------
     dict
-        By ``(set, target, what)``, the log of each network by its seed: a row for each
-        evaluation. Networks of one seed began alike. Only runs that have ended are there.
+        Log of each network by its seed, by ``(set, target, weights)``; a log has a row for each
+        evaluation. Networks of one seed had the same initial weights. Unfinished runs are left
+        out.
 
     Raises
     ------
     InputError
-        Where there are no such runs.
+        For a folder without such runs.
     """
-    logs: dict[Curve, dict[str, Log]] = {}
-    for curve, runs in finished_runs(out).items():
-        logs[curve] = {seed: read_log(folder) for seed, folder in runs.items()}
-    return logs
+    return {
+        curve: {seed: read_log(folder) for seed, folder in runs.items()}
+        for curve, runs in finished_runs(out).items()
+    }
 
 
-def final_performance(out: str | os.PathLike[str]) -> dict[Curve, dict[str, float]]:
-    """Read how well the networks of `learn_rules` can do the new task at the end.
+def _final_performance(out: str | os.PathLike[str]) -> dict[Curve, dict[str, float]]:
+    """Read the final performance in the new task, by curve and seed.
 
-    Parameters
-    ----------
-    out
-        Its folder.
-
-    Returns
-    -------
-    dict
-        By ``(set, target, what)`` and seed, the share of 512 correct random trials. They are no
-        trials by which learning was ended, so they do not flatter.
-
-    Raises
-    ------
-    InputError
-        Where there are no such runs.
+    It is the share of correct trials among 512 random ones, other than those that ended the
+    training, so it is not biased by early stopping.
     """
     return {
         curve: {
@@ -85,7 +73,7 @@ def final_performance(out: str | os.PathLike[str]) -> dict[Curve, dict[str, floa
 
 
 def moved_rows(before: Network, after: Network) -> xr.Dataset:
-    """Say how far learning has moved each row of the rule map.
+    """Compute the change of each row of the rule weights by learning.
 
     Parameters
     ----------
@@ -95,8 +83,8 @@ def moved_rows(before: Network, after: Network) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``largest_change (rule)``, of a row's weights in absolute value; ``rms_change (rule)``
-        and ``rms_before (rule)``, root mean squares over units.
+        On ``(rule,)``: ``largest_change``, the largest absolute change of a weight;
+        ``rms_change`` and ``rms_before``, root mean squares over units.
 
     Raises
     ------
@@ -107,11 +95,11 @@ def moved_rows(before: Network, after: Network) -> xr.Dataset:
 
     Notes
     -----
-    Only the row of the trained task has a signal, but every rule channel carries noise, and
-    Adam divides a gradient by its own size: the rows of other rules wander with steps of the
-    learning rate's order, however small their gradients are. That is not little: after 200 steps
-    of 64 units they had moved by a third of what the trained row had (r.m.s. 0.06 and 0.16, of
-    weights of 0.15). Without input noise they do not move at all.
+    Only the rule channel of the trained task has a signal, but every rule channel has noise, and
+    Adam normalises gradients: the rows of other rules drift in steps of the order of the learning
+    rate, however small their gradients. After 200 steps of a network of 64 units the r.m.s. change
+    of other rows was 0.06, that of the trained row 0.16, of weights with r.m.s. 0.15. Without
+    input noise other rows do not change.
 
     Examples
     --------
@@ -128,7 +116,7 @@ def moved_rows(before: Network, after: Network) -> xr.Dataset:
             "after",
             f"{before.config.n_units} units and the rules {listing(before.config.rules)}",
             f"{after.config.n_units} units and the rules {listing(after.config.rules)}",
-            "Give one network before and after learning.",
+            "Pass one network before and after learning.",
         )
     change = maps[1] - maps[0]
     return xr.Dataset(
@@ -149,36 +137,17 @@ def _rule_map(subject: str, network: Network) -> Floats:
             subject,
             "a network whose rules have a map of their own",
             "one whose rules are rows of the input weights",
-            "Make it with separate_rule_input=True.",
+            "Configure it with separate_rule_input=True.",
         )
     values: Floats = weights[RULE_WEIGHT].cpu().double().numpy()
     return values
 
 
-def changed_weights(before: Network, after: Network) -> list[str]:
-    """Name the weights of which any bit is another one.
-
-    Parameters
-    ----------
-    before, after
-        The network before and after learning.
-
-    Raises
-    ------
-    InputError
-        Where the two have other weights.
-
-    Examples
-    --------
-    >>> from nwbcompare.model import NetworkConfig
-    >>> one, two = (Network(NetworkConfig(n_units=4)) for _ in range(2))
-    >>> _ = two.bias.data.add_(1e-6)
-    >>> changed_weights(one, two)
-    ['bias']
-    """
+def _changed_weights(before: Network, after: Network) -> list[str]:
+    """Return the names of weights that differ in any bit."""
     shapes = [{name: tuple(w.shape) for name, w in n.state_dict().items()} for n in (before, after)]
     if shapes[0] != shapes[1]:
-        raise InputError("after", f"weights {shapes[0]}", f"{shapes[1]}", "Give one network twice.")
+        raise InputError("after", f"weights {shapes[0]}", f"{shapes[1]}", "Pass one network twice.")
     others = after.state_dict()
     return [name for name, one in before.state_dict().items() if _bits(one) != _bits(others[name])]
 
@@ -187,25 +156,13 @@ def _bits(weight: torch.Tensor) -> bytes:
     return weight.detach().cpu().numpy().tobytes()
 
 
-def moved_by_rules(out: str | os.PathLike[str]) -> dict[Curve, xr.Dataset]:
-    """Check that nothing but the rule map has learned, and say how far its rows have moved.
-
-    Parameters
-    ----------
-    out
-        The folder of `learn_rules`.
-
-    Returns
-    -------
-    dict
-        By ``(set, target, "rules")``, `moved_rows` of every network, joined along ``network``,
-        its seed.
+def _moved_by_rules(out: str | os.PathLike[str]) -> dict[Curve, xr.Dataset]:
+    """Compute `moved_rows` by curve, joined along ``network``, after checking other weights.
 
     Raises
     ------
     InputError
-        Where another weight than the rule map has changed by any bit since pretraining, and
-        where there are no such runs.
+        If learning by rules has changed any bit of a weight other than the rule weights.
     """
     moved: dict[Curve, xr.Dataset] = {}
     for curve, runs in finished_runs(out).items():
@@ -214,12 +171,12 @@ def moved_by_rules(out: str | os.PathLike[str]) -> dict[Curve, xr.Dataset]:
         rows = []
         for seed, folder in runs.items():
             before, after = load(run_folder(out, curve[0], seed)), load(folder)
-            wrong = [name for name in changed_weights(before, after) if name != RULE_WEIGHT]
-            if wrong:
+            others = [name for name in _changed_weights(before, after) if name != RULE_WEIGHT]
+            if others:
                 raise InputError(
                     str(folder),
                     f"the weights of {curve[0]}-{seed}, but for {RULE_WEIGHT}",
-                    f"changes of {listing(wrong)}",
+                    f"changes of {listing(others)}",
                     "The folder holds another run, or was edited: delete it and train again.",
                 )
             rows.append(moved_rows(before, after))
@@ -230,41 +187,42 @@ def moved_by_rules(out: str | os.PathLike[str]) -> dict[Curve, xr.Dataset]:
 def as_record(
     out: str | os.PathLike[str], *, settings: RuleLearning | None = None
 ) -> dict[str, Any]:
-    """Give what a campaign of `learn_rules` has found as plain values, small enough to keep.
+    """Return the results of `nwbcompare.experiments.learn_rules` as compact plain values.
 
     Parameters
     ----------
     out
-        Its folder.
+        The folder of `nwbcompare.experiments.learn_rules`.
     settings
-        What `learn_rules` was given, for the record.
+        The settings of that call, for the record.
 
     Returns
     -------
     dict
-        ``settings``; ``left_out``; and ``curves``, each with its ``pretraining``, ``target`` and
-        ``learned``, by seed its ``log``, at most about 100 pairs of step and share of correct
-        trials, and its ``final`` performance; where only rules were learned, also
-        ``largest_change`` and ``rms_change`` by rule, means over networks.
+        ``settings``, ``left_out`` and ``curves``. A curve has its ``pretraining``, ``target`` and
+        ``learned``; by seed its ``log``, at most about 100 pairs of step and share of correct
+        trials, and its ``final`` performance; and, if only rules were learned,
+        ``largest_change`` and ``rms_change`` of `moved_rows` by rule, means over networks.
 
     Raises
     ------
     InputError
-        As `moved_by_rules`.
+        For a folder without such runs, and if learning by rules has changed any bit of a weight
+        other than the rule weights.
     """
-    logs, final, moved = rule_learning_logs(out), final_performance(out), moved_by_rules(out)
+    logs, final, moved = rule_learning_logs(out), _final_performance(out), _moved_by_rules(out)
     curves = []
     for curve, by_seed in logs.items():
-        name, target, what = curve
-        found: dict[str, Any] = {"pretraining": name, "target": target, "learned": what}
-        found["log"] = {seed: _thinned(log, target) for seed, log in by_seed.items()}
-        found["final"] = final[curve]
+        name, target, weights = curve
+        entry: dict[str, Any] = {"pretraining": name, "target": target, "learned": weights}
+        entry["log"] = {seed: _thinned(log, target) for seed, log in by_seed.items()}
+        entry["final"] = final[curve]
         if curve in moved:
             mean = moved[curve].mean("network")
             for measure in ("largest_change", "rms_change"):
                 values = [float(f"{value:.4g}") for value in mean[measure].values]
-                found[measure] = dict(zip(mean["rule"].values.tolist(), values, strict=True))
-        curves.append(found)
+                entry[measure] = dict(zip(mean["rule"].values.tolist(), values, strict=True))
+        curves.append(entry)
     return {
         "settings": asdict(settings or RuleLearning()),
         "left_out": left_out(out),
@@ -279,12 +237,23 @@ def _thinned(log: Log, task: str) -> list[list[float]]:
 
 
 def logs_of_record(record: Mapping[str, Any]) -> dict[Curve, dict[str, Log]]:
-    """Give the logs of a record as `rule_learning_logs` gives those of a folder, thinned.
+    """Return the logs of a record in the form of `rule_learning_logs`.
 
     Parameters
     ----------
     record
-        From `as_record`, or from the file that ``nwbcompare rule-learning`` writes.
+        From `as_record`, or from a file of ``nwbcompare rule-learning``.
+
+    Returns
+    -------
+    dict
+        As `rule_learning_logs`, with fewer rows.
+
+    Examples
+    --------
+    >>> curve = {"pretraining": "A", "target": "fdgo", "learned": "all", "log": {"0": [[50, 0.9]]}}
+    >>> logs_of_record({"curves": [curve]})["A", "fdgo", "all"]["0"][0]["performance"]
+    {'fdgo': 0.9}
     """
     return {
         (one["pretraining"], one["target"], one["learned"]): {

@@ -28,33 +28,34 @@ GATES = ("reset", "update")
 
 @torch.no_grad()
 def network_weights(network: Network) -> xr.Dataset:
-    """Give a network's weights as labelled data that joins with its activity by unit.
+    """Return the weights of a network as labelled data, with the units of its recordings.
 
     Parameters
     ----------
     network
-        The network. Weights are given as they act: rules that have a map of their own or are
-        mixed are rows of the input weights like any other, and what units of a lesioned view
-        send is 0.
+        The network. Weights are effective ones: rows of rules are part of the input weights,
+        also if rules have separate weights or are mixed, and outgoing weights of lesioned units
+        are 0.
 
     Returns
     -------
     xarray.Dataset
         ``input_weight (input_channel, unit)``, ``recurrent_weight (unit_from, unit_to)``,
         ``bias (unit,)``, ``output_weight (unit, output_channel)``, ``output_bias
-        (output_channel,)``; of a GRU these are its candidate's, and its gates' follow with a
-        further dim ``gate``: ``gate_input_weight``, ``gate_recurrent_weight``, ``gate_bias``.
+        (output_channel,)``. Of a GRU these are the weights of the candidate state, and those of
+        gates have a further dimension ``gate``: ``gate_input_weight``, ``gate_recurrent_weight``,
+        ``gate_bias``.
 
-        ``preferred_direction (unit,)`` (rad) is where the mean of both rings' input weights is
-        highest, ``preferred_output_direction (unit,)`` where the response ring's are; the first
-        of equals. Channels have the coordinates ``input_modality`` (0: none), ``input_direction``
-        (rad; NaN: none), ``input_rule`` ("": none) and ``output_direction``. Units have the ids
-        and the table that `nwbcompare.record` gives them.
+        ``preferred_direction (unit,)`` (rad) is the direction of the largest input weight,
+        averaged over both rings; ``preferred_output_direction (unit,)`` (rad) that of the largest
+        output weight to the response ring. Coordinates of channels are ``input_modality`` (0 for
+        none), ``input_direction`` (rad; NaN for none), ``input_rule`` ("" for none) and
+        ``output_direction``. Units have the names and the table of `nwbcompare.record`.
 
     Notes
     -----
-    Preferred directions as in Yang et al. 2019. They are read from the input weights, so input
-    weights against them peak at 0 by construction.
+    Preferred directions are defined as in Yang et al. 2019, by the input weights. Input weights
+    plotted against them therefore peak at 0 by construction.
 
     Examples
     --------
@@ -104,7 +105,7 @@ def _array(weight: torch.Tensor) -> Floats:
 
 
 def _sending(network: Network) -> Floats:
-    """Give 0 for the units of a lesioned view that send nothing, as a column."""
+    """Return 0 for lesioned units and 1 for others, as a column ``(unit, 1)``."""
     return _array(network._sent(torch.ones_like(network.bias)))[:, None]
 
 
@@ -115,7 +116,7 @@ def _mean_of_rings(input_weight: Floats) -> Floats:
 
 
 def _preferred(ring: Floats) -> npt.NDArray[np.float64]:
-    """Give the direction of the strongest channel of ``(ring, unit)``."""
+    """Return the direction (rad) of the largest weight of ``(ring, unit)`` for each unit."""
     strongest: npt.NDArray[np.float64] = RING_DIRECTIONS[ring.argmax(axis=0)]
     return strongest
 

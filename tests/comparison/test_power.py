@@ -16,9 +16,9 @@ from nwbcompare.cli.power import power_command
 from nwbcompare.comparison.power import (
     Grouping,
     TrialNoise,
+    _group_summary,
+    _group_test,
     draw_ftv,
-    group_summary,
-    group_test,
     noise_share,
     power_analysis,
     trial_noise,
@@ -118,14 +118,14 @@ def test_the_closed_form_is_the_mixed_model():
         attrs={"source": "recording", "name": "m"},
     )
     found = mixed_effects([*tables, brain])
-    p = group_test(group_summary(np.abs(own), 5), group_summary(np.abs(of_models), 30))
+    p = _group_test(_group_summary(np.abs(own), 5), _group_summary(np.abs(of_models), 30))
     assert p.item() == pytest.approx(found["p_value"].item(), rel=1e-2)
 
 
 def test_groups_without_values_are_left_out():
     values = np.array([[1.0, 2.0, np.nan, np.nan, 4.0, 5.0]])
-    mean, squared_error, degrees = group_summary(values, 2)
-    kept = group_summary(values[:, [0, 1, 4, 5]], 2)
+    mean, squared_error, degrees = _group_summary(values, 2)
+    kept = _group_summary(values[:, [0, 1, 4, 5]], 2)
     np.testing.assert_allclose([mean, squared_error, degrees], kept)
     assert degrees == 1
 
@@ -213,7 +213,7 @@ def test_the_interval_of_power_is_wilsons():
         ({"n_simulations": 0}, "n_simulations: expected 1 or more"),
         ({"noise": TrialNoise(share=1.0)}, "share of noise: expected a number"),
         ({"noise": TrialNoise(degrees=0.5)}, "noise: expected trials above 0"),
-        ({"grouping": Grouping(networks=1)}, "One network says nothing of others"),
+        ({"grouping": Grouping(networks=1)}, "One network allows no inference"),
         ({"grouping": Grouping(session_correlation=1)}, "correlation: expected from 0 to below 1"),
         ({"units": [7]}, "two sessions are needed"),
     ],

@@ -18,10 +18,10 @@ from nwbcompare.experiments import lesions as module
 from nwbcompare.experiments.lesion_statistics import lesion_statistic
 from nwbcompare.experiments.lesioned_forward import outputs_by_lesion
 from nwbcompare.experiments.lesions import (
+    _paired_change,
     lesion_controls,
     lesion_performance,
     matched_lesion_controls,
-    paired_change,
 )
 from nwbcompare.model import Network, NetworkConfig, evaluate, from_arrays
 from nwbcompare.model.evaluation import evaluation_trials
@@ -222,7 +222,7 @@ def test_the_interval_of_a_change_is_the_stated_one(n_batches):
     rng = np.random.default_rng(0)
     difference = rng.choice([-1, 0, 1], p=[0.3, 0.6, 0.1], size=(2, 3, n_batches, 32)).astype(float)
     difference[1, 2] = 0
-    _, low, high = paired_change(difference)
+    _, low, high = _paired_change(difference)
     for cell in np.ndindex(2, 3):
         assert (low[cell], high[cell]) == pytest.approx(by_hand(difference[cell]), abs=1e-4)
     assert low[1, 2] < 0 < high[1, 2]
@@ -234,7 +234,7 @@ def test_the_interval_holds_the_truth_also_where_batches_differ(spread):
     rng = np.random.default_rng(1)
     drop = np.clip(0.35 + spread * rng.uniform(-1, 1, size=(4000, 16, 1)), 0, 1)
     difference = -(rng.random((4000, 16, 32)) < drop).astype(float)
-    error, low, high = paired_change(difference)
+    error, low, high = _paired_change(difference)
     covered = ((low <= -0.35) & (high >= -0.35)).mean()
     # the larger of two variances is taken, so alike batches give a little more than 95 %
     assert 0.94 < covered < (0.985 if spread == 0 else 0.965)

@@ -17,9 +17,9 @@ from nwbcompare.analysis.population.compositionality import composition_over_net
 from nwbcompare.experiments.control_networks import untrained
 from nwbcompare.experiments.rule_composition import (
     RULE_COMPOSITIONS,
+    _outputs_by_rule,
     composition_performance,
     format_rule_expression,
-    outputs_by_rule,
     parse_rule_expression,
     rule_composition,
 )
@@ -144,7 +144,7 @@ def test_many_rules_in_one_pass_equal_each_by_itself(cell, noisy):
     def generator():
         return np.random.default_rng(5) if noisy else None
 
-    found = outputs_by_rule(network, trials, SUMS, rng=generator())
+    found = _outputs_by_rule(network, trials, SUMS, rng=generator())
     expected = list(plain_outputs(network, trials, SUMS, generator()))
     np.testing.assert_allclose(found, expected, atol=2e-5)
     # rules matter here at all
@@ -155,16 +155,16 @@ def test_lesions_and_large_drives_are_kept_in_the_fast_pass():
     network = Network(NetworkConfig(n_units=12)).lesioned([0, 5])
     trials = mixed_lengths(20.0)
     large = [*SUMS, {"fdgo": 2000.0}]
-    found = outputs_by_rule(network, trials, large, rng=None)
+    found = _outputs_by_rule(network, trials, large, rng=None)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found, list(plain_outputs(network, trials, large, None)), atol=2e-5)
 
 
 def test_chunks_of_rules_change_nothing(monkeypatch):
     network, trials = Network(NetworkConfig(n_units=12)), mixed_lengths(20.0)
-    whole = outputs_by_rule(network, trials, SUMS, rng=None)
+    whole = _outputs_by_rule(network, trials, SUMS, rng=None)
     monkeypatch.setattr(composition, "ROWS_AT_ONCE", 1)
-    np.testing.assert_allclose(outputs_by_rule(network, trials, SUMS, rng=None), whole, atol=1e-6)
+    np.testing.assert_allclose(_outputs_by_rule(network, trials, SUMS, rng=None), whole, atol=1e-6)
 
 
 @pytest.mark.shared
@@ -178,7 +178,7 @@ def test_composed_rules_perform_as_in_the_reference(shared):
             trials = make_trials(task, "test", rule_weights=weights)
             assert network.performance(trials) == pytest.approx(expected, abs=1e-6)
             described = get_task(task).test(20.0)
-            output = outputs_by_rule(network, described, [weights], rng=None)[0]
+            output = _outputs_by_rule(network, described, [weights], rng=None)[0]
             assert is_correct(output, described.response).mean() == pytest.approx(expected)
 
 

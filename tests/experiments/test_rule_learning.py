@@ -26,12 +26,12 @@ from nwbcompare.experiments.rule_learning import (
 )
 from nwbcompare.experiments.rule_learning_curves import (
     MOST_POINTS,
+    _changed_weights,
+    _final_performance,
+    _moved_by_rules,
     _thinned,
     as_record,
-    changed_weights,
-    final_performance,
     logs_of_record,
-    moved_by_rules,
     moved_rows,
     rule_learning_logs,
 )
@@ -131,22 +131,22 @@ def test_settings_are_those_asked_for():
 
 def test_nothing_but_the_rule_map_moves(tmp_path):
     before, after = _learned(tmp_path / "rules", "rules")
-    assert changed_weights(before, after) == ["rule_weight"]
+    assert _changed_weights(before, after) == ["rule_weight"]
 
 
 def test_all_weights_move_where_all_learn(tmp_path):
     # the negative control
     before, after = _learned(tmp_path / "all", "all")
-    assert set(changed_weights(before, after)) == {*OTHERS, "rule_weight"}
+    assert set(_changed_weights(before, after)) == {*OTHERS, "rule_weight"}
 
 
 def test_a_changed_sign_of_zero_is_a_changed_bit():
     config = NetworkConfig(n_units=4, separate_rule_input=True)
     one, two = Network(config), Network(config)
-    assert changed_weights(one, two) == []
+    assert _changed_weights(one, two) == []
     two.bias.data[2] = -0.0
     assert torch.equal(one.bias, two.bias)
-    assert changed_weights(one, two) == ["bias"]
+    assert _changed_weights(one, two) == ["bias"]
 
 
 def test_rows_of_rules_that_are_not_shown_drift_with_the_noise_of_their_channels(tmp_path):
@@ -190,8 +190,8 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(config, learning, out=tmp_path / "parts", start=start, watch=stop)
     parts = train(config, learning, out=tmp_path / "parts", start=start, resume=True)
-    assert changed_weights(whole, parts) == []
-    assert changed_weights(start, parts) == ["rule_weight"]
+    assert _changed_weights(whole, parts) == []
+    assert _changed_weights(start, parts) == ["rule_weight"]
 
 
 def test_a_campaign_goes_on_where_it_was_stopped(campaign, tmp_path, monkeypatch):
@@ -211,7 +211,7 @@ def test_a_campaign_goes_on_where_it_was_stopped(campaign, tmp_path, monkeypatch
     learn_rules(out, n_networks=2, settings=SMALL)
     assert trained == gone
     for name in gone:
-        assert changed_weights(load(campaign / name), load(out / name)) == []
+        assert _changed_weights(load(campaign / name), load(out / name)) == []
 
 
 def test_two_processes_give_the_weights_of_one(tmp_path):
@@ -222,7 +222,7 @@ def test_two_processes_give_the_weights_of_one(tmp_path):
     assert again == excluded
     assert set(excluded) == {"A-0", "B-0"}
     for name in excluded:
-        assert changed_weights(load(tmp_path / "one" / name), load(tmp_path / "two" / name)) == []
+        assert _changed_weights(load(tmp_path / "one" / name), load(tmp_path / "two" / name)) == []
 
 
 def test_learning_starts_from_the_pretrained_network(campaign):
@@ -285,7 +285,7 @@ def test_logs_by_curve_and_seed(campaign):
             assert log == read_log(campaign / f"{name}-{seed}-{target}-{what}")
             assert [row["step"] for row in log] == [0, 3]
             assert list(log[0]["performance"]) == [target]
-    final = final_performance(campaign)["A", "delayanti", "all"]
+    final = _final_performance(campaign)["A", "delayanti", "all"]
     evaluation = read_evaluation(campaign / "A-1-delayanti-all")
     assert final["1"] == evaluation["performance"]["delayanti"]
 
@@ -305,7 +305,7 @@ def test_other_folders_beside_the_runs_are_passed_over(campaign, tmp_path):
 
 
 def test_only_runs_by_rules_are_checked_and_their_rows_measured(campaign):
-    moved = moved_by_rules(campaign)
+    moved = _moved_by_rules(campaign)
     assert set(moved) == {("A", target, "rules") for target in TARGETS}
     rows = moved["A", "delayanti", "rules"]
     assert rows["network"].values.tolist() == ["0", "1"]
@@ -332,7 +332,7 @@ def test_another_weight_that_has_moved_by_one_bit_is_an_error(campaign, tmp_path
         overwrite=True,
     )
     with pytest.raises(InputError, match="A-0-delayanti-rules: .*changes of output_bias"):
-        moved_by_rules(out)
+        _moved_by_rules(out)
     with pytest.raises(InputError, match="changes of output_bias"):
         as_record(out)
 
@@ -467,4 +467,4 @@ def test_networks_that_are_not_one_before_and_after_are_refused():
     with pytest.raises(InputError, match="expected .*the rules fdgo, .*got .*the rules dmcnogo, "):
         moved_rows(Network(apart), Network(other))
     with pytest.raises(InputError, match="after: expected weights"):
-        changed_weights(Network(apart), joined)
+        _changed_weights(Network(apart), joined)
