@@ -20,18 +20,19 @@ from nwbcompare.plotting.style import (
     NULL_COLOUR,
     SEQUENTIAL,
     VERMILION,
+    display_name,
 )
 
 STRIP = (-0.035, 0.0, 0.025, 1.0)
-"""Where the strip of clusters stands beside a heat map, in shares of the axes."""
+"""Position and size of the strip of clusters beside a heat map, in axes coordinates."""
 ROW_OF_TEXT = 0.032
-"""Least distance of two cluster numbers, in shares of the axes' height."""
+"""Smallest distance of two cluster numbers, as a share of the height of the axes."""
 
 
 def plot_cluster_heatmap(
     ax: Axes, clusters: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Plot the normalised variance of the active units, ordered by cluster.
+    """Plot a heat map of the normalised variance of active units, ordered by cluster.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def plot_cluster_heatmap(
 
 
 def plot_silhouette(ax: Axes, clusters: xr.Dataset, *, null: xr.Dataset | None = None) -> Axes:
-    """Plot the silhouette by the number of clusters, with the highest of data without clusters.
+    """Plot the mean silhouette by the number of clusters, with the range of its null.
 
     Parameters
     ----------
@@ -64,9 +65,8 @@ def plot_silhouette(ax: Axes, clusters: xr.Dataset, *, null: xr.Dataset | None =
     clusters
         From `nwbcompare.clustering.cluster_units`.
     null
-        From `nwbcompare.clustering.cluster_null`: the range of its
-        surrogates' highest silhouettes is drawn as a band, which the curve's highest point is to be
-        held against.
+        From `nwbcompare.clustering.cluster_null`: a band is the range of the highest silhouettes
+        of 95 % of surrogates, for comparison with the maximum of the curve.
     """
     if null is not None:
         low, middle, high = np.percentile(null["surrogate_silhouette"], [2.5, 50, 97.5])
@@ -89,7 +89,7 @@ def plot_silhouette(ax: Axes, clusters: xr.Dataset, *, null: xr.Dataset | None =
 
 
 def plot_cluster_null(ax: Axes, null: xr.Dataset) -> Axes:
-    """Plot what surrogates without clusters have, and where the data are.
+    """Plot the statistic of surrogates without clusters, and that of the data.
 
     Parameters
     ----------
@@ -109,16 +109,15 @@ def plot_cluster_null(ax: Axes, null: xr.Dataset) -> Axes:
         xlabel="highest mean silhouette" if silhouette else angle,
         ylabel="surrogates",
     )
-    # above the axes: the observed mark may lie anywhere
+    # above the axes, since the observed value may be anywhere
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     return ax
 
 
 def plot_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
-    """Plot units in the plane, by cluster where clusters are known.
+    """Plot the two-dimensional embedding of units, with colours and numbers of clusters.
 
-    Clusters have colours and, at a unit in their middle, numbers: more than 8 cannot be told by
-    colour.
+    The number is at the unit closest to the median of a cluster; colours repeat after 8 clusters.
 
     Parameters
     ----------
@@ -135,7 +134,7 @@ def plot_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
         colour = LIGHT_GREY if which < 0 else _cluster_colour(which)
         ax.scatter(members[:, 0], members[:, 1], s=10, lw=0, color=colour, alpha=0.8)
         if which >= 0:
-            # at a unit, since the centre of a cluster in two parts lies among others
+            # at a unit, since the median of a cluster in two parts may be in another cluster
             middle = np.linalg.norm(members - np.median(members, axis=0), axis=1).argmin()
             ax.text(
                 members[middle, 0],
@@ -176,22 +175,22 @@ def plot_matched_profiles(
     reference = matches.attrs["reference"]
     others = chosen["matched_profile"].sel(network=matches["network"] != reference)
     columns = np.arange(others.shape[1])
-    found = np.isfinite(others.values).all(axis=1)
-    for place, profile in enumerate(others.values[found]):
+    matched = np.isfinite(others.values).all(axis=1)
+    for place, profile in enumerate(others.values[matched]):
         ax.plot(columns, profile, color=GREY, lw=0.8, label="" if place else "other networks")
-    own = chosen["matched_profile"].sel(network=reference)
-    ax.plot(columns, own, color=BLUE, lw=1.8, label=reference)
+    profile = chosen["matched_profile"].sel(network=reference)
+    ax.plot(columns, profile, color=BLUE, lw=1.8, label=reference)
     label_columns(ax, matches, names)
     correlation = chosen["matched_correlation"].sel(network=matches["network"] != reference)
-    median = f", median r = {np.nanmedian(correlation):.2f}" if found.any() else ""
-    ax.set_title(f"cluster {cluster}: matched in {found.sum()} of {found.size}{median}")
+    median = f", median r = {np.nanmedian(correlation):.2f}" if matched.any() else ""
+    ax.set_title(f"cluster {cluster}: matched in {matched.sum()} of {matched.size}{median}")
     ax.set(ylabel="variance / unit's maximum", ylim=(0, 1.2))
     ax.legend(loc="upper left", ncols=2, frameon=False)
     return ax
 
 
 def order_by_cluster(clusters: xr.Dataset) -> npt.NDArray[np.int64]:
-    """Give the places of the active units, cluster by cluster, noise last."""
+    """Return the places of the active units in order of clusters; noise (label < 0) is last."""
     labels = clusters["cluster"].values
     key = np.where(labels < 0, labels.max() + 1, labels)
     order = np.argsort(key, kind="stable")
@@ -200,12 +199,12 @@ def order_by_cluster(clusters: xr.Dataset) -> npt.NDArray[np.int64]:
 
 
 def _cluster_colour(which: int) -> str:
-    """Give the colour of a cluster; colours come again after 8."""
+    """Return the colour of a cluster; colours repeat after 8."""
     return CATEGORICAL[which % len(CATEGORICAL)]
 
 
 def plot_cluster_strip(ax: Axes, labels: npt.NDArray[np.int64]) -> None:
-    """Plot the clusters of the rows of a heat map beside it, as colours and numbers."""
+    """Plot the clusters of a heat map's rows beside it, as colours and numbers."""
     strip = ax.inset_axes(STRIP)
     n_clusters = int(labels.max()) + 1
     colours = ListedColormap([*islice(cycle(CATEGORICAL), n_clusters), LIGHT_GREY])
@@ -235,9 +234,9 @@ def plot_cluster_strip(ax: Axes, labels: npt.NDArray[np.int64]) -> None:
 
 
 def _apart(places: npt.NDArray[np.float64], least: float) -> npt.NDArray[np.float64]:
-    """Push ascending places apart where they are closer than the least distance."""
+    """Return ascending places with a minimal distance, moved as little as possible."""
     steps = np.arange(places.size) * least
-    # the places less the steps must not descend: pool those that do (isotonic regression)
+    # places minus steps must not decrease: isotonic regression by pooling violators
     blocks: list[list[float]] = []
     for value in places - steps:
         blocks.append([float(value), 1])
@@ -251,18 +250,17 @@ def _apart(places: npt.NDArray[np.float64], least: float) -> npt.NDArray[np.floa
 
 
 def label_columns(ax: Axes, result: xr.Dataset, names: Mapping[str, str] | None) -> None:
-    """Write the names of tasks, or of tasks and epochs, under the columns of a heat map."""
-    names = names or {}
+    """Label the columns of a heat map with tasks, or with tasks and epochs."""
     if "task_epoch" in result.dims:
         tasks, epochs = (result[key].values.astype(str) for key in ("task", "epoch"))
-        shown = [f"{names.get(t, t)}, {e}" for t, e in zip(tasks, epochs, strict=True)]
+        labels = [f"{display_name(t, names)}, {e}" for t, e in zip(tasks, epochs, strict=True)]
     else:
-        shown = [names.get(task, task) for task in result["task"].values.astype(str)]
-    ax.set_xticks(np.arange(len(shown)), shown, rotation=90, fontsize=7)
+        labels = [display_name(task, names) for task in result["task"].values.astype(str)]
+    ax.set_xticks(np.arange(len(labels)), labels, rotation=90, fontsize=7)
 
 
 def colour_bar(ax: Axes, image: Any, label: str) -> None:
-    """Put a colour bar beside an axes."""
+    """Plot a colour bar beside axes."""
     figure = ax.get_figure()
     assert figure is not None  # noqa: S101 - an axes that is drawn on has one
     figure.colorbar(image, ax=ax, label=label, fraction=0.04, aspect=30, pad=0.02)

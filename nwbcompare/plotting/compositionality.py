@@ -1,4 +1,4 @@
-"""Plots of composition: cosines of differences of tasks, and tasks done with summed rules."""
+"""Plots of compositionality: cosines of task differences, and performance with summed rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 
-from nwbcompare.plotting.style import BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, SKY, VERMILION
+from nwbcompare.plotting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT_GREY,
+    ORANGE,
+    SKY,
+    VERMILION,
+    display_name,
+    jitter,
+)
 
 Array = npt.NDArray[np.float64]
 MOST_SLANTED = 8
@@ -32,11 +42,11 @@ ROLE_COLOURS = {
     "random": GREY,
 }
 Row = tuple[str, str, Array]
-"""What a line of the rule figure shows: its label, its role, a value for every point."""
+"""A row of the figure of rules: label, role, and values of its points."""
 
 
 def plot_cosine_rank(ax: Axes, rank: xr.Dataset, *, names: Mapping[str, str] | None = None) -> Axes:
-    """Plot the cosines of all quadruples of different tasks, with one composition's marked.
+    """Plot the distribution of cosines over all quadruples of tasks, with one composition marked.
 
     Parameters
     ----------
@@ -45,7 +55,7 @@ def plot_cosine_rank(ax: Axes, rank: xr.Dataset, *, names: Mapping[str, str] | N
     rank
         From `nwbcompare.population.composition_rank`.
     names
-        What to call the tasks; by default their own names.
+        Display names of tasks.
 
     Returns
     -------
@@ -79,14 +89,14 @@ def plot_cosine_rank(ax: Axes, rank: xr.Dataset, *, names: Mapping[str, str] | N
 def plot_cosine_ranks(
     ax: Axes, ranks: Sequence[xr.Dataset], *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Plot one composition's cosine in several networks, each beside its other quadruples.
+    """Plot the cosine of one composition in several networks, over those of all quadruples.
 
     Parameters
     ----------
     ax
         Axes.
     ranks
-        From `nwbcompare.population.composition_rank`, of one quadruple, a network each.
+        From `nwbcompare.population.composition_rank`, of one quadruple, one for each network.
     names
         See `plot_cosine_rank`.
 
@@ -112,7 +122,7 @@ def plot_cosine_ranks(
     )
     ax.axhline(0, color=GREY, lw=0.6, zorder=0)
     ax.set_xticks(places, [str(rank.attrs.get("name", "")) for rank in ranks])
-    # slanted names of many networks run into each other
+    # slanted names of many networks would overlap
     rotation = 0 if len(ranks) <= 2 else 30 if len(ranks) <= MOST_SLANTED else 90
     ax.tick_params(axis="x", rotation=rotation)
     for label in ax.get_xticklabels() if len(ranks) > 2 else ():
@@ -123,16 +133,16 @@ def plot_cosine_ranks(
 
 
 def plot_cosine_controls(ax: Axes, cosines: Mapping[str, xr.Dataset]) -> Axes:
-    """Plot a composition's cosine in networks and their controls: points, means, intervals.
+    """Plot the cosine of a composition in networks and in their controls, with intervals.
 
     Parameters
     ----------
     ax
         Axes.
     cosines
-        By what to call them ("trained", "rule weights", "untrained", ...), each from
-        `nwbcompare.population.composition_over_networks`. Neighbours' networks of one name are
-        joined by lines. Of a single network there is no interval.
+        By label ("trained", "rule weights", "untrained", ...), each from
+        `nwbcompare.population.composition_over_networks`. Lines join values of one network in
+        neighbouring columns. A single network has no interval.
 
     Returns
     -------
@@ -147,7 +157,7 @@ def plot_cosine_controls(ax: Axes, cosines: Mapping[str, xr.Dataset]) -> Axes:
         if after is not None:
             _join_networks(ax, result, after, place)
         values = result["cosine"].values
-        ax.scatter(_spread(place, values.size), values, s=18, color=BLUE, alpha=0.7, lw=0, zorder=2)
+        ax.scatter(_beside(place, values.size), values, s=18, color=BLUE, alpha=0.7, lw=0, zorder=2)
         ax.plot([place] * 2, [result["mean_low"], result["mean_high"]], color="black", lw=1.4)
         ax.scatter([place], result["mean"], marker="_", s=260, color="black", lw=2, zorder=3)
     ax.axhline(0, color=GREY, lw=0.6, zorder=0)
@@ -160,7 +170,7 @@ def plot_cosine_controls(ax: Axes, cosines: Mapping[str, xr.Dataset]) -> Axes:
 
 
 def _join_networks(ax: Axes, one: xr.Dataset, other: xr.Dataset, place: int) -> None:
-    """Plot lines between the values that a network has in neighbouring columns."""
+    """Plot lines between the values of a network in neighbouring columns."""
     known = [str(name) for name in other["network"].values]
     for name, value in zip(one["network"].values, one["cosine"].values, strict=True):
         if name in known:
@@ -175,21 +185,21 @@ def plot_rule_composition(
     measure: str = "performance",
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot how well a task is done with the right rule, composed ones, and others.
+    """Plot the performance in a task with the right rule, composed rules, and others.
 
     Parameters
     ----------
     ax
         Axes.
     results
-        From `nwbcompare.experiments.rule_composition`, of one task, a network each. Of a single
-        network, bars are standard errors over batches and every wrong rule and random sum is a
-        point; of several, each network is a point (of wrong rules the best, of random sums the
-        mean) and the line its mean.
+        From `nwbcompare.experiments.rule_composition`, of one task, one for each network. For a
+        single network, bars are standard errors over batches, and every wrong rule and random
+        sum is a point. For several, points are networks (for wrong rules the best, for random
+        sums the mean) and lines are means.
     measure
         "performance" or "balanced_accuracy".
     names
-        What to call the tasks; by default their own names.
+        Display names of tasks.
 
     Returns
     -------
@@ -199,7 +209,7 @@ def plot_rule_composition(
     single = len(results) == 1
     rows = _rows_of_one(results[0], measure, names) if single else _rows(results, measure, names)
     for place, (_, role, values) in enumerate(rows):
-        across = _spread(place, values.size)
+        across = _beside(place, values.size)
         ax.scatter(
             values,
             across,
@@ -225,10 +235,10 @@ def plot_rule_composition(
 def _rows(
     results: Sequence[xr.Dataset], measure: str, names: Mapping[str, str] | None
 ) -> list[Row]:
-    """Give a row for every expression but the wrong rules, with a value for each network."""
-    kept = results[0]["role"].values != "wrong"
+    """Return a row for each expression without wrong rules, with a value for each network."""
+    single_rows = results[0]["role"].values != "wrong"
     rows: list[Row] = []
-    for place in np.flatnonzero(kept):
+    for place in np.flatnonzero(single_rows):
         expression, role = (str(results[0][key].values[place]) for key in ("expression", "role"))
         values = np.array([float(result[measure].values[place]) for result in results])
         rows.append((_label(expression, role, names), role, values))
@@ -248,10 +258,10 @@ def _rows_of_one(result: xr.Dataset, measure: str, names: Mapping[str, str] | No
 
 
 def _plot_errors(ax: Axes, result: xr.Dataset, measure: str) -> None:
-    """Plot standard errors of the expressions that have a row each."""
+    """Plot standard errors of the expressions with a row of their own."""
     error = "standard_error" if measure == "performance" else "balanced_standard_error"
-    kept = np.flatnonzero(result["role"].values != "wrong")
-    for place, row in enumerate(kept):
+    single_rows = np.flatnonzero(result["role"].values != "wrong")
+    for place, row in enumerate(single_rows):
         value, spread = float(result[measure].values[row]), float(result[error].values[row])
         ax.plot(
             [value - spread, value + spread],
@@ -263,20 +273,17 @@ def _plot_errors(ax: Axes, result: xr.Dataset, measure: str) -> None:
 
 
 def _label(expression: str, role: str, names: Mapping[str, str] | None) -> str:
-    shown = " ".join(_name(word, names) for word in expression.split(" "))
-    return f"{shown} (right)" if role == "right" else shown
+    text = " ".join(_name(word, names) for word in expression.split(" "))
+    return f"{text} (right)" if role == "right" else text
 
 
 def _name(task: str, names: Mapping[str, str] | None) -> str:
-    """Give a task's shown name; a factor or a sign before it stays."""
-    known = names or {}
-    if task in known:
-        return known[task]
+    """Return the display name of a task with its factor or sign."""
     for mark in ("*", "-"):
-        before, found, rest = task.rpartition(mark)
-        if found and rest in known:
-            return f"{before}{mark}{known[rest]}"
-    return task
+        factor, separator, rule = task.rpartition(mark)
+        if separator and rule in (names or {}):
+            return f"{factor}{mark}{display_name(rule, names)}"
+    return display_name(task, names)
 
 
 def _quadruple(rank: xr.Dataset, names: Mapping[str, str] | None) -> str:
@@ -285,17 +292,13 @@ def _quadruple(rank: xr.Dataset, names: Mapping[str, str] | None) -> str:
 
 
 def _share(share: float) -> str:
-    """Give a share in percent, never rounded up to all."""
+    """Return a share in percent, rounded down so that 100 % means all."""
     return f"{np.floor(share * 1e4) / 1e2:.4g} %"
 
 
-def _spread(place: float, number: int) -> Array:
-    """Give places beside each other, in an order that does not follow the values."""
-    if number == 1:
-        return np.array([float(place)])
-    steps = (np.arange(number, dtype=np.float64) * 0.618034) % 1 - 0.5
-    spread: Array = place + 0.4 * steps
-    return spread
+def _beside(place: float, number: int) -> Array:
+    """Return positions of points beside each other around a place."""
+    return np.array([float(place)]) if number == 1 else place + 0.4 * jitter(number)
 
 
 def plot_condition_cosines(
@@ -310,23 +313,23 @@ def plot_condition_cosines(
     cosines
         Each with ``cosine``, ``interval`` and ``null_cosine`` (see
         `nwbcompare.population.composition_cosine` and `nwbcompare.population.pairing_null`), and
-        what it is of in the attributes ``variable``, ``task_a`` and ``task_b``.
+        the attributes ``variable``, ``task_a`` and ``task_b``.
     names
-        What to call the tasks; by default their own names.
+        Display names of tasks.
 
     Returns
     -------
     matplotlib.axes.Axes
         The axes.
     """
-    shown, ticks = names or {}, []
+    ticks = []
     for place, one in enumerate(cosines):
         null = np.quantile(one["null_cosine"], (0.025, 0.975))
         ax.plot(null, [place, place], color=LIGHT_GREY, lw=8, solid_capstyle="butt")
         ax.plot(one["interval"], [place, place], color=BLUE, lw=1.5)
         ax.plot(float(one["cosine"]), place, color=BLUE, marker="o", ms=5)
         a, b = (str(one.attrs[key]) for key in ("task_a", "task_b"))
-        ticks.append(f"{one.attrs['variable']}\n{shown.get(a, a)}, {shown.get(b, b)}")
+        ticks.append(f"{one.attrs['variable']}\n{display_name(a, names)}, {display_name(b, names)}")
     ax.axvline(0, color=GREY, lw=0.8, zorder=0)
     ax.set_yticks(range(len(ticks)), ticks)
     ax.set(xlabel="cosine", xlim=(-1, 1), ylim=(len(ticks) - 0.5, -0.5))

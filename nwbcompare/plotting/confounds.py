@@ -1,4 +1,4 @@
-"""Plots of what FTV is made of: components of factors, its course in time, its confounds."""
+"""Plots of variance components, of FTV in time, and of confounds of FTV."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from nwbcompare.plotting.style import (
     LIGHT_GREY,
     RECORDING_COLOUR,
     VERMILION,
+    display_name,
 )
 
 ESTIMATE_MARKS = {"raw": ("o", GREY), "corrected": ("D", BLUE)}
 DARK = (BLUE, VERMILION, GREEN, BLACK)
-"""Colours on which white numbers are read better than black ones."""
+"""Colours on which numbers are white."""
 TINY = np.finfo(float).tiny
 SMALLEST_TEXT = 0.06
-"""Share of a bar from which its number has room in it."""
+"""Smallest share with a number inside its bar."""
 
 
 def plot_variance_components(
     ax: Axes, components: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Plot the share that each factor has of the task variance of all units, one bar a task.
+    """Plot the share of each factor in the summed task variance of all units, by task.
 
     Parameters
     ----------
     ax
         Where to draw.
     components
-        From `nwbcompare.selectivity.variance_components`. Corrected
-        components are summed over units, which noise does not bias, unlike a mean of units' shares;
-        a sum below 0 is drawn as 0. Units with an unknown component are left out; the number of the
-        others stands at the task.
+        From `nwbcompare.selectivity.variance_components`. Corrected components are summed over
+        units, since noise biases the mean of units' shares but not this sum; a negative sum
+        counts as 0. Units with an unknown component are left out; labels give the number of the
+        others.
     names
-        Display names of tasks and of factors; an interaction shows those of its factors.
+        Display names of tasks and of factors.
     """
-    shown = dict(names or {})
     fitted = components["fitted"].transpose("task", "factor").values
     corrected = components["component_corrected"].transpose("task", "factor", "unit").values
     corrected = np.where(fitted[:, :, None], corrected, 0.0)
@@ -54,17 +54,20 @@ def plot_variance_components(
     rows = np.arange(components.sizes["task"])
     left = np.cumsum(share, axis=1) - share
     for place, factor in enumerate(components["factor"].values.astype(str)):
-        own, colour = share[:, place], CATEGORICAL[place % len(CATEGORICAL)]
-        label = " × ".join(_readable(name, shown) for name in factor.split(":"))
-        ax.barh(rows, own, left=left[:, place], height=0.6, color=colour, label=label)
-        for row in rows[own >= SMALLEST_TEXT]:
-            middle = left[row, place] + own[row] / 2
-            number = ax.text(middle, row, f"{own[row]:.0%}", ha="center", va="center", fontsize=8)
+        width, colour = share[:, place], CATEGORICAL[place % len(CATEGORICAL)]
+        label = " × ".join(_readable(name, names) for name in factor.split(":"))
+        ax.barh(rows, width, left=left[:, place], height=0.6, color=colour, label=label)
+        for row in rows[width >= SMALLEST_TEXT]:
+            middle = left[row, place] + width[row] / 2
+            number = ax.text(middle, row, f"{width[row]:.0%}", ha="center", va="center", fontsize=8)
             number.set_color("w" if colour in DARK else BLACK)
     tasks = components["task"].values.astype(str)
     ax.set_yticks(
         rows,
-        [f"{shown.get(t, t)}\n(n = {n})" for t, n in zip(tasks, whole.sum(axis=1), strict=True)],
+        [
+            f"{display_name(t, names)}\n(n = {n})"
+            for t, n in zip(tasks, whole.sum(axis=1), strict=True)
+        ],
     )
     ax.invert_yaxis()
     ax.set(
@@ -95,13 +98,13 @@ def plot_ftv_in_time(
     Parameters
     ----------
     ax
-        Where to draw; another result can be drawn over it.
+        Where to draw; results can be plotted over each other.
     result
         From `nwbcompare.selectivity.ftv_in_time`.
     label
-        What stands in the legend; by default the source's name and whether noise was taken out.
+        Label in the legend; by default the source, and whether noise was subtracted.
     colour
-        Of the line and its band.
+        Colour of the line and its band.
     """
     noise = "noise taken out" if result.attrs["corrected"] else "raw"
     time = result["time"]
@@ -130,35 +133,35 @@ def plot_ftv_in_time(
 
 
 def plot_confounds(ax: Axes, table: xr.Dataset) -> Axes:
-    """Plot the s.d. of FTV, one row a variant, raw and with trial noise taken out.
+    """Plot the s.d. of FTV of each variant, raw and corrected for trial noise.
 
     Parameters
     ----------
     ax
         Where to draw; 4.5 by 3 inches or more.
     table
-        From `nwbcompare.selectivity.confound_table`. Bars are 95 % intervals,
-        dotted lines the values as published; on the right, the number of units with how many were
-        censored.
+        From `nwbcompare.selectivity.confound_table`. Bars are 95 % intervals, dotted lines the
+        values of the published analysis; numbers at the right are those of units, with censored
+        units in parentheses.
     """
     rows = np.arange(table.sizes["variant"])
     for place, estimate in enumerate(table["estimate"].values.astype(str)):
         marker, colour = ESTIMATE_MARKS[estimate]
-        own = table.sel(estimate=estimate)
+        rows_of = table.sel(estimate=estimate)
         y = rows + (place - 0.5) * 0.34
-        value = own["standard_deviation"].values
+        value = rows_of["standard_deviation"].values
         ax.hlines(
             y,
-            own["standard_deviation_low"],
-            own["standard_deviation_high"],
+            rows_of["standard_deviation_low"],
+            rows_of["standard_deviation_high"],
             color=colour,
             lw=1.5,
         )
-        shown = "noise taken out" if estimate == "corrected" else estimate
-        ax.scatter(value, y, marker=marker, s=22, color=colour, zorder=3, label=shown)
+        label = "noise taken out" if estimate == "corrected" else estimate
+        ax.scatter(value, y, marker=marker, s=22, color=colour, zorder=3, label=label)
         ax.axvline(value[0], color=colour, lw=0.8, ls=":", zorder=0)
         for row, n, censored in zip(
-            y, own["n_units"].values, own["n_censored"].values, strict=True
+            y, rows_of["n_units"].values, rows_of["n_censored"].values, strict=True
         ):
             ax.text(
                 1.02,
@@ -189,5 +192,5 @@ def plot_confounds(ax: Axes, table: xr.Dataset) -> Axes:
     return ax
 
 
-def _readable(name: str, shown: Mapping[str, str]) -> str:
-    return shown.get(name, name.replace("_", " "))
+def _readable(name: str, names: Mapping[str, str] | None) -> str:
+    return (names or {}).get(name, name.replace("_", " "))

@@ -1,4 +1,4 @@
-"""Networks against a recording: distributions of FTV, and a forest of differences."""
+"""Plots of networks and a recording: distributions of FTV, and differences with intervals."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from nwbcompare.plotting.style import (
     CATEGORICAL,
     FTV_EDGES,
     LIGHT_GREY,
+    MARKS,
     NETWORK_COLOURS,
     NULL_COLOUR,
     RECORDING_COLOUR,
+    display_name,
 )
 
 DIFFERENCES = ("sd", "mean", "mixed_share", "single_share", "cliffs_delta")
@@ -33,11 +35,10 @@ SHOWN = {
     "kolmogorov_smirnov": "Kolmogorov-Smirnov",
 }
 LINES = ("-", "--", "-.", ":")
-MARKS = ("o", "s", "^", "D", "v", "P")
 MOST_NAMED = 6
-"""Networks that get a name each in the legend; more are drawn alike, under one name."""
+"""Largest number of networks with a name each in the legend; more have one common name."""
 SPREAD = 0.5
-"""How much of a measure's row its protocols take."""
+"""Share of a row's height over which protocols are spread."""
 
 
 def plot_distributions(
@@ -47,7 +48,7 @@ def plot_distributions(
     kind: Literal["cumulative", "histogram"] = "cumulative",
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot the distribution of a recording's FTV with its band, and each network as a line.
+    """Plot the distribution of FTV of a recording, with its 95 % band, and of each network.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def plot_distributions(
         ax.plot(curves["value"], values, color=RECORDING_COLOUR, lw=2, label=label)
     for place, network in enumerate(curves["network"].values):
         named = curves.sizes["network"] <= MOST_NAMED
-        own = curves[f"network_{what}"].values[place]
+        shares = curves[f"network_{what}"].values[place]
         style: dict[str, Any] = {
             "color": NETWORK_COLOURS[place % len(NETWORK_COLOURS)] if named else BLUE,
             "ls": LINES[place % len(LINES)] if named else "-",
@@ -80,10 +81,10 @@ def plot_distributions(
             "label": str(network) if named else _one_name(curves, place),
         }
         if kind == "histogram":
-            ax.stairs(own, FTV_EDGES, **style)
+            ax.stairs(shares, FTV_EDGES, **style)
         else:
-            ax.plot(curves["value"], own, **style)
-    shown = [(names or {}).get(curves.attrs[t], curves.attrs[t]) for t in ("task_a", "task_b")]
+            ax.plot(curves["value"], shares, **style)
+    shown = [display_name(curves.attrs[t], names) for t in ("task_a", "task_b")]
     ax.set(
         xlabel=f"FTV ({shown[0]}, {shown[1]})",
         ylabel="share of units" if kind == "histogram" else "share of units up to it",
@@ -104,32 +105,32 @@ def plot_effects(
     measures: Sequence[str] = DIFFERENCES,
     margin: float | None = None,
 ) -> Axes:
-    """Plot differences between networks and a recording with their 95 % intervals, row by row.
+    """Plot differences between networks and a recording with 95 % intervals, a row per measure.
 
     Parameters
     ----------
     ax
         Where to draw.
     comparisons
-        By the name of the protocol: from `nwbcompare.compare_samples`.
+        From `nwbcompare.compare_samples`, by the name of the protocol.
     claim
-        Whose intervals: "these networks" or "networks of this kind".
+        The claim of the intervals: "these networks" or "networks of this kind".
     measures
-        Rows. A distance gets a grey bar from what it is for equal distributions on average to
-        the 95th percentile of that.
+        Measures, one in each row. For a distance a grey bar spans its mean to its 95th percentile
+        under equal distributions.
     margin
-        Of equivalence, for the difference of s.d.: shaded in its row.
+        Margin of equivalence for the difference of s.d., which is shaded in its row.
     """
     n = len(comparisons)
     for row, measure in enumerate(measures):
-        for place, (protocol, found) in enumerate(comparisons.items()):
-            own = found.sel(measure=measure)
-            low, high = (float(own[end].sel(claim=claim)) for end in ("low", "high"))
+        for place, (protocol, comparison) in enumerate(comparisons.items()):
+            one = comparison.sel(measure=measure)
+            low, high = (float(one[end].sel(claim=claim)) for end in ("low", "high"))
             height = row + SPREAD * ((place + 0.5) / n - 0.5)
             colour = CATEGORICAL[place % len(CATEGORICAL)]
             ax.plot([low, high], [height, height], color=colour, lw=1.6, solid_capstyle="butt")
             ax.plot(
-                float(own["estimate"]),
+                float(one["estimate"]),
                 height,
                 ls="",
                 marker=MARKS[place % len(MARKS)],
@@ -138,7 +139,7 @@ def plot_effects(
                 label=protocol if row == 0 else None,
             )
             if measure in DISTANCES:
-                ends = float(own["null_mean"]), float(own["null_high"])
+                ends = float(one["null_mean"]), float(one["null_high"])
                 ax.plot(ends, [height, height], color=NULL_COLOUR, lw=6, alpha=0.5, zorder=0)
         if measure == "sd" and margin is not None:
             label = f"margin of equivalence, {margin:.2g}"
@@ -159,10 +160,10 @@ def plot_effects(
 
 
 def _axis_label(measures: Sequence[str]) -> str:
-    far = [measure in DISTANCES for measure in measures]
-    if all(far):
+    are_distances = [measure in DISTANCES for measure in measures]
+    if all(are_distances):
         return "distance (grey: where both are the same)"
-    return "networks minus recording" + (", or distance" if any(far) else "")
+    return "networks minus recording" + (", or distance" if any(are_distances) else "")
 
 
 def _one_name(curves: xr.Dataset, place: int) -> str | None:

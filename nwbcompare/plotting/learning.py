@@ -1,4 +1,4 @@
-"""Plots of learning: one task after another, what is kept of each, and curves over trials."""
+"""Plots of learning: performance over stages of training, retention, and learning curves."""
 
 from __future__ import annotations
 
@@ -18,36 +18,37 @@ from nwbcompare.plotting.style import (
     GREEN,
     GREY,
     LIGHT_GREY,
+    MARKS,
     ORANGE,
     PINK,
     SEQUENTIAL,
     VERMILION,
+    display_name,
+    jitter,
 )
 
 REGIME_COLOURS = (GREY, VERMILION, BLUE, GREEN, ORANGE, PINK)
-"""Of training regimes, in their order; the first is usually the plain one."""
-MARKS = ("o", "s", "^", "D", "v", "P")
+"""Colours of training regimes, in order; the first is usually the plain regime."""
 BRIGHT = 0.47
-"""Share of correct trials from which the colour map is so bright that numbers are black."""
+"""Share of correct trials above which the colour map is bright and numbers are black."""
 JOIN = " + "
-"""What stands between the tasks in a stage's name."""
+"""Separator of tasks in the name of a stage."""
 
 
 def plot_performance_matrix(
     ax: Axes, matrix: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Plot the performance in every task after every stage, the trained ones outlined.
+    """Plot the performance in each task after each stage as a heat map, trained cells outlined.
 
     Parameters
     ----------
     ax
         Where to draw.
     matrix
-        From `nwbcompare.learning.performance_matrix`; of networks joined along
-        ``network``, their mean is drawn. Performance before any training, where it is known,
-        is the first row.
+        From `nwbcompare.learning.performance_matrix`; networks joined along ``network`` are
+        averaged. The first row is the performance before training, if it is known.
     names
-        Shown names of tasks.
+        Display names of tasks.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def plot_performance_matrix(
     """
     mean = matrix.mean("network") if "network" in matrix.dims else matrix
     shares = mean["performance"].transpose("stage", "task").values
-    rows = [_shown(str(stage), names) for stage in matrix["stage"].values]
+    rows = [_stage_name(str(stage), names) for stage in matrix["stage"].values]
     untrained = bool(mean["before"].notnull().all())
     if untrained:
         shares, rows = np.vstack([mean["before"].values, shares]), ["untrained", *rows]
@@ -65,10 +66,10 @@ def plot_performance_matrix(
     for (row, column), share in np.ndenumerate(shares):
         colour = BLACK if share > BRIGHT else "white"
         ax.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=7, color=colour)
-    for column, own in enumerate(matrix["trained_in"].values):
-        corner = (column - 0.5, own + untrained - 0.5)
+    for column, stage in enumerate(matrix["trained_in"].values):
+        corner = (column - 0.5, stage + untrained - 0.5)
         ax.add_patch(Rectangle(corner, 1, 1, fill=False, ec=VERMILION, lw=2, clip_on=False))
-    _label_tasks(ax, [_shown(str(task), names) for task in matrix["task"].values])
+    _label_tasks(ax, [_stage_name(str(task), names) for task in matrix["task"].values])
     ax.set_yticks(range(len(rows)), rows)
     ax.set(ylabel="after training")
     ax.spines[:].set_visible(False)
@@ -82,19 +83,19 @@ def plot_stages(
     *,
     names: Mapping[str, str] | None = None,
 ) -> npt.NDArray[np.object_]:
-    """Plot the performance in every task through the stages, a panel a task.
+    """Plot the performance in each task over the stages of training, one panel per task.
 
     Parameters
     ----------
     axes
-        A panel for each task; in a column they may share their horizontal axis.
+        One panel for each task; panels in a column may share their horizontal axis.
     courses
         By training regime ("sequential", "synaptic intelligence"), each from
-        `nwbcompare.learning.performance_over_steps` of the same stages. A line
-        is the mean over networks, the band its 95 % interval, which a single network has not got.
-        The stage that trains a panel's task is shaded.
+        `nwbcompare.learning.performance_over_steps` of the same stages. Lines are means over
+        networks, bands their 95 % intervals (none for a single network). The stage in which the
+        task of a panel is trained is shaded.
     names
-        Shown names of tasks.
+        Display names of tasks.
 
     Returns
     -------
@@ -114,7 +115,7 @@ def plot_stages(
     first = next(iter(courses.values()))
     if panels.size != first.sizes["task"]:
         raise InputError(
-            "axes", f"{first.sizes['task']}, one a task", str(panels.size), "Make one for each."
+            "axes", f"{first.sizes['task']}, one per task", str(panels.size), "Pass one for each."
         )
     for regime, course in courses.items():
         if not all(course[name].equals(first[name]) for name in ("stage", "task", "trained_in")):
@@ -122,17 +123,17 @@ def plot_stages(
                 "courses",
                 "training of the same stages",
                 f"others in {regime!r}",
-                "Draw them apart.",
+                "Plot them separately.",
             )
     for ax, task in zip(panels, first["task"].values, strict=True):
-        own = int(first["trained_in"].sel(task=task))
-        ax.axvspan(own, own + 1, color=LIGHT_GREY, alpha=0.4, lw=0)
+        stage = int(first["trained_in"].sel(task=task))
+        ax.axvspan(stage, stage + 1, color=LIGHT_GREY, alpha=0.4, lw=0)
         for place, (regime, course) in enumerate(courses.items()):
             one, colour = course.sel(task=task), REGIME_COLOURS[place % len(REGIME_COLOURS)]
             _plot_band(ax, one["progress"].values, one, colour, label=regime)
-        ax.set_title(_shown(str(task), names), pad=2)
+        ax.set_title(_stage_name(str(task), names), pad=2)
         ax.set(xlim=(0, first.sizes["stage"]), ylim=(0, 1.04), yticks=(0, 0.5, 1))
-    stages = [_shown(str(stage), names, " +\n") for stage in first["stage"].values]
+    stages = [_stage_name(str(stage), names, " +\n") for stage in first["stage"].values]
     for ax in panels:
         ax.set_xticks(np.arange(len(stages)) + 0.5, stages, fontsize=7)
         ax.tick_params("x", length=0)
@@ -145,18 +146,18 @@ def plot_final_performance(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot the performance after the last stage: networks, means, and their 95 % intervals.
+    """Plot the performance after the last stage: networks, means and 95 % intervals.
 
     Parameters
     ----------
     ax
         Where to draw.
     retention_by_regime
-        By training regime, each from
-        `nwbcompare.learning.retention_over_networks` of the same tasks; the last
-        column, set apart, is the mean of tasks. A single network has no interval.
+        By training regime, each from `nwbcompare.learning.retention_over_networks` of the same
+        tasks. The last column, behind a line, is the mean over tasks. A single network has no
+        interval.
     names
-        Shown names of tasks.
+        Display names of tasks.
 
     Returns
     -------
@@ -171,19 +172,17 @@ def plot_final_performance(
     n_regimes = len(retention_by_regime)
     labels = next(iter(retention_by_regime.values()))["task"].values
     columns = np.arange(labels.size)
-    for place, (regime, found) in enumerate(retention_by_regime.items()):
-        if not np.array_equal(found["task"].values, labels):
+    for place, (regime, retention) in enumerate(retention_by_regime.items()):
+        if not np.array_equal(retention["task"].values, labels):
             raise InputError(
                 "retention_by_regime",
                 "the same tasks in every regime",
                 f"others in {regime!r}",
-                "Draw them apart.",
+                "Plot them separately.",
             )
-        final = found.sel(measure="final")
+        final = retention.sel(measure="final")
         at = columns + 0.8 * ((place + 0.5) / n_regimes - 0.5)
-        # networks beside each other, in an order that does not follow their values
-        n_networks = final.sizes["network"]
-        aside = 0.3 / n_regimes * ((np.arange(n_networks) * 0.618034) % 1 - 0.5)
+        aside = 0.3 / n_regimes * jitter(final.sizes["network"])
         values = final["value"].transpose("network", "task").values
         ax.scatter(
             (at + aside[:, None]).ravel(),
@@ -197,27 +196,27 @@ def plot_final_performance(
         )
         mean, low, high = (final[name].values for name in ("mean", "mean_low", "mean_high"))
         beside = at + 0.25 / n_regimes
-        known = ~np.isnan(low)
-        ax.vlines(beside[known], low[known], np.minimum(high[known], 1), color=BLACK, lw=1.2)
+        finite = ~np.isnan(low)
+        ax.vlines(beside[finite], low[finite], np.minimum(high[finite], 1), color=BLACK, lw=1.2)
         ax.scatter(beside, mean, marker="_", s=50, color=BLACK, lw=1.6, zorder=3)
     ax.axvline(labels.size - 1.5, color=LIGHT_GREY, lw=0.8)
-    _label_tasks(ax, [_shown(str(label), names) for label in labels])
+    _label_tasks(ax, [_stage_name(str(label), names) for label in labels])
     ax.set(ylabel="final share of correct trials", ylim=(0, 1.04))
     ax.set_xlim(-0.6, labels.size - 0.4)
     return ax
 
 
 def plot_learning_curves(ax: Axes, curves_by_name: Mapping[str, xr.Dataset]) -> Axes:
-    """Plot performance against trials of training: networks, their mean, and its interval.
+    """Plot learning curves: performance over trials of networks, their mean and its interval.
 
     Parameters
     ----------
     ax
         Where to draw.
     curves_by_name
-        By what to call them ("pretrained on ..."), each from
-        `nwbcompare.learning.learning_curves`. A thin line is a network, to the
-        dot where its training ended, the bold one their mean; a band is the mean's 95 % interval.
+        By label ("pretrained on ..."), each from `nwbcompare.learning.learning_curves`. Thin lines
+        are networks, with a dot at the end of training; thick lines are means with bands of
+        their 95 % intervals.
 
     Returns
     -------
@@ -247,19 +246,19 @@ def plot_learning_curves(ax: Axes, curves_by_name: Mapping[str, xr.Dataset]) -> 
 def _plot_band(
     ax: Axes, at: npt.NDArray[np.float64], one: xr.Dataset, colour: str, label: str
 ) -> None:
-    """Plot a mean as a line, and its interval where there is one."""
+    """Plot a mean as a line, and its interval, if any, as a band."""
     low, high = one["mean_low"].values, one["mean_high"].values
     if not np.isnan(low).all():
         ax.fill_between(at, low, high, color=colour, alpha=0.25, lw=0)
     ax.plot(at, one["mean"].values, color=colour, lw=1.8, label=label)
 
 
-def _shown(label: str, names: Mapping[str, str] | None, join: str = JOIN) -> str:
-    """Give the shown name of a task, or of a stage of several."""
-    return join.join((names or {}).get(task, task) for task in label.split(JOIN))
+def _stage_name(label: str, names: Mapping[str, str] | None, join: str = JOIN) -> str:
+    """Return the display name of a task, or of a stage of several tasks."""
+    return join.join(display_name(task, names) for task in label.split(JOIN))
 
 
-def _label_tasks(ax: Axes, shown: Sequence[str]) -> None:
-    ax.set_xticks(range(len(shown)), shown)
-    for text in ax.get_xticklabels() if len(shown) > 3 else ():
+def _label_tasks(ax: Axes, labels: Sequence[str]) -> None:
+    ax.set_xticks(range(len(labels)), labels)
+    for text in ax.get_xticklabels() if len(labels) > 3 else ():
         text.set(rotation=30, ha="right", rotation_mode="anchor")

@@ -1,4 +1,4 @@
-"""Lesions: what each task loses, held against task variance and against random sets."""
+"""Plots of lesions: changes in performance, their relation to task variance, and controls."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from nwbcompare.plotting.style import (
     CATEGORICAL,
     DIVERGING,
     LIGHT_GREY,
+    MARKS,
     NULL_COLOUR,
     VERMILION,
+    display_name,
 )
 
 LIMITS = ("change_low", "change_high")
 MOST_UPRIGHT = 6
-"""Names of more tasks stand on end."""
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""Largest number of tasks whose names are not vertical."""
 
 
 def plot_lesions(ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None = None) -> Axes:
-    """Plot the change of every task's performance with every lesion, as colours about 0.
+    """Plot the change in performance of each task with each lesion as a heat map.
 
     Parameters
     ----------
     ax
         Where to draw.
     lesions
-        From `nwbcompare.experiments.lesion_performance`. A dot marks a change whose 95 % interval
-        excludes 0; a result of test trials has no intervals, and no dots.
+        From `nwbcompare.experiments.lesion_performance`. Dots mark changes whose 95 % interval
+        excludes 0; results of test trials have no intervals and no dots.
     names
-        Shown names of tasks.
+        Display names of tasks.
     """
     change = lesions["change"].transpose("lesion", "task").values
     most = max(float(np.abs(change).max()), 0.01)
@@ -44,7 +45,7 @@ def plot_lesions(ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None 
     if "change_low" in lesions:
         low, high = (lesions[name].transpose("lesion", "task").values for name in LIMITS)
         rows, columns = np.nonzero((low > 0) | (high < 0))
-        # white on the dark ends, black on the pale middle
+        # white on the dark ends of the colour map, black in its pale middle
         dark = np.abs(change[rows, columns]) > 0.6 * most
         colours = np.where(dark, "white", BLACK)
         ax.scatter(columns, rows, s=6, c=colours, lw=0, label="95 % interval excludes 0")
@@ -55,16 +56,15 @@ def plot_lesions(ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None 
 
 
 def plot_lesion_scatter(ax: Axes, statistic: xr.Dataset) -> Axes:
-    """Plot the drop in performance against normalised task variance, a point a cluster and task.
+    """Plot the drop in performance against normalised task variance of clusters and tasks.
 
     Parameters
     ----------
     ax
         Where to draw.
     statistic
-        From `nwbcompare.experiments.lesion_statistic`. The title has the rank
-        correlation and the range of 95 % of those with permuted clusters, which describes this
-        network only.
+        From `nwbcompare.experiments.lesion_statistic`. The title has the rank correlation and the
+        range of 95 % of permutations of clusters, which concerns this network only.
     """
     ax.axhline(0, color=LIGHT_GREY, lw=0.8)
     for place in range(statistic.sizes["cluster"]):
@@ -92,7 +92,7 @@ def plot_lesion_scatter(ax: Axes, statistic: xr.Dataset) -> Axes:
 def plot_lesion_controls(
     ax: Axes, controls: xr.Dataset, task: str | None = None, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Plot the drop in performance against size: random sets as a band, groups as points.
+    """Plot the drop in performance over numbers of lesioned units, of groups and random sets.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def plot_lesion_controls(
     task
         The task; by default the mean over all.
     names
-        Shown names of tasks.
+        Display names of tasks.
     """
     drop, groups = -controls["change"], -controls["group_change"]
     chosen = drop.mean("task") if task is None else drop.sel(task=task)
@@ -119,15 +119,15 @@ def plot_lesion_controls(
         controls["lesion"].values, controls["n_units"].values, points.values, strict=True
     ):
         ax.annotate(str(name), (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
-    shown = "mean over tasks" if task is None else (names or {}).get(task, task)
-    ax.set(xlabel="units lesioned", ylabel=f"drop in performance\n({shown})")
+    what = "mean over tasks" if task is None else display_name(task, names)
+    ax.set(xlabel="units lesioned", ylabel=f"drop in performance\n({what})")
     return ax
 
 
 def plot_group_lesions(
     ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Plot the decisions of a network, intact and with groups lesioned, with 95 % intervals.
+    """Plot decision performance, intact and with groups lesioned, with 95 % intervals.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def plot_group_lesions(
     lesions
         From `nwbcompare.experiments.group_lesions`.
     names
-        Shown names of tasks.
+        Display names of tasks.
     """
     n_lesions = lesions.sizes["lesion"]
     for place in range(n_lesions):
@@ -156,7 +156,7 @@ def plot_group_lesions(
         )
     ax.axhline(0.5, color=NULL_COLOUR, lw=0.8, ls=":")
     _label_tasks(ax, lesions, names)
-    ax.set(ylabel="right choices among choices", ylim=(-0.02, 1.04))
+    ax.set(ylabel="share of correct choices", ylim=(-0.02, 1.04))
     ax.set_xlim(-0.5, lesions.sizes["task"] - 0.5)
     return ax
 
@@ -164,23 +164,23 @@ def plot_group_lesions(
 def plot_over_networks(
     ax: Axes, inference: xr.Dataset, label: str, *, at: float = 0.0, colour: str = BLUE
 ) -> Axes:
-    """Plot one number of every network, with the mean, its 95 % interval, and the null value.
+    """Plot a statistic of each network, the mean with its 95 % interval, and the null value.
 
     Parameters
     ----------
     ax
-        Where to draw; several results stand side by side at different ``at``.
+        Where to draw; several results are plotted side by side at different ``at``.
     inference
         From `nwbcompare.inference.over_networks`.
     label
-        What the number is.
+        Name of the statistic.
     at
-        Where on the horizontal axis.
+        Position on the horizontal axis.
     colour
         Colour of the points.
     """
     values = inference["value"].values
-    # spread by rank, so that equal values do not hide each other
+    # offset by rank, so that equal values remain visible
     aside = (np.argsort(np.argsort(values)) % 5 - 2) * 0.04
     ax.scatter(at - 0.18 + aside, values, s=16, color=colour, alpha=0.7, lw=0)
     mean = float(inference["mean"])
@@ -208,11 +208,11 @@ def _with_sizes(lesions: xr.Dataset) -> list[str]:
 
 
 def _label_tasks(ax: Axes, result: xr.Dataset, names: Mapping[str, str] | None) -> None:
-    shown = [(names or {}).get(str(task), str(task)) for task in result["task"].values]
-    ax.set_xticks(range(len(shown)), shown)
-    if len(shown) > MOST_UPRIGHT:
+    labels = [display_name(str(task), names) for task in result["task"].values]
+    ax.set_xticks(range(len(labels)), labels)
+    if len(labels) > MOST_UPRIGHT:
         ax.tick_params("x", rotation=90)
-    elif len(shown) > 3:
+    elif len(labels) > 3:
         for text in ax.get_xticklabels():
             text.set(rotation=30, ha="right", rotation_mode="anchor")
 

@@ -1,28 +1,28 @@
-"""Plots of trial noise in task variance, and of FTV without it."""
+"""Plots of trial noise in task variance, and of FTV corrected for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.core.errors import unknown_name
 from nwbcompare.plotting.style import (
     BLACK,
-    BLUE,
     FTV_EDGES,
     GREEN,
     GREY,
     LIGHT_GREY,
-    RECORDING_COLOUR,
+    display_name,
+    ftv_shares,
+    source_colour,
 )
 
 FTV = "fractional_task_variance"
 ROOM = 0.16
-"""Width left beyond the ends for the bars of censored units."""
+"""Width of the bars of censored units beyond -1 and 1."""
 
 
 def plot_noise_share(
@@ -32,7 +32,7 @@ def plot_noise_share(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot how much of each unit's raw task variance is trial noise.
+    """Plot the share of trial noise in the raw task variance of each unit.
 
     Parameters
     ----------
@@ -45,14 +45,14 @@ def plot_noise_share(
     names
         Display names of tasks.
     """
-    known = variance["task"].values.astype(str)
-    if task not in known:
-        raise unknown_name("task", task, known)
+    tasks = variance["task"].values.astype(str)
+    if task not in tasks:
+        raise unknown_name("task", task, tasks)
     one = variance.sel(task=task)
     raw, noise = one["uncorrected"].values, one["noise"].values
-    drawn = np.isfinite(raw) & (raw > 0)
-    share = noise[drawn] / raw[drawn]
-    ax.scatter(raw[drawn], share, s=12, color=_colour(variance), alpha=0.6, lw=0)
+    positive = np.isfinite(raw) & (raw > 0)
+    share = noise[positive] / raw[positive]
+    ax.scatter(raw[positive], share, s=12, color=source_colour(variance), alpha=0.6, lw=0)
     ax.axhline(1, color=BLACK, lw=0.8, ls="--")
     median = float(np.median(share))
     ax.axhline(median, color=GREY, lw=1.2)
@@ -71,8 +71,7 @@ def plot_noise_share(
         xlabel=f"raw task variance{'' if units == '1' else f', {units}'.replace('^2', '²')}",
         ylabel="share that is trial noise",
         ylim=(0, max(1.25, float(share.max(initial=0)) * 1.05)),
-        title=f"{variance.attrs.get('name', '')}, {(names or {}).get(task, task)}, "
-        f"median {median:.2f}",
+        title=f"{variance.attrs.get('name', '')}, {display_name(task, names)}, median {median:.2f}",
     )
     return ax
 
@@ -85,7 +84,7 @@ def plot_corrected_ftv(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot the distribution of FTV as measured, with noise taken out, and behind the noise.
+    """Plot the distributions of raw FTV, corrected FTV, and FTV of the population.
 
     Parameters
     ----------
@@ -94,34 +93,34 @@ def plot_corrected_ftv(
     raw
         From `nwbcompare.fractional_task_variance` of `nwbcompare.task_variance`.
     corrected
-        From `nwbcompare.selectivity.corrected_ftv`; censored units are bars beyond the ends.
+        From `nwbcompare.selectivity.corrected_ftv`; bars beyond -1 and 1 are censored units.
     shrunken
-        From `nwbcompare.selectivity.deconvolved_ftv`: the distribution of the population with its
-        interval.
+        From `nwbcompare.selectivity.deconvolved_ftv`: the estimated distribution of the
+        population with its interval.
     names
         Display names of tasks.
     """
-    colour, width = _colour(corrected), np.diff(FTV_EDGES)[0]
-    values = _finite(raw[FTV].values)
+    colour, width = source_colour(corrected), np.diff(FTV_EDGES)[0]
+    values = raw[FTV].values
     ax.stairs(
-        _shares(values, values.size),
+        ftv_shares(values),
         FTV_EDGES,
         fill=True,
         color=LIGHT_GREY,
-        label=f"raw, s.d. {values.std():.2f}",
+        label=f"raw, s.d. {np.nanstd(values):.2f}",
     )
     fractions, censored = corrected[FTV].values, corrected["censored"].values
-    with_ends = _finite(fractions)
-    inside = _finite(np.where(censored == "", fractions, np.nan))
+    n_units = int(np.isfinite(fractions).sum())
+    inside = np.where(censored == "", fractions, np.nan)
     ax.stairs(
-        _shares(inside, with_ends.size),
+        ftv_shares(inside, n_units),
         FTV_EDGES,
         color=colour,
         lw=1.6,
-        label=f"corrected, s.d. {with_ends.std():.2f}",
+        label=f"corrected, s.d. {np.nanstd(fractions):.2f}",
     )
     for end in (-1, 1):
-        share = (censored == f"at {end:+d}").sum() / max(with_ends.size, 1)
+        share = (censored == f"at {end:+d}").sum() / max(n_units, 1)
         ax.bar(
             end * (1 + ROOM / 2),
             share,
@@ -141,31 +140,16 @@ def plot_corrected_ftv(
             FTV_EDGES,
             color=GREEN,
             lw=1.8,
-            label=f"behind the noise, s.d. {sd:.2f} ({low:.2f} to {high:.2f})",
+            label=f"population, s.d. {sd:.2f} ({low:.2f} to {high:.2f})",
         )
-    shown = [
-        (names or {}).get(corrected.attrs[task], corrected.attrs[task])
-        for task in ("task_a", "task_b")
-    ]
+    shown = [display_name(corrected.attrs[task], names) for task in ("task_a", "task_b")]
     ax.set(
         xlabel=f"FTV ({shown[0]}, {shown[1]})",
         ylabel="share of units",
         xlim=(-1 - ROOM, 1 + ROOM),
         title=str(corrected.attrs.get("name", "")),
     )
-    # room for the legend above what is drawn
+    # room for the legend above the bars
     ax.set_ylim(0, ax.dataLim.y1 * 1.55)
     ax.legend(loc="upper left", handlelength=1.4)
     return ax
-
-
-def _colour(result: xr.Dataset) -> str:
-    return RECORDING_COLOUR if result.attrs.get("source") == "recording" else BLUE
-
-
-def _finite(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return values[np.isfinite(values)]
-
-
-def _shares(values: npt.NDArray[np.float64], number: int) -> npt.NDArray[np.float64]:
-    return np.asarray(np.histogram(values, FTV_EDGES)[0] / max(number, 1))

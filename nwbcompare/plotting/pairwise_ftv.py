@@ -23,6 +23,7 @@ from nwbcompare.plotting.style import (
     ORANGE,
     PINK,
     VERMILION,
+    display_name,
 )
 
 Array = npt.NDArray[np.float64]
@@ -35,9 +36,9 @@ SHAPE_COLOURS = {
     "undecided": LIGHT_GREY,
 }
 CELL = 0.84
-"""Width and height of a small histogram, of a cell of 1."""
+"""Width and height of a small histogram in a cell of size 1."""
 SMALLEST_WITH_ROOM = 12
-"""Tasks whose triangle leaves room for the legend."""
+"""Smallest number of tasks with room for the legend inside the triangle."""
 
 
 def plot_pairs(
@@ -61,7 +62,7 @@ def plot_pairs(
     rotated
         From `nwbcompare.selectivity.rotated_pairs`: its mean as a line.
     names
-        Shown names of tasks.
+        Display names of tasks.
     """
     columns, rows, tasks = _cells(pairs)
     share = _shares(pairs)
@@ -75,10 +76,10 @@ def plot_pairs(
     ax.add_collection(PolyCollection(list(steps), facecolors=colours, edgecolors="none"))
     if rotated is not None:
         turned = _shares(rotated.sel(pair=pairs["pair"].values))
-        # in the scale of the histogram behind it, cut where it is higher
+        # scaled like the histogram of the pair, and cut at its top
         lines = _steps(np.minimum(turned / top[:, None], 1), columns, rows)
         ax.add_collection(LineCollection(list(lines[:, 1:-1]), colors=BLACK, linewidths=0.5))
-    _label_tasks(ax, tasks, dict(names or {}))
+    _label_tasks(ax, tasks, names)
     _plot_key(ax, len(tasks), kinds, rotated=rotated is not None)
     return ax
 
@@ -104,9 +105,9 @@ def plot_pair(
     rotated
         From `nwbcompare.selectivity.rotated_pairs`: mean and the range of 95 % of rotations.
     names
-        Shown names of tasks.
+        Display names of tasks.
     colour
-        Of the histogram; `SHAPE_COLOURS` has those of shapes.
+        Colour of the histogram; `SHAPE_COLOURS` has the colours of shapes.
     """
     if pair not in pairs["pair"].values:
         raise unknown_name("pair", pair, pairs["pair"].values.astype(str))
@@ -132,8 +133,7 @@ def plot_pair(
             lw=1.2,
             label="rotated (mean)",
         )
-    shown = dict(names or {})
-    a, b = (shown.get(task, task) for task in (_text(one["task_a"]), _text(one["task_b"])))
+    a, b = (display_name(str(one[key].values.item()), names) for key in ("task_a", "task_b"))
     n = f" (n = {int(one['n_active'].item())})" if "n_active" in one else ""
     ax.set(
         xlim=(-1.02, 1.02),
@@ -155,7 +155,7 @@ def plot_pair(
 
 
 def plot_shape_shares(ax: Axes, shares: xr.Dataset) -> Axes:
-    """Plot the share of pairs per shape: a point a network, the mean and its interval.
+    """Plot the share of pairs of each shape: networks, their mean and its 95 % interval.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def plot_shape_shares(ax: Axes, shares: xr.Dataset) -> Axes:
 
 
 def _cells(pairs: xr.Dataset) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], list[str]]:
-    """Give the column (task A) and row (task B) of each pair, and the tasks in order."""
+    """Return column (task A) and row (task B) of each pair, and the tasks in order."""
     a, b = (pairs[name].values.astype(str).tolist() for name in ("task_a", "task_b"))
     tasks = list(dict.fromkeys([*a, *b]))
     if pairs.sizes["pair"] != len(tasks) * (len(tasks) - 1) // 2:
@@ -202,7 +202,7 @@ def _cells(pairs: xr.Dataset) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp
 
 
 def _shares(result: xr.Dataset) -> Array:
-    """Give shares (pair, bin) of active units; 0 where there are none."""
+    """Return shares of active units ``(pair, bin)``; 0 without active units."""
     if "share" in result:
         return np.asarray(np.nan_to_num(result["share"].values))
     counts = result["histogram"].values
@@ -213,7 +213,7 @@ def _shares(result: xr.Dataset) -> Array:
 def _steps(
     heights: Array, columns: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.float64]:
-    """Give each histogram's outline (pair, vertex, 2) in its cell; y runs downwards."""
+    """Return the outline of each histogram in its cell ``(pair, vertex, 2)``; y points down."""
     n_pairs, n_bins = heights.shape
     x = CELL * (np.repeat(np.arange(n_bins + 1), 2) / n_bins - 0.5)
     y = np.zeros((n_pairs, 2 * n_bins + 2))
@@ -225,7 +225,7 @@ def _steps(
 
 
 def _plot_frames(ax: Axes, columns: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]) -> None:
-    """Plot each cell's base line, and a dotted line at FTV 0."""
+    """Plot the base line of each cell, and a dotted line at an FTV of 0."""
     half = CELL / 2
     base = [
         [(c - half, r + half), (c + half, r + half)] for c, r in zip(columns, rows, strict=True)
@@ -235,12 +235,12 @@ def _plot_frames(ax: Axes, columns: npt.NDArray[np.intp], rows: npt.NDArray[np.i
     ax.add_collection(LineCollection(zero, colors=NULL_COLOUR, linewidths=0.4, linestyles=":"))
 
 
-def _label_tasks(ax: Axes, tasks: list[str], names: dict[str, str]) -> None:
-    shown = [names.get(task, task) for task in tasks]
+def _label_tasks(ax: Axes, tasks: list[str], names: Mapping[str, str] | None) -> None:
+    labels = [display_name(task, names) for task in tasks]
     n = len(tasks)
     ax.set(xlim=(-0.6, n - 1.4), ylim=(n - 0.4, 0.4), aspect="equal")
-    ax.set_xticks(range(n - 1), shown[:-1], rotation=90)
-    ax.set_yticks(range(1, n), shown[1:])
+    ax.set_xticks(range(n - 1), labels[:-1], rotation=90)
+    ax.set_yticks(range(1, n), labels[1:])
     ax.set(xlabel="task A", ylabel="task B")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -253,7 +253,7 @@ def _plot_key(
     *,
     rotated: bool,
 ) -> None:
-    """Say how to read a cell, in the empty half of a large triangle or beside a small one."""
+    """Plot the legend: inside the empty half of a large triangle, else beside it."""
     title = "FTV from −1 (only task B, row) to 1 (only\ntask A, column), scaled to the tallest bin"
     handles: list[Artist] = []
     if kinds is not None:
@@ -273,7 +273,3 @@ def _plot_key(
         alignment="left",
         title_fontsize=8,
     )
-
-
-def _text(value: xr.DataArray) -> str:
-    return str(value.values.item())

@@ -1,4 +1,4 @@
-"""Plots of fractional task variance: against its nulls, and the two variances behind it."""
+"""Plots of fractional task variance with its null distributions, and of the two task variances."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 
-from nwbcompare.plotting.style import BLUE, FTV_EDGES, NULL_COLOUR, PINK, RECORDING_COLOUR
+from nwbcompare.plotting.style import (
+    FTV_EDGES,
+    NULL_COLOUR,
+    PINK,
+    display_name,
+    ftv_shares,
+    source_colour,
+)
 
 FTV = "fractional_task_variance"
 
@@ -22,14 +29,14 @@ def plot_ftv_nulls(
     rotation: xr.Dataset | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot the FTV of a source's units as a histogram, with what it would be under its nulls.
+    """Plot a histogram of the FTV of units, with its null distributions.
 
     Parameters
     ----------
     ax
         Where to draw.
     ftv
-        From `nwbcompare.fractional_task_variance`; may have a dimension ``draw``.
+        From `nwbcompare.fractional_task_variance`, with or without a dimension ``draw``.
     null
         From `nwbcompare.selectivity.context_label_null`: labels of the two tasks permuted.
     rotation
@@ -37,23 +44,22 @@ def plot_ftv_nulls(
     names
         Display names of tasks.
     """
-    values = _finite(ftv[FTV].values)
-    colour = RECORDING_COLOUR if ftv.attrs["source"] == "recording" else BLUE
-    ax.stairs(_shares(values), FTV_EDGES, fill=True, color=colour, alpha=0.25)
-    ax.stairs(_shares(values), FTV_EDGES, color=colour, lw=1.6, label="units")
-    for found, own, style, label in (
+    values, colour = ftv[FTV].values, source_colour(ftv)
+    ax.stairs(ftv_shares(values), FTV_EDGES, fill=True, color=colour, alpha=0.25)
+    ax.stairs(ftv_shares(values), FTV_EDGES, color=colour, lw=1.6, label="units")
+    for distribution, colour_of_null, style, label in (
         (null, NULL_COLOUR, "--", "task labels permuted"),
         (rotation, PINK, ":", "units rotated"),
     ):
-        if found is not None:
-            spread = _finite(found[FTV].values)
-            ax.stairs(_shares(spread), FTV_EDGES, color=own, lw=1.4, ls=style, label=label)
-    shown = [(names or {}).get(ftv.attrs[task], ftv.attrs[task]) for task in ("task_a", "task_b")]
+        if distribution is not None:
+            shares = ftv_shares(distribution[FTV].values)
+            ax.stairs(shares, FTV_EDGES, color=colour_of_null, lw=1.4, ls=style, label=label)
+    shown = [display_name(ftv.attrs[task], names) for task in ("task_a", "task_b")]
     ax.set(
         xlabel=f"FTV ({shown[0]}, {shown[1]})",
         ylabel="share of active units",
         xlim=(-1.02, 1.02),
-        title=f"{ftv.attrs['name']}, s.d. {values.std():.3f}",
+        title=f"{ftv.attrs['name']}, s.d. {np.nanstd(values):.3f}",
     )
     ax.set_ylim(bottom=0)
     ax.legend(loc="best")
@@ -69,9 +75,9 @@ def plot_task_variances(
     floor: xr.Dataset | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot each unit's variance in one task against that in the other, on logarithmic axes.
+    """Plot the variance of each unit in one task against that in another, on logarithmic axes.
 
-    Units without variance in a task have no place there; the title counts them.
+    Units without variance in a task are left out, and counted in the title.
 
     Parameters
     ----------
@@ -82,16 +88,15 @@ def plot_task_variances(
     task_a, task_b
         The two tasks.
     floor
-        From `nwbcompare.selectivity.condition_label_null`: its median over units and shuffles is
-        drawn as lines, below which variances are no more than noise.
+        From `nwbcompare.selectivity.condition_label_null`: lines are its median over units and
+        permutations, the typical variance due to noise.
     names
         Display names of tasks.
     """
     pair = [variance["task_variance"].sel(task=task).values for task in (task_a, task_b)]
     positive = (pair[0] > 0) & (pair[1] > 0)
     a, b = (values[positive] for values in pair)
-    colour = RECORDING_COLOUR if variance.attrs["source"] == "recording" else BLUE
-    ax.scatter(a, b, s=7, alpha=0.5, color=colour, lw=0, rasterized=True)
+    ax.scatter(a, b, s=7, alpha=0.5, color=source_colour(variance), lw=0, rasterized=True)
     limits = _limits(np.concatenate([a, b]))
     ax.plot(limits, limits, color=NULL_COLOUR, lw=0.8)
     if floor is not None:
@@ -100,7 +105,8 @@ def plot_task_variances(
             line(level, color=NULL_COLOUR, ls="--", lw=0.8)
     unit = variance["task_variance"].attrs.get("units", "1")
     suffix = "" if unit == "1" else f", {unit.replace('^2', '²')}"
-    shown = [(names or {}).get(task, task) for task in (task_a, task_b)]
+    counted = f", {positive.sum()} of {positive.size} units"
+    shown = [display_name(task, names) for task in (task_a, task_b)]
     ax.set(
         xscale="log",
         yscale="log",
@@ -109,23 +115,9 @@ def plot_task_variances(
         aspect="equal",
         xlabel=f"TV {shown[0]}{suffix}",
         ylabel=f"TV {shown[1]}{suffix}",
-        title=variance.attrs["name"] + ("" if positive.all() else _drawn_of(positive)),
+        title=variance.attrs["name"] + ("" if positive.all() else counted),
     )
     return ax
-
-
-def _finite(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    finite: npt.NDArray[np.float64] = values[np.isfinite(values)]
-    return finite
-
-
-def _shares(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    counts: npt.NDArray[np.float64] = np.histogram(values, bins=FTV_EDGES)[0] / max(values.size, 1)
-    return counts
-
-
-def _drawn_of(drawn: npt.NDArray[np.bool_]) -> str:
-    return f", {drawn.sum()} of {drawn.size} units"
 
 
 def _limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Psychometric curves: choices against evidence."""
+"""Plots of psychometric curves."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.core.errors import InputError, listing
-from nwbcompare.plotting.style import NULL_COLOUR, SEQUENTIAL
+from nwbcompare.plotting.style import (
+    MARKS,
+    NULL_COLOUR,
+    SEQUENTIAL,
+)
 
-MARKS = ("o", "s", "^", "D", "v")
 DARKEST, PALEST = 0.0, 0.75
-"""Range of the colour map that is used: its pale end is hard to see on white."""
+"""Part of the colour map that is used, since its pale end is hardly visible on white."""
 
 
 def plot_psychometric(ax: Axes, curves: xr.Dataset, title: str = "") -> Axes:
-    """Plot the share of choices of the first target against coherence, a curve for a duration.
+    """Plot the share of choices of the first target over coherence, a curve for each duration.
 
     Parameters
     ----------
     ax
         Where to draw.
     curves
-        From `nwbcompare.experiments.psychometric_curves`; curves over two coherences go through
+        From `nwbcompare.experiments.psychometric_curves`; pool curves over two coherences with
         `nwbcompare.experiments.pooled_over` first. Bars are 95 % intervals.
     title
-        What stands above.
+        Title of the axes.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Plots of rankings and designs: families against split halves, and power curves."""
+"""Plots of rankings of families with split halves, and of power analyses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.core.errors import InputError
-from nwbcompare.plotting.style import BLACK, CATEGORICAL, GREY, LIGHT_GREY, RECORDING_COLOUR
+from nwbcompare.plotting.style import (
+    BLACK,
+    CATEGORICAL,
+    GREY,
+    LIGHT_GREY,
+    MARKS,
+    RECORDING_COLOUR,
+    display_name,
+)
 
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 MEASURE_NAMES = {
     "wasserstein": "Wasserstein distance",
     "energy": "energy distance",
@@ -29,29 +36,27 @@ def plot_split_half_and_families(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot each family's distance to a recording, beside the split-half distance.
+    """Plot the distance of each family to a recording, with the split-half distance.
 
     Parameters
     ----------
     ax
-        Where to draw; 6 inches wide, with half an inch for each family.
+        Where to draw; use a width of 6 inches, and half an inch of height for each family.
     ranking
         From `nwbcompare.comparison.rank_families`. Small points are networks.
     animals
-        From `nwbcompare.comparison.between_animal_distance`: a row for each pair of
-        animals.
+        From `nwbcompare.comparison.between_animal_distance`, for a row of each pair of animals.
     names
-        Shown names of families.
+        Display names of families.
     """
     order = np.argsort(ranking["distance"].values)
-    shown = dict(names or {})
     labels = []
     for place, which in enumerate(order):
         one = ranking.isel(family=which)
         family = str(one["family"].item())
         _plot_family(ax, ranking, one, place, CATEGORICAL[which % len(CATEGORICAL)])
         n, p = int(one["n_networks"].item()), one["p_closest"].item()
-        labels.append(f"{shown.get(family, family)} (n = {n})\nP(closest) = {p:.2f}")
+        labels.append(f"{display_name(family, names)} (n = {n})\nP(closest) = {p:.2f}")
     if animals is not None:
         apart = animals["value"].sel(measure=ranking.attrs["measure"])
         for pair, value in zip(apart["animal_pair"].values, apart.values, strict=True):
@@ -78,8 +83,8 @@ def plot_split_half_and_families(
 
 
 def _plot_family(ax: Axes, ranking: xr.Dataset, one: xr.Dataset, place: int, colour: str) -> None:
-    own = ranking["family_of"].values == one["family"].item()
-    values = ranking["network_distance"].values[own]
+    members = ranking["family_of"].values == one["family"].item()
+    values = ranking["network_distance"].values[members]
     ax.plot(values, np.full(values.size, place + 0.22), "o", ms=3, color=colour, mfc="none")
     ax.hlines(place, one["distance_low"], one["distance_high"], color=colour, lw=2)
     ax.plot(one["distance"], place, "s", ms=6, color=colour)
@@ -95,12 +100,12 @@ def plot_power(ax: Axes, power: xr.Dataset, *, legend: bool = True) -> Axes:
     power
         From `nwbcompare.comparison.power_analysis`. Bars are 95 % intervals of the simulation.
     legend
-        Whether to name the numbers of trials.
+        Whether to plot a legend of the numbers of trials.
 
     Raises
     ------
     InputError
-        For more numbers of trials than can be told apart.
+        For more than 8 numbers of trials.
     """
     if power.sizes["n_trials"] > len(MARKS):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Plots of populations: distances of conditions, decoding, and similarity to a recording."""
+"""Plots of populations: distances of conditions, decoding accuracy, and similarity."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from nwbcompare.plotting.style import (
     LIGHT_GREY,
     NULL_COLOUR,
     ORANGE,
-    RECORDING_COLOUR,
     SEQUENTIAL,
+    display_name,
+    source_colour,
 )
 
 MOST_LABELS = 16
-"""More conditions are labelled by task alone."""
+"""Largest number of conditions with labels of their own; more are labelled by task."""
 MEASURE_NAMES = {
     "rsa": "RSA: correlation of distances",
     "cka": "CKA, debiased",
@@ -47,7 +48,7 @@ def plot_dissimilarity(
     """
     image = ax.imshow(result["dissimilarity"], cmap=SEQUENTIAL, interpolation="nearest")
     tasks = [str(task) for task in result["task"].values]
-    shown = [(names or {}).get(task, task) for task in tasks]
+    shown = [display_name(task, names) for task in tasks]
     edges = [place for place in range(1, len(tasks)) if tasks[place] != tasks[place - 1]]
     for edge in edges:
         ax.axhline(edge - 0.5, color="white", lw=1)
@@ -85,7 +86,7 @@ def _parts(label: str) -> list[str]:
 
 
 def _levels(labels: Sequence[str]) -> list[str]:
-    """Give the values in names of conditions, with signs: "a: x=-1, y=1" to "-1, +1"."""
+    """Return the values in names of conditions with signs: "a: x=-1, y=1" becomes "-1, +1"."""
     values = [[part.partition("=")[2] for part in _parts(label)] for label in labels]
     signed = any(value.startswith("-") for row in values for value in row)
     return [
@@ -97,16 +98,16 @@ def _levels(labels: Sequence[str]) -> list[str]:
 def plot_decoding(
     ax: Axes, results: Sequence[xr.Dataset], *, labels: Sequence[str] | None = None
 ) -> Axes:
-    """Plot accuracies of decoding with their intervals, against chance and the null.
+    """Plot decoding accuracies with 95 % intervals, chance levels and nulls.
 
     Parameters
     ----------
     ax
         Where to draw.
     results
-        From `nwbcompare.population.decode`, a row each.
+        From `nwbcompare.population.decode`, one for each row.
     labels
-        Names of the rows; by default what was decoded, and of whom.
+        Labels of the rows; by default the decoded variable and the source.
     """
     rows = labels or [
         f"{r.attrs['what'].replace('_', ' ')}{', other task' if r.attrs['generalise'] else ''}\n"
@@ -114,6 +115,7 @@ def plot_decoding(
         for r in results
     ]
     for place, result in enumerate(results):
+        # label each kind of mark once
         once = place == 0
         _null_band(ax, place, result["null"], "null, one draw: 95 %" if once else None)
         ax.plot(
@@ -133,7 +135,6 @@ def plot_decoding(
             zorder=2,
             label="half of the units" if once else None,
         )
-        recorded = result.attrs["source"] == "recording"
         value = float(result["accuracy"])
         ax.errorbar(
             value,
@@ -145,7 +146,7 @@ def plot_decoding(
             fmt="o",
             ms=5,
             capsize=3,
-            color=RECORDING_COLOUR if recorded else BLUE,
+            color=source_colour(result),
             zorder=3,
         )
     _finish(ax, rows, "accuracy (95 % interval over units)")
@@ -154,10 +155,10 @@ def plot_decoding(
 
 
 def plot_similarity(ax: Axes, result: xr.Dataset) -> Axes:
-    """Plot measures of similarity with intervals, against their nulls and ceilings.
+    """Plot measures of similarity with 95 % intervals, nulls and ceilings.
 
-    All are shown so that 1 is the same and further right is more alike: the angle of
-    Procrustes as 1 - angle / 90°.
+    All measures are scaled so that 1 means equality and larger values more similarity; the
+    Procrustes angle is plotted as 1 - angle / 90°.
 
     Parameters
     ----------
@@ -216,6 +217,6 @@ def _finish(ax: Axes, rows: Sequence[str], xlabel: str) -> None:
     ax.set_yticks(range(len(rows)), rows)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlabel(xlabel)
-    # below the axis' label, however tall the axes are
+    # below the label of the axis, for any height of the axes
     below: Any = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-0.6, units="inches")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below)

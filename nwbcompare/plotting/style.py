@@ -1,26 +1,32 @@
-"""The style of every figure: colours told apart with any colour vision, vector output.
+"""Style of all figures: colours, marks, names, and vector output.
 
-Colours of kinds are Okabe and Ito's; ordered values use matplotlib's cividis, signed ones its
-PuOr, whose two ends (purple and orange) every common colour vision tells apart.
+Colours are distinguishable with any common colour vision: those of categories are Okabe & Ito's,
+ordered values use matplotlib's cividis, and signed values its PuOr (purple and orange ends).
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
+import xarray as xr
 from matplotlib.figure import Figure
 
 from nwbcompare.core.files import written_aside
 
+Array = npt.NDArray[np.float64]
 BLUE, SKY, GREEN, PINK = "#0072B2", "#56B4E9", "#009E73", "#CC79A7"
 VERMILION, ORANGE, YELLOW, BLACK = "#D55E00", "#E69F00", "#F0E442", "#000000"
 GREY, LIGHT_GREY = "#777777", "#BBBBBB"
 CATEGORICAL = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, BLACK, YELLOW)
-"""Colours of kinds, in the order in which they are used; tell more kinds by marks too."""
+"""Colours of categories, in order of use; add marks for more categories."""
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""Marks of categories, in order of use."""
 SEQUENTIAL = "cividis"
 DIVERGING = "PuOr_r"
 NETWORK_COLOURS = (BLUE, SKY, GREEN, PINK)
@@ -45,12 +51,12 @@ STYLE: Any = {
 def new_figure(
     n_rows: int = 1, n_columns: int = 1, size: tuple[float, float] = (4.0, 3.0), **options: Any
 ) -> tuple[Figure, Any]:
-    """Make a figure of the house style without a window.
+    """Return a new figure in the style of this package, without a window.
 
     Parameters
     ----------
     n_rows, n_columns
-        Axes.
+        Numbers of rows and columns of axes.
     size
         Width and height (inches).
     **options
@@ -75,7 +81,13 @@ def new_figure(
 
 
 def as_svg(figure: Figure) -> bytes:
-    """Give a figure as SVG, the same bytes for the same figure."""
+    """Return a figure as SVG; equal figures result in equal bytes.
+
+    Examples
+    --------
+    >>> as_svg(new_figure()[0])[:5]
+    b'<?xml'
+    """
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -83,7 +95,7 @@ def as_svg(figure: Figure) -> bytes:
 
 
 def save(figure: Figure, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a figure; its suffix says which kind (.svg and .pdf are vectors).
+    """Write a figure to a file, in the format of its suffix (.svg and .pdf are vector formats).
 
     Parameters
     ----------
@@ -92,7 +104,19 @@ def save(figure: Figure, path: str | Path, *, overwrite: bool = False) -> Path:
     path
         The file.
     overwrite
-        Whether an existing file may be replaced.
+        Whether to replace an existing file.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(new_figure()[0], f"{folder}/figure.svg").name
+    'figure.svg'
     """
     path = Path(path)
     with mpl.rc_context(STYLE), written_aside(path, overwrite=overwrite) as aside:
@@ -101,3 +125,61 @@ def save(figure: Figure, path: str | Path, *, overwrite: bool = False) -> Path:
         else:
             figure.savefig(aside, dpi=150)
     return path
+
+
+def display_name(name: str, names: Mapping[str, str] | None) -> str:
+    """Return the display name of a task, regime or factor; without one, its own name.
+
+    Examples
+    --------
+    >>> display_name("fdgo", {"fdgo": "Go"}), display_name("dm1", None)
+    ('Go', 'dm1')
+    """
+    return (names or {}).get(name, name)
+
+
+def source_colour(result: xr.Dataset) -> str:
+    """Return the colour of a source: one for recordings, one for networks.
+
+    Examples
+    --------
+    >>> source_colour(xr.Dataset(attrs={"source": "recording"})) == RECORDING_COLOUR
+    True
+    """
+    return RECORDING_COLOUR if result.attrs.get("source") == "recording" else BLUE
+
+
+def jitter(number: int) -> Array:
+    """Return offsets from -0.5 to 0.5 that keep points apart and do not follow their values.
+
+    Multiples of the golden ratio are evenly spread for any number of points, and reproducible.
+
+    Examples
+    --------
+    >>> jitter(3).round(3).tolist()
+    [-0.5, 0.118, -0.264]
+    """
+    offsets: Array = (np.arange(number, dtype=np.float64) * 0.618034) % 1 - 0.5
+    return offsets
+
+
+def ftv_shares(values: npt.ArrayLike, number: int | None = None) -> Array:
+    """Compute the share of finite values in each of the 20 bins of FTV.
+
+    Parameters
+    ----------
+    values
+        FTV of units; NaN is left out.
+    number
+        Denominator of the shares; by default the number of finite values.
+
+    Examples
+    --------
+    >>> ftv_shares([-1.0, 1.0, np.nan])[[0, -1]].tolist()
+    [0.5, 0.5]
+    """
+    values = np.asarray(values, dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    counts = np.histogram(finite, bins=FTV_EDGES)[0]
+    shares: Array = counts / max(finite.size if number is None else number, 1)
+    return shares

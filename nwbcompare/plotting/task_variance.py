@@ -17,7 +17,12 @@ from nwbcompare.plotting.clusters import (
     order_by_cluster,
     plot_cluster_strip,
 )
-from nwbcompare.plotting.style import BLUE, SEQUENTIAL, SKY
+from nwbcompare.plotting.style import (
+    BLUE,
+    SEQUENTIAL,
+    SKY,
+    display_name,
+)
 
 TINY = np.finfo(float).tiny
 
@@ -29,18 +34,17 @@ def plot_variance_heatmap(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot variance by task, or by task and epoch, of units in the order of their clusters.
+    """Plot a heat map of variance by task, or by task and epoch, with units ordered by cluster.
 
     Parameters
     ----------
     ax
         Where to draw.
     variance
-        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`; each unit is
-        shown relative to its maximum in this table.
+        From `nwbcompare.task_variance` or `nwbcompare.selectivity.epoch_variance`; the values of
+        each unit are divided by its maximum.
     clusters
-        From `nwbcompare.clustering.cluster_units` of the same units, whatever
-        columns these were clustered by.
+        From `nwbcompare.clustering.cluster_units` of the same units.
     names
         Display names of tasks.
     """
@@ -68,7 +72,7 @@ def plot_variance_in_time(
     clusters: xr.Dataset | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot variance across conditions in time: of all units, or cluster by cluster.
+    """Plot the variance across conditions in time, of all units or by cluster.
 
     Parameters
     ----------
@@ -79,30 +83,32 @@ def plot_variance_in_time(
     task
         The task.
     clusters
-        From `nwbcompare.clustering.cluster_units`: a heat map of the means over
-        the members of each cluster, each relative to its maximum over all tasks and times. Without
-        it, the median over units with its quartiles.
+        From `nwbcompare.clustering.cluster_units`, for a heat map of cluster means, each divided
+        by its maximum over all tasks and times. Without it, the median over units with quartiles
+        is plotted.
     names
         Display names of tasks.
     """
     every = variance["task_variance"]
-    own = every.sel(task=task).dropna("time", how="all").transpose("unit", "time")
-    ax.set_title((names or {}).get(task, task))
+    in_task = every.sel(task=task).dropna("time", how="all").transpose("unit", "time")
+    ax.set_title(display_name(task, names))
     ax.set_xlabel("time (s)")
     if clusters is None:
-        low, middle, high = np.nanpercentile(own, [25, 50, 75], axis=0)
-        ax.fill_between(own["time"], low, high, color=SKY, alpha=0.4, lw=0, label="quartiles")
-        ax.plot(own["time"], middle, color=BLUE, label="median unit")
-        unit = own.attrs["units"]
-        ax.set(ylabel="variance" if unit == "1" else f"variance {unit}", xlim=_edges(own["time"]))
+        low, middle, high = np.nanpercentile(in_task, [25, 50, 75], axis=0)
+        ax.fill_between(in_task["time"], low, high, color=SKY, alpha=0.4, lw=0, label="quartiles")
+        ax.plot(in_task["time"], middle, color=BLUE, label="median unit")
+        unit = in_task.attrs["units"]
+        ax.set(
+            ylabel="variance" if unit == "1" else f"variance {unit}", xlim=_edges(in_task["time"])
+        )
         ax.set_ylim(bottom=0)
         ax.legend(loc="upper left", frameon=False)
         return ax
     labels = clusters["cluster"].values
     n_clusters = labels.max() + 1
     members = [labels == which for which in range(n_clusters)]
-    most = [float(every.isel(unit=mine).mean("unit").max()) for mine in members]
-    means = [own.isel(unit=mine).mean("unit") for mine in members]
+    most = [float(every.isel(unit=units).mean("unit").max()) for units in members]
+    means = [in_task.isel(unit=units).mean("unit") for units in members]
     image = ax.imshow(
         np.stack(means) / np.array(most)[:, None],
         aspect="auto",
@@ -110,7 +116,7 @@ def plot_variance_in_time(
         vmin=0,
         vmax=1,
         interpolation="nearest",
-        extent=(*_edges(own["time"]), n_clusters - 0.5, -0.5),
+        extent=(*_edges(in_task["time"]), n_clusters - 0.5, -0.5),
     )
     ax.set_yticks(np.arange(n_clusters))
     ax.set_ylabel("cluster")
@@ -127,7 +133,7 @@ def plot_unit_rates(
     by: str | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot a unit's mean rate in time, one line for each value of a condition variable.
+    """Plot the mean rate of a unit in time, a line for each value of a condition variable.
 
     Parameters
     ----------
@@ -138,8 +144,8 @@ def plot_unit_rates(
     unit, task
         The unit and the task.
     by
-        The condition variable, by default the task's first; conditions that differ in other
-        variables only are averaged, each with the same weight.
+        The condition variable, by default the first of the task. Conditions with the same value
+        are averaged with equal weights.
     names
         Display names of tasks.
     """
@@ -156,11 +162,11 @@ def plot_unit_rates(
         text = f"{levels[level]:.3g}" if numeric else str(levels[level])
         ax.plot(line["time"], line, color=colour, lw=1.2, label=text)
     unit_of_rate = condition_means["rate_mean"].attrs["units"]
-    shown = (names or {}).get(task, task)
+    title = f"{unit}, {display_name(task, names)}"
     ax.set(
         xlabel="time (s)",
         ylabel="rate" if unit_of_rate == "1" else f"rate ({unit_of_rate})",
-        title=f"{unit}, {shown}",
+        title=title,
         xlim=_edges(rates["time"]),
     )
     unit_of_variable = own[variable].attrs.get("units", "1")
@@ -181,7 +187,7 @@ def plot_condition_rates(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot a unit's mean rate in time, one line for each condition of a task.
+    """Plot the mean rate of a unit in time, a line for each condition of a task.
 
     Parameters
     ----------
@@ -200,7 +206,7 @@ def plot_condition_rates(
     colours = mpl.colormaps[SEQUENTIAL](np.linspace(0, 0.9, rates.sizes["condition"]))
     for place, colour in enumerate(colours):
         levels = [own[name].values[place] for name in variables]
-        # with many conditions the colours alone tell the order
+        # a legend of many conditions would cover the curves
         label = ", ".join(_level(level) for level in levels) if len(colours) <= 8 else None
         style = "-" if place % 2 == 0 else "--"
         ax.plot(rates["time"], rates.isel(condition=place), color=colour, ls=style, label=label)
@@ -208,7 +214,7 @@ def plot_condition_rates(
     ax.set(
         xlabel="time (s)",
         ylabel="rate" if unit_of_rate == "1" else f"rate ({unit_of_rate})",
-        title=f"{unit}, {(names or {}).get(task, task)}",
+        title=f"{unit}, {display_name(task, names)}",
         xlim=_edges(rates["time"]),
     )
     return ax

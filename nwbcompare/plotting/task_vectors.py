@@ -1,4 +1,4 @@
-"""Plots of task vectors: where tasks lie on the axes along which they differ most."""
+"""Plots of tasks in the space of their principal axes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from nwbcompare.plotting.style import CATEGORICAL, GREY, LIGHT_GREY
+from nwbcompare.plotting.style import (
+    CATEGORICAL,
+    GREY,
+    LIGHT_GREY,
+    display_name,
+)
 
 MARKERS = "osD^vP*X"
 Array = npt.NDArray[np.float64]
@@ -20,16 +25,16 @@ Array = npt.NDArray[np.float64]
 def plot_task_space(
     ax: Axes, spaces: Sequence[xr.Dataset], *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Plot where each task lies: a point for every network, and the mean with its name.
+    """Plot the position of each task: a point for each network, and the labelled mean.
 
     Parameters
     ----------
     ax
         Axes.
     spaces
-        From `nwbcompare.population.task_space`, of one set of tasks, a network each.
+        From `nwbcompare.population.task_space`, of the same tasks, one for each network.
     names
-        What to call the tasks; by default their own names.
+        Display names of tasks.
 
     Returns
     -------
@@ -45,7 +50,7 @@ def plot_task_space(
         if not single:
             ax.scatter(x, y, s=16, alpha=0.45, lw=0, **look)
         ax.scatter(x.mean(), y.mean(), s=70, edgecolors="black", linewidths=0.8, zorder=4, **look)
-        _write_name(ax, positions.mean(axis=0), place, (names or {}).get(task, task), colour)
+        _write_name(ax, positions.mean(axis=0), place, display_name(task, names), colour)
     for line in (ax.axhline, ax.axvline):
         line(0, color=LIGHT_GREY, lw=0.6, zorder=0)
     shown = np.mean([space["explained_variance"].values[:2] for space in spaces], axis=0)
@@ -54,7 +59,7 @@ def plot_task_space(
         ylabel="axis 2",
         title=f"{shown.sum():.0%} of the variance" + ("" if single else " on average"),
     )
-    # square, so that directions are seen as they are, with room for the names
+    # equal scales keep directions; the margin has room for names
     low, high = (edge(positions, axis=(0, 1)) for edge in (np.min, np.max))
     middle, half = (low + high) / 2, 0.85 * (high - low).max()
     ax.set(
@@ -66,7 +71,7 @@ def plot_task_space(
 
 
 def _write_name(ax: Axes, means: Array, place: int, name: str, colour: str) -> None:
-    """Write a task's name beside its mean: outwards, and away from the task next to it."""
+    """Write the name of a task beside its mean, away from the origin and the nearest task."""
     here, others = means[place], np.delete(means, place, axis=0)
     outwards = _unit(here)
     if len(others):
@@ -102,7 +107,7 @@ def plot_differences(ax: Axes, spaces: Sequence[xr.Dataset], quadruple: Sequence
     spaces
         See `plot_task_space`.
     quadruple
-        Tasks a, b, c, d: the composition holds where the two arrows are alike.
+        Tasks a, b, c, d; in a composition the two arrows are equal.
 
     Returns
     -------
@@ -124,7 +129,7 @@ def plot_differences(ax: Axes, spaces: Sequence[xr.Dataset], quadruple: Sequence
 
 
 def _positions(spaces: Sequence[xr.Dataset]) -> tuple[list[str], Array]:
-    """Give the tasks and their positions ``(network, task, axis)`` on the first two axes."""
+    """Return the tasks and their positions on the first two axes ``(network, task, axis)``."""
     dim = str(spaces[0]["position"].dims[0])
     tasks = [str(task) for task in spaces[0][dim].values]
     rows = [

@@ -1,4 +1,4 @@
-"""Plots of training regimes against a recording: pairs of networks, and contrasts of regimes."""
+"""Plots of the distance of training regimes to a recording, and of contrasts of regimes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from matplotlib.axes import Axes
 
 from nwbcompare.core.errors import unknown_name
 from nwbcompare.plotting.learning import REGIME_COLOURS
-from nwbcompare.plotting.ranking import MARKS, MEASURE_NAMES
-from nwbcompare.plotting.style import BLACK, CATEGORICAL, GREY, LIGHT_GREY
+from nwbcompare.plotting.ranking import MEASURE_NAMES
+from nwbcompare.plotting.style import (
+    BLACK,
+    CATEGORICAL,
+    GREY,
+    LIGHT_GREY,
+    MARKS,
+    display_name,
+)
 
 DISTANCE_NAMES = {
     **MEASURE_NAMES,
@@ -21,7 +28,7 @@ DISTANCE_NAMES = {
     "single_share": "difference of shares of one-task units",
 }
 SPREAD = 0.6
-"""Part of a row that the measures of one contrast take."""
+"""Share of a row's height over which the measures of a contrast are spread."""
 
 
 def plot_regimes(
@@ -31,20 +38,20 @@ def plot_regimes(
     *,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot how far from a recording the networks of each training regime are, pair by pair.
+    """Plot the distance of the networks of each training regime to a recording.
 
     Parameters
     ----------
     ax
         Where to draw.
     result
-        From `nwbcompare.comparison.compare_regimes`. Thin lines join the networks
-        of one pair, diamonds are means with their intervals, and the band is what halves
-        of the recording differ by (of the distance only).
+        From `nwbcompare.comparison.compare_regimes`. Thin lines join networks of one pair;
+        diamonds are means with their intervals; the band is the range of split-half distances
+        (for the distance only).
     measure
         One of the measures of ``result``; by default the distance.
     names
-        Shown names of regimes.
+        Display names of regimes.
 
     Returns
     -------
@@ -62,8 +69,8 @@ def plot_regimes(
     distance = own["distance"].transpose("pair", "regime").values
     places = np.arange(distance.shape[1])
     for row in distance:
-        known = np.isfinite(row)
-        ax.plot(places[known] - 0.1, row[known], color=GREY, alpha=0.6, lw=0.6, zorder=1)
+        paired = np.isfinite(row)
+        ax.plot(places[paired] - 0.1, row[paired], color=GREY, alpha=0.6, lw=0.6, zorder=1)
     for place, column in enumerate(distance.T):
         colour = REGIME_COLOURS[place % len(REGIME_COLOURS)]
         x = np.full(column.size, place - 0.1)
@@ -73,7 +80,7 @@ def plot_regimes(
     ax.errorbar(places + 0.15, mean, reach, fmt="D", ms=5, capsize=3, color=BLACK, zorder=3)
     if shown == result.attrs["distance"]:
         _plot_split_half(ax, result)
-    regimes = [(names or {}).get(str(regime), str(regime)) for regime in result["regime"].values]
+    regimes = [display_name(str(regime), names) for regime in result["regime"].values]
     counted = zip(regimes, result["n_networks"].values, strict=True)
     ax.set_xticks(places, [f"{regime}\n(n = {n})" for regime, n in counted])
     ax.set(xlim=(-0.5, places.size - 0.5), ylabel=_name(result, shown))
@@ -101,7 +108,7 @@ def plot_contrasts(
     measures
         Which of its measures; by default the distance.
     names
-        Shown names of regimes.
+        Display names of regimes.
 
     Returns
     -------
@@ -168,7 +175,7 @@ def _name(result: xr.Dataset, measure: str) -> str:
 
 def _row(row: xr.Dataset, names: Mapping[str, str] | None) -> str:
     first, second = (
-        (names or {}).get(regime, regime) for regime in (row["first"].item(), row["second"].item())
+        display_name(regime, names) for regime in (row["first"].item(), row["second"].item())
     )
     return f"{first}\nless {second}\n({int(row['n_pairs'])} pairs)"
 

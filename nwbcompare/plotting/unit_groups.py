@@ -1,4 +1,4 @@
-"""Plots of the groups of a pair of tasks: who is in them, their weights, their inhibition."""
+"""Plots of groups of units of a pair of tasks: variances, weights and mutual inhibition."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from nwbcompare.plotting.style import (
     LIGHT_GREY,
     NULL_COLOUR,
     VERMILION,
+    display_name,
 )
 
 GROUP_COLOURS = {"1": BLUE, "2": VERMILION, "12": GREEN, "": LIGHT_GREY}
@@ -29,13 +30,13 @@ GROUP_BOUNDS = {"2": (0.0, 0.1), "12": (0.4, 0.6), "1": (0.9, 1.0)}
 SHARE_EDGES = np.linspace(0, 1, 31)
 DEGREE_TICKS = (-180, -90, 0, 90, 180)
 WHITE_BELOW = 0.45
-"""Luminance of a cell below which its number is white."""
+"""Luminance of a colour below which text on it is white."""
 
 
 def plot_group_scatter(
     ax: Axes, groups: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Plot each active unit's variance in one task against the other, marked by group.
+    """Plot the variance of each active unit in one task against that in the other, by group.
 
     Parameters
     ----------
@@ -44,12 +45,12 @@ def plot_group_scatter(
     groups
         From `nwbcompare.selectivity.unit_groups`.
     names
-        Shown names of tasks.
+        Display names of tasks.
     """
     a, b = (groups["task_variance"].sel(task=groups.attrs[task]) for task in ("task_a", "task_b"))
     active = np.isfinite(groups["normalised_variance"].values)
     values = np.concatenate([a.values[active], b.values[active]])
-    # silent in one task is no point on a logarithmic axis: shown on its edge
+    # variances of 0 are plotted at the edge of the logarithmic axes
     floor = values[values > 0].min() / 2 if (values > 0).any() else 1e-3
     label = groups["group"].values
     for group, legend in {"": "no group", "1": "group 1", "2": "group 2", "12": "group 12"}.items():
@@ -63,7 +64,7 @@ def plot_group_scatter(
             lw=0,
             label=f"{legend} ({int(own.sum())})",
         )
-    shown = [_shown(groups.attrs[task], names) for task in ("task_a", "task_b")]
+    shown = [display_name(groups.attrs[task], names) for task in ("task_a", "task_b")]
     ax.set(
         xscale="log",
         yscale="log",
@@ -77,7 +78,7 @@ def plot_group_scatter(
 def plot_normalised_variance(
     ax: Axes, groups: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Plot how the active units' variance is shared between the tasks, groups shaded.
+    """Plot a histogram of the share of the first task in active units' variance, groups shaded.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def plot_normalised_variance(
     groups
         From `nwbcompare.selectivity.unit_groups`.
     names
-        Shown names of tasks.
+        Display names of tasks.
     """
     share = groups["normalised_variance"].values
     counts, _ = np.histogram(share[np.isfinite(share)], bins=SHARE_EDGES)
@@ -105,14 +106,14 @@ def plot_normalised_variance(
             color=GROUP_COLOURS[group],
             transform=ax.get_xaxis_transform(),
         )
-    a, b = (_shown(groups.attrs[task], names) for task in ("task_a", "task_b"))
+    a, b = (display_name(groups.attrs[task], names) for task in ("task_a", "task_b"))
     ax.set(xlim=(-0.02, 1.02), ylim=(0, top), xlabel=f"share of variance in {a} (rest: {b})")
     ax.set_ylabel("active units")
     return ax
 
 
 def plot_group_matrix(ax: Axes, result: xr.Dataset, *, selection: str = "near") -> Axes:
-    """Plot the mean recurrent weight from group to group, with the number of pairs.
+    """Plot the mean recurrent weight between groups, with the number of pairs of units.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ def plot_group_matrix(ax: Axes, result: xr.Dataset, *, selection: str = "near") 
     result
         From `nwbcompare.connectivity.group_weights`.
     selection
-        "near" pairs, of like preferred direction, or "all".
+        "near" for pairs with similar preferred directions, or "all".
     """
     chosen = result.sel(selection=selection)
     means = chosen["recurrent_weight"].transpose("group_to", "group_from").values
@@ -152,7 +153,7 @@ def plot_group_matrix(ax: Axes, result: xr.Dataset, *, selection: str = "near") 
 
 
 def plot_input_tuning(ax: Axes, result: xr.Dataset, *, modality: int) -> Axes:
-    """Plot each group's input weights from one modality around the preferred direction.
+    """Plot the input weights of groups from one modality around the preferred direction.
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ def plot_input_tuning(ax: Axes, result: xr.Dataset, *, modality: int) -> Axes:
 
 
 def plot_output_tuning(ax: Axes, result: xr.Dataset) -> Axes:
-    """Plot each group's weights to the response ring around the preferred input direction.
+    """Plot the output weights of groups to the response ring around the preferred direction.
 
     Parameters
     ----------
@@ -201,7 +202,7 @@ def plot_rule_weights(
     rules: Sequence[str] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Plot each group's mean input weight from the rules, with standard errors.
+    """Plot the mean input weights of groups from rules, with standard errors.
 
     Parameters
     ----------
@@ -210,9 +211,9 @@ def plot_rule_weights(
     result
         From `nwbcompare.connectivity.group_weights`.
     rules
-        Which rules, in this order; by default all.
+        The rules, in this order; by default all.
     names
-        Shown names of tasks.
+        Display names of tasks.
     """
     shown = [str(rule) for rule in (result["rule"].values if rules is None else rules)]
     chosen = result.sel(rule=shown)
@@ -231,7 +232,7 @@ def plot_rule_weights(
     ax.axhline(0, color=NULL_COLOUR, lw=0.8, zorder=0)
     ax.set_xticks(
         range(len(shown)),
-        [_shown(rule, names) for rule in shown],
+        [display_name(rule, names) for rule in shown],
         rotation=45,
         ha="right",
         rotation_mode="anchor",
@@ -242,7 +243,7 @@ def plot_rule_weights(
 
 
 def plot_weight_by_direction(ax: Axes, result: xr.Dataset) -> Axes:
-    """Plot recurrent weight against difference of preferred direction, with 95 % intervals.
+    """Plot recurrent weights over the difference of preferred directions, with 95 % intervals.
 
     Parameters
     ----------
@@ -272,14 +273,14 @@ def plot_weight_by_direction(ax: Axes, result: xr.Dataset) -> Axes:
 
 
 def plot_inhibition(ax: Axes, results: Sequence[xr.Dataset]) -> Axes:
-    """Plot the inhibition statistic of networks over their permutation nulls.
+    """Plot the inhibition statistic of networks, with the ranges of their permutation nulls.
 
     Parameters
     ----------
     ax
         Where to draw.
     results
-        One of `nwbcompare.connectivity.mutual_inhibition` for each network.
+        From `nwbcompare.connectivity.mutual_inhibition`, one for each network.
     """
     for place, result in enumerate(results):
         null = result["null_statistic"].values
@@ -326,18 +327,14 @@ def _legend_above(ax: Axes) -> None:
 
 
 def _groups_with_units(result: xr.Dataset) -> Iterator[str]:
-    """Give the groups that have means: one without units has nothing to draw."""
+    """Yield the groups with units, which have means to plot."""
     for group in result["group"].values:
         values: Any = next(iter(result.sel(group=group).data_vars.values())).values
         if np.isfinite(values).any():
             yield str(group)
 
 
-def _shown(task: str, names: Mapping[str, str] | None) -> str:
-    return (names or {}).get(task, task)
-
-
 def _on(colour: tuple[float, float, float, float]) -> str:
-    """Give black or white, whichever is read better on a colour."""
+    """Return the text colour, black or white, with more contrast to a colour."""
     luminance = float(np.dot(colour[:3], (0.2126, 0.7152, 0.0722)))
     return "white" if luminance < WHITE_BELOW else BLACK

@@ -137,7 +137,7 @@ def test_a_single_network_has_no_band():
 def test_panels_and_regimes_that_do_not_fit_are_refused():
     course = performance_over_steps(logs(1), STAGES)
     _, axes = new_figure(1, 2)
-    with pytest.raises(nc.InputError, match="axes: expected 3, one a task, got 2"):
+    with pytest.raises(nc.InputError, match="axes: expected 3, one per task, got 2"):
         plot_stages(axes, {"sequential": course})
     other = performance_over_steps(logs(1), (("fdgo", "dm1"), ("dm2",)))
     _, axes = new_figure(1, 3)
