@@ -164,7 +164,7 @@ def laid_out(segments: Sequence[Any]) -> list[Part]:
     >>> segments = [neo.Segment(), neo.Segment()]
     >>> for segment in segments:
     ...     segment.spiketrains.append(neo.SpikeTrain([0.5] * pq.s, t_stop=2))
-    >>> [(part.start_s, part.stop_s) for part in laid_out(segments)]
+    >>> [(float(part.start_s), float(part.stop_s)) for part in laid_out(segments)]
     [(0.0, 2.0), (3.0, 5.0)]
     """
     bounds = np.array([_bounds(segment) for segment in segments])

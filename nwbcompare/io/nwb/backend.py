@@ -15,19 +15,19 @@ from nwbcompare.core.errors import InputError, listing
 from nwbcompare.io.nwb.read import open_lazily
 
 CHUNK_BYTES = 128_000_000
-"""What dask reads at a time with ``chunks={}``: whole trials, all of them where they are less."""
+"""Size of dask chunks with ``chunks={}`` (bytes): whole trials, as many as fit."""
 
 
 class TableColumn(xr.Variable):
     """A column that stays a plain array in memory.
 
-    xarray wraps whatever a backend gives, and cuts what it wrapped into dask chunks; by a
-    chunked column nothing can be grouped.
+    xarray wraps the arrays of a backend and splits them into dask chunks, and cannot group by a
+    chunked column.
     """
 
     @property
     def data(self) -> Any:
-        """The values."""
+        """Values of the column."""
         return super().data
 
     @data.setter
@@ -36,12 +36,12 @@ class TableColumn(xr.Variable):
 
 
 class NwbBackend(BackendEntrypoint):
-    """Opens NWB files as `nwbcompare.open` does, for xarray.
+    """The xarray engine "nwbcompare", which opens NWB files as `nwbcompare.open` does.
 
-    The engine has to be named: netCDF's own engine takes every HDF5 file for its own.
+    ``engine="nwbcompare"`` is required, since xarray's netCDF engine claims all HDF5 files.
     Options are those of `nwbcompare.open` (``align``, ``window``, ``bin``, ``smooth``, ``task``,
     ``conditions``, ``series``). Trial columns and the unit table are in memory, also with
-    ``chunks=``; rates are read when they are looked at.
+    ``chunks=``; rates are read when they are indexed.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class NwbBackend(BackendEntrypoint):
         group: str | None = None,
         **reading: Any,
     ) -> xr.Dataset:
-        """Open the only block of a file, or the one that ``group`` names."""
+        """Open the only block of a file, or the block ``group``."""
         blocks = open_lazily(filename_or_obj, **reading).children
         if group is None and len(blocks) == 1:
             group = next(iter(blocks))
@@ -90,7 +90,7 @@ class NwbBackend(BackendEntrypoint):
                 repr(group),
                 "Pass group=, or use xr.open_datatree(..., engine='nwbcompare').",
             )
-        return _given(blocks[name].to_dataset(), drop_variables)
+        return _opened(blocks[name].to_dataset(), drop_variables)
 
     def open_datatree(  # type: ignore[override]
         self,
@@ -113,26 +113,26 @@ class NwbBackend(BackendEntrypoint):
         """Open all blocks of a file, by the path of their group."""
         blocks = open_lazily(filename_or_obj, **reading).children
         return {
-            f"/{name}": _given(block.to_dataset(), drop_variables) for name, block in blocks.items()
+            f"/{name}": _opened(leaf.to_dataset(), drop_variables) for name, leaf in blocks.items()
         }
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Tell whether a file is NWB by its name."""
+        """Return whether a file's name ends in .nwb."""
         return isinstance(filename_or_obj, str | os.PathLike) and (
             Path(filename_or_obj).suffix == ".nwb"
         )
 
 
-def _given(block: xr.Dataset, without: str | Iterable[str] | None) -> xr.Dataset:
-    listed = [without] if isinstance(without, str) else list(without or ())
-    given = block.drop_vars(listed, errors="ignore")
-    for name, column in given.coords.items():
-        if name not in given.indexes:
+def _opened(block: xr.Dataset, drop_variables: str | Iterable[str] | None) -> xr.Dataset:
+    names = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+    dataset = block.drop_vars(names, errors="ignore")
+    for name, column in dataset.coords.items():
+        if name not in dataset.indexes:
             # assigning a coordinate would make it a plain variable again
-            given._variables[name] = TableColumn(column.dims, column.values, column.attrs)
-    for variable in given.data_vars.values():
+            dataset._variables[name] = TableColumn(column.dims, column.values, column.attrs)
+    for variable in dataset.data_vars.values():
         if variable.nbytes > CHUNK_BYTES:
             rows = variable.dims[0]
             at_once = max(1, CHUNK_BYTES * variable.sizes[rows] // variable.nbytes)
             variable.encoding["preferred_chunks"] = {rows: at_once}
-    return given
+    return dataset

@@ -1,4 +1,4 @@
-"""Where each block of an activity lies in a file: rows, samples, times."""
+"""Layout of the blocks of an activity in a native file: rows, samples and times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,21 @@ Layout = Literal["dense", "ragged"]
 
 @dataclass(frozen=True)
 class Leaf:
-    """A block and its place on the file's clock."""
+    """A block and its place in the file.
+
+    Attributes
+    ----------
+    name, block
+        Name of the leaf, and its block, with reserved trial columns renamed.
+    renamed
+        Original names of renamed columns, by their new names.
+    layout
+        "dense" or "ragged".
+    first_row, first_sample
+        First row in the trials table, and first sample in the series.
+    times
+        Times of the trials on the file's clock.
+    """
 
     name: str
     block: xr.Dataset
@@ -30,18 +44,28 @@ class Leaf:
 
     @property
     def n_rows(self) -> int:
-        """Rows of the trials table."""
+        """Number of rows in the trials table."""
         return int(self.block["rate"].shape[0])
 
     @property
     def n_samples(self) -> int:
-        """Samples of the series."""
+        """Number of samples in the series."""
         return self.n_rows * self.block.sizes["time"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Blocks in the order of the file: dense ones first, so that each series is in one piece."""
+    """Blocks in the order of the file: dense ones first, so that each series is contiguous.
+
+    Attributes
+    ----------
+    leaves
+        The blocks.
+    width_s, start_s
+        Bin width, and start of the first bin on the file's clock (s).
+    order
+        Names of the leaves in the order of the activity.
+    """
 
     leaves: Sequence[Leaf]
     width_s: float
@@ -49,11 +73,11 @@ class Plan:
     order: Sequence[str]
 
     def of_layout(self, layout: str) -> list[Leaf]:
-        """Give the leaves of a layout."""
+        """Return the leaves of a layout."""
         return [leaf for leaf in self.leaves if leaf.layout == layout]
 
     def series(self) -> Iterator[tuple[str, str, list[Leaf]]]:
-        """Give each series' name, its variable and the leaves that it holds."""
+        """Yield the name of each series, its variable and its leaves."""
         for layout in ("dense", "ragged"):
             leaves = self.of_layout(layout)
             if leaves:
@@ -64,28 +88,35 @@ class Plan:
                 yield name, name, leaves
 
     def rate_series(self, leaf: Leaf) -> str:
-        """Give the name of the series with a leaf's rates."""
+        """Return the name of the series with a leaf's rates."""
         return RATE_SERIES[leaf.block.attrs["source"], leaf.layout]
 
     @property
     def n_dense_samples(self) -> int:
-        """Samples of the dense series, after which the ragged one begins."""
+        """Number of samples of the dense series, which the ragged series follows."""
         return sum(leaf.n_samples for leaf in self.of_layout("dense"))
 
     def in_given_order(self) -> list[Leaf]:
-        """Give the leaves in the order of the activity."""
+        """Return the leaves in the order of the activity."""
         return sorted(self.leaves, key=lambda leaf: self.order.index(leaf.name))
 
     @property
     def unit_table(self) -> str:
-        """Name of the table of units."""
+        """Name of the unit table."""
         return UNIT_TABLES[self.leaves[0].block.attrs["source"]]
 
 
 def make_plan(parts: Mapping[str, xr.Dataset], width: float) -> Plan:
-    """Lay the rows of blocks end to end, in bins of one width (s)."""
-    # a stream whose trials begin after their event starts that much later, so that no event
-    # comes before the clock's start
+    """Return the layout of blocks with their trials end to end.
+
+    Parameters
+    ----------
+    parts
+        Blocks by leaf.
+    width
+        Bin width (s), the same for all.
+    """
+    # trials that begin after their event are shifted, so that no event has a negative time
     start_s = max(0.0, *(_left_edge(block) for block in parts.values()))
     leaves: list[Leaf] = []
     row = bins = sample = 0
@@ -97,9 +128,9 @@ def make_plan(parts: Mapping[str, xr.Dataset], width: float) -> Plan:
             n_rows, n_bins = block["rate"].shape[0], block.sizes["time"]
             start = start_s + (bins + np.arange(n_rows, dtype=np.float64) * n_bins) * width
             times = TrialTimes(start, start + n_bins * width, start - _left_edge(block))
-            free, renamed = with_free_names(block)
+            table, renamed = with_free_names(block)
             kind: Layout = "ragged" if is_ragged(block) else "dense"
-            leaf = Leaf(name, free, renamed, kind, row, sample, times)
+            leaf = Leaf(name, table, renamed, kind, row, sample, times)
             leaves.append(leaf)
             row += n_rows
             sample += leaf.n_samples
@@ -108,5 +139,5 @@ def make_plan(parts: Mapping[str, xr.Dataset], width: float) -> Plan:
 
 
 def _left_edge(block: xr.Dataset) -> float:
-    """Give where the first bin starts (s), from the event."""
+    """Return the start of the first bin, from the event (s)."""
     return float(block["time"].values[0]) - float(block["time"].attrs["bin_width_s"]) / 2

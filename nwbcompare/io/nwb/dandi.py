@@ -1,4 +1,4 @@
-"""Folders as the DANDI archive lays them out: ``sub-*/sub-*_ses-*.nwb`` and a description."""
+"""Folders in the layout of the DANDI archive: ``sub-*/sub-*_ses-*.nwb``, ``dandiset.yaml``."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def write_dandiset(
     overwrite: bool = False,
     **options: Any,
 ) -> list[Path]:
-    """Write activity into a folder as the DANDI archive lays it out.
+    """Write activity into a folder in the layout of the DANDI archive.
 
     Parameters
     ----------
     activity
         As for `write_nwb`.
     folder
-        The folder of the dandiset; made where it is not there. A ``dandiset.yaml`` that
-        archives complete is written where there is none; one that is there is left alone.
+        The folder of the dandiset, created if it does not exist. A draft of ``dandiset.yaml``
+        is written, unless there is one.
     per_task
-        Whether each block (of a network: each task) gets a file of its own, with its name at
-        the end of the session's id.
+        Whether each block (for a network: each task) is written to its own file, with its name
+        at the end of the session's id.
     metadata
         As for `write_nwb`.
     overwrite
@@ -67,21 +67,35 @@ def write_dandiset(
     """
     folder = Path(folder)
     parts = parts_of(activity, per_task=per_task)
-    chosen = [_with_session(part, suffix, metadata) for suffix, part in parts.items()]
-    paths = [folder / dandi_path(given) for given in chosen]
+    tables = [_with_session(part, suffix, metadata) for suffix, part in parts.items()]
+    paths = [folder / dandi_path(table) for table in tables]
     _refuse_same(paths)
     for path in paths:
         check_output(path, overwrite=overwrite)
-    written = [
-        write_nwb(part, path, metadata=given, overwrite=overwrite, **options)
-        for part, path, given in zip(parts.values(), paths, chosen, strict=True)
+    files = [
+        write_nwb(part, path, metadata=table, overwrite=overwrite, **options)
+        for part, path, table in zip(parts.values(), paths, tables, strict=True)
     ]
-    describe_dandiset(folder, written)
-    return written
+    describe_dandiset(folder, files)
+    return files
 
 
 def parts_of(activity: Activity, *, per_task: bool) -> dict[str, Activity]:
-    """Give what goes into each file, by what ends the session's id ("": the whole)."""
+    """Return the activity of each file, by the suffix of its session's id.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block.
+    per_task
+        Whether each block is a file of its own, with its name as suffix; else one file, "".
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> list(parts_of(example_block(), per_task=True))
+    ['example']
+    """
     if not per_task:
         return {"": activity}
     return {leaf: make_activity({leaf: block}) for leaf, block in blocks(activity).items()}
@@ -91,16 +105,16 @@ def _with_session(
     activity: Activity, suffix: str, metadata: Metadata | None
 ) -> dict[str, dict[str, Any]]:
     first = next(iter(blocks(activity).values()))
-    given = merged(metadata)
-    known = merged(default_metadata(first), metadata)
-    session = str(known["NWBFile"]["session_id"])
-    given["NWBFile"]["session_id"] = f"{session}-{suffix}" if suffix else session
-    given["Subject"]["subject_id"] = str(known["Subject"]["subject_id"])
-    return given
+    tables = merged(metadata)
+    complete = merged(default_metadata(first), metadata)
+    session = str(complete["NWBFile"]["session_id"])
+    tables["NWBFile"]["session_id"] = f"{session}-{suffix}" if suffix else session
+    tables["Subject"]["subject_id"] = str(complete["Subject"]["subject_id"])
+    return tables
 
 
 def dandi_path(metadata: Metadata) -> Path:
-    """Give the path of a session's file in a dandiset.
+    """Return the path of a session's file in a dandiset.
 
     Examples
     --------
@@ -113,7 +127,15 @@ def dandi_path(metadata: Metadata) -> Path:
 
 
 def describe_dandiset(folder: Path, files: Sequence[Path]) -> None:
-    """Write a ``dandiset.yaml`` where there is none, from what the files say of themselves."""
+    """Write a draft of ``dandiset.yaml`` from the first file's metadata, unless there is one.
+
+    Parameters
+    ----------
+    folder
+        Folder of the dandiset.
+    files
+        Its NWB files.
+    """
     path = folder / DESCRIPTION
     if path.exists() or not files:
         return
@@ -126,7 +148,7 @@ def describe_dandiset(folder: Path, files: Sequence[Path]) -> None:
             if "general/keywords" in file
             else []
         )
-    about = {
+    table = {
         "name": folder.resolve().name,
         "description": description,
         "keywords": keywords,
@@ -134,17 +156,17 @@ def describe_dandiset(folder: Path, files: Sequence[Path]) -> None:
     with written_aside(path) as aside:
         aside.write_text(
             "# A draft: the archive gives the identifier, you contributors and a license.\n"
-            + yaml.safe_dump(about, sort_keys=False, allow_unicode=True),
+            + yaml.safe_dump(table, sort_keys=False, allow_unicode=True),
             encoding="utf-8",
         )
 
 
 def _refuse_same(paths: Sequence[Path]) -> None:
-    """Refuse sessions that would be written to one file."""
-    seen: set[Path] = set()
+    """Check that no two sessions would be written to one file."""
+    previous: set[Path] = set()
     for path in paths:
-        if path in seen:
+        if path in previous:
             raise InputError(
-                str(path), "one session for each file", "two", "Give sessions ids that differ."
+                str(path), "one session for each file", "two", "Use different session ids."
             )
-        seen.add(path)
+        previous.add(path)

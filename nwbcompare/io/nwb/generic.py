@@ -1,4 +1,4 @@
-"""Sessions of any NWB file that has trials: units, or a time series."""
+"""Sessions of any NWB file with trials: spike times of units, or a time series."""
 
 from __future__ import annotations
 
@@ -29,66 +29,61 @@ from nwbcompare.core.hdf5_input import (
     scalar,
 )
 from nwbcompare.core.lazy import Places, runs as runs_of
+from nwbcompare.io.columns import RESERVED
 from nwbcompare.io.nwb.format_names import RATE_SERIES, UNIT_TABLES
 from nwbcompare.io.nwb.table_columns import indexed, read_table, row_ids
 from nwbcompare.io.sessions.recorded_signals import Samples, Signal, SpikeTrains, Times
 from nwbcompare.io.sessions.session import Session
 
 UNITS = "units"
-"""The word for a file's units table, where a series could be meant."""
-NOT_OF_UNITS = ("spike_times", "obs_intervals", "electrodes", "electrode_group")
+"""Value of ``series`` for the units table."""
+LINKED_COLUMNS = ("spike_times", "obs_intervals", "electrodes", "electrode_group")
 NAMES_OF_UNITS = ("unit_name", "unit")
 SERIES_DEPTH = 3
-"""Time series lie in a module, or in a container in one, not deeper."""
+"""Depth to which time series are looked for: a module, and a container in it."""
 PROBED_STAMPS = 1000
+"""Number of time stamps from which the sampling interval is taken."""
 MOST_READS = 8
-"""Scattered columns are read one by one up to here; beyond it, all between them at once."""
+"""Number of runs of columns up to which each is read by itself; else all between them at once."""
 STRIDE = 4096
-"""Spikes of a unit that are read at once where not all are asked for."""
+"""Every such spike time of a unit stays in memory, so that others are found without reading all."""
 STAMPS_AT_ONCE = 16_384
+"""Number of time stamps that are read at once."""
 BLOCKS_KEPT = 256
-TAKEN = {
-    "epoch",
-    "epoch_start_time",
-    "epoch_stop_time",
-    "observation",
-    "observation_trial",
-    "observation_unit",
-    "rate",
-    "session",
-    "time",
-    "trial",
-    "unit",
-    "unit_key",
-}
-"""Names that the data model gives a meaning of its own."""
+"""Number of blocks of time stamps that stay in memory."""
+NAMES_TAKEN = RESERVED | {"observation_trial", "session"}
+"""Column names with a meaning in the data model."""
 TABLE_OF_RATES = {name: UNIT_TABLES[source] for (source, _), name in RATE_SERIES.items()}
-"""For each series of rates that nwbcompare wrote, its table of units."""
+"""Unit table of each series of rates in native files."""
 
 
 def read_session(
     file: h5py.File, path: Path, series: str | None = None, *, own: bool = False
 ) -> Session:
-    """Read the tables of an NWB file; what was recorded is read when it is looked at.
+    """Read the tables of an NWB file; spikes and samples are read when rates are indexed.
 
     Parameters
     ----------
     file
-        The file, open.
+        The open file.
     path
-        Where it lies.
+        Its path.
     series
-        "units", or the name or path of a units table or time series; None: the units where
+        "units", or the name or path of a units table or time series; by default the units, if
         the file has any with spike times, else its only time series.
     own
-        Whether nwbcompare wrote the file: its columns are what they are meant to be. In those
-        of others, text that is JSON is decoded, and names that mean something else in the
-        data model are changed.
+        Whether nwbcompare wrote the file, so that its columns keep their names and values. In
+        other files, text that is JSON is decoded, and reserved names are changed.
+
+    Returns
+    -------
+    Session
+        Trials, units and signal of the file.
 
     Raises
     ------
     InputError
-        For a file without trials, a series that is not there, and a choice of several.
+        If the file has no trials, the series does not exist, or there are several to choose from.
     """
     trials, trial_attrs, left_out = _trials(file, path, own=own)
     name = (scalar(file, "general/session_id") or "").strip() or path.stem
@@ -121,7 +116,7 @@ def _trials(
                 f"{path}: /intervals/trials/{name}",
                 "a column of times (s)",
                 "none" if name not in columns else "text",
-                "The trials table is no NWB table: add the column with pynwb.",
+                "The trials table is not an NWB table: add the column with pynwb.",
             )
     if own:
         return columns, attrs, left_out
@@ -134,10 +129,10 @@ def _trials(
 
 
 def _free_names(columns: Mapping[str, Any], prefix: str) -> dict[str, str]:
-    """Say what to call columns, of which some have names with a meaning of their own."""
+    """Return the names of columns in the data model, without those that it reserves."""
     names = {}
     for name in columns:
-        free = f"{prefix}_{name}" if name in TAKEN else name
+        free = f"{prefix}_{name}" if name in NAMES_TAKEN else name
         while free != name and free in columns:
             free += "_"
         names[name] = free
@@ -145,7 +140,13 @@ def _free_names(columns: Mapping[str, Any], prefix: str) -> dict[str, str]:
 
 
 def trials_table(file: h5py.File, path: Path) -> h5py.Group:
-    """Give the trials table, without which nothing can be aligned."""
+    """Return the trials table.
+
+    Raises
+    ------
+    InputError
+        If there is none: without trials, rates cannot be aligned.
+    """
     table = member(file, "intervals/trials")
     if not isinstance(table, h5py.Group):
         others = member(file, "intervals")
@@ -158,32 +159,17 @@ def trials_table(file: h5py.File, path: Path) -> h5py.Group:
     return table
 
 
-def _find_units(file: h5py.File, path: Path, wanted: str | None = None) -> h5py.Group | None:
-    """Give the units table with spike times: at the root, or else in a processing module.
+def _find_units(file: h5py.File, path: Path, series: str | None = None) -> h5py.Group | None:
+    """Return the units table with spike times, at the root or else in a processing module.
 
-    Parameters
-    ----------
-    file, path
-        The file, and where it lies.
-    wanted
-        "units", or the table's path; None: as "units", where there is one.
-
-    Returns
-    -------
-    h5py.Group or None
-        None where there is none, or something else is wanted.
-
-    Raises
-    ------
-    InputError
-        Where there is none though wanted, and for a choice of several.
+    None if there is none, or ``series`` names something else.
     """
     tables = _spiking_tables(file)
-    if wanted is not None and wanted.strip("/") in tables:
-        return tables[wanted.strip("/")]
-    if wanted not in (None, UNITS):
+    if series is not None and series.strip("/") in tables:
+        return tables[series.strip("/")]
+    if series not in (None, UNITS):
         return None
-    if not tables and wanted == UNITS:
+    if not tables and series == UNITS:
         raise InputError(str(path), "units with spike times", "none", "Name a time series.")
     if len(tables) > 1 and UNITS not in tables:
         raise InputError(
@@ -196,18 +182,18 @@ def _find_units(file: h5py.File, path: Path, wanted: str | None = None) -> h5py.
 
 
 def _spiking_tables(file: h5py.File) -> dict[str, h5py.Group]:
-    """Give the tables with spike times by path."""
-    found = {UNITS: member(file, UNITS)}
+    """Return the tables with spike times by path."""
+    candidates = {UNITS: member(file, UNITS)}
     modules = member(file, "processing")
-    seen = set()
+    visited = set()
     if isinstance(modules, h5py.Group):
         for name, module in members(modules).items():
-            if isinstance(module, h5py.Group) and address(module) not in seen:
-                seen.add(address(module))
-                found |= {f"processing/{name}/{k}": t for k, t in members(module).items()}
+            if isinstance(module, h5py.Group) and address(module) not in visited:
+                visited.add(address(module))
+                candidates |= {f"processing/{name}/{k}": t for k, t in members(module).items()}
     return {
         name: table
-        for name, table in found.items()
+        for name, table in candidates.items()
         if isinstance(table, h5py.Group) and {"id", "spike_times"} <= set(table.keys())
     }
 
@@ -216,15 +202,15 @@ def _spiking_units(
     table: h5py.Group, path: Path, *, own: bool
 ) -> tuple[dict[str, Any], SpikeTrains]:
     units = unit_columns(table, own=own)
-    found = indexed(table, "spike_times")
-    if found is None:
+    column = indexed(table, "spike_times")
+    if column is None:
         raise InputError(
             f"{path}: {table.name}",
             "spike_times with its index",
             "one without the other",
             "The file is damaged: obtain it again.",
         )
-    data, stops = found
+    data, stops = column
     if stops.size != len(units["unit"]) or data.dtype.kind not in "fiu" or data.ndim != 1:
         raise InputError(
             f"{path}: {table.name}",
@@ -237,16 +223,25 @@ def _spiking_units(
 
 
 def _path_of(data: h5py.Dataset) -> Path:
-    """Give the file that holds a dataset: where a link led to it, another than was opened."""
+    """Return the file of a dataset, which is another than was opened if a link led to it."""
     return Path(data.file.filename)
 
 
 @dataclass(frozen=True)
 class SpikeTimes:
-    """Reads a unit's spike times from a file.
+    """Reader of the spike times of units.
 
-    The format does not promise that they ascend, so that the first look at a unit reads all of
-    its times; every so many of them are kept, and tell where others lie from then on.
+    NWB does not guarantee that spike times ascend. The first access to a unit therefore reads all
+    its times; every 4096th stays in memory, and later accesses read only those near a window.
+
+    Attributes
+    ----------
+    path, name
+        The file, and the dataset with the times of all units.
+    stops
+        End of each unit's times in the dataset, ``(unit,)``.
+    some
+        Every 4096th spike time of units that ascend, by unit.
     """
 
     path: Path
@@ -255,16 +250,16 @@ class SpikeTimes:
     some: dict[int, Times] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, unit: int) -> Times:
-        """Give the spike times (s) of a unit, ascending."""
+        """Return the spike times of a unit (s), ascending."""
         times = self._read(unit, 0, self._number(unit))
-        there = times[np.isfinite(times)]
-        ascending = bool((np.diff(there) >= 0).all())
-        if ascending and there.size == times.size:
+        finite = times[np.isfinite(times)]
+        ascending = bool((np.diff(finite) >= 0).all())
+        if ascending and finite.size == times.size:
             self.some[unit] = times[::STRIDE].copy()
-        return there if ascending else np.sort(there)
+        return finite if ascending else np.sort(finite)
 
     def between(self, unit: int, first: float, last: float) -> Times:
-        """Give at least the spike times (s) of a unit from one time to another, ascending."""
+        """Return the spike times of a unit between two times (s), and possibly more, ascending."""
         if unit not in self.some:
             return self(unit)
         every = self.some[unit]
@@ -286,11 +281,10 @@ class SpikeTimes:
 
 
 def _intervals(table: h5py.Group, units: dict[str, Any]) -> list[Times] | None:
-    found = indexed(table, "obs_intervals")
-    if found is None:
+    column = indexed(table, "obs_intervals")
+    if column is None:
         return None
-    values = read_column(found[0])
-    stops = found[1]
+    values, stops = read_column(column[0]), column[1]
     if values.ndim != 2 or values.shape[1] != 2 or stops.size != len(units["unit"]):
         raise InputError(
             f"{table.file.filename}: {table.name}/obs_intervals",
@@ -298,25 +292,38 @@ def _intervals(table: h5py.Group, units: dict[str, Any]) -> list[Times] | None:
             f"{values.shape} for {stops.size}",
             "The file is damaged: obtain it again.",
         )
-    # an interval that lacks a bound tells of nothing that was recorded
+    # intervals with NaN as a bound, or reversed ones, are left out
     intervals = np.split(values.astype(np.float64)[: stops[-1] if stops.size else 0], stops[:-1])
-    return [own[own[:, 0] <= own[:, 1]] for own in intervals]
+    return [part[part[:, 0] <= part[:, 1]] for part in intervals]
 
 
 def unit_columns(table: h5py.Group, *, own: bool = False) -> dict[str, Any]:
-    """Give the unit table of an NWB table of units: ids, areas and every plain column."""
+    """Return ids, areas and all columns with one value for each unit of an NWB table.
+
+    Parameters
+    ----------
+    table
+        A table of units, electrodes or regions of interest.
+    own
+        Whether nwbcompare wrote it; see `read_session`.
+
+    Returns
+    -------
+    dict of str to array, (unit,)
+        The columns, with ``unit``.
+    """
     ids = row_ids(table)
-    columns, _, _ = read_table(table, skip=(*NOT_OF_UNITS, *NAMES_OF_UNITS), decode=not own)
+    columns, _, _ = read_table(table, skip=(*LINKED_COLUMNS, *NAMES_OF_UNITS), decode=not own)
     area = columns.pop("area", None)
     if area is None:
         area = _areas(table, len(ids))
-    known = {"unit": _names_of_units(table, ids)} | ({} if area is None else {"area": area})
+    units = {"unit": _names_of_units(table, ids)} | ({} if area is None else {"area": area})
     names = _free_names(columns, "unit")
-    return known | {names[name]: column for name, column in columns.items()}
+    return units | {names[name]: column for name, column in columns.items()}
 
 
 def _names_of_units(table: h5py.Group, ids: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
-    """Give the units' names; where there are none, or they repeat, the ids of the table."""
+    """Return the names of units; without names, or if they repeat, the ids of the table."""
     for name in NAMES_OF_UNITS:
         column = member(table, name)
         if isinstance(column, h5py.Dataset) and column.shape == ids.shape:
@@ -327,9 +334,9 @@ def _names_of_units(table: h5py.Group, ids: npt.NDArray[Any]) -> npt.NDArray[np.
 
 
 def _areas(table: h5py.Group, n_units: int) -> npt.NDArray[Any] | None:
-    """Give where each unit was recorded: its electrode group's place, or its first electrode's.
+    """Return the area of each unit: that of its electrode group, or of its first electrode.
 
-    A table of electrodes names the place itself, and one of regions of interest its plane.
+    A table of electrodes has the area itself, and one of regions of interest its imaging plane.
     """
     groups = member(table, "electrode_group")
     if isinstance(groups, h5py.Dataset) and groups.shape == (n_units,):
@@ -352,9 +359,9 @@ def _places_of_electrodes(table: h5py.Group, n_units: int) -> npt.NDArray[Any] |
         return None
     places = read_column(dataset(electrodes, "location"))
     rows = read_column(region)
-    found = indexed(table, "electrodes")
+    column = indexed(table, "electrodes")
     # without an index, each unit has one electrode
-    stops = np.arange(1, rows.size + 1) if found is None else found[1]
+    stops = np.arange(1, rows.size + 1) if column is None else column[1]
     if stops.size != n_units:
         return None
     first = np.concatenate([[0], stops[:-1]])
@@ -375,24 +382,25 @@ def _locations_of(table: h5py.Group, groups: h5py.Dataset) -> npt.NDArray[Any]:
 
 
 def _find_series(file: h5py.File) -> dict[str, h5py.Group]:
-    """Give the time series of one or two dimensions by path: acquired and processed."""
-    found: dict[str, h5py.Group] = {}
-    seen: set[tuple[str, int]] = set()
+    """Return the acquired and processed time series of one or two dimensions by path."""
+    series: dict[str, h5py.Group] = {}
+    visited: set[tuple[str, int]] = set()
     for top in ("acquisition", "processing"):
         group = member(file, top)
         if isinstance(group, h5py.Group):
-            seen.add(address(group))
-            _collect_series(group, top, SERIES_DEPTH, found, seen)
-    return found
+            visited.add(address(group))
+            _collect_series(group, top, SERIES_DEPTH, series, visited)
+    return series
 
 
 def _collect_series(
     group: h5py.Group,
     path: str,
     depth: int,
-    found: dict[str, h5py.Group],
-    seen: set[tuple[str, int]],
+    series: dict[str, h5py.Group],
+    visited: set[tuple[str, int]],
 ) -> None:
+    """Add the time series in a group to ``series``, and its subgroups to ``visited``."""
     for name, item in members(group).items():
         if not isinstance(item, h5py.Group):
             continue
@@ -400,29 +408,29 @@ def _collect_series(
         if isinstance(data, h5py.Dataset):
             timed = any(member(item, key) is not None for key in ("timestamps", "starting_time"))
             if data.ndim in {1, 2} and data.dtype.kind in "fiu" and timed:
-                found[f"{path}/{name}"] = item
-        elif depth > 1 and address(item) not in seen:
-            # groups may hold each other, in a circle and under many names
-            seen.add(address(item))
-            _collect_series(item, f"{path}/{name}", depth - 1, found, seen)
+                series[f"{path}/{name}"] = item
+        elif depth > 1 and address(item) not in visited:
+            # links may make a group a member of itself, or of many others
+            visited.add(address(item))
+            _collect_series(item, f"{path}/{name}", depth - 1, series, visited)
 
 
 def _series_units(
-    file: h5py.File, path: Path, wanted: str | None, *, own: bool
+    file: h5py.File, path: Path, series: str | None, *, own: bool
 ) -> tuple[dict[str, Any], Signal]:
-    found = _find_series(file)
-    asked = None if wanted is None else wanted.strip("/")
-    chosen = [name for name in found if asked in {None, name, name.rsplit("/", 1)[-1]}]
-    if len(chosen) != 1:
+    candidates = _find_series(file)
+    name = None if series is None else series.strip("/")
+    paths = [one for one in candidates if name in {None, one, one.rsplit("/", 1)[-1]}]
+    if len(paths) != 1:
         raise InputError(
-            f"{path}: {'series' if wanted is None else f'series {wanted!r}'}",
+            f"{path}: {'series' if series is None else f'series {series!r}'}",
             "units with spike times, or one time series"
-            if wanted is None
+            if series is None
             else "one time series of this name",
-            f"the series {listing(found)}" if found else "none",
-            "Name one of them with series=." if found else "There is nothing to bin here.",
+            f"the series {listing(candidates)}" if candidates else "none",
+            "Name one of them with series=." if candidates else "There is nothing to bin here.",
         )
-    group = found[chosen[0]]
+    group = candidates[paths[0]]
     data = dataset(group, "data")
     n_units = 1 if data.ndim == 1 else int(data.shape[1])
     units = _channel_table(group, n_units, own=own)
@@ -430,7 +438,7 @@ def _series_units(
 
 
 def _channel_table(group: h5py.Group, n_units: int, *, own: bool) -> dict[str, Any]:
-    """Give a table of a series' channels: the one that it refers to, or by number."""
+    """Return the table that the channels of a series refer to, else numbered channels."""
     name = group.name.rsplit("/", 1)[-1]
     numbered = np.array([f"{name}_{place:03d}" for place in range(n_units)])
     if own:
@@ -445,7 +453,7 @@ def _channel_table(group: h5py.Group, n_units: int, *, own: bool) -> dict[str, A
 
 
 def _rows_of(table: h5py.Group, region: h5py.Dataset, numbered: npt.NDArray[Any]) -> dict[str, Any]:
-    """Give the rows of a table that a region names, as a table of units."""
+    """Return the rows of a table that a region refers to, as a table of units."""
     columns, rows = unit_columns(table), read_column(region)
     n_rows = len(columns["unit"])
     if rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < n_rows)).all():
@@ -483,7 +491,7 @@ def _samples(group: h5py.Group, data: h5py.Dataset, path: Path) -> Samples:
 
 
 def _scaling(group: h5py.Group, data: h5py.Dataset) -> tuple[npt.NDArray[np.float64], float]:
-    """Give what stored values are multiplied with, by channel, and what is added."""
+    """Return the factor of stored values, ``(channel,)``, and the offset."""
     factor = np.full(1 if data.ndim == 1 else data.shape[1], number(data, "conversion", 1.0))
     by_channel = member(group, "channel_conversion")
     if isinstance(by_channel, h5py.Dataset) and by_channel.shape == factor.shape:
@@ -492,7 +500,7 @@ def _scaling(group: h5py.Group, data: h5py.Dataset) -> tuple[npt.NDArray[np.floa
 
 
 def _probed(stamps: h5py.Dataset, data: h5py.Dataset, path: Path) -> tuple[float, float]:
-    """Give the first sample's time and the usual step (s), without reading all times."""
+    """Return the first sample's time and the median step (s), without reading all times."""
     if stamps.shape != data.shape[:1] or stamps.dtype.kind not in "fiu":
         raise InputError(
             f"{path}: {stamps.name}",
@@ -507,7 +515,7 @@ def _probed(stamps: h5py.Dataset, data: h5py.Dataset, path: Path) -> tuple[float
             f"{path}: {stamps.name}",
             "ascending times of at least two samples",
             "others",
-            "A lone sample tells no sampling interval; times that are missing, no place.",
+            "The sampling interval cannot be taken from them: mend the file.",
         )
     return float(first[0]), float(np.median(steps[steps > 0]))
 
@@ -526,19 +534,27 @@ def _start_and_step(start: h5py.Dataset, path: Path) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class SampleTimes:
-    """Gives the times of samples in a file."""
+    """Reader of the times of samples."""
 
     path: Path
     name: str
 
     def __call__(self) -> StampsInFile:
-        """Give the times (s), which are read where they are looked at."""
+        """Return the times (s), which are read when they are indexed."""
         with opened(self.path) as file:
             return StampsInFile(self.path, self.name, int(dataset(file, self.name).shape[0]))
 
 
 class StampsInFile:
-    """Times of samples that stay in their file but for blocks that were looked at."""
+    """Times of samples in a file (s), read in blocks of which the latest stay in memory.
+
+    Parameters
+    ----------
+    path, name
+        The file, and the dataset with the times.
+    size
+        Number of samples.
+    """
 
     def __init__(self, path: Path, name: str, size: int) -> None:
         self.path, self.name, self.size = path, name, size
@@ -570,7 +586,15 @@ class StampsInFile:
 
 @dataclass(frozen=True)
 class SeriesData:
-    """Reads samples of a time series from a file."""
+    """Reader of the samples of a time series.
+
+    Attributes
+    ----------
+    path, name
+        The file, and the dataset with the samples.
+    factor, offset
+        Conversion of stored values: factor ``(channel,)``, and offset.
+    """
 
     path: Path
     name: str
@@ -578,7 +602,7 @@ class SeriesData:
     offset: float
 
     def __call__(self, start: int, stop: int, units: Places) -> npt.NDArray[Any]:
-        """Give the samples ``(sample, unit)`` of some units."""
+        """Return samples of some units, ``(sample, unit)``, from ``start`` to before ``stop``."""
         with opened(self.path) as file:
             data = dataset(file, self.name)
             check_size(data, (stop - start) * units.size * data.dtype.itemsize)
@@ -591,7 +615,30 @@ class SeriesData:
 
 
 def read_block(data: h5py.Dataset, rows: slice, columns: Places) -> npt.NDArray[Any]:
-    """Read some columns of a run of rows; of one-dimensional data the only one."""
+    """Read some columns of a range of rows.
+
+    Parameters
+    ----------
+    data
+        A dataset, ``(row, column)`` or ``(row,)``.
+    rows
+        The rows.
+    columns
+        Ascending indices of columns; not used for data of one dimension.
+
+    Returns
+    -------
+    array, (row, column)
+        The values.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> data = file.create_dataset("rate", data=np.arange(6).reshape(2, 3))
+    >>> read_block(data, slice(0, 2), np.array([0, 2])).tolist()
+    [[0, 2], [3, 5]]
+    """
     if data.ndim == 1:
         return np.asarray(data[rows])[:, None]
     parts = list(runs_of(columns))

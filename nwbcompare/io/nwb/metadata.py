@@ -1,4 +1,4 @@
-"""What an NWB file says of its subject, session and origin, and defaults that archives accept."""
+"""Metadata of NWB files on subject, session and origin, with defaults that archives accept."""
 
 from __future__ import annotations
 
@@ -59,12 +59,26 @@ def read_metadata(path: str | Path) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     path
-        A file with the tables ``NWBFile`` and ``Subject``, whose keys are pynwb's.
+        A file with the tables ``NWBFile`` and ``Subject`` and the keys of pynwb.
+
+    Returns
+    -------
+    dict of str to dict
+        Checked values by table and key.
 
     Raises
     ------
     InputError
-        Where it is not there, no TOML or YAML, or has other keys.
+        If it does not exist, is not TOML or YAML, or has other tables or keys.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "session.yaml"
+    ...     _ = path.write_text("Subject: {sex: F}")
+    ...     read_metadata(path)["Subject"]
+    {'sex': 'F'}
     """
     path = Path(path)
     if path.suffix not in {".toml", ".yaml", ".yml"} or not path.is_file():
@@ -75,21 +89,38 @@ def read_metadata(path: str | Path) -> dict[str, dict[str, Any]]:
 
     try:
         text = path.read_text(encoding="utf-8")
-        found = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+        tables = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(
             str(path), "a TOML or YAML file", f"one that cannot be read ({error})", "Mend it."
         ) from error
-    return checked_metadata(found, str(path))
+    return checked_metadata(tables, str(path))
 
 
 def checked_metadata(metadata: Any, subject: str = "metadata") -> dict[str, dict[str, Any]]:
-    """Refuse metadata with tables or keys that are not known, or text that is no time.
+    """Check metadata, and convert times and lists.
+
+    Parameters
+    ----------
+    metadata
+        Tables ``NWBFile`` and ``Subject``.
+    subject
+        Name of the metadata in an error.
+
+    Returns
+    -------
+    dict of str to dict
+        Values by table and key: times with their zone, lists of text, or text.
 
     Raises
     ------
     InputError
-        With the nearest names.
+        If a table or key is unknown (the message has the nearest names), or a time has no zone.
+
+    Examples
+    --------
+    >>> checked_metadata({"NWBFile": {"keywords": "decision"}})["NWBFile"]
+    {'keywords': ['decision']}
     """
     if not isinstance(metadata, Mapping):
         raise InputError(
@@ -98,23 +129,22 @@ def checked_metadata(metadata: Any, subject: str = "metadata") -> dict[str, dict
             type(metadata).__name__,
             "Write {'Subject': {'sex': 'F'}}.",
         )
-    checked: dict[str, dict[str, Any]] = {name: {} for name in KEYS}
+    result: dict[str, dict[str, Any]] = {name: {} for name in KEYS}
     for table, values in metadata.items():
         if table not in KEYS or not isinstance(values, Mapping):
             raise unknown_name(f"{subject}, table", table, KEYS)
         for key, value in values.items():
             if key not in KEYS[table]:
                 raise unknown_name(f"{subject}, {table}", key, KEYS[table])
-            checked[table][key] = _value(f"{subject}, {table}.{key}", key, value)
-    return checked
+            result[table][key] = _value(f"{subject}, {table}.{key}", key, value)
+    return result
 
 
 def _value(subject: str, key: str, value: Any) -> Any:
     if key in TIMES:
         return _time(subject, value)
     if key in LISTS:
-        listed = [value] if isinstance(value, str) else list(value)
-        return [str(item) for item in listed]
+        return [value] if isinstance(value, str) else [str(item) for item in value]
     return str(value)
 
 
@@ -134,7 +164,23 @@ def _time(subject: str, value: Any) -> datetime:
 
 
 def merged(*metadata: Metadata | None) -> dict[str, dict[str, Any]]:
-    """Join metadata; what comes later counts."""
+    """Join metadata; later values replace earlier ones.
+
+    Parameters
+    ----------
+    *metadata
+        Tables ``NWBFile`` and ``Subject``; None is skipped.
+
+    Raises
+    ------
+    InputError
+        As `checked_metadata`.
+
+    Examples
+    --------
+    >>> merged({"Subject": {"sex": "U"}}, {"Subject": {"sex": "F"}})["Subject"]
+    {'sex': 'F'}
+    """
     joined: dict[str, dict[str, Any]] = {name: {} for name in KEYS}
     for one in metadata:
         for table, values in checked_metadata(one or {}).items():
@@ -143,24 +189,24 @@ def merged(*metadata: Metadata | None) -> dict[str, dict[str, Any]]:
 
 
 def make_file(block: xr.Dataset, metadata: Metadata | None, *, notes: Sequence[str]) -> NWBFile:
-    """Make an NWB file without data.
+    """Return an NWB file without data.
 
     Parameters
     ----------
     block
-        A block of the activity: its name and source give the defaults.
+        A block of the activity, whose name and source determine the defaults.
     metadata
-        What the user says; it takes the place of defaults.
+        The user's metadata, which replace defaults.
     notes
         Sentences for the file's notes.
 
     Raises
     ------
     InputError
-        For a recording of an animal that nobody says the species, age and time of.
+        If species, age or time of a recording are missing.
     """
-    given = merged(default_metadata(block), metadata)
-    about, subject = given["NWBFile"], given["Subject"]
+    tables = merged(default_metadata(block), metadata)
+    about, subject = tables["NWBFile"], tables["Subject"]
     lacking = [
         f"{table}.{key}"
         for table, key in (
@@ -168,7 +214,7 @@ def make_file(block: xr.Dataset, metadata: Metadata | None, *, notes: Sequence[s
             ("Subject", "age"),
             ("NWBFile", "session_start_time"),
         )
-        if key not in given[table]
+        if key not in tables[table]
     ]
     if lacking:
         raise InputError(
@@ -185,7 +231,20 @@ def make_file(block: xr.Dataset, metadata: Metadata | None, *, notes: Sequence[s
 
 
 def default_metadata(block: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Give the defaults: of a simulation all that archives ask, of a recording what it says."""
+    """Return default metadata of a block.
+
+    Parameters
+    ----------
+    block
+        A block. A simulation has defaults for all that archives require. The species, age and
+        time of a recording have no default.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> default_metadata(example_block())["Subject"]["subject_id"]
+    'example'
+    """
     name = str(block.attrs["name"])
     simulated = block.attrs["source"] == "model" or bool(
         json.loads(block.attrs["provenance"]).get("simulated")
@@ -206,7 +265,7 @@ def default_metadata(block: xr.Dataset) -> dict[str, dict[str, Any]]:
         return {"NWBFile": about, "Subject": subject}
     about |= {
         "session_description": f"Simulated: rates of {name}, on task trials laid end to end.",
-        # a simulation has no time of its own: the time of writing
+        # a simulation has no time of recording
         "session_start_time": datetime.now(UTC),
         "experimenter": ["Network, Simulated"],
         "institution": "simulation",
@@ -222,7 +281,7 @@ def default_metadata(block: xr.Dataset) -> dict[str, dict[str, Any]]:
 
 
 def _only(block: xr.Dataset, column: str) -> str | None:
-    """Give the one value that a column of the unit table has; None where there are several."""
+    """Return the only value of a column of the unit table; None if there are several."""
     if column not in block.coords or block[column].dims != ("unit",):
         return None
     values = {str(value) for value in block[column].values}
@@ -230,7 +289,7 @@ def _only(block: xr.Dataset, column: str) -> str | None:
 
 
 def identity(name: str) -> str:
-    """Give a name as archives accept it for an id: without slashes and blanks.
+    """Return a name as an id that archives accept, without slashes and blanks.
 
     Examples
     --------
@@ -241,7 +300,7 @@ def identity(name: str) -> str:
 
 
 def in_path(name: str) -> str:
-    """Give an id as archives accept it in a path: letters, digits and hyphens.
+    """Return an id as a part of a path that archives accept: letters, digits and hyphens.
 
     Examples
     --------

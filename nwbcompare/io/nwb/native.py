@@ -1,4 +1,4 @@
-"""Files that `write_nwb` made: rates come back bit for bit, read when they are looked at."""
+"""Native files (of `write_nwb`): the blocks that were written, bit for bit, read when indexed."""
 
 from __future__ import annotations
 
@@ -32,16 +32,28 @@ from nwbcompare.io.nwb.generic import read_block, trials_table
 Schema = dict[str, Any]
 LAYOUTS = ("dense", "ragged", "spikes")
 PLAIN_TYPE = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|[<>=|]?([biuf][1-8]|U\d{1,9})")
-"""Types of columns. numpy takes any text for a type, and Python's parser for some."""
+"""Types of columns; other texts are not passed to numpy, which parses them as Python code."""
 
 
 def read_schema(file: h5py.File, path: Path) -> Schema | None:
-    """Give what the file says of itself; None for a file from elsewhere.
+    """Read the description of the blocks in a native file.
+
+    Parameters
+    ----------
+    file
+        The open file.
+    path
+        Its path, for messages.
+
+    Returns
+    -------
+    dict or None
+        The description in the present format; None if the file is not native.
 
     Raises
     ------
     InputError
-        For a newer format, and for a text that is not of this package.
+        If the format is newer, or a layout is unknown.
     """
     text = scalar(file, f"scratch/{SCHEMA}")
     if text is None:
@@ -68,7 +80,7 @@ def read_schema(file: h5py.File, path: Path) -> Schema | None:
 
 
 def _from_version_1(schema: Schema) -> Schema:
-    """Bring a file's description to the present form: version 1 had dense blocks only."""
+    """Convert a description of version 1, which had dense blocks only."""
     row = sample = 0
     for leaf in schema["leaves"]:
         leaf |= {
@@ -88,26 +100,41 @@ def _from_version_1(schema: Schema) -> Schema:
 
 
 UPGRADES: dict[int, Callable[[Schema], Schema]] = {1: _from_version_1, 2: lambda schema: schema}
-"""For each version of the format, how its description is read today."""
+"""Conversion of the description to the present format, by version."""
 
 
 def has_rates(schema: Schema) -> bool:
-    """Tell whether a file's blocks are kept as rates, not as spikes."""
+    """Return whether a file's blocks are stored as rates, and not as spike times.
+
+    Examples
+    --------
+    >>> has_rates({"leaves": [{"layout": "dense"}]})
+    True
+    """
     return all(leaf["layout"] != "spikes" for leaf in schema["leaves"])
 
 
 def read_blocks(file: h5py.File, path: Path, schema: Schema) -> dict[str, xr.Dataset]:
-    """Give the blocks of a file by leaf.
+    """Return the blocks of a native file by leaf; rates are read when they are indexed.
+
+    Parameters
+    ----------
+    file, path
+        The open file, and its path.
+    schema
+        Its description; see `read_schema`.
 
     Raises
     ------
     InputError
-        Where the tables or series do not fit what the file says of itself.
+        If tables or series do not have the sizes of the description.
     """
     rows = dataset(trials_table(file, path), "start_time").shape[0]
-    stated = sum(leaf["n_rows"] for leaf in schema["leaves"])
-    if stated != rows:
-        raise InputError(str(path), f"{stated} trials", f"{rows}", "The trials table was changed.")
+    expected = sum(leaf["n_rows"] for leaf in schema["leaves"])
+    if expected != rows:
+        raise InputError(
+            str(path), f"{expected} trials", f"{rows}", "The trials table was changed."
+        )
     for name in {name for leaf in schema["leaves"] for name in leaf["trial_columns"]}:
         data = dataset(file, f"intervals/trials/{name}")
         if data.shape != (rows,):
@@ -119,15 +146,15 @@ def read_blocks(file: h5py.File, path: Path, schema: Schema) -> dict[str, xr.Dat
 
 def _block(file: h5py.File, path: Path, leaf: dict[str, Any]) -> xr.Dataset:
     row = "observation" if leaf["layout"] == "ragged" else "trial"
-    about = leaf["variables"]
+    variables = leaf["variables"]
     table = slice(leaf["first_row"], leaf["first_row"] + leaf["n_rows"])
     coords: dict[str, Any] = {"time": ("time", np.array(leaf["time"], dtype=np.float64))}
     for name in leaf["unit_columns"]:
         values = read_column(dataset(file, f"processing/{MODULE}/{leaf['unit_table']}/{name}"))
-        coords[name] = ("unit", restored(values, about[name]))
+        coords[name] = ("unit", restored(values, variables[name]))
     for name in leaf["trial_columns"]:
         values = read_column(dataset(file, f"intervals/trials/{name}"), table)
-        coords[name] = (row, restored(values, about[name]))
+        coords[name] = (row, restored(values, variables[name]))
     if leaf["epochs"]:
         coords |= _epochs(file, leaf, row)
     coords |= {dim: (dim, np.array(names)) for dim, names in leaf["channels"].items()}
@@ -136,7 +163,7 @@ def _block(file: h5py.File, path: Path, leaf: dict[str, Any]) -> xr.Dataset:
         for name, series in leaf["series"].items()
     }
     block = xr.Dataset(data, coords=coords, attrs=leaf["attrs"])
-    for name, description in about.items():
+    for name, description in variables.items():
         block[name].attrs.update(description["attrs"])
     return block.rename(leaf.get("renamed", {}))
 
@@ -164,7 +191,17 @@ def _series(
 
 @dataclass(frozen=True)
 class StreamOfTrials:
-    """Reads trials that lie end to end in a series (time x channel)."""
+    """Reader of trials that lie end to end in a series, ``(sample, channel)``.
+
+    Attributes
+    ----------
+    path, name
+        The file, and the dataset of the series.
+    first_sample
+        First sample of the block.
+    n_bins
+        Number of bins of a trial.
+    """
 
     path: Path
     name: str
@@ -174,7 +211,7 @@ class StreamOfTrials:
     def __call__(
         self, trials: Places, times: Places, channels: Places | None = None
     ) -> npt.NDArray[np.float32]:
-        """Give ``(trial, time, channel)``, or ``(observation, time)`` without channels."""
+        """Return values ``(trial, time, channel)``, or ``(observation, time)`` without channels."""
         columns = np.zeros(1, dtype=np.int64) if channels is None else channels
         whole = times.size == self.n_bins and bool((np.diff(times) == 1).all())
         values = np.empty((trials.size, times.size, columns.size), dtype=np.float32)
@@ -189,24 +226,43 @@ class StreamOfTrials:
         return values if channels is not None else values[:, :, 0]
 
 
-def restored(values: npt.NDArray[Any], about: dict[str, Any]) -> npt.NDArray[Any]:
-    """Restore a column's type, and the codes of a text column."""
-    if not PLAIN_TYPE.fullmatch(about["dtype"]):
-        raise TypeError(f"a column of type {about['dtype']!r:.50}")
-    wanted = np.dtype(about["dtype"])
-    textual = wanted.kind == "U" or "categories" in about["attrs"]
+def restored(values: npt.NDArray[Any], column: dict[str, Any]) -> npt.NDArray[Any]:
+    """Return a column with the type, and for text the codes, that it had when it was written.
+
+    Parameters
+    ----------
+    values
+        Values in the file, ``(row,)``.
+    column
+        Its description: ``dtype``, and ``attrs``, with ``categories`` of a text column.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the values cannot have this type.
+
+    Examples
+    --------
+    >>> column = {"dtype": "int16", "attrs": {"categories": '["left", "right"]'}}
+    >>> restored(np.array(["right", "left"]), column).tolist()
+    [1, 0]
+    """
+    if not PLAIN_TYPE.fullmatch(column["dtype"]):
+        raise TypeError(f"a column of type {column['dtype']!r:.50}")
+    dtype, attrs = np.dtype(column["dtype"]), column["attrs"]
+    textual = dtype.kind == "U" or "categories" in attrs
     if (values.dtype.kind == "U") != textual:
-        raise TypeError(f"{values.dtype} as {wanted}")
-    if "categories" in about["attrs"]:
-        code = {text: place for place, text in enumerate(json.loads(about["attrs"]["categories"]))}
+        raise TypeError(f"{values.dtype} as {dtype}")
+    if "categories" in attrs:
+        code = {text: place for place, text in enumerate(json.loads(attrs["categories"]))}
         values = np.array([code[str(value)] for value in values])
-    elif wanted.kind == "U":
-        # the width is the text's own: what a file states could ask for any memory
+    elif dtype.kind == "U":
+        # with the width of the texts: one from the file could require any amount of memory
         return values.astype(str)
     with np.errstate(all="ignore"):
-        plain: npt.NDArray[Any] = values.astype(wanted)
+        plain: npt.NDArray[Any] = values.astype(dtype)
     if not np.array_equal(plain, values, equal_nan=values.dtype.kind == "f"):
-        raise ValueError(f"values of {values.dtype} that are no {wanted}")
+        raise ValueError(f"values of {values.dtype} that are no {dtype}")
     return plain
 
 
@@ -221,7 +277,22 @@ def _epochs(file: h5py.File, leaf: dict[str, Any], row: str) -> dict[str, Any]:
 def epoch_bounds(
     file: h5py.File, names: list[str], first_row: int, n_rows: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give when epochs start and stop about the event (s), each ``(row, epoch)``."""
+    """Read start and stop of epochs relative to the event (s).
+
+    Parameters
+    ----------
+    file
+        The open file.
+    names
+        Names of the epochs.
+    first_row, n_rows
+        Rows of the trials table.
+
+    Returns
+    -------
+    start, stop : array, (row, epoch)
+        Times (s); NaN in trials without the epoch.
+    """
     start, stop = np.full((2, n_rows, len(names)), math.nan)
     if member(file, f"intervals/{EPOCHS}") is None:
         return start, stop
@@ -233,8 +304,8 @@ def epoch_bounds(
             raise TypeError(f"{name} is {columns[name].dtype}")
     rows = columns["trial"].astype(np.int64) - first_row
     place = {name: index for index, name in enumerate(names)}
-    known = np.array([name in place for name in columns["epoch"].tolist()], dtype=bool)
-    inside = np.flatnonzero((rows >= 0) & (rows < n_rows) & known)
+    is_listed = np.array([name in place for name in columns["epoch"].tolist()], dtype=bool)
+    inside = np.flatnonzero((rows >= 0) & (rows < n_rows) & is_listed)
     where = [place[epoch] for epoch in columns["epoch"][inside].tolist()]
     start[rows[inside], where] = columns["start_from_event"][inside]
     stop[rows[inside], where] = columns["stop_from_event"][inside]

@@ -1,4 +1,4 @@
-"""What a native file says of itself, as JSON: the writing side."""
+"""Description of the blocks in a native file (JSON), as it is written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from nwbcompare.io.nwb.format_names import FORMAT_VERSION, SCHEMA
 
 
 def add_schema(nwb: NWBFile, leaves: list[dict[str, Any]]) -> None:
-    """Put the description of a file's blocks into its scratch."""
+    """Add the description of a file's blocks to its scratch space.
+
+    Parameters
+    ----------
+    nwb
+        The file.
+    leaves
+        Descriptions of the blocks; see `rate_leaf` and `spikes_leaf`.
+    """
     nwb.add_scratch(
         ScratchData(
             name=SCHEMA,
@@ -28,7 +36,15 @@ def add_schema(nwb: NWBFile, leaves: list[dict[str, Any]]) -> None:
 
 
 def rate_leaf(plan: Plan, leaf: Leaf) -> dict[str, Any]:
-    """Describe a block that is kept as rates."""
+    """Return the description of a block that is stored as rates.
+
+    Parameters
+    ----------
+    plan
+        Layout of the file.
+    leaf
+        The block in it.
+    """
     block = leaf.block
     names = {variable: name for name, variable, leaves in plan.series() if leaf in leaves}
     channels = {dim for name in names for dim in block[name].dims if str(dim).endswith("_channel")}
@@ -59,9 +75,22 @@ def spikes_leaf(
     added_columns: list[str],
     apart: bool,
 ) -> dict[str, Any]:
-    """Describe a block that is kept as spike times, and how it is to be read.
+    """Return the description of a block that is stored as spike times.
 
-    ``apart`` tells whether its trials were laid end to end, apart from their true times.
+    Parameters
+    ----------
+    name
+        Name of the leaf.
+    block
+        The block.
+    renamed
+        Original names of renamed trial columns, by their new names.
+    reading
+        Default options of reading; see `nwbcompare.io.sessions.Reading`.
+    added_columns
+        Trial columns that the block does not have.
+    apart
+        Whether trials were laid end to end, and not at their times in the session.
     """
     return _common(name, block, renamed) | {
         "layout": "spikes",

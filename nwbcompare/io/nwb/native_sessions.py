@@ -1,4 +1,4 @@
-"""Files that `write_nwb` made, read as sessions: recordings kept as spikes, rates binned anew."""
+"""Native files (of `write_nwb`) as sessions: recordings stored as spikes, and rates in new bins."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from nwbcompare.io.nwb.native import Schema, epoch_bounds, has_rates, restored
 from nwbcompare.io.sessions.session import Column, Reading, Session
 
 OF_THE_TABLE = ("start_time", "stop_time", "event_time")
-"""Columns of the trials table that blocks of rates have not, yet are good to align to."""
+"""Columns of the trials table that blocks of rates lack, but that can be aligned to."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What a block that nwbcompare wrote says of itself, beside its tables.
+    """Description of a block in a native file, beside its tables.
 
     Attributes
     ----------
     leaf, name
-        What it was called, in its activity and in figures.
+        Name of the leaf, and of the activity in figures.
     reading
-        How it is read by default: the options of `Reading`.
+        Default options of reading; see `nwbcompare.io.sessions.Reading`.
     aligned_to
-        What the event was called.
+        Name of the event.
     condition_variables, source, deterministic, provenance
         As in `nwbcompare.core.activity.make_block`.
     renamed
-        Names of trial columns that the trials table had taken, by those in the file.
+        Original names of renamed trial columns, by their names in the file.
     """
 
     leaf: str
@@ -49,28 +49,33 @@ class Written:
     renamed: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        """Refuse a damaged description while its file is known."""
+        """Check the options here, where an error still names the file."""
         Reading(**self.reading)
 
 
 def native_sessions(
     file: h5py.File, path: Path, schema: Schema, series: str | None
 ) -> list[tuple[Session, Written]]:
-    """Give the sessions of a file that nwbcompare wrote: one for each of its blocks.
+    """Return the sessions of a native file, one for each of its blocks.
 
     Parameters
     ----------
     file, path
-        The file, open, and where it lies.
+        The open file, and its path.
     schema
-        What it says of itself.
+        Its description; see `nwbcompare.io.nwb.native.read_schema`.
     series
-        "units", or the name of a time series; by default what the blocks were made of.
+        "units", or the name of a time series; by default that of the blocks.
+
+    Returns
+    -------
+    list of tuple
+        Session and description of each block.
 
     Raises
     ------
     InputError
-        For rates of units with trials of their own, and tables that were changed.
+        If rates are of units with different trials, or tables were changed.
     """
     if not has_rates(schema):
         session = read_session(file, path, series, own=True)
@@ -80,7 +85,7 @@ def native_sessions(
             str(path),
             "rates of units that share their trials",
             "units with trials of their own",
-            "Open it without options; nwbcompare.rebin and smooth change what it gives.",
+            "Open it without options, and use nwbcompare.rebin and smooth on the result.",
         )
     rates = schema["leaves"][0]["series"]["rate"]["path"]
     session = read_session(file, path, series or rates, own=True)
@@ -113,14 +118,14 @@ def _as_rates(
     columns = [name for name in (*OF_THE_TABLE, *leaf["trial_columns"]) if name in session.trials]
     rows = slice(leaf["first_row"], leaf["first_row"] + leaf["n_rows"])
     event = "event_time" if "event_time" in session.trials else "start_time"
-    about = leaf["variables"]["time"]["attrs"]
-    width, attrs = float(about["bin_width_s"]), leaf["attrs"]
+    time_attrs, attrs = leaf["variables"]["time"]["attrs"], leaf["attrs"]
+    width = float(time_attrs["bin_width_s"])
     window = (leaf["time"][0] - width / 2, leaf["time"][-1] + width / 2)
     written = Written(
         leaf=leaf["name"],
         name=attrs["name"],
         reading={"align": event, "window": [round(s, 9) for s in window], "bin": width},
-        aligned_to=about["aligned_to"],
+        aligned_to=time_attrs["aligned_to"],
         condition_variables=json.loads(attrs["condition_variables"]),
         source=attrs["source"],
         deterministic=exact and bool(attrs["deterministic"]),
@@ -138,9 +143,9 @@ def _as_written(
     rows: slice,
     event: str,
 ) -> Session:
-    """Take a block's rows and columns, with their types, attributes and epochs."""
-    about = {name: _told_of(leaf, name) for name in columns}
-    trials = {name: _typed(session.trials[name][rows], about[name]) for name in columns}
+    """Return a session with the rows and columns of a block, their types, attributes and epochs."""
+    descriptions = {name: _description(leaf, name) for name in columns}
+    trials = {name: _typed(session.trials[name][rows], descriptions[name]) for name in columns}
     n_rows = len(trials["start_time"])
     if n_rows != rows.stop - rows.start:
         raise InputError(
@@ -151,9 +156,9 @@ def _as_written(
         )
     start, stop = epoch_bounds(file, leaf["epochs"], rows.start, n_rows)
     attrs = {
-        name: {k: v for k, v in told["attrs"].items() if k != "categories"}
-        for name, told in about.items()
-        if told is not None
+        name: {k: v for k, v in description["attrs"].items() if k != "categories"}
+        for name, description in descriptions.items()
+        if description is not None
     }
     return replace(
         session,
@@ -164,7 +169,7 @@ def _as_written(
             name: (start[:, place], stop[:, place]) for place, name in enumerate(leaf["epochs"])
         },
         event=event,
-        # where trials were laid end to end, what lies beside one is another
+        # trials that were laid end to end have other trials beside them
         apart=bool(leaf.get("apart", True)),
     )
 
@@ -173,18 +178,18 @@ def _renamed(leaf: dict[str, Any]) -> dict[str, str]:
     return dict(leaf.get("renamed", {}))
 
 
-def _told_of(leaf: dict[str, Any], name: str) -> dict[str, Any] | None:
-    """Give what a file says of a trial column; None for one of the trials table's own."""
+def _description(leaf: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """Return the description of a trial column; None for a column of the trials table alone."""
     renamed = _renamed(leaf)
     if name in renamed.values():
         return None
-    about: dict[str, Any] = leaf["variables"]
-    told: dict[str, Any] | None = about.get(name, about.get(renamed.get(name, "")))
-    return told
+    variables: dict[str, Any] = leaf["variables"]
+    description: dict[str, Any] | None = variables.get(name, variables.get(renamed.get(name, "")))
+    return description
 
 
-def _typed(column: Column, about: dict[str, Any] | None) -> Column:
-    """Restore a column's type; text stays text."""
-    if about is None or "categories" in about["attrs"]:
+def _typed(column: Column, description: dict[str, Any] | None) -> Column:
+    """Return a column with its original type; encoded text stays text."""
+    if description is None or "categories" in description["attrs"]:
         return column
-    return restored(column, {"dtype": about["dtype"], "attrs": {}})
+    return restored(column, {"dtype": description["dtype"], "attrs": {}})

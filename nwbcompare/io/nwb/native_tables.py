@@ -22,42 +22,50 @@ Times = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TrialTimes:
-    """When the rows of a block's trials table take place, on the file's clock (s)."""
+    """Times of the trials of a block on the file's clock (s), each ``(trial,)``.
+
+    Attributes
+    ----------
+    start, stop
+        Start and stop of the trials.
+    event
+        Time of the event that trials are aligned to.
+    """
 
     start: Times
     stop: Times
     event: Times
 
     def __len__(self) -> int:
-        """Give the number of rows."""
+        """Return the number of trials."""
         return len(self.start)
 
 
 RESERVED = ("id", "start_time", "stop_time", "event_time", "tags", "timeseries")
-"""Names that a trials table gives a meaning of its own."""
+"""Names with a meaning in an NWB trials table."""
 
 
 def with_free_names(
-    block: xr.Dataset, taken: Sequence[str] = RESERVED
+    block: xr.Dataset, reserved: Sequence[str] = RESERVED
 ) -> tuple[xr.Dataset, dict[str, str]]:
-    """Rename trial columns whose names the trials table has taken.
+    """Rename trial columns whose names are reserved in a trials table to ``source_NAME``.
 
     Parameters
     ----------
     block
         A block.
-    taken
-        The names that are taken.
+    reserved
+        The reserved names.
 
     Returns
     -------
-    block
-        With ``source_NAME`` for each of them.
-    renamed
-        The old names by the new ones.
+    block : xarray.Dataset
+        The block with renamed columns.
+    renamed : dict of str to str
+        Original names by the new names.
     """
     columns = columns_on(block, _row(block))
-    renamed = {f"source_{name}": name for name in columns if name in taken}
+    renamed = {f"source_{name}": name for name in columns if name in reserved}
     return block.rename({old: new for new, old in renamed.items()}), renamed
 
 
@@ -69,52 +77,52 @@ def trials_table(
     description: str,
     more: Mapping[str, tuple[str, npt.NDArray[Any]]] | None = None,
 ) -> TimeIntervals:
-    """Make the trials table of blocks, one block's rows after another's.
+    """Return the trials table of blocks, with the trials of one block after those of another.
 
     Parameters
     ----------
     tables
-        Blocks, or what they hold beside rates: their trial columns.
+        Blocks, which need no rates here.
     times
-        When each one's rows take place.
+        Times of each block's trials.
     event
         Name of the column with the time of the event; "" for none.
     description
-        Of the table.
+        Description of the table.
     more
-        Further columns, each with what it is.
+        Further columns by name, each with its description and values.
     """
     columns = [
         VectorData(name="start_time", description="start (s)", data=_all([t.start for t in times])),
         VectorData(name="stop_time", description="stop (s)", data=_all([t.stop for t in times])),
     ]
     if event:
-        about = "time (s) of the event that the trial is aligned to"
+        text = "time (s) of the event that the trial is aligned to"
         columns.append(
-            VectorData(name=event, description=about, data=_all([t.event for t in times]))
+            VectorData(name=event, description=text, data=_all([t.event for t in times]))
         )
-    for name, (about, values) in (more or {}).items():
-        columns.append(VectorData(name=name, description=about, data=listed(values)))
+    for name, (text, values) in (more or {}).items():
+        columns.append(VectorData(name=name, description=text, data=_hdf5_values(values)))
     parts = [columns_on(table, _row(table)) for table in tables]
     sizes = [len(t) for t in times]
     for name in dict.fromkeys(name for part in parts for name in part):
-        own = [labels(part[name]) if name in part else None for part in parts]
+        values_by_part = [labels(part[name]) if name in part else None for part in parts]
         attrs = next(part[name].attrs for part in parts if name in part)
         columns.append(
             VectorData(
                 name=name,
                 description=str(attrs.get("long_name", f"{name} of the trial")),
-                data=listed(_joined(own, sizes)),
+                data=_hdf5_values(_joined(values_by_part, sizes)),
             )
         )
     return TimeIntervals(name="trials", description=description, columns=columns)
 
 
 def _joined(columns: Sequence[npt.NDArray[Any] | None], sizes: Sequence[int]) -> npt.NDArray[Any]:
-    """Join a column over blocks; whole numbers and booleans that a block lacks are 0 there."""
-    there = [column for column in columns if column is not None]
-    if len(there) < len(columns) and all(column.dtype.kind in "biu" for column in there):
-        blank = there[0].dtype.type(0)
+    """Join a column over blocks; missing whole numbers and booleans are 0."""
+    present = [column for column in columns if column is not None]
+    if len(present) < len(columns) and all(column.dtype.kind in "biu" for column in present):
+        blank = present[0].dtype.type(0)
         columns = [
             np.full(size, blank) if column is None else column
             for column, size in zip(columns, sizes, strict=True)
@@ -127,7 +135,15 @@ def _row(table: xr.Dataset) -> str:
 
 
 def add_epochs(nwb: NWBFile, tables: Sequence[xr.Dataset], times: Sequence[TrialTimes]) -> None:
-    """Add the table of the epochs of every trial, where there are any."""
+    """Add the table of the epochs of every trial to a file, if there are any.
+
+    Parameters
+    ----------
+    nwb
+        The file.
+    tables, times
+        As for `trials_table`.
+    """
     parts = []
     first_row = 0
     for table, when in zip(tables, times, strict=True):
@@ -136,7 +152,7 @@ def add_epochs(nwb: NWBFile, tables: Sequence[xr.Dataset], times: Sequence[Trial
         first_row += len(when)
     if not any(len(part["trial"]) for part in parts):
         return
-    about = {
+    descriptions = {
         "start_time": "start (s)",
         "stop_time": "stop (s)",
         "epoch": "name of the epoch",
@@ -146,9 +162,11 @@ def add_epochs(nwb: NWBFile, tables: Sequence[xr.Dataset], times: Sequence[Trial
     }
     columns = [
         VectorData(
-            name=name, description=text, data=listed(np.concatenate([part[name] for part in parts]))
+            name=name,
+            description=text,
+            data=_hdf5_values(np.concatenate([part[name] for part in parts])),
         )
-        for name, text in about.items()
+        for name, text in descriptions.items()
     ]
     nwb.add_time_intervals(
         TimeIntervals(name=EPOCHS, description="Epochs of the task in each trial.", columns=columns)
@@ -160,7 +178,7 @@ def _epoch_rows(block: xr.Dataset, times: TrialTimes, first_row: int) -> dict[st
     row, epoch = np.nonzero(np.isfinite(start))
     start, stop = start[row, epoch], stop[row, epoch]
     return {
-        # an epoch may begin before the clock does: its exact bounds are the event's columns
+        # an epoch may start before time 0 of the clock; the exact bounds are relative to the event
         "start_time": np.maximum(times.event[row] + start, 0.0),
         "stop_time": np.maximum(times.event[row] + stop, 0.0),
         "epoch": block["epoch"].values[epoch].astype(str),
@@ -171,21 +189,37 @@ def _epoch_rows(block: xr.Dataset, times: TrialTimes, first_row: int) -> dict[st
 
 
 def unit_columns(block: xr.Dataset, more: Mapping[str, npt.NDArray[Any]]) -> list[VectorData]:
-    """Make the columns of a table of units: the block's own, and more."""
-    own = {name: column.values for name, column in columns_on(block, "unit").items()}
-    described = {name: block[name].attrs.get("long_name") for name in own}
+    """Return the columns of a unit table.
+
+    Parameters
+    ----------
+    block
+        A block, with its unit table.
+    more
+        Further columns, each ``(unit,)``.
+    """
+    columns = {name: column.values for name, column in columns_on(block, "unit").items()}
+    descriptions = {name: block[name].attrs.get("long_name") for name in columns}
     return [
         VectorData(
             name=name,
-            description=str(described.get(name) or f"{name} of the unit"),
-            data=listed(values),
+            description=str(descriptions.get(name) or f"{name} of the unit"),
+            data=_hdf5_values(values),
         )
-        for name, values in (own | dict(more)).items()
+        for name, values in (columns | dict(more)).items()
     ]
 
 
 def units_table(name: str, block: xr.Dataset, more: Mapping[str, npt.NDArray[Any]]) -> DynamicTable:
-    """Make the table of the units whose rates a series holds, one row a column of it."""
+    """Return the unit table of a series of rates, with a row for each of its columns.
+
+    Parameters
+    ----------
+    name
+        Name of the table.
+    block, more
+        As for `unit_columns`.
+    """
     return DynamicTable(
         name=name,
         description="The units: one row for each column of the rates.",
@@ -193,8 +227,8 @@ def units_table(name: str, block: xr.Dataset, more: Mapping[str, npt.NDArray[Any
     )
 
 
-def listed(values: npt.NDArray[Any]) -> Any:
-    """Give text as a list: HDF5 has no type for numpy's text arrays."""
+def _hdf5_values(values: npt.NDArray[Any]) -> Any:
+    """Return text as a list, since h5py cannot write numpy's text arrays."""
     return [str(value) for value in values] if values.dtype.kind in "UTO" else values
 
 

@@ -1,4 +1,4 @@
-"""Poisson spikes at the rates of a series, written unit by unit in bounded memory."""
+"""Poisson spikes drawn at the rates of a network, written unit by unit in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,21 +20,27 @@ from nwbcompare.core.errors import InputError
 from nwbcompare.io.nwb.native_tables import unit_columns
 
 RESOLUTION_S = 1e-5
-"""Spike times lie on a grid as fine as this."""
+"""Resolution of spike times (s)."""
 ROWS_AT_ONCE = 65_536
+"""Number of bins or spikes that are in memory at a time."""
 SPIKES_PER_CHUNK = 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoissonSpikes:
-    """Spikes to be drawn at a network's rates.
+    """Options of Poisson spikes drawn at a network's rates.
 
     Attributes
     ----------
     gain
-        Spikes/s that a rate of 1 stands for.
+        Spikes/s at a rate of 1.
     seed
-        Seed. Each unit has streams of its own, so that its spikes do not depend on the others.
+        Seed. Each unit has its own random streams, so that its spikes do not depend on others.
+
+    Raises
+    ------
+    InputError
+        If the gain is not above 0, or the seed is negative.
 
     Examples
     --------
@@ -46,17 +52,27 @@ class PoissonSpikes:
     seed: int
 
     def __post_init__(self) -> None:
-        """Refuse gains and seeds that cannot be."""
+        """Check gain and seed."""
         if not 0 < self.gain < np.inf:
             raise InputError("gain", "spikes/s above 0", repr(self.gain), "Use 20.")
         if self.seed < 0:
-            raise InputError("seed", "a whole number from 0 on", repr(self.seed), "Use 0.")
+            raise InputError("seed", "a whole number of 0 or more", repr(self.seed), "Use 0.")
 
 
 def declared_units(
     block: xr.Dataset, more: Mapping[str, npt.NDArray[Any]], description: str
 ) -> Units:
-    """Declare a units table whose spike times are written later."""
+    """Return a units table whose spike times are written later.
+
+    Parameters
+    ----------
+    block
+        A block, with its unit table.
+    more
+        Further unit columns, each ``(unit,)``.
+    description
+        Description of the table.
+    """
     n_units = block.sizes["unit"]
     columns = unit_columns(block, more)
     return Units(
@@ -72,11 +88,11 @@ def declared_units(
     )
 
 
-def _ragged(name: str, about: str, shape: tuple[int, ...], n_units: int) -> list[VectorData]:
+def _ragged(name: str, description: str, shape: tuple[int, ...], n_units: int) -> list[VectorData]:
     chunks = (SPIKES_PER_CHUNK, *shape[1:])
     values = VectorData(
         name=name,
-        description=about,
+        description=description,
         data=H5DataIO(
             shape=shape,
             maxshape=(None, *shape[1:]),
@@ -87,7 +103,7 @@ def _ragged(name: str, about: str, shape: tuple[int, ...], n_units: int) -> list
             shuffle=True,
         ),
     )
-    # declared too: a given index would be stored in as few bits as its values need today
+    # without values, since pynwb stores an index in as few bits as its present values need
     stops = H5DataIO(shape=(n_units,), dtype=np.dtype(np.uint64))
     index = VectorIndex(name=f"{name}_index", target=values, data=stops)
     return [values, index]
@@ -102,25 +118,28 @@ def draw_spikes(
     bin_s: float,
     scratch: Path,
 ) -> None:
-    """Draw spikes at the rates of a series and fill the declared units table with them.
+    """Draw Poisson spikes at the rates of a series, and write them to the units table.
+
+    The number of spikes in a bin is Poisson with mean gain x rate x width; their times are uniform
+    in the bin, on a grid of 10 us. NaN rates are left out of the unit's ``obs_intervals``.
 
     Parameters
     ----------
     file
-        The file.
+        The file, with a table of `declared_units`.
     series
-        Rates ``(time, unit)``, written whole.
+        Rates, ``(time, unit)``.
     spikes
         Gain and seed.
     start_s, bin_s
-        When the first bin starts, and the bins' width (s).
+        Start of the first bin, and bin width (s).
     scratch
-        A folder for what is drawn, until it is written.
+        Folder for temporary files.
 
     Raises
     ------
     InputError
-        For negative rates, which no Poisson process has.
+        If a rate is negative.
     """
     width = series.chunks[1] if series.chunks else 1
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
@@ -138,14 +157,14 @@ def draw_spikes(
 
 
 class _Train:
-    """One unit's spikes, kept in a file until they are all drawn."""
+    """Spikes of one unit, in a temporary file until all are drawn."""
 
     def __init__(
         self, path: Path, spikes: PoissonSpikes, unit: int, start_s: float, bin_s: float
     ) -> None:
         self.path, self.unit = path, unit
         self.gain, self.start_s, self.bin_s = spikes.gain, start_s, bin_s
-        # one stream for numbers and one for times: the draws do not depend on the pieces
+        # one stream for numbers and one for times, so that draws do not depend on the pieces
         self.numbers = np.random.default_rng([spikes.seed, unit, 0])
         self.places = np.random.default_rng([spikes.seed, unit, 1])
         self.observed: list[list[int]] = []

@@ -159,10 +159,8 @@ def warn_of_one_task(name: str, *, stacklevel: int) -> None:
 
     Examples
     --------
-    >>> with warnings.catch_warnings(record=True) as caught:
+    >>> with warnings.catch_warnings(action="ignore"):
     ...     warn_of_one_task("monkey A", stacklevel=2)
-    >>> len(caught)
-    1
     """
     warnings.warn(
         f"no column names the task: all trials are of one task, {name!r}; "

@@ -517,7 +517,7 @@ def test_spikes_of_negative_rates_or_ragged_blocks_are_refused(tmp_path):
         )
     with pytest.raises(nc.InputError, match="gain: expected spikes/s above 0"):
         nc.io.PoissonSpikes(gain=0.0, seed=0)
-    with pytest.raises(nc.InputError, match="seed: expected a whole number from 0 on"):
+    with pytest.raises(nc.InputError, match="seed: expected a whole number of 0 or more"):
         nc.io.PoissonSpikes(gain=1.0, seed=-1)
     assert not list(tmp_path.glob("*.nwb"))
 
