@@ -1,4 +1,4 @@
-"""Loaders of public archives, one file each, and where their files are found."""
+"""Loaders of public archives, one file each, and the search for their files."""
 
 if __name__ != "nwbcompare.datasets":
     raise ImportError("this folder is the package nwbcompare.datasets: import it by that name")

@@ -1,4 +1,4 @@
-"""Where a recording is found on this computer."""
+"""Search for the files of a recording on this computer."""
 
 from __future__ import annotations
 
@@ -14,33 +14,39 @@ ENVIRONMENT_VARIABLE = "NWBCOMPARE_DATA"
 
 
 class DatasetNotFoundError(InputError):
-    """A recording that is in none of the places where it is looked for."""
+    """The files of a recording are in none of the places that are searched."""
 
 
 def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
-    """Find the folder of an archive.
+    """Return the folder of an archive.
 
-    Looked at in this order: ``path``; the folder that the environment variable
-    NWBCOMPARE_DATA names; ``../shared/data``; the per-user cache.
+    The search is in ``path``, if passed; else in the folder of the environment variable
+    NWBCOMPARE_DATA, if set; else in ``../shared/data`` and the user's cache folder.
 
     Parameters
     ----------
     name
-        The dataset.
+        The dataset, e.g. "mante2013".
     path
-        Its folder, or one that holds it under its name. A path or an NWBCOMPARE_DATA that
-        does not hold it is an error, never passed over.
+        Its folder, or a folder with a subfolder of its name.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder with the files.
 
     Raises
     ------
     DatasetNotFoundError
-        Where it is nowhere; the message says how to get it and where to unpack it.
+        If there are no files of it. The message has its source, and the place to unpack it.
+    InputError
+        If the dataset is unknown.
     """
     loader = get_loader(name)
-    asked = path or os.environ.get(ENVIRONMENT_VARIABLE)
+    folder_name = path or os.environ.get(ENVIRONMENT_VARIABLE)
     places = (
-        [Path(asked)]
-        if asked
+        [Path(folder_name)]
+        if folder_name
         else [
             Path("..") / "shared" / "data",
             Path(platformdirs.user_cache_dir("nwbcompare")),
@@ -53,12 +59,12 @@ def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     raise DatasetNotFoundError(
         f"dataset {name!r}",
         f"its files in one of {listing(places)}",
-        _found(places),
+        _state(places),
         how_to_get(loader),
     )
 
 
-def _found(places: list[Path]) -> str:
+def _state(places: list[Path]) -> str:
     return listing(
         f"{place}: " + ("no such folder" if not place.is_dir() else "other files or none")
         for place in places
@@ -66,7 +72,18 @@ def _found(places: list[Path]) -> str:
 
 
 def how_to_get(loader: Loader) -> str:
-    """Say where a dataset comes from, how to cite it and where to unpack it."""
+    """Return the source of a dataset, its citation, and the place to unpack it, as text.
+
+    Parameters
+    ----------
+    loader
+        The loader of the dataset.
+
+    Examples
+    --------
+    >>> how_to_get(get_loader("mante2013"))[:31]
+    'Obtain it from the public archi'
+    """
     cache = Path(platformdirs.user_cache_dir("nwbcompare")) / loader.name
     return (
         f"Obtain it from {loader.source}; {loader.unpack} Unpack it into {cache}, or name its "

@@ -1,4 +1,4 @@
-"""Mante, Sussillo, Shenoy & Newsome 2013: monkeys' prefrontal units in two contexts."""
+"""Loader of Mante, Sussillo, Shenoy & Newsome (2013): prefrontal units of monkeys, two contexts."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ SUBJECTS = {"ar": "monkey A", "fe": "monkey F"}
 QUALITIES = ("single", "all")
 SAMPLE_S = 0.001
 N_SAMPLES = 751
+"""Bins of 1 ms in the archive."""
 WINDOW_START_S = 0.1
-"""The archive's window: 750 ms of dots, shifted by a latency of 100 ms."""
+"""Start of the archive's window: 750 ms of dots, shifted by a latency of 100 ms."""
 CONTEXT_TASKS = {1: "contextdm1", -1: "contextdm2"}
 CITATION = (
     "Mante V, Sussillo D, Shenoy KV, Newsome WT (2013). Context-dependent computation by "
@@ -52,15 +53,27 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "congruent": ("congruent", "?", "motion and colour point to the same target"),
     "trial_number": ("stim_trial", "i4", "row of the session's table; does not align units"),
 }
-"""Trial column: the archive's field, the type it is kept in, what it is.
+"""Trial columns: the archive's field, the type in memory, and the description.
 
-``stim_dir2col`` is left out: motion towards the green target follows from the others.
+``stim_dir2col``, motion towards the green target, is left out, since it follows from the others.
 """
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """One file's unit."""
+    """The unit of one file.
+
+    Attributes
+    ----------
+    table
+        Its row of the unit table.
+    columns
+        Trial columns, each ``(trial,)``.
+    task_is_motion
+        Whether each trial has the motion context, ``(trial,)``.
+    counts
+        Spike counts, ``(bin, trial)``.
+    """
 
     table: dict[str, Any]
     columns: dict[str, npt.NDArray[Any]]
@@ -82,7 +95,7 @@ def load(
     Parameters
     ----------
     path
-        The folder that holds ``PFC data 1`` and so on, or one of these.
+        The folder with ``PFC data 1`` (monkey A) and ``PFC data 2`` (monkey F), or one of these.
     animal
         "ar" (monkey A) or "fe" (monkey F); both by default.
     quality
@@ -91,42 +104,49 @@ def load(
     session
         One session, such as "ar090313_1"; all by default.
     bin_s
-        Width of the bins (s) into which the 1-ms counts are summed; 50 ms as published. An
-        incomplete last bin is dropped (so the 751st sample).
+        Bin width (s); 50 ms as published. Counts of 1 ms are summed. An incomplete last bin, such
+        as the 751st sample, is dropped.
     smooth_s
-        Standard deviation of the Gaussian (s) that each trial is smoothed with on the grid of
-        bins; 40 ms as published, 0 for none.
+        Standard deviation (s) of the Gaussian by which the bins of each trial are smoothed; 40 ms
+        as published, 0 for none.
 
     Returns
     -------
     xarray.DataTree
-        One ragged block of rates in spikes/s. Motion context is task ``contextdm1``, colour
-        context ``contextdm2``; conditions are the signs of motion and colour coherence
-        towards the preferred target. Coherence levels are ranked within a unit, since their
-        sizes differ by session. There is no ``observation_trial``: the archive's trial
-        numbers do not align units.
+        One ragged block of rates in spikes/s, ``(observation, time)``. The motion context is task
+        ``contextdm1``, the colour context ``contextdm2``; conditions are the signs of motion and
+        colour coherence towards the preferred target. ``coherence_1_level`` and
+        ``coherence_2_level`` rank coherences within a unit, since their sizes differ by session.
+        There is no ``observation_trial``, since trial numbers of the archive do not align units.
 
     Raises
     ------
     InputError
-        For unknown options, a folder without the archive's files, and a file that is damaged,
-        foreign, lacks a field, or holds what it should not; the file is named.
+        If an option is unknown, the folder has no files of the archive, two versions of a file
+        differ, or a file is damaged, of another kind, or lacks fields; the file is named.
 
     Notes
     -----
-    Only stimulus-aligned data exist: 0.100 to 0.850 s from the onset of 750 ms of dots.
+    The archive has stimulus-aligned data only: 0.100 to 0.850 s from the onset of the dots, which
+    lasted 750 ms. Yang et al. (2019, Fig. 8e) use the single units of monkey A.
+
+    References
+    ----------
+    Mante V, Sussillo D, Shenoy KV, Newsome WT (2013). Context-dependent computation by recurrent
+    dynamics in prefrontal cortex. Nature 503, 78-84.
     """
     samples, sd_bins = _check_options(animal, quality, bin_s, smooth_s)
     files = _unit_files(Path(path), animal)
     if session is not None:
-        known = dict.fromkeys(map(_session_of, files))
-        if session not in known:
-            raise unknown_name("session", session, known)
+        names = dict.fromkeys(map(_session_of, files))
+        if session not in names:
+            raise unknown_name("session", session, names)
         files = [file for file in files if _session_of(file) == session]
     digests: list[tuple[str, str]] = []
     units = []
-    quiet = True if session else None  # one session takes no time; else: off without a terminal
-    for file in tqdm(files, desc="mante2013", unit="file", disable=quiet):
+    # no progress bar for one session; None: no bar without a terminal
+    hidden = True if session else None
+    for file in tqdm(files, desc="mante2013", unit="file", disable=hidden):
         digests.append((file.name, sha256_of_file(file)))
         unit = _read_unit(file, samples)
         if quality == "all" or unit.table["quality"] == "single":
@@ -177,7 +197,7 @@ def _check_options(
 
 
 def is_archive(folder: Path) -> bool:
-    """Tell whether a folder holds unit files of the archive, itself or in ``PFC data N``."""
+    """Return whether a folder, or its ``PFC data N``, has unit files of the archive."""
     return any(True for _ in _candidates(folder))
 
 
@@ -188,17 +208,17 @@ def _candidates(folder: Path) -> Iterator[Path]:
 
 
 def _unit_files(path: Path, animal: str | None) -> list[Path]:
-    """List one file a unit; the archive holds some files twice, which must be alike."""
+    """Return one file for each unit; copies in several folders must be equal."""
     if not path.is_dir():
         raise InputError(
             str(path),
             "a folder",
             "a file" if path.exists() else "nothing there",
-            "Give the folder that holds 'PFC data 1'.",
+            "Pass the folder with 'PFC data 1'.",
         )
-    chosen: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for file in _candidates(path):
-        first = chosen.setdefault(file.name, file)
+        first = by_name.setdefault(file.name, file)
         if first != file and first.read_bytes() != file.read_bytes():
             raise InputError(
                 str(file),
@@ -206,14 +226,14 @@ def _unit_files(path: Path, animal: str | None) -> list[Path]:
                 "other content",
                 "Two versions of one unit: keep one of them.",
             )
-    files = [f for f in chosen.values() if animal in (None, f.name[:2])]
+    files = [f for f in by_name.values() if animal in (None, f.name[:2])]
     if not files:
-        wanted = "*" if animal is None else animal
+        prefix = "*" if animal is None else animal
         raise InputError(
             str(path),
-            f"files named like {wanted}090313_1_a1_Vstim_100_850_ms.mat, here or in "
+            f"files named like {prefix}090313_1_a1_Vstim_100_850_ms.mat, here or in "
             "'PFC data 1', 'PFC data 2', ...",
-            f"{len(chosen)} files of other animals" if chosen else "none",
+            f"{len(by_name)} files of other animals" if by_name else "none",
             "Unpack the archive there.",
         )
     return sorted(files, key=lambda file: file.name)
@@ -269,7 +289,7 @@ def _counts(file: Path, response: Any) -> npt.NDArray[Any]:
 
 
 def _signed_rank(coherence: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
-    """Rank coherences by size within a unit, 1 the weakest, with their sign."""
+    """Return the rank of each coherence's size within a unit, from 1, with its sign."""
     _, rank = np.unique(np.abs(coherence), return_inverse=True)
     ranked: npt.NDArray[np.int8] = (np.sign(coherence) * (rank + 1)).astype("i1")
     return ranked
@@ -346,32 +366,54 @@ def _coded(codes: npt.NDArray[Any], categories: list[str]) -> tuple[Any, dict[st
 
 
 def _trial_columns(units: list[_Unit]) -> dict[str, Any]:
-    meaning = {name: text for name, (_, _, text) in COLUMNS.items()}
+    descriptions = {name: text for name, (_, _, text) in COLUMNS.items()}
     for name, what in (("coherence_1", "motion"), ("coherence_2", "colour")):
-        meaning[f"{name}_sign"] = f"sign of the {what} coherence"
-        meaning[f"{name}_level"] = f"rank of the {what} coherence within the unit, signed"
+        descriptions[f"{name}_sign"] = f"sign of the {what} coherence"
+        descriptions[f"{name}_level"] = f"rank of the {what} coherence within the unit, signed"
     return {
         name: (np.concatenate([unit.columns[name] for unit in units]), {"long_name": text})
-        for name, text in meaning.items()
+        for name, text in descriptions.items()
     }
 
 
 def animals(path: Path) -> list[str]:
-    """List the animals of which the archive has units: "ar", "fe", or both, in this order."""
-    found = {file.name[:2] for file in _unit_files(path, None)}
-    return [animal for animal in SUBJECTS if animal in found] or sorted(found)
+    """Return the animals of an archive: "ar", "fe", or both, in this order.
+
+    Parameters
+    ----------
+    path
+        The folder of the archive.
+
+    Raises
+    ------
+    InputError
+        If the folder has no files of the archive.
+    """
+    names = {file.name[:2] for file in _unit_files(path, None)}
+    return [animal for animal in SUBJECTS if animal in names] or sorted(names)
 
 
 def sessions(path: Path) -> list[str]:
-    """List the archive's sessions."""
+    """Return the sessions of an archive, in order.
+
+    Parameters
+    ----------
+    path
+        The folder of the archive.
+
+    Raises
+    ------
+    InputError
+        If the folder has no files of the archive.
+    """
     return list(dict.fromkeys(map(_session_of, _unit_files(path, None))))
 
 
 def _session_metadata(session: str) -> dict[str, dict[str, Any]]:
-    """Give what is known of a session, for an NWB file.
+    """Return the metadata of a session for an NWB file.
 
-    The archive has the day of a session and no more: its start is put at midnight (UTC), and
-    said to be so. The monkeys' ages are not published; they were adult, at least four years.
+    The archive has only the day of a session: the start is set to midnight (UTC), as its
+    description says. The monkeys' ages are not published; they were adult, at least four years.
     """
     animal, day = session[:2], datetime.strptime(session[2:8], "%y%m%d").replace(tzinfo=UTC)
     return {

@@ -1,4 +1,4 @@
-"""The registry of loaders: this package's, and those of other packages by entry point."""
+"""Registry of loaders: those of this package, and of other packages by entry point."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ ENTRY_POINT_GROUP = "nwbcompare.datasets"
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """How the sessions of an archive become NWB files.
+    """Conversion of the sessions of an archive to NWB files.
 
     Attributes
     ----------
     sessions
-        Lists the archive's sessions: ``sessions(path)``.
+        Function of the archive's path that returns the names of its sessions.
     load
-        Loads one in the archive's own bins, as rates that are whole counts per bin:
-        ``load(path, session)``.
+        Function of path and session that returns an activity in the archive's own bins, whose
+        rates are whole counts per bin.
     metadata
-        What archives ask of a session (see `nwbcompare.write_nwb`): ``metadata(session)``.
+        Function of a session's name that returns its metadata; see `nwbcompare.write_nwb`.
     reading
-        How `nwbcompare.open` is to read the files by default, so that it gives what the
-        loader gives: ``{"bin": 0.05, "smooth": 0.04}``.
+        Default options of `nwbcompare.open` for the files, so that it returns the rates of the
+        loader, e.g. ``{"bin": 0.05, "smooth": 0.04}``.
     """
 
     sessions: Callable[[Path], list[str]]
@@ -41,22 +41,27 @@ class Conversion:
 
 @dataclass(frozen=True, kw_only=True)
 class Loader:
-    """An archive that can be loaded.
+    """A loader of an archive.
 
     Attributes
     ----------
     name, title, citation
-        Its name here, what it is, and how to cite its authors.
+        Name of the dataset, its description, and the reference to cite.
     source, unpack
-        Where users obtain it, and how it is to lie on disk.
+        Source of the archive, and its folders on disk, as sentences.
     options
-        Options of ``load`` by name, with the function that reads each from text.
+        Options of ``load`` by name, with the function that converts each from text.
     is_archive
-        Tells whether a folder holds the archive's files.
+        Function that returns whether a folder has the archive's files.
     load
-        Loads it: ``load(path, **options)``.
+        Function ``load(path, **options)`` that returns an activity.
     conversion
-        How its sessions become NWB files; None where nobody has said.
+        Conversion of its sessions to NWB files; None if it has none.
+
+    Examples
+    --------
+    >>> get_loader("mante2013").parse_options({"bin_s": "0.1"})
+    {'bin_s': 0.1}
     """
 
     name: str
@@ -70,13 +75,25 @@ class Loader:
     conversion: Conversion | None = None
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Refuse options that the loader does not have; the nearest are named."""
+        """Check that the loader has options of these names.
+
+        Raises
+        ------
+        InputError
+            If it has not; the message has the nearest names.
+        """
         for name in options:
             if name not in self.options:
                 raise unknown_name(f"option of {self.name}", name, self.options)
 
     def parse_options(self, options: Mapping[str, str]) -> dict[str, Any]:
-        """Read options given as text, such as ``{"bin_s": "0.05"}``."""
+        """Convert options from text, e.g. ``{"bin_s": "0.05"}``.
+
+        Raises
+        ------
+        InputError
+            If an option is unknown, or its text cannot be converted.
+        """
         self.check_options(options)
         parsed = {}
         for name, text in options.items():
@@ -91,26 +108,53 @@ class Loader:
 
 
 def loaders() -> dict[str, Loader]:
-    """Give every loader by name."""
-    from nwbcompare.datasets.mante2013 import MANTE2013  # noqa: PLC0415 - it imports us
+    """Return all loaders by name: this package's, and those of installed packages.
 
-    found = {MANTE2013.name: MANTE2013}
+    Raises
+    ------
+    InputError
+        If two packages have a loader of the same name.
+
+    Examples
+    --------
+    >>> "mante2013" in loaders()
+    True
+    """
+    from nwbcompare.datasets.mante2013 import MANTE2013  # noqa: PLC0415 - circular import
+
+    by_name = {MANTE2013.name: MANTE2013}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         loader = point.load()
-        if point.name in found and found[point.name] is not loader:
+        if point.name in by_name and by_name[point.name] is not loader:
             raise InputError(
                 f"loader {point.name!r}",
                 "one package that provides it",
                 f"{point.value} besides another",
                 "Uninstall one of them.",
             )
-        found[point.name] = loader
-    return found
+        by_name[point.name] = loader
+    return by_name
 
 
 def get_loader(name: str) -> Loader:
-    """Give a loader by name; an unknown one is refused with the nearest names."""
-    known = loaders()
-    if name not in known:
-        raise unknown_name("dataset", name, known)
-    return known[name]
+    """Return a loader by name.
+
+    Parameters
+    ----------
+    name
+        The dataset, e.g. "mante2013".
+
+    Raises
+    ------
+    InputError
+        If there is none; the message has the nearest names.
+
+    Examples
+    --------
+    >>> get_loader("mante2013").name
+    'mante2013'
+    """
+    by_name = loaders()
+    if name not in by_name:
+        raise unknown_name("dataset", name, by_name)
+    return by_name[name]

@@ -1,4 +1,4 @@
-"""Wang 2024: monkeys' dorsolateral prefrontal neurons in saccade sequences, seen or remembered."""
+"""Loader of Wang (2024): dorsolateral prefrontal neurons of monkeys in saccade sequences."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ FILES = {
     "subsequence": "SubsequenceNeuron.mat",
     "unclassified": "UnclassifiedNeuron.mat",
 }
-"""The authors' class of the neurons: its file."""
+"""File of each of the authors' classes of neurons."""
 FOLDER = "Presaccadic neurons"
 TASKS = {"visual_saccades": "V", "memory_saccades": "M"}
 SEQUENCES = ("LLRR", "RRLL")
 N_SACCADES = 4
 N_SAMPLES = 701
 SACCADE_SAMPLE = 350
-"""The sample, of 1 ms, at which the saccade starts; the first is 0."""
+"""Sample (of 1 ms, from 0) at which the saccade starts."""
 CITATION = "Wang Q (2024). DLPFC-LIP. Public repository, github.com/QingjunWang/DLPFC-LIP."
 SUBJECTS = {"m3": "monkey m3", "m9": "monkey m9"}
 Cell = tuple[str, str, int]
-"""Task, sequence, and number of the saccade in it from 0."""
+"""Task, sequence, and number of the saccade in the sequence (from 0)."""
 CELLS: tuple[Cell, ...] = tuple(
     (task, sequence, saccade)
     for task in TASKS
@@ -47,7 +47,15 @@ CELLS: tuple[Cell, ...] = tuple(
 
 @dataclass(frozen=True)
 class _Neuron:
-    """One neuron: its spikes (trial, sample) in each cell, NaN where not recorded."""
+    """One neuron.
+
+    Attributes
+    ----------
+    name, kind
+        Name in the file, and the authors' class.
+    spikes
+        Spikes of each cell, ``(trial, sample)``: 0, 1, or NaN where not recorded.
+    """
 
     name: str
     kind: str
@@ -62,40 +70,43 @@ def load(
     Parameters
     ----------
     path
-        The folder that holds ``Presaccadic neurons``, or this folder.
+        The folder with ``Presaccadic neurons``, or this folder.
     neuron_class
-        The authors' class: "element", "sequence", "subsequence" or "unclassified"; all by
-        default.
+        The authors' class: "element", "sequence", "subsequence" or "unclassified"; by default
+        all.
     bin_s
-        Width of the bins (s), which start from the saccade in both directions; incomplete bins
-        at both ends are dropped (so the 701st sample).
+        Bin width (s), 50 ms by default, as for Mante et al. (2013). A bin edge is at the saccade;
+        incomplete bins at both ends, such as the 701st sample, are dropped.
 
     Returns
     -------
     xarray.DataTree
-        One ragged block of rates in spikes/s, -0.35 to 0.35 s from the saccade, not smoothed.
-        Visually guided sequences are task ``visual_saccades``, remembered ones
-        ``memory_saccades``; conditions are the sequence (LLRR, RRLL) and the number of the
-        saccade in it. An observation is one saccade: ``trial_number``, its row in the file, is
-        shared by the saccades of one sequence, whose windows may overlap. Before a trial's
-        start nothing was recorded: the rate of a bin is that of its recorded part, NaN where
-        there is none (first saccades of visual sequences only).
+        One ragged block of rates in spikes/s, ``(observation, time)``, -0.35 to 0.35 s from the
+        saccade, not smoothed. Visually guided sequences are task ``visual_saccades``, memory
+        guided ones ``memory_saccades``; conditions are the sequence (LLRR, RRLL) and the number
+        of the saccade in it. An observation is one saccade; the saccades of one sequence share
+        the ``trial_number`` (row in the file), and their windows may overlap. Time before the
+        start of a trial was not recorded: the rate of a bin is that of its recorded part, NaN if
+        there is none (only in first saccades of visual sequences).
 
-        Unit columns: ``neuron``, the name in the files; ``neuron_class``; ``subject``, taken
-        from the name (m3, m9); ``copied``, whether the file has the same spikes for both
-        sequences. Sessions are not known: there is no such column.
+        Unit columns: ``neuron``, the name in the files; ``neuron_class``; ``subject``, from the
+        name (m3, m9); ``copied``, whether the file has the same spikes for both sequences. There
+        is no column of sessions, which are not published.
 
     Raises
     ------
     InputError
-        For unknown options, a folder without the archive's files, and a file that is damaged,
-        foreign, lacks a field, or holds what it should not; the file is named.
+        If an option is unknown, the folder has no files of the archive, or a file is damaged, of
+        another kind, or lacks fields; the file is named.
 
     Notes
     -----
-    Two names occur twice with different spikes (m3c276, m9c563): the second is told by "_2".
-    One neuron (m9c382) is ``copied``: leave it out with ``nwbcompare.select(activity,
-    copied=False)``.
+    Two names occur twice with different spikes (m3c276, m9c563): the second gets the suffix "_2".
+    One neuron (m9c382) is ``copied``: ``nwbcompare.select(activity, copied=False)`` removes it.
+
+    References
+    ----------
+    Wang Q (2024). DLPFC-LIP. Public repository, github.com/QingjunWang/DLPFC-LIP.
     """
     if neuron_class is not None and neuron_class not in FILES:
         raise unknown_name("neuron_class", neuron_class, FILES)
@@ -106,9 +117,9 @@ def load(
         digests.append((file.name, sha256_of_file(file)))
         neurons += _read(file, kind)
     units = _unit_ids(neurons)
-    # all files are read, so that a neuron has one id whatever is chosen
-    chosen = {u: n for u, n in units.items() if neuron_class in (None, n.kind)}
-    if not chosen:
+    # all files are read, so that a neuron's id does not depend on the class
+    selection = {u: n for u, n in units.items() if neuron_class in (None, n.kind)}
+    if not selection:
         raise InputError(
             str(path), f"{FILES[str(neuron_class)]!r}", "no such file", "Choose another class."
         )
@@ -118,32 +129,32 @@ def load(
         "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
         "options": {"neuron_class": neuron_class, "bin_s": bin_s},
     }
-    return make_activity({"wang2024": _make_block(chosen, samples, provenance)})
+    return make_activity({"wang2024": _make_block(selection, samples, provenance)})
 
 
 def is_archive(folder: Path) -> bool:
-    """Tell whether a folder holds files of the archive, itself or in ``Presaccadic neurons``."""
+    """Return whether a folder, or its ``Presaccadic neurons``, has files of the archive."""
     return bool(_present(folder))
 
 
 def _present(folder: Path) -> dict[str, Path]:
     for place in (folder / FOLDER, folder):
-        found = {kind: place / name for kind, name in FILES.items() if (place / name).is_file()}
-        if found:
-            return found
+        files = {kind: place / name for kind, name in FILES.items() if (place / name).is_file()}
+        if files:
+            return files
     return {}
 
 
 def _files_in(path: Path) -> dict[str, Path]:
-    found = _present(path)
-    if not found:
+    files = _present(path)
+    if not files:
         raise InputError(
             str(path),
             f"a folder with {listing(FILES.values())}, here or in {FOLDER!r}",
             "none of them" if path.is_dir() else "no folder",
             "Unpack the archive there.",
         )
-    return found
+    return files
 
 
 def _samples_in(bin_s: float) -> int:
@@ -202,18 +213,18 @@ def _damaged(file: Path, subject: str, expected: str) -> InputError:
 
 
 def _unit_ids(neurons: list[_Neuron]) -> dict[str, _Neuron]:
-    """Give each neuron an id: its name, with a number where the files use it again."""
-    seen: Counter[str] = Counter()
+    """Return neurons by id: the name, with a number where a name is repeated."""
+    count: Counter[str] = Counter()
     units = {}
     for neuron in neurons:
-        seen[neuron.name] += 1
-        again = seen[neuron.name]
-        units[neuron.name if again == 1 else f"{neuron.name}_{again}"] = neuron
+        count[neuron.name] += 1
+        number = count[neuron.name]
+        units[neuron.name if number == 1 else f"{neuron.name}_{number}"] = neuron
     return units
 
 
 def _is_copied(neuron: _Neuron) -> bool:
-    """Tell whether the two sequences have the same spikes."""
+    """Return whether the two sequences have the same spikes."""
     first, second = (
         [spikes for (_, sequence, _), spikes in neuron.spikes.items() if sequence == which]
         for which in SEQUENCES
@@ -222,7 +233,7 @@ def _is_copied(neuron: _Neuron) -> bool:
 
 
 def _rates(spikes: npt.NDArray[np.float32], samples: int) -> npt.NDArray[np.float32]:
-    """Give rates (trial, bin) in spikes/s, each over the recorded part of the bin."""
+    """Return rates over the recorded part of each bin (spikes/s), ``(trial, bin)``."""
     start = SACCADE_SAMPLE % samples
     n_bins = (N_SAMPLES - start) // samples
     binned = spikes[:, start : start + n_bins * samples].reshape(len(spikes), n_bins, samples)

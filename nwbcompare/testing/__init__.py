@@ -1,4 +1,4 @@
-"""For tests, ours and users': an example, an assertion, and strategies of activities."""
+"""Tools for tests: an example block, an assertion on activities, and hypothesis strategies."""
 
 import lazy_loader
 

@@ -8,7 +8,7 @@ from nwbcompare.core.activity import Activity, blocks
 
 
 def assert_same_activity(one: Activity, two: Activity) -> None:
-    """Assert that two activities are alike to the last bit: leaves, values, types, attributes.
+    """Assert that two activities are identical: leaves, values to the last bit, types, attributes.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def assert_same_activity(one: Activity, two: Activity) -> None:
     Raises
     ------
     AssertionError
-        With the first difference.
+        If they differ; the message has the first difference.
 
     Examples
     --------
@@ -31,6 +31,6 @@ def assert_same_activity(one: Activity, two: Activity) -> None:
         xr.testing.assert_identical(block, second[leaf])
         for name, variable in block.variables.items():
             here, there = variable.dtype, second[leaf][name].dtype
-            # the width of text is no part of its type
+            # texts may differ in width, which depends on the longest value
             same = here == there or here.kind == there.kind == "U"
             assert same, f"{leaf}: {name} is {here} against {there}"  # noqa: S101

@@ -9,12 +9,22 @@ from nwbcompare.core.activity import make_block
 
 
 def example_block(seed: int = 0) -> xr.Dataset:
-    """Make a small dense block: 8 noisy trials of 4 conditions, 5 bins, 3 units.
+    """Return a small dense block: 8 noisy trials of 4 conditions, 5 bins of 0.1 s, 3 units.
 
     Parameters
     ----------
     seed
         Seed of the rates.
+
+    Returns
+    -------
+    xarray.Dataset
+        Rates between 1 and 2, ``(trial, time, unit)``.
+
+    Examples
+    --------
+    >>> dict(example_block().sizes)["trial"]
+    8
     """
     rng = np.random.default_rng(seed)
     direction = np.tile([0.0, 0.5, 1.0, 1.5], 2) * np.pi

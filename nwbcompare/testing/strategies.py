@@ -28,16 +28,16 @@ def _rates(shape: tuple[int, ...], *, missing: bool) -> st.SearchStrategy[Any]:
 def dense_blocks(
     draw: st.DrawFn, *, missing: bool = True, deterministic: bool | None = None
 ) -> xr.Dataset:
-    """Draw valid dense blocks: one trial, one unit and one bin are among them.
+    """Draw valid dense blocks, down to one trial, one unit and one bin.
 
     Parameters
     ----------
     draw
-        Given by hypothesis.
+        Passed by hypothesis.
     missing
         Whether rates may be NaN; every unit is observed at least once.
     deterministic
-        Whether the blocks are noise-free; drawn where not given.
+        Whether the blocks are noise-free; by default drawn.
     """
     n_trials, n_bins, n_units = (draw(st.integers(1, most)) for most in (5, 4, 3))
     rate = draw(_rates((n_trials, n_bins, n_units), missing=missing))
@@ -57,7 +57,7 @@ def ragged_blocks(draw: st.DrawFn, *, missing: bool = True) -> xr.Dataset:
     Parameters
     ----------
     draw
-        Given by hypothesis.
+        Passed by hypothesis.
     missing
         Whether rates may be NaN.
     """
@@ -126,17 +126,17 @@ FAULTS: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {
     ),
     "aligned_to": lambda block: block.assign_coords(time=block["time"].assign_attrs(aligned_to="")),
 }
-"""Ways to break a block, by words that the error then holds."""
+"""Functions that break a rule of the data model, by words of the error message."""
 
 
 @st.composite
 def broken_blocks(draw: st.DrawFn) -> tuple[xr.Dataset, str]:
-    """Draw a block with one fault, and words that its error message holds.
+    """Draw a block with one fault, and words of its error message.
 
     Parameters
     ----------
     draw
-        Given by hypothesis.
+        Passed by hypothesis.
     """
     block = draw(st.one_of(dense_blocks(), ragged_blocks()))
     words = draw(st.sampled_from(sorted(FAULTS)))

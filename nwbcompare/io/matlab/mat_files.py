@@ -1,4 +1,4 @@
-"""A lab's MATLAB files, with a mapping of names."""
+"""Activity from MATLAB files, by a mapping of names."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ def from_mat(
     mapping: Mapping[str, Any],
     **options: Any,
 ) -> xr.DataTree:
-    """Make an activity of what a MATLAB file holds, by a mapping of names.
+    """Make an activity from a MATLAB file, by a mapping of names.
 
     Parameters
     ----------
     path
         The file, of version 5 or 7.3 (HDF5).
     mapping
-        Where things are: ``rates`` or ``spikes``, ``time_s``, and the columns of ``trials`` and
-        ``units`` by name, each as it would be written in MATLAB:
+        Names of the variables and fields with ``rates`` or ``spikes``, ``time_s``, and the
+        columns of ``trials`` and ``units``, each in MATLAB's notation:
         ``{"rates": "data.psth", "trials": {"coherence": "data.info.coh"}}``. Elements count
-        from 1, as in ``"neurons(2).raw{1}"``; a field of an array of structs, as in
-        ``"neurons.raw"``, is a list with a value for each, here each unit.
+        from 1, as in ``"neurons(2).raw{1}"``. A field of an array of structs, as in
+        ``"neurons.raw"``, is a list with one value for each struct, e.g. for each unit.
     **options
-        Options of `nwbcompare.from_arrays`, such as ``dims`` for the order of axes,
+        Options of `nwbcompare.from_arrays`, e.g. ``dims`` for the order of axes,
         ``counts=True`` or ``bin``.
 
     Returns
     -------
     xarray.DataTree
-        One block, checked. Where rates are a list by unit, units have trials of their own, and
-        each trial column is such a list, too, or one value for all. A cell of spike times with
-        one row or column holds units on the session's clock; with ``dims``, the trials of one
+        One block, checked. If rates are a list by unit, units have different trials, and each
+        trial column is also a list by unit, or one value for all trials. A cell of spike times
+        with one row or column has units on the session's clock; with ``dims``, the trials of one
         unit.
 
     Raises
     ------
     InputError
-        For a name that is not there (the message lists what is), a file that is damaged or
-        no MATLAB file, and as `from_arrays`.
+        If a name does not exist (the message lists the names), the file is damaged or is not a
+        MATLAB file, and as `from_arrays`.
 
     Examples
     --------
@@ -75,20 +75,20 @@ def from_mat(
     path = Path(path)
     _check_mapping(mapping)
     with opened_mat(path) as variables:
-        found = {key: _look_up(path, variables, mapping[key]) for key in ARRAYS if key in mapping}
+        values = {key: _look_up(path, variables, mapping[key]) for key in ARRAYS if key in mapping}
         tables = {
             key: {
-                name: _without_structs(path, where, _look_up(path, variables, where))
+                name: _column_values(path, where, _look_up(path, variables, where))
                 for name, where in mapping.get(key, {}).items()
             }
             for key in TABLES
         }
-    given = _arrays(path, found, options.get("dims"))
-    trials = _trials(tables["trials"], given)
+    arrays = _arrays(path, values, options.get("dims"))
+    trials = _trials(tables["trials"], arrays)
     units = {name: _column(values) for name, values in tables["units"].items()}
     options.setdefault("name", path.stem)
     options.setdefault("provenance", {"file": {"name": path.name, "sha256": sha256_of_file(path)}})
-    return from_arrays(trials=trials, units=units or None, **(given | options))
+    return from_arrays(trials=trials, units=units or None, **(arrays | options))
 
 
 def _check_mapping(mapping: Mapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ def _check_mapping(mapping: Mapping[str, Any]) -> None:
 
 
 def _look_up(path: Path, variables: Struct, where: Any) -> Any:
-    """Follow a name as it is written in MATLAB."""
+    """Return the value of a name in MATLAB's notation."""
     steps: list[str | int] = []
     text, place = str(where), 0
     while place < len(text):
@@ -115,7 +115,7 @@ def _look_up(path: Path, variables: Struct, where: Any) -> Any:
                 "mapping",
                 "names as in MATLAB, such as 'data.trials(1).spikes{2}'",
                 repr(where),
-                f"Mend what starts at {text[place:]!r}.",
+                f"Correct the part from {text[place:]!r}.",
             )
         steps.append(match["field"] or int(match["element"] or match["cell"]))
         place = match.end()
@@ -132,7 +132,7 @@ def _follow(subject: str, value: Any, steps: Sequence[str | int]) -> Any:
         return [_follow(subject, item, steps) for item in value]
     if not isinstance(value, Struct):
         raise InputError(
-            subject, f"a struct with a field {step!r}", _kind(value), "Mend the mapping."
+            subject, f"a struct with a field {step!r}", _kind(value), "Correct the mapping."
         )
     if step not in value:
         raise unknown_name(subject, step, value)
@@ -140,7 +140,7 @@ def _follow(subject: str, value: Any, steps: Sequence[str | int]) -> Any:
 
 
 def _element(subject: str, value: Any, number: int) -> Any:
-    """Give an element, counted from 1; a lone struct is its own only element."""
+    """Return an element, counted from 1; a single struct is an array of one element."""
     items = value if isinstance(value, list) else [value]
     if not 1 <= number <= len(items):
         raise InputError(
@@ -149,8 +149,8 @@ def _element(subject: str, value: Any, number: int) -> Any:
     return items[number - 1]
 
 
-def _without_structs(path: Path, where: Any, value: Any) -> Any:
-    """Refuse a struct as a column."""
+def _column_values(path: Path, where: Any, value: Any) -> Any:
+    """Return the values of a column, after a check that they are not structs."""
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, Struct):
             raise InputError(f"{path}: {where}", "values", _kind(item), "Name one of its fields.")
@@ -165,10 +165,10 @@ def _kind(value: Any) -> str:
     return "text" if isinstance(value, str) else "a cell"
 
 
-def _arrays(path: Path, found: Mapping[str, Any], dims: Any) -> dict[str, Any]:
-    """Give arrays as `from_arrays` takes them."""
-    given = dict(found)
-    for key, value in given.items():
+def _arrays(path: Path, values: Mapping[str, Any], dims: Any) -> dict[str, Any]:
+    """Return arrays in the form of `from_arrays`."""
+    arrays = dict(values)
+    for key, value in arrays.items():
         matrices = key == "rates" and isinstance(value, list)
         for item in value if matrices else [value]:
             if isinstance(item, Struct | str) or (matrices and np.ndim(item) != 2):
@@ -176,31 +176,31 @@ def _arrays(path: Path, found: Mapping[str, Any], dims: Any) -> dict[str, Any]:
                     f"{path}: {key}",
                     "matrices, one for each unit" if matrices else "an array or a cell",
                     _kind(item),
-                    "Name what holds the numbers.",
+                    "Name the field with the numbers.",
                 )
-    spikes = given.get("spikes")
+    spikes = arrays.get("spikes")
     if isinstance(spikes, list) and not any(isinstance(item, list) for item in spikes):
         # a cell of one row or column
         times = [np.ravel(item) for item in spikes]
         by_trial = [[item] for item in times] if dims and dims[0] == "trial" else [times]
-        given["spikes"] = by_trial if dims else times
-    return given
+        arrays["spikes"] = by_trial if dims else times
+    return arrays
 
 
-def _trials(columns: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-    """Give one table of trials, or one for each unit where rates are a list by unit."""
-    rates = given.get("rates")
+def _trials(columns: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
+    """Return one table of trials, or one for each unit if rates are a list by unit."""
+    rates = arrays.get("rates")
     if not isinstance(rates, list) or not columns:
         return {name: _column(values) for name, values in columns.items()} or None
     sizes = [np.shape(unit)[0] for unit in rates]
     return [
-        {name: _own(values, unit, sizes) for name, values in columns.items()}
+        {name: _of_unit(values, unit, sizes) for name, values in columns.items()}
         for unit in range(len(sizes))
     ]
 
 
-def _own(values: Any, unit: int, sizes: Sequence[int]) -> Any:
-    """Give the values of a unit's trials."""
+def _of_unit(values: Any, unit: int, sizes: Sequence[int]) -> Any:
+    """Return the values of a unit's trials."""
     if isinstance(values, list) and len(values) == len(sizes):
         values = values[unit]
     column = _column(values)
@@ -208,7 +208,7 @@ def _own(values: Any, unit: int, sizes: Sequence[int]) -> Any:
 
 
 def _column(values: Any) -> Any:
-    """Give the values of a column: a cell of text or numbers, a matrix of one column."""
+    """Return the values of a column: of a cell of text or numbers, or of a matrix of one column."""
     if isinstance(values, list):
         cells = [value if isinstance(value, str) else np.ravel(value) for value in values]
         if all(isinstance(cell, str) or cell.size == 1 for cell in cells):

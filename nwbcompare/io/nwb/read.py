@@ -1,4 +1,4 @@
-"""Any NWB file with trials, or several, as activity."""
+"""Activity from one NWB file with trials, or from several."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from nwbcompare.io.sessions.session import Reading, Session
 
 PathLike = str | os.PathLike[str]
 MOST_NAMED_FILES = 20
+"""Number of files that the provenance lists."""
 
 
 def open_nwb(
@@ -39,55 +40,53 @@ def open_nwb(
     conditions: Sequence[str] | None = None,
     series: str | None = None,
 ) -> xr.DataTree:
-    """Open NWB files as labelled arrays, aligned to trials; rates are read when looked at.
+    """Open NWB files as labelled arrays, aligned to trials; rates are read when indexed.
 
     Parameters
     ----------
     path
-        A file, or several files that make one activity: sessions with trials and units of
-        their own, or files of one network's tasks.
+        A file, or several files of one activity: sessions with different trials and units, or
+        files of one network's tasks.
     align
-        The trial column with the time (s) of the event that becomes time 0; by default the
-        start of the trial. Trials without it are left out, with a warning.
+        Trial column with the time (s) of the event that becomes time 0; by default the start of
+        the trial. Trials without it are left out, with a warning.
     window
-        Start and stop (s) about the event. By default from the event to the end of the
-        longest trial; bins that reach beyond a trial's own end are then NaN.
+        Start and stop (s) from the event. By default from the event to the end of the longest
+        trial; bins that reach beyond a trial's own end are then NaN.
     bin
-        Width of the bins (s): 0.05 by default for spikes; for a time series one sample, or
-        the mean of the samples in a wider bin. An incomplete last bin is dropped.
+        Bin width (s). By default 0.05 s for spikes, and one sample for a time series, of which
+        wider bins are means. An incomplete last bin is dropped.
     smooth
-        Standard deviation (s) of a Gaussian, 0 by default. The rates are aligned wider,
-        smoothed, then cut, so that the window's edges are not biased; where recording ended,
-        edges are padded with the end values.
+        Standard deviation of a Gaussian (s), 0 by default. Rates are smoothed in a wider window,
+        so that its edges are unbiased; where recording ended, edges are padded with the end
+        values.
     task
-        The trial column that names the task; by default ``task``. Without one all trials are
-        of one task, named after the file, with a warning.
+        Trial column that names the task; by default ``task``. Without one, all trials are of one
+        task, called after the file, with a warning.
     conditions
-        The trial columns whose combinations are conditions; none by default.
+        Trial columns whose combinations are conditions; by default none.
     series
-        "units" for spikes, or the name or path of a time series or of a table of units; by
-        default spikes where there are any, else the only series. Native files with rates give
-        those.
+        "units" for spikes, or the name or path of a time series or of a units table. By default
+        the rates of a native file; else spikes if there are any; else the only time series.
 
     Returns
     -------
     xarray.DataTree
-        Files of `write_nwb`: the activity that was written, bit for bit. Where one of the
-        options above is given each block is read anew; event, window and bins that are not
-        given are those that were written, and nothing is taken from the trials beside one.
-        Other files: one block. It is
-        dense where every unit was recorded in every trial, else ragged (an observation for
-        each unit and trial that were recorded, with ``observation_trial`` naming the trial).
-        Bins outside a unit's ``obs_intervals`` are NaN, not silence. A unit's id is its
-        ``unit_name``, else the table's id, with the session in front where ids repeat. Text
-        that is JSON is decoded. Trial columns with several values a trial are left out; the
-        provenance names them.
+        For files of `write_nwb`, the activity that was written, bit for bit. With any of the
+        options above, its blocks are aligned and binned again; event, window and bins are by
+        default those that were written, and samples of neighbouring trials are not used.
+
+        For other files, one block: dense if every unit was recorded in every trial, else ragged,
+        with a row for each unit and trial that was recorded, and ``observation_trial``. Bins
+        outside a unit's ``obs_intervals`` are NaN. A unit's id is its ``unit_name``, else the id
+        in the table, with the session as prefix if ids repeat. Text that is JSON is decoded.
+        Trial columns with several values per trial are left out; the provenance lists them.
 
     Raises
     ------
     InputError
-        Where there is no such file, or it is no NWB file, damaged, without trials or units, of
-        a newer version, or leads out of its folder; and for options that do not fit.
+        If a file does not exist, is not an NWB file, is damaged or of a newer version, has no
+        trials or no units, or links to files outside its folder; and if options do not fit.
 
     Examples
     --------
@@ -96,8 +95,8 @@ def open_nwb(
     >>> from nwbcompare.testing import example_block
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = nc.write_nwb(example_block(), Path(folder) / "example.nwb")
-    ...     anew = open_nwb(path, window=(0.1, 0.5), bin=0.2, conditions=["direction"])
-    ...     anew["example"]["rate"].load().shape
+    ...     activity = open_nwb(path, window=(0.1, 0.5), bin=0.2, conditions=["direction"])
+    ...     activity["example"]["rate"].load().shape
     (8, 2, 3)
     """
     activity = open_lazily(
@@ -118,50 +117,61 @@ def open_nwb(
 def open_lazily(
     path: PathLike | Sequence[PathLike], *, series: str | None = None, **reading: Any
 ) -> xr.DataTree:
-    """Open NWB files as `open_nwb` does, keeping nothing in memory that was looked at."""
+    """Open NWB files as `open_nwb`, without keeping rates in memory after they are read.
+
+    Parameters
+    ----------
+    path, series, **reading
+        As for `open_nwb`.
+
+    Raises
+    ------
+    InputError
+        As `open_nwb`.
+    """
     paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
     if not paths:
         raise InputError("path", "at least one NWB file", "none", "Name one.")
     _refuse_repeated(paths)
-    asked = {name: value for name, value in reading.items() if value is not None}
-    # a mistake in what is asked is not to be taken for one in a file
-    Reading(**asked)
+    options = {name: value for name, value in reading.items() if value is not None}
+    # checked here, so that a mistake in the options is not reported as one in a file
+    Reading(**options)
     guard = partial(named, paths[0] if len(paths) == 1 else paths[0].resolve().parent)
     with guard():
-        activity = check_activity(_joined(paths, asked, series))
+        activity = check_activity(_joined(paths, options, series))
     for leaf in activity.children.values():
         guarded(leaf.to_dataset(), guard)
     return activity
 
 
-def _joined(paths: Sequence[Path], asked: dict[str, Any], series: str | None) -> xr.DataTree:
-    looked = [_look(one, series=series, anew=bool(asked or series)) for one in paths]
-    rates = [_blocks_of_rates(found, asked) for found in looked]
-    of_rates = [found for found in rates if found is not None]
-    if not of_rates:
-        sessions = [one for found in looked if isinstance(found, list) for one in found]
-        return _joined_sessions(paths, sessions, asked)
-    if len(of_rates) < len(rates):
+def _joined(paths: Sequence[Path], options: dict[str, Any], series: str | None) -> xr.DataTree:
+    files = [_read_tables(one, series=series, anew=bool(options or series)) for one in paths]
+    rates = [_blocks_of_rates(file, options) for file in files]
+    blocks = [one for one in rates if one is not None]
+    if not blocks:
+        sessions = [one for file in files if isinstance(file, list) for one in file]
+        return _joined_sessions(paths, sessions, options)
+    if len(blocks) < len(rates):
         raise InputError(
             listing(paths, most=3),
             "files of one kind",
             "rates that nwbcompare wrote beside others",
-            "Open them apart.",
+            "Open them separately.",
         )
-    return _joined_blocks(paths, of_rates)
+    return _joined_blocks(paths, blocks)
 
 
 def _refuse_repeated(paths: Sequence[Path]) -> None:
-    seen: set[Path] = set()
+    previous: set[Path] = set()
     for path in paths:
-        if path.resolve() in seen:
+        if path.resolve() in previous:
             raise InputError(str(path), "each file once", "the same file again", "Name it once.")
-        seen.add(path.resolve())
+        previous.add(path.resolve())
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A session of a file, and what the file says of itself."""
+class _FileSession:
+    """A session of a file, with the file's provenance and, if native, its description."""
 
     session: Session
     about: dict[str, Any]
@@ -169,8 +179,10 @@ class _Found:
     of_rates: bool = False
 
 
-def _look(path: Path, *, series: str | None, anew: bool) -> dict[str, xr.Dataset] | list[_Found]:
-    """Read the tables of a file: blocks of a native file as they were written, or sessions."""
+def _read_tables(
+    path: Path, *, series: str | None, anew: bool
+) -> dict[str, xr.Dataset] | list[_FileSession]:
+    """Read a file: the blocks of a native file with rates, unless binned ``anew``, or sessions."""
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing there"
         raise InputError(str(path), "an NWB file", got, "Check the path.")
@@ -182,17 +194,17 @@ def _look(path: Path, *, series: str | None, anew: bool) -> dict[str, xr.Dataset
         schema = read_schema(file, path)
         if schema is None:
             session = read_session(file, path, series)
-            return [_Found(session, _described(file, path, session))]
+            return [_FileSession(session, _provenance(file, path, session))]
         if has_rates(schema) and not anew:
             return read_blocks(file, path, schema)
         return [
-            _Found(session, _described(file, path, session), written, has_rates(schema))
+            _FileSession(session, _provenance(file, path, session), written, has_rates(schema))
             for session, written in native_sessions(file, path, schema, series)
         ]
 
 
-def _described(file: h5py.File, path: Path, session: Session) -> dict[str, Any]:
-    """Give what a file says of itself, for the provenance."""
+def _provenance(file: h5py.File, path: Path, session: Session) -> dict[str, Any]:
+    """Return the provenance of a file: name, identifier, session and description."""
     about = {
         "file": path.name,
         "identifier": scalar(file, "identifier"),
@@ -203,29 +215,31 @@ def _described(file: h5py.File, path: Path, session: Session) -> dict[str, Any]:
 
 
 def _blocks_of_rates(
-    found: Mapping[str, xr.Dataset] | Sequence[_Found], asked: Mapping[str, Any]
+    file: Mapping[str, xr.Dataset] | Sequence[_FileSession], options: Mapping[str, Any]
 ) -> Mapping[str, xr.Dataset] | None:
-    """Give the blocks of a file of rates, binned anew where that was asked; None for others."""
-    if isinstance(found, Mapping):
-        return found
-    if not all(one.of_rates for one in found):
+    """Return the blocks of a native file with rates, binned by the options; None for others."""
+    if isinstance(file, Mapping):
+        return file
+    if not all(one.of_rates for one in file):
         return None
     return {
-        one.written.leaf: _laid([one], one.written, asked)
-        for one in found
+        one.written.leaf: _block_of([one], one.written, options)
+        for one in file
         if one.written is not None
     }
 
 
-def _laid(found: Sequence[_Found], first: Written, asked: Mapping[str, Any]) -> xr.Dataset:
-    """Lay sessions that nwbcompare wrote on one clock, and give their block."""
-    reading = Reading(**{**first.reading, **asked})
-    written = [one.written for one in found if one.written is not None]
-    provenance = _together([dict(one.provenance) for one in written])
-    if asked:
-        provenance["read_with"] = {name: _plain(value) for name, value in asked.items()}
+def _block_of(
+    sessions: Sequence[_FileSession], first: Written, options: Mapping[str, Any]
+) -> xr.Dataset:
+    """Return the block of sessions of native files."""
+    reading = Reading(**{**first.reading, **options})
+    written = [one.written for one in sessions if one.written is not None]
+    provenance = _merged([dict(one.provenance) for one in written])
+    if options:
+        provenance["read_with"] = {name: _json_value(value) for name, value in options.items()}
     activity = lay_on_one_clock(
-        [one.session for one in found],
+        [one.session for one in sessions],
         reading,
         name=" and ".join(dict.fromkeys(one.name for one in written)),
         leaf=first.leaf,
@@ -240,20 +254,20 @@ def _laid(found: Sequence[_Found], first: Written, asked: Mapping[str, Any]) -> 
     return block.drop_vars(list(renamed.values()), errors="ignore").rename(renamed)
 
 
-def _plain(value: Any) -> Any:
-    """Give an option as JSON has it."""
+def _json_value(value: Any) -> Any:
+    """Return an option as a value of JSON."""
     if isinstance(value, str | None):
         return value
     return np.asarray(value).tolist()
 
 
-def _together(parts: Sequence[Any]) -> Any:
-    """Join what several files say: once where they agree, else a list, key by key."""
+def _merged(parts: Sequence[Any]) -> Any:
+    """Merge the provenance of files: equal values once, others as a list, key by key."""
     if all(part == parts[0] for part in parts):
         return parts[0]
     if all(isinstance(part, dict) for part in parts):
         keys = dict.fromkeys(key for part in parts for key in part)
-        return {key: _together([part.get(key) for part in parts]) for key in keys}
+        return {key: _merged([part.get(key) for part in parts]) for key in keys}
     return list(parts)
 
 
@@ -262,8 +276,8 @@ def _joined_blocks(paths: Sequence[Path], files: Sequence[Mapping[str, xr.Datase
     if len(files) == 1:
         return make_activity(files[0])
     parts: dict[str, xr.Dataset] = {}
-    for path, found in zip(paths, files, strict=True):
-        for leaf, block in found.items():
+    for path, file in zip(paths, files, strict=True):
+        for leaf, block in file.items():
             name = leaf if leaf not in parts else f"{path.stem}-{leaf}"
             if name in parts:
                 raise InputError(
@@ -274,43 +288,44 @@ def _joined_blocks(paths: Sequence[Path], files: Sequence[Mapping[str, xr.Datase
 
 
 def _joined_sessions(
-    paths: Sequence[Path], found: Sequence[_Found], asked: Mapping[str, Any]
+    paths: Sequence[Path], sessions: Sequence[_FileSession], options: Mapping[str, Any]
 ) -> xr.DataTree:
-    written = [one.written for one in found if one.written is not None]
-    if len(written) == len(found):
-        _refuse_other_archives(paths, written, asked)
-        return make_activity({written[0].leaf.replace("/", "_"): _laid(found, written[0], asked)})
-    alone = len(found) == 1
+    written = [one.written for one in sessions if one.written is not None]
+    if len(written) == len(sessions):
+        _refuse_other_archives(paths, written, options)
+        leaf = written[0].leaf.replace("/", "_")
+        return make_activity({leaf: _block_of(sessions, written[0], options)})
+    folder = paths[0].resolve().parent.name or "sessions"
     return lay_on_one_clock(
-        [one.session for one in found],
-        Reading(**asked),
-        name=found[0].session.name if alone else paths[0].resolve().parent.name or "sessions",
+        [one.session for one in sessions],
+        Reading(**options),
+        name=sessions[0].session.name if len(sessions) == 1 else folder,
         provenance={
-            "files": [one.about for one in found[:MOST_NAMED_FILES]],
-            "n_files": len(found),
+            "files": [one.about for one in sessions[:MOST_NAMED_FILES]],
+            "n_files": len(sessions),
         },
     )
 
 
 def _refuse_other_archives(
-    paths: Sequence[Path], written: Sequence[Written], asked: Mapping[str, Any]
+    paths: Sequence[Path], written: Sequence[Written], options: Mapping[str, Any]
 ) -> None:
-    """Refuse files that nwbcompare wrote of archives with other events, bins or conditions."""
-    first = _of_archive(written[0], asked)
+    """Check that native files have the same event, bins and conditions."""
+    first = _of_archive(written[0], options)
     for path, one in zip(paths, written, strict=True):
-        for key, value in _of_archive(one, asked).items():
+        for key, value in _of_archive(one, options).items():
             if value != first[key]:
                 raise InputError(
                     str(path),
                     f"the {key} of {paths[0].name}, {first[key]}",
                     str(value),
-                    "Open files of different archives apart.",
+                    "Open files of different archives separately.",
                 )
 
 
-def _of_archive(written: Written, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _of_archive(written: Written, options: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "reading": {k: v for k, v in written.reading.items() if k not in asked},
+        "reading": {k: v for k, v in written.reading.items() if k not in options},
         "aligned_to": written.aligned_to,
         "condition_variables": written.condition_variables,
         "source": written.source,

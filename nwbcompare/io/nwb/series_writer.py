@@ -1,4 +1,4 @@
-"""Writing a long series chunk by chunk, packed on every core, in bounded memory."""
+"""Writing of a long series chunk by chunk, compressed by threads, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,40 +16,60 @@ from hdmf.backends.hdf5 import H5DataIO
 
 Compression = Literal["gzip", "none"]
 GZIP_LEVEL = 1
-"""Higher levels take half as long again for a few per cent of size."""
+"""Higher levels take 50 % more time for a few per cent of size."""
 CHUNK_ROWS = 1024
 CHUNK_COLUMNS = 32
-"""A chunk is this many samples of this many units: one trial of all units and one unit of all
-trials are both read without unpacking much else (benchmarks/nwb_export.py has the times)."""
+"""Samples and units of a chunk: one trial of all units, and one unit of all trials, are both read
+without decompressing much else (benchmarks/nwb_export.py measures the times)."""
 MOST_THREADS = 4
 MOST_PENDING = 16
-"""Packed chunks that may wait to be written."""
+"""Limit for compressed chunks that wait to be written."""
 
 
 def empty_series(
     shape: tuple[int, int], dtype: npt.DTypeLike, compression: Compression
 ) -> H5DataIO:
-    """Declare a series ``(time, channel)`` that is written later, chunk by chunk."""
-    packed: dict[str, Any] = {}
+    """Return a series without values, which `SeriesWriter` writes later.
+
+    Parameters
+    ----------
+    shape
+        Sizes of the series, ``(sample, channel)``.
+    dtype
+        Type of its values.
+    compression
+        "gzip" (level 1 after a shuffle) or "none".
+    """
+    options: dict[str, Any] = {}
     if compression == "gzip":
-        packed = {
+        options = {
             "chunks": (min(CHUNK_ROWS, shape[0]), min(CHUNK_COLUMNS, shape[1])),
             "compression": "gzip",
             "compression_opts": GZIP_LEVEL,
             "shuffle": True,
         }
-    return H5DataIO(shape=shape, dtype=np.dtype(dtype), **packed)
+    return H5DataIO(shape=shape, dtype=np.dtype(dtype), **options)
 
 
 class SeriesWriter:
-    """Appends rows to a declared series; chunks are packed by threads and written in order.
+    """Writer of a series, whose chunks are compressed by threads and written in order.
 
-    Bytes are those that HDF5's own filters would write: zlib after a shuffle.
+    The bytes are those of HDF5's own filters: zlib after a shuffle.
 
     Parameters
     ----------
     data
-        The declared series ``(time, channel)``.
+        Series of `empty_series` in an open file, ``(sample, channel)``.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> file = h5py.File(BytesIO(), "w")
+    >>> data = file.create_dataset("rate", (3, 1), "f4")
+    >>> with SeriesWriter(data) as writer:
+    ...     writer.append(np.array([[1.0], [2.0], [3.0]]))
+    >>> data[:, 0].tolist()
+    [1.0, 2.0, 3.0]
     """
 
     def __init__(self, data: h5py.Dataset) -> None:
@@ -62,7 +82,7 @@ class SeriesWriter:
         self._pending: deque[tuple[tuple[int, int], Future[bytes]]] = deque()
 
     def __enter__(self) -> SeriesWriter:
-        """Give the writer."""
+        """Return the writer."""
         return self
 
     def __exit__(
@@ -71,7 +91,7 @@ class SeriesWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what is left, unless there was an error."""
+        """Write the remaining rows, unless there was an error."""
         try:
             if kind is None:
                 self._write_band()
@@ -87,7 +107,7 @@ class SeriesWriter:
         return kind
 
     def append(self, rows: npt.NDArray[Any]) -> None:
-        """Append rows ``(time, channel)``."""
+        """Append rows, ``(sample, channel)``."""
         done = 0
         while done < len(rows):
             part = rows[done : done + len(self._band) - self._filled]
@@ -113,7 +133,7 @@ class SeriesWriter:
             chunk = np.zeros((len(self._band), width), dtype=self._band.dtype)
             part = self._band[:, column : column + width]
             chunk[:, : part.shape[1]] = part
-            self._pending.append(((self._row, column), self._pool.submit(packed, chunk)))
+            self._pending.append(((self._row, column), self._pool.submit(_compressed, chunk)))
         while len(self._pending) > MOST_PENDING:
             self._write_oldest()
 
@@ -122,7 +142,7 @@ class SeriesWriter:
         self._data.id.write_direct_chunk(offset, chunk.result())
 
 
-def packed(chunk: npt.NDArray[Any]) -> bytes:
-    """Pack a chunk as HDF5's shuffle and deflate filters do."""
+def _compressed(chunk: npt.NDArray[Any]) -> bytes:
+    """Return the bytes of a chunk after HDF5's shuffle and deflate filters."""
     as_bytes = chunk.reshape(-1).view(np.uint8).reshape(-1, chunk.itemsize)
     return zlib.compress(np.ascontiguousarray(as_bytes.T).tobytes(), GZIP_LEVEL)

@@ -1,4 +1,4 @@
-"""Whole counts as spike times: recorded sessions, trial by trial end to end on one clock."""
+"""Recordings in bins of whole counts, written as spike times."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ from nwbcompare.io.nwb.native_tables import (
 Places = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
 TOLERANCE = 1e-3
-"""By how much a rate times the bin's width may miss a whole number."""
+"""Allowed difference of a rate times the bin width from a whole number."""
 GROUP = "trial_group"
 END_TO_END = "Trials, laid end to end: their true times are not known, or their windows overlap."
 
 
 @dataclass(frozen=True)
 class TrialsOfUnits:
-    """Which trials there are, and which of them each row of rates belongs to.
+    """Trials of a block, and the trial and unit of each row of rates.
 
     Attributes
     ----------
     first
-        ``(trial,)``: a row that has the trial's columns.
+        A row with the trial's columns, ``(trial,)``.
     of_row
-        ``(row,)``: the trial of each row of rates.
+        Trial of each row of rates, ``(row,)``.
     unit
-        ``(row,)``: the unit of each row; None for a dense block, where all units share them.
+        Unit of each row, ``(row,)``; None for a dense block, where all units share the rows.
     group
-        ``(trial,)``: trials of one group were recorded of the same units.
+        Group of each trial, ``(trial,)``; trials of one group were recorded from the same units.
     group_of_unit
-        ``(unit,)``: the group of each unit's trials; -1 where they are of several.
+        Group of each unit's trials, ``(unit,)``; -1 if there are several.
     """
 
     first: Places
@@ -61,16 +61,16 @@ class TrialsOfUnits:
 
 
 def _trials_of_units(block: xr.Dataset) -> TrialsOfUnits:
-    """Tell which rows of a block are of one trial.
+    """Return the trials of a block.
 
-    Rows with the same ``observation_trial`` are. Where that is not known, units whose trial
-    tables are alike in every column are taken to share their trials, and others not.
+    Rows with the same ``observation_trial`` are of one trial. In a block without that column, units
+    share their trials if their trial tables are equal in all columns.
     """
     n_units = block.sizes["unit"]
     if not is_ragged(block):
         rows = np.arange(block.sizes["trial"])
-        nothing = np.zeros(rows.size, dtype=np.int64)
-        return TrialsOfUnits(rows, rows, None, nothing, np.zeros(n_units, dtype=np.int64))
+        group = np.zeros(rows.size, dtype=np.int64)
+        return TrialsOfUnits(rows, rows, None, group, np.zeros(n_units, dtype=np.int64))
     unit = unit_positions(block)
     if "observation_trial" in block.coords:
         _, first, of_row = np.unique(
@@ -78,11 +78,12 @@ def _trials_of_units(block: xr.Dataset) -> TrialsOfUnits:
         )
         of_row = of_row.reshape(-1)
     else:
-        first, of_row = _alike(block, unit)
+        first, of_row = _shared_trials(block, unit)
     return TrialsOfUnits(first, of_row, unit, *_groups(of_row, unit, first.size, n_units))
 
 
-def _alike(block: xr.Dataset, unit: Places) -> tuple[Places, Places]:
+def _shared_trials(block: xr.Dataset, unit: Places) -> tuple[Places, Places]:
+    """Return trials, and the trial of each row, where units with equal tables share them."""
     columns = [
         column.values
         for name, column in columns_on(block, "observation").items()
@@ -91,7 +92,7 @@ def _alike(block: xr.Dataset, unit: Places) -> tuple[Places, Places]:
     columns += [
         block[name].values for name in ("epoch_start_time", "epoch_stop_time") if name in block
     ]
-    known: dict[bytes, Places] = {}
+    trials_of: dict[bytes, Places] = {}
     first: list[int] = []
     of_row = np.empty(unit.size, dtype=np.int64)
     for one in np.unique(unit):
@@ -99,15 +100,15 @@ def _alike(block: xr.Dataset, unit: Places) -> tuple[Places, Places]:
         digest = hashlib.sha256()
         for column in columns:
             digest.update(np.ascontiguousarray(column[rows]).tobytes())
-        if digest.digest() not in known:
-            known[digest.digest()] = len(first) + np.arange(rows.size)
+        if digest.digest() not in trials_of:
+            trials_of[digest.digest()] = len(first) + np.arange(rows.size)
             first += rows.tolist()
-        of_row[rows] = known[digest.digest()]
+        of_row[rows] = trials_of[digest.digest()]
     return np.array(first, dtype=np.int64), of_row
 
 
 def _groups(of_row: Places, unit: Places, n_trials: int, n_units: int) -> tuple[Places, Places]:
-    """Group trials by the set of units that they were recorded of."""
+    """Group trials by the set of units that were recorded in them."""
     order = np.lexsort((unit, of_row))
     bounds = np.searchsorted(of_row[order], np.arange(n_trials + 1))
     sets: dict[bytes, int] = {}
@@ -117,27 +118,27 @@ def _groups(of_row: Places, unit: Places, n_trials: int, n_units: int) -> tuple[
         group[trial] = sets.setdefault(members, len(sets))
     group_of_unit = np.full(n_units, -1, dtype=np.int64)
     for one in np.unique(unit):
-        own = np.unique(group[of_row[unit == one]])
-        group_of_unit[one] = own[0] if own.size == 1 else -1
+        groups = np.unique(group[of_row[unit == one]])
+        group_of_unit[one] = groups[0] if groups.size == 1 else -1
     return group, group_of_unit
 
 
 def _clock_of(block: xr.Dataset, n_trials: int) -> TrialTimes:
-    """Lay trials end to end: each starts at its event, or where its first bin does."""
+    """Return times of trials laid end to end; each starts at its event, or at its first bin."""
     width = float(block["time"].attrs["bin_width_s"])
     left = min(float(block["time"].values[0]) - width / 2, 0.0)
     right = max(float(block["time"].values[-1]) + width / 2, 0.0)
-    # rounded, so that 0.851 s stays that and not 0.8510000000000001
+    # rounded, so that 0.851 s does not become 0.8510000000000001
     length = round(right - left, 9)
     start = np.arange(n_trials, dtype=np.float64) * length
     return TrialTimes(start, start + length, start - round(left, 9))
 
 
 def _recorded_clock(block: xr.Dataset, rows: Places, event: str) -> TrialTimes | None:
-    """Give the trials' own times in the session, where the block has them.
+    """Return the trials' times in the session; None if they cannot be used.
 
-    They serve where start, stop and event are columns of the block, and the windows of no two
-    trials overlap: otherwise a spike would stand in two trials, and be written twice.
+    They are used if start, stop and event are columns of the block, and the windows of no two
+    trials overlap: a spike in two windows would be written twice.
     """
     columns = columns_on(block, row_dim(block))
     names = ("start_time", "stop_time", event)
@@ -147,13 +148,18 @@ def _recorded_clock(block: xr.Dataset, rows: Places, event: str) -> TrialTimes |
     width = float(block["time"].attrs["bin_width_s"])
     left = np.sort(when) + float(block["time"].values[0]) - width / 2
     length = float(np.ptp(block["time"].values)) + width
-    known = all(np.isfinite(times).all() for times in (start, stop, when))
-    apart = known and bool((np.diff(left) >= length * (1 - 1e-9)).all())
+    finite = all(np.isfinite(times).all() for times in (start, stop, when))
+    apart = finite and bool((np.diff(left) >= length * (1 - 1e-9)).all())
     return TrialTimes(start, stop, when) if apart and left.min(initial=0) >= 0 else None
 
 
 def event_column(block: xr.Dataset) -> str:
-    """Give the name of the column with the time of the event, such as ``dots_onset_time``.
+    """Return the name of the trial column with the time of the event.
+
+    Parameters
+    ----------
+    block
+        A block, aligned e.g. to "dots onset".
 
     Examples
     --------
@@ -164,7 +170,7 @@ def event_column(block: xr.Dataset) -> str:
     words = re.findall(r"[a-z0-9]+", str(block["time"].attrs["aligned_to"]).lower())
     words = words[:-1] if words[-1:] == ["time"] else words
     name = "_".join([*words, "time"])
-    # a name that is taken, or none at all
+    # names with another meaning, or without any letters
     return "event_time" if name in {"time", "start_time", "stop_time"} else name
 
 
@@ -175,28 +181,23 @@ def _units_of_counts(
     more: Mapping[str, npt.NDArray[Any]],
     description: str,
 ) -> Units:
-    """Make a units table with the spike times of a block's whole counts.
+    """Return a units table with spike times made from whole counts.
 
-    A count of n in a bin becomes n spikes, evenly inside it; bins that are NaN are left out
-    of the unit's ``obs_intervals``.
-
-    Raises
-    ------
-    InputError
-        Where rates times the bin's width are no whole numbers.
+    A count of n in a bin becomes n evenly spaced spikes; bins that are NaN are left out of the
+    unit's ``obs_intervals``.
     """
     spikes, stops, intervals, interval_stops = [], [], [], []
     n_spikes = n_intervals = 0
     for unit in range(block.sizes["unit"]):
-        own_rows = _rows_of(trials, unit)
-        rates = _rates_of(block, unit, own_rows)
-        events = times.event[trials.of_row[own_rows]]
+        rows = _rows_of(trials, unit)
+        rates = _rates_of(block, unit, rows)
+        events = times.event[trials.of_row[rows]]
         order = np.argsort(events, kind="stable")
-        own, seen = _spikes_of(block, rates[order], events[order])
-        spikes.append(own)
-        intervals.append(seen)
-        n_spikes += own.size
-        n_intervals += len(seen)
+        unit_spikes, unit_intervals = _spikes_of(block, rates[order], events[order])
+        spikes.append(unit_spikes)
+        intervals.append(unit_intervals)
+        n_spikes += unit_spikes.size
+        n_intervals += len(unit_intervals)
         stops.append(n_spikes)
         interval_stops.append(n_intervals)
     spike_times = VectorData(
@@ -216,7 +217,9 @@ def _units_of_counts(
             VectorIndex(name="spike_times_index", target=spike_times, data=stops),
             observed,
             VectorIndex(name="obs_intervals_index", target=observed, data=interval_stops),
-            *unit_columns(_told(block), {GROUP: _named(trials.group_of_unit)} | dict(more)),
+            *unit_columns(
+                _without_empty(block), {GROUP: _names(trials.group_of_unit)} | dict(more)
+            ),
         ],
         resolution=float(block["time"].attrs["bin_width_s"]),
     )
@@ -228,12 +231,23 @@ def add_counts(
     more: Mapping[str, npt.NDArray[Any]],
     reading: Mapping[str, Any],
 ) -> None:
-    """Add a block of whole counts to a file: units with spike times, trials, epochs.
+    """Add a block of whole counts to a file: units with spike times, trials and epochs.
+
+    Parameters
+    ----------
+    nwb
+        The file.
+    parts
+        Blocks by leaf; one is allowed.
+    more
+        Further unit columns, each ``(unit,)``.
+    reading
+        Default options of reading the file; see `nwbcompare.io.sessions.Reading`.
 
     Raises
     ------
     InputError
-        For several blocks, and for rates that are no whole counts.
+        If there are several blocks, or rates times the bin width are not whole numbers.
     """
     if len(parts) > 1:
         raise InputError(
@@ -243,17 +257,17 @@ def add_counts(
     trials = _trials_of_units(block)
     event = event_column(block)
     aligned_to_start = block["time"].attrs["aligned_to"] == "start_time"
-    known = "start_time" if aligned_to_start else event
-    own = _recorded_clock(block, trials.first, known)
-    times = _clock_of(block, trials.first.size) if own is None else own
+    event_source = "start_time" if aligned_to_start else event
+    recorded = _recorded_clock(block, trials.first, event_source)
+    times = _clock_of(block, trials.first.size) if recorded is None else recorded
     width = float(block["time"].attrs["bin_width_s"])
     table = block.drop_vars(["rate", "observation_unit", "observation_trial"], errors="ignore")
     table = table.isel({row_dim(block): trials.first})
     renamed: dict[str, str] = {}
-    if own is None:
+    if recorded is None:
         table, renamed = with_free_names(table, (*RESERVED, event, GROUP))
     else:
-        event = known
+        event = event_source
         table = table.drop_vars({"start_time", "stop_time", event})
     nwb.units = _units_of_counts(
         block,
@@ -267,11 +281,11 @@ def add_counts(
         [table],
         [times],
         event="" if event == "start_time" else event,
-        description=END_TO_END if own is None else "Trials, at their times in the session.",
+        description=END_TO_END if recorded is None else "Trials, at their times in the session.",
         more={
             GROUP: (
                 f"trials of one group were recorded of the units of that {GROUP}",
-                _named(trials.group),
+                _names(trials.group),
             )
         },
     )
@@ -289,22 +303,22 @@ def add_counts(
         renamed=renamed,
         reading=as_written | dict(reading),
         added_columns=[GROUP],
-        apart=own is None,
+        apart=recorded is None,
     )
     add_schema(nwb, [leaf])
 
 
-def _told(block: xr.Dataset) -> xr.Dataset:
-    """Leave out columns of units that say nothing: keys of rows, and numbers all missing."""
-    silent = [
+def _without_empty(block: xr.Dataset) -> xr.Dataset:
+    """Return a block without unit columns of NaN alone, and without keys of units."""
+    empty = [
         name
         for name, column in columns_on(block, "unit").items()
         if column.dtype.kind == "f" and np.isnan(column.values).all()
     ]
-    return block.drop_vars([*silent, "unit_key"], errors="ignore")
+    return block.drop_vars([*empty, "unit_key"], errors="ignore")
 
 
-def _named(groups: Places) -> npt.NDArray[np.str_]:
+def _names(groups: Places) -> npt.NDArray[np.str_]:
     return np.array([f"group {group}" if group >= 0 else "" for group in groups])
 
 

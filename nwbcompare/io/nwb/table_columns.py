@@ -1,4 +1,4 @@
-"""Columns of NWB tables as plain arrays: text, JSON in text, enumerations, times."""
+"""Columns of NWB tables as plain arrays: numbers, text, JSON in text, enumerations."""
 
 from __future__ import annotations
 
@@ -23,48 +23,49 @@ from nwbcompare.core.hdf5_input import (
 
 Column = npt.NDArray[Any]
 MOST_KEYS = 100
-"""More keys than this in a column of JSON objects are no columns of a table."""
+"""Limit for keys of JSON objects that become columns; beyond it the text stays as it is."""
 
 
 def read_table(
     table: h5py.Group, *, skip: Sequence[str] = (), decode: bool = True
 ) -> tuple[dict[str, Column], dict[str, dict[str, Any]], list[str]]:
-    """Read the columns of a dynamic table that have one plain value a row.
+    """Read the columns of a dynamic table with one number or text for each row.
 
     Parameters
     ----------
     table
         The table.
     skip
-        Names of columns that are read elsewhere.
+        Names of columns to skip.
     decode
-        Whether text columns that are JSON are decoded.
+        Whether to decode text columns that are JSON.
 
     Returns
     -------
-    columns
-        By name, each ``(row,)``: numbers, booleans or text. Text that is JSON throughout is
-        decoded; the keys of JSON objects become columns ``NAME_KEY``. JSON lists stay text.
-    attrs
-        For each column its attributes: ``long_name``, the table's description of it.
-    left_out
-        Columns with several values a row, or with references: an analysis has no use for them.
+    columns : dict of str to array, (row,)
+        Numbers, booleans or text. If all values of a text column are JSON it is decoded: keys of
+        JSON objects become columns ``NAME_KEY``; JSON lists stay text.
+    attrs : dict of str to dict
+        Attributes of the columns: ``long_name``, the description in the table.
+    left_out : list of str
+        Columns with several values for each row, or with references.
 
     Raises
     ------
     InputError
-        For columns of unlike length.
+        If columns differ in length.
     """
-    found = {name: item for name, item in members(table).items() if isinstance(item, h5py.Dataset)}
-    n_rows = _row_count(table, found)
+    items = members(table).items()
+    datasets = {name: item for name, item in items if isinstance(item, h5py.Dataset)}
+    n_rows = _row_count(table, datasets)
     columns: dict[str, Column] = {}
     attrs: dict[str, dict[str, Any]] = {}
     left_out: list[str] = []
-    for name in _in_order(table, found):
-        if name in skip or name == "id" or _serves_another(name, found):
+    for name in _in_order(table, datasets):
+        if name in skip or name == "id" or _is_auxiliary(name, datasets):
             continue
-        data = found[name]
-        if f"{name}_index" in found or data.ndim != 1 or _is_reference(data):
+        data = datasets[name]
+        if f"{name}_index" in datasets or data.ndim != 1 or _is_reference(data):
             left_out.append(name)
             continue
         if data.shape[0] != n_rows:
@@ -76,27 +77,39 @@ def read_table(
             )
         values = _values(table, data)
         read = decoded(name, values) if decode else {name: values}
-        if any(key != name and (key in found or key in columns) for key in read):
+        if any(key != name and (key in datasets or key in columns) for key in read):
             # a column of the table itself has that name
             read = {name: values}
         columns |= read
-        about = str(attribute(data, "description", ""))
-        attrs |= {key: {"long_name": about} if about else {} for key in read}
+        text = str(attribute(data, "description", ""))
+        attrs |= {key: {"long_name": text} if text else {} for key in read}
     return columns, attrs, left_out
 
 
 def row_ids(table: h5py.Group) -> Column:
-    """Give the ids of a table's rows."""
+    """Return the ids of a table's rows, ``(row,)``."""
     return read_column(dataset(table, "id"))
 
 
 def indexed(table: h5py.Group, name: str) -> tuple[h5py.Dataset, npt.NDArray[np.int64]] | None:
-    """Give a ragged column and where each row's values stop in it; None where there is none.
+    """Return a ragged column, and the end of each row's values in it.
+
+    Parameters
+    ----------
+    table
+        The table.
+    name
+        The column, e.g. "spike_times".
+
+    Returns
+    -------
+    tuple or None
+        Dataset of values, and ends ``(row,)``; None if the table has no such column.
 
     Raises
     ------
     InputError
-        Where the stops do not ascend to the end of the values.
+        If the ends do not ascend up to the number of values.
     """
     values, index = member(table, name), member(table, f"{name}_index")
     if not isinstance(values, h5py.Dataset) or not isinstance(index, h5py.Dataset):
@@ -117,7 +130,19 @@ def indexed(table: h5py.Group, name: str) -> tuple[h5py.Dataset, npt.NDArray[np.
 
 
 def decoded(name: str, values: Column) -> dict[str, Column]:
-    """Decode a text column whose every value is JSON; others stay as they are.
+    """Decode a text column whose values are all JSON; other columns are unchanged.
+
+    Parameters
+    ----------
+    name
+        Name of the column.
+    values
+        Values, ``(row,)``.
+
+    Returns
+    -------
+    dict of str to array, (row,)
+        One column, or one for each key of JSON objects.
 
     Examples
     --------
@@ -134,8 +159,8 @@ def decoded(name: str, values: Column) -> dict[str, Column]:
     if any(value is _NOT_JSON for value in parsed):
         return {name: values}
     items = [parsed[i] for i in place.reshape(-1)]
-    filled = [item for item in items if item is not None]
-    if filled and all(isinstance(item, dict) for item in filled):
+    present = [item for item in items if item is not None]
+    if present and all(isinstance(item, dict) for item in present):
         return _by_key(name, items, values)
     plain = _plain_column(items)
     return {name: values if plain is None else plain}
@@ -145,7 +170,7 @@ _NOT_JSON = object()
 
 
 def _json(text: str) -> Any:
-    """Parse JSON; empty text is a missing value."""
+    """Return the value of JSON text; None for empty text, a missing value."""
     if not text.strip():
         return None
     try:
@@ -164,27 +189,27 @@ def _by_key(name: str, items: Sequence[dict[str, Any] | None], values: Column) -
         if column is None:
             cells = [None if item is None else item.get(key) for item in items]
             column = np.array([json.dumps(cell) for cell in cells], dtype=str)
-        # a slash would be a path to xarray
+        # xarray takes a slash as a path
         columns[f"{name}_{key}".replace("/", "_")] = column
     return columns
 
 
 def _plain_column(items: Sequence[Any]) -> Column | None:
-    """Make an array of booleans, numbers or text; None for a mixture or nested values."""
-    filled = [item for item in items if item is not None]
-    complete = len(filled) == len(items)
-    if filled and all(isinstance(item, bool) for item in filled):
+    """Return an array of booleans, numbers or text; None for mixed types or nested values."""
+    present = [item for item in items if item is not None]
+    complete = len(present) == len(items)
+    if present and all(isinstance(item, bool) for item in present):
         if complete:
             return np.array(items, dtype=bool)
         return np.array([np.nan if item is None else float(item) for item in items])
-    if filled and all(
-        isinstance(item, int | float) and not isinstance(item, bool) for item in filled
+    if present and all(
+        isinstance(item, int | float) and not isinstance(item, bool) for item in present
     ):
-        whole = complete and all(isinstance(i, int) and abs(i) < 2**62 for i in filled)
+        whole = complete and all(isinstance(i, int) and abs(i) < 2**62 for i in present)
         if whole:
             return np.array(items, dtype=np.int64)
         return np.array([np.nan if item is None else _as_float(item) for item in items])
-    if filled and all(isinstance(item, str) for item in filled):
+    if present and all(isinstance(item, str) for item in present):
         return np.array(["" if item is None else item for item in items], dtype=str)
     return None
 
@@ -196,18 +221,18 @@ def _as_float(number: float) -> float:
         return float("inf") if number > 0 else float("-inf")
 
 
-def _in_order(table: h5py.Group, found: dict[str, h5py.Dataset]) -> list[str]:
-    """Give the names of columns, in the order that the table states."""
-    stated = attribute(table, "colnames", ())
-    listed = [str(name) for name in np.atleast_1d(stated)] if len(stated) else []
-    first = [name for name in ("start_time", "stop_time") if name in found]
-    return list(dict.fromkeys([*first, *(n for n in listed if n in found), *found]))
+def _in_order(table: h5py.Group, datasets: dict[str, h5py.Dataset]) -> list[str]:
+    """Return the names of columns in the order of the table's attribute ``colnames``."""
+    colnames = attribute(table, "colnames", ())
+    names = [str(name) for name in np.atleast_1d(colnames)] if len(colnames) else []
+    first = [name for name in ("start_time", "stop_time") if name in datasets]
+    return list(dict.fromkeys([*first, *(n for n in names if n in datasets), *datasets]))
 
 
-def _row_count(table: h5py.Group, found: dict[str, h5py.Dataset]) -> int:
+def _row_count(table: h5py.Group, datasets: dict[str, h5py.Dataset]) -> int:
     for name in ("id", "start_time"):
-        if name in found and found[name].ndim == 1:
-            return int(found[name].shape[0])
+        if name in datasets and datasets[name].ndim == 1:
+            return int(datasets[name].shape[0])
     raise InputError(
         f"{table.file.filename}: {table.name}",
         "a table with a column 'id'",
@@ -216,13 +241,13 @@ def _row_count(table: h5py.Group, found: dict[str, h5py.Dataset]) -> int:
     )
 
 
-def _serves_another(name: str, found: dict[str, h5py.Dataset]) -> bool:
-    """Tell whether a dataset is no column, but the index or the elements of one."""
-    if name.endswith("_index") and name[:-6] in found:
+def _is_auxiliary(name: str, datasets: dict[str, h5py.Dataset]) -> bool:
+    """Return whether a dataset is the index or the elements of a column."""
+    if name.endswith("_index") and name[:-6] in datasets:
         return True
-    holder = found.get(name.removesuffix("_elements"))
-    of_one = name.endswith("_elements") and holder is not None
-    return of_one and _neurodata_type(holder) == "EnumData"
+    column = datasets.get(name.removesuffix("_elements"))
+    is_elements = name.endswith("_elements") and column is not None
+    return is_elements and _neurodata_type(column) == "EnumData"
 
 
 def _is_reference(data: h5py.Dataset) -> bool:
@@ -237,19 +262,19 @@ def _values(table: h5py.Group, data: h5py.Dataset) -> Column:
     if values.dtype.kind not in "iu" or elements.ndim != 1:
         raise InputError(
             f"{table.file.filename}: {data.name}",
-            "whole numbers, places in its elements",
+            "whole numbers, indices of its elements",
             f"{values.dtype}",
             "The file is damaged: obtain it again.",
         )
     if values.size and not 0 <= int(values.min()) <= int(values.max()) < elements.size:
         raise InputError(
             f"{table.file.filename}: {data.name}",
-            f"places from 0 to {elements.size - 1} in its elements",
+            f"indices from 0 to {elements.size - 1} of its elements",
             f"{values.min()} to {values.max()}",
             "The file is damaged: obtain it again.",
         )
-    named: Column = elements[values]
-    return named
+    labels: Column = elements[values]
+    return labels
 
 
 def _neurodata_type(item: Any) -> str:

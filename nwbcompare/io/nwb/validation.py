@@ -1,4 +1,4 @@
-"""What the NWB validator and the inspector say of a file."""
+"""Messages of the NWB validator and of nwbinspector on a file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def inspect_nwb(path: str | os.PathLike[str]) -> list[str]:
     Returns
     -------
     list of str
-        One line a message, its importance first; empty for a file without faults. A file that
-        cannot be read at all has an error that says so.
+        One line for each message, starting with its importance; empty for a file without faults.
+        A file that cannot be read has one message, an error.
 
     Raises
     ------
     InputError
-        Where there is no such file.
+        If there is no such file.
     """
     path = Path(path)
     if not path.is_file():
@@ -41,46 +41,57 @@ def inspect_nwb(path: str | os.PathLike[str]) -> list[str]:
     from pynwb import validate  # noqa: PLC0415
 
     with warnings.catch_warnings():
-        # both libraries warn of their own future changes, not of the file
+        # warnings of both libraries are about their own changes, not about the file
         warnings.simplefilter("ignore")
         try:
-            found = [f"ERROR: {error}" for error in _errors(validate(path=str(path)))]
+            errors = [f"ERROR: {error}" for error in _errors(validate(path=str(path)))]
         except Exception as error:
             return [f"ERROR: the validator cannot read it: {_shortened(str(error))}"]
         # the inspector would run the validator a second time
-        inspected = inspect_nwbfile(
-            nwbfile_path=str(path), config=load_config("dandi"), skip_validate=True
+        messages = list(
+            inspect_nwbfile(nwbfile_path=str(path), config=load_config("dandi"), skip_validate=True)
         )
-        messages = list(inspected)
-    return found + [_line(message) for message in messages]
+    return errors + [_line(message) for message in messages]
 
 
 def refuse_faults(path: Path, final: Path) -> None:
-    """Refuse a file that an archive would; warn where it goes against best practice.
+    """Check that an archive would accept a file.
 
-    What the inspector merely suggests is left to `inspect_nwb`.
+    Suggestions of the inspector are not reported; see `inspect_nwb`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    final
+        The path that it will have, for messages.
 
     Raises
     ------
     InputError
-        For messages that are errors or critical.
+        If there are errors or critical messages.
+
+    Warns
+    -----
+    UserWarning
+        If best practice is violated.
     """
     messages = inspect_nwb(path)
-    bad = [message for message in messages if message.startswith(REFUSED)]
-    if bad:
+    critical = [message for message in messages if message.startswith(REFUSED)]
+    if critical:
         raise InputError(
             str(final),
             "a file without critical messages from the inspector",
-            "; ".join(bad),
+            "; ".join(critical),
             "Nothing was written. Correct what the messages name.",
         )
-    lesser = [message for message in messages if message.startswith(WARNED)]
-    if lesser:
-        warnings.warn(f"{final}: " + "; ".join(lesser), UserWarning, stacklevel=3)
+    violations = [message for message in messages if message.startswith(WARNED)]
+    if violations:
+        warnings.warn(f"{final}: " + "; ".join(violations), UserWarning, stacklevel=3)
 
 
 def _errors(result: Any) -> list[Any]:
-    # pynwb below 3 gave a pair of errors and a status
+    # pynwb below 3 returns errors and a status
     return list(result[0] if isinstance(result, tuple) else result)
 
 
@@ -90,7 +101,7 @@ def _line(message: Any) -> str:
 
 
 def _shortened(text: str) -> str:
-    """Give what a message says without the traceback, and the whole file, that may follow."""
+    """Return a message without the traceback that may follow, up to 1000 characters."""
     head, trace, tail = text.partition("Traceback (most recent call last)")
     if trace:
         lines = [line for line in tail.splitlines() if "Error: " in line]

@@ -1,4 +1,4 @@
-"""Activity as an NWB file that archives accept: networks and recordings, by one writer."""
+"""Writing of activity, of networks and recordings, to NWB files that archives accept."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from nwbcompare.io.nwb.spike_counts import add_counts
 from nwbcompare.io.nwb.validation import refuse_faults
 
 BYTES_AT_ONCE = 8_000_000
+"""Size of the values that are in memory at a time."""
 SERIES_KIND = {
     "rate": "Rates of the units, one column a unit.",
     "input": "The network's input, one column a channel.",
@@ -43,21 +44,26 @@ LARGEST_FLOAT16 = 65504.0
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """How series are stored.
+    """Storage of series.
 
     Attributes
     ----------
     dtype
-        "float32", bit for bit; or "float16", half the size with three significant digits.
+        "float32", which is exact, or "float16", half the size with three significant digits.
     compression
         "gzip" (level 1 after a shuffle) or "none".
+
+    Raises
+    ------
+    InputError
+        If an option has another value.
     """
 
     dtype: Literal["float32", "float16"] = "float32"
     compression: Compression = "gzip"
 
     def __post_init__(self) -> None:
-        """Refuse other words."""
+        """Check the options."""
         if self.dtype not in DTYPES:
             raise unknown_name("dtype", self.dtype, DTYPES)
         if self.compression not in {"gzip", "none"}:
@@ -79,39 +85,38 @@ def write_nwb(
 ) -> Path:
     """Write activity as an NWB file.
 
-    The file is laid out as if it had been recorded in vivo: one continuous series of rates
-    (time x unit) with the trials end to end, a trials table with every trial column, the
-    epochs of each trial, a table of units, and series of inputs, outputs and targets where
-    the activity has them. Series are streamed: memory does not grow with the number of trials.
-    The file appears under its name only once the NWB validator and nwbinspector (dandi
-    configuration) have found no critical fault.
+    The layout is that of a recording in vivo: one continuous series of rates (time x unit) with
+    the trials end to end, a trials table with all trial columns, a table of the epochs of each
+    trial, a unit table, and series of inputs, outputs and targets if the activity has them.
+    Series are streamed: memory does not grow with the number of trials. The file gets its name
+    only after the NWB validator and nwbinspector (dandi configuration) have found no critical
+    fault.
 
     Parameters
     ----------
     activity
         An activity or a block, dense or ragged, of a network or a recording, in memory or
-        file-backed. Its time axes need the same even step.
+        file-backed. All its time axes must have the same even step.
     path
         The file.
     spikes
-        `PoissonSpikes`: besides the rates a units table with spikes drawn at them, so that
-        spike tools work. "counts": instead of rates, spike times made of them, for
-        recordings in bins of whole counts (one block).
+        `PoissonSpikes`: in addition to the rates, a units table with spikes drawn at these rates,
+        for tools that need spikes. "counts": instead of the rates, spike times made from them,
+        for recordings in bins of whole counts (one block).
     task_variance
-        From `nwbcompare.task_variance`: kept in the table of units, a column for each task.
+        Result of `nwbcompare.task_variance`, stored in the unit table, with a column for each
+        task.
     metadata
-        pynwb's keys in tables ``NWBFile`` and ``Subject``. For networks the defaults pass; a
-        recording needs ``Subject.species``, ``Subject.age`` and
-        ``NWBFile.session_start_time``, which nobody can guess.
+        Keys of pynwb in tables ``NWBFile`` and ``Subject``. Networks have defaults for all; a
+        recording needs ``Subject.species``, ``Subject.age`` and ``NWBFile.session_start_time``.
     sidecar
-        A file with configuration and weights, copied beside the NWB file under its name; the
-        file's notes tie it by its SHA-256.
+        A file with configuration and weights, copied beside the NWB file; the notes of the NWB
+        file have its name and SHA-256.
     reading
-        For "counts": how `nwbcompare.open` is to read by default, such as
-        ``{"bin": 0.05, "smooth": 0.04}``; by default in the bins that were written.
+        For "counts", the default options of `nwbcompare.open` for this file, e.g.
+        ``{"bin": 0.05, "smooth": 0.04}``; by default the bins that were written.
     dtype, compression
-        See `Storage`: float32 with gzip, since rates then come back bit for bit at about
-        half their size.
+        See `Storage`. By default float32 with gzip, which is exact and about half the size.
     overwrite
         Whether an existing file may be replaced.
 
@@ -123,14 +128,14 @@ def write_nwb(
     Raises
     ------
     InputError
-        For an invalid activity, uneven or different time steps, infinite rates, options that do
-        not fit, a path that exists or cannot be written, and a file that the inspector
-        refuses. Nothing is then left under the path.
+        If the activity breaks the data model, time steps are uneven or differ, rates are infinite,
+        options do not fit, the path exists or cannot be written, or the inspector reports a
+        critical fault. No file is left then.
 
     Warns
     -----
     UserWarning
-        Where the inspector finds best practice violated.
+        If the inspector reports a violation of best practice.
 
     Examples
     --------
@@ -182,15 +187,14 @@ def _sidecar_notes(
         raise InputError("sidecar", "a file", str(source), "Check the path.")
     extra = Path(path).with_suffix(source.suffix)
     digest = sha256_of_file(source)
-    # the same file may be there already, left by an export that was killed
+    # an export that was killed may have left the same file
     same = extra.is_file() and sha256_of_file(extra) == digest
     check_output(extra, overwrite=overwrite or same)
-    about = f"Configuration and weights: {extra.name}, SHA-256 {digest}."
-    return [about], extra
+    return [f"Configuration and weights: {extra.name}, SHA-256 {digest}."], extra
 
 
 def _place_beside(source: Path, target: Path) -> None:
-    # that it may be replaced was settled before any work
+    # checked in `_sidecar_notes`
     with written_aside(target, overwrite=True) as aside:
         shutil.copyfile(source, aside)
 
@@ -218,23 +222,23 @@ def _task_variance_columns(
 
 
 def _common_step(parts: Mapping[str, xr.Dataset]) -> float:
-    """Give the step (s) that all time axes share, refusing others."""
+    """Return the step (s) of all time axes, after a check that they are even and equal."""
     width = float(next(iter(parts.values()))["time"].attrs["bin_width_s"])
     for leaf, block in parts.items():
-        own = float(block["time"].attrs["bin_width_s"])
+        step = float(block["time"].attrs["bin_width_s"])
         time_s = block["time"].values
-        if np.abs(np.diff(time_s) - own).max(initial=0) > STEP_TOLERANCE * own:
+        if np.abs(np.diff(time_s) - step).max(initial=0) > STEP_TOLERANCE * step:
             raise InputError(
                 f"time of {leaf!r}",
-                f"even steps of {own:g} s",
+                f"even steps of {step:g} s",
                 "uneven ones",
                 "Bin the rates evenly: nwbcompare.rebin(activity, width_s).",
             )
-        if not np.isclose(own, width, rtol=STEP_TOLERANCE):
+        if not np.isclose(step, width, rtol=STEP_TOLERANCE):
             raise InputError(
                 f"time of {leaf!r}",
                 f"the step of the other blocks, {width:g} s",
-                f"{own:g} s",
+                f"{step:g} s",
                 "Write them to separate files, or bin them alike with nwbcompare.rebin.",
             )
     return width
@@ -263,37 +267,37 @@ def _add_rates(
                 data=empty_series((n_samples, n_columns), storage.dtype, storage.compression),
                 unit=rate_units if variable == "rate" and rate_units != "1" else "a.u.",
                 rate=1 / plan.width_s,
-                # samples stand at the centres of their bins
+                # samples are at the centres of their bins
                 starting_time=plan.start_s + (earlier + 0.5) * plan.width_s,
                 comments="Trials are laid end to end; /intervals/trials has their times.",
             )
         )
     module.add(units_table(plan.unit_table, first, more))
-    described = [leaf.block for leaf in plan.leaves]
+    tables = [leaf.block for leaf in plan.leaves]
     times = [leaf.times for leaf in plan.leaves]
     shifted = any(not np.array_equal(t.event, t.start) for t in times)
     nwb.trials = trials_table(
-        described,
+        tables,
         times,
         event="event_time" if shifted else "",
         description="Trials, one block of tasks after another.",
     )
-    add_epochs(nwb, described, times)
+    add_epochs(nwb, tables, times)
     add_schema(nwb, [rate_leaf(plan, leaf) for leaf in plan.in_given_order()])
     if spikes is not None:
         if len(plan.of_layout("dense")) < len(plan.leaves):
             raise InputError(
                 "spikes", "dense blocks to draw spikes for", "a ragged one", "Leave spikes out."
             )
-        about = (
+        description = (
             f"Simulated: Poisson spikes at {spikes.gain:g} spikes/s for a rate of 1, "
             f"seed {spikes.seed}."
         )
-        nwb.units = declared_units(first, more, about)
+        nwb.units = declared_units(first, more, description)
 
 
 def _fill(aside: Path, plan: Plan, spikes: PoissonSpikes | None) -> None:
-    """Write the series' values, and draw spikes at them."""
+    """Write the values of series, and draw spikes at the rates."""
     with hdf5_output(aside, "r+") as file:
         module = file[f"processing/{MODULE}"]
         total = sum(leaf.n_samples for _, _, leaves in plan.series() for leaf in leaves)
@@ -318,7 +322,7 @@ def _fill(aside: Path, plan: Plan, spikes: PoissonSpikes | None) -> None:
 
 
 def _pieces(leaf: Leaf, variable: str) -> Iterator[npt.NDArray[Any]]:
-    """Give a variable's values ``(time, channel)``, a few trials at a time."""
+    """Yield the values of a variable, ``(sample, channel)``, a few trials at a time."""
     values = leaf.block[variable]
     row = str(values.dims[0]) if leaf.layout == "ragged" else "trial"
     per_row = values.size // max(values.sizes[row], 1) * values.dtype.itemsize
@@ -335,7 +339,7 @@ def _refuse_unfit(rows: npt.NDArray[Any], writer: SeriesWriter, name: str) -> No
             name,
             "finite values, or NaN where nothing was observed",
             "infinite ones",
-            "Look for a division by a zero duration in what made them.",
+            "Look for a division by a duration of 0 in the code that computed them.",
         )
     if writer.dtype == np.float16 and np.nanmax(np.abs(rows), initial=0) > LARGEST_FLOAT16:
         raise InputError(

@@ -225,7 +225,7 @@ def test_cells_with_one_row_or_column(tmp_path):
         ({"rates": "units.area"}, "rates: expected matrices, one for each unit, got text"),
         ({"rates": "units(3).area"}, r"expected an element from 1 to 2, got 3. MATLAB counts from 1"),
         ({"rates": "data.spikes(0)"}, "expected an element from 1 to 3, got 0"),
-        ({"rates": "data[1]"}, r"mapping: expected names as in MATLAB.*Mend what starts at '\[1\]'"),
+        ({"rates": "data[1]"}, r"mapping: expected names as in MATLAB.*Correct the part from '\[1\]'"),
         ({"trials": {"task": "data.info.rule"}}, "expected rates or spikes, got neither"),
         ({"rates": "data.psth", "trials": {"task": "units.area"}}, r"expected 3 values.*shape \(2,\)"),
         ({"rates": "data.psth", "trials": {"task": "data.info"}}, "info: expected values, got a struct with fields"),

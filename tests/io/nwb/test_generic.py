@@ -1070,11 +1070,11 @@ def remove(*names):
         ),
         (
             replace_data("intervals/trials/colour", np.array([0, 1, 2, 0, 0, 0])),
-            "colour: expected places from 0 to 1 in its elements, got 0 to 2",
+            "colour: expected indices from 0 to 1 of its elements, got 0 to 2",
         ),
         (
             replace_data("intervals/trials/colour", np.zeros(6)),
-            "colour: expected whole numbers, places in its elements, got float64",
+            "colour: expected whole numbers, indices of its elements, got float64",
         ),
     ],
 )
