@@ -9,9 +9,8 @@ import pytest
 
 from nwbcompare.model.checkpoint import read_configs
 from nwbcompare.model.curricula import PUBLISHED_STEPS, YANG2019
-from nwbcompare.workflows.continual_settings import Settings
 from nwbcompare.workflows.continual_training import find_networks, name_of
-from nwbcompare.workflows.training_configs import configs_of
+from nwbcompare.workflows.study_plan import StudyPlan
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +32,9 @@ def test_the_plan_is_the_one_that_was_fixed(folder):
 def test_the_recipe_is_that_of_the_code(plan):
     recipe = plan["recipe"]
     assert recipe["steps_per_task"] == PUBLISHED_STEPS
-    settings = Settings(n_networks=10, steps_per_task=recipe["steps_per_task"])
-    assert settings.training.items() <= recipe.items()
-    network, training = configs_of("consolidated", 3, settings)
+    study = StudyPlan(n_networks=10, steps_per_task=recipe["steps_per_task"])
+    assert study.training.items() <= recipe.items()
+    network, training = study.configs_of(study.all_regimes["consolidated"], 3)
     assert network.n_units == recipe["n_units"]
     assert [list(stage.tasks) for stage in training.stages] == recipe["stages"]
     assert tuple(map(tuple, recipe["stages"])) == YANG2019
@@ -53,8 +52,9 @@ def test_seeds_are_fixed_and_none_is_trained_that_was_not_planned(plan, folder):
 
 
 def test_every_network_that_is_kept_was_trained_by_the_plan(folder):
-    settings = Settings(n_networks=10, steps_per_task=PUBLISHED_STEPS)
-    assert json.loads((folder / "continual.json").read_text()) == settings.training
-    for one in find_networks(folder, settings):
+    study = StudyPlan(n_networks=10, steps_per_task=PUBLISHED_STEPS)
+    assert json.loads((folder / "continual.json").read_text()) == study.training
+    for one in find_networks(folder, study):
         if one.failure != "not trained":
-            assert read_configs(one.folder)[0] == configs_of(one.regime, one.seed, settings)[0]
+            regime = study.all_regimes[one.regime]
+            assert read_configs(one.folder)[0] == study.configs_of(regime, one.seed)[0]

@@ -1,12 +1,13 @@
-"""The section on further regimes: what is compared, what was left out."""
+"""The section on further regimes: their contrasts, and networks outside the comparison."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from continual_outcomes import _no_picture, with_further_regimes
+from study_sources import results_of, study_source, summary_of, with_further_regimes
 
-from nwbcompare.workflows.sections.continual_alternatives import also_section
+from nwbcompare.workflows.section import Refusal
+from nwbcompare.workflows.sections.continual_alternatives import SECTION
 
 
 @pytest.fixture
@@ -15,37 +16,34 @@ def rng():
 
 
 def test_further_regimes_are_compared_on_the_seeds_that_they_have(rng):
-    result = with_further_regimes(rng, left_out=("elastic 200-2",)).also_compared()
-    assert list(result["regime"].values) == [
+    results = results_of(SECTION, with_further_regimes(rng, excluded=("elastic 200-2",)))
+    comparison = results["comparison"]
+    assert list(comparison["regime"].values) == [
         "sequential",
         "synaptic_intelligence 0.1",
         "consolidated",
         "elastic 200",
     ]
-    assert list(result["n_networks"].values) == [7, 7, 7, 6]
-    assert list(result["pair"].values) == [str(seed) for seed in range(7)]
-    contrasts = result.sel(measure="wasserstein").set_index(contrast="contrast")
+    assert list(comparison["n_networks"].values) == [7, 7, 7, 6]
+    assert list(comparison["pair"].values) == [str(seed) for seed in range(7)]
+    contrasts = comparison.sel(measure="wasserstein").set_index(contrast="contrast")
     closer = contrasts.sel(contrast="elastic 200 - sequential")
     assert closer["difference"] < -0.1
     assert (closer["n_pairs"], closer["p_value"]) == (6, 2 / 2**6)
     alike = contrasts.sel(contrast="elastic 200 - consolidated")
     assert abs(alike["difference"]) < 0.05
-    # every seed again, with what was left out
-    every = with_further_regimes(rng, left_out=("elastic 200-2",)).also_compared(every=True)
-    assert list(every["n_networks"].values) == [7, 7, 7, 7]
+    # every seed again, with excluded networks
+    assert list(results["with_excluded"]["n_networks"].values) == [7, 7, 7, 7]
 
 
-def test_further_regimes_say_what_they_learned_and_what_was_left_out(rng, monkeypatch):
-    monkeypatch.setattr(
-        "nwbcompare.workflows.sections.continual_alternatives.pairs_picture", _no_picture
-    )
+def test_the_page_has_performance_exclusions_and_contrasts_of_further_regimes(rng):
     nothing = tuple(f"synaptic_intelligence 0.1-{seed}" for seed in range(8))
-    section = also_section(with_further_regimes(rng, left_out=nothing))
-    scope, elastic, weak, *contrasts = section.findings
+    summary = summary_of(SECTION, with_further_regimes(rng, excluded=nothing))
+    scope, elastic, weak, *contrasts = summary.findings
     assert scope.startswith("Seeds 0 to 6")
     assert elastic.startswith(
-        "elastic 200: 6 of 7 networks in the comparison, 1 stalled or diverged; those that ended "
-        "did so at 0.936 (mean of tasks) and 0.850 (the worse of the last two); mean final "
+        "elastic 200: 6 of 7 networks in the comparison, 1 stalled or diverged; final performance "
+        "0.936 (mean of tasks) and 0.850 (the worse of the last two); mean final "
         "performance less that of sequential networks +0."
     )
     assert elastic.endswith("p = 0.031, 6 pairs.")
@@ -58,12 +56,23 @@ def test_further_regimes_say_what_they_learned_and_what_was_left_out(rng, monkey
         "networks (7 pairs).",
     ]
     assert not any(one.main for one in contrasts)
-    whole = [row["what"] for row in section.rows if row["what"].endswith("rule")]
-    assert "synaptic intelligence 0.1, without the inclusion rule" in whole
+    full = [row["what"] for row in summary.rows if row["what"].endswith("rule")]
+    assert "synaptic intelligence 0.1, without the inclusion rule" in full
 
 
-def test_further_regimes_without_pairs_say_so(rng):
-    gone = tuple(f"sequential-{seed}" for seed in range(8))
-    section = also_section(with_further_regimes(rng, left_out=gone))
-    assert section.findings[-1] == "No seed has both a sequential and a consolidated network."
-    assert not section.rows
+def test_further_regimes_without_pairs_are_not_compared(rng):
+    excluded = tuple(f"sequential-{seed}" for seed in range(8))
+    source = with_further_regimes(rng, excluded=excluded)
+    results = results_of(SECTION, source)
+    assert results.refusals["comparison"] == Refusal(
+        "Needed: a seed with both a sequential and a consolidated network on this protocol; "
+        "here: none."
+    )
+    summary = summary_of(SECTION, source, results)
+    assert summary.findings[-1] == "No seed has both a sequential and a consolidated network."
+    assert not summary.rows
+
+
+def test_the_section_does_not_apply_without_further_regimes(rng):
+    assert SECTION.applies_to(study_source(rng, n=2)) == Refusal("No further regime is planned.")
+    assert SECTION.applies_to(with_further_regimes(rng)) is None
