@@ -1,4 +1,4 @@
-"""The study of continual learning: work done once, networks measured, what is left out."""
+"""The study of continual learning: training and measuring once, resumption, exclusions."""
 
 from __future__ import annotations
 
@@ -7,58 +7,63 @@ import re
 import shutil
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 import xarray as xr
 from click.testing import CliRunner
-from continual_outcomes import _no_picture, outcome_of
 from report_inputs import CONTEXTS, brain, written
-from tiny_studies import TINY, tiny
+from tiny_studies import QUICK, TINY, quick_settings, tiny_plan
 
 import nwbcompare as nc
 from nwbcompare.cli.main import cli
 from nwbcompare.core.claim import claimed
 from nwbcompare.core.errors import DivergedError, StalledError
 from nwbcompare.model import Network, load, save_run
-from nwbcompare.model.checkpoint import WEIGHTS, read_evaluation, read_importances, read_log
-from nwbcompare.report.analysis_page import read_sections, write_analysis
+from nwbcompare.model.checkpoint import WEIGHTS, read_importances
+from nwbcompare.report.page import Page, read_sections, write_page
 from nwbcompare.report.page_section import Evidence, Finding, PageSection
+from nwbcompare.report.pictures import picture
 from nwbcompare.workflows import (
     continual as study,
     continual_measurements as measuring,
-    continual_training as campaign,
+    continual_training as training,
+    section_runs,
 )
-from nwbcompare.workflows.compare import _sections
-from nwbcompare.workflows.continual import settings_of
+from nwbcompare.workflows.compare import _sections_of
+from nwbcompare.workflows.continual import continual, plan_of, train_only
 from nwbcompare.workflows.continual_measurements import (
     AT_LEVEL,
     COLUMNS,
     PRIMARY,
-    Measured,
     measure_networks,
 )
-from nwbcompare.workflows.continual_results import find_outcome
-from nwbcompare.workflows.continual_settings import Settings
 from nwbcompare.workflows.continual_training import (
     FAILURE,
-    Trained,
+    StudyNetwork,
     find_networks,
     name_of,
     run_folder_of,
     train_networks,
 )
 from nwbcompare.workflows.measurements import mapping_of
-from nwbcompare.workflows.recording_source import RecordingChoice
-from nwbcompare.workflows.training_configs import configs_of
+from nwbcompare.workflows.recording_source import RecordingChoice, choose_recording
+from nwbcompare.workflows.sampling_protocols import SamplingProtocol
+from nwbcompare.workflows.settings import Settings
+from nwbcompare.workflows.study_plan import StudyPlan
 from nwbcompare.workflows.training_regimes import REGIMES, UNTRAINED
+
+FURTHER = ("synaptic_intelligence:0.1", "uniform:0.1")
 
 
 def fails(*_, **__):
-    pytest.fail("this was to be read, not done again")
+    pytest.fail("this was to be read, not computed again")
 
 
-# a whole study, by the command line, then gone on with -----------------------------------------
+def no_picture(*_):
+    return picture("stages", "Nothing.", lambda _: None, size=(1.0, 1.0))
+
+
+# a whole study, by the command line, then resumed ----------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +81,7 @@ def recording():
 
 
 def command(out, recorded, *more, **changes):
-    given = TINY | {"n_bootstrap": 20} | changes
+    given = TINY | QUICK | changes
     options = {
         "--networks": given["n_networks"],
         "--steps-per-task": given["steps_per_task"],
@@ -104,21 +109,57 @@ def first(tmp_path_factory, recorded, small):
     return folder, result.output
 
 
+@pytest.fixture(scope="module")
+def grown(first, tmp_path_factory, recorded, small):
+    """The study resumed with more networks and a whole page; and the networks trained for it."""
+    folder = shutil.copytree(first[0], tmp_path_factory.mktemp("studies") / "grown")
+    trained = []
+    train = training.train
+
+    def counted(*configs, out, **options):
+        trained.append(out.name)
+        return train(*configs, out=out, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train", counted)
+        # one picture of seven tasks takes as long as all the rest
+        patch.setattr(
+            "nwbcompare.workflows.sections.continual_learning._stages_picture", no_picture
+        )
+        result = continual(folder, recording=recorded, resume=True, **wider())
+    assert result == folder
+    return folder, trained
+
+
+def wider(**changes):
+    """Plan and settings of the study with a whole page."""
+    return {
+        "plan": tiny_plan(**{"n_networks": 2, "also": FURTHER, "n_also": 1} | changes),
+        "settings": quick_settings(least_performance=0.0),
+    }
+
+
 @pytest.fixture
 def again(first, tmp_path):
     """A copy of the study."""
     return shutil.copytree(first[0], tmp_path / "again")
 
 
-def trained_in(folder, seeds=(0,)):
+def networks_in(folder, seeds=(0,)):
     return [
-        Trained(regime, seed, run_folder_of(folder, regime, seed))
+        StudyNetwork(regime, seed, run_folder_of(folder, regime, seed))
         for regime in REGIMES
         for seed in seeds
     ]
 
 
-def test_the_command_writes_a_page_that_says_what_was_left_out(first):
+def texts_of(folder):
+    """Return the findings of a page as one text."""
+    findings = [one for section in read_sections(folder) for one in section.findings]
+    return "\n".join(str(getattr(one, "text", one)) for one in findings)
+
+
+def test_the_command_writes_a_page_with_the_networks_left_out(first):
     folder, printed = first
     assert str(folder / "index.html") in printed
     assert (folder / "index.html").is_file()
@@ -127,21 +168,21 @@ def test_the_command_writes_a_page_that_says_what_was_left_out(first):
         "ftv-sampled",
         "learning",
         "levels",
+        "also",
         "ftv-every",
         "ftv-signal",
         "ftv-published",
     ]
-    said = "\n".join(
-        str(getattr(one, "text", one))
-        for section in read_sections(folder)
-        for one in section.findings
-    )
+    text = texts_of(folder)
     for regime in REGIMES:
-        assert f"0 of 1 {regime}" in said
-        assert f"Left out: {regime}-0, contextdm" in said
+        assert f"0 of 1 {regime}" in text
+        assert f"Left out: {regime}-0, contextdm" in text
         assert run_folder_of(folder, regime, 0).is_dir()
-    assert "below 0.8." in said
-    assert "No seed has both a sequential and a consolidated network" in said
+    assert "below 0.8." in text
+    assert (
+        "does not apply. Needed: a seed with both a sequential and a consolidated network" in text
+    )
+    assert "does not apply. No further regime is planned." in text
     assert {file.stem for file in (folder / "measures").iterdir()} == {
         f"{regime}-0" for regime in (*REGIMES, UNTRAINED)
     }
@@ -150,32 +191,16 @@ def test_the_command_writes_a_page_that_says_what_was_left_out(first):
     assert "2 steps a task" in page
 
 
-def test_a_study_goes_on_with_more_networks_to_a_whole_page(again, recorded, small, monkeypatch):
-    before = {file: file.read_bytes() for file in again.glob("runs/*-0/*") if file.is_file()}
-    asked = []
-    train = campaign.train
-
-    def counted(*configs, out, **options):
-        asked.append(out.name)
-        return train(*configs, out=out, **options)
-
-    monkeypatch.setattr(campaign, "train", counted)
-    more = ("synaptic_intelligence:0.1", "uniform:0.1")
-    settings = tiny(n_networks=2, least_performance=0.0, also=more, n_also=1)
-    with pytest.MonkeyPatch.context() as patch:
-        # one picture of seven tasks takes as long as all the rest
-        patch.setattr(
-            "nwbcompare.workflows.sections.continual_learning._stages_picture", _no_picture
-        )
-        found = study.continual(again, recording=recorded, settings=settings, resume=True)
-    assert found == again
+def test_a_study_is_resumed_with_more_networks_to_a_whole_page(first, grown):
+    folder, trained = grown
     further = ["synaptic_intelligence-0.1-0", "uniform-0.1-0"]
-    assert sorted(asked) == sorted([*(f"{regime}-1" for regime in REGIMES), *further])
-    assert all(file.read_bytes() == content for file, content in before.items())
-    with xr.open_datatree(again / "measures" / "uniform-0.1-0.nc", engine="h5netcdf") as tree:
+    assert sorted(trained) == sorted([*(f"{regime}-1" for regime in REGIMES), *further])
+    for file in first[0].glob("runs/*-0/*"):
+        assert (folder / file.relative_to(first[0])).read_bytes() == file.read_bytes()
+    with xr.open_datatree(folder / "measures" / "uniform-0.1-0.nc", engine="h5netcdf") as tree:
         assert list(tree.children) == [PRIMARY]
-    primary, learning, levels, also, *_ = read_sections(again)
-    _check_further_regimes(also, again)
+    primary, learning, levels, also, *_ = read_sections(folder)
+    _check_further_regimes(also, folder)
     assert isinstance(primary.findings[0], Finding)
     assert primary.findings[0].evidence.n.startswith("2 pairs of networks")
     assert "too few for a sign-flip test" in primary.findings[0].text
@@ -184,25 +209,69 @@ def test_a_study_goes_on_with_more_networks_to_a_whole_page(again, recorded, sma
     assert {row["regime"] for row in learning.rows} == set(REGIMES) - {"interleaved"}
     assert all(row["networks"] == 2 for row in learning.rows)
     assert [finding.endswith("no pair.") for finding in levels.findings] == [True] * 3
-    drawn = {file.name for file in (again / "figures").glob("*.svg")}
-    assert {"ftv-sampled-pairs.svg", "final-performance.svg"} <= drawn
-    page = (again / "index.html").read_text()
-    for named in re.findall(r'href="#figure-([^"]+)"', page):
-        assert f"{named}.svg" in drawn
-    for named in re.findall(r"<code>(figures/[^<]+)</code>", page):
-        assert (again / named).is_file()
-    settings_said = json.loads((again / "analysis.json").read_text())
-    assert '"n_networks": 2' in json.dumps(settings_said)
+    figures = {file.name for file in (folder / "figures").glob("*.svg")}
+    assert {"ftv-sampled-pairs.svg", "final-performance.svg"} <= figures
+    page = (folder / "index.html").read_text()
+    links = re.findall(r'href="#figure-([^"]+)"', page)
+    assert links
+    for name in links:
+        assert f"{name}.svg" in figures
+    for name in re.findall(r"<code>((?:figures|tables)/[^<]+)</code>", page):
+        assert (folder / name).is_file()
+    settings = json.loads((folder / "report.json").read_text())["provenance"]["settings"]
+    assert settings.items() >= {"n_networks": 2, "least_performance": 0.0, "n_draws": 1}.items()
+    tables = {file.stem for file in (folder / "tables").iterdir()}
+    assert tables == {section.name for section in read_sections(folder)} - {"levels"}
+
+
+def numbers_in(folder):
+    """Return the numbers and figures of a page by file."""
+    files = [folder / "report.json", *folder.glob("tables/*"), *folder.glob("figures/*")]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def test_a_resumed_page_is_that_of_computed_results(grown, recorded, tmp_path, monkeypatch):
+    folder = shutil.copytree(grown[0], tmp_path / "again")
+    for name in ("figures", "tables"):
+        shutil.rmtree(folder / name)
+    (folder / "report.json").unlink()
+    monkeypatch.setattr(training, "train", fails)
+    monkeypatch.setattr(measuring, "_measure", fails)
+    monkeypatch.setattr(section_runs, "keep_results", fails)
+    monkeypatch.setattr(
+        "nwbcompare.workflows.sections.continual_learning._stages_picture", no_picture
+    )
+    continual(folder, recording=recorded, resume=True, **wider())
+    assert numbers_in(folder) == numbers_in(grown[0])
+
+
+def test_sections_are_computed_again_for_other_networks(grown, recorded, tmp_path, monkeypatch):
+    folder = shutil.copytree(grown[0], tmp_path / "fewer")
+    monkeypatch.setattr(training, "train", fails)
+    monkeypatch.setattr(measuring, "_measure", fails)
+    sections = "nwbcompare.workflows.sections"
+    for module, function in (
+        ("continual_similarity", "pairs_picture"),
+        ("continual_similarity", "_distributions"),
+        ("continual_learning", "_stages_picture"),
+    ):
+        monkeypatch.setattr(f"{sections}.{module}.{function}", no_picture)
+    continual(folder, recording=recorded, resume=True, **wider(n_networks=1, also=(), n_also=None))
+    primary, learning, *_ = read_sections(folder)
+    assert primary.findings[0].evidence.n.startswith("1 pair of networks")
+    assert all(row["networks"] == 1 for row in learning.rows)
+    assert "does not apply. No further regime is planned." in texts_of(folder)
+    assert not (folder / "tables" / "also.csv").exists()
 
 
 def _check_further_regimes(also, folder):
-    """Look at the section of one network each of synaptic intelligence and its control at 0.1."""
+    """Check the section of one network each of synaptic intelligence and its control at 0.1."""
     first, one, two, *contrasts = also.findings
     assert "outside the tests" in first
     assert one.startswith("synaptic intelligence 0.1: 1 of 1 network in the comparison, 0 stalled")
     assert two.startswith("uniform 0.1: 1 of 1 network")
-    # one pair of untrained networks tells nothing
-    assert all("No difference" in found.text for found in contrasts)
+    # one pair of networks after two steps
+    assert all("No difference" in contrast.text for contrast in contrasts)
     assert [row["what"] for row in also.rows] == [
         "sequential",
         "synaptic intelligence 0.1",
@@ -223,35 +292,43 @@ def _check_further_regimes(also, folder):
     assert (folder / "figures" / "also-pairs.svg").is_file()
 
 
-def test_a_report_takes_the_findings_in_with_links_to_their_pictures(tmp_path):
-    shown = Finding(
+def test_a_report_adds_the_findings_with_links_to_their_pictures(tmp_path):
+    with_figure = Finding(
         text="Closer.",
         evidence=Evidence(measure="distance", effect=-0.1, p_value=0.01, figure="stages"),
         main=True,
     )
     plain = Finding(text="Not so.", evidence=Evidence(measure="share"))
     section = PageSection(
-        name="one", heading="One", findings=["A word.", shown, plain], pictures=[_no_picture()]
+        name="one",
+        heading="One",
+        findings=["A word.", with_figure, plain],
+        pictures=[no_picture()],
     )
-    about = {"title": "Of one", "caution": "None.", "methods": [], "provenance": {}}
-    write_analysis(tmp_path, [section], **about)
-    (read,) = read_sections(tmp_path)
+    page = Page(
+        title="Of one", lead="", sections=[section], caution="None.", methods=[], provenance={}
+    )
+    write_page(tmp_path, page)
+    (own,) = read_sections(tmp_path)
     # it opens its own page, not that of a report
-    assert read.findings == ["A word.", replace(shown, main=False), plain]
-    (taken,) = _sections([tmp_path])
-    figure = taken.pictures[0].name
-    assert [getattr(found, "text", found) for found in taken.findings] == [
+    assert own.findings == ["A word.", replace(with_figure, main=False), plain]
+    (added,) = _sections_of([tmp_path])
+    figure = added.pictures[0].name
+    assert [getattr(finding, "text", finding) for finding in added.findings] == [
         "A word.",
         "Closer.",
         "Not so.",
     ]
-    assert taken.findings[1].evidence == replace(shown.evidence, figure=figure)
-    assert taken.findings[2] == plain
+    assert added.findings[1].evidence == replace(with_figure.evidence, figure=figure)
+    assert added.findings[2] == plain
 
 
-def test_a_study_of_other_training_is_not_gone_on_with(again, recorded, monkeypatch):
+def test_a_study_of_other_training_is_not_resumed(again, recorded, monkeypatch):
     monkeypatch.setattr(study, "train_networks", fails)
-    match = r"expected a study with the same training, got steps_per_task: 2 there, 5 asked"
+    match = (
+        "expected a study on the same source with the same settings, got steps_per_task: 2 there, "
+        "5 asked"
+    )
     with pytest.raises(nc.InputError, match=match):
         command(again, recorded, "--resume", steps_per_task=5)
     with pytest.raises(nc.InputError, match="strength: 1.0 there, 0.5 asked"):
@@ -281,7 +358,7 @@ def alone(tmp_path_factory, small):
     return folder, result.output
 
 
-def test_training_alone_gives_the_same_networks_and_no_page(alone, first):
+def test_training_alone_trains_the_same_networks_and_writes_no_page(alone, first):
     folder, printed = alone
     assert f"Networks: 5 of 5 trained to the end, in {folder}" in printed
     assert sorted(file.name for file in folder.iterdir()) == ["continual.json", "runs"]
@@ -290,20 +367,41 @@ def test_training_alone_gives_the_same_networks_and_no_page(alone, first):
         assert all(
             torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items()
         )
-    assert settings_of(folder) == Settings(n_networks=1, steps_per_task=2, n_units=12)
+    assert plan_of(folder) == StudyPlan(**TINY)
+
+
+def test_the_plan_of_a_folder_can_be_changed(alone):
+    regimes = ("sequential", "consolidated")
+    changed = plan_of(alone[0], n_networks=3, regimes=regimes, also=None)
+    assert changed == tiny_plan(n_networks=3, regimes=regimes)
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_networks_lie_in_the_folder_that_was_named(tmp_path, monkeypatch, overwrite):
+    out = tmp_path / "study"
+    if overwrite:
+        (out / "runs").mkdir(parents=True)
+        (out / "continual.json").write_text("{}")
+    monkeypatch.setattr(training, "train", lambda *_, out, **__: out.mkdir())
+    networks = train_only(out, plan=tiny_plan(regimes=("sequential",)), overwrite=overwrite)
+    assert networks == [StudyNetwork("sequential", 0, run_folder_of(out, "sequential", 0))]
+    assert networks[0].folder.is_dir()
+    assert json.loads((out / "continual.json").read_text()) == tiny_plan().training
 
 
 def test_networks_are_measured_on_any_recording_without_training(
     alone, first, recorded, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(campaign, "train", fails)
+    monkeypatch.setattr(training, "train", fails)
     before = {file: file.stat().st_mtime_ns for file in alone[0].rglob("*")}
     words = ("--runs", alone[0], "--draws", 1, "--bootstraps", 20)
     result = run(*words, "--recording", recorded, "--out", tmp_path / "a")
     assert result.exit_code == 0, result.output
-    # what is found is what the study that trained them found
-    one, other = (json.loads((place / "analysis.json").read_text())["sections"]
-                  for place in (tmp_path / "a", first[0]))  # fmt: skip
+    # the study that trained them has the same results
+    one, other = (
+        json.loads((folder / "report.json").read_text())["sections"]
+        for folder in (tmp_path / "a", first[0])
+    )
     assert one == other
     assert not list((tmp_path / "a" / "runs").iterdir())
     # the runs are not written to, and another recording gives other measures
@@ -317,7 +415,7 @@ def test_networks_are_measured_on_any_recording_without_training(
         for name in "ab"
     ]
     assert not trees[0]["fractional_task_variance"].equals(trees[1]["fractional_task_variance"])
-    # gone on with, nothing is measured again
+    # a resumed study measures nothing again
     monkeypatch.setattr(measuring, "_measure", fails)
     again = run(*words, "--recording", recorded, "--out", tmp_path / "a", "--resume")
     assert again.exit_code == 0, again.output
@@ -329,8 +427,8 @@ def test_networks_that_cannot_be_measured_are_named(alone, recorded, tmp_path):
     (run_folder_of(runs, "sequential", 0) / "evaluation.json").unlink()
     (run_folder_of(runs, "permuted", 0) / WEIGHTS).unlink()
     (run_folder_of(runs, "uniform", 0) / FAILURE).write_text("rates have exploded\n")
-    found = {one.regime: one.failure for one in find_networks(runs, settings_of(alone[0]))}
-    assert found == {
+    failures = {one.regime: one.failure for one in find_networks(runs, plan_of(alone[0]))}
+    assert failures == {
         "interleaved": "not trained",
         "sequential": "not finished",
         "consolidated": "",
@@ -340,10 +438,9 @@ def test_networks_that_cannot_be_measured_are_named(alone, recorded, tmp_path):
     words = ("--draws", 1, "--bootstraps", 20, "--recording", recorded, "--out", tmp_path / "out")
     with claimed(run_folder_of(runs, "sequential", 0)):
         assert run("--runs", runs, *words).exit_code == 0
-    said = (tmp_path / "out" / "index.html").read_text()
-    assert "sequential-0, not finished: held by process" in said
-    assert "uniform-0, rates have exploded" in said
-    # a regime that the folder does not have is asked for by name
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "sequential-0, not finished: held by process" in page
+    assert "uniform-0, rates have exploded" in page
     (run_folder_of(runs, "consolidated", 0) / WEIGHTS).unlink()
     with pytest.raises(
         nc.InputError, match="with their weights, got .*consolidated-0: its weights"
@@ -378,13 +475,13 @@ def test_options_of_training_and_of_measuring_do_not_mix(alone, tmp_path, words,
     assert not (tmp_path / "out").exists()
 
 
-def test_the_kept_study_says_that_it_has_no_weights(repository, tmp_path):
+def test_networks_of_a_study_that_is_kept_without_weights_cannot_be_measured(repository, tmp_path):
     kept = repository / "benchmarks" / "results" / "continual"
-    assert settings_of(kept).warm_up_steps == 0
-    assert settings_of(kept).n_networks == 12
-    assert "elastic:200" in settings_of(kept).also
+    assert plan_of(kept).warm_up_steps == 0
+    assert plan_of(kept).n_networks == 12
+    assert "elastic:200" in plan_of(kept).also
     with pytest.raises(nc.InputError, match="interleaved-0: its weights were not kept"):
-        study.continual(tmp_path / "out", runs=kept, settings=settings_of(kept))
+        continual(tmp_path / "out", runs=kept, plan=plan_of(kept))
 
 
 @pytest.mark.parametrize("regime", ["sequential", "elastic 200", "synaptic_intelligence 0.1"])
@@ -412,17 +509,20 @@ def test_a_folder_that_is_no_study_is_left_as_it_is(tmp_path, recorded, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("made", "match"),
+    ("changes", "match"),
     [
         ({"tasks": ("delaygo", "fdgo")}, "recording: expected trials of contextdm1, contextdm2"),
-        ({"mapped": False}, "mapping: expected what the recording's conditions are to a network"),
+        (
+            {"mapped": False},
+            "mapping: expected a mapping of the recording's conditions to those of a",
+        ),
     ],
 )
-def test_a_recording_that_cannot_be_compared_is_refused_before_any_work(
-    tmp_path, made, match, monkeypatch
+def test_a_recording_that_cannot_be_compared_is_an_error_before_any_work(
+    tmp_path, changes, match, monkeypatch
 ):
     monkeypatch.setattr(study, "train_networks", fails)
-    other = written(tmp_path / "other.nc", brain(16, 2, **made))
+    other = written(tmp_path / "other.nc", brain(16, 2, **changes))
     with pytest.raises(nc.InputError, match=match):
         command(tmp_path / "study", other)
     assert not (tmp_path / "study").exists()
@@ -436,7 +536,7 @@ def test_a_recording_that_cannot_be_compared_is_refused_before_any_work(
         (["--also-networks", "0"], "n_also: .* got 0"),
     ],
 )
-def test_regimes_that_cannot_be_are_refused_before_any_work(
+def test_impossible_regimes_are_an_error_before_any_work(
     tmp_path, recorded, more, match, monkeypatch
 ):
     monkeypatch.setattr(study, "train_networks", fails)
@@ -445,11 +545,11 @@ def test_regimes_that_cannot_be_are_refused_before_any_work(
     assert not (tmp_path / "study").exists()
 
 
-def test_some_regimes_and_further_ones_are_asked_by_name(tmp_path, recorded, monkeypatch):
-    asked = []
+def test_some_regimes_and_further_ones_are_selected_by_name(tmp_path, recorded, monkeypatch):
+    plans = []
 
-    def end(_, settings, **__):
-        asked.append(settings)
+    def end(_, plan, **__):
+        plans.append(plan)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(study, "train_networks", end)
@@ -463,47 +563,48 @@ def test_some_regimes_and_further_ones_are_asked_by_name(tmp_path, recorded, mon
     ]
     ended = command(tmp_path / "study", recorded, *regimes, "--also-networks", "1", n_networks=3)
     assert ended.exit_code == 1
-    (settings,) = asked
-    assert settings.all_regimes == ("sequential", "consolidated", "elastic 2", "orthogonal 1")
-    assert [len(settings.seeds_of(regime)) for regime in settings.all_regimes] == [3, 3, 1, 1]
+    (plan,) = plans
+    assert list(plan.all_regimes) == ["sequential", "consolidated", "elastic 2", "orthogonal 1"]
+    assert [len(plan.seeds_of(regime)) for regime in plan.all_regimes] == [3, 3, 1, 1]
 
 
-def test_numbers_of_processes_are_checked_first(tmp_path):
+def test_numbers_of_processes_are_checked_first(tmp_path, recorded):
     with pytest.raises(nc.InputError, match="n_jobs: .* got 0"):
-        study.continual(tmp_path / "study", n_jobs=0)
+        train_only(tmp_path / "study", n_jobs=0)
+    with pytest.raises(nc.InputError, match="n_jobs: .* got 0"):
+        command(tmp_path / "study", recorded, "--jobs", "0")
+    assert not (tmp_path / "study").exists()
 
 
-def test_a_simulated_recording_and_the_length_of_training_are_cautioned_of():
-    outcome = outcome_of(np.random.default_rng(0), n=2)
-    brain = RecordingChoice(activity=xr.DataTree(), guidance="Get it there.")
-    said = study._caution(outcome, brain)
-    assert "400 steps a task, 0.064 of the published length" in said
-    assert said.endswith("SIMULATED recording: Get it there.")
-    alone = replace(brain, guidance="", left_out="Monkey F was found too.")
-    assert study._caution(outcome, alone).endswith("Monkey F was found too.")
+def test_the_caution_is_of_the_length_of_training_and_of_a_simulated_recording():
+    choice = RecordingChoice(activity=xr.DataTree(), guidance="Get it there.")
+    text = study._caution(StudyPlan(), choice)
+    assert "400 steps a task, 0.064 of the published length" in text
+    assert text.endswith("SIMULATED recording: Get it there.")
+    alone = replace(choice, guidance="", left_out="Monkey F was found too.")
+    assert study._caution(StudyPlan(), alone).endswith("Monkey F was found too.")
 
 
-# campaign ------------------------------------------------------------------------------------
+# training ------------------------------------------------------------------------------------
 
 
 def test_finished_networks_are_not_trained_again(first, monkeypatch):
-    monkeypatch.setattr(campaign, "train", fails)
-    found = train_networks(first[0], tiny())
-    assert found == trained_in(first[0])
+    monkeypatch.setattr(training, "train", fails)
+    assert train_networks(first[0], tiny_plan()) == networks_in(first[0])
 
 
 def test_controls_take_the_importances_of_the_consolidated_network(first, tmp_path, monkeypatch):
-    given = {}
+    passed = {}
 
     def take(*_, out, importances, resume):
-        given[out.name] = importances
+        passed[out.name] = importances
         assert resume
         if out.name == "consolidated-0":
             shutil.copytree(run_folder_of(first[0], "consolidated", 0), out)
 
-    monkeypatch.setattr(campaign, "train", take)
-    train_networks(tmp_path, tiny())
-    assert list(given) == [
+    monkeypatch.setattr(training, "train", take)
+    train_networks(tmp_path, tiny_plan())
+    assert list(passed) == [
         "interleaved-0",
         "sequential-0",
         "consolidated-0",
@@ -513,11 +614,10 @@ def test_controls_take_the_importances_of_the_consolidated_network(first, tmp_pa
     kept = read_importances(run_folder_of(first[0], "consolidated", 0))
     assert kept.sum() > 0
     for regime in REGIMES:
-        own = given[f"{regime}-0"]
         if regime in {"permuted", "uniform"}:
-            assert torch.equal(own, kept)
+            assert torch.equal(passed[f"{regime}-0"], kept)
         else:
-            assert own is None
+            assert passed[f"{regime}-0"] is None
 
 
 @pytest.mark.parametrize("error", [StalledError, DivergedError])
@@ -527,33 +627,33 @@ def test_a_failure_is_written_down_and_its_controls_fail_with_it(tmp_path, monke
         raise error(f"{out}: stage 1 stalled; {out} has no checkpoint yet")
 
     regimes = ("consolidated", "permuted", "uniform")
-    monkeypatch.setattr(campaign, "train", stall)
-    found = train_networks(tmp_path, tiny(regimes=regimes))
-    assert [one.regime for one in found] == list(regimes)
-    assert found[0].failure == "stage 1 stalled; consolidated-0 has no checkpoint yet"
-    for control in found[1:]:
+    monkeypatch.setattr(training, "train", stall)
+    networks = train_networks(tmp_path, tiny_plan(regimes=regimes))
+    assert [one.regime for one in networks] == list(regimes)
+    assert networks[0].failure == "stage 1 stalled; consolidated-0 has no checkpoint yet"
+    for control in networks[1:]:
         assert control.failure == (
             "the consolidated network of seed 0, whose importances it takes, failed"
         )
     text = (run_folder_of(tmp_path, "consolidated", 0) / FAILURE).read_text()
-    assert text == found[0].failure + "\n"
-    monkeypatch.setattr(campaign, "train", fails)
-    assert train_networks(tmp_path, tiny(regimes=regimes)) == found
+    assert text == networks[0].failure + "\n"
+    monkeypatch.setattr(training, "train", fails)
+    assert train_networks(tmp_path, tiny_plan(regimes=regimes)) == networks
 
 
 def test_other_errors_are_not_taken_for_failures(tmp_path, monkeypatch):
     def break_off(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr(campaign, "train", break_off)
+    monkeypatch.setattr(training, "train", break_off)
     with pytest.raises(OSError, match="disk full"):
-        train_networks(tmp_path, tiny(regimes=("sequential",)))
+        train_networks(tmp_path, tiny_plan(regimes=("sequential",)))
     assert not list(tmp_path.rglob(FAILURE))
 
 
 def test_networks_do_not_depend_on_the_number_of_processes(tmp_path):
-    settings = tiny(n_networks=2, steps_per_task=1, regimes=("sequential",))
-    one, two = (train_networks(tmp_path / str(n), settings, n_jobs=n) for n in (1, 2))
+    plan = tiny_plan(n_networks=2, steps_per_task=1, regimes=("sequential",))
+    one, two = (train_networks(tmp_path / str(n), plan, n_jobs=n) for n in (1, 2))
     assert [(a.regime, a.seed) for a in one] == [(b.regime, b.seed) for b in two]
     for alone, beside in zip(one, two, strict=True):
         weights, same = (load(each.folder).state_dict() for each in (alone, beside))
@@ -563,56 +663,57 @@ def test_networks_do_not_depend_on_the_number_of_processes(tmp_path):
 # measuring -----------------------------------------------------------------------------------
 
 
-def measure(folder, recording, trained=None, **changes):
+def measure(folder, recording, networks=None, *, n_draws=1, **changes):
     return measure_networks(
         folder,
-        trained_in(folder) if trained is None else trained,
+        networks_in(folder) if networks is None else networks,
         recording,
         mapping_of(recording),
-        tiny(**changes),
-        pair=CONTEXTS,
+        tiny_plan(**changes),
+        quick_settings(n_draws=n_draws),
     )
 
 
 @pytest.fixture
 def no_sampling(monkeypatch):
-    for name in ("sample_draws", "sample_like", "record_test_trials"):
-        monkeypatch.setattr(measuring, name, fails)
+    monkeypatch.setattr(SamplingProtocol, "activities", fails)
 
 
-def test_what_was_measured_is_read_again_bit_for_bit(first, tmp_path, recording, monkeypatch):
+def test_kept_measures_are_read_bit_for_bit(first, tmp_path, recording):
     shutil.copytree(run_folder_of(first[0], "permuted", 0), run_folder_of(tmp_path, "permuted", 0))
-    only = [Trained("permuted", 0, run_folder_of(tmp_path, "permuted", 0))]
+    only = [StudyNetwork("permuted", 0, run_folder_of(tmp_path, "permuted", 0))]
     fresh = measure(tmp_path, recording, only)
     assert [one.regime for one in fresh] == ["permuted", UNTRAINED]
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("sample_draws", "sample_like", "record_test_trials"):
-            patch.setattr(measuring, name, fails)
+        patch.setattr(SamplingProtocol, "activities", fails)
         kept = measure(tmp_path, recording, only)
     for one, two in zip(fresh, kept, strict=True):
-        assert one.refused == two.refused
-        assert list(one.tables) == list(two.tables) == list(measuring.PROTOCOLS)
-        for name, table in one.tables.items():
-            xr.testing.assert_equal(table, two.tables[name])
+        assert one.results.refusals == two.results.refusals
+        names = [PRIMARY, "signal", "matched", "published"]
+        assert list(one.results) == list(two.results) == names
+        for name, table in one.results.items():
+            same = two.results[name]
+            xr.testing.assert_equal(table, same)
             assert set(table.coords) <= set(COLUMNS)
-            values = [each["fractional_task_variance"].values for each in (table, two.tables[name])]
+            values = [each["fractional_task_variance"].values for each in (table, same)]
             assert values[0].tobytes() == values[1].tobytes()
 
 
 def test_measures_stand_without_weights(again, recording, no_sampling):
     for file in again.glob(f"runs/*/{WEIGHTS}"):
         file.unlink()
-    found = measure(again, recording)
-    assert [one.regime for one in found] == [*REGIMES, UNTRAINED]
-    assert all(PRIMARY in one.tables for one in found)
+    measures = measure(again, recording)
+    assert [one.regime for one in measures] == [*REGIMES, UNTRAINED]
+    assert all(PRIMARY in one.results for one in measures)
 
 
 def test_only_networks_that_learn_by_themselves_have_levels(again, recording, no_sampling):
-    refused = {one.regime: one.refused for one in measure(again, recording)}
+    refusals = {one.regime: one.results.refusals for one in measure(again, recording)}
     for regime in ("permuted", "uniform", UNTRAINED):
-        assert not refused[regime]
+        assert not refusals[regime]
     for regime in ("interleaved", "sequential", "consolidated"):
-        assert refused[regime][AT_LEVEL.format(0.8)] == "its Ctx DM tasks never were both at 0.8"
+        reason = refusals[regime][AT_LEVEL.format(0.8)].reason
+        assert reason == "Its Ctx DM tasks never were both at 0.8."
 
 
 class MeasuredAnewError(Exception):
@@ -620,13 +721,13 @@ class MeasuredAnewError(Exception):
 
 
 @pytest.mark.parametrize("what", ["recording", "weights", "draws", "training", "nothing"])
-def test_what_was_measured_of_something_else_is_measured_anew(again, recording, what, monkeypatch):
+def test_measures_of_something_else_are_computed_again(again, recording, what, monkeypatch):
     def anew(*_, **__):
         raise MeasuredAnewError
 
     monkeypatch.setattr(measuring, "_measure", anew)
     folder = run_folder_of(again, "uniform", 0)
-    only, changes = [Trained("uniform", 0, folder)], {}
+    only, changes = [StudyNetwork("uniform", 0, folder)], {}
     assert measure(again, recording, only)
     if what == "recording":
         block = recording["a"].to_dataset()
@@ -645,46 +746,38 @@ def test_what_was_measured_of_something_else_is_measured_anew(again, recording, 
         measure(again, recording, only, **changes)
 
 
-def test_a_protocol_that_cannot_be_asked_says_why(tmp_path, recording, small):
-    config, training = configs_of("permuted", 0, tiny())
+def test_a_network_without_active_units_has_no_sample_and_the_reason(tmp_path, recording, small):
+    plan = tiny_plan()
+    config, how = plan.configs_of(plan.all_regimes["permuted"], 0)
     silent = Network(config, name="silent")
     with torch.no_grad():
         for parameter in silent.parameters():
             parameter.zero_()
-    folder = save_run(silent, run_folder_of(tmp_path, "permuted", 0), training=training)
-    found, untrained = measure(tmp_path, recording, [Trained("permuted", 0, folder)])
-    assert PRIMARY not in found.tables or PRIMARY not in found.refused
-    assert "units that are active" in found.refused["published"]
-    assert "published" in untrained.tables
-    assert (
-        measure(tmp_path, recording, [Trained("permuted", 0, folder)])[0].refused == found.refused
-    )
+    folder = save_run(silent, run_folder_of(tmp_path, "permuted", 0), training=how)
+    only = [StudyNetwork("permuted", 0, folder)]
+    measured, untrained = measure(tmp_path, recording, only)
+    assert PRIMARY not in measured.results or PRIMARY not in measured.results.refusals
+    assert "units that are active" in measured.results.refusals["published"].reason
+    assert "published" in untrained.results
+    kept = measure(tmp_path, recording, only)[0]
+    assert kept.results.refusals == measured.results.refusals
 
 
-# outcome -------------------------------------------------------------------------------------
-
-
-def test_networks_below_the_criterion_are_left_out_with_their_number(first):
-    folder = first[0]
-    trained = trained_in(folder)
-    broken = Trained("consolidated", 1, folder / "none", "stage 2 ended where it had begun")
-    found = find_outcome([*trained, broken], [], xr.Dataset(), tiny())
-    assert found.left_out.pop("consolidated-1") == "stage 2 ended where it had begun"
-    assert list(found.left_out) == [f"{regime}-0" for regime in REGIMES]
-    for one in trained:
-        shares = read_evaluation(one.folder)["performance"]
-        worst = min(shares[task] for task in CONTEXTS)
-        assert f"ended at {worst:.3f}, below 0.8" in found.left_out[f"{one.regime}-0"]
-    assert found.logs == {}
-    assert {regime: list(own) for regime, own in found.performance.items()} == {
-        regime: ["0"] for regime in REGIMES
+@pytest.mark.parametrize("name", ["continual", "continual_longer", "continual_warm_up"])
+@pytest.mark.shared
+def test_measures_of_the_repository_are_read(
+    repository, tmp_path, mante2013_path, name, no_sampling, monkeypatch
+):
+    kept = repository / "benchmarks" / "results" / name
+    folder = shutil.copytree(kept, tmp_path / name)
+    monkeypatch.setattr(training, "train", fails)
+    plan = plan_of(folder)
+    finished = [one for one in train_networks(folder, plan) if not one.failure]
+    choice = choose_recording(f"mante2013:{mante2013_path}?animal=ar", CONTEXTS, 0)
+    mapping = mapping_of(choice.activity)
+    measures = measure_networks(folder, finished, choice.activity, mapping, plan, Settings())
+    assert len(measures) > len(finished) > 0
+    assert {one.name.replace(" ", "-") for one in measures} == {
+        file.stem for file in (kept / "measures").iterdir()
     }
-
-
-def test_networks_at_the_criterion_stay_and_those_not_measured_go(first):
-    trained = trained_in(first[0])
-    measured = [Measured("uniform", 0, {}, {PRIMARY: "Needed: units; here: none."})]
-    found = find_outcome(trained, measured, xr.Dataset(), tiny(least_performance=0.0))
-    assert found.left_out == {"uniform-0": "Needed: units; here: none."}
-    assert list(found.logs) == [regime for regime in REGIMES if regime != "uniform"]
-    assert found.logs["permuted"]["0"] == read_log(run_folder_of(first[0], "permuted", 0))
+    assert all(PRIMARY in one.results for one in measures)
