@@ -68,30 +68,31 @@ class _Fit:
 def mixed_effects(
     tables: Sequence[xr.Dataset], *, variable: str = "absolute", confidence: float = 0.95
 ) -> xr.Dataset:
-    """Compare networks and recordings in a quantity of their units by mixed-effects models.
+    """Compare units of networks and of recordings by linear mixed-effects models.
 
     Parameters
     ----------
     tables
-        Sample tables from `nwbcompare.fractional_task_variance` (or `nwbcompare.task_variance`),
-        one a network and one or more of recordings. ``attrs["source"]`` says which is which,
-        ``attrs["name"]`` names the network. Recordings need the unit column ``session``.
+        Tables from `nwbcompare.fractional_task_variance` (or `nwbcompare.task_variance`), one per
+        network and one or more of recordings. ``attrs["source"]`` is "model" or "recording",
+        ``attrs["name"]`` the name of the network. Recordings need the unit column ``session``.
     variable
-        What of a unit is compared: "absolute" (|FTV|, in units that figures show), "angle"
-        (arcsin |FTV|), "squared" (FTV^2; the root of its mean is the s.d. about 0), "signed"
-        (FTV) or "log_task_variance" (mean over tasks of log TV; same units of rate needed).
+        The variable that is compared: "absolute" (default, |FTV|, the scale of the figures),
+        "angle" (arcsin |FTV|), "squared" (FTV^2; the root of its mean is the s.d. about 0),
+        "signed" (FTV) or "log_task_variance" (mean over tasks of log TV; rates must have the same
+        units).
     confidence
-        Of the intervals.
+        Coverage of the intervals.
 
     Returns
     -------
     xarray.Dataset
-        ``effect`` (models minus recordings) with ``effect_low``, ``effect_high``,
-        ``effect_size`` (in s.d. of a unit, the variances of both sources averaged), ``t``,
-        ``df`` and ``p_value``; by ``source``: ``mean``, ``mean_low``, ``mean_high``,
-        ``source_df``, ``n_groups``, ``n_units``, ``n_left_out`` (units without a value),
-        ``converged``, ``singular`` and ``message``; by ``component``: ``variance`` and
-        ``share``, the part of its source's variance (of a group: its intraclass correlation).
+        ``effect`` (models minus recordings) with ``effect_low``, ``effect_high``, ``effect_size``
+        (in s.d. of units, from the mean of both sources' variances), ``t``, ``df`` and ``p_value``;
+        by ``source``: ``mean``, ``mean_low``, ``mean_high``, ``source_df``, ``n_groups``,
+        ``n_units``, ``n_left_out`` (units without a value), ``converged``, ``singular`` and
+        ``message``; by ``component``: ``variance`` and ``share`` in the variance of its source (of
+        a group: its intraclass correlation).
 
     Raises
     ------
@@ -104,26 +105,26 @@ def mixed_effects(
     Warns
     -----
     UserWarning
-        Where a fit did not converge. A component at 0 (``singular``) is a result, no warning.
+        For a fit that did not converge. A component of 0 (``singular``) is a valid result.
 
     Notes
     -----
     The model is y = source + animal + session + e for neurons and y = source + network + unit + e
-    for networks (a unit that was sampled several times, as on several axes of targets). Each source
-    has variances of its own, residual included, so that the restricted likelihood is a product of
-    two, maximised one by one (`nwbcompare.inference.kernels.random_intercepts`, held in the tests
-    against statsmodels' MixedLM). Several draws of one unit are averaged first.
+    for networks (units may be sampled several times, as on several axes of targets). Each source
+    has its own variances, the residual one included, so that the restricted likelihood is a product
+    of two, which are maximised separately (`nwbcompare.inference.kernels.random_intercepts`; tests
+    compare it with MixedLM of statsmodels). Several draws of a unit are averaged first.
 
-    A level with one member has no variance to be estimated and is left out; ``left_out`` says
-    so, and ``unit_of_inference`` what the test then speaks of. z tests are too liberal with few
-    groups. Each mean is given Student's t with (outermost groups - 1) degrees of freedom, which
-    is exact for groups of equal size, and the difference Satterthwaite's combination of both.
-    With groups of equal size, and more variance between them than within, this is Welch's t
-    test of the means of groups. `benchmarks/inference_errors.py` has the false-positive rates.
+    The variance of a level with one member cannot be estimated; the level is left out, ``left_out``
+    has the reason, and ``unit_of_inference`` the resulting scope of the test. z tests are too
+    liberal for few groups. Means use Student's t with (outermost groups - 1) degrees of freedom,
+    which is exact for groups of equal size; the difference uses Satterthwaite's approximation. For
+    groups of equal size, and more variance between than within groups, this is Welch's t test of
+    the group means. `benchmarks/inference_errors.py` has the false-positive rates.
 
-    |FTV| is bounded, so its means are near normal however the units are distributed. The angle
-    is the variance-stabilising one for a proportion (here TV_a / (TV_a + TV_b)) and is finite
-    at |FTV| = 1, where many network units lie and atanh |FTV| is not.
+    |FTV| is bounded, so that its means are nearly normal for any distribution of units. The angle
+    is the variance-stabilising transformation of a proportion (here TV_a / (TV_a + TV_b)); unlike
+    atanh |FTV| it is finite at |FTV| = 1, where many network units lie.
 
     Examples
     --------

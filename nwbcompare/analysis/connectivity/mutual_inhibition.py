@@ -37,45 +37,42 @@ FROM_PREFERRED = np.arange(RING_SIZE) - RING_SIZE // 2
 def group_weights(
     weights: xr.Dataset, groups: xr.Dataset, *, within: float = WITHIN_RAD
 ) -> xr.Dataset:
-    """Average a network's weights over groups of units.
+    """Compute a network's mean weights within and between groups of units.
 
     Parameters
     ----------
     weights
         From `nwbcompare.experiments.network_weights`.
     groups
-        From `nwbcompare.selectivity.unit_groups`, of the same network. Units that it leaves out are
-        in no group.
+        From `nwbcompare.selectivity.unit_groups`, of the same network. Other units are in no group.
     within
-        Difference of preferred direction (rad) below which pairs are "near"; as published.
+        Difference of preferred direction (rad) below which pairs are "near"; pi/6, as published.
 
     Returns
     -------
     xarray.Dataset
-        ``recurrent_weight (selection, group_from, group_to)`` over "all" pairs and over the
-        "near" ones, a unit with itself left out of both, with ``n_pairs``; ``input_weight
-        (modality, direction_difference, group)``, the difference being the channel's direction
-        minus the unit's preferred one; ``rule_weight (rule, group)``; ``output_weight
-        (direction_difference, group)``; ``group_size (group,)``. Each mean has a standard error
-        over units, ``..._se``: that of recurrent weights is the jackknife's, which leaves out a
-        unit with all its pairs.
+        ``recurrent_weight (selection, group_from, group_to)`` over "all" pairs of different units
+        and over "near" pairs, with ``n_pairs``; ``input_weight (modality, direction_difference,
+        group)``, by the channel's direction minus the unit's preferred direction (rad);
+        ``rule_weight (rule, group)``; ``output_weight (direction_difference, group)``; ``group_size
+        (group)``. Each mean has a standard error over units, ``..._se``; for recurrent weights it
+        is a jackknife estimate, for which each unit is left out with all its pairs.
 
     Raises
     ------
     InputError
-        Where the groups are of another network.
+        For groups of another network.
 
     Warns
     -----
     UnitWarning
-        For groups with fewer than two units and groups without near pairs: NaN where there is
-        no mean or no error.
+        For groups with fewer than two units and groups without near pairs: means or errors are NaN.
 
     Notes
     -----
-    Yang et al. 2019, Fig. 5: mean recurrent weight over pairs whose preferred directions differ
-    by less than pi/6. There, units are aligned to the peak of their weights from modality 1
-    (or to the output) itself; here to `preferred_direction`, from both modalities.
+    Yang et al. 2019, Fig. 5: mean recurrent weight over pairs whose preferred directions differ by
+    less than pi/6. There, units are aligned to the peak of their weights from modality 1 (or to the
+    output); here they are aligned to `preferred_direction`, computed from both modalities.
 
     Examples
     --------
@@ -130,27 +127,28 @@ def mutual_inhibition(
     n_bins: int = 8,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Test whether groups 1 and 2 inhibit one another more than themselves.
+    """Test whether groups 1 and 2 inhibit each other more than themselves.
 
-    The statistic is ``W12 + W21 - W11 - W22``, mean recurrent weights over pairs of like
-    preferred direction, a unit with itself left out; negative means inhibition between the
-    groups. The null is that, at one preferred direction, weights do not depend on the group:
-    groups are permuted among the units of each bin of preferred direction. Mere lateral
-    inhibition, by direction, is therefore in the null.
+    The statistic is ``W12 + W21 - W11 - W22``, of mean recurrent weights over pairs of different
+    units with similar preferred directions; it is negative for inhibition between the groups. Null
+    hypothesis: for a given preferred direction, weights do not depend on the group. Groups are
+    permuted among the units of each bin of preferred direction, so that lateral inhibition, which
+    depends on direction alone, is part of the null.
 
     Parameters
     ----------
     weights, groups
         As in `group_weights`.
     within
-        Difference of preferred direction (rad) below which pairs count; as published.
+        Difference of preferred direction (rad) below which pairs count; pi/6, as published.
     n_permutations
         Permutations; 9999 give p values down to 1/10000.
     n_bins
-        Bins of preferred direction round the circle. 8 bins are four channels wide: narrow
-        against a unit's tuning, wide enough to hold units of both groups. With fewer, groups
-        that prefer different directions can pass for inhibition; where they do so strongly and
-        weights depend on a unit's own direction, 16 bins keep the level and 8 do not quite.
+        Bins of preferred direction around the circle. Each of 8 bins has four channels: narrow
+        relative to a unit's tuning, and wide enough for units of both groups. With fewer bins,
+        groups with different preferred directions can be mistaken for inhibition; where these
+        differ strongly and weights depend on a unit's own direction, 16 bins keep the level of the
+        test and 8 slightly exceed it.
     seed
         Seed of the permutations.
 
@@ -158,11 +156,11 @@ def mutual_inhibition(
     -------
     xarray.Dataset
         ``mean_weight``, ``mean_weight_se`` (jackknife over units) and ``n_pairs``, each
-        ``(group_from, group_to)``; ``statistic``; ``null_statistic (permutation,)``;
-        ``p_lower`` for inhibition and ``p_two_sided``, twice the smaller tail; both are
-        (1 + b) / (1 + B), where permutations that leave no pair count as extreme.
-        ``called_inhibition``: W12 and W21 are both negative and ``p_lower`` is below 0.05.
-        ``n_exchangeable_units`` share a bin with a unit of the other group: with none, p is 1.
+        ``(group_from, group_to)``; ``statistic``; ``null_statistic (permutation)``; ``p_lower``,
+        for inhibition, and ``p_two_sided``, twice the smaller tail, both (1 + b) / (1 + B), where
+        permutations that leave no pair count as extreme; ``called_inhibition``: whether W12 and W21
+        are negative and ``p_lower`` is below 0.05; ``n_exchangeable_units``, units that share a bin
+        with a unit of the other group (with none, p is 1).
 
     Raises
     ------
@@ -174,7 +172,7 @@ def mutual_inhibition(
 
     Notes
     -----
-    One p is of one network; what holds of networks takes several of them. Yang et al. 2019 show
+    The p value concerns one network; inference over networks needs several. Yang et al. 2019 show
     the four means of one network without a test.
 
     Examples
@@ -239,25 +237,26 @@ def mutual_inhibition(
 
 
 def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int = 12) -> xr.Dataset:
-    """Average recurrent weights by difference of preferred direction, in and between groups.
+    """Compute mean recurrent weights by difference of preferred direction.
 
-    Were all that separates groups 1 and 2 lateral inhibition, both curves would be the same.
+    Pairs within groups 1 and 2 and pairs between them give two curves. If the groups differed by
+    lateral inhibition alone, these would be equal.
 
     Parameters
     ----------
     weights, groups
         As in `group_weights`.
     n_bins
-        Bins of the absolute difference, from 0 to pi; 12 hold one or two steps of the ring of
-        32 channels each.
+        Bins of the absolute difference from 0 to pi; each of 12 bins has one or two steps of the
+        ring of 32 channels.
 
     Returns
     -------
     xarray.Dataset
-        ``weight``, ``weight_se`` and ``n_pairs``, each ``(relation, direction_difference)``:
-        pairs "within" group 1 or group 2, and pairs "between" them, either way; a unit with
-        itself is left out. The difference (rad) is the middle of its bin. The standard error is
-        the jackknife's over units, each left out with all the pairs that it is part of.
+        ``weight``, ``weight_se`` and ``n_pairs``, each ``(relation, direction_difference)``: over
+        pairs of different units "within" group 1 or 2, and "between" them in both directions.
+        ``direction_difference`` is the centre of the bin (rad). The standard error is a jackknife
+        estimate over units, each left out with all its pairs.
 
     Raises
     ------
@@ -269,7 +268,7 @@ def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int 
     Warns
     -----
     UnitWarning
-        For bins without pairs or with all pairs at one unit: NaN.
+        For bins without pairs, or whose pairs all share one unit: NaN.
 
     Examples
     --------

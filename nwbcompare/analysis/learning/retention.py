@@ -36,19 +36,19 @@ def performance_matrix(log: Log, stages: Stages) -> xr.Dataset:
     Parameters
     ----------
     log
-        The log of one network, with a row at the end of every stage. The last row of a stage
-        counts as its end, so the last stage must have been trained to its end. A row at step 0
-        is the performance before any training.
+        The log of one network, with a row at the end of every stage. The last row of a stage is
+        taken as its end, so that training of the last stage must be complete. A row at step 0 is
+        the performance before training.
     stages
-        The tasks that each stage trains, such as ``(("fdgo",), ("dm1", "dm2"))``. Other tasks
-        of the log are left out.
+        The tasks that each stage trains, such as ``(("fdgo",), ("dm1", "dm2"))``. Other tasks of
+        the log are ignored.
 
     Returns
     -------
     xarray.Dataset
-        ``performance (stage, task)``; ``before (task)``, NaN where the log has no row at
-        step 0; ``step (stage)``, at which the stage ended. ``stage`` is named by its tasks;
-        ``trained_in (task)`` is the place of the stage that trains the task.
+        ``performance (stage, task)``; ``before (task)``, NaN for a log without a row at step 0;
+        ``step (stage)`` at the end of each stage. ``stage`` is labelled by its tasks; ``trained_in
+        (task)`` is the number of the stage that trains the task.
 
     Raises
     ------
@@ -69,40 +69,39 @@ def performance_matrix(log: Log, stages: Stages) -> xr.Dataset:
 
 
 def retention(matrix: xr.Dataset) -> xr.Dataset:
-    """Compute how well each task was learned, and how much of it was kept and transferred.
+    """Compute how well each task was learned and retained, and the transfer between tasks.
 
     Parameters
     ----------
     matrix
-        From `performance_matrix`; of several networks, joined along ``network``.
+        From `performance_matrix`; of several networks joined along ``network``.
 
     Returns
     -------
     xarray.Dataset
-        By ``task``, and by ``network`` if there are several: ``final``, performance after the
-        last stage; ``learned``, after the task's own stage; ``forgetting``, the best
-        performance after any stage from its own to the last but one, minus final;
-        ``backward_transfer``, final minus learned; ``forward_transfer``, performance just
-        before its own stage, minus that before any training. ``forgetting`` and
-        ``backward_transfer`` are NaN for tasks of the last stage, after which nothing is
-        trained, ``forward_transfer`` for those of the first. ``mean_final`` and so on are
-        means over the tasks that have the measure; two tasks of one stage count as two.
+        By ``task`` (and ``network``): ``final``, performance after the last stage; ``learned``,
+        performance after the stage that trains the task; ``forgetting``, the best performance after
+        any stage from that one to the last but one, minus final; ``backward_transfer``, final minus
+        learned; ``forward_transfer``, performance just before the stage that trains the task, minus
+        that before training. ``forgetting`` and ``backward_transfer`` are NaN for tasks of the last
+        stage, ``forward_transfer`` for those of the first. ``mean_final`` and so on are means over
+        the tasks for which the measure is defined; two tasks of one stage count as two.
 
     Raises
     ------
     InputError
-        For matrices with holes, as joining those of different stages makes them.
+        For missing values, as in matrices that were joined from different stages.
 
     Notes
     -----
     Backward and forward transfer, and the mean of final performance, are those of Lopez-Paz and
-    Ranzato (2017, Gradient episodic memory, Eqs. 2-4). Forgetting is that of Chaudhry et al.
-    (2018, Riemannian walk, Eq. 3) with the best taken from the task's own stage on.
+    Ranzato (2017, Gradient episodic memory, Eqs. 2-4). Forgetting is that of Chaudhry et al. (2018,
+    Riemannian walk, Eq. 3), with the best performance taken from the task's own stage on.
 
-    Forgetting picks the best of several measured performances, so noise alone makes it
-    positive: for a task with four later stages that keeps 90 %, about 0.014 when 512 trials are
-    measured. Backward transfer has no such bias, unless a stage was ended by the very
-    evaluation that counts as learned.
+    Forgetting includes the best of several measurements, so that noise makes it positive: about
+    0.014 for a task with four later stages and a constant performance of 90 % that is measured in
+    512 trials. Backward transfer has no such bias, unless the measurement of ``learned`` is the one
+    that ended the stage.
 
     Examples
     --------
@@ -143,7 +142,7 @@ def retention(matrix: xr.Dataset) -> xr.Dataset:
 def retention_over_networks(
     logs_by_network: Mapping[str, Log], stages: Stages, *, seed: int = 0
 ) -> xr.Dataset:
-    """Compute what networks learned, kept and transferred, with intervals over networks.
+    """Compute learning, retention and transfer of several networks, with inference over networks.
 
     Parameters
     ----------
@@ -152,15 +151,15 @@ def retention_over_networks(
     stages
         The tasks that each stage trains.
     seed
-        Seed of random sign flips, which are used from 17 networks on.
+        Seed of the random sign flips that are drawn for 17 networks or more.
 
     Returns
     -------
     xarray.Dataset
-        ``value (measure, network, task)``, the measures of `retention`; ``mean`` over networks
-        with Student's 95 % interval ``mean_low``, ``mean_high``, and ``p_value`` of the sign
-        flips against 0, all ``(measure, task)``; ``p_smallest`` and ``n_networks``. The last
-        label of ``task`` is "mean of tasks". NaN where a task has not got a measure.
+        ``value (measure, network, task)``, the measures of `retention`; ``mean`` over networks with
+        Student's 95 % interval ``mean_low``, ``mean_high``, and ``p_value`` of the sign-flip test
+        against 0, all ``(measure, task)``; ``p_smallest`` and ``n_networks``. The last label of
+        ``task`` is "mean of tasks". NaN where a measure is undefined for a task.
 
     Raises
     ------
@@ -174,11 +173,11 @@ def retention_over_networks(
 
     Notes
     -----
-    Only the transfers have a p. A performance of 0 is no null hypothesis. Nor is a forgetting
-    of 0: what is measured is positive without any (see `retention`), so sign flips would find
-    it everywhere. Whether something was forgotten is tested by backward transfer; whether one
-    training regime forgets more than another by `compare_retention`. There is a p for each
-    task; that of the mean of tasks is one test.
+    Only the transfers have p values. A performance of 0 is no null hypothesis, and neither is a
+    forgetting of 0: without any forgetting the measure is positive (see `retention`), so that the
+    test would reject it everywhere. Forgetting of a task is tested by backward transfer,
+    differences in forgetting between training regimes by `compare_retention`. p values are per
+    task; that of the mean of tasks is a single test.
 
     Examples
     --------
@@ -218,26 +217,27 @@ def retention_over_networks(
 
 
 def compare_retention(first: xr.Dataset, second: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
-    """Compare two training regimes, network by network of the same name.
+    """Compare two training regimes by paired networks.
 
     Parameters
     ----------
     first, second
-        From `retention_over_networks`, of the same stages. Networks of one name are a pair:
-        they began alike (the same seed), such as plain and protected training of one network.
+        From `retention_over_networks`, of the same stages. Networks with the same name are paired:
+        they have the same initial weights (the same seed), such as a network with plain and with
+        protected training.
     seed
-        Seed of random sign flips, which are used from 17 pairs on.
+        Seed of the random sign flips that are drawn for 17 pairs or more.
 
     Returns
     -------
     xarray.Dataset
         As `retention_over_networks`, of the differences first minus second; each measure has a
-        ``p_value``, of the sign flips against no difference.
+        ``p_value`` of the sign-flip test of no difference.
 
     Raises
     ------
     InputError
-        For networks without a partner, other stages, and forward transfer in one only.
+        For networks without a partner, different stages, and forward transfer in one regime only.
 
     Warns
     -----
@@ -246,8 +246,8 @@ def compare_retention(first: xr.Dataset, second: xr.Dataset, *, seed: int = 0) -
 
     Notes
     -----
-    A difference of forgetting has a p, unlike forgetting itself: what noise adds to it, it adds
-    to both, as long as both are measured with as many trials.
+    Unlike forgetting, a difference in forgetting has a p value: noise adds equally to both, if both
+    are measured with the same number of trials.
 
     Examples
     --------
@@ -276,7 +276,7 @@ def compare_retention(first: xr.Dataset, second: xr.Dataset, *, seed: int = 0) -
 def performance_over_steps(
     logs_by_network: Mapping[str, Log], stages: Stages, *, points_per_stage: int = 20
 ) -> xr.Dataset:
-    """Follow the performance in every task through the stages, networks aligned by stage.
+    """Compute the performance in every task during training, with networks aligned by stage.
 
     Parameters
     ----------
@@ -285,17 +285,17 @@ def performance_over_steps(
     stages
         The tasks that each stage trains.
     points_per_stage
-        Points of each stage; by default more than the evaluations of a stage of the published
-        length (6250 steps, one every 500).
+        Points per stage; 20, more than the evaluations in a stage of the published length (6250
+        steps, one every 500).
 
     Returns
     -------
     xarray.Dataset
         ``performance (network, progress, task)``; ``mean (progress, task)`` over networks and
-        Student's 95 % interval ``mean_low``, ``mean_high``, cut at 0 and 1 and NaN for one
-        network; ``end_step (network, stage)``. ``progress`` counts stages: 0 is before any
-        training, 1 the end of the first stage, 1.5 halfway through the second one's steps.
-        ``trained_in (task)`` is the place of the stage that trains the task.
+        Student's 95 % interval ``mean_low``, ``mean_high``, clipped to [0, 1], NaN for one network;
+        ``end_step (network, stage)``. ``progress`` is in stages: 0 is before training, 1 the end of
+        the first stage, 1.5 half of the steps of the second. ``trained_in (task)`` is the number of
+        the stage that trains the task.
 
     Raises
     ------
@@ -304,9 +304,9 @@ def performance_over_steps(
 
     Notes
     -----
-    Stages of different networks may take different numbers of steps, so a step means different
-    things in them; progress within a stage means the same. Between evaluations performance is
-    interpolated. Without a row at step 0 the points before the first evaluation are NaN.
+    Stages of different networks may have different numbers of steps; progress within a stage makes
+    them comparable. Performance is interpolated between evaluations. Without a row at step 0,
+    points before the first evaluation are NaN.
 
     Examples
     --------
@@ -353,28 +353,27 @@ def learning_curves(
     task
         The task.
     n_trials_per_step
-        Trials of a training step (its batch size), in every network alike.
+        Trials per training step (the batch size), which is the same for all networks.
 
     Returns
     -------
     xarray.Dataset
         ``performance (network, trial)``; ``mean (trial)`` over networks with Student's 95 %
-        interval ``mean_low``, ``mean_high``, cut at 0 and 1 and NaN for one network;
-        ``ended (network)``, the trials after which its training ended.
+        interval ``mean_low``, ``mean_high``, clipped to [0, 1], NaN for one network; ``ended
+        (network)``, the number of trials at which training ended.
 
     Raises
     ------
     InputError
-        For no networks, a task that a log does not have, and logs that begin at different
-        steps.
+        For no networks, an unknown task, and logs that begin at different steps.
 
     Notes
     -----
-    The grid has every number of trials at which any network was evaluated; where others were
-    not, theirs is interpolated. A network that ended early, as it had reached its target, holds
-    its last value from there on: it does not drop out of the mean, which would else fall as the
-    best leave. That value is the one that ended it, so it flatters a little. Logs of training
-    that was cut off look alike and should be left out.
+    The grid consists of all numbers of trials at which any network was evaluated; others are
+    interpolated. A network whose training ended at its target keeps its last value from there on,
+    since the mean would fall if the best networks were dropped. The last value ended the training,
+    so it is biased upwards slightly. Logs of interrupted training cannot be distinguished from
+    these and should be left out.
 
     References
     ----------
@@ -433,14 +432,14 @@ def trials_to(curves: xr.Dataset, level: float) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        ``(network)``, NaN where the level was not reached within training. It is the first of
-        the curves' numbers of trials with the level or more; the lucky one among noisy
-        evaluations counts, so compare only networks that were evaluated alike.
+        ``(network)``: the first number of trials of the curve with at least this performance; NaN
+        where the level was not reached. Noisy evaluations can exceed the level by chance, so
+        compare only networks with the same evaluations.
 
     Raises
     ------
     InputError
-        For a level that is no share.
+        For a level outside of (0, 1].
 
     Examples
     --------

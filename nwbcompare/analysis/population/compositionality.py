@@ -67,9 +67,8 @@ def composition_cosine(
     Returns
     -------
     xarray.Dataset
-        ``cosine``, and ``interval (bound)``, within which 95 % of the draws lie: what other
-        units of the same population would give. Over networks each cosine counts as one value;
-        see `composition_over_networks`.
+        ``cosine``, and ``interval (bound)``, the central 95 % of bootstraps over units, for other
+        units of the same population. For inference over networks see `composition_over_networks`.
 
     Raises
     ------
@@ -80,8 +79,8 @@ def composition_cosine(
 
     Notes
     -----
-    Noise in the vectors of a recording brings the cosine towards 0, since it lengthens the
-    differences.
+    Noise in the vectors of a recording biases the cosine towards 0, since it makes the differences
+    longer.
 
     Examples
     --------
@@ -120,11 +119,11 @@ def pairing_null(
     n_permutations: int = 9999,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Test a composition's cosine against that of differences whose units are paired at random.
+    """Test a composition's cosine against cosines with randomly paired units.
 
-    Null hypothesis: the values of units in a - b and in c - d are unrelated. What all
-    units share stays in the null: signs that are defined by each unit's own preference make
-    cosines positive by construction.
+    Null hypothesis: the values of a unit in a - b and in c - d are unrelated. The permutations
+    preserve the means over units: where signs are defined by each unit's preference, cosines are
+    positive by construction.
 
     Parameters
     ----------
@@ -137,7 +136,7 @@ def pairing_null(
     -------
     xarray.Dataset
         ``cosine``, ``null_cosine (permutation)`` and the two-sided ``p_value``, twice the smaller
-        tail, each (1 + b) / (1 + B). The unit of inference is the unit, of one population.
+        tail, each (1 + b) / (1 + B). The unit of inference is the unit, within one population.
 
     Raises
     ------
@@ -183,8 +182,8 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
     Parameters
     ----------
     vectors
-        From `nwbcompare.population.task_vectors`, `condition_vectors` or `rule_vectors`; all tasks
-        in it take part.
+        From `nwbcompare.population.task_vectors`, `condition_vectors` or `rule_vectors`; quadruples
+        of all tasks in it are used.
     quadruple
         Four tasks a, b, c, d, such as one of `COMPOSITIONS`.
 
@@ -192,8 +191,8 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
     -------
     xarray.Dataset
         ``cosine`` between a - b and c - d; ``share_smaller``, the share of the other quadruples
-        whose cosine is smaller; ``all_cosines (quadruple)`` and ``member (quadruple, place)``,
-        the places in ``task`` of each quadruple's tasks.
+        with a smaller cosine; ``all_cosines (quadruple)``; ``member (quadruple, place)``, the
+        places in ``task`` of the tasks of each quadruple.
 
     Raises
     ------
@@ -204,10 +203,10 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
 
     Notes
     -----
-    Each value counts once: exchanging the two differences, or turning both round, changes
-    nothing, so four tasks have six cosines (three ways to pair them, two signs). The values
-    come in pairs of opposite sign, so their mean is 0. The share is an effect size; it is no p
-    value, since quadruples share tasks and some of them are compositions themselves.
+    Each value is counted once: exchanging the two differences, or reversing both, does not change
+    the cosine, so that four tasks have six cosines (three pairings with two signs). The values
+    occur in pairs of opposite sign, so that their mean is 0. The share is an effect size and no p
+    value, since quadruples share tasks and some of them are compositions, too.
 
     Examples
     --------
@@ -251,23 +250,22 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
 
 
 def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Join what networks gave, so that each network is one value.
+    """Join results of several networks, and test their mean over networks.
 
     Parameters
     ----------
     results
-        Results of one analysis of one quadruple, or of one rule composition, network by
-        network: from `composition_cosine`, `composition_rank` or
-        `nwbcompare.experiments.rule_composition`.
+        One result per network of one analysis and one quadruple or rule composition: from
+        `composition_cosine`, `composition_rank` or `nwbcompare.experiments.rule_composition`.
 
     Returns
     -------
     xarray.Dataset
-        Of task vectors ``cosine`` and, of ranks, ``share_smaller (network)``. Of rules
-        ``effect``, ``best_wrong`` and ``share_of_random_below (network, measure)``, and
-        ``performance``, ``balanced_accuracy (network, expression)``. And of the cosine, or the
-        effect of each measure, the ``mean`` over networks, its 95 % interval (``mean_low``,
-        ``mean_high``), and ``p_value`` with ``p_smallest`` of a sign flip test against 0
+        Of task vectors: ``cosine`` and, from `composition_rank`, ``share_smaller``, each
+        ``(network)``. Of rules: ``effect``, ``best_wrong`` and ``share_of_random_below (network,
+        measure)``; ``performance`` and ``balanced_accuracy (network, expression)``. Of the cosine,
+        or the effect by measure: ``mean`` over networks, its 95 % interval ``mean_low``,
+        ``mean_high``, and ``p_value`` and ``p_smallest`` of a sign-flip test against 0
         (`nwbcompare.inference.over_networks`).
 
     Raises
@@ -280,7 +278,7 @@ def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
     Warns
     -----
     UserWarning
-        For one network, from which nothing can be inferred.
+        For one network, which allows no inference.
 
     Examples
     --------

@@ -70,14 +70,14 @@ def decode(
     tasks, conditions, leave_out
         See `nwbcompare.population.population_means`.
     generalise
-        Train in one task and test in the other, both ways, instead of 5-fold
-        cross-validation; of a condition variable in two tasks.
+        Train in one task and test in the other, in both directions, instead of 5-fold
+        cross-validation; for a condition variable in two tasks.
     n_units
-        Units in a resample, drawn at random; by default all. To hold two populations against
-        each other, give both the same ``n_units`` and ``n_trials``.
+        Units in a resample, drawn at random; by default all. Use the same ``n_units`` and
+        ``n_trials`` for populations that are compared.
     n_trials
-        Trials of each condition in a resample, a multiple of 5; by default as many as every
-        unit has. Units with fewer are left out.
+        Trials of each condition in a resample, a multiple of 5; by default the most that every unit
+        has. Units with fewer trials are left out.
     n_resamples
         Random draws of trials (and units).
     n_permutations
@@ -88,11 +88,11 @@ def decode(
     Returns
     -------
     xarray.Dataset
-        ``accuracy``, mean over the resamples, with its 95 % interval ``accuracy_low`` and
-        ``accuracy_high``; ``chance``; ``p_value``, one-sided; ``resampled (resample)``;
-        ``null (resample, permutation)``; ``bootstrap (resample)``; ``halves (resample, half)``,
-        the accuracies of two halves of the units, by session; ``n_units``, ``n_trials`` (of
-        each condition), ``n_classes``.
+        ``accuracy``, mean over resamples, with its 95 % interval ``accuracy_low`` and
+        ``accuracy_high``; ``chance``; ``p_value``, one-sided; ``resampled (resample)``; ``null
+        (resample, permutation)``; ``bootstrap (resample)``; ``halves (resample, half)``, the
+        accuracies of two halves of the units, by session; ``n_units``, ``n_trials`` (per
+        condition), ``n_classes``.
 
     Raises
     ------
@@ -105,21 +105,22 @@ def decode(
     Warns
     -----
     UnitWarning
-        Where units are left out for lack of trials.
+        For units that are left out for lack of trials.
 
     Notes
     -----
-    A trial of the population is put together from one trial of each unit, also where units
-    were recorded at once: sources are then alike, and correlations of noise are in none. No
-    trial of a unit is used twice in a resample, so training and test share none. All
-    conditions have the same number of trials, so one that goes with another tells nothing.
-    The decoder is `nwbcompare.analysis.population.kernels.decoding.fold_accuracy`.
+    Population trials (pseudo-trials) combine one trial of each unit, also for units that were
+    recorded together: sources are then comparable, and none has noise correlations. No trial of a
+    unit is used twice in a resample, so that training and test sets are disjoint. All conditions
+    have the same number of trials, so that variables correlated with the decoded one carry no
+    information about it. The decoder is
+    `nwbcompare.analysis.population.kernels.decoding.fold_accuracy`.
 
-    The null permutes labels among trials of a fold that are alike in all other variables. The
-    resamples stand on the same trials, so their p values (1 + b) / (1 + B) are combined to
-    twice their mean, which errs on the safe side; 500 permutations reach 0.004. The interval is
-    +- 1.96 standard deviations of the accuracies of resamples whose units were drawn with
-    replacement, within sessions: the unit of inference is the unit.
+    The null permutes labels among trials of a fold with the same values of all other variables.
+    Resamples share trials, so that their p values (1 + b) / (1 + B) are combined as twice their
+    mean, which is conservative; 500 permutations reach 0.004. The interval is +- 1.96 standard
+    deviations of the accuracies of resamples whose units were drawn with replacement, within
+    sessions: the unit of inference is the unit.
 
     Examples
     --------
@@ -248,8 +249,8 @@ def _folds(design: _Design, n_trials: int, *, generalise: bool) -> Folds:
 def _samples(design: _Design, n_trials: int, folds: Folds) -> tuple[Numbers, Numbers]:
     """Return the class of each sample and the stratum within which labels are exchangeable.
 
-    A stratum lies in one fold: folds hold as many trials of each class, and so must they after
-    a permutation, or its accuracy would be below chance and p too small.
+    A stratum is part of one fold. Folds have equal numbers of trials of each class, also after a
+    permutation; otherwise permuted accuracies would be below chance, and p too small.
     """
     labels, strata = (np.repeat(x, n_trials) for x in (design.label, design.stratum))
     fold = np.empty_like(labels)
@@ -350,19 +351,18 @@ def implementable_classifications(
     leave_out: Sequence[str] = LEAVE_OUT,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Count the ways to part the conditions in two that a linear classifier can learn.
+    """Count the divisions of conditions into two sets that a linear classifier can learn.
 
     Parameters
     ----------
     activity, tasks, conditions, leave_out
         As in `decode`.
     threshold
-        Cross-validated accuracy above which a classification counts as implemented.
+        Cross-validated accuracy above which a classification counts as implemented; 0.75.
     n_dichotomies
-        The most to try; where there are more (2^(conditions - 1) - 1), a random sample.
+        Largest number to try; of more (2^(conditions - 1) - 1) a random sample is tried.
     n_units, n_trials
-        As in `decode`; of the trials of each condition, an even number, half are for training
-        and half for testing.
+        As in `decode`. ``n_trials`` per condition is even: half for training, half for testing.
     n_resamples
         Random draws of trials (and units), over which accuracy is averaged.
     seed
@@ -371,13 +371,13 @@ def implementable_classifications(
     Returns
     -------
     xarray.Dataset
-        ``accuracy (dichotomy)``, balanced between the two sides; ``side (dichotomy,
-        condition)``; ``share``, implemented of those tried; ``dimension``, log2 of the number
-        implemented of all 2^conditions, the two empty ones included, from 1 to the number of
-        conditions, with its 95 % interval ``dimension_low`` and ``dimension_high`` (1.96
-        standard deviations of resamples whose units were drawn with replacement, within
-        sessions); ``null_share``, after the trials' labels were permuted within units;
-        ``n_units``, ``n_trials``, ``n_conditions``.
+        ``accuracy (dichotomy)``, balanced between the two sets; ``side (dichotomy, condition)``;
+        ``share`` of implemented dichotomies; ``dimension``, log2 of the number of implemented
+        classifications out of 2^conditions, the two with an empty set included, from 1 to the
+        number of conditions, with its 95 % interval ``dimension_low`` and ``dimension_high`` (1.96
+        standard deviations of resamples whose units were drawn with replacement, within sessions);
+        ``null_share``, for labels of trials permuted within units; ``n_units``, ``n_trials``,
+        ``n_conditions``.
 
     Raises
     ------
@@ -389,15 +389,15 @@ def implementable_classifications(
     Warns
     -----
     UserWarning
-        Where none of a sample is implemented, which leaves the dimension unknown: NaN.
+        Where none of a sample is implemented: the dimension is unknown (NaN).
 
     Notes
     -----
-    Rigotti et al. 2013: the number grows exponentially with the dimensionality. It depends on
-    the threshold and on the numbers of units and trials: give both sides of a comparison the
-    same. With few conditions the published threshold counts classifications that get one of them
-    wrong: 0.95 counts those that a plane can do, where trials are little noisy.
-    The classifier is `nwbcompare.analysis.population.kernels.dimensionality.dichotomy_accuracy`.
+    Rigotti et al. (2013): the number grows exponentially with the dimensionality. It depends on the
+    threshold and on the numbers of units and trials, which have to be equal in a comparison. With
+    few conditions the published threshold also counts classifications with one condition on the
+    wrong side; for trials with little noise 0.95 counts those that are linearly separable. The
+    classifier is `nwbcompare.analysis.population.kernels.dimensionality.dichotomy_accuracy`.
 
     Examples
     --------

@@ -248,27 +248,27 @@ def population_means(
     activity
         An activity or a block, of a network or a recording.
     tasks
-        The tasks whose conditions are wanted, in this order; by default all.
+        Tasks, in this order; by default all.
     conditions
-        Trial columns whose combinations are conditions; by default the source's own.
+        Trial columns whose combinations are conditions; by default those of the source.
     time
-        "mean": each trial's mean over its observed bins. "time": each bin, which all tasks
-        must share.
+        "mean" (default): each trial's mean over its observed bins. "time": each bin; all tasks must
+        then have the same bins.
     n_splits
-        Random halvings of the trials of each unit and condition.
+        Random splits of the trials of each unit and condition into halves.
     leave_out
-        Epochs that do not count; by default fixation, as for task variance.
+        Epochs to leave out; by default fixation, as for task variance.
     seed
-        Seed of the halvings.
+        Seed of the splits.
 
     Returns
     -------
     xarray.Dataset
-        ``rate_mean (condition, unit[, time])``; ``n_trials (condition, unit)``;
-        ``mean_variance``, the squared standard error of ``rate_mean``, 0 for a deterministic
-        source; ``half_mean (split, half, condition, unit[, time])``. ``condition`` is named by
-        task and condition variables, which are coordinates too. ``population`` in attrs is
-        "pseudo" for a ragged source, else "simultaneous".
+        ``rate_mean (condition, unit[, time])``; ``n_trials (condition, unit)``; ``mean_variance``,
+        the squared standard error of ``rate_mean``, 0 for a deterministic source; ``half_mean
+        (split, half, condition, unit[, time])``. ``condition`` is labelled by task and condition
+        variables, which are coordinates, too. ``population`` in attrs is "pseudo" for a ragged
+        source, else "simultaneous".
 
     Raises
     ------
@@ -280,7 +280,8 @@ def population_means(
     Warns
     -----
     UnitWarning
-        Where units are left out: noisy ones need two trials in every condition, others one.
+        For units that are left out: in every condition a noisy source needs two trials of a unit, a
+        deterministic one needs one.
 
     Examples
     --------
@@ -500,15 +501,15 @@ def dimensionality(
     n_splits: int = 50,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure how many dimensions the condition means of a population fill.
+    """Compute the dimensionality of the condition means of a population.
 
     Parameters
     ----------
     activity, tasks, conditions, leave_out
         See `population_means`.
     n_permutations
-        Permutations of the null: the conditions of each unit permuted for itself, so that
-        units are tuned as strongly as they are but have nothing in common.
+        Permutations of the null, in which the conditions of each unit are permuted independently,
+        so that units keep their tuning strengths but share no structure.
     n_bootstrap
         Bootstraps over units, within sessions where these are known.
     n_splits
@@ -519,12 +520,12 @@ def dimensionality(
     Returns
     -------
     xarray.Dataset
-        ``participation_ratio`` of the means, corrected for trial noise, with its 95 %
-        interval ``participation_ratio_low`` and ``_high`` (bootstrap percentiles);
-        ``participation_ratio_raw``, noise and all; ``most``, what conditions and units allow;
-        ``null (permutation)``; ``p_value``, one-sided, that units share fewer dimensions than
-        the null, (1 + b) / (1 + B); ``halves (split, half)``; ``variance_share (component)``
-        of the raw means.
+        ``participation_ratio`` of the means, corrected for trial noise, with its 95 % interval
+        ``participation_ratio_low`` and ``participation_ratio_high`` (bootstrap percentiles);
+        ``participation_ratio_raw``, without the correction; ``most``, the maximum for these numbers
+        of conditions and units; ``null (permutation)``; ``p_value``, one-sided, that units share
+        fewer dimensions than under the null, (1 + b) / (1 + B); ``halves (split, half)``;
+        ``variance_share (component)`` of the raw means.
 
     Raises
     ------
@@ -540,10 +541,10 @@ def dimensionality(
 
     Notes
     -----
-    Participation ratio: Gao & Ganguli 2015. Trial noise fills all dimensions alike and so biases
+    Participation ratio: Gao & Ganguli (2015). Trial noise is spread over all dimensions and biases
     the raw ratio towards ``most``; see
     `nwbcompare.analysis.population.kernels.dimensionality.corrected_participation_ratio`. The unit
-    of inference is the unit; the conditions are taken as given.
+    of inference is the unit; the conditions are fixed.
 
     Examples
     --------
@@ -638,30 +639,29 @@ def dissimilarity(
     n_splits: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure how differently a population responds in each two conditions.
+    """Compute the dissimilarity of the population responses to each pair of conditions.
 
     Parameters
     ----------
     activity, tasks, conditions, leave_out
         See `population_means`.
     metric
-        "crossvalidated": squared distance over units, with differences in one half of the
-        trials times those in the other, so that it is 0 in expectation where nothing differs
-        (the default, since noise is not a difference). "euclidean": squared distance of the
-        means. "correlation": 1 - correlation over units. The first two are divided by the
-        number of units.
+        "crossvalidated" (default): squared distance from products of the differences in two halves
+        of the trials, whose expectation is 0 for conditions that differ by noise only.
+        "euclidean": squared distance of the means. "correlation": 1 - correlation over units. The
+        first two are divided by the number of units.
     n_splits
-        Random halvings: of the trials, over which the cross-validated distance is averaged,
-        and of the units by session, for the reliability.
+        Random splits of the trials, over which the cross-validated distance is averaged, and of the
+        units by session, for the reliability.
     seed
-        Seed of the halvings.
+        Seed of the splits.
 
     Returns
     -------
     xarray.Dataset
-        ``dissimilarity (condition, other_condition)``, in squared units of the rate or, for
-        the correlation, without unit; ``reliability (split)``: the correlation between the
-        distances that two halves of the units give, by session.
+        ``dissimilarity (condition, other_condition)``, in squared units of the rate (no unit for
+        the correlation); ``reliability (split)``: the correlation between the distances of two
+        halves of the units, by session.
 
     Raises
     ------
@@ -670,7 +670,8 @@ def dissimilarity(
 
     Notes
     -----
-    Kriegeskorte et al. 2008; cross-validated: Walther et al. 2016, with all units weighed alike.
+    Kriegeskorte et al. (2008); cross-validated: Walther et al. (2016), with equal weights of the
+    units.
 
     Examples
     --------

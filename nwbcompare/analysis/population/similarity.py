@@ -40,27 +40,28 @@ def compare_populations(
     n_splits: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Compare the condition means of two populations by measures blind to which unit is which.
+    """Compare the condition means of two populations, whatever the correspondence of their units.
 
     Parameters
     ----------
     model, recording
-        Activities or blocks; conditions are the same where task and condition variables are. Either
-        may be a network or a recording; the interval and the split halves are of ``recording``.
+        Activities or blocks, either of a network or of a recording. Conditions with the same task
+        and values of the condition variables correspond. The interval and the noise ceilings are
+        computed from ``recording``.
     tasks
         Tasks to compare; by default those that both have.
     conditions
-        Trial columns whose combinations are conditions; by default the sources' own.
+        Trial columns whose combinations are conditions; by default those of the sources.
     measures
-        "rsa": Pearson correlation of squared distances, corrected for trial noise.
-        "cka": debiased linear centred kernel alignment. "procrustes": angle (rad) that is left
-        after the best rotation; trial noise widens it.
+        "rsa": Pearson correlation of squared distances, corrected for trial noise. "cka": debiased
+        linear centred kernel alignment. "procrustes": angle (rad) after the best rotation, which
+        trial noise increases.
     permute
-        Which conditions of the recording are exchangeable under the null: "all": the two
-        sides have no conditions in common. "within_task": they have at most the tasks in
-        common, and say nothing alike of the conditions of one task.
+        Which conditions of the recording are exchangeable under the null hypothesis. "all"
+        (default): the populations share no structure over conditions. "within_task": they share at
+        most differences between tasks, but no structure over the conditions of a task.
     leave_out
-        Epochs that do not count; by default fixation.
+        Epochs to leave out; by default fixation.
     n_permutations, n_bootstrap, n_splits
         Permutations of the conditions; bootstraps over the recording's units within sessions;
         random halves of the recording's units (by session) and trials.
@@ -70,10 +71,10 @@ def compare_populations(
     Returns
     -------
     xarray.Dataset
-        By ``measure``: ``value``, 95 % interval ``low`` and ``high``, ``standard_error``,
-        ``p_value`` (one-sided, more alike than the null, (1 + b) / (1 + B)) and whether small
-        is alike, ``distance``; ``null (measure, permutation)``; ``ceiling_units`` and
-        ``ceiling_trials (measure, split)``, what the recording's own halves give;
+        By ``measure``: ``value``, its 95 % interval ``low`` and ``high``, ``standard_error``, and
+        ``p_value`` (one-sided: more similar than under the null, (1 + b) / (1 + B)); ``distance``,
+        whether smaller values mean more similar; ``null (measure, permutation)``; ``ceiling_units``
+        and ``ceiling_trials (measure, split)``, the similarity of two halves of the recording;
         ``p_smallest``; ``n_conditions``, ``n_units_model``, ``n_units_recording``.
 
     Raises
@@ -85,18 +86,18 @@ def compare_populations(
 
     Notes
     -----
-    The interval is value +- 1.96 bootstrap standard errors: a bootstrap repeats units and so
-    blurs the population, which shifts its percentiles. In simulations (8 conditions, 60 units)
-    95 % intervals held 93 % (RSA) and 95 % (CKA) of true values of endless populations, those
-    of percentiles 76 % and 88 %. The Procrustes angle depends on the numbers of units and
-    trials, and so does what its interval holds. Intervals are for other units of the same
-    animal, with the conditions and the model as they are. The halves have half the units or
-    trials, so the ceilings are low estimates of what a perfect model could reach.
+    The interval is value +- 1.96 bootstrap standard errors. Bootstrap percentiles are biased, since
+    bootstraps repeat units. In simulations (8 conditions, 60 units) 95 % intervals covered 93 %
+    (RSA) and 95 % (CKA) of the true values of infinite populations, those of percentiles 76 % and
+    88 %. The Procrustes angle, and with it the value that its interval covers, depends on the
+    numbers of units and trials. Intervals generalise to other units of the same animal, for fixed
+    conditions and a fixed model. The halves have half the units or trials, so that the noise
+    ceilings are lower than the similarity that a perfect model could reach.
 
-    8 conditions have 8! = 40320 orders, so p may reach 1 / (1 + B), but the signs of two
-    coherences in two tasks form a cube, whose 48 symmetries leave a regular geometry as it is:
-    then p is 0.0012 at the lowest. Within tasks there are 4! x 4! = 576 orders, so p is 0.002 at
-    the lowest. Levels of coherence (72 conditions) have no such limit.
+    8 conditions have 8! = 40320 orders, so that p can reach 1 / (1 + B). The signs of two
+    coherences in two tasks, however, form a cube, and a regular geometry is invariant under its 48
+    symmetries: p is then at least 0.0012. Within tasks there are 4! x 4! = 576 orders, and p is at
+    least 0.002. Levels of coherence (72 conditions) have no such limit.
 
     Examples
     --------

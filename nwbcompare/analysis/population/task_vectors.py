@@ -56,7 +56,7 @@ def task_vectors(
     conditions: Sequence[str] | None = None,
     missing: Missing = "error",
 ) -> xr.Dataset:
-    """Average the population's rates over a task's conditions, at one moment of an epoch.
+    """Compute the mean population rates over the conditions of a task, at one moment of an epoch.
 
     Parameters
     ----------
@@ -66,24 +66,25 @@ def task_vectors(
     epoch
         The epoch; "stim1" as published.
     at
-        "end": the epoch's last bin, as published. "mean": the mean over the epoch. A number:
-        the bin that holds this time (s) after the epoch's start, or ends then, so that tasks
-        whose epochs last differently are compared at the same time since their stimulus.
+        "end" (default, as published): the last bin of the epoch. "mean": the mean over the epoch. A
+        number: the bin that contains this time (s) after the start of the epoch, or ends there, so
+        that tasks with epochs of different durations are compared at the same time after stimulus
+        onset.
     tasks
         The tasks; by default all that have the epoch.
     conditions
-        Trial columns whose combinations are conditions; by default the source's own. Each
-        condition counts alike, whatever its number of trials.
+        Trial columns whose combinations are conditions; by default those of the source. Conditions
+        have equal weights, whatever their numbers of trials.
     missing
-        What to do with units that lack a condition: "error" names them, "leave_out" leaves
-        them out with a warning.
+        Units that lack a condition are an error ("error", default) or left out with a warning
+        ("leave_out").
 
     Returns
     -------
     xarray.Dataset
-        ``task_vector (task, unit)`` in the rates' units; ``n_conditions (task)``; and
-        ``time_since_start (task)``, the mean of the used bins' centres (s) after the epoch's
-        start. The unit table goes along.
+        ``task_vector (task, unit)`` in the units of the rates; ``n_conditions (task)``;
+        ``time_since_start (task)``, the mean of the bins' centres (s) after the start of the epoch;
+        the columns of the unit table.
 
     Raises
     ------
@@ -95,13 +96,13 @@ def task_vectors(
     Warns
     -----
     UserWarning
-        Where tasks are left out since they lack the epoch.
+        For tasks that are left out because they lack the epoch.
     UnitWarning
-        Where units are left out.
+        For units that are left out.
 
     Notes
     -----
-    Yang et al. 2019, Fig. 6: "task representation", steady-state responses across conditions.
+    Yang et al. 2019, Fig. 6 ("task representation"): steady-state responses across conditions.
 
     Examples
     --------
@@ -129,18 +130,17 @@ def condition_vectors(
     tasks: Sequence[str] | None = None,
     missing: Missing = "error",
 ) -> xr.Dataset:
-    """Average the population's rates for each combination of some columns, at one moment.
+    """Compute the mean population rates for each combination of some columns, at one moment.
 
-    In a recording whose units were not recorded together this is a pseudo-population of
-    condition means.
+    For a recording whose units were not recorded together these are vectors of a pseudo-population.
 
     Parameters
     ----------
     activity
         An activity or a block.
     columns
-        Trial columns; each combination of their values within a task gets a vector, the mean
-        over the source's own conditions that share it, each counting alike.
+        Trial columns; each combination of their values within a task gets a vector, the mean over
+        the conditions of the source that share it, with equal weights.
     epoch, at, tasks, missing
         See `task_vectors`.
 
@@ -148,8 +148,8 @@ def condition_vectors(
     -------
     xarray.Dataset
         ``condition_vector (condition, unit)``, with labels such as
-        ``"contextdm1 coherence_1_sign=1"`` on ``condition``, and ``task`` and the columns
-        beside it; else as `task_vectors`.
+        ``"contextdm1 coherence_1_sign=1"`` on ``condition``, and the coordinates ``task`` and the
+        columns; the rest as in `task_vectors`.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def condition_vectors(
 def rule_vectors(weights: xr.Dataset, tasks: Sequence[str] | None = None) -> xr.Dataset:
     """Return a network's rule-input weights in the form of task vectors.
 
-    Rates may merely inherit the geometry of these weights, so the two are shown side by side.
+    A reference for task vectors, whose geometry may be inherited from these weights.
 
     Parameters
     ----------
@@ -235,24 +235,25 @@ def rule_vectors(weights: xr.Dataset, tasks: Sequence[str] | None = None) -> xr.
 
 
 def task_space(vectors: xr.Dataset, tasks: Sequence[str], *, n_axes: int = 2) -> xr.Dataset:
-    """Find the axes along which a set of tasks (or conditions) differs most.
+    """Compute the axes along which a set of tasks (or conditions) differs most.
 
     Parameters
     ----------
     vectors
         From `task_vectors`, `condition_vectors` or `rule_vectors`.
     tasks
-        The set, such as one of `TASK_SETS`. The first lies on +x and the second at y > 0, as
-        published, so that networks can be superimposed.
+        The set, such as one of `TASK_SETS`. As published, the first lies on +x and the second at
+        y > 0, so that networks can be superimposed.
     n_axes
-        Axes. The turn is within the first two; further ones are principal components.
+        Number of axes; 2. The rotation is within the first two; the others are principal
+        components.
 
     Returns
     -------
     xarray.Dataset
-        ``position (task, axis)`` about the set's mean; ``loading (unit, axis)``, orthonormal;
-        ``centre (unit)``; ``explained_variance (component)``, the shares of the principal
-        components before the turn; and ``shown_variance``, the share that the axes hold.
+        ``position (task, axis)`` relative to the mean of the set; ``loading (unit, axis)``,
+        orthonormal; ``centre (unit)``; ``explained_variance (component)``, the shares of the
+        principal components before the rotation; ``shown_variance``, the share of the axes.
 
     Raises
     ------
@@ -263,7 +264,7 @@ def task_space(vectors: xr.Dataset, tasks: Sequence[str], *, n_axes: int = 2) ->
 
     Notes
     -----
-    Yang et al. 2019, Fig. 6: principal components of the set's task vectors, by network.
+    Yang et al. 2019, Fig. 6: principal components of the task vectors of the set, for each network.
 
     Examples
     --------

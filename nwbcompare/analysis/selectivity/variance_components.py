@@ -78,12 +78,12 @@ def variance_components(
     epochs: Sequence[str] | None = None,
     leave_out: Sequence[str] = ("fix1",),
 ) -> xr.Dataset:
-    """Split each unit's task variance into components of factors and of their interactions.
+    """Estimate components of each unit's task variance by factor and interaction.
 
-    Choice goes with the stimulus, and its cells are unequal or empty. So the factors are fitted
-    together to single trials, by least squares at each time, and a factor's component is the
-    variance that its fitted contribution has over the *balanced* design, averaged over time: what
-    the factor would give if all combinations were equally frequent.
+    Choice is correlated with the stimulus, and cells are of unequal size or empty. The factors are
+    therefore fitted together to single trials, by least squares at each time. The component of a
+    factor is the variance of its fitted contribution over the *balanced* design, averaged over
+    time: that which it would have if all combinations were equally frequent.
 
     Parameters
     ----------
@@ -101,15 +101,15 @@ def variance_components(
     Returns
     -------
     xarray.Dataset
-        On ``(unit, task, factor)``, in squared units of the rate: ``component`` as fitted;
-        ``component_corrected``, less what noise adds on average, so that it may be negative;
-        ``standard_error`` of it; ``noise_sd``, its standard deviation if the factor had no
-        effect. ``share`` of the sum of a unit's corrected components, negative ones taken as 0, so
-        that a mean over units flatters factors without effect (sum the components instead);
-        ``inflation``, how many times the sampling variance of the factor's coefficients is that
-        in a balanced design of as many trials (infinite where confounded). ``n_trials (unit,
-        task)``. ``fitted (task, factor)``: whether a task has the factor; where not, all is
-        NaN. Interactions are named "a:b".
+        On ``(unit, task, factor)``, in squared units of the rate: ``component``, as fitted;
+        ``component_corrected``, minus its bias by noise, which may be negative; its
+        ``standard_error``; ``noise_sd``, its standard deviation for a factor without effect.
+        ``share`` in the sum of a unit's corrected components, with negative ones set to 0; its mean
+        over units is biased upwards for factors without effect (use sums of components instead).
+        ``inflation``: sampling variance of the coefficients relative to a balanced design with as
+        many trials (infinite where confounded). ``n_trials (unit, task)``. ``fitted (task,
+        factor)``: whether a task has the factor; if not, all of these are NaN. Interactions are
+        labelled "a:b".
 
     Raises
     ------
@@ -122,16 +122,16 @@ def variance_components(
     Warns
     -----
     UnitWarning
-        Where units cannot tell a factor from the others (on correct trials, choice is the sign
-        of the relevant stimulus), or have no two trials alike: NaN, and they are named.
+        For units in which a factor is confounded with others (on correct trials, choice is the sign
+        of the relevant stimulus), or that have no two trials of the same cell: NaN.
 
     Notes
     -----
-    The unit of inference is the trial, within one unit. Noise is taken from trials within cells,
-    each cell's own, so that spikes' larger noise at higher rates does not bias the components; a
-    cell of one trial takes the noise pooled over cells, which is right only if that is alike. With
-    the condition variables and all their interactions as factors, the components sum to the task
-    variance ("per_time"), the corrected components to the corrected one.
+    The unit of inference is the trial, within one unit. Noise is estimated from trials within each
+    cell, so that the larger variance of spike counts at higher rates does not bias the components;
+    for a cell with one trial the noise is pooled over cells, which assumes equal noise. With the
+    condition variables and all their interactions as factors, the components sum to the task
+    variance ("per_time"), and the corrected components to the corrected task variance.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def ftv_by_factor(
     corrected: bool = True,
     threshold: float = ACTIVE_THRESHOLD,
 ) -> xr.Dataset:
-    """Measure whether each unit varies more in one task or the other, by some factors alone.
+    """Compute FTV from the components of some factors alone.
 
     Parameters
     ----------
@@ -178,9 +178,9 @@ def ftv_by_factor(
     task_a, task_b
         The two tasks.
     factors
-        The factors whose components are added; by default all that do not involve choice.
+        The factors whose components are summed; by default all that do not involve choice.
     corrected
-        Whether to add corrected components; a sum of 0 or less is censored, as in
+        Whether to sum corrected components (default); sums of 0 or less are censored, as in
         `nwbcompare.selectivity.corrected_ftv`.
     threshold
         See `nwbcompare.fractional_task_variance`.
@@ -189,18 +189,18 @@ def ftv_by_factor(
     -------
     xarray.Dataset
         ``fractional_task_variance (unit)``, ``active (unit)`` and, if corrected, its
-        ``standard_error (unit)`` (components taken as independent) and ``censored (unit)``;
-        ``task_variance (unit, task)``, the sums of components; and what each unit codes over both
-        tasks, from all its components: ``dominant (unit)``, the factor with the largest corrected
-        component ("" where none is above 0), and ``codes (unit)``: "choice alone", "stimulus
-        alone", "choice and stimulus", "neither", or "unknown" where a component is. Choice or
-        stimulus counts where its corrected components are together more than two standard
-        deviations of their noise above 0 and at least a tenth of the unit's variance.
+        ``standard_error (unit)`` (for independent components) and ``censored (unit)``;
+        ``task_variance (unit, task)``, the sums of components. From all components of both tasks:
+        ``dominant (unit)``, the factor with the largest corrected component ("" where none is above
+        0), and ``codes (unit)``: "choice alone", "stimulus alone", "choice and stimulus",
+        "neither", or "unknown" where a component is unknown. Choice or stimulus counts if its
+        corrected components sum to more than two standard deviations of their noise and to at least
+        a tenth of the unit's variance.
 
     Raises
     ------
     InputError
-        For a task or factor that is not there, and a task against itself.
+        For an unknown task or factor, and a task against itself.
 
     Examples
     --------
