@@ -14,8 +14,8 @@ def sum_in_bins(counts: npt.NDArray[Any], samples_per_bin: int) -> npt.NDArray[n
     Parameters
     ----------
     counts
-        ``(sample, ...)``, whole numbers. Time comes first since archives store it so: the sum
-        then runs over contiguous memory.
+        ``(sample, ...)``, whole numbers. Time is the first axis, as archives store it, so that
+        sums run over contiguous memory.
     samples_per_bin
         Samples in a bin.
 
@@ -87,9 +87,9 @@ def bin_membership(
     centres
         ``(time,)``: centres of the given bins.
     edges
-        ``(bin + 1,)``: edges of the wanted ones; a centre belongs to [start, stop).
+        ``(bin + 1,)``: edges of the new bins; a bin includes its start and excludes its stop.
     tolerance
-        A centre this near to an edge counts as on it.
+        Centres this close to an edge count as on it.
 
     Returns
     -------

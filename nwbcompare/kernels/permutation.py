@@ -25,7 +25,7 @@ class Alike:
     Attributes
     ----------
     stratum
-        Their stratum.
+        The stratum.
     units
         ``(cell,)``.
     rows
@@ -46,16 +46,16 @@ class Alike:
 def cells_alike(
     unit: Ints, stratum: Ints, label: Ints, n_labels: int, complete: npt.NDArray[np.bool_]
 ) -> list[Alike]:
-    """Sort rows into cells, and cells into groups that one matrix of labels serves.
+    """Group rows into cells, and cells with the same numbers of labels.
 
     Parameters
     ----------
     unit, stratum, label
-        ``(row,)``: which unit a row is of, which stratum labels are permuted in, and its label.
+        ``(row,)``: the unit of a row, the stratum within which labels are permuted, and the label.
     n_labels
-        How many labels there are.
+        Number of labels.
     complete
-        ``(row,)``: whether all of a row was observed.
+        ``(row,)``: whether all values of a row were observed.
 
     Returns
     -------
@@ -102,15 +102,15 @@ def _nested_places(
     sizes
         Numbers of rows, ascending.
     n_permutations
-        How many permutations.
+        Number of permutations.
     rng
         Source of randomness.
 
     Yields
     ------
     numpy.ndarray
-        ``(row, permutation)``: the place that each row has, uniform over all permutations of a
-        size; a view that the next one changes.
+        ``(row, permutation)``: the place of each row, uniform over all permutations of a size;
+        a view that the next one overwrites.
 
     Notes
     -----
@@ -143,26 +143,25 @@ def shuffled(
     groups
         From `cells_alike`.
     n_permutations
-        How many permutations.
+        Number of permutations.
     rng
         Source of randomness.
 
     Yields
     ------
     group, rows, place
-        The cells; their rows ``(row, cell)``, in an order of its own for each cell; and the
-        place ``(row, permutation)`` that a row takes among the sorted labels:
-        ``np.repeat(labels, group.sizes)[place]`` are the permuted labels. The next item
-        overwrites ``place``.
+        The cells; their rows ``(row, cell)``, in a random order per cell; and the place ``(row,
+        permutation)`` of each row among the sorted labels: ``np.repeat(labels,
+        group.sizes)[place]`` are the permuted labels. The next item overwrites ``place``.
 
     Notes
     -----
-    Drawing permutations costs far more than the sums under them. So a stratum has one pool of
-    permutations, of which a cell of n rows uses the n first rows, and each cell has its rows
-    shuffled once. For each cell the permutations are uniform and independent of
-    one another; for each permutation the cells are independent of one another. Two
-    permutations differ by the same shuffle in cells alike of one stratum: statistics summed
-    over units are uncorrelated between permutations, not strictly independent.
+    Drawing permutations takes much longer than the sums of permuted rows. Each stratum therefore
+    has one pool of permutations, of which a cell of n rows uses the first n places, and the rows of
+    each cell are shuffled once. For each cell the permutations are uniform and mutually
+    independent; for each permutation the cells are independent. Two permutations differ by the same
+    shuffle in equal cells of a stratum: statistics that are summed over units are uncorrelated
+    between permutations, but not strictly independent.
 
     Examples
     --------
@@ -258,7 +257,7 @@ def label_means(
     labelled
         From `shuffled` or `unshuffled`.
     shape
-        How many units, strata, labels and permutations.
+        Numbers of units, strata, labels and permutations.
 
     Returns
     -------

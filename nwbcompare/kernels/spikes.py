@@ -17,9 +17,9 @@ BINS_AT_ONCE = 1024
 def count_in_windows(spike_times: Times, origins: Times, edges: Times) -> npt.NDArray[np.int64]:
     """Count spikes in even bins about each event.
 
-    Bin ``j`` of event ``i`` is ``[origins[i] + edges[j], origins[i] + edges[j + 1])``, to the
-    last bit: the counts are those of a binary search for every edge, found in one pass over
-    the spikes inside the windows. Windows may overlap.
+    Bin ``j`` of event ``i`` is ``[origins[i] + edges[j], origins[i] + edges[j + 1])``, exactly: the
+    counts equal those of a binary search for every edge, but take one pass over the spikes inside
+    the windows. Windows may overlap.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def bins_inside(
     intervals
         ``(interval, 2)``: starts and stops (s), merged (see `merge_intervals`).
     tolerance
-        By how much (s) a bin may reach over a bound.
+        How far (s) a bin may extend beyond an interval.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def mean_in_bins(samples: Times, bounds: npt.NDArray[np.int64]) -> Times:
     samples
         ``(sample, channel)``.
     bounds
-        ``(bin + 1,)``: ascending places in the samples.
+        ``(bin + 1,)``: ascending indices of samples.
 
     Returns
     -------

@@ -30,9 +30,9 @@ def group_moments(
     groups
         ``(row,)``; the group of each row, 0 to ``n_groups - 1``; negative: in none.
     n_groups
-        How many groups there are.
+        Number of groups.
     squares
-        Whether the squared deviations are wanted; if not, they are given as zeros.
+        Whether to compute squared deviations; if not, they are zeros.
 
     Returns
     -------
@@ -42,8 +42,8 @@ def group_moments(
 
     Notes
     -----
-    Two passes (the mean first, then the deviations from it): the textbook one-pass formula
-    loses digits where the mean is large against the spread.
+    Two passes, for the mean and for the deviations from it: the one-pass formula loses digits
+    where the mean is large relative to the standard deviation.
 
     Examples
     --------

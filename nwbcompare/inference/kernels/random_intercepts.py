@@ -16,7 +16,7 @@ LARGEST_RATIO = 1e6
 
 @dataclass(frozen=True, kw_only=True)
 class NestedMean:
-    """A mean over nested groups, and where the variance comes from.
+    """A mean over nested groups, and the components of variance.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ def nested_mean(values: Array, levels: Sequence[Codes]) -> NestedMean:
     Parameters
     ----------
     values
-        ``(row,)``; they have to vary.
+        ``(row,)``; not all equal.
     levels
         From the outermost in: the group of each row, numbered from 0 without gaps. A group of
         an inner level lies in one group of the outer ones. None: independent rows.
@@ -70,7 +70,7 @@ def nested_mean(values: Array, levels: Sequence[Codes]) -> NestedMean:
     -----
     The covariance of a group is that of its members plus a constant, so that its inverse and
     determinant follow from those of the members in one step, and the likelihood takes one pass
-    over the rows. A general solver (statsmodels' MixedLM, which tests hold this against) works
+    over the rows. A general solver (statsmodels' MixedLM, with which tests compare this) works
     with matrices of a group's size: 48 s, not converged, for three networks of 1536 samples.
 
     Examples

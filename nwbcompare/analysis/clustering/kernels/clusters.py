@@ -95,8 +95,8 @@ def cluster(
     rows
         ``(unit, column)``.
     n_clusters_tried
-        Numbers of clusters; the first of equals is kept. HDBSCAN finds its own and does not
-        read them.
+        Numbers of clusters; of equal silhouettes the first counts. Not used by HDBSCAN, which
+        determines the number.
     method
         A name in `METHODS`.
     n_init, seed
@@ -194,8 +194,8 @@ def _mean_silhouette(distances: Array, labels: Labels) -> float:
     Returns
     -------
     float
-        That of scikit-learn's ``silhouette_score``, for all numbers of clusters from one matrix
-        of distances; 0, no structure, where there are fewer than two clusters.
+        Equal to scikit-learn's ``silhouette_score``, but from distances that are computed once for
+        all numbers of clusters; 0 for fewer than two clusters.
     """
     inside = labels >= 0
     names, cluster = np.unique(labels[inside], return_inverse=True)

@@ -127,7 +127,7 @@ def mean_neighbour_angle(vectors: Array, n_neighbours: int) -> float:
     vectors
         ``(unit, column)``; one of length 0 is at a right angle to all others.
     n_neighbours
-        How many nearest vectors count for each.
+        Number of nearest neighbours.
 
     Returns
     -------
@@ -186,8 +186,8 @@ def gaussian_like(table: Array, rng: np.random.Generator) -> Array:
     Returns
     -------
     numpy.ndarray
-        ``(row, column)``. If the table's rows are Gaussian it has the distribution that they
-        have given their mean and covariance: no parameter is estimated.
+        ``(row, column)``. For Gaussian rows its distribution is that of the table given its mean
+        and covariance, so that no parameter has to be estimated.
 
     Examples
     --------

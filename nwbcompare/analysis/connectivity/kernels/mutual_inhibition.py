@@ -34,13 +34,13 @@ def mean_over_pairs(weights: Array, pairs: Mask) -> PairMean:
     Returns
     -------
     PairMean
-        Mean and standard error are NaN where there is no pair; the error is NaN too where one
-        unit is in all pairs.
+        Mean and standard error are NaN without pairs; the error is also NaN where one unit is in
+        all pairs.
 
     Notes
     -----
-    Pairs that share a unit are not independent, so the standard error is the jackknife's over
-    units: each unit is left out in turn with all its pairs, sent and received.
+    Pairs that share a unit are not independent. The standard error is therefore a jackknife
+    estimate over units: each unit is left out once, with all its pairs.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def permuted_statistic(
         ``(unit,)``: units are exchanged only with those of the same bin, so that each bin
         keeps its number of units of each group.
     n_permutations
-        How many permutations.
+        Number of permutations.
     rng
         Source of randomness.
 

@@ -42,7 +42,7 @@ def pseudo_trials(
     Returns
     -------
     numpy.ndarray
-        ``(cell, trial, unit)``. A row stands in one place at most, so that parts of the trials
+        ``(cell, trial, unit)``. Each row is used at most once, so that disjoint sets of trials
         share no row.
 
     Examples
@@ -110,14 +110,15 @@ def fold_accuracy(trials: Array, labels: Labels, folds: Folds) -> Array:
     Returns
     -------
     numpy.ndarray
-        ``(labelling,)``: share of right answers, the folds weighed alike.
+        ``(labelling,)``: share of correct answers, averaged over folds.
 
     Notes
     -----
-    Ridge regression on the indicators of the classes, the largest wins. With classes of equal
-    size that is Fisher's linear discriminant with a shrunken covariance (Hastie et al., The
-    Elements of Statistical Learning, 4.3), and being linear in the labels it decodes 1000
-    permuted labellings in one fit. Units are scaled to unit variance in the training samples.
+    Ridge regression on the indicators of the classes; the class with the largest prediction is
+    chosen. With classes of equal size this is Fisher's linear discriminant with a shrunken
+    covariance (Hastie et al., The Elements of Statistical Learning, 4.3). It is linear in the
+    labels, so that 1000 permuted labellings take one fit. Units are scaled to unit variance in the
+    training samples.
 
     Examples
     --------
@@ -160,14 +161,14 @@ def permuted_labels(
     labels, strata
         ``(sample,)``.
     n_permutations
-        How many permutations.
+        Number of permutations.
     rng
         Source of randomness.
 
     Returns
     -------
     numpy.ndarray
-        ``(sample, 1 + n_permutations)``: the labels as they are, then permuted.
+        ``(sample, 1 + n_permutations)``: the true labels, then the permuted ones.
 
     Examples
     --------

@@ -33,9 +33,9 @@ def participation_ratio(covariance: Array) -> Array:
 
     Notes
     -----
-    Neither sum needs the eigenvalues: they are the trace and the squared Frobenius norm
-    (Gao & Ganguli 2015). Noise of the means adds to all eigenvalues: see
-    `corrected_participation_ratio`.
+    (sum of eigenvalues)^2 / (sum of squared eigenvalues) (Gao & Ganguli 2015). The sums are the
+    trace and the squared Frobenius norm, so that no eigenvalue has to be computed. Noise of the
+    means increases all eigenvalues: see `corrected_participation_ratio`.
 
     Examples
     --------
@@ -61,14 +61,14 @@ def corrected_participation_ratio(
     mean_variance
         ``(condition, unit)``: squared standard errors of the means, 0 without noise.
     weights
-        ``(unit,)``: how often each unit counts, as a bootstrap draws it; by default once. A
-        unit that counts twice is no pair of units: pairs are of different units only.
+        ``(unit,)``: how often each unit counts, as drawn by a bootstrap; by default once. Pairs
+        are of different units only, also where a unit counts twice.
 
     Returns
     -------
     float
-        The ratio. It may leave the range from 1 to conditions - 1, since it is not forced to
-        stay; NaN where the corrected variance is not above 0.
+        The ratio. It is not confined to the range from 1 to conditions - 1; NaN where the corrected
+        variance is not above 0.
 
     Notes
     -----
@@ -119,15 +119,15 @@ def dichotomies(n_conditions: int, most: int, rng: np.random.Generator) -> npt.N
     n_conditions
         Conditions, 2 or more.
     most
-        The most to give; more are sampled without replacement.
+        Largest number; of more a sample is drawn without replacement.
     rng
         Source of randomness.
 
     Returns
     -------
     numpy.ndarray
-        ``(dichotomy, condition)``: which side each is on. The first condition is on side False
-        always, since the same parts with sides changed are implemented by the same plane.
+        ``(dichotomy, condition)``: the side of each condition. The first condition is always on
+        side False, since a dichotomy and its complement are the same for a classifier.
 
     Examples
     --------
@@ -158,12 +158,12 @@ def dichotomy_accuracy(train: Array, test: Array, sides: npt.NDArray[np.bool_]) 
     Returns
     -------
     numpy.ndarray
-        ``(dichotomy,)``: mean of the shares right on either side.
+        ``(dichotomy,)``: mean of the shares of correct answers on the two sides.
 
     Notes
     -----
-    A linear support vector machine: unlike a discriminant it finds the plane wherever there is
-    one, whatever the shape of the two classes. Products of trials are made once for all.
+    A linear support vector machine: unlike a discriminant it separates any two linearly separable
+    classes. Products of trials are computed once for all dichotomies.
 
     Examples
     --------

@@ -39,7 +39,7 @@ def composition_cosines(distances: Array, quadruples: Integers) -> Array:
     Parameters
     ----------
     distances
-        From `squared_distances`: nothing else about the vectors is needed.
+        From `squared_distances`.
     quadruples
         ``(quadruple, 4)``: places of a, b, c and d.
 
@@ -50,8 +50,8 @@ def composition_cosines(distances: Array, quadruples: Integers) -> Array:
 
     Notes
     -----
-    ``2 (a - b) . (c - d) = |a - d|^2 + |b - c|^2 - |a - c|^2 - |b - d|^2``. The sums are so
-    bracketed that the two differences exchanged, or both turned round, give the same bits.
+    ``2 (a - b) . (c - d) = |a - d|^2 + |b - c|^2 - |a - c|^2 - |b - d|^2``. The sums are
+    bracketed so that exchanging the two differences, or reversing both, gives the same bits.
 
     Examples
     --------
@@ -72,13 +72,12 @@ def disjoint_quadruples(n_vectors: int) -> Integers:
     """Return the quadruples of different vectors, one per value that a cosine can have.
 
     The cosine between a - b and c - d is that between c - d and a - b, and that between b - a
-    and d - c. So of the 24 orders of four vectors six are left: three ways to pair them, each
-    with two signs.
+    and d - c. Of the 24 orders of four vectors six remain: three pairings, each with two signs.
 
     Parameters
     ----------
     n_vectors
-        How many vectors there are.
+        Number of vectors.
 
     Returns
     -------
@@ -135,20 +134,20 @@ def bootstrap_cosines(x: Array, y: Array, n_draws: int, rng: np.random.Generator
 def principal_axes(vectors: Array, n_axes: int) -> tuple[Array, Array, Array]:
     """Compute principal axes, rotated so that the first vector lies on +x and the second at y > 0.
 
-    Axes beyond the second stay as they are; a single axis points towards the first vector.
+    Further axes are unchanged; a single axis points towards the first vector.
 
     Parameters
     ----------
     vectors
         ``(vector, unit)``.
     n_axes
-        How many axes.
+        Number of axes.
 
     Returns
     -------
     position, axes, shares : numpy.ndarray
         Positions about the mean ``(vector, axis)``; orthonormal axes ``(axis, unit)``; the
-        share of the variance of every principal component, before the turn ``(component,)``.
+        share of variance of every principal component, before the rotation ``(component,)``.
 
     Examples
     --------

@@ -75,7 +75,7 @@ def likelihood(tuning: Tuning) -> Array:
     Parameters
     ----------
     tuning
-        Measured, without NaN.
+        Measured values, without NaN.
 
     Returns
     -------
@@ -86,9 +86,9 @@ def likelihood(tuning: Tuning) -> Array:
     -----
     Gamma with mean ``true + noise`` and variance ``untuned + slope * true``, which for an untuned
     unit is Satterthwaite's approximation to a sum of squares. The width of a cell of the grid is
-    added to the variance, so that units known more exactly than that are not lost between points.
-    A unit's slope, which follows the chance in its variance, is taken as the same multiple of
-    sqrt(untuned) in all units: the median.
+    added to the variance, so that units with smaller errors than that are not lost between points.
+    The slope, which would be correlated with the error of a unit's variance, is set to the same
+    multiple of sqrt(untuned) in all units, the median.
 
     Examples
     --------
@@ -126,8 +126,8 @@ def deconvolve(
     weights
         ``(draw, unit)``: how often each unit counts, for bootstraps; by default once.
     n_iterations
-        Steps of expectation and maximisation from flat distributions. They smooth: without end
-        the distribution would gather in a few points.
+        Steps of expectation and maximisation from flat distributions. Their number regularises: at
+        convergence the distribution would be concentrated in a few points.
 
     Returns
     -------
@@ -197,7 +197,7 @@ def moments(mass: Array) -> tuple[Array, Array]:
 
 
 def in_bins(mass: Array, n_bins: int) -> Array:
-    """Gather ``(..., ftv)`` masses in even bins on [-1, 1]; a point on an edge is halved.
+    """Sum ``(..., ftv)`` masses in even bins on [-1, 1]; points on an edge count half in both.
 
     Parameters
     ----------

@@ -154,7 +154,7 @@ def simulate_shape(shape: str, n_units: int, seed: int | np.random.SeedSequence)
     shape
         A name in `SHAPES`.
     n_units
-        How many active units.
+        Number of active units.
     seed
         Seed of the parameters of the shape (shares, widths, centre, side) and of the units.
 

@@ -22,7 +22,7 @@ LEAST_TRIALS = 2
 
 
 class NoisyVariance(NamedTuple):
-    """Variance of a unit's condition means and what noise does to it.
+    """Variance of a unit's condition means, and the contribution of noise to it.
 
     Attributes
     ----------
@@ -33,9 +33,9 @@ class NoisyVariance(NamedTuple):
     sampling_variance
         Variance of ``raw - noise``: its standard error squared.
     untuned_variance
-        What that would be without tuning.
+        Sampling variance without tuning.
     slope
-        How much it grows with the true variance.
+        Increase of the sampling variance with the true variance.
     n_times
         Times used: those where every condition has two trials or more.
     """
@@ -66,7 +66,7 @@ def noisy_variance(
     condition
         ``(trial,)``, 0 to ``n_conditions - 1``.
     n_conditions
-        How many conditions there are.
+        Number of conditions.
     estimator
         A name in `nwbcompare.kernels.variance.ESTIMATORS`.
 
@@ -83,8 +83,8 @@ def noisy_variance(
     ``pooled``: the mean of s^2 / n less 1 / C of the variance of the means' time mean.
 
     The sampling variance is that of a quadratic form of normal means,
-    2 tr(QVQV) + 4 mu'QVQmu, estimated by 4 m'QVQm - 2 tr(QVQV), whose expectation it is, and not
-    taken below 2 tr(QVQV); plus that of the noise estimate, which is independent of the means
+    2 tr(QVQV) + 4 mu'QVQmu, estimated without bias by 4 m'QVQm - 2 tr(QVQV), but not
+    below 2 tr(QVQV); plus that of the noise estimate, which is independent of the means
     under normality: 2 tr(Q_c V_c Q_c V_c) / (n_c - 1) for each condition.
 
     Examples
@@ -233,7 +233,7 @@ def split_half_variance(
     Returns
     -------
     mean, variance : float
-        The mean over splits, and the variance of that mean that random splits bring. A split
+        The mean over splits, and the variance of this mean due to random splits. A split
         in which a half lacks a condition at some time is left out; NaN where none is left.
 
     Notes
@@ -268,7 +268,7 @@ def _random_halves(
 ) -> npt.NDArray[np.bool_]:
     """Draw half of the trials of each condition: (condition, trial) to (condition, split, trial).
 
-    Those with the smallest random keys; what is no trial has the largest.
+    The trials with the smallest random keys; padding has the largest keys.
     """
     keys = rng.random((trial.shape[0], n_splits, trial.shape[1]))
     keys[np.broadcast_to(~trial[:, None], keys.shape)] = 2

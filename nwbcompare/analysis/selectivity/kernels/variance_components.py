@@ -33,7 +33,7 @@ class Design:
     term
         ``(column,)``: which term a column belongs to; -1 for the mean.
     n_terms
-        How many terms there are.
+        Number of terms.
     """
 
     columns: Array
@@ -43,7 +43,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Fit:
-    """A least-squares fit of given numbers of trials, whatever the rates.
+    """A least-squares fit for given numbers of trials, independent of the rates.
 
     Attributes
     ----------
@@ -132,8 +132,7 @@ def _fit_cells(design: Design, count: Array) -> Fit:
     """Solve the normal equations for the numbers of trials ``(cell,)`` of each cell.
 
     A column is estimable where no combination of columns that vanishes in all cells with trials
-    has a component in it; the others are fitted by the generalised inverse, which leaves what is
-    estimable as it is.
+    has a component in it; the generalised inverse does not change estimable coefficients.
     """
     n_trials = count.sum()
     weighted = design.columns * count[:, None] / n_trials
@@ -166,7 +165,7 @@ def unit_components(
     noisy
         Whether trials of a cell differ by noise; if not, nothing is subtracted.
     fits
-        Fits by number of trials, filled here: units that saw the same trials share one.
+        Fits by numbers of trials, a cache that is filled here for units with the same trials.
 
     Returns
     -------
