@@ -310,7 +310,7 @@ def test_a_sample_of_which_none_is_implemented_leaves_the_dimension_open(rng):
 def test_results_survive_netcdf_and_are_drawn(rng, tmp_path):
     block = population(rng, tuning=np.outer(X, np.ones(6)))
     results = [decode(block, "x", **QUICK), decode(block, "x", generalise=True, **QUICK)]
-    counted = implementable_classifications(block, n_resamples=2, n_dichotomies=10)
+    counted = implementable_classifications(block, ["a"], n_resamples=2)
     for place, found in enumerate([*results, counted]):
         path = tmp_path / f"{place}.nc"
         found.to_netcdf(path, engine="h5netcdf")

@@ -261,15 +261,26 @@ def test_rsa_takes_the_noise_of_unequal_trials_out():
     assert np.mean([value["value"] for value in values]) > 0.85
 
 
-@pytest.mark.parametrize("permute", ["all", "within_task"])
-def test_unrelated_populations_are_found_alike_as_often_as_p_says(permute):
+@pytest.fixture(scope="module")
+def unrelated():
+    """Fifty pairs of a network and a recording without common structure."""
     rng = np.random.default_rng(1)
-    found = []
-    for seed in range(50):
-        model = population(seed, tuning=rng.standard_normal((8, 10)), noise=0)
-        brain = population(seed, tuning=rng.standard_normal((8, 10)), noise=0.5, n_trials=2)
-        quick = {"n_permutations": 39, "n_bootstrap": 2, "n_splits": 1}
-        found.append(compare_populations(model, brain, permute=permute, **quick)["p_value"].values)
+    return [
+        (
+            population(seed, tuning=rng.standard_normal((8, 10)), noise=0),
+            population(seed, tuning=rng.standard_normal((8, 10)), noise=0.5, n_trials=2),
+        )
+        for seed in range(50)
+    ]
+
+
+@pytest.mark.parametrize("permute", ["all", "within_task"])
+def test_unrelated_populations_are_found_alike_as_often_as_p_says(permute, unrelated):
+    quick = {"n_permutations": 39, "n_bootstrap": 2, "n_splits": 1}
+    found = [
+        compare_populations(model, brain, permute=permute, **quick)["p_value"].values
+        for model, brain in unrelated
+    ]
     hits = (np.array(found) <= 0.1).sum(axis=0)
     # 50 draws at 10 %: 1 to 11 within a binomial 99 % interval
     assert (hits >= 1).all()

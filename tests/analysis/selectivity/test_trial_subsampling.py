@@ -58,8 +58,8 @@ def test_the_draw_is_seeded_and_random():
 def test_each_trial_is_as_likely_to_be_kept():
     block = recording(ragged=False, n_units=1, n_trials=(60, 30))
     marked = block.assign_coords(number=("trial", np.arange(90)))
-    kept = np.concatenate([subsample_trials(marked, seed=s)["number"].values for s in range(400)])
-    share = np.bincount(kept, minlength=90) / 400
+    kept = np.concatenate([subsample_trials(marked, seed=s)["number"].values for s in range(200)])
+    share = np.bincount(kept, minlength=90) / 200
     condition = nc.labels(block["task"]).astype(object) + block["c"].values.astype(str)
     condition = condition + block["d"].values.astype(str)
     for which in np.unique(condition):
@@ -133,6 +133,8 @@ def test_what_cannot_be_equalised_is_refused():
         subsample_trials(block, ["a", "c"])
     with pytest.raises(nc.InputError, match="two or more tasks, got a"):
         subsample_trials(block, ["a"])
+    with pytest.raises(nc.NotApplicableError, match="two or more tasks, got a"):
+        subsample_trials(nc.select(block, task="a"))
     with pytest.raises(nc.InputError, match="within: expected one of condition, task"):
         subsample_trials(block, within="trial")
     variables = json.dumps({"a": ["c"], "b": ["d"]})
