@@ -258,6 +258,7 @@ def _fit(values: Array, levels: dict[str, Labels], inference: str) -> _Fit:
             f"{y.size} values in {n_groups} groups, spread {np.ptp(y) if y.size else 0:g}",
             "Give more sessions or networks, or look at which units are active.",
         )
+    # a level with one value per group cannot be separated from the residual
     random = {name: code for name, code in codes.items() if code.max() + 1 < y.size}
     estimate = nested_mean(y, list(random.values()))
     return _Fit(
@@ -281,6 +282,7 @@ def _result(fits: dict[str, _Fit], confidence: float) -> xr.Dataset:
     effect, df = model.mean - recording.mean, satterthwaite(squares, degrees)
     error = np.sqrt(squares.sum())
     half = student_half_width(error, df, confidence)
+    # both sources count equally, whatever their numbers of units
     spread = np.sqrt(np.mean([sum(fit.components.values()) for fit in fits.values()]))
     by_source = {
         "mean": [fit.mean for fit in fits.values()],

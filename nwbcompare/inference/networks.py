@@ -160,6 +160,7 @@ def _names_and_values(
 def _exact_p(deviations: Array) -> float:
     """Return the share of all sign flips whose sum is at least as far from 0 as the observed."""
     sums = np.zeros(1)
+    # each network doubles the sums; all signs occur, so that only sizes matter
     for value in np.abs(deviations):
         sums = np.concatenate([sums - value, sums + value])
     return float(_at_least_as_far(sums, deviations).mean())
@@ -168,6 +169,7 @@ def _exact_p(deviations: Array) -> float:
 def _random_p(deviations: Array, seed: int) -> float:
     rng = np.random.default_rng(seed)
     n_as_far = 0
+    # in pieces, to bound the memory
     for start in range(0, N_FLIPS, FLIPS_AT_ONCE):
         number = min(FLIPS_AT_ONCE, N_FLIPS - start)
         signs = 1 - 2 * rng.integers(2, size=(number, deviations.size))

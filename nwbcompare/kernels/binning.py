@@ -72,7 +72,9 @@ def smoothing_matrix(
     target = np.arange(n_bins)[columns]
     matrix = np.zeros((n_bins, target.size))
     for offset, tap in zip(offsets, taps, strict=True):
+        # end values are repeated beyond the edges
         source = np.clip(target + offset, 0, n_bins - 1)
+        # several weights can fall on one end bin, where += would keep only one
         np.add.at(matrix, (source, np.arange(target.size)), tap)
     return matrix
 

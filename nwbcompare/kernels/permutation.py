@@ -77,6 +77,7 @@ def cells_alike(
     codes = (np.cumsum(first) - 1) * n_labels + label
     sizes = np.bincount(codes, minlength=starts.size * n_labels).reshape(-1, n_labels)
     whole = np.logical_and.reduceat(complete[order], starts) if starts.size else complete
+    # cells with equal keys are summed by one matrix product
     keys = np.column_stack([stratum[starts], sizes.sum(axis=1), sizes, whole])
     kinds, kind, n_alike = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     by_kind = np.split(np.argsort(kind.reshape(-1), kind="stable"), np.cumsum(n_alike)[:-1])
@@ -118,6 +119,7 @@ def _nested_places(
     the end. All sizes cost as much as the largest.
     """
     most = sizes[-1]
+    # halves the memory that is moved
     kind = np.int16 if most < np.iinfo(np.int16).max else np.int32
     place = np.empty((most, n_permutations), dtype=kind)
     row_at = np.empty((most, n_permutations), dtype=np.int64)

@@ -80,6 +80,7 @@ def merge_intervals(intervals: Times, tolerance: float = 0.0) -> Times:
     if len(intervals) == 0:
         return np.empty((0, 2))
     ordered = intervals[np.argsort(intervals[:, 0], kind="stable")]
+    # an interval can contain later ones
     reach = np.maximum.accumulate(ordered[:, 1])
     opens = np.concatenate([[True], ordered[1:, 0] > reach[:-1] + tolerance])
     starts = np.flatnonzero(opens)
@@ -119,6 +120,7 @@ def bins_inside(
     left, right = origins + edges[0], origins + edges[-1]
     holder = np.searchsorted(starts, left + tolerance, side="right") - 1
     inside[(holder >= 0) & (stops[holder] >= right - tolerance)] = True
+    # most windows lie inside one interval: only the others are tested bin by bin
     touched = np.searchsorted(stops, left) < np.searchsorted(starts, right)
     partly = np.flatnonzero(touched & ~inside[:, 0])
     if partly.size:
@@ -261,6 +263,7 @@ def nearest_place(times: Times, targets: Times) -> npt.NDArray[np.int64]:
     """
     right = np.clip(np.searchsorted(times, targets), 1, max(times.size - 1, 1))
     left = right - 1
+    # for a single time
     right = np.minimum(right, times.size - 1)
     nearer: npt.NDArray[np.int64] = np.where(
         targets - times[left] <= times[right] - targets, left, right

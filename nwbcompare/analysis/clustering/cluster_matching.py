@@ -188,6 +188,7 @@ def _jackknife_interval(correlation: Array) -> Array:
             for one in range(n)
         ]
     )
+    # jackknife variance over networks: pairs that share a network are not independent
     error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
     half = student_half_width(error, n - 1)
     return _mean_of_pairs(correlation) + np.array([-half, half])

@@ -253,6 +253,7 @@ def describe_rotated(
     rotated = []
     for _ in tqdm(range(n_rotations), desc="rotations", disable=None):
         rotation = random_rotation(len(table), rng)
+        # the diagonal of R C R' alone
         variances = (rotation @ covariances * rotation).sum(axis=-1).T
         rotated.append(search(variances))
     return xr.Dataset(
@@ -289,8 +290,10 @@ class _Search:
     def __call__(self, table: Array) -> tuple[float, int]:
         rows, _ = normalised(table, self.threshold)
         most = most_clusters(rows)
+        # surrogates can have fewer active units than the data
         tried = [k for k in self.n_clusters_tried if k <= most]
         if not tried:
+            # counts as extreme, against the observation
             return 1.0, 0
         clustering = cluster(rows, tried, n_init=self.n_init, seed=self.seed)
         return float(clustering.silhouettes.max()), clustering.n_clusters
@@ -305,6 +308,7 @@ class _Search:
 
 
 def _surrogate(copula: Copula, search: _Search, index: int) -> tuple[float, int]:
+    # a stream per surrogate: neither processes nor resumed runs change the result
     stream = np.random.SeedSequence(search.seed, spawn_key=(index,))
     return search(copula.draw(np.random.default_rng(stream)))
 

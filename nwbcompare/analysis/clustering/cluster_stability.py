@@ -130,8 +130,7 @@ class _Repeat:
 
     def __call__(self, rows: Array) -> npt.NDArray[np.int64]:
         tried = [max(1, min(self.n_clusters, most_clusters(rows)))]
-        found = cluster(rows, tried, method=self.method, n_init=self.n_init, seed=self.seed)
-        return found.labels
+        return cluster(rows, tried, method=self.method, n_init=self.n_init, seed=self.seed).labels
 
     def agreement(
         self, rows: Array, labels: npt.NDArray[np.int64], rng: np.random.Generator
@@ -141,5 +140,6 @@ class _Repeat:
 
         drawn = rng.integers(len(rows), size=len(rows))
         again = self(rows[drawn])
+        # each unit once: repeated units would agree with themselves
         units, first = np.unique(drawn, return_index=True)
         return float(adjusted_rand_score(labels[units], again[first]))

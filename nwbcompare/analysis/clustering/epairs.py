@@ -87,6 +87,7 @@ def epairs(
             "Give more tasks, or fewer neighbours with n_neighbours=...",
         )
     scores = normal_scores(table.values[active])
+    # removes the overall size of a unit
     scores -= scores.mean(axis=1, keepdims=True)
     rng = np.random.default_rng(seed)
     with one_thread():

@@ -407,6 +407,7 @@ def _recurrent_by_group(
 def _channels_by_group(weights: xr.Dataset, masks: dict[str, Mask]) -> dict[str, Any]:
     """Average the weights from inputs and to outputs over the units of each group."""
     groups = list(masks.values())
+    # preferred directions are those of channels, but for rounding
     places = np.round(weights["preferred_direction"].values / RING_DIRECTIONS[1]).astype(int)
     into = weights["input_weight"].transpose("unit", "input_channel").values
     modality, rule = weights["input_modality"].values, weights["input_rule"].values

@@ -276,6 +276,7 @@ def _with_enough(
     enough = fewest >= least
     table = keep_units(rates.table, enough, f"{least} trials")
     if n_trials is None:
+        # folds need equal numbers of trials
         least = int(fewest[enough].min()) // multiple * multiple
     place = np.cumsum(enough) - 1
     rows = enough[rates.unit]
@@ -422,15 +423,15 @@ def implementable_classifications(
     every = len(sides) == 2 ** (n_conditions - 1) - 1
     weights = bootstrap_weights(columns_on(cells.table, "unit"), n_resamples, rng)
     shuffled = TrialRates(cells.rate, cells.unit, _permuted_within(cells, rng), cells.table)
-    own, boot, null = [], [], []
+    accuracies, boot, null = [], [], []
     for weight in tqdm(weights, desc="classifications", disable=None, leave=False):
         chosen, drawn = rng.permutation(weight.size)[:size], _drawn(weight, size, rng)
         train, test = _split(cells, n_trials, rng)
-        own.append(dichotomy_accuracy(train[..., chosen], test[..., chosen], sides))
+        accuracies.append(dichotomy_accuracy(train[..., chosen], test[..., chosen], sides))
         boot.append(dichotomy_accuracy(train[..., drawn], test[..., drawn], sides))
         train, test = _split(shuffled, n_trials, rng)
         null.append(dichotomy_accuracy(train[..., chosen], test[..., chosen], sides))
-    accuracy = np.mean(own, axis=0)
+    accuracy = np.mean(accuracies, axis=0)
     share = float((accuracy > threshold).mean())
     null_share = float((np.mean(null, axis=0) > threshold).mean())
     shares = (np.array(boot) > threshold).mean(axis=1)
@@ -481,6 +482,7 @@ def _permuted_within(cells: TrialRates, rng: np.random.Generator) -> Numbers:
     condition = np.empty_like(cells.condition)
     order = np.argsort(cells.unit, kind="stable")
     shuffled = rng.permutation(cells.unit.size)
+    # each unit keeps its numbers of trials per condition
     condition[order] = cells.condition[shuffled[np.argsort(cells.unit[shuffled], kind="stable")]]
     return condition
 

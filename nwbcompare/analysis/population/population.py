@@ -357,6 +357,7 @@ def _halves(
     order, first = shuffled_groups(group, n_groups, rng)
     place = np.arange(group.size) - np.repeat(first, np.diff(first, append=group.size))
     half = np.empty(group.size, dtype=np.int64)
+    # shuffled trials alternate between the halves
     half[order] = place % 2
     return half
 
@@ -444,6 +445,7 @@ def unit_halves(
         before = np.cumsum(sizes[order]) - sizes[order]
         first = np.zeros(sizes.size, dtype=bool)
         first[order[before + sizes[order] / 2 <= clusters.size / 2]] = True
+        # no half is empty, unless there is a single cluster
         first[order[0]], first[order[-1]] = True, sizes.size == 1
         half[:] = first[clusters]
     return halves
@@ -481,6 +483,7 @@ def bootstrap_weights(
     sizes = np.bincount(clusters)
     draws = rng.multinomial(sizes.size, np.full(sizes.size, 1 / sizes.size), size=n_bootstrap)
     weights = draws[:, clusters].astype(np.float64)
+    # samples of a network unit stay together
     if "network_unit" in units:
         return weights
     for which in np.flatnonzero(sizes > 1):
@@ -608,6 +611,7 @@ def dimensionality(
 
 
 def _independent_ratio(x: Array, noise: Array, rng: np.random.Generator) -> float:
+    # conditions are permuted independently per unit, with their noise
     order = rng.permuted(np.tile(np.arange(len(x))[:, None], x.shape[1]), axis=0)
     return corrected_participation_ratio(
         np.take_along_axis(x, order, axis=0), np.take_along_axis(noise, order, axis=0)

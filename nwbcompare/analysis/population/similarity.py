@@ -233,6 +233,7 @@ def _compare(
     null = np.array([compare(of_model, permuted(of_recording, o, square=square)) for o in orders])
     boot = np.array([compare(of_model, describe(x, noise, weight)) for weight in weights])
     error = float(boot.std(ddof=1)) if boot.size > 1 else np.nan
+    # small distances are extreme
     sign = -1 if distance else 1
     by_units = [
         compare(*(describe(x, noise, side.astype(np.float64)) for side in (half, ~half)))

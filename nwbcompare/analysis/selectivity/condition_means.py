@@ -148,6 +148,7 @@ def _combinations(
         _refuse_missing(name, values, task)
         levels, code = np.unique(values, return_inverse=True)
         values_of[name] = values
+        # one number per combination, made consecutive below
         number = number * len(levels) + code.reshape(-1)
     _, first, compact = np.unique(number, return_index=True, return_inverse=True)
     level_table = {

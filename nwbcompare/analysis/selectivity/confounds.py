@@ -308,6 +308,7 @@ def _noise_in_time(pair: Activity, variance: xr.Dataset) -> xr.DataArray:
     noise = {}
     for task, means, _ in means_by_task(pair):
         n = means.sizes["condition"]
+        # population variance over n conditions contains (n - 1) / n of the noise
         mean = means["mean_variance"].mean("condition", skipna=False) * (n - 1) / n
         # times of tasks within a thousandth of a bin were joined as one
         noise[task] = mean.reindex(time=variance["time"], method="nearest", tolerance=slack)
@@ -344,6 +345,7 @@ def _pooled(a: Array, b: Array, weights: Array) -> Array:
 
 
 def _with_interval(name: str, value: Array, draws: Array, dims: tuple[str, ...]) -> dict[str, Any]:
+    # nanpercentile warns of columns without values
     empty = np.isnan(draws).all(axis=0)
     low, high = np.nanpercentile(np.where(empty, 0.0, draws), INTERVAL, axis=0)
     return {

@@ -616,6 +616,7 @@ def _shuffled_variances(
     observed = np.empty((1, n_tasks, n_units))
     pieces = _pieces(n_permutations, PERMUTATIONS_AT_ONCE)
     values = design.n_strata * design.n_labels * block.sizes["time"] * pieces[0].stop
+    # units per piece: bounds the memory of a thread
     at_once = max(1, VALUES_AT_ONCE // values)
 
     def work(task: tuple[_Units, slice, np.random.SeedSequence]) -> int:

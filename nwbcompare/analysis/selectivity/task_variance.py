@@ -246,6 +246,7 @@ def variance_in_time(
     values = np.full((n_units, len(clocks), time.size), np.nan)
     counts = np.zeros((len(clocks), time.size), dtype=bool)
     for place, (task, clock) in enumerate(clocks.items()):
+        # joined times can differ from those of a task by the slack
         columns = np.searchsorted(time.values, clock.values - slack)
         values[:, place, columns], counts[place, columns] = variances[task], counted[task]
     result = xr.Dataset(

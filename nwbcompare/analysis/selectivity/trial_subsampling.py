@@ -182,6 +182,7 @@ def _drawn(rows: _Rows, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Draw from each unit, condition and task as many rows as the least among the tasks."""
     least = rows.count().min(axis=1)
     group = rows.key * rows.n_tasks + rows.task
+    # random order within groups: the first rows of a group are a random draw
     order = np.lexsort((rng.random(group.size), group))
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     place = np.arange(group.size) - np.repeat(starts, np.diff(starts, append=group.size))

@@ -103,6 +103,7 @@ def _likeliest_share(y: Array, groups: Sequence[Codes]) -> tuple[Array, str]:
         return np.zeros(0), ""
     from scipy.optimize import minimize  # noqa: PLC0415 - slow to import
 
+    # shares are bounded, unlike ratios, which an optimiser would have to search without end
     bounds = [(0.0, LARGEST_RATIO / (1 + LARGEST_RATIO))] * len(groups)
 
     def cost(share: Array) -> float:

@@ -76,6 +76,7 @@ def most_clusters(rows: Array) -> int:
     >>> most_clusters(np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.5, 1.0]]))
     3
     """
+    # rows that differ by rounding are one point for k-means
     distinct = len(np.unique(rows.round(12), axis=0))
     return min(len(rows) - 1, distinct)
 
@@ -149,6 +150,7 @@ def _ward(rows: Array, tried: Sequence[int]) -> list[Labels]:
 def _hdbscan(rows: Array) -> Labels:
     from sklearn.cluster import HDBSCAN  # noqa: PLC0415 - slow to import
 
+    # scikit-learn raises an error for fewer
     if len(rows) < SMALLEST_CLUSTER:
         return np.full(len(rows), -1)
     labels: Labels = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, copy=True).fit_predict(rows)

@@ -31,12 +31,14 @@ class Copula:
     @classmethod
     def of(cls, table: Array) -> Copula:
         """Fit the copula to a table ``(row, column)``."""
+        # the correlation of a Gaussian with this rank correlation (Pearson 1907)
         gaussian = 2 * np.sin(np.pi / 6 * rank_correlation(table))
         return cls(np.sort(table, axis=0), square_root(gaussian))
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Draw a table: each column is a permutation of the observed one."""
         gaussian = rng.standard_normal(self.ordered.shape) @ self.factor.T
+        # sorting twice gives ranks
         rank = gaussian.argsort(axis=0).argsort(axis=0)
         return np.take_along_axis(self.ordered, rank, axis=0)
 
@@ -202,6 +204,7 @@ def gaussian_like(table: Array, rng: np.random.Generator) -> Array:
     scale = np.sqrt(len(table) * values[positive])
     raw = rng.standard_normal((len(table), int(positive.sum())))
     white, upper = np.linalg.qr(raw - raw.mean(axis=0))
+    # as in random_rotation: QR alone is not uniform
     white *= np.sign(np.diagonal(upper))
     drawn: Array = mean + (white * scale) @ vectors[:, positive].T
     return drawn

@@ -169,6 +169,7 @@ def permuted_statistic(
     array([0., 0.])
     """
     statistic = np.empty(n_permutations)
+    # in pieces, to bound the memory
     for start in range(0, n_permutations, DRAWS_AT_ONCE):
         part = statistic[start : start + DRAWS_AT_ONCE]
         drawn = _shuffled_within(in_second, bins, n_draws=part.size, rng=rng)

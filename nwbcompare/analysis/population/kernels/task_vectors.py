@@ -158,12 +158,12 @@ def principal_axes(vectors: Array, n_axes: int) -> tuple[Array, Array, Array]:
     centred = vectors - vectors.mean(axis=0)
     _, sizes, components = np.linalg.svd(centred, full_matrices=False)
     axes: Array = components[:n_axes]
-    axes[:2] = _turned(axes[:2], centred[:2] @ axes[:2].T)
+    axes[:2] = _rotated(axes[:2], centred[:2] @ axes[:2].T)
     total = (sizes**2).sum()
     return centred @ axes.T, axes, sizes**2 / total if total > 0 else np.zeros_like(sizes)
 
 
-def _turned(axes: Array, first_two: Array) -> Array:
+def _rotated(axes: Array, first_two: Array) -> Array:
     """Rotate one or two axes by the positions of the first two vectors on them."""
     if len(axes) == 1:
         return -axes if first_two[0, 0] < 0 else axes
@@ -171,5 +171,5 @@ def _turned(axes: Array, first_two: Array) -> Array:
     turn = np.array([[x, y], [-y, x]])
     if len(first_two) > 1 and (turn @ first_two[1])[1] < 0:
         turn[1] *= -1
-    turned: Array = turn @ axes
-    return turned
+    rotated: Array = turn @ axes
+    return rotated

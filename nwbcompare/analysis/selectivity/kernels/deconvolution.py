@@ -110,6 +110,7 @@ def likelihood(tuning: Tuning) -> Array:
         mean = np.maximum(true + noise, SMALLEST * scale)
         variance = untuned + slope * true + coarse + (step * mean) ** 2 / 12
         logarithm += _log_gamma_density(np.maximum(raw, SMALLEST * scale), mean, variance)
+    # relative to the largest: absolute likelihoods would underflow
     logarithm -= logarithm.max(axis=(1, 2), keepdims=True)
     return np.exp(logarithm)
 

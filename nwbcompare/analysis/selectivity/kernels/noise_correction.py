@@ -103,6 +103,7 @@ def noisy_variance(
     trials, observed, count = trials[:, :, complete], observed[:, :, complete], count[:, complete]
     means = np.where(observed, trials, 0).sum(axis=1) / count
     residual = np.where(observed, trials - means[:, None], 0)
+    # R'R is the noise covariance of a condition mean
     root = residual / np.sqrt(count * (count - 1))[:, None]
     of_time_mean = _variance_of_time_mean(residual, observed, count, root)
     n_times = int(complete.sum())

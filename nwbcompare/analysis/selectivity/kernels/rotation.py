@@ -61,6 +61,7 @@ def factorise(covariances: Sequence[Array] | Array) -> Factors:
     blocks = []
     for start in range(0, rank, BLOCK_COLUMNS):
         parts = [triangle[start:, start : start + BLOCK_COLUMNS] for triangle in triangles]
+        # tasks of lower rank are padded, so that one product serves all tasks
         width = max(part.shape[1] for part in parts)
         padded = [np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts]
         blocks.append((start, np.concatenate(padded, axis=1)))
