@@ -312,7 +312,8 @@ def _differences(mean: Array, replicates: Array, confidence: float) -> dict[str,
         "difference_low": ("pair", low),
         "difference_high": ("pair", high),
         "p_value": ("pair", p_value),
-        "p_adjusted": ("pair", adjust_p(p_value)),
+        # a single p value stays as it is, and statsmodels collects garbage in every call
+        "p_adjusted": ("pair", adjust_p(p_value) if p_value.size > 1 else p_value),
     }
 
 

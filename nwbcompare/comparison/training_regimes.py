@@ -367,7 +367,9 @@ def _adjusted(p: Array) -> Array:
     adjusted = p.copy()
     for place in range(p.shape[1]):
         tests = slice(1 if place == 0 else 0, None)
-        adjusted[tests, place] = adjust_p(p[tests, place])
+        # a single p value stays as it is, and statsmodels collects garbage in every call
+        if p[tests, place].size > 1:
+            adjusted[tests, place] = adjust_p(p[tests, place])
     return adjusted
 
 
