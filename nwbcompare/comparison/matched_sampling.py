@@ -321,14 +321,15 @@ class _Response:
 
 def _cut(block: xr.Dataset, mapping: ProtocolMapping) -> xr.Dataset:
     """Select the trials of the mapping's tasks, and the bins of its epoch."""
-    known = tasks_of(block)
-    tasks = [task for task in mapping.tasks if task in known]
+    recorded_tasks = tasks_of(block)
+    tasks = [task for task in mapping.tasks if task in recorded_tasks]
     if not tasks:
         raise InputError(
             f"{mapping.origin}, tasks",
-            f"at least one of the recording's tasks: {listing(known)}",
+            f"at least one of the recording's tasks: {listing(recorded_tasks)}",
             listing(mapping.tasks),
-            f"Write each recorded task with the network's, e.g. tasks: {{{known[0]}: contextdm1}}.",
+            "Write each recorded task with the network's, "
+            f"e.g. tasks: {{{recorded_tasks[0]}: contextdm1}}.",
         )
     _check_columns(block, mapping)
     bounds = {task: _bounds(block, mapping, task) for task in tasks}
@@ -348,7 +349,7 @@ def _cut(block: xr.Dataset, mapping: ProtocolMapping) -> xr.Dataset:
         )
     places = [list(block["epoch"].values).index(mapping.epoch)]
     cut = block if bins.all() else block.isel(time=bins)
-    return _of_tasks(cut.isel(epoch=places), tasks, known)
+    return _of_tasks(cut.isel(epoch=places), tasks, recorded_tasks)
 
 
 def _of_tasks(block: xr.Dataset, tasks: list[str], known: list[str]) -> xr.Dataset:
@@ -372,8 +373,8 @@ def _check_columns(block: xr.Dataset, mapping: ProtocolMapping) -> None:
 def _bounds(block: xr.Dataset, mapping: ProtocolMapping, task: str) -> tuple[float, float]:
     bounds = epoch_bounds(block, mapping.epoch, labels(block["task"]) == task)
     if bounds is None:
-        known = block["epoch"].values if "epoch" in block.coords else ()
-        raise unknown_name(f"{mapping.origin}, epoch.recording", mapping.epoch, map(str, known))
+        epochs = block["epoch"].values if "epoch" in block.coords else ()
+        raise unknown_name(f"{mapping.origin}, epoch.recording", mapping.epoch, map(str, epochs))
     return bounds
 
 
@@ -480,8 +481,8 @@ def _in_bins(block: xr.Dataset, recorded: _Recorded) -> xr.Dataset:
         )
     bounds = epoch_bounds(block, mapping.network_epoch)
     if bounds is None:
-        known = map(str, block["epoch"].values)
-        raise unknown_name(f"{mapping.origin}, epoch.network", mapping.network_epoch, known)
+        epochs = map(str, block["epoch"].values)
+        raise unknown_name(f"{mapping.origin}, epoch.network", mapping.network_epoch, epochs)
     lasts = bounds[1] - bounds[0]
     if abs(lasts - (stop - start)) > recorded.bin_width_s * (1 + EPOCH_TOLERANCE):
         raise InputError(
@@ -682,7 +683,7 @@ def _unit_table(
 
 def _trial_columns(block: xr.Dataset, mapping: ProtocolMapping) -> dict[str, xr.Variable]:
     """Return the trial columns of the stimulus; the animal's behaviour is not the network's."""
-    variables = (name for own in condition_variables_of(block).values() for name in own)
+    variables = (name for names in condition_variables_of(block).values() for name in names)
     names = ["task", *mapping.columns, *variables, *mapping.shown, "session", "observation_trial"]
     columns = columns_on(block, "observation")
     return {name: columns[name].variable for name in names if name in columns}

@@ -354,18 +354,20 @@ def _checked(table: Any, origin: str) -> ProtocolMapping:
     for recorded, task in file.tasks.items():
         if task not in task_names():
             raise unknown_name(f"{origin}, tasks.{recorded}", task, task_names())
-    given = {name: task for task in file.tasks.values() for name in get_task(task).given_variables}
-    for name, task in given.items():
+    variables = {
+        name: task for task in file.tasks.values() for name in get_task(task).given_variables
+    }
+    for name, task in variables.items():
         if name not in file.conditions:
             raise InputError(
                 f"{origin}, conditions",
-                listing(given),
+                listing(variables),
                 f"none for {name}, which {task!r} needs",
                 f"Write {name}: {{value: 0}}, or {name}: {{column: ..., values: {{...}}}}.",
             )
     for name in file.conditions:
-        if name not in given:
-            raise unknown_name(f"{origin}, conditions", name, given)
+        if name not in variables:
+            raise unknown_name(f"{origin}, conditions", name, variables)
     keys = {name: getattr(file, name) for name in _File.model_fields if name != "epoch"}
     return ProtocolMapping(
         origin=origin,
@@ -383,9 +385,9 @@ def _explained(error: ValidationError, origin: str) -> InputError:
     *parents, key = loc or [""]
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         tables = {"conditions": Parameter, "epoch": _Epoch, "choice": Choice}
-        known = tables[str(parents[0])].__annotations__ if parents else _File.model_fields
+        keys = tables[str(parents[0])].__annotations__ if parents else _File.model_fields
         within = f" in {'.'.join(map(str, parents))}" if parents else ""
-        return unknown_name(f"{origin}, key{within}", key, known)
+        return unknown_name(f"{origin}, key{within}", key, keys)
     # items of a list and of a table are described with the key that they are under
     described = next(k for k in (key, *reversed(parents)) if k in _EXPECTED)
     expected, example = _EXPECTED[described]

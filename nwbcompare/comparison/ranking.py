@@ -207,7 +207,7 @@ def _replicates(
 ) -> Array:
     """Compute the distance of each network to each bootstrap sample ``(replicate, network)``."""
     thinned = [_thinned(network.pooled) for network in networks]
-    drawn = {
+    units = {
         place: resample_hierarchy([networks[place].cluster], rng, len(counts))
         for place in np.flatnonzero(lone).tolist()
     }
@@ -216,8 +216,8 @@ def _replicates(
         sample = np.repeat(values, count)
         for place in range(len(networks)):
             network = thinned[place]
-            if place in drawn:
-                network = _thinned(np.repeat(networks[place].pooled, drawn[place][row]))
+            if place in units:
+                network = _thinned(np.repeat(networks[place].pooled, units[place][row]))
             distances[row, place] = measure(network, sample)
     return distances
 

@@ -61,11 +61,11 @@ def with_gaussian_rules(network: Network, seed: int) -> Network:
     weights = zlib.crc32(matrices[0].cpu().numpy().tobytes())
     rng = np.random.default_rng((seed, weights))
     normal = rng.standard_normal((n_rules, n_rules), dtype=np.float32)
-    drawn = torch.from_numpy(normal).to(network.device)
+    coefficients = torch.from_numpy(normal).to(network.device)
     for rows in matrices:
         mean = rows.mean(dim=0)
         # sums of the centred rows with normal coefficients have their covariance, of rank n - 1
-        rows.copy_(mean + drawn @ (rows - mean) / (n_rules - 1) ** 0.5)
+        rows.copy_(mean + coefficients @ (rows - mean) / (n_rules - 1) ** 0.5)
     return other
 
 

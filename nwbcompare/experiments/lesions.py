@@ -368,11 +368,11 @@ def read_units(
 
 
 def _places_of_names(network: Network, subject: str, names: npt.NDArray[Any]) -> Places:
-    known = unit_table({"recurrent": network.config.n_units}, network.name)["unit"]
-    place = {name: number for number, name in enumerate(known)}
+    unit_names = unit_table({"recurrent": network.config.n_units}, network.name)["unit"]
+    place = {name: number for number, name in enumerate(unit_names)}
     for name in names:
         if str(name) not in place:
-            raise unknown_name(subject, str(name), known)
+            raise unknown_name(subject, str(name), unit_names)
     return np.array([place[str(name)] for name in names], dtype=np.int64)
 
 

@@ -262,8 +262,8 @@ def _right_and_wrong(
     )
     if task in SUMMED_TASKS:
         swept["coherence_2"] = swept["coherence_1"]
-    given = {name: swept[name] for name in ("direction", *names)}
-    trials = _trials(network, task, given, duration_ms)
+    conditions = {name: swept[name] for name in ("direction", *names)}
+    trials = _trials(network, task, conditions, duration_ms)
     first, second = _choices(network, trials, lesions, seed)
     first_is_right = angular_distance(trials.response, trials.columns["direction"]) < 1e-6
     right = np.where(first_is_right, first, second)
@@ -275,11 +275,11 @@ def _coherences_of(network: Network, task: str) -> list[str]:
     """Return the names of the coherences of a decision task."""
     if task not in network.config.rules:
         raise unknown_name("task", task, network.config.rules)
-    given = get_task(task).given_variables
-    if not _is_decision(given):
+    variables = get_task(task).given_variables
+    if not _is_decision(variables):
         decisions = [n for n in task_names() if _is_decision(get_task(n).given_variables)]
         raise unknown_name("task", task, decisions)
-    return [name for name in given if name != "direction"]
+    return [name for name in variables if name != "direction"]
 
 
 def _is_decision(variables: Sequence[str]) -> bool:

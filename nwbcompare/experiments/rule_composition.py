@@ -82,7 +82,7 @@ def parse_rule_expression(
     >>> parse_rule_expression("fdanti + 0.5*delaygo - fdgo")
     {'fdanti': 1.0, 'delaygo': 0.5, 'fdgo': -1.0}
     """
-    known = task_names() if rules is None else list(rules)
+    available = task_names() if rules is None else list(rules)
     factors: dict[str, float] = {}
     at = 0
     while at < len(expression):
@@ -90,8 +90,8 @@ def parse_rule_expression(
         # only the first term needs no sign
         if term is None or (at > 0 and term["sign"] is None):
             raise _malformed(expression, at)
-        if term["rule"] not in known:
-            raise unknown_name("rule", term["rule"], known)
+        if term["rule"] not in available:
+            raise unknown_name("rule", term["rule"], available)
         factor = float(f"{term['sign'] or ''}{term['factor'] or 1}")
         if not math.isfinite(factor):
             raise InputError(

@@ -127,8 +127,8 @@ def plot_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
         From `nwbcompare.clustering.embed_units`.
     """
     place = embedding["embedding"].values
-    known = "cluster" in embedding.coords and embedding["cluster"].dims == ("unit",)
-    labels = embedding["cluster"].values if known else np.full(len(place), -1)
+    has_clusters = "cluster" in embedding.coords and embedding["cluster"].dims == ("unit",)
+    labels = embedding["cluster"].values if has_clusters else np.full(len(place), -1)
     for which in np.unique(labels):
         members = place[labels == which]
         colour = LIGHT_GREY if which < 0 else _cluster_colour(which)

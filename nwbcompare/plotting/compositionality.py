@@ -106,10 +106,10 @@ def plot_cosine_ranks(
         The axes.
     """
     places = np.arange(len(ranks))
-    drawn: Any = ax.violinplot(
+    violins: Any = ax.violinplot(
         [rank["all_cosines"].values for rank in ranks], places, widths=0.8, showextrema=False
     )
-    for body in drawn["bodies"]:
+    for body in violins["bodies"]:
         body.set(facecolor=LIGHT_GREY, alpha=1.0)
     ax.scatter(
         places,
@@ -171,10 +171,10 @@ def plot_cosine_controls(ax: Axes, cosines: Mapping[str, xr.Dataset]) -> Axes:
 
 def _join_networks(ax: Axes, one: xr.Dataset, other: xr.Dataset, place: int) -> None:
     """Plot lines between the values of a network in neighbouring columns."""
-    known = [str(name) for name in other["network"].values]
+    networks = [str(name) for name in other["network"].values]
     for name, value in zip(one["network"].values, one["cosine"].values, strict=True):
-        if name in known:
-            then = other["cosine"].values[known.index(str(name))]
+        if name in networks:
+            then = other["cosine"].values[networks.index(str(name))]
             ax.plot([place, place + 1], [value, then], color=LIGHT_GREY, lw=0.8, zorder=1)
 
 

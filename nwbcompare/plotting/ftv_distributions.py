@@ -72,21 +72,21 @@ def plot_distributions(
         ax.fill_between(curves["value"].values, low, high, **band)
         ax.plot(curves["value"], values, color=RECORDING_COLOUR, lw=2, label=label)
     for place, network in enumerate(curves["network"].values):
-        named = curves.sizes["network"] <= MOST_NAMED
+        has_names = curves.sizes["network"] <= MOST_NAMED
         shares = curves[f"network_{what}"].values[place]
         style: dict[str, Any] = {
-            "color": NETWORK_COLOURS[place % len(NETWORK_COLOURS)] if named else BLUE,
-            "ls": LINES[place % len(LINES)] if named else "-",
-            "lw": 1.3 if named else 0.7,
-            "label": str(network) if named else _one_name(curves, place),
+            "color": NETWORK_COLOURS[place % len(NETWORK_COLOURS)] if has_names else BLUE,
+            "ls": LINES[place % len(LINES)] if has_names else "-",
+            "lw": 1.3 if has_names else 0.7,
+            "label": str(network) if has_names else _one_name(curves, place),
         }
         if kind == "histogram":
             ax.stairs(shares, FTV_EDGES, **style)
         else:
             ax.plot(curves["value"], shares, **style)
-    shown = [display_name(curves.attrs[t], names) for t in ("task_a", "task_b")]
+    tasks = [display_name(curves.attrs[t], names) for t in ("task_a", "task_b")]
     ax.set(
-        xlabel=f"FTV ({shown[0]}, {shown[1]})",
+        xlabel=f"FTV ({tasks[0]}, {tasks[1]})",
         ylabel="share of units" if kind == "histogram" else "share of units up to it",
         xlim=(-1, 1),
     )

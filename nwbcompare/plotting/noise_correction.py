@@ -142,9 +142,9 @@ def plot_corrected_ftv(
             lw=1.8,
             label=f"population, s.d. {sd:.2f} ({low:.2f} to {high:.2f})",
         )
-    shown = [display_name(corrected.attrs[task], names) for task in ("task_a", "task_b")]
+    tasks = [display_name(corrected.attrs[task], names) for task in ("task_a", "task_b")]
     ax.set(
-        xlabel=f"FTV ({shown[0]}, {shown[1]})",
+        xlabel=f"FTV ({tasks[0]}, {tasks[1]})",
         ylabel="share of units",
         xlim=(-1 - ROOM, 1 + ROOM),
         title=str(corrected.attrs.get("name", "")),

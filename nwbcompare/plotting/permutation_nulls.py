@@ -54,9 +54,9 @@ def plot_ftv_nulls(
         if distribution is not None:
             shares = ftv_shares(distribution[FTV].values)
             ax.stairs(shares, FTV_EDGES, color=colour_of_null, lw=1.4, ls=style, label=label)
-    shown = [display_name(ftv.attrs[task], names) for task in ("task_a", "task_b")]
+    tasks = [display_name(ftv.attrs[task], names) for task in ("task_a", "task_b")]
     ax.set(
-        xlabel=f"FTV ({shown[0]}, {shown[1]})",
+        xlabel=f"FTV ({tasks[0]}, {tasks[1]})",
         ylabel="share of active units",
         xlim=(-1.02, 1.02),
         title=f"{ftv.attrs['name']}, s.d. {np.nanstd(values):.3f}",
@@ -106,15 +106,15 @@ def plot_task_variances(
     unit = variance["task_variance"].attrs.get("units", "1")
     suffix = "" if unit == "1" else f", {unit.replace('^2', '²')}"
     counted = f", {positive.sum()} of {positive.size} units"
-    shown = [display_name(task, names) for task in (task_a, task_b)]
+    labels = [display_name(task, names) for task in (task_a, task_b)]
     ax.set(
         xscale="log",
         yscale="log",
         xlim=limits,
         ylim=limits,
         aspect="equal",
-        xlabel=f"TV {shown[0]}{suffix}",
-        ylabel=f"TV {shown[1]}{suffix}",
+        xlabel=f"TV {labels[0]}{suffix}",
+        ylabel=f"TV {labels[1]}{suffix}",
         title=variance.attrs["name"] + ("" if positive.all() else counted),
     )
     return ax

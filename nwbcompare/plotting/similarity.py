@@ -48,19 +48,19 @@ def plot_dissimilarity(
     """
     image = ax.imshow(result["dissimilarity"], cmap=SEQUENTIAL, interpolation="nearest")
     tasks = [str(task) for task in result["task"].values]
-    shown = [display_name(task, names) for task in tasks]
+    labels = [display_name(task, names) for task in tasks]
     edges = [place for place in range(1, len(tasks)) if tasks[place] != tasks[place - 1]]
     for edge in edges:
         ax.axhline(edge - 0.5, color="white", lw=1)
         ax.axvline(edge - 0.5, color="white", lw=1)
     if len(tasks) <= MOST_LABELS:
         levels = _levels([str(label) for label in result["condition"].values])
-        text = [f"{task} {level}".strip() for task, level in zip(shown, levels, strict=True)]
+        text = [f"{task} {level}".strip() for task, level in zip(labels, levels, strict=True)]
         places: list[float] = list(range(len(text)))
     else:
         bounds = [0, *edges, len(tasks)]
         places = [(a + b - 1) / 2 for a, b in pairwise(bounds)]
-        text = [shown[start] for start in bounds[:-1]]
+        text = [labels[start] for start in bounds[:-1]]
     ax.set_yticks(places, text)
     if len(tasks) <= MOST_LABELS:
         ax.set_xticks(places, text, rotation=45, ha="right", rotation_mode="anchor")

@@ -150,8 +150,8 @@ def plot_unit_rates(
         Display names of tasks.
     """
     variable = by or json.loads(condition_means.attrs["condition_variables"])[task][0]
-    own = condition_means.isel(condition=condition_means["task"].values == task)
-    rates = own["rate_mean"].sel(unit=unit).groupby(variable).mean("condition")
+    conditions = condition_means.isel(condition=condition_means["task"].values == task)
+    rates = conditions["rate_mean"].sel(unit=unit).groupby(variable).mean("condition")
     levels = rates[variable].values
     numeric = levels.dtype.kind in "fiu"
     scale = levels.astype(float) if numeric else np.arange(len(levels), dtype=float)
@@ -169,7 +169,7 @@ def plot_unit_rates(
         title=title,
         xlim=_edges(rates["time"]),
     )
-    unit_of_variable = own[variable].attrs.get("units", "1")
+    unit_of_variable = conditions[variable].attrs.get("units", "1")
     readable = variable.replace("_", " ")
     readable += "" if unit_of_variable == "1" else f" ({unit_of_variable})"
     if len(levels) <= 6:
@@ -200,12 +200,12 @@ def plot_condition_rates(
     names
         Display names of tasks.
     """
-    own = condition_means.isel(condition=condition_means["task"].values == task)
-    rates = own["rate_mean"].sel(unit=unit)
+    conditions = condition_means.isel(condition=condition_means["task"].values == task)
+    rates = conditions["rate_mean"].sel(unit=unit)
     variables = json.loads(condition_means.attrs["condition_variables"])[task]
     colours = mpl.colormaps[SEQUENTIAL](np.linspace(0, 0.9, rates.sizes["condition"]))
     for place, colour in enumerate(colours):
-        levels = [own[name].values[place] for name in variables]
+        levels = [conditions[name].values[place] for name in variables]
         # a legend of many conditions would cover the curves
         label = ", ".join(_level(level) for level in levels) if len(colours) <= 8 else None
         style = "-" if place % 2 == 0 else "--"

@@ -53,11 +53,11 @@ def plot_task_space(
         _write_name(ax, positions.mean(axis=0), place, display_name(task, names), colour)
     for line in (ax.axhline, ax.axvline):
         line(0, color=LIGHT_GREY, lw=0.6, zorder=0)
-    shown = np.mean([space["explained_variance"].values[:2] for space in spaces], axis=0)
+    explained = np.mean([space["explained_variance"].values[:2] for space in spaces], axis=0)
     ax.set(
         xlabel="axis 1",
         ylabel="axis 2",
-        title=f"{shown.sum():.0%} of the variance" + ("" if single else " on average"),
+        title=f"{explained.sum():.0%} of the variance" + ("" if single else " on average"),
     )
     # equal scales keep directions; the margin has room for names
     low, high = (edge(positions, axis=(0, 1)) for edge in (np.min, np.max))

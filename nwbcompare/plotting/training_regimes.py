@@ -63,10 +63,10 @@ def plot_regimes(
     InputError
         For a measure that the result does not have.
     """
-    shown = result.attrs["distance"] if measure is None else measure
-    _check_measures(result, [shown])
-    own = result.sel(measure=shown)
-    distance = own["distance"].transpose("pair", "regime").values
+    name = result.attrs["distance"] if measure is None else measure
+    _check_measures(result, [name])
+    one = result.sel(measure=name)
+    distance = one["distance"].transpose("pair", "regime").values
     places = np.arange(distance.shape[1])
     for row in distance:
         paired = np.isfinite(row)
@@ -75,15 +75,15 @@ def plot_regimes(
         colour = REGIME_COLOURS[place % len(REGIME_COLOURS)]
         x = np.full(column.size, place - 0.1)
         ax.scatter(x, column, s=16, color=colour, alpha=0.8, lw=0, zorder=2)
-    mean, low, high = (own[name].values for name in ("mean", "mean_low", "mean_high"))
+    mean, low, high = (one[name].values for name in ("mean", "mean_low", "mean_high"))
     reach = np.nan_to_num([mean - low, high - mean])
     ax.errorbar(places + 0.15, mean, reach, fmt="D", ms=5, capsize=3, color=BLACK, zorder=3)
-    if shown == result.attrs["distance"]:
+    if name == result.attrs["distance"]:
         _plot_split_half(ax, result)
     regimes = [display_name(str(regime), names) for regime in result["regime"].values]
     counted = zip(regimes, result["n_networks"].values, strict=True)
     ax.set_xticks(places, [f"{regime}\n(n = {n})" for regime, n in counted])
-    ax.set(xlim=(-0.5, places.size - 0.5), ylabel=_name(result, shown))
+    ax.set(xlim=(-0.5, places.size - 0.5), ylabel=_name(result, name))
     ax.set_ylim(bottom=0)
     return ax
 
@@ -120,15 +120,15 @@ def plot_contrasts(
     InputError
         For a measure that the result does not have.
     """
-    shown = [str(result.attrs["distance"])] if measures is None else list(measures)
-    _check_measures(result, shown)
+    chosen = [str(result.attrs["distance"])] if measures is None else list(measures)
+    _check_measures(result, chosen)
     rows = np.arange(result.sizes["contrast"])
-    for place, measure in enumerate(shown):
-        own = result.sel(measure=measure)
+    for place, measure in enumerate(chosen):
+        contrasts = result.sel(measure=measure)
         mean, low, high = (
-            own[name].values for name in ("difference", "difference_low", "difference_high")
+            contrasts[name].values for name in ("difference", "difference_low", "difference_high")
         )
-        height = rows + SPREAD * ((place + 0.5) / len(shown) - 0.5)
+        height = rows + SPREAD * ((place + 0.5) / len(chosen) - 0.5)
         ax.errorbar(
             mean,
             height,
@@ -141,20 +141,20 @@ def plot_contrasts(
         )
     ax.axvline(0, color=GREY, lw=0.9, ls="--", zorder=0)
     right = ax.get_yaxis_transform()
-    for row, p in enumerate(result["p_adjusted"].sel(measure=shown[0]).values):
+    for row, p in enumerate(result["p_adjusted"].sel(measure=chosen[0]).values):
         ax.text(1.02, row, f"p = {p:.2g}", transform=right, va="center", fontsize=8)
     ax.set_yticks(rows, [_row(result.isel(contrast=row), names) for row in rows])
-    ax.set(ylim=(rows.size - 0.5, -0.5), xlabel=_contrast_label(result, shown))
-    if len(shown) > 1:
+    ax.set(ylim=(rows.size - 0.5, -0.5), xlabel=_contrast_label(result, chosen))
+    if len(chosen) > 1:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
     return ax
 
 
 def _check_measures(result: xr.Dataset, measures: Sequence[str]) -> None:
-    known = [str(name) for name in result["measure"].values]
+    available = [str(name) for name in result["measure"].values]
     for measure in measures:
-        if measure not in known:
-            raise unknown_name("measure", measure, known)
+        if measure not in available:
+            raise unknown_name("measure", measure, available)
 
 
 def _plot_split_half(ax: Axes, result: xr.Dataset) -> None:
@@ -169,8 +169,8 @@ def _plot_split_half(ax: Axes, result: xr.Dataset) -> None:
 
 
 def _name(result: xr.Dataset, measure: str) -> str:
-    shown, recording = DISTANCE_NAMES.get(measure, measure), result.attrs["name"]
-    return f"{shown}\n{'to' if measure == result.attrs['distance'] else 'from'} {recording}"
+    label, recording = DISTANCE_NAMES.get(measure, measure), result.attrs["name"]
+    return f"{label}\n{'to' if measure == result.attrs['distance'] else 'from'} {recording}"
 
 
 def _row(row: xr.Dataset, names: Mapping[str, str] | None) -> str:

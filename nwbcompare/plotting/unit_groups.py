@@ -54,22 +54,22 @@ def plot_group_scatter(
     floor = values[values > 0].min() / 2 if (values > 0).any() else 1e-3
     label = groups["group"].values
     for group, legend in {"": "no group", "1": "group 1", "2": "group 2", "12": "group 12"}.items():
-        own = active & (label == group)
+        members = active & (label == group)
         ax.scatter(
-            np.maximum(a.values[own], floor),
-            np.maximum(b.values[own], floor),
+            np.maximum(a.values[members], floor),
+            np.maximum(b.values[members], floor),
             s=14,
             marker=GROUP_MARKS[group],
             color=GROUP_COLOURS[group],
             lw=0,
-            label=f"{legend} ({int(own.sum())})",
+            label=f"{legend} ({int(members.sum())})",
         )
-    shown = [display_name(groups.attrs[task], names) for task in ("task_a", "task_b")]
+    tasks = [display_name(groups.attrs[task], names) for task in ("task_a", "task_b")]
     ax.set(
         xscale="log",
         yscale="log",
-        xlabel=f"task variance, {shown[0]}",
-        ylabel=f"task variance, {shown[1]}",
+        xlabel=f"task variance, {tasks[0]}",
+        ylabel=f"task variance, {tasks[1]}",
     )
     _legend_above(ax)
     return ax
@@ -127,8 +127,8 @@ def plot_group_matrix(ax: Axes, result: xr.Dataset, *, selection: str = "near") 
     chosen = result.sel(selection=selection)
     means = chosen["recurrent_weight"].transpose("group_to", "group_from").values
     n_pairs = chosen["n_pairs"].transpose("group_to", "group_from").values
-    known = np.abs(means[np.isfinite(means)])
-    limit = float(known.max()) if known.size and known.max() > 0 else 1.0
+    sizes = np.abs(means[np.isfinite(means)])
+    limit = float(sizes.max()) if sizes.size and sizes.max() > 0 else 1.0
     colours = mpl.colormaps[DIVERGING].with_extremes(bad="#EEEEEE")
     ax.imshow(np.ma.masked_invalid(means), cmap=colours, vmin=-limit, vmax=limit)
     scale = Normalize(-limit, limit)
@@ -215,11 +215,11 @@ def plot_rule_weights(
     names
         Display names of tasks.
     """
-    shown = [str(rule) for rule in (result["rule"].values if rules is None else rules)]
-    chosen = result.sel(rule=shown)
+    chosen_rules = [str(rule) for rule in (result["rule"].values if rules is None else rules)]
+    chosen = result.sel(rule=chosen_rules)
     for place, group in enumerate(_groups_with_units(chosen)):
         ax.errorbar(
-            np.arange(len(shown)) + 0.22 * (place - 1),
+            np.arange(len(chosen_rules)) + 0.22 * (place - 1),
             chosen["rule_weight"].sel(group=group),
             chosen["rule_weight_se"].sel(group=group),
             color=GROUP_COLOURS[group],
@@ -231,8 +231,8 @@ def plot_rule_weights(
         )
     ax.axhline(0, color=NULL_COLOUR, lw=0.8, zorder=0)
     ax.set_xticks(
-        range(len(shown)),
-        [display_name(rule, names) for rule in shown],
+        range(len(chosen_rules)),
+        [display_name(rule, names) for rule in chosen_rules],
         rotation=45,
         ha="right",
         rotation_mode="anchor",
@@ -256,9 +256,9 @@ def plot_weight_by_direction(ax: Axes, result: xr.Dataset) -> Axes:
     styles = {"within": (BLACK, "-", "o"), "between": (VERMILION, "--", "s")}
     legends = {"within": "within group 1 or 2", "between": "between groups 1 and 2"}
     for relation, (colour, line, mark) in styles.items():
-        own = result.sel(relation=relation)
-        half = 1.96 * own["weight_se"].values
-        mean = own["weight"].values
+        weights = result.sel(relation=relation)
+        half = 1.96 * weights["weight_se"].values
+        mean = weights["weight"].values
         ax.fill_between(degrees, mean - half, mean + half, color=colour, alpha=0.15, lw=0)
         ax.plot(degrees, mean, color=colour, ls=line, marker=mark, ms=4, label=legends[relation])
     ax.axhline(0, color=NULL_COLOUR, lw=0.8, zorder=0)

@@ -57,12 +57,12 @@ def resample_hierarchy(
         # equal labels in different parents are different members
         member, first = _within(above, level)
         parent = above[first]
-        drawn = np.empty((n, len(first)), dtype=np.int64)
+        draws = np.empty((n, len(first)), dtype=np.int64)
         for which in range(counts.shape[1]):
             children = np.flatnonzero(parent == which)
             share = np.full(children.size, 1 / children.size)
-            drawn[:, children] = rng.multinomial(counts[:, which] * children.size, share)
-        above, counts = member, drawn
+            draws[:, children] = rng.multinomial(counts[:, which] * children.size, share)
+        above, counts = member, draws
     return counts[:, above]
 
 
