@@ -141,7 +141,7 @@ def from_arrays(
         task=task,
         conditions=conditions,
     )
-    about = _About(aligned_to, name, source, provenance)
+    description = _Description(aligned_to, name, source, provenance)
     if rates is not None:
         _refuse(
             "rates",
@@ -152,17 +152,17 @@ def from_arrays(
         )
         binned = _rates(rates, dims, time_s, bin)
         binned = binned.per_second() if counts else binned
-        return _block(binned, trials, units, reading, about)
+        return _block(binned, trials, units, reading, description)
     _refuse("spikes", "They are for rates.", time_s=time_s, counts=counts)
     if _is_nested(spikes):
         _refuse("spikes from an event", "Their event is at 0 s.", align=align)
-        return _block(_binned(spikes, dims, reading), trials, units, reading, about)
+        return _block(_binned(spikes, dims, reading), trials, units, reading, description)
     _refuse("spikes on a session's clock", "Pass one list of times for each unit.", dims=dims)
-    return _on_one_clock(spikes, trials, units, reading, about)
+    return _on_one_clock(spikes, trials, units, reading, description)
 
 
 @dataclass(frozen=True)
-class _About:
+class _Description:
     """Labels of an activity; see `from_arrays`."""
 
     aligned_to: str | None
@@ -342,24 +342,24 @@ def _times(spikes: Any) -> Times:
 
 
 def _block(
-    binned: _Binned, trials: Any, units: Table | None, reading: Reading, about: _About
+    binned: _Binned, trials: Any, units: Table | None, reading: Reading, description: _Description
 ) -> xr.DataTree:
     rates, columns, unit = _rows(binned, trials)
-    with_task(columns, reading.task, len(rates), about.name)
+    with_task(columns, reading.task, len(rates), description.name)
     block = make_block(
         rates,
         time_s=binned.time_s,
         bin_width_s=binned.bin_s,
-        aligned_to=about.aligned_to or "event",
+        aligned_to=description.aligned_to or "event",
         trials=columns,
         units=_unit_table(units, len(binned.rates)),
         observation_unit=unit,
         condition_variables=conditions_by_task(reading.conditions, columns),
-        source=about.source,
-        name=about.name,
-        provenance=about.provenance,
+        source=description.source,
+        name=description.name,
+        provenance=description.provenance,
     )
-    return check_activity(make_activity({about.leaf: block}))
+    return check_activity(make_activity({description.leaf: block}))
 
 
 def _rows(
@@ -397,7 +397,7 @@ def _unit_table(units: Table | None, n_units: int) -> dict[str, Column]:
 
 
 def _on_one_clock(
-    spikes: Any, trials: Any, units: Table | None, reading: Reading, about: _About
+    spikes: Any, trials: Any, units: Table | None, reading: Reading, description: _Description
 ) -> xr.DataTree:
     """Return rates about the events of trials, from spike times on the session's clock."""
     if trials is None or isinstance(trials, list | tuple):
@@ -410,7 +410,7 @@ def _on_one_clock(
     n_trials = len(next((trials[name] for name in trials), ()))
     times = [_times(unit) for unit in spikes]
     session = Session(
-        name=about.name,
+        name=description.name,
         trials=table_columns(trials, n_trials, "trial"),
         units=_unit_table(units, len(times)),
         signal=SpikeTrains(times.__getitem__),
@@ -419,9 +419,9 @@ def _on_one_clock(
         lay_on_one_clock(
             [session],
             reading,
-            name=about.name,
-            aligned_to=about.aligned_to,
-            source=about.source,
-            provenance=about.provenance,
+            name=description.name,
+            aligned_to=description.aligned_to,
+            source=description.source,
+            provenance=description.provenance,
         )
     )

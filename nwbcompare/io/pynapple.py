@@ -189,9 +189,9 @@ def _laid_end_to_end(
     stop = start + n_bins * width
     stop[:-1] -= BETWEEN_S
     left = float(block["time"].values[0]) - width / 2
-    about = {k: v for k, v in columns.items() if k not in {"start_time", "stop_time"}}
+    metadata = {k: v for k, v in columns.items() if k not in {"start_time", "stop_time"}}
     trials = nap.IntervalSet(start, stop)
-    _annotate(trials, about | {EVENT: start - left})
+    _annotate(trials, metadata | {EVENT: start - left})
     frame = nap.TsdFrame(
         t=(start[:, None] + (np.arange(n_bins) + 0.5) * width).ravel(),
         d=rates.reshape(-1, n_units),

@@ -30,7 +30,7 @@ def assert_same_activity(one: Activity, two: Activity) -> None:
     for leaf, block in first.items():
         xr.testing.assert_identical(block, second[leaf])
         for name, variable in block.variables.items():
-            here, there = variable.dtype, second[leaf][name].dtype
+            dtype, other = variable.dtype, second[leaf][name].dtype
             # texts may differ in width, which depends on the longest value
-            same = here == there or here.kind == there.kind == "U"
-            assert same, f"{leaf}: {name} is {here} against {there}"  # noqa: S101
+            same = dtype == other or dtype.kind == other.kind == "U"
+            assert same, f"{leaf}: {name} is {dtype} against {other}"  # noqa: S101

@@ -123,7 +123,7 @@ def _trials(
     names = _free_names(columns, "trial")
     return (
         {names[name]: column for name, column in columns.items()},
-        {names[name]: about for name, about in attrs.items()},
+        {names[name]: values for name, values in attrs.items()},
         left_out,
     )
 

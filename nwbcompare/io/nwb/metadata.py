@@ -206,7 +206,7 @@ def make_file(block: xr.Dataset, metadata: Metadata | None, *, notes: Sequence[s
         If species, age or time of a recording are missing.
     """
     tables = merged(default_metadata(block), metadata)
-    about, subject = tables["NWBFile"], tables["Subject"]
+    file, subject = tables["NWBFile"], tables["Subject"]
     lacking = [
         f"{table}.{key}"
         for table, key in (
@@ -224,10 +224,10 @@ def make_file(block: xr.Dataset, metadata: Metadata | None, *, notes: Sequence[s
             "Pass metadata={'Subject': {'species': 'Macaca mulatta', 'age': 'P6Y'}, "
             "'NWBFile': {'session_start_time': '2009-03-13T00:00:00+00:00'}} (--metadata FILE).",
         )
-    sentences = [*([about["notes"]] if "notes" in about else []), *notes]
+    sentences = [*([file["notes"]] if "notes" in file else []), *notes]
     if sentences:
-        about["notes"] = " ".join(sentences)
-    return NWBFile(**about, subject=Subject(**subject))
+        file["notes"] = " ".join(sentences)
+    return NWBFile(**file, subject=Subject(**subject))
 
 
 def default_metadata(block: xr.Dataset) -> dict[str, dict[str, Any]]:
@@ -251,19 +251,19 @@ def default_metadata(block: xr.Dataset) -> dict[str, dict[str, Any]]:
     )
     sessions = _only(block, "session")
     subjects = _only(block, "subject")
-    about: dict[str, Any] = {
+    file: dict[str, Any] = {
         "identifier": str(uuid.uuid4()),
         "session_id": identity(sessions or name),
     }
     subject: dict[str, Any] = {"subject_id": identity(subjects or name), "sex": "U"}
     if not simulated:
-        about |= {
+        file |= {
             "session_description": f"Recorded units of {name}.",
             "experiment_description": "Recorded activity on task trials.",
             "keywords": ["electrophysiology"],
         }
-        return {"NWBFile": about, "Subject": subject}
-    about |= {
+        return {"NWBFile": file, "Subject": subject}
+    file |= {
         "session_description": f"Simulated: rates of {name}, on task trials laid end to end.",
         # a simulation has no time of recording
         "session_start_time": datetime.now(UTC),
@@ -277,7 +277,7 @@ def default_metadata(block: xr.Dataset) -> dict[str, dict[str, Any]]:
         "age": "P0D",
         "description": "An artificial recurrent neural network.",
     }
-    return {"NWBFile": about, "Subject": subject}
+    return {"NWBFile": file, "Subject": subject}
 
 
 def _only(block: xr.Dataset, column: str) -> str | None:

@@ -174,7 +174,7 @@ class _FileSession:
     """A session of a file, with the file's provenance and, if native, its description."""
 
     session: Session
-    about: dict[str, Any]
+    provenance: dict[str, Any]
     written: Written | None = None
     of_rates: bool = False
 
@@ -205,13 +205,13 @@ def _read_tables(
 
 def _provenance(file: h5py.File, path: Path, session: Session) -> dict[str, Any]:
     """Return the provenance of a file: name, identifier, session and description."""
-    about = {
+    record = {
         "file": path.name,
         "identifier": scalar(file, "identifier"),
         "session": session.name,
         "description": scalar(file, "session_description"),
     }
-    return about | ({"columns_left_out": list(session.left_out)} if session.left_out else {})
+    return record | ({"columns_left_out": list(session.left_out)} if session.left_out else {})
 
 
 def _blocks_of_rates(
@@ -301,7 +301,7 @@ def _joined_sessions(
         Reading(**options),
         name=sessions[0].session.name if len(sessions) == 1 else folder,
         provenance={
-            "files": [one.about for one in sessions[:MOST_NAMED_FILES]],
+            "files": [one.provenance for one in sessions[:MOST_NAMED_FILES]],
             "n_files": len(sessions),
         },
     )
