@@ -52,6 +52,7 @@ def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
             Path(platformdirs.user_cache_dir("nwbcompare")),
         ]
     )
+    # an explicit folder is the only place: falling back to another would hide a mistake
     for place in places:
         for folder in (place / name, place):
             if folder.is_dir() and loader.is_archive(folder):

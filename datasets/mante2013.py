@@ -217,6 +217,7 @@ def _unit_files(path: Path, animal: str | None) -> list[Path]:
             "Pass the folder with 'PFC data 1'.",
         )
     by_name: dict[str, Path] = {}
+    # the archive has some files twice, byte for byte: a unit counts once
     for file in _candidates(path):
         first = by_name.setdefault(file.name, file)
         if first != file and first.read_bytes() != file.read_bytes():
@@ -258,6 +259,7 @@ def _read_unit(file: Path, samples: int) -> _Unit:
             columns[name] = values.astype(kind)
         context = np.ravel(struct_field(file, table, "context"))
         unit_table = _unit_table(file, record)
+    # conditions are signs (4 per context); levels are ranks, since sizes differ between sessions
     for name in ("coherence_1", "coherence_2"):
         columns[f"{name}_sign"] = np.sign(columns[name]).astype("i1")
         columns[f"{name}_level"] = _signed_rank(columns[name])
@@ -275,6 +277,7 @@ def _counts(file: Path, response: Any) -> npt.NDArray[Any]:
     """Return spike counts (sample, trial), after a check that they are counts."""
     counts: npt.NDArray[Any] = np.asarray(response if isinstance(response, np.ndarray) else None)
     good = counts.ndim == 2 and counts.size and counts.dtype.kind in "uif"
+    # unsigned integers, the archive's type, cannot be anything but counts
     if good and counts.dtype.kind != "u":
         good = bool((np.isfinite(counts) & (counts >= 0) & (counts % 1 == 0)).all())
         counts = counts.astype(np.uint16) if good else counts
@@ -301,6 +304,7 @@ def _unit_table(file: Path, record: Struct) -> dict[str, Any]:
     info = struct_field(file, record, "unitInfo")
     isolation = "".join(map(str, np.ravel(struct_field(file, info, "type"))))
     discriminability = _number(info, "discriminability", 0)
+    # the selection of single units by Yang et al. (2019)
     single = isolation == "s" and discriminability >= 3
     return {
         "unit": match["unit"],
@@ -328,7 +332,9 @@ def _make_block(
 ) -> xr.Dataset:
     sizes = [unit.task_is_motion.size for unit in units]
     n_bins = units[0].counts.shape[0]
+    # smoothing is linear: one matrix product per unit does it, with the division by the bin width
     kernel = smoothing_matrix(n_bins, sd_bins) / bin_s if sd_bins else None
+    # filled unit by unit, so that float64 rates exist for one unit at a time
     rate = np.empty((sum(sizes), n_bins), dtype=np.float32)
     stops = np.cumsum(sizes)
     for unit, start, stop in zip(units, stops - sizes, stops, strict=True):
@@ -337,6 +343,7 @@ def _make_block(
     table = {name: [unit.table[name] for unit in units] for name in units[0].table}
     sessions, session_code = np.unique(table["session"], return_inverse=True)
     motion = np.concatenate([unit.task_is_motion for unit in units])
+    # the epoch is the stimulus, 750 ms, also where wider bins end earlier
     stop_s = WINDOW_START_S + 0.75
     subjects = sorted(set(table["subject"]))
     return make_block(

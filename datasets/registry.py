@@ -125,6 +125,7 @@ def loaders() -> dict[str, Loader]:
     by_name = {MANTE2013.name: MANTE2013}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         loader = point.load()
+        # the same loader may be installed under two distributions
         if point.name in by_name and by_name[point.name] is not loader:
             raise InputError(
                 f"loader {point.name!r}",

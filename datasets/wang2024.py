@@ -170,6 +170,7 @@ def _read(file: Path, kind: str) -> list[_Neuron]:
     with opened_mat(file) as variables:
         structure = struct_variable(file, variables, "data_structure")
         records = struct_field(file, structure, "neurons")
+        # an array with one struct is read as a struct
         if isinstance(records, Struct):
             records = [records]
         is_list = isinstance(records, list) and records
@@ -198,6 +199,7 @@ def _spikes(file: Path, subject: str, values: Any) -> npt.NDArray[np.float32]:
     if not numeric or not len(values) or values.shape[1] != N_SAMPLES:
         raise _damaged(file, subject, f"[trial x {N_SAMPLES}], at least one trial")
     spikes: npt.NDArray[np.float32] = values.astype(np.float32)
+    # float32 holds 0, 1 and NaN exactly
     if not (np.isnan(spikes) | (spikes == 0) | (spikes == 1)).all():
         raise _damaged(file, subject, "0, 1, or NaN (not recorded) in each millisecond")
     return spikes
@@ -234,11 +236,13 @@ def _is_copied(neuron: _Neuron) -> bool:
 
 def _rates(spikes: npt.NDArray[np.float32], samples: int) -> npt.NDArray[np.float32]:
     """Return rates over the recorded part of each bin (spikes/s), ``(trial, bin)``."""
+    # the first whole bin, counted back from the saccade
     start = SACCADE_SAMPLE % samples
     n_bins = (N_SAMPLES - start) // samples
     binned = spikes[:, start : start + n_bins * samples].reshape(len(spikes), n_bins, samples)
     recorded_ms = np.isfinite(binned).sum(axis=-1)
     counts = np.nansum(binned, axis=-1, dtype=np.float64)
+    # 0 / 0 is NaN: nothing was recorded in the bin
     with np.errstate(invalid="ignore"):
         rates: npt.NDArray[np.float32] = (1000 * counts / recorded_ms).astype(np.float32)
     return rates
@@ -249,6 +253,7 @@ def _make_block(
 ) -> xr.Dataset:
     rates, place, trial_number = [], [], []
     columns: dict[str, list[Any]] = {"task": [], "sequence": [], "saccade": [], "direction": []}
+    # rows are ordered by neuron, then by cell: the file's order of trials is kept in each
     for index, neuron in enumerate(neurons.values()):
         for task, sequence, saccade in CELLS:
             rates.append(_rates(neuron.spikes[task, sequence, saccade], samples))

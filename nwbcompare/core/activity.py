@@ -290,11 +290,13 @@ def unit_table(block: xr.Dataset) -> dict[str, xr.DataArray]:
     ['day1', 'day1', 'day1']
     """
     columns = columns_on(block, "unit")
+    # a column of units takes precedence over one of trials
     if "session" in columns or "session" not in columns_on(block, row_dim(block)):
         return columns
     codes, names = codes_and_categories(block["session"])
     row = unit_positions(block) if is_ragged(block) else np.zeros(len(codes), dtype=np.int64)
     sessions_of_unit: dict[int, list[str]] = {}
+    # each pair of unit and session once, without a loop over trials
     for pair in np.flatnonzero(np.bincount(row * len(names) + codes)):
         unit, code = divmod(int(pair), len(names))
         sessions_of_unit.setdefault(unit, []).append(str(names[code]))
@@ -392,6 +394,7 @@ def unit_rows(block: xr.Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any
     ([1, 0], [5])
     """
     keys, observed = block["unit_key"].values, block["observation_unit"].values
+    # keys need not ascend after a selection by hand
     order = np.argsort(keys, kind="stable")
     place = np.minimum(np.searchsorted(keys[order], observed), len(keys) - 1)
     rows = order[place]
@@ -544,6 +547,7 @@ def epoch_bounds(
         if times.size == 0 or np.isnan(times).all():
             return None
         spread = np.ptp(times)
+        # written so that NaN, an epoch missing in some trials, is an error too
         if not spread <= EPOCH_TOLERANCE * block["time"].attrs["bin_width_s"]:
             raise InputError(
                 f"epoch {epoch!r}",
@@ -651,6 +655,7 @@ def _select_in_block(
             places = places[matches[places]]
         else:
             rows &= matches
+    # observations of units that are not selected would point to no unit
     if is_ragged(block):
         rows &= np.isin(unit_positions(block), places)
     return block.isel({row: np.flatnonzero(rows), "unit": places})
@@ -711,6 +716,7 @@ def _trial_column(values: Any, row: str) -> tuple[str, npt.NDArray[Any], dict[st
 
 def _unit_column(values: Any) -> tuple[str, npt.NDArray[Any], dict[str, Any]]:
     array, attrs = _with_attrs(values)
+    # object arrays of text cannot be written to netCDF
     return "unit", array.astype(str) if is_text(array) else array, attrs
 
 

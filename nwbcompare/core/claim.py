@@ -103,6 +103,7 @@ def claimed(path: str | os.PathLike[str], *, wait_s: float = WAIT_S) -> Iterator
     finally:
         ended.set()
         beat.join()
+        # unlinked while locked: a process that waits cannot lock a file that is about to vanish
         file.unlink(missing_ok=True)
         os.close(handle)
 
@@ -152,6 +153,7 @@ def held_by(path: str | os.PathLike[str]) -> str:
 def _take(file: Path) -> int | None:
     """Create a lock file and lock it; return None if it exists already."""
     try:
+        # creation fails if the file exists: of two processes one succeeds, also without locks
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
         _remove_abandoned(file)

@@ -73,6 +73,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
             "an existing " + ("folder" if path.is_dir() else "file"),
             "Choose another path, or pass overwrite=True (--overwrite).",
         )
+    # parents that do not exist yet will be created
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent
@@ -174,6 +175,7 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     ...     (Path(folder) / "tv.csv").read_text()
     'unit,tv'
     """
+    # a link stays a link: its target is replaced
     path = Path(os.path.realpath(check_output(path, overwrite=overwrite)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

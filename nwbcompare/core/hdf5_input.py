@@ -139,6 +139,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
     """
     held: dict[str, h5py.File] = _held.__dict__
     with named(path):
+        # a nested call uses the open file, and with it the chunks that are unpacked already
         if str(path) in held:
             yield held[str(path)]
             return
@@ -400,6 +401,7 @@ def _texts(data: h5py.Dataset, part: slice) -> npt.NDArray[Any]:
     for start in range(rows.start, rows.stop, TEXTS_AT_ONCE):
         piece = data[start : min(start + TEXTS_AT_ONCE, rows.stop)]
         texts += [as_text(value) for value in piece]
+        # texts have no declared length, so that the total is known only while they are read
         n_characters += sum(map(len, piece))
         longest = max(longest, *map(len, piece))
         if n_characters > most or longest * 4 * len(rows) > MOST_TEXT_BYTES:
@@ -487,6 +489,7 @@ def check_stored(data: h5py.Dataset, n_bytes: int) -> None:
     """
     properties = data.id.get_create_plist()
     filters = [properties.get_filter(place)[0] for place in range(properties.get_nfilters())]
+    # two compressions in a row could unpack by a factor of a million
     if sum(code not in REARRANGING for code in filters) > 1:
         raise _too_much(data, "data packed several times over")
     if data.chunks is not None:

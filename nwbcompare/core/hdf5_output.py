@@ -66,6 +66,7 @@ class CarefulFile(io.RawIOBase):
         """Read bytes, including those that could not be written."""
         view = memoryview(buffer).cast("B")
         first, count = self._place, min(len(view), max(self._size() - self._place, 0))
+        # bytes on disk first, then those of later, failed writes over them
         on_disk = os.pread(self._handle, count, first)
         view[:count] = on_disk.ljust(count, b"\0")
         for start, lost in self._lost:

@@ -55,6 +55,7 @@ class OnDemand(BackendArray):
         # each index is read once, in ascending order, and repeated or reordered afterwards
         unique = [np.unique(part, return_inverse=True) for part in picked]
         sizes = tuple(places.size for places, _ in unique)
+        # an empty selection needs no file
         if all(sizes):
             with self.guard():
                 refuse_beyond_memory(math.prod(sizes) * self.dtype.itemsize)
@@ -190,6 +191,7 @@ def runs(places: Places) -> Iterator[tuple[slice, slice]]:
     >>> [(at.start, of.start, of.stop) for at, of in runs(np.array([4, 5, 6, 9]))]
     [(0, 4, 7), (3, 9, 10)]
     """
+    # consecutive indices are one slice, which HDF5 reads much faster than a list
     breaks = np.flatnonzero(np.diff(places) != 1) + 1
     bounds = [0, *breaks.tolist(), places.size]
     for start, stop in pairwise(bounds):

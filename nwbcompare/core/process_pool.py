@@ -59,6 +59,7 @@ def run_all(jobs: Sequence[Job], n_jobs: int, desc: str) -> tuple[list[Any], lis
         else:
             from joblib import Parallel, delayed  # noqa: PLC0415 - only where there is much to do
 
+            # a generator, so that the bar moves as jobs end
             pool = Parallel(n_jobs=n_jobs, return_as="generator")
             done = []
             with warnings.catch_warnings():
@@ -73,6 +74,7 @@ def run_all(jobs: Sequence[Job], n_jobs: int, desc: str) -> tuple[list[Any], lis
 def _run(job: Job) -> tuple[Any, list[str]]:
     name, function, arguments = job
     with warnings.catch_warnings(record=True) as caught:
+        # by default, Python issues a warning once per place only
         warnings.simplefilter("always", UnitWarning)
         result = function(*arguments)
     messages = []

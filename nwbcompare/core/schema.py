@@ -115,6 +115,7 @@ def find_problems(activity: Activity) -> list[InputError]:
     problems: list[InputError] = []
     for leaf, block in blocks(activity).items():
         broken = [problem for rule in STRUCTURE_RULES for problem in rule(block)]
+        # rules on values assume dimensions that rules on structure check
         if not broken:
             broken = [problem for rule in CONTENT_RULES for problem in rule(block)]
         problems += [_in_leaf(leaf, problem) for problem in broken]
@@ -222,6 +223,7 @@ def time_axis_is_there(block: xr.Dataset) -> Iterator[InputError]:
             "time.attrs['aligned_to']", "the event at time 0", "nothing", "Name the event."
         )
     centres = block["time"].values
+    # bins may lie apart, but must not overlap
     gaps = np.diff(centres)
     if not np.isfinite(centres).all() or (gaps < width * (1 - EPOCH_TOLERANCE)).any():
         yield InputError(
@@ -284,6 +286,7 @@ def epochs_have_bounds(block: xr.Dataset) -> Iterator[InputError]:
 @_content
 def rates_are_finite_or_missing(block: xr.Dataset) -> Iterator[InputError]:
     """Check that rates are finite, or NaN where not observed."""
+    # rates in a file are not read for a check
     if not is_in_memory(block["rate"].variable):
         return
     infinite = int(np.isinf(block["rate"].values).sum())
@@ -410,6 +413,7 @@ def _between_leaves(activity: xr.DataTree) -> list[InputError]:
                     )
                 )
             leaf_of_task[task] = leaf
+        # all blocks of an activity have the same units, so that results can be joined by unit
         if not _unit_table(block).identical(_unit_table(first)):
             problems.append(
                 InputError(

@@ -127,6 +127,7 @@ def _times_matrix(
 ) -> xr.Dataset:
     """Multiply rates along time with a (time, new time) matrix."""
     rate = block["rate"]
+    # float64 matrix: sums are accumulated in float64 and rounded once
     product = np.moveaxis(rate.values, rate.dims.index("time"), -1) @ matrix
     values = np.moveaxis(product, -1, rate.dims.index("time")).astype(np.float32)
     rest = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
@@ -177,6 +178,7 @@ def _align_block(block: xr.Dataset, epoch: str) -> xr.Dataset:
             "starts between them",
             "Compute the rates again in bins that are aligned to the epoch.",
         )
+    # the shortest trial's epoch, so that no trial has bins outside of it
     n_bins = int(np.floor((stop - start).min() + EPOCH_TOLERANCE))
     if n_bins < 1 or first.min() < 0 or (first + n_bins).max() > block.sizes["time"]:
         raise InputError(
@@ -186,6 +188,7 @@ def _align_block(block: xr.Dataset, epoch: str) -> xr.Dataset:
             "Choose another epoch.",
         )
     rows = np.arange(len(first))[:, None]
+    # each trial is cut at its own start
     rate = block["rate"].values[rows, first[:, None] + np.arange(n_bins)]
     timed = [n for n, v in block.variables.items() if {"time", "epoch"} & set(v.dims)]
     row = row_dim(block)

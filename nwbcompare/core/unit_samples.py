@@ -264,6 +264,7 @@ def animals_of_groups(sample: UnitSample, groups: UnitGroups, subject: str) -> C
     """
     animal = np.unique(sample.animals, return_inverse=True)[1].astype(np.int64)
     of_group = animal[groups.first]
+    # each group has the animal of its first unit, unless the data contradict it
     if (of_group[groups.code] != animal).any():
         raise InputError(
             subject,

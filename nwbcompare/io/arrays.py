@@ -228,6 +228,7 @@ def _rates(
         else:
             whole = _ordered("rates", whole, dims, RATE_DIMS)
         matrices = list(np.moveaxis(whole, 2, 0))
+    # units may differ in trials, but share the time axis
     lengths = {matrix.shape[1] for matrix in matrices}
     if len(lengths) != 1:
         raise InputError(
@@ -306,6 +307,7 @@ def _binned(spikes: Any, dims: Sequence[str] | None, reading: Reading) -> _Binne
     for unit in _by_unit(spikes, dims):
         counts = np.array([np.diff(np.searchsorted(_times(trial), edges)) for trial in unit])
         counts = counts.reshape(len(unit), n_bins)
+        # spike times from an event carry no information on gaps in the recording
         observed = np.ones(counts.shape, dtype=bool)
         rates.append(
             smooth_observed(counts, observed, reading.smooth / bin_s, 1 / bin_s, slice(0, n_bins))
@@ -368,6 +370,7 @@ def _rows(
     """Return rates, trial columns and, if units have different trials, the unit of each row."""
     sizes = [len(unit) for unit in binned.rates]
     tables = trials if isinstance(trials, list | tuple) else None
+    # one table for all, or one array for all: the trials are shared, and the block is dense
     if tables is None and (binned.together or trials is not None):
         if len(set(sizes)) > 1:
             raise InputError(

@@ -108,6 +108,7 @@ def plain_column(values: Any, subject: str = "column") -> Column:
         return array
     if array.dtype.kind == "S":
         return array.astype(str)
+    # object arrays: the type is that of the values that are present
     items = array.astype(object).ravel()
     missing = np.array([_is_missing(item) for item in items], dtype=bool)
     present = items[~missing]
@@ -124,6 +125,7 @@ def plain_column(values: Any, subject: str = "column") -> Column:
 
 def _is_missing(item: Any) -> bool:
     """Return whether a value is None, NaN, NaT or NA; the last three differ from themselves."""
+    # comparison of pandas' NA gives NA, which has no truth value
     equal = operator.eq(item, item)
     return item is None or not (isinstance(equal, bool | np.bool_) and bool(equal))
 

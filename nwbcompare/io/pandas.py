@@ -118,6 +118,7 @@ def _table(leaf: str, block: xr.Dataset) -> pd.DataFrame:
     rate = block["rate"].values
     n_rows, n_bins = rate.shape[:2]
     n_units = 1 if is_ragged(block) else block.sizes["unit"]
+    # rows of the table in the order of the rates in memory, which are not copied
     row = np.repeat(np.arange(n_rows), n_bins * n_units)
     if is_ragged(block):
         unit = np.repeat(unit_positions(block), n_bins)

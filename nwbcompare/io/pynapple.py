@@ -187,6 +187,7 @@ def _laid_end_to_end(
     width = float(block["time"].attrs["bin_width_s"])
     start = np.arange(n_trials) * (n_bins * width)
     stop = start + n_bins * width
+    # as pynapple does, so that the times here are those of its intervals
     stop[:-1] -= BETWEEN_S
     left = float(block["time"].values[0]) - width / 2
     metadata = {k: v for k, v in columns.items() if k not in {"start_time", "stop_time"}}
@@ -257,6 +258,7 @@ def _signal(spikes: Any, bin_s: float | None) -> tuple[dict[str, Column], Signal
         metadata.pop("rate", None)
         units = table_columns(metadata, len(keys), "unit")
         return units | {"unit": np.array(keys).astype(str)}, signal
+    # a Tsd is one channel without a name
     if isinstance(spikes, nap.Tsd):
         return {"unit": np.array(["0"])}, _samples(spikes, bin_s)
     if isinstance(spikes, nap.TsdFrame):

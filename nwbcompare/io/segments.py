@@ -121,6 +121,7 @@ def _padded(samples: Samples, bin_s: float) -> Samples:
     """Return samples padded with NaN, so that a bin beyond their ends is not observed."""
     if samples.times is not None:
         return samples
+    # one sample more than a bin has, so that the first bin beyond the end is padding alone
     pad = int(np.ceil(bin_s / samples.sampling_s)) + 1
 
     def read(start: int, stop: int, channels: Places) -> npt.NDArray[Any]:

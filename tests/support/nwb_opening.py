@@ -23,6 +23,7 @@ from pathlib import Path
 MEMORY_BYTES = 4_000_000_000
 SECONDS = 20
 FILES_A_WORKER = 400
+FILES_PER_START = 60
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Opening:
 
 def open_each(paths: Sequence[Path], *, workers: int = 2) -> list[Opening]:
     """Open files in worker processes; give what became of each, in order."""
-    size = min(FILES_A_WORKER, -(-len(paths) // workers)) or 1
+    # a worker's start takes as long as opening some dozens of files
+    size = min(FILES_A_WORKER, max(-(-len(paths) // workers), FILES_PER_START))
     shares = [paths[start : start + size] for start in range(0, len(paths), size)]
     with ThreadPoolExecutor(workers) as pool:
         return [opening for share in pool.map(_open_share, shares) for opening in share]

@@ -121,6 +121,7 @@ def mat5_variables(data: memoryview) -> list[Variable] | None:
     if order is None or struct.unpack(f"{order}H", header[124:126])[0] != VERSION:
         return None
     variables = []
+    # top-level elements are found by their sizes: nothing is unpacked beyond the names
     for kind, content in _elements(data[HEADER_BYTES:], order):
         name = _name(kind, content, order)
         if name:
@@ -159,6 +160,7 @@ def _unpacked(packed: memoryview, order: str) -> memoryview:
     refuse_beyond_memory(3 * size)
     unpacker = zlib.decompressobj()
     element = unpacker.decompress(packed, size + 9)
+    # a stream that ends early, and one that goes on, are both damaged
     _expect(len(element) >= size + 8, "an element reaches beyond what holds it")
     _expect(len(element) == size + 8, "a variable unpacks to more than it declares")
     if not unpacker.eof:

@@ -168,6 +168,7 @@ def _kind(value: Any) -> str:
 def _arrays(path: Path, values: Mapping[str, Any], dims: Any) -> dict[str, Any]:
     """Return arrays in the form of `from_arrays`."""
     arrays = dict(values)
+    # a list of rates must have a matrix for each unit, since units may differ in trials
     for key, value in arrays.items():
         matrices = key == "rates" and isinstance(value, list)
         for item in value if matrices else [value]:

@@ -206,6 +206,7 @@ def _from_group(group: h5py.Group) -> Any:
         return _sparse(group)
     fields = members(group)
     shapes = {item.shape for item in fields.values() if _is_struct_array_field(item)}
+    # version 7.3 stores a 1 x 1 struct and an array of structs alike, but for references in fields
     if not fields or len(shapes) != 1 or not all(map(_is_struct_array_field, fields.values())):
         return Struct({name: _hdf5_field(group, name) for name in fields})
     # an array of structs: each field has a reference for each element

@@ -231,7 +231,9 @@ def _spikes(parts: Sequence[Part]) -> tuple[dict[str, Column], SpikeTrains]:
     for part, part_keys in zip(parts, keys, strict=True):
         for key, train in zip(part_keys, part.segment.spiketrains, strict=True):
             by_unit.setdefault(key, []).append((part.shift_s, train))
+    # an annotation that differs between segments does not describe the unit
     records = [_common([train.annotations for _, train in unit]) for unit in by_unit.values()]
+    # outside t_start to t_stop the absence of spikes means nothing
     intervals = [
         np.array([[_seconds(t.t_start) + shift, _seconds(t.t_stop) + shift] for shift, t in unit])
         for unit in by_unit.values()

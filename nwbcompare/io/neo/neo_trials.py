@@ -254,6 +254,7 @@ def _marks(item: Any, shift_s: float) -> Marks:
     labels = np.asarray(item.labels, dtype=str)
     if labels.size != start.size:
         labels = np.full(start.size, "")
+    # neo does not guarantee that events are in order
     order = np.argsort(start, kind="stable")
     columns = {
         str(name): plain_column(values)[order] for name, values in item.array_annotations.items()
@@ -395,6 +396,7 @@ def _event_trials(part: Part, start: str, stop: str | None) -> dict[str, Column]
         return _trial_columns(marks, stops) | {"_unstopped": np.empty(0)}
     ends = part.at(stop)
     times = np.append(np.empty(0) if ends is None else ends.start, np.inf)
+    # an event at the very start does not end the trial
     stops = times[np.searchsorted(times, begins, side="right")]
     following = np.append(begins[1:], np.inf)[: begins.size]
     complete = (stops <= following) & np.isfinite(stops)

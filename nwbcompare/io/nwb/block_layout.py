@@ -120,6 +120,7 @@ def make_plan(parts: Mapping[str, xr.Dataset], width: float) -> Plan:
     start_s = max(0.0, *(_left_edge(block) for block in parts.values()))
     leaves: list[Leaf] = []
     row = bins = sample = 0
+    # two series, each counted from its own first sample, on one clock
     for layout in ("dense", "ragged"):
         sample = 0
         for name, block in parts.items():

@@ -253,6 +253,7 @@ class SpikeTimes:
         """Return the spike times of a unit (s), ascending."""
         times = self._read(unit, 0, self._number(unit))
         finite = times[np.isfinite(times)]
+        # times that descend somewhere are sorted at each access, and never found by bisection
         ascending = bool((np.diff(finite) >= 0).all())
         if ascending and finite.size == times.size:
             self.some[unit] = times[::STRIDE].copy()
@@ -263,6 +264,7 @@ class SpikeTimes:
         if unit not in self.some:
             return self(unit)
         every = self.some[unit]
+        # from the stored time before the window to the first one after it
         low = max(int(np.searchsorted(every, first)) - 1, 0) * STRIDE
         high = int(np.searchsorted(every, last, side="right")) * STRIDE
         return self._read(unit, low, max(low, min(high, self._number(unit))))
@@ -441,6 +443,7 @@ def _channel_table(group: h5py.Group, n_units: int, *, own: bool) -> dict[str, A
     """Return the table that the channels of a series refer to, else numbered channels."""
     name = group.name.rsplit("/", 1)[-1]
     numbered = np.array([f"{name}_{place:03d}" for place in range(n_units)])
+    # a native file has the unit table beside its series
     if own:
         table = member(group.parent, TABLE_OF_RATES[name]) if name in TABLE_OF_RATES else None
         if isinstance(table, h5py.Group) and row_ids(table).shape == (n_units,):
@@ -508,6 +511,7 @@ def _probed(stamps: h5py.Dataset, data: h5py.Dataset, path: Path) -> tuple[float
             f"{stamps.dtype} of shape {stamps.shape}",
             "The file is damaged: obtain it again.",
         )
+    # the median is robust to gaps between trials
     first = read_column(stamps, slice(PROBED_STAMPS)).astype(np.float64)
     steps = np.diff(first)
     if not (steps > 0).any() or not np.isfinite(first).all():

@@ -130,6 +130,7 @@ def read_blocks(file: h5py.File, path: Path, schema: Schema) -> dict[str, xr.Dat
         If tables or series do not have the sizes of the description.
     """
     rows = dataset(trials_table(file, path), "start_time").shape[0]
+    # a trials table that another program changed no longer matches the series
     expected = sum(leaf["n_rows"] for leaf in schema["leaves"])
     if expected != rows:
         raise InputError(
@@ -175,6 +176,7 @@ def _series(
     n_rows, n_bins = leaf["n_rows"], len(leaf["time"])
     stop = leaf["first_sample"] + n_rows * n_bins
     whole = data.ndim == 2 and data.dtype.kind == "f" and 0 <= leaf["first_sample"] <= stop
+    # libhdf5 reads unwritten data as 0, which would be taken for silence
     if not whole or stop > data.shape[0] or n_rows < 1 or n_bins < 1 or not is_stored(data):
         raise InputError(
             f"{path}: {data.name}",

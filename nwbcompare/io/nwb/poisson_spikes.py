@@ -141,6 +141,7 @@ def draw_spikes(
     InputError
         If a rate is negative.
     """
+    # units of one chunk together, so that each chunk is unpacked once
     width = series.chunks[1] if series.chunks else 1
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         for first in range(0, series.shape[1], width):
@@ -184,6 +185,7 @@ class _Train:
         bins = np.repeat(np.arange(row, row + rates.size), number)
         slots = max(1, int(self.bin_s / RESOLUTION_S))
         times = self.start_s + bins * self.bin_s
+        # uniform times on the grid of the resolution, which the file states
         times += self.places.integers(slots, size=bins.size) * RESOLUTION_S
         with self.path.open("ab") as file:
             np.sort(times).tofile(file)

@@ -311,6 +311,7 @@ def _refuse_other_archives(
     paths: Sequence[Path], written: Sequence[Written], options: Mapping[str, Any]
 ) -> None:
     """Check that native files have the same event, bins and conditions."""
+    # options of the call apply to all files, and need not agree in them
     first = _of_archive(written[0], options)
     for path, one in zip(paths, written, strict=True):
         for key, value in _of_archive(one, options).items():

@@ -123,6 +123,7 @@ class SeriesWriter:
         if self._data.chunks is None:
             self._data[self._row : self._row + self._filled] = self._band[: self._filled]
         else:
+            # HDF5 stores whole chunks: the last one is filled up with 0
             self._band[self._filled :] = 0
             self._pack_band(self._data.chunks[1])
         self._row += self._filled

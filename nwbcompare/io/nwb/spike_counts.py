@@ -109,6 +109,7 @@ def _shared_trials(block: xr.Dataset, unit: Places) -> tuple[Places, Places]:
 
 def _groups(of_row: Places, unit: Places, n_trials: int, n_units: int) -> tuple[Places, Places]:
     """Group trials by the set of units that were recorded in them."""
+    # units sorted within each trial, so that equal sets are equal bytes
     order = np.lexsort((unit, of_row))
     bounds = np.searchsorted(of_row[order], np.arange(n_trials + 1))
     sets: dict[bytes, int] = {}
@@ -354,6 +355,7 @@ def _spikes_of(
     row, bin_ = np.nonzero(whole)
     number = whole[row, bin_]
     nth = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+    # n spikes at (i + 1/2) / n of the bin: none on an edge, so that binning returns the counts
     share = (nth + 0.5) / np.repeat(number, number)
     spikes = np.repeat(events[row] + edges[bin_], number) + share * width
     padded = np.pad(observed.astype(np.int8), ((0, 0), (1, 1)))

@@ -154,6 +154,7 @@ def decoded(name: str, values: Column) -> dict[str, Column]:
     """
     if values.dtype.kind != "U" or not values.size:
         return {name: values}
+    # each different text is parsed once: columns have few
     texts, place = np.unique(values, return_inverse=True)
     parsed = [_json(text) for text in texts]
     if any(value is _NOT_JSON for value in parsed):
@@ -205,6 +206,7 @@ def _plain_column(items: Sequence[Any]) -> Column | None:
     if present and all(
         isinstance(item, int | float) and not isinstance(item, bool) for item in present
     ):
+        # larger integers would overflow int64
         whole = complete and all(isinstance(i, int) and abs(i) < 2**62 for i in present)
         if whole:
             return np.array(items, dtype=np.int64)

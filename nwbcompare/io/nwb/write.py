@@ -327,6 +327,7 @@ def _pieces(leaf: Leaf, variable: str) -> Iterator[npt.NDArray[Any]]:
     row = str(values.dims[0]) if leaf.layout == "ragged" else "trial"
     per_row = values.size // max(values.sizes[row], 1) * values.dtype.itemsize
     at_once = max(1, BYTES_AT_ONCE // max(per_row, 1))
+    # rates of a file-backed activity are read here, piece by piece
     for start in range(0, values.sizes[row], at_once):
         part = values.isel({row: slice(start, start + at_once)}).transpose(row, "time", ...)
         rows = part.values

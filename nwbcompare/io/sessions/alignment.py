@@ -104,6 +104,7 @@ def lay_on_one_clock(
     >>> activity["monkey A"]["rate"].values[:, :, 0].tolist()
     [[5.0, 0.0], [5.0, 5.0]]
     """
+    # trials without the event first: they count neither for the window nor for the units
     sessions = _with_events(named_apart(sessions), reading.align)
     grid = _grid(sessions, reading)
     sessions, observed = _recorded_units(
@@ -367,6 +368,7 @@ class _SelectedUnits:
 
 def _rows(observed: Sequence[npt.NDArray[np.bool_]]) -> _Rows:
     """Return the rows: all trials, or all pairs of unit and trial that were observed."""
+    # only one session can be dense: units of two have different trials
     if len(observed) == 1 and observed[0].all():
         return _Rows(np.arange(observed[0].shape[1]), None)
     trials, units = [], []

@@ -279,6 +279,7 @@ class Samples:
         rates = np.empty((n_trials, grid.n_bins, units.size), dtype=np.float32)
         stamps = None if self.times is None else self.times()
         at_once = max(1, CELLS_AT_ONCE // (n_wide * max(units.size, 1)))
+        # trials in groups, so that memory is bounded by the group and not by the session
         for block in range(0, n_trials, at_once):
             some = np.arange(block, min(block + at_once, n_trials))
             near = events.take(some)
@@ -307,6 +308,7 @@ class Samples:
                 "infinite ones",
                 "Look for a division by 0 in the code that computed them.",
             )
+        # float64 means of all samples of a bin; a NaN among them makes the bin NaN
         means = mean_in_bins(samples, bounds - low)
         empty = np.flatnonzero(np.diff(bounds) == 0)
         if empty.size and high > low:

@@ -225,6 +225,7 @@ def unit_table(sessions: Sequence[Session], trials: Mapping[str, Column]) -> dic
         for name in names
     }
     ids = table["unit"].astype(str)
+    # the prefix is put on all ids, so that they have one form
     if np.unique(ids).size < ids.size:
         session_of = np.repeat([session.name for session in sessions], sizes)
         ids = np.array([f"{s}/{unit}" for s, unit in zip(session_of, ids, strict=True)])
