@@ -199,18 +199,30 @@ def few_examples(monkeypatch):
     monkeypatch.setattr(place, "BATCH_SIZE", 4)
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The run folder of an unbroken run by its method; a control has the importances of another."""
+    import nwbcompare.model.stage_trials as place
+
+    folder = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, "N_BATCHES", 1)
+        patch.setattr(place, "BATCH_SIZE", 4)
+        for method, consolidation in METHODS.items():
+            given = read_importances(folder / SI.method) if method == "permuted" else None
+            config = _short(consolidation=consolidation)
+            train(SMALL, config, out=folder / method, importances=given)
+    return folder
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("evaluations", [2, 3, 5])
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
-    tmp_path, few_examples, method, evaluations
+    tmp_path, few_examples, unbroken, method, evaluations
 ):
-    config = _short(consolidation=METHODS[method])
-    given = None
-    if method == "permuted":
-        train(SMALL, _short(consolidation=SI), out=tmp_path / "donor")
-        given = read_importances(tmp_path / "donor")
-    train(SMALL, config, out=tmp_path / "whole", importances=given)
-    rows = _plain_log(tmp_path / "whole")
+    config, whole = _short(consolidation=METHODS[method]), unbroken / method
+    given = read_importances(unbroken / SI.method) if method == "permuted" else None
+    rows = _plain_log(whole)
     assert len(rows) == 6  # before, at 4 and 6 of 6 steps, at 4, 8 and 12 of 12
     seen = []
 
@@ -223,10 +235,10 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
         train(SMALL, config, out=tmp_path / "parted", importances=given, watch=stop)
     assert (tmp_path / "parted" / CHECKPOINT).is_file()
     train(SMALL, config, out=tmp_path / "parted", importances=given, resume=True)
-    assert _equal(_weights(tmp_path / "whole"), _weights(tmp_path / "parted"))
+    assert _equal(_weights(whole), _weights(tmp_path / "parted"))
     assert _plain_log(tmp_path / "parted") == rows
     if method == "synaptic_intelligence":
-        one, two = (read_importances(tmp_path / name) for name in ("whole", "parted"))
+        one, two = (read_importances(folder) for folder in (whole, tmp_path / "parted"))
         assert torch.equal(one, two)
         assert float(one.sum()) > 0
 
@@ -251,23 +263,19 @@ def _stop(log):
 # --- stages -------------------------------------------------------------------------------
 
 
-def test_until_the_first_switch_every_regime_is_the_same_network(tmp_path):
+def test_until_the_first_switch_every_regime_is_the_same_network(unbroken):
     # consolidation has nothing to protect before a stage has ended
     stages = sequential_config(STAGES, steps_per_task=6).stages
-    logs = {}
-    for name, consolidation in (("plain", Consolidation()), ("si", SI)):
-        train(SMALL, _short(consolidation=consolidation), out=tmp_path / name)
-        logs[name] = _plain_log(tmp_path / name)
-    first = [row for row in logs["plain"] if row["stage"] == 0]
-    assert first == [row for row in logs["si"] if row["stage"] == 0]
+    logs = {name: _plain_log(unbroken / name) for name in ("none", SI.method)}
+    first = [row for row in logs["none"] if row["stage"] == 0]
+    assert first == [row for row in logs[SI.method] if row["stage"] == 0]
     assert [stage.tasks for stage in stages] == list(STAGES)
-    assert not _equal(_weights(tmp_path / "plain"), _weights(tmp_path / "si"))
+    assert not _equal(_weights(unbroken / "none"), _weights(unbroken / SI.method))
 
 
-def test_of_strength_0_consolidation_is_none(tmp_path):
-    train(SMALL, _short(), out=tmp_path / "plain")
+def test_of_strength_0_consolidation_is_none(tmp_path, unbroken):
     train(SMALL, _short(consolidation=replace(SI, strength=0.0)), out=tmp_path / "si")
-    assert _equal(_weights(tmp_path / "plain"), _weights(tmp_path / "si"))
+    assert _equal(_weights(unbroken / "none"), _weights(tmp_path / "si"))
 
 
 def test_a_stage_trains_its_own_tasks_and_is_rated_on_all(tmp_path, monkeypatch):
@@ -375,8 +383,8 @@ def test_the_command_line_ends_with_status_1_where_training_stalls(tmp_path, mon
 # --- what starts from what, and what is kept ------------------------------------------------
 
 
-def test_training_may_start_from_another_networks_weights(tmp_path):
-    first = train(SMALL, _short(), out=tmp_path / "first")
+def test_training_may_start_from_another_networks_weights(tmp_path, unbroken):
+    first = load(unbroken / "none")
     before = {name: value.clone() for name, value in first.state_dict().items()}
     train(SMALL, _short(seed=1), out=tmp_path / "second", start=first)
     _, config = read_configs(tmp_path / "second")
@@ -426,18 +434,17 @@ def test_milestones_keep_the_weights_that_first_reached_them(tmp_path, monkeypat
         load_milestone(tmp_path / "run", 0.5)
 
 
-def test_controls_need_the_importances_of_a_network_of_their_size(tmp_path):
+def test_controls_need_the_importances_of_a_network_of_their_size(tmp_path, unbroken):
     config = _short(consolidation=Consolidation(method="uniform"))
     with pytest.raises(InputError, match="importances: expected those of a run with synaptic"):
         train(SMALL, config, out=tmp_path / "run")
     with pytest.raises(InputError, match=r"importances: expected \(stage, weight\) with \d+ wei"):
         train(SMALL, config, out=tmp_path / "run", importances=torch.ones(1, 7))
     assert not (tmp_path / "run").exists()
-    train(SMALL, _short(), out=tmp_path / "plain")
     with pytest.raises(
         NotApplicableError, match=r"a finished run with importances.safetensors, got none"
     ):
-        read_importances(tmp_path / "plain")
+        read_importances(unbroken / "none")
 
 
 # --- schedules ------------------------------------------------------------------------------

@@ -68,23 +68,31 @@ def _plain_log(folder):
         ]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a finished run by its configuration; tests do not change it."""
+    folders = {config: tmp_path_factory.mktemp("trained") / "run" for config in (SHORT, FAST)}
+    for config, folder in folders.items():
+        train(SMALL, config, out=folder)
+    return folders
+
+
 @pytest.mark.parametrize("config", [SHORT, FAST], ids=["published", "fast"])
-def test_training_reproduces_bit_for_bit(tmp_path, config):
-    for name in "ab":
-        train(SMALL, config, out=tmp_path / name)
+def test_training_reproduces_bit_for_bit(tmp_path, trained, config):
+    train(SMALL, config, out=tmp_path / "a")
     train(SMALL, replace(config, seed=1), out=tmp_path / "c")
-    one, two, other = (_weights(tmp_path / name) for name in "abc")
+    folders = (trained[config], tmp_path / "a", tmp_path / "c")
+    one, two, other = (_weights(folder) for folder in folders)
     assert _equal(one, two)
     assert not _equal(one, other)
     assert not torch.equal(one["bias"], Network(SMALL).bias)
-    assert _plain_log(tmp_path / "a") == _plain_log(tmp_path / "b")
+    assert _plain_log(trained[config]) == _plain_log(tmp_path / "a")
     assert read_training(tmp_path / "a") == config
     assert set(read_evaluation(tmp_path / "a")["performance"]) == set(config.tasks)
 
 
-def test_scheduling_of_the_shards_changes_nothing(tmp_path, monkeypatch):
+def test_scheduling_of_the_shards_changes_nothing(tmp_path, trained, monkeypatch):
     """The second shard first, the first late: the sum is still taken in order."""
-    train(SMALL, SHORT, out=tmp_path / "a")
     real = training._Run._make_shard
 
     def late(run, shards, place, n_steps):
@@ -93,16 +101,16 @@ def test_scheduling_of_the_shards_changes_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(training._Run, "_make_shard", late)
     train(SMALL, SHORT, out=tmp_path / "b")
-    assert _equal(_weights(tmp_path / "a"), _weights(tmp_path / "b"))
+    assert _equal(_weights(trained[SHORT]), _weights(tmp_path / "b"))
 
 
 def test_training_reduces_the_loss(tmp_path):
     config = replace(
         SHORT,
         tasks=TASKS[:1],
-        stages=(Stage(dt_ms=100, coherence_scale=10, max_steps=200),),
-        evaluate_every=100,
-        batch_size=64,
+        stages=(Stage(dt_ms=100, coherence_scale=10, max_steps=120),),
+        evaluate_every=60,
+        batch_size=32,
     )
     fresh = NetworkConfig(n_units=32, nonlinearity="relu")
     train(fresh, config, out=tmp_path / "run")
@@ -141,8 +149,7 @@ class StopHereError(Exception):
 
 @pytest.mark.parametrize("config", [SHORT, FAST], ids=["published", "fast"])
 @pytest.mark.parametrize("evaluations", [1, 2, 3])
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, config, evaluations):
-    train(SMALL, config, out=tmp_path / "whole")
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, trained, config, evaluations):
     seen = []
 
     def stop(log):
@@ -150,20 +157,20 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, config, evalua
         if len(seen) > evaluations:
             raise StopHereError
 
-    whole_rows = _plain_log(tmp_path / "whole")
+    whole_rows = _plain_log(trained[config])
     if evaluations < len(whole_rows):
         with pytest.raises(StopHereError):
             train(SMALL, config, out=tmp_path / "parted", watch=stop)
         # the evaluation before the first step is repeated, those after steps are not
         assert (tmp_path / "parted" / CHECKPOINT).is_file() == (config is SHORT or evaluations > 1)
     train(SMALL, config, out=tmp_path / "parted", resume=True)
-    assert _equal(_weights(tmp_path / "whole"), _weights(tmp_path / "parted"))
+    assert _equal(_weights(trained[config]), _weights(tmp_path / "parted"))
     assert _plain_log(tmp_path / "parted") == whole_rows
     assert not (tmp_path / "parted" / CHECKPOINT).exists()
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been_killed(tmp_path):
-    config = replace(SHORT, stages=(Stage(dt_ms=100, max_steps=400),), batch_size=16)
+    config = replace(SHORT, stages=(Stage(dt_ms=100, max_steps=200),))
     train(SMALL, config, out=tmp_path / "whole")
     start_run(tmp_path / "killed", SMALL, config)
     command = [sys.executable, "-m", "nwbcompare", "train", "--resume", "--out"]
@@ -187,14 +194,14 @@ def test_resuming_refuses_another_configuration_and_shows_the_difference(tmp_pat
         train(replace(SMALL, n_units=17), SHORT, out=tmp_path / "run", resume=True)
 
 
-def test_resuming_a_finished_run_loads_it(tmp_path):
-    network = train(SMALL, SHORT, out=tmp_path / "run")
-    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
-    again = train(SMALL, SHORT, out=tmp_path / "run", resume=True)
-    assert _equal(again.state_dict(), network.state_dict())
-    assert before == {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+def test_resuming_a_finished_run_loads_it(trained):
+    run = trained[SHORT]
+    before = {file.name: file.read_bytes() for file in run.iterdir()}
+    again = train(SMALL, SHORT, out=run, resume=True)
+    assert _equal(again.state_dict(), _weights(run))
+    assert before == {file.name: file.read_bytes() for file in run.iterdir()}
     with pytest.raises(nc.InputError, match=r"network.n_units: 16 there, 17 asked"):
-        train(replace(SMALL, n_units=17), SHORT, out=tmp_path / "run", resume=True)
+        train(replace(SMALL, n_units=17), SHORT, out=run, resume=True)
 
 
 def test_another_run_is_not_overwritten(tmp_path):
@@ -313,9 +320,8 @@ def test_divergence_ends_the_command_line_with_status_1(tmp_path, monkeypatch, c
     assert "Error: the loss is nan at step 0" in capsys.readouterr().err
 
 
-def test_evaluation_is_seeded_and_the_published_measure(tmp_path):
-    train(SMALL, SHORT, out=tmp_path / "run")
-    network = load(tmp_path / "run")
+def test_evaluation_is_seeded_and_the_published_measure(trained):
+    network = load(trained[SHORT])
     one, two = (evaluate(network, TASKS, seed=4, n_trials=64) for _ in range(2))
     assert one == two
     assert evaluate(network, TASKS, seed=4, n_trials=64, dt_ms=50) != one

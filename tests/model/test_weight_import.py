@@ -12,41 +12,63 @@ from nwbcompare.model import from_arrays
 from nwbcompare.tasks import RULES, make_trials
 
 
-@pytest.mark.shared
-def test_the_trained_network_equals_the_reference_in_every_task(shared):
-    with np.load(shared / "reference" / "oracles" / "yang19_network.npz") as oracle:
-        names = ("input_weight", "recurrent_weight", "bias", "output_weight", "output_bias")
-        network = from_arrays(**{name: oracle[name] for name in names})
-        for place, task in enumerate(oracle["tasks"].tolist()):
-            trials = make_trials(task)
-            assert network.performance(trials) == pytest.approx(
-                float(oracle["test_performance"][place]), abs=1e-6
-            ), task
-            with torch.no_grad():
-                _, outputs = network(torch.from_numpy(trials["input"].values))
-                loss = task_loss(
-                    outputs,
-                    torch.from_numpy(trials["target"].values),
-                    torch.from_numpy(trials["loss_mask"].values),
-                )
-            assert float(loss) == pytest.approx(float(oracle["test_cost"][place]), rel=1e-5), task
+@pytest.fixture(scope="module")
+def reference(shared):
+    """Arrays of the reference implementation for its trained network."""
+    with np.load(shared / "reference" / "oracles" / "yang19_network.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def network(reference):
+    names = ("input_weight", "recurrent_weight", "bias", "output_weight", "output_bias")
+    return from_arrays(**{name: reference[name] for name in names})
+
+
+@pytest.fixture(scope="module")
+def trials():
+    return {task: make_trials(task) for task in RULES}
+
+
+@pytest.fixture(scope="module")
+def blocks(network, trials):
+    return {
+        task: nc.record(network, shown, inputs_and_outputs=True) for task, shown in trials.items()
+    }
 
 
 @pytest.mark.shared
-def test_its_task_variance_equals_the_references_in_every_task_and_epoch(shared):
-    with np.load(shared / "reference" / "oracles" / "yang19_network.npz") as oracle:
-        names = ("input_weight", "recurrent_weight", "bias", "output_weight", "output_bias")
-        network = from_arrays(**{name: oracle[name] for name in names})
-        activity = nc.make_activity({task: nc.record(network, make_trials(task)) for task in RULES})
-        tv = nc.task_variance(activity)["task_variance"].sel(task=oracle["tasks"].tolist())
-        expected = oracle["task_variance"]
-        np.testing.assert_allclose(tv, expected, rtol=1e-5, atol=1e-5 * expected.max())
-        for place, key in enumerate(oracle["epoch_keys"].tolist()):
-            task, epoch = key.split("/")
-            block = nc.make_activity({task: activity[task].to_dataset()})
-            found = nc.task_variance(block, epochs=[epoch], leave_out=())["task_variance"]
-            values = oracle["epoch_task_variance"][:, place]
-            np.testing.assert_allclose(found.sel(task=task), values, rtol=1e-5, atol=1e-6)
+def test_the_trained_network_equals_the_reference_in_every_task(reference, network, trials, blocks):
+    for place, task in enumerate(reference["tasks"].tolist()):
+        shown = trials[task]
+        expected = pytest.approx(float(reference["test_performance"][place]), abs=1e-6)
+        assert network.performance(shown) == expected, task
+        assert blocks[task]["correct"].mean() == expected, task
+        outputs = blocks[task]["output"].transpose("time", "trial", "output_channel").values
+        loss = task_loss(
+            *(torch.from_numpy(values) for values in (outputs, shown["target"].values)),
+            torch.from_numpy(shown["loss_mask"].values),
+        )
+        assert float(loss) == pytest.approx(float(reference["test_cost"][place]), rel=1e-5), task
+
+
+@pytest.mark.shared
+def test_its_task_variance_equals_the_references_in_every_task_and_epoch(reference, blocks):
+    activity = nc.make_activity(
+        {
+            task: block.drop_dims(["input_channel", "output_channel"])
+            for task, block in blocks.items()
+        }
+    )
+    tv = nc.task_variance(activity)["task_variance"].sel(task=reference["tasks"].tolist())
+    expected = reference["task_variance"]
+    np.testing.assert_allclose(tv, expected, rtol=1e-5, atol=1e-5 * expected.max())
+    for place, key in enumerate(reference["epoch_keys"].tolist()):
+        task, epoch = key.split("/")
+        block = nc.make_activity({task: activity[task].to_dataset()})
+        found = nc.task_variance(block, epochs=[epoch], leave_out=())["task_variance"]
+        values = reference["epoch_task_variance"][:, place]
+        np.testing.assert_allclose(found.sel(task=task), values, rtol=1e-5, atol=1e-6)
 
 
 ZEROS = {
