@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nwbcompare.report.page_section import PageSection, shown
+from nwbcompare.report.page_section import PageSection, number_text
 
 
 def test_columns_with_words_read_from_the_left():
@@ -12,7 +12,7 @@ def test_columns_with_words_read_from_the_left():
 
 
 def test_a_table_shows_numbers_short_and_what_is_not_known_as_a_dash():
-    assert [shown(v) for v in (1 / 3, float("nan"), None, 12345, "a")] == [
+    assert [number_text(v) for v in (1 / 3, float("nan"), None, 12345, "a")] == [
         "0.333",
         "–",
         "–",

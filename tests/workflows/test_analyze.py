@@ -1,4 +1,4 @@
-"""The analysis of sources: what it says is what the functions give; it resumes, it refuses."""
+"""Analyses: their numbers are those of the functions; they are resumed; bad input."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -21,22 +22,24 @@ from click.testing import CliRunner
 from hypothesis import given, strategies as st
 from page_reading import Page, rendered
 from scipy.stats import spearmanr
+from section_calls import count_calls, replace_compute
 from training_logs import ROWS
 
 import nwbcompare as nc
 from nwbcompare.cli.main import cli, main
+from nwbcompare.core.errors import DamagedCacheError
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.model import Network, NetworkConfig, load, pretrained, save_run
 from nwbcompare.model.checkpoint import read_evaluation
 from nwbcompare.model.schedules import training_config
-from nwbcompare.report.page_section import Picture, shown
+from nwbcompare.report.page_section import Picture, number_text
 from nwbcompare.tasks.channels import input_channels
 from nwbcompare.workflows.analysis_sources import analysis_source
-from nwbcompare.workflows.analyze import analyze, chosen_sections
-from nwbcompare.workflows.analyze_settings import Settings
+from nwbcompare.workflows.analyze import analyze
 from nwbcompare.workflows.formatting import over
-from nwbcompare.workflows.registry import SECTIONS
-from nwbcompare.workflows.results_folder import Folder, is_analysis
+from nwbcompare.workflows.registry import sections_of
+from nwbcompare.workflows.results_folder import REPORT, ResultsFolder, read_results
+from nwbcompare.workflows.section_runs import select_sections
 from nwbcompare.workflows.sections import (
     clusters as clusters_section,
     lesions as lesions_section,
@@ -44,6 +47,7 @@ from nwbcompare.workflows.sections import (
     task_vectors as vectors_section,
     unit_groups as groups_section,
 )
+from nwbcompare.workflows.settings import Settings
 
 # the package gives the function under the module's name
 analyze_module = importlib.import_module("nwbcompare.workflows.analyze")
@@ -53,11 +57,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*cells have no choice within"),
 ]
 TASKS = ("fdgo", "fdanti", "delaygo", "delayanti", "contextdm1", "contextdm2")
-FEW = Settings(n_surrogates=9, n_rotations=9, n_permutations=99, n_trials=64)
+FEW = Settings(n_surrogates=9, n_rotations=9, n_unit_permutations=99, n_trials=64)
 N_UNITS, N_GROUP = 40, 10
 TRIED = range(2, 6)
 DEFAULT_OF_NETWORKS = 9
 """Files of a network: eight sections, and what it is."""
+SECTIONS = sections_of("analyze")
 DEFAULT = [name for name, part in SECTIONS.items() if not part.is_long]
 
 
@@ -121,32 +126,7 @@ def idle(monkeypatch):
     def refuse(*_):
         raise AssertionError("computed")
 
-    _replace(monkeypatch, dict.fromkeys(SECTIONS, refuse))
-
-
-def _replace(monkeypatch, computes):
-    """Give sections other functions that compute them."""
-    for name, compute in computes.items():
-        part = SECTIONS[name]
-        values = {field: getattr(part, field) for field in part.__dataclass_fields__}
-        monkeypatch.setitem(SECTIONS, name, type(part)(**values | {"compute": compute}))
-
-
-def counted(monkeypatch, stop=None):
-    """Count which sections are computed of what; stop at one of them."""
-    calls = []
-
-    def count(name, compute):
-        def call(source, *arguments):
-            calls.append((source.name, name))
-            if calls[-1] == stop:
-                raise KeyboardInterrupt
-            return compute(source, *arguments)
-
-        return call
-
-    _replace(monkeypatch, {name: count(name, part.compute) for name, part in SECTIONS.items()})
-    return calls
+    replace_compute(monkeypatch, "analyze", dict.fromkeys(SECTIONS, refuse))
 
 
 def save(folder, name, *, seed=0, tasks=TASKS, n_units=N_UNITS, change=lambda _: None, **of):
@@ -211,8 +191,13 @@ def sections(folder):
     def refuse(constant):
         raise AssertionError(f"{constant} is no JSON")
 
-    values = json.loads((folder / "analysis.json").read_text(), parse_constant=refuse)
+    values = json.loads((folder / "report.json").read_text(), parse_constant=refuse)
     return {section["name"]: section for section in values["sections"]}
+
+
+def texts(folder, part):
+    """Return the sentences of a section."""
+    return [f if isinstance(f, str) else f["text"] for f in sections(folder)[part]["findings"]]
 
 
 def row(folder, part, name):
@@ -231,9 +216,7 @@ def files(folder):
 
 def results(folder, name, part):
     """Read what an analysis keeps."""
-    return Folder(
-        folder, json.loads((folder / "configuration.json").read_text()), resume=True
-    ).read(name, part)
+    return read_results(ResultsFolder(folder).file(name, part))
 
 
 # what the page says
@@ -347,10 +330,10 @@ def test_what_is_kept_draws_the_same_as_what_was_computed(several, runs, copied,
 
 def test_with_three_networks_matched_clusters_have_an_interval(several, undrawn):
     found = {name: results(several, name, "clusters") for name in ("a", "b", "mixed")}
-    (said,) = [f for f in SECTIONS["clusters"].show_over(found, {}).findings if "matched" in f]
+    (said,) = [f for f in SECTIONS["clusters"].summarise_over(found, {}).findings if "matched" in f]
     assert re.search(r"correlate by 0\.\d+ \[.*\] \(jackknife over networks\); profiles", said)
     del found["mixed"]
-    (said,) = [f for f in SECTIONS["clusters"].show_over(found, {}).findings if "matched" in f]
+    (said,) = [f for f in SECTIONS["clusters"].summarise_over(found, {}).findings if "matched" in f]
     assert re.search(r"correlate by 0\.\d+; profiles", said)
 
 
@@ -358,7 +341,7 @@ def test_random_sets_of_units_are_asked_only_when_named(
     several, runs, copied, undrawn, monkeypatch
 ):
     assert "controls" not in sections(several)
-    calls = counted(monkeypatch)
+    calls = count_calls(monkeypatch, "analyze")
     analyze([runs["a"]], copied, sections=["controls"], settings=FEW, resume=True)
     assert calls == [("a", "controls")]
     assert list(sections(copied)) == ["variance", "clusters", "lesions", "controls"]
@@ -383,7 +366,7 @@ def test_an_interrupted_analysis_goes_on_and_ends_as_if_it_had_not_been(
 ):
     out, sources = tmp_path / "out", [runs["a"], runs["b"]]
     with monkeypatch.context() as patch:
-        first = counted(patch, stop=("b", "groups"))
+        first = count_calls(patch, "analyze", stop=("b", "groups"))
         with pytest.raises(KeyboardInterrupt):
             analyze(sources, out, settings=FEW)
     assert not (out / "index.html").exists()
@@ -391,7 +374,7 @@ def test_an_interrupted_analysis_goes_on_and_ends_as_if_it_had_not_been(
         "identity.json",
         *(f"{name}.nc" for name in DEFAULT[: DEFAULT.index("groups")]),
     }
-    second = counted(monkeypatch)
+    second = count_calls(monkeypatch, "analyze")
     analyze(sources, out, settings=FEW, resume=True)
     assert second[0] == ("b", "groups")
     assert not set(first[:-1]) & set(second)
@@ -434,7 +417,7 @@ def test_another_seed_gives_other_numbers_where_chance_is_in_them(several, runs,
 
 def test_networks_and_sections_can_be_added(several, runs, tmp_path, undrawn, monkeypatch):
     out = tmp_path / "out"
-    calls = counted(monkeypatch)
+    calls = count_calls(monkeypatch, "analyze")
     analyze([runs["a"]], out, sections=["pairs"], settings=FEW)
     assert calls == [("a", "variance"), ("a", "pairs")]
     calls.clear()
@@ -461,7 +444,7 @@ class TestRefusals:
         assert files(folder) == before
 
     def test_other_settings(self, copied, runs):
-        other = Settings(n_surrogates=9, n_rotations=9, n_permutations=99, n_trials=128)
+        other = replace(FEW, n_trials=128)
         with pytest.raises(
             nc.InputError, match=r"n_trials: 64 there, 128 asked\. .*--overwrite"
         ) as error:
@@ -478,7 +461,9 @@ class TestRefusals:
         file = copied / "results" / "a" / "variance.nc"
         whole = file.read_bytes()
         file.write_bytes({"cut": whole[:2000], "empty": b"", "text": b"no netCDF"}[damage])
-        with pytest.raises(nc.InputError, match=r"results/a/variance\.nc: .* Remove it") as error:
+        with pytest.raises(
+            DamagedCacheError, match=r"results/a/variance\.nc: .* Remove it"
+        ) as error:
             analyze([runs["a"]], copied, settings=FEW, resume=True)
         assert error.value.remedy.endswith("computed again.")
         file.write_bytes(whole)
@@ -487,7 +472,7 @@ class TestRefusals:
         file = copied / "configuration.json"
         whole = file.read_text()
         file.write_text("{")
-        with pytest.raises(nc.InputError, match=r"configuration\.json.*seed: None there, 0 asked"):
+        with pytest.raises(DamagedCacheError, match=r"configuration\.json: expected a JSON file"):
             analyze([runs["a"]], copied, settings=FEW, resume=True)
         file.write_text(whole)
 
@@ -525,7 +510,7 @@ class TestRefusals:
             ("seed", -1),
             ("n_surrogates", 0),
             ("n_rotations", 0),
-            ("n_permutations", 0.5),
+            ("n_unit_permutations", 0.5),
             ("n_trials", 63),
         ],
     )
@@ -552,7 +537,7 @@ def test_a_section_is_kept_whole_or_not_at_all(runs, tmp_path, undrawn, monkeypa
         with pytest.raises(OSError, match="disk full"):
             analyze([runs["a"]], tmp_path / "out", sections=["variance"], settings=FEW)
     assert [p.name for p in (tmp_path / "out" / "results" / "a").iterdir()] == ["identity.json"]
-    assert is_analysis(tmp_path / "out")
+    assert REPORT.is_in(tmp_path / "out")
     analyze([runs["a"]], tmp_path / "out", sections=["variance"], settings=FEW, resume=True)
     assert row(tmp_path / "out", "variance", "a")["units"] == N_UNITS
 
@@ -591,7 +576,9 @@ def test_damaged_surrogates_are_an_error_and_no_reason_to_go_without(runs, copie
     folder = copied / "results" / "a"
     (folder / "clusters.nc").unlink()
     (folder / "clusters.partial.json").write_text("{")
-    with pytest.raises(nc.InputError, match=r"clusters\.partial\.json: expected surrogates kept"):
+    with pytest.raises(
+        DamagedCacheError, match=r"clusters\.partial\.json: expected a JSON file of rows"
+    ):
         analyze([runs["a"]], copied, sections=["clusters"], settings=FEW, resume=True)
     assert not (folder / "clusters.nc").exists()
 
@@ -603,9 +590,9 @@ def test_a_network_is_known_by_its_weights_and_not_by_its_path(runs, copied, und
 
 
 def test_a_smaller_page_leaves_nothing_of_the_larger_one(runs, copied, undrawn, idle):
-    assert (copied / "lesions.csv").is_file()
+    assert (copied / "tables" / "lesions.csv").is_file()
     analyze([runs["a"]], copied, sections=["variance"], settings=FEW, resume=True)
-    assert {path.name for path in copied.glob("*.csv")} == {"variance.csv"}
+    assert {path.name for path in (copied / "tables").iterdir()} == {"variance.csv"}
     assert (copied / "results" / "a" / "lesions.nc").is_file()
 
 
@@ -618,14 +605,18 @@ def test_networks_of_few_tasks_or_units_say_what_they_cannot_be_asked(tmp_path):
         save(tmp_path, "constant", change=silent, n_units=8),
     ]
     out = analyze(sources, tmp_path / "out", settings=FEW)
-    said = {name: "\n".join(s["findings"]) for name, s in sections(out).items()}
-    assert "one-task: not asked, since it has no decision task." in said["performance"]
-    assert "one-task: not asked, since variance: expected two or more tasks" in said["clusters"]
-    assert "constant: not asked, since variance: expected at least 3 units" in said["clusters"]
+    text = {name: "\n".join(texts(out, name)) for name in sections(out)}
+    why = "one-task: does not apply. "
+    assert f"{why}It has no decision task." in text["performance"]
+    assert f"{why}Needed: two or more tasks" in text["clusters"]
+    assert "constant: does not apply. Needed: at least 3 units" in text["clusters"]
     for name in ("one-task", "constant"):
-        assert f"{name}: not asked, since it needs clusters, which cannot" in said["lesions"]
-    assert "one-task: not asked, since it has one task only." in said["pairs"]
-    assert "one-task: not asked, since it has no trials of contextdm1." in said["groups"]
+        assert (
+            f"{name}: does not apply. It needs section 'clusters', which does not apply."
+            in text["lesions"]
+        )
+    assert f"{why}It has one task only." in text["pairs"]
+    assert f"{why}It has no trials of contextdm1." in text["groups"]
     assert row(out, "variance", "constant")["active units"] == 0
     assert row(out, "groups", "constant")["units in group 12"] == 0
     assert not [p for s in sections(out).values() for p in s["pictures"] if "clusters" in p["name"]]
@@ -637,7 +628,7 @@ def test_networks_of_other_tasks_are_not_pooled_where_tasks_must_agree(runs, tmp
         [runs["a"], short], tmp_path / "out", sections=["pairs", "composition"], settings=FEW
     )
     said = sections(out)
-    assert said["pairs"]["findings"][0].startswith("Over 2 networks: not asked, since classified")
+    assert said["pairs"]["findings"][0].startswith("Over 2 networks: does not apply. Needed: ")
     assert "Over 2 networks performance" in said["composition"]["findings"][0]
     assert row(out, "pairs", "short")["undecided"] <= 6
 
@@ -651,7 +642,9 @@ def test_groups_without_a_pair_of_like_units_are_counted_still(tmp_path):
     source = save(tmp_path, "few", n_units=8, change=two_units)
     out = analyze([source], tmp_path / "out", sections=["groups"], settings=FEW)
     assert row(out, "groups", "few")["units in group 1"] == 1
-    assert any("few: inhibition not asked: " in f for f in sections(out)["groups"]["findings"])
+    assert any(
+        "few: inhibition does not apply. Needed: " in f for f in sections(out)["groups"]["findings"]
+    )
 
 
 def test_a_shipped_network_of_two_tasks(tmp_path, undrawn):
@@ -662,10 +655,10 @@ def test_a_shipped_network_of_two_tasks(tmp_path, undrawn):
         settings=FEW,
     )
     said = {name: s["findings"] for name, s in sections(out).items()}
-    why = "ctxdm-0: not asked, since it "
-    assert said["vectors"] == [f"{why}has none of the published sets of four tasks."]
-    assert said["composition"] == [f"{why}lacks the tasks of every published case."]
-    assert said["conditions"][0].startswith("ctxdm-0: not asked, since its test trials sweep")
+    why = "ctxdm-0: does not apply. It"
+    assert said["vectors"] == [f"{why} has none of the published sets of four tasks."]
+    assert said["composition"] == [f"{why} lacks tasks of every published case."]
+    assert said["conditions"][0].startswith(f"{why}s test trials have many levels")
     variance = results(out, "ctxdm-0", "variance")["task"]
     from nwbcompare.analysis.selectivity.unit_groups import unit_groups
 
@@ -681,18 +674,18 @@ def test_a_recording_is_asked_all_but_lesions_weights_and_rules(recording, tmp_p
     activity, path = recording
     out = analyze([path], tmp_path / "out", settings=FEW)
     name = "SIMULATED monkey"
-    said = {part: "\n".join(s["findings"]) for part, s in sections(out).items()}
+    text = {part: "\n".join(texts(out, part)) for part in sections(out)}
     for part in ("performance", "lesions", "vectors", "composition"):
-        assert said[part].startswith(f"{name}: not asked, since ")
+        assert text[part].startswith(f"{name}: does not apply. ")
         assert not sections(out)[part]["rows"]
     variance = nc.task_variance(activity)
     clusters = clusters_section.cluster_units(variance)
     assert row(out, "clusters", name)["clusters"] == clusters.attrs["n_clusters"]
-    assert "epairs not asked: variance: expected three or more columns" in said["clusters"]
+    assert "epairs does not apply. Needed: three or more columns" in text["clusters"]
     cosines = results(out, name, "conditions")
     assert set(cosines) == {f"coherence_{k}_sign_contextdm1_contextdm2" for k in (1, 2)}
     for one in cosines.values():
-        assert f"{float(one['cosine']):+.2f} [" in said["conditions"]
+        assert f"{float(one['cosine']):+.2f} [" in text["conditions"]
 
 
 @pytest.mark.shared
@@ -707,10 +700,7 @@ def test_monkey_a(mante2013_path, tmp_path, undrawn):
     ftv = results(out, name, "pairs")["pairs"]["fractional_task_variance"]
     # as the report has it
     assert (float(ftv.mean()), float(ftv.std())) == pytest.approx((0.0583, 0.3320), abs=5e-5)
-    assert (
-        "monkey A: not asked, since recorded units cannot"
-        in sections(out)["lesions"]["findings"][0]
-    )
+    assert "monkey A: does not apply. Recorded units cannot" in texts(out, "lesions")[0]
     numbers = row(out, "conditions", name)
     assert len(numbers) == 1 + 2 * len(results(out, name, "conditions"))
     assert all(0 < value <= 1 for key, value in numbers.items() if key.startswith("p: "))
@@ -747,7 +737,7 @@ def test_sections_are_told_apart_and_stand_after_what_they_need():
 
 @given(st.lists(st.sampled_from(sorted(SECTIONS)), min_size=1))
 def test_chosen_sections_are_closed_ordered_and_no_more_than_needed(names):
-    chosen = [part.name for part in chosen_sections(names)]
+    chosen = [part.name for part in select_sections("analyze", names)]
     assert chosen == sorted(set(chosen), key=list(SECTIONS).index)
     needed, more = set(), set(names)
     while more:
@@ -757,10 +747,10 @@ def test_chosen_sections_are_closed_ordered_and_no_more_than_needed(names):
 
 
 def test_by_default_all_sections_but_the_long_ones_are_chosen():
-    assert [part.name for part in chosen_sections(None)] == DEFAULT
+    assert [part.name for part in select_sections("analyze", None)] == DEFAULT
     assert {name for name in SECTIONS if name not in DEFAULT} == {"controls"}
     with pytest.raises(nc.InputError, match="Did you mean 'lesions'"):
-        chosen_sections(["pairs", "lesion"])
+        select_sections("analyze", ["pairs", "lesion"])
 
 
 # the page
@@ -769,9 +759,11 @@ def test_by_default_all_sections_but_the_long_ones_are_chosen():
 def test_the_page_is_whole_and_describes_its_pictures(several):
     page = Page((several / "index.html").read_text())
     assert page.open == []
-    contents = [*DEFAULT, "methods", "provenance"]
+    contents = ["findings", *DEFAULT, "methods", "provenance"]
     assert [name for name in page.ids if not name.startswith("figure-")] == contents
-    assert page.links == [f"#{name}" for name in contents]
+    links = [link for link in page.links[1:] if not link.startswith("#figure-")]
+    assert page.links[0] == "#findings"
+    assert links == [f"#{name}" for name in contents]
     assert len(set(page.ids)) == len(page.ids)
     listed = [p for s in sections(several).values() for p in s["pictures"]]
     assert [image["alt"] for image in page.images] == [p["caption"] for p in listed]
@@ -783,7 +775,9 @@ def test_the_page_is_whole_and_describes_its_pictures(several):
 def test_a_browser_shows_every_picture_without_overflow(several, chromium, tmp_path):
     found = rendered(chromium, several / "index.html", tmp_path, 1100)
     assert found["overflow"] <= 0
-    assert [name for name, _ in found["sections"]] == [*DEFAULT, "methods", "provenance"]
+    assert [name for name, _ in found["sections"]] == [
+        *("findings", *DEFAULT, "methods", "provenance")
+    ]
     assert min(height for _, height in found["sections"]) > 20
     assert min(natural for natural, _ in found["images"]) > 100
     assert max(found["clipped"]) <= 0
@@ -792,13 +786,16 @@ def test_a_browser_shows_every_picture_without_overflow(several, chromium, tmp_p
 def test_every_picture_is_a_file_of_its_own_and_nothing_else_is_there(several):
     listed = [p["name"] for s in sections(several).values() for p in s["pictures"]]
     assert len(set(listed)) == len(listed)
-    assert {p.stem for p in (several / "figures").iterdir()} == set(listed)
+    assert {p.stem for p in (several / "figures").glob("*.svg")} == set(listed)
+    assert {p.stem for p in (several / "figures").glob("*.csv")} <= set(listed)
     for name in listed:
         root = ET.parse(several / "figures" / f"{name}.svg").getroot()  # noqa: S314 - ours
         assert root.tag.endswith("svg")
     assert {p.name for p in several.iterdir()} == {
-        *(f"{name}.csv" for name, s in sections(several).items() if s["rows"]),
-        *("analysis.json", "configuration.json", "index.html", "figures", "results"),
+        *("report.json", "configuration.json", "index.html", "figures", "tables", "results"),
+    }
+    assert {p.name for p in (several / "tables").iterdir()} == {
+        f"{name}.csv" for name, s in sections(several).items() if s["rows"]
     }
 
 
@@ -816,17 +813,17 @@ def test_tables_hold_the_numbers_of_the_page(several):
     for name, section in sections(several).items():
         if not section["rows"]:
             continue
-        with (several / f"{name}.csv").open(newline="") as file:
+        with (several / "tables" / f"{name}.csv").open(newline="") as file:
             table = list(csv.DictReader(file))
         assert [r["source"] for r in table] == ["a", "b", "mixed"]
         for one, line in zip(section["rows"], table, strict=True):
             assert {k: str(v) for k, v in one.items()} == {k: v for k, v in line.items() if v}
-            assert all(f">{shown(value)}</t" in text for value in one.values())
+            assert all(f">{number_text(value)}</t" in text for value in one.values())
 
 
 def test_the_page_says_how_and_of_what(several, runs):
-    values = json.loads((several / "analysis.json").read_text())
-    assert values["title"] == "What they know: 3 networks"
+    values = json.loads((several / "report.json").read_text())
+    assert values["title"] == "Selectivity and composition: 3 networks"
     assert "unit of inference is the network" in values["caution"]
     assert len(values["methods"]) == len(DEFAULT)
     made = values["provenance"]
@@ -866,7 +863,7 @@ def test_analyze_on_the_command_line(several, runs, tmp_path, undrawn):
         "seed": 0,
         "n_surrogates": 9,
         "n_rotations": 9,
-        "n_permutations": 99,
+        "n_unit_permutations": 99,
         "n_trials": 64,
     }
     again = invoke(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from report_inputs import (
     settings,
     written,
 )
+from section_calls import count_calls
 
 import nwbcompare as nc
 from nwbcompare.core.activity import unit_positions
@@ -219,7 +221,7 @@ def test_the_methods_say_what_ran(simulated_report):
         "100 random rotations",
         "mapping 'mante2013.yaml', epoch 'stim1'",
         "ctxdm-0, ctxdm-1: a leaky rnn of 256 relu units trained on",
-        "Everything random comes from seed 0",
+        "All random numbers come from seed 0",
         "what halves of the recording, brought to its whole size, differ by",
         *(one.title for name, one in PROTOCOLS.items() if name != "as recorded"),
     ):
@@ -305,28 +307,107 @@ def test_variance_components_are_shown_where_choices_are_known(recorded_report):
 # -- the same again -------------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_numbers_however_many_work(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
-    # decoding takes the longest
-    monkeypatch.setattr(
-        "nwbcompare.workflows.sections.population.measure_population", not_applicable
-    )
+@pytest.fixture(scope="module")
+def of_net(inputs):
+    """A function that compares one network, without pictures and decoding, which take longest."""
 
-    def made(name, **changes):
-        folder = compare(
-            [inputs / "net"],
-            str(inputs / "brain.nc"),
-            tmp_path / name,
-            settings=settings(**changes),
-        )
-        return (folder / "report.json").read_bytes()
+    def run(folder, *, resume=False, sections=None, **changes):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
+            patch.setattr(
+                "nwbcompare.workflows.sections.population.measure_population", not_applicable
+            )
+            return compare(
+                [inputs / "net"],
+                str(inputs / "brain.nc"),
+                folder,
+                sections=sections,
+                settings=settings(**changes),
+                resume=resume,
+            )
 
-    one = made("one", n_jobs=1)
-    assert one == made("two", n_jobs=2)
-    other = made("three", n_jobs=1, seed=1)
-    before, after = (section(json.loads(text), "sampled")["rows"] for text in (one, other))
+    return run
+
+
+@pytest.fixture(scope="module")
+def fresh(of_net, tmp_path_factory):
+    """The report of one network, in one go."""
+    return of_net(tmp_path_factory.mktemp("fresh") / "report", n_jobs=1)
+
+
+def test_the_same_seed_gives_the_same_numbers_on_any_number_of_processes(fresh, of_net, tmp_path):
+    one = (fresh / "report.json").read_bytes()
+    assert one == (of_net(tmp_path / "two", n_jobs=2) / "report.json").read_bytes()
+    other = of_net(tmp_path / "three", n_jobs=1, seed=1, sections=["sampled"])
+    before, after = (section(values, "sampled")["rows"] for values in (read(fresh), read(other)))
     assert [row["measure"] for row in before] == [row["measure"] for row in after]
     assert [row["estimate"] for row in before] != [row["estimate"] for row in after]
+
+
+def test_an_interrupted_comparison_is_resumed_and_ends_as_if_it_had_not_been(
+    fresh, of_net, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        first = count_calls(patch, "compare", stop=("SIMULATED monkey", "nulls"))
+        with pytest.raises(KeyboardInterrupt):
+            of_net(tmp_path / "report", n_jobs=1)
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
+        "configuration.json",
+        "results",
+    ]
+    second = count_calls(monkeypatch, "compare")
+    of_net(tmp_path / "report", resume=True)
+    assert second[0] == first[-1]
+    assert not set(first[:-1]) & set(second)
+    assert {name for _, name in first + second} == {"samples", *SECTIONS}
+    names = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
+    assert names == {
+        path.relative_to(tmp_path / "report")
+        for path in (tmp_path / "report").rglob("*")
+        if path.is_file()
+    }
+    for name in names:
+        assert (fresh / name).read_bytes() == (tmp_path / "report" / name).read_bytes(), name
+
+
+def test_a_page_of_some_sections_has_the_numbers_of_the_whole_and_describes_no_other(
+    fresh, of_net, tmp_path, monkeypatch
+):
+    folder = tmp_path / "report"
+    shutil.copytree(fresh, folder)
+    calls = count_calls(monkeypatch, "compare")
+    some = read(of_net(folder, resume=True, sections=["nulls", "published"]))
+    assert calls == []
+    assert [one["name"] for one in some["sections"]] == ["published", "nulls"]
+    whole = read(fresh)
+    for name in ("published", "nulls"):
+        assert section(some, name) == section(whole, name)
+    text = " ".join(some["methods"])
+    assert "Nulls: task labels permuted" in text
+    assert "Split-half" not in text
+    assert "Confounds" not in text
+    assert some["cards"] == whole["cards"]
+    # sections of a smaller page leave no files of the larger one
+    assert {path.stem for path in (folder / "tables").iterdir()} == {"published", "nulls"}
+
+
+def test_a_resumed_comparison_is_of_the_same_models_settings_and_sections(
+    fresh, of_net, inputs, monkeypatch
+):
+    def refused(match, **options):
+        arguments = {"models": [inputs / "net"], "settings": settings()} | options
+        with pytest.raises(nc.InputError, match=match):
+            compare(
+                arguments.pop("models"), str(inputs / "brain.nc"), fresh, resume=True, **arguments
+            )
+
+    calls = count_calls(monkeypatch, "compare")
+    refused(r"n_draws: 1 there, 2 asked\. .*--overwrite", settings=settings(n_draws=2))
+    refused(r"identity\.json.*models: ", models=[inputs / "other"])
+    refused("Did you mean 'nulls'", sections=["null"])
+    refused("sections: expected at least one section", sections=[])
+    assert calls == []
+    assert (fresh / "index.html").is_file()
 
 
 # -- families, files, other tasks -----------------------------------------------------------------
@@ -362,7 +443,8 @@ def test_a_ranking_is_of_families_on_its_protocol_and_holds_the_closest_against_
     values = quick(["a=net", "b=other", "c=third", "file=mine.nc"], "brain.nc")
     split_half = section(values, "split-half")
     assert (
-        "Refused: ranking of file. No model of it on protocol 'sampled'." in split_half["findings"]
+        "Does not apply: ranking of file. No model of it on protocol 'sampled'."
+        in split_half["findings"]
     )
     found = next(
         f
@@ -393,7 +475,7 @@ def test_without_a_mapping_nothing_is_sampled_and_it_says_so(quick):
     assert "from the file mine-elsewhere.nc (protocol 'as recorded', without noise)" in methods
     assert {row["protocol"] for row in section(values, "published")["rows"]} == {"as recorded"}
     assert values["provenance"]["mapping"] is None
-    assert "motion is held against motion, colour against colour" in methods
+    assert "motion is compared with motion, colour with colour" in methods
     assert values["cards"]["animals"] == 1
 
 
@@ -460,9 +542,11 @@ def test_conditions_that_tasks_do_not_share_leave_analyses_out_with_the_reason(i
     table = {CONTEXTS[0]: ["coherence_1_sign"], CONTEXTS[1]: ["coherence_2_sign"]}
     block = brain().assign_attrs(condition_variables=json.dumps(table))
     written(inputs / "unshared.nc", block)
-    said = " ".join(texts(quick(["net"], "unshared.nc")))
-    assert "Not asked: context labels permuted. Needed: the same conditions in both tasks" in said
-    assert "Not asked: equal trials. conditions: expected at least one that all tasks" in said
+    text = " ".join(texts(quick(["net"], "unshared.nc")))
+    assert (
+        "Does not apply: permutation of context labels. Needed: the same conditions in both" in text
+    )
+    assert "Does not apply: equal trials. Needed: at least one that all tasks" in text
 
 
 def test_unequal_epochs_are_an_error_where_networks_are_sampled_and_else_said(inputs, quick):
@@ -472,9 +556,9 @@ def test_unequal_epochs_are_an_error_where_networks_are_sampled_and_else_said(in
     values = quick(["net"], "apart-unmapped.nc", name="unmapped")
     limits = " ".join(values["limits"])
     assert "recorded for unequal times (0.75 s and 0.4 s a trial)" in limits
-    assert "Not asked: context labels permuted. Needed: contextdm1, contextdm2 in one" in " ".join(
-        texts(values)
-    )
+    assert (
+        "Does not apply: permutation of context labels. Needed: contextdm1, contextdm2 in one"
+    ) in " ".join(texts(values))
 
 
 # -- bad input ------------------------------------------------------------------------------------
@@ -485,7 +569,7 @@ def test_unequal_epochs_are_an_error_where_networks_are_sampled_and_else_said(in
     [
         ([], "brain.nc", {}, "models: expected at least one network"),
         (["nowhere"], "brain.nc", {}, "nowhere: expected a run folder with config.json"),
-        (["nowhere.nc"], "brain.nc", {}, "nowhere.nc: expected an? .*got nothing there"),
+        (["nowhere.nc"], "brain.nc", {}, "source .*nowhere.nc': expected an existing file"),
         (["=net"], "brain.nc", {}, "models: expected SOURCE, or FAMILY=SOURCE, got '=.*net'"),
         (["net", "net"], "brain.nc", {}, "each name once on each protocol, got 'net' 2 times"),
         (["a=net", "b=net"], "brain.nc", {}, "each name once on each protocol, got 'net' 2"),
@@ -502,7 +586,12 @@ def test_unequal_epochs_are_an_error_where_networks_are_sampled_and_else_said(in
             "net': expected trials of motion, colour, got contextdm1",
         ),
         (["net"], "brain.nc", {"mapping": "mante"}, "mante: expected a YAML file .*mante2013"),
-        (["net"], "brain.nc", {"analyses": ["nowhere"]}, "a folder that nwbcompare analyze has"),
+        (
+            ["net"],
+            "brain.nc",
+            {"analyses": ["nowhere"]},
+            "nowhere: expected the folder of a finished",
+        ),
     ],
 )
 def test_bad_input_is_refused_and_nothing_is_left(
@@ -527,14 +616,25 @@ def test_a_single_trial_of_a_condition_cannot_be_sampled(inputs, quick):
         quick(["net"], "single.nc")
 
 
-def test_a_report_leaves_nothing_behind_when_it_fails(quick, tmp_path, monkeypatch):
+def test_a_report_that_fails_leaves_no_page_and_is_resumed(quick, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("out of ink")
 
-    monkeypatch.setattr(Picture, "uri", property(fail))
-    with pytest.raises(RuntimeError, match="out of ink"):
-        quick(["mine-elsewhere.nc"], "elsewhere.nc", settings=settings(pair=("motion", "colour")))
-    assert list(tmp_path.iterdir()) == []
+    arguments = ["mine-elsewhere.nc"], "elsewhere.nc"
+    options = {"settings": settings(pair=("motion", "colour"))}
+    with monkeypatch.context() as patch:
+        patch.setattr(Picture, "uri", property(fail))
+        with pytest.raises(RuntimeError, match="out of ink"):
+            quick(*arguments, **options)
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "configuration.json",
+        "results",
+    }
+    with pytest.raises(nc.InputError, match=r"an existing folder\. .*--overwrite"):
+        quick(*arguments, **options)
+    calls = count_calls(monkeypatch, "compare")
+    assert quick(*arguments, **options, resume=True)["title"].endswith("SIMULATED monkey")
+    assert calls == []
 
 
 def test_overwriting_never_deletes_what_is_no_report(tmp_path):

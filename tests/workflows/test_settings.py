@@ -10,8 +10,8 @@ from joblib import cpu_count
 
 import nwbcompare as nc
 from nwbcompare.core.process_pool import MANY_VALUES
-from nwbcompare.workflows.analyze import PARAMETERS as analyze_parameters
-from nwbcompare.workflows.compare import PARAMETERS as compare_parameters
+from nwbcompare.workflows.analyze import PARAMETERS as ANALYZE
+from nwbcompare.workflows.compare import PARAMETERS as COMPARE
 from nwbcompare.workflows.settings import Settings
 
 
@@ -40,8 +40,8 @@ def test_settings_that_cannot_be_are_refused(changes, match):
 
 
 def test_results_do_not_depend_on_the_number_of_processes():
-    assert "n_jobs" not in {*compare_parameters, *analyze_parameters}
-    for names in (compare_parameters, analyze_parameters):
+    assert "n_jobs" not in {*COMPARE, *ANALYZE}
+    for names in (COMPARE, ANALYZE):
         assert Settings(n_jobs=1).parameters(*names) == Settings(n_jobs=2).parameters(*names)
         assert set(Settings().parameters(*names)) == set(names)
         json.dumps(Settings(margin=0.1).parameters(*names))

@@ -11,6 +11,7 @@ from nwbcompare.plotting import new_figure
 from nwbcompare.plotting.task_variance import plot_condition_rates
 from nwbcompare.workflows.sections.example_units import Examples, choose_examples
 
+
 def test_example_units_are_those_nearest_to_the_percentiles(comparison, measurements):
     ftv = measurements.recorded.ftv
     values = ftv["fractional_task_variance"].values

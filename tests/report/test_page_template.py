@@ -1,4 +1,4 @@
-"""The page of the report as people meet it: by eye, by keyboard, by screen reader, on paper."""
+"""The template of pages as people meet it: by eye, by keyboard, by screen reader, on paper."""
 
 from __future__ import annotations
 
