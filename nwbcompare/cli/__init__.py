@@ -1,1 +1,1 @@
-"""The command line: arguments only."""
+"""Command line: reading of arguments only."""

@@ -12,19 +12,19 @@ from nwbcompare.core.errors import InputError
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--out", required=True, type=click.Path(), help="The folder to write.")
+@click.option("--out", required=True, type=click.Path(), help="Output folder.")
 @section_options("analyze")
-@click.option("--long", "with_long", is_flag=True, help="The long sections too.")
+@click.option("--long", "with_long", is_flag=True, help="Also compute the long sections.")
 @click.option(
-    "--surrogates", default=999, show_default=True, help="Surrogates of the null for clusters."
+    "--surrogates", default=999, show_default=True, help="Surrogates for the null of clusters."
 )
-@click.option("--rotations", default=1000, show_default=True, help="Rotations of the units.")
+@click.option("--rotations", default=1000, show_default=True, help="Random rotations of the units.")
 @click.option(
     "--permutations", default=9999, show_default=True, help="Permutations of group labels."
 )
 @click.option("--trials", default=512, show_default=True, help="Trials of each task and lesion.")
 @click.option("--seed", default=0, show_default=True, help="Seed of all random numbers.")
-@click.option("--resume", is_flag=True, help="Use the results that the folder has.")
+@click.option("--resume", is_flag=True, help="Continue from the results in the folder.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing analysis.")
 def analyze(
     sources: tuple[str, ...],
@@ -41,8 +41,8 @@ def analyze(
 ) -> None:
     """Analyse SOURCES: clusters, lesions, FTV of all pairs of tasks, composition.
 
-    SOURCES are networks (run folders or pretrained:NAME) and recordings; what does not apply to a
-    recording is left out. Several networks are compared.
+    SOURCES are networks (run folders or pretrained:NAME) and recordings. Sections that do not apply
+    to recordings are left out. With several networks there are findings over networks.
 
     \b
     Examples:
@@ -57,7 +57,7 @@ def analyze(
 
     if sections is not None and with_long:
         raise InputError(
-            "--long", "no --sections beside it", "both", "Name the long sections instead."
+            "--long", "no --sections beside it", "both", "Name the long sections in --sections."
         )
     folder = run(
         sources,
@@ -83,14 +83,14 @@ def analyze(
 @click.command()
 @click.argument("source")
 @click.argument("expressions", nargs=-1, required=True)
-@click.option("--task", required=True, help="The task that is performed.")
+@click.option("--task", required=True, help="Task that is performed.")
 @click.option("--batches", default=20, show_default=True, help="Batches of 50 random trials.")
 @click.option("--seed", default=0, show_default=True, help="Seed of trials and noise.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def compose(
     source: str, expressions: tuple[str, ...], task: str, batches: int, seed: int, as_json: bool
 ) -> None:
-    """Have a network do a task under sums of rules, on random trials with noise.
+    """Measure performance of a task under sums of rule inputs, on random trials with noise.
 
     SOURCE is a run folder or pretrained:NAME.
 

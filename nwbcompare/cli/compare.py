@@ -13,20 +13,26 @@ from nwbcompare.cli.options import names_of, section_options
 from nwbcompare.core.errors import InputError
 
 MODEL_HELP = (
-    "A run folder, pretrained:NAME, or an NWB or netCDF file of a model's activity; FAMILY=SOURCE "
-    "puts it into a family; several times."
+    "Run folder, pretrained:NAME, or NWB or netCDF file of a model's activity, as SOURCE or "
+    "FAMILY=SOURCE; may be repeated."
 )
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that compare and report share."""
+    """Add the options of both compare and report."""
     for option in (
         click.option("--overwrite", is_flag=True, help="Replace an existing report."),
-        click.option("--resume", is_flag=True, help="Use the results that the folder has."),
+        click.option("--resume", is_flag=True, help="Continue from the results in the folder."),
         click.option("--seed", default=0, show_default=True, help="Seed of all random numbers."),
-        click.option("--draws", default=4, show_default=True, help="Samplings of each network."),
-        click.option("--bootstraps", default=2000, show_default=True, help="For the intervals."),
-        click.option("--permutations", default=1000, show_default=True, help="For the tests."),
+        click.option(
+            "--draws", default=4, show_default=True, help="Random samplings of each network."
+        ),
+        click.option(
+            "--bootstraps", default=2000, show_default=True, help="Bootstraps for the intervals."
+        ),
+        click.option(
+            "--permutations", default=1000, show_default=True, help="Permutations for the tests."
+        ),
         click.option(
             "--margin",
             type=float,
@@ -35,22 +41,22 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--mapping",
-            help="Conditions of the recording as conditions of a network: a YAML file, or a name "
-            "such as mante2013.",
+            help="Mapping of recorded conditions to conditions of a network: a YAML file or a "
+            "name such as mante2013.",
         ),
         click.option(
             "--analysis",
             "analyses",
             multiple=True,
             type=click.Path(),
-            help="A folder of nwbcompare analyze, whose sections are added; several times.",
+            help="Folder of nwbcompare analyze or continual to include; may be repeated.",
         ),
         section_options("compare"),
         click.option(
             "--pair",
             default="contextdm1:contextdm2",
             show_default=True,
-            help="The tasks, TASK_A:TASK_B.",
+            help="Pair of tasks, TASK_A:TASK_B.",
         ),
     ):
         command = option(command)
@@ -60,12 +66,12 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.option("--model", "models", multiple=True, required=True, help=MODEL_HELP)
 @click.option("--recording", required=True, help="SOURCE of the recording.")
-@click.option("--out", required=True, type=click.Path(), help="The folder to write.")
+@click.option("--out", required=True, type=click.Path(), help="Output folder.")
 @_options
 def compare(models: tuple[str, ...], recording: str, out: str, **options: Any) -> None:
-    """Compare models with a recording in a pair of tasks; write a report.
+    """Compare models with a recording in a pair of tasks, and write a report.
 
-    Networks are sampled as the recording was: its conditions, trials, rates and noise.
+    Networks are sampled with the conditions, trials, rates and noise of the recording.
 
     \b
     Examples:
@@ -79,13 +85,18 @@ def compare(models: tuple[str, ...], recording: str, out: str, **options: Any) -
 
 @click.command()
 @click.option("--model", "models", multiple=True, help=MODEL_HELP)
-@click.option("--recording", help="SOURCE; by default monkey A of Mante et al. 2013.")
-@click.option("--out", default="report", show_default=True, type=click.Path(), help="The folder.")
+@click.option(
+    "--recording", help="SOURCE of the recording; by default monkey A of Mante et al. 2013."
+)
+@click.option(
+    "--out", default="report", show_default=True, type=click.Path(), help="Output folder."
+)
 @_options
 def report(models: tuple[str, ...], recording: str | None, out: str, **options: Any) -> None:
-    """Compare as `nwbcompare compare`, by default three networks with monkey A.
+    """Compare as nwbcompare compare does, by default three networks with monkey A.
 
-    Without a recording at hand it says how to get one and simulates one, marked SIMULATED.
+    If the recording is not found, the report uses a simulated one, marked SIMULATED, and prints how
+    to get the recording.
 
     \b
     Example:
@@ -138,7 +149,18 @@ def _write(
 
 
 def read_pair(text: str) -> tuple[str, str]:
-    """Read TASK_A:TASK_B."""
+    """Return the two tasks of TASK_A:TASK_B.
+
+    Raises
+    ------
+    InputError
+        For text without a colon.
+
+    Examples
+    --------
+    >>> read_pair("contextdm1:contextdm2")
+    ('contextdm1', 'contextdm2')
+    """
     task_a, colon, task_b = text.partition(":")
     if not colon:
         raise InputError("--pair", "TASK_A:TASK_B", repr(text), "Use contextdm1:contextdm2.")
@@ -151,10 +173,10 @@ def _print_findings(folder: Path, *, has_recording: bool) -> None:
 
     numbers = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     if numbers["simulated"]:
-        none = f"none was found. {how_to_get(get_loader('mante2013'))}"
-        click.echo(
-            f"SIMULATED recording: {'nothing here is about a brain.' if has_recording else none}"
-        )
+        reason = "the results are not about a brain."
+        if not has_recording:
+            reason = f"none was found. {how_to_get(get_loader('mante2013'))}"
+        click.echo(f"SIMULATED recording: {reason}")
     if numbers["left_out"]:
         click.echo(numbers["left_out"])
     for finding in numbers["findings"]:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import click
 
-from nwbcompare.cli.options import given, names_of, refuse_given
+from nwbcompare.cli.options import check_not_set, is_set, names_of
 
 OF_TRAINING = ("steps_per_task", "units", "warm_up", "strength", "train_only")
 OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
 
 
 @click.command()
-@click.option("--networks", default=8, show_default=True, help="Seeds; each a network of a regime.")
-@click.option("--out", required=True, type=click.Path(), help="The folder to write.")
-@click.option("--jobs", default=1, show_default=True, help="Processes, a core each.")
-@click.option("--recording", help="SOURCE; by default monkey A of Mante et al. 2013.")
-@click.option("--mapping", help="Its conditions as conditions of a network: a YAML file or a name.")
+@click.option("--networks", default=8, show_default=True, help="Networks of each regime.")
+@click.option("--out", required=True, type=click.Path(), help="Output folder.")
+@click.option("--jobs", default=1, show_default=True, help="Parallel processes, each on one core.")
 @click.option(
-    "--steps-per-task", default=400, show_default=True, help="Training steps; 6250 as published."
+    "--recording", help="SOURCE of the recording; by default monkey A of Mante et al. 2013."
+)
+@click.option(
+    "--mapping",
+    help="Mapping of recorded conditions to conditions of a network: a YAML file or a name.",
+)
+@click.option(
+    "--steps-per-task",
+    default=400,
+    show_default=True,
+    help="Training steps per task; 6250 as published.",
 )
 @click.option("--units", default=256, show_default=True, help="Hidden units.")
 @click.option(
@@ -27,28 +35,35 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
     help="Steps over which the learning rate rises in every stage; 0 as published.",
 )
 @click.option(
-    "--strength", default=1.0, show_default=True, help="Of synaptic intelligence; 1 as published."
+    "--strength",
+    default=1.0,
+    show_default=True,
+    help="Strength of synaptic intelligence; 1 as published.",
 )
-@click.option("--regimes", help="Which of the regimes, separated by commas; by default all.")
+@click.option("--regimes", help="Training regimes, separated by commas; by default all.")
 @click.option(
     "--also",
     multiple=True,
     metavar="METHOD:STRENGTH",
-    help="A further regime, such as elastic:200; may be repeated.",
+    help="Additional regime, such as elastic:200; may be repeated.",
 )
-@click.option("--also-networks", type=int, help="Seeds of the further regimes; by default all.")
-@click.option("--draws", default=4, show_default=True, help="Samplings of each network.")
-@click.option("--bootstraps", default=2000, show_default=True, help="For the intervals.")
+@click.option(
+    "--also-networks", type=int, help="Networks of each additional regime; by default all."
+)
+@click.option("--draws", default=4, show_default=True, help="Random samplings of each network.")
+@click.option("--bootstraps", default=2000, show_default=True, help="Bootstraps for the intervals.")
 @click.option("--seed", default=0, show_default=True, help="Seed of sampling and bootstrap.")
 @click.option(
-    "--train-only", is_flag=True, help="Train and keep the networks; measure nothing, no recording."
+    "--train-only", is_flag=True, help="Only train and save the networks; needs no recording."
 )
 @click.option(
     "--runs",
     type=click.Path(),
-    help="Measure the networks of this folder, as --train-only left them; train nothing.",
+    help="Folder of --train-only whose networks are measured, without training.",
 )
-@click.option("--resume", is_flag=True, help="Use the networks and measures that the folder has.")
+@click.option(
+    "--resume", is_flag=True, help="Continue from the networks and measures in the folder."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing study.")
 def continual(
     networks: int,
@@ -71,10 +86,10 @@ def continual(
     resume: bool,
     overwrite: bool,
 ) -> None:
-    """Train networks on one task after another; compare their FTV with a recording's.
+    """Train networks on one task after another, and compare their FTV with a recording.
 
-    Trains, for every seed, an interleaved, a sequential and a consolidated network and two
-    controls, measures all of them as the recording was, and writes a page.
+    For every seed an interleaved, a sequential and a consolidated network and two controls are
+    trained. All networks are sampled as the recording was, and the results are written as a report.
 
     \b
     Examples:
@@ -95,13 +110,13 @@ def continual(
 
     names = names_of(regimes)
     if runs is not None:
-        refuse_given(OF_TRAINING, "none with --runs", "They are those of its networks.")
+        check_not_set(OF_TRAINING, "none with --runs", "The networks of --runs determine it.")
         plan = plan_of(
             runs,
             regimes=None if names is None else tuple(names),
             also=also or None,
             n_also=also_networks,
-            n_networks=networks if given("networks") else None,
+            n_networks=networks if is_set("networks") else None,
         )
     else:
         plan = StudyPlan(
@@ -115,13 +130,15 @@ def continual(
             strength=strength,
         )
     if train_only:
-        refuse_given(OF_MEASURING, "none with --train-only", "Leave it out.")
-        trained = train_networks(out, plan=plan, n_jobs=jobs, resume=resume, overwrite=overwrite)
-        for one in trained:
-            if one.failure:
-                click.echo(f"Not trained: {one.folder.name} ({one.failure})")
-        n_whole = sum(not one.failure for one in trained)
-        click.echo(f"Networks: {n_whole} of {len(trained)} trained to the end, in {out}")
+        check_not_set(OF_MEASURING, "none with --train-only", "Leave it out.")
+        study_networks = train_networks(
+            out, plan=plan, n_jobs=jobs, resume=resume, overwrite=overwrite
+        )
+        for network in study_networks:
+            if network.failure:
+                click.echo(f"Not trained: {network.folder.name} ({network.failure})")
+        n_finished = sum(not network.failure for network in study_networks)
+        click.echo(f"Networks: {n_finished} of {len(study_networks)} trained to the end, in {out}")
         return
     folder = study(
         out,

@@ -1,4 +1,4 @@
-"""The command line: ``nwbcompare train | record | analyze | export | report | ...``."""
+"""Command line: ``nwbcompare train | record | analyze | export | report | ...``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nwbcompare.cli.analyze import analyze, compose
 from nwbcompare.cli.compare import compare, read_pair, report
 from nwbcompare.cli.continual import continual
 from nwbcompare.cli.nwb import convert, export, validate
-from nwbcompare.cli.options import given, refuse_given
+from nwbcompare.cli.options import check_not_set, is_set, names_of
 from nwbcompare.cli.power import power_command
 from nwbcompare.cli.rule_learning import rule_learning
 from nwbcompare.core.errors import (
@@ -44,21 +44,20 @@ if TYPE_CHECKING:
 STAGE_OPTIONS = ("steps_per_task", "consolidation", "strength")
 SOURCE_HELP = (
     "\n\nSOURCE is an NWB file or a folder of them (with options, such as "
-    "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side'), a netCDF file that nwbcompare "
-    "wrote, a run folder, "
-    "LOADER:PATH?option=value (such as 'mante2013:PATH?quality=all', or just 'mante2013' where "
-    "its files are found), or pretrained:NAME."
+    "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side'), a netCDF file of nwbcompare, a run "
+    "folder, LOADER:PATH?option=value (such as 'mante2013:PATH?quality=all', or 'mante2013' if its "
+    "files are found), or pretrained:NAME."
 )
 
 
 def main() -> None:
     """Run the command line.
 
-    Exit status: 2 for bad input, 1 for training that failed and outputs that could not be written,
-    130 and 143 after an interrupt (SIGINT) and a request to end (SIGTERM), 0 otherwise.
+    The exit status is 2 for invalid input, 1 if training failed or an output could not be written,
+    130 after an interrupt (SIGINT), 143 after SIGTERM, and 0 otherwise.
     """
     warnings.showwarning = _show_warning
-    before = signal.signal(signal.SIGTERM, _end)
+    previous = signal.signal(signal.SIGTERM, _end)
     try:
         cli(standalone_mode=False)
     except ExplainedError as error:
@@ -68,26 +67,26 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
+    except click.exceptions.Exit as request:
+        sys.exit(request.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
-        # click puts an exception of its own in place of an interrupt
+        # click replaces an interrupt by an exception of its own
         cause = error.__cause__ or error
         status = 143 if isinstance(cause, _Ended) else 130
         _leave("Stopped; no finished output was changed.", cause, status)
     except BrokenPipeError:
-        # the reader of our output (head, less) left: not our failure
+        # the program that reads the output (head, less) has ended, which is not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 class _Ended(KeyboardInterrupt):
-    """A request to end (SIGTERM), which is tidied up after like an interrupt."""
+    """SIGTERM, raised so that it is cleaned up after like an interrupt."""
 
 
 def _end(*_: object) -> NoReturn:
-    # pools end their workers with the same signal: a second one must not break the tidying up
+    # pools end their workers with the same signal: a second one must not interrupt the clean-up
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise _Ended
 
@@ -105,26 +104,27 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="nwbcompare")
 def cli() -> None:
-    """Hold task-trained networks and recorded neurons against each other.
+    """Compare task-trained networks with recorded neurons.
 
     Example: nwbcompare report --out report
     """
 
 
 def _variance_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that task-variance and ftv share."""
+    """Add the options of both task-variance and ftv."""
     for option in (
-        click.option("--out", type=click.Path(), help="Write the result as netCDF (.nc)."),
+        click.option("--out", type=click.Path(), help="File for the result, as netCDF (.nc)."),
         click.option("--overwrite", is_flag=True, help="Replace an existing output."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
         click.option(
-            "--conditions", help="Trial columns whose combinations are conditions, by commas."
+            "--conditions",
+            help="Trial columns whose combinations are conditions, separated by commas.",
         ),
         click.option(
             "--estimator",
             default="per_time",
             show_default=True,
-            help="per_time, time_mean or pooled.",
+            help="Estimator: per_time, time_mean or pooled.",
         ),
         click.argument("source"),
     ):
@@ -142,7 +142,7 @@ def task_variance(
     overwrite: bool,
     out: str | None,
 ) -> None:
-    """Measure each unit's task variance in each task of SOURCE.
+    """Compute the task variance of each unit in each task of SOURCE.
 
     \b
     Examples:
@@ -151,7 +151,7 @@ def task_variance(
     """  # noqa: D301 - click's paragraph mark
     _check(out, overwrite)
     result = _task_variance(source, estimator, conditions)
-    _give(result, out, overwrite, as_json)
+    _output_result(result, out, overwrite, as_json)
 
 
 _short = copy(task_variance)
@@ -161,14 +161,17 @@ cli.add_command(_short, "tv")
 
 @cli.command(epilog=SOURCE_HELP)
 @click.option(
-    "--pair", default="contextdm1:contextdm2", show_default=True, help="The tasks, TASK_A:TASK_B."
+    "--pair",
+    default="contextdm1:contextdm2",
+    show_default=True,
+    help="Pair of tasks, TASK_A:TASK_B.",
 )
 @click.option(
     "--missing",
     type=click.Choice(["error", "nan"]),
     default="error",
     show_default=True,
-    help="What to do with units that lack a task.",
+    help="Result for units without one of the tasks: an error or NaN.",
 )
 @_variance_options
 def ftv(
@@ -181,7 +184,7 @@ def ftv(
     overwrite: bool,
     out: str | None,
 ) -> None:
-    """Measure each unit's fractional task variance of a pair of tasks.
+    """Compute the fractional task variance of each unit for a pair of tasks.
 
     \b
     Examples:
@@ -192,7 +195,7 @@ def ftv(
     task_a, task_b = read_pair(pair)
     variance = _task_variance(source, estimator, conditions)
     result = nc.fractional_task_variance(variance, task_a, task_b, missing=missing)
-    _give(result, out, overwrite, as_json)
+    _output_result(result, out, overwrite, as_json)
     if not as_json:
         values = result["fractional_task_variance"]
         click.echo(
@@ -206,31 +209,31 @@ def ftv(
 
 
 def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of learning one task after another."""
+    """Add the options of training on one task after another."""
     for option in (
         click.option(
             "--strength",
             default=1.0,
             show_default=True,
-            help="Factor on what the consolidation holds against change.",
+            help="Strength of the consolidation.",
         ),
         click.option(
             "--consolidation",
             type=click.Choice(["none", "synaptic_intelligence", "elastic", "orthogonal"]),
             default="none",
             show_default=True,
-            help="What keeps a stage from undoing earlier ones.",
+            help="Method that protects what earlier stages have learned.",
         ),
         click.option(
             "--steps-per-task",
             default=6250,
             show_default=True,
-            help="Steps for each task of a stage, of 64 trials.",
+            help="Training steps (64 trials) for each task of a stage.",
         ),
         click.option(
             "--stages",
-            help="Tasks one after another: stages by semicolons, tasks of one stage by commas, "
-            "e.g. 'fdgo;dm1,dm2'; or published, the order of Yang et al. (2019).",
+            help="Stages separated by semicolons, tasks of a stage by commas, e.g. 'fdgo;dm1,dm2'; "
+            "or published, the order of Yang et al. (2019).",
         ),
     ):
         command = option(command)
@@ -238,47 +241,54 @@ def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @cli.command()
-@click.option("--tasks", help="Tasks by commas, e.g. contextdm1,contextdm2, or all.")
+@click.option("--tasks", help="Tasks separated by commas, e.g. contextdm1,contextdm2; or all.")
 @_stage_options
 @click.option(
     "--schedule",
     type=click.Choice(["fast", "paper"]),
     default="fast",
     show_default=True,
-    help="From easy to hard and coarse to fine, or as published.",
+    help="Schedule: as published (paper), or from easy to hard trials and long to short time "
+    "steps (fast).",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of weights, trials and noise.")
 @click.option("--units", default=256, show_default=True, help="Hidden units.")
-@click.option("--cell", default="leaky_rnn", show_default=True, help="leaky_rnn or leaky_gru.")
+@click.option(
+    "--cell", default="leaky_rnn", show_default=True, help="Cell: leaky_rnn or leaky_gru."
+)
 @click.option(
     "--nonlinearity",
     default="softplus",
     show_default=True,
-    help="softplus, relu, tanh or retanh; with --stages relu unless given, as published.",
+    help="Nonlinearity: softplus, relu, tanh or retanh; with --stages by default relu.",
 )
 @click.option(
     "--initialisation",
     default="diag",
     show_default=True,
-    help="Recurrent weights at the start: diag or randortho; with --stages randortho unless given.",
+    help="Initial recurrent weights: diag or randortho; with --stages by default randortho.",
 )
 @click.option(
     "--rule-mixing-seed",
     type=int,
-    help="Let the rules enter through a random orthogonal matrix of this seed (a control).",
+    help="Seed of a random orthogonal matrix through which the rule inputs pass (a control).",
 )
 @click.option(
     "--warm-up",
     type=int,
     help="Steps over which the learning rate rises in every stage; by default 300 with --stages, "
-    "else 0 as published, where the rates of many relu networks explode.",
+    "else 0 as published.",
 )
-@click.option("--target", type=float, help="Performance of the worst task at which to end.")
-@click.option("--max-steps", type=int, help="Most steps of the last stage.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--figure", type=click.Path(), help="Draw the progress here at every evaluation.")
-@click.option("--resume", is_flag=True, help="Go on with the run in the folder, if there is one.")
-@click.option("--out", required=True, type=click.Path(), help="The run folder to write.")
+@click.option("--target", type=float, help="Performance of the worst task at which training ends.")
+@click.option("--max-steps", type=int, help="Maximum number of steps in the last stage.")
+@click.option("--device", default="cpu", show_default=True, help="Device: cpu or cuda.")
+@click.option(
+    "--figure",
+    type=click.Path(),
+    help="File for a figure of the progress, updated at every evaluation.",
+)
+@click.option("--resume", is_flag=True, help="Continue the run in the folder, if there is one.")
+@click.option("--out", required=True, type=click.Path(), help="Output run folder.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing run folder.")
 def train(
     tasks: str | None,
@@ -302,9 +312,9 @@ def train(
     out: str,
     overwrite: bool,
 ) -> None:
-    """Train a network on any of the tasks, together or one after another.
+    """Train a network on some of the tasks, together or one after another.
 
-    With --resume and neither --tasks nor --stages a run goes on with its own configuration.
+    With --resume and neither --tasks nor --stages a run continues with its own configuration.
 
     \b
     Examples:
@@ -323,12 +333,12 @@ def train(
     if figure is not None:
         watch = partial(_draw_progress, check_output(figure, overwrite=overwrite or resume))
     if stages is None:
-        refuse_given(STAGE_OPTIONS, "with --stages only", "Give --stages.")
+        check_not_set(STAGE_OPTIONS, "with --stages only", "Give --stages.")
     else:
-        refuse_given(
+        check_not_set(
             ("tasks", "schedule", "max_steps"),
             "none together with --stages",
-            "Name the tasks in --stages, and give --steps-per-task.",
+            "Name the tasks in --stages, and set --steps-per-task.",
         )
     if resume and tasks is None and stages is None:
         network, training = read_configs(out)
@@ -343,7 +353,7 @@ def train(
                 seed=seed,
             )
         else:
-            training = _one_after_another(
+            training = _sequential_training(
                 stages,
                 steps_per_task,
                 consolidation,
@@ -352,9 +362,9 @@ def train(
                 seed=seed,
             )
             published = sequential_network()
-            if not given("nonlinearity"):
+            if not is_set("nonlinearity"):
                 nonlinearity = published.nonlinearity
-            if not given("initialisation"):
+            if not is_set("initialisation"):
                 initialisation = published.recurrent_initialisation
         if warm_up is not None:
             training = replace(training, warm_up_steps=warm_up)
@@ -388,10 +398,10 @@ def _task_choice(tasks: str | None) -> tuple[str, ...]:
         raise InputError(
             "--tasks", "names of tasks, or all", "none", "Name them, or give --stages or --resume."
         )
-    return tuple(task_names()) if tasks == "all" else tuple(_names(tasks) or ())
+    return tuple(task_names()) if tasks == "all" else tuple(names_of(tasks) or ())
 
 
-def _one_after_another(
+def _sequential_training(
     stages: str,
     steps_per_task: int,
     consolidation: Method,
@@ -404,10 +414,10 @@ def _one_after_another(
     from nwbcompare.model.curricula import YANG2019, sequential_config  # noqa: PLC0415
 
     if consolidation == "none":
-        refuse_given(("strength",), "none without --consolidation", "Give --consolidation.")
-    named = tuple(tuple(_names(stage) or ()) for stage in stages.split(";"))
+        check_not_set(("strength",), "none without --consolidation", "Give --consolidation.")
+    task_sets = tuple(tuple(names_of(stage) or ()) for stage in stages.split(";"))
     return sequential_config(
-        YANG2019 if stages == "published" else named,
+        YANG2019 if stages == "published" else task_sets,
         steps_per_task=steps_per_task,
         target=target,
         consolidation=Consolidation(method=consolidation, strength=strength, seed=seed),
@@ -423,17 +433,17 @@ def _draw_progress(figure: Path, log: list[dict[str, Any]]) -> None:
 
 @cli.command(epilog=SOURCE_HELP)
 @click.argument("source")
-@click.option("--out", required=True, type=click.Path(), help="The file to write: .nwb or .nc.")
+@click.option("--out", required=True, type=click.Path(), help="Output file, ending in .nwb or .nc.")
 @click.option(
     "--protocol",
     type=click.Choice(["test", "matched"]),
     default="test",
     show_default=True,
-    help="The published test trials, or the monkeys' own protocol.",
+    help="Published test trials, or trials matched to the protocol of the monkeys.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
-    """Record a network (a run folder or pretrained:NAME) without noise; write its activity.
+    """Record a network (run folder or pretrained:NAME) without noise, and write its activity.
 
     \b
     Examples:
@@ -465,13 +475,13 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
 
 @cli.group()
 def datasets() -> None:
-    """List the recordings that can be loaded, and say how to get them."""
+    """List the recordings that can be loaded, and how to get them."""
 
 
 @datasets.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def datasets_list(as_json: bool) -> None:
-    """List the loaders."""
+    """List the names and titles of the recordings."""
     from nwbcompare.datasets.registry import loaders  # noqa: PLC0415
 
     titles = {name: loader.title for name, loader in loaders().items()}
@@ -481,7 +491,7 @@ def datasets_list(as_json: bool) -> None:
 @datasets.command("info")
 @click.argument("name")
 def datasets_info(name: str) -> None:
-    """Say where a dataset comes from, how to cite it, and whether it is found here."""
+    """Print the origin, citation, options and location of a recording."""
     from nwbcompare.datasets.location import DatasetNotFoundError, find_dataset, how_to_get  # noqa: PLC0415
     from nwbcompare.datasets.registry import get_loader  # noqa: PLC0415
 
@@ -489,9 +499,9 @@ def datasets_info(name: str) -> None:
     click.echo(f"{loader.name}: {loader.title}\n{how_to_get(loader)}")
     click.echo("Options: " + ", ".join(f"{k} ({v.__name__})" for k, v in loader.options.items()))
     try:
-        click.echo(f"Found here: {find_dataset(name)}")
+        click.echo(f"Location: {find_dataset(name)}")
     except DatasetNotFoundError:
-        click.echo("Not found here.")
+        click.echo("Not found on this machine.")
 
 
 for _command in (
@@ -512,11 +522,7 @@ for _command in (
 def _task_variance(source: str, estimator: Estimator, conditions: str | None) -> xr.Dataset:
     from nwbcompare.workflows.sources import resolve  # noqa: PLC0415
 
-    return nc.task_variance(resolve(source), estimator=estimator, conditions=_names(conditions))
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    return nc.task_variance(resolve(source), estimator=estimator, conditions=names_of(conditions))
 
 
 def _check(out: str | None, overwrite: bool) -> None:
@@ -530,7 +536,7 @@ def _write_netcdf(labelled: xr.Dataset | xr.DataTree, path: str | Path, overwrit
     write_netcdf(labelled, path, overwrite=overwrite)
 
 
-def _give(result: xr.Dataset, out: str | None, overwrite: bool, as_json: bool) -> None:
+def _output_result(result: xr.Dataset, out: str | None, overwrite: bool, as_json: bool) -> None:
     if out is not None:
         _write_netcdf(result, out, overwrite)
     if as_json:
@@ -542,7 +548,7 @@ def _give(result: xr.Dataset, out: str | None, overwrite: bool, as_json: bool) -
 
 
 def _plain(result: xr.Dataset) -> dict[str, Any]:
-    """Give a result as plain values; NaN, which JSON lacks, as null."""
+    """Return a result as plain values, with None for NaN, which JSON lacks."""
     values = {
         str(name): {
             "dims": [str(dim) for dim in variable.dims],

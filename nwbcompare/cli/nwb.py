@@ -1,4 +1,4 @@
-"""The command line's part for archives: ``nwbcompare export | convert | validate``."""
+"""Commands ``nwbcompare export``, ``nwbcompare convert`` and ``nwbcompare validate``."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def _metadata_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say what a file tells of its subject and session."""
+    """Add the options that set the metadata of subject and session."""
     for option in (
         click.option(
             "--meta",
             "pairs",
             multiple=True,
             metavar="TABLE.KEY=VALUE",
-            help="One value, e.g. Subject.sex=F or NWBFile.lab='Our lab'; several times.",
+            help="Value such as Subject.sex=F or NWBFile.lab='Our lab'; may be repeated.",
         ),
         click.option(
             "--metadata",
             "metadata_file",
             type=click.Path(),
-            help="A TOML or YAML file with tables NWBFile and Subject (pynwb's keys).",
+            help="TOML or YAML file with tables NWBFile and Subject (keys as in pynwb).",
         ),
         click.option("--overwrite", is_flag=True, help="Replace existing files."),
     ):
@@ -40,37 +40,35 @@ def _metadata_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument("source")
-@click.option("--out", type=click.Path(), help="The file to write, ending in .nwb.")
+@click.option("--out", type=click.Path(), help="Output file, ending in .nwb.")
 @click.option(
-    "--dandiset", type=click.Path(), help="A folder, laid out as the DANDI archive does it."
+    "--dandiset", type=click.Path(), help="Output folder, with the layout of the DANDI archive."
 )
-@click.option("--per-task", is_flag=True, help="A file for each task.")
+@click.option("--per-task", is_flag=True, help="Write one file for each task.")
 @click.option("--spikes", is_flag=True, help="Add Poisson spikes drawn at the rates.")
-@click.option(
-    "--gain", default=20.0, show_default=True, help="Spikes/s that a rate of 1 stands for."
-)
+@click.option("--gain", default=20.0, show_default=True, help="Spikes/s for a rate of 1.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the spikes.")
 @click.option(
-    "--task-variance", is_flag=True, help="Keep each unit's task variance in the table of units."
+    "--task-variance", is_flag=True, help="Add the task variance of each unit to the unit table."
 )
 @click.option(
     "--network",
-    help="Run folder or pretrained:NAME whose configuration and weights go beside the file; a "
-    "SOURCE that is one brings its own.",
+    help="Run folder or pretrained:NAME whose configuration and weights are written beside the "
+    "file; by default SOURCE, if it is a network.",
 )
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float16"]),
     default="float32",
     show_default=True,
-    help="How numbers of series are stored.",
+    help="Data type of the time series.",
 )
 @click.option(
     "--compression",
     type=click.Choice(["gzip", "none"]),
     default="gzip",
     show_default=True,
-    help="gzip is level 1 after a shuffle.",
+    help="Compression of the time series; gzip is level 1 with shuffle.",
 )
 @_metadata_options
 def export(
@@ -89,10 +87,10 @@ def export(
     pairs: tuple[str, ...],
     overwrite: bool,
 ) -> None:
-    """Write the activity of SOURCE as NWB that archives accept.
+    """Write the activity of SOURCE as an NWB file that archives accept.
 
-    The file is validated (pynwb, nwbinspector with the dandi configuration) before it gets its
-    name: critical messages refuse it, others are printed.
+    The file is validated (pynwb, nwbinspector with the dandi configuration) before it is saved:
+    with an error or a critical message nothing is written; other messages are printed.
 
     \b
     Examples:
@@ -104,14 +102,14 @@ def export(
         raise InputError("--out, --dandiset", "one of the two", "none or both", "Name one.")
     if out is not None and Path(out).suffix != ".nwb":
         raise InputError("--out", "a file ending in .nwb", repr(out), "Use activity.nwb.")
-    given = _metadata(metadata_file, pairs)
+    metadata = _metadata(metadata_file, pairs)
     if out is not None and not per_task:
         check_output(out, overwrite=overwrite)
     # after the checks: these load pynwb, and perhaps torch
     import nwbcompare as nc  # noqa: PLC0415
     from nwbcompare.workflows.export import export_source  # noqa: PLC0415
 
-    written = export_source(
+    paths = export_source(
         source,
         out=out,
         dandiset=dandiset,
@@ -119,23 +117,28 @@ def export(
         network=network,
         task_variance=task_variance,
         spikes=nc.io.PoissonSpikes(gain=gain, seed=seed) if spikes else None,
-        metadata=given,
+        metadata=metadata,
         dtype=dtype,
         compression=compression,
         overwrite=overwrite,
     )
-    for path in written:
+    for path in paths:
         click.echo(str(path))
 
 
 @click.command()
 @click.argument("dataset")
 @click.argument("path", required=False)
-@click.option("--out", type=click.Path(), help="The folder for the files, one a session.")
+@click.option("--out", type=click.Path(), help="Output folder, with one file for each session.")
 @click.option(
-    "--dandiset", type=click.Path(), help="A folder, laid out as the DANDI archive does it."
+    "--dandiset", type=click.Path(), help="Output folder, with the layout of the DANDI archive."
 )
-@click.option("--session", "sessions", multiple=True, help="Only this session; several times.")
+@click.option(
+    "--session",
+    "sessions",
+    multiple=True,
+    help="Session to convert; may be repeated; by default all.",
+)
 @_metadata_options
 def convert(
     dataset: str,
@@ -157,32 +160,32 @@ def convert(
     folder = out if dandiset is None else dandiset
     if folder is None or (out is not None and dandiset is not None):
         raise InputError("--out, --dandiset", "one of the two", "none or both", "Name one.")
-    given = _metadata(metadata_file, pairs)
+    metadata = _metadata(metadata_file, pairs)
     from nwbcompare.workflows.convert import convert as convert_archive  # noqa: PLC0415
 
-    written = convert_archive(
+    paths = convert_archive(
         dataset,
         path,
         out=folder,
         dandiset=dandiset is not None,
         sessions=list(sessions) or None,
-        metadata=given,
+        metadata=metadata,
         overwrite=overwrite,
     )
-    click.echo(f"{len(written)} files in {folder}")
+    click.echo(f"{len(paths)} files in {folder}")
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path())
-@click.option("--json-file-path", type=click.Path(), help="Write the messages here as JSON.")
+@click.option("--json-file-path", type=click.Path(), help="File for the messages as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing JSON file.")
 @click.pass_context
 def validate(
     context: click.Context, files: tuple[str, ...], json_file_path: str | None, overwrite: bool
 ) -> None:
-    """Say what the NWB validator and nwbinspector (dandi configuration) find in FILES.
+    """Validate FILES with the NWB validator and nwbinspector (dandi configuration).
 
-    Exit status 1 where a file has an error or a critical message, as archives refuse those.
+    The exit status is 1 if a file has an error or a critical message: archives reject such files.
 
     \b
     Example:
@@ -192,27 +195,27 @@ def validate(
         check_output(json_file_path, overwrite=overwrite)
     from nwbcompare.io.nwb.validation import REFUSED, inspect_nwb  # noqa: PLC0415
 
-    found = {file: inspect_nwb(file) for file in files}
-    for file, messages in found.items():
+    by_file = {file: inspect_nwb(file) for file in files}
+    for file, messages in by_file.items():
         click.echo(f"{file}: " + (f"{len(messages)} message(s)" if messages else "no message"))
         for message in messages:
             click.echo(f"  {message}")
     if json_file_path is not None:
         with written_aside(json_file_path, overwrite=overwrite) as aside:
-            aside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    if any(message.startswith(REFUSED) for messages in found.values() for message in messages):
+            aside.write_text(json.dumps(by_file, indent=1) + "\n", encoding="utf-8")
+    if any(message.startswith(REFUSED) for messages in by_file.values() for message in messages):
         context.exit(1)
 
 
 def _metadata(file: str | None, pairs: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Read what the options say; single values count more than a file's."""
+    """Return the metadata of the options; values of ``--meta`` override those of the file."""
     from nwbcompare.io.nwb.metadata import merged, read_metadata  # noqa: PLC0415 - loads pynwb
 
-    given: dict[str, dict[str, Any]] = {}
+    values: dict[str, dict[str, Any]] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         table, dot, key = name.partition(".")
         if not equals or not dot:
             raise InputError("--meta", "TABLE.KEY=VALUE", repr(pair), "Use Subject.sex=F.")
-        given.setdefault(table, {})[key] = value
-    return merged(None if file is None else read_metadata(file), given)
+        values.setdefault(table, {})[key] = value
+    return merged(None if file is None else read_metadata(file), values)

@@ -1,4 +1,4 @@
-"""Options that commands share, and options that exclude each other."""
+"""Options of several commands, and checks of options that exclude each other."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ def section_options(report: str) -> Callable[[F], F]:
             is_eager=True,
             expose_value=False,
             callback=print_sections,
-            help="List the sections and end.",
+            help="List the sections and exit.",
         )
         sections = click.option(
-            "--sections", help="Sections by commas, with those that they need; by default all."
+            "--sections",
+            help="Sections, separated by commas, plus those they depend on; by default all but the "
+            "long ones.",
         )
         return sections(listing(command))
 
@@ -43,18 +45,24 @@ def section_options(report: str) -> Callable[[F], F]:
 
 
 def names_of(text: str | None) -> list[str] | None:
-    """Return names separated by commas; None for None."""
+    """Return the names in a text separated by commas, or None for None.
+
+    Examples
+    --------
+    >>> names_of("dm1, dm2")
+    ['dm1', 'dm2']
+    """
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def given(name: str) -> bool:
-    """Return whether the user passed an option of the running command."""
+def is_set(name: str) -> bool:
+    """Return whether the user has set an option of the running command."""
     source = click.get_current_context().get_parameter_source(name)
     return source is not ParameterSource.DEFAULT
 
 
-def refuse_given(names: Iterable[str], expected: str, remedy: str) -> None:
-    """Check that the user passed none of some options.
+def check_not_set(names: Iterable[str], expected: str, remedy: str) -> None:
+    """Check that the user has set none of some options.
 
     Parameters
     ----------
@@ -66,9 +74,9 @@ def refuse_given(names: Iterable[str], expected: str, remedy: str) -> None:
     Raises
     ------
     InputError
-        With the first of them and its value.
+        For the first option that is set.
     """
     for name in names:
-        if given(name):
+        if is_set(name):
             value = click.get_current_context().params[name]
             raise InputError(f"--{name.replace('_', '-')}", expected, repr(value), remedy)

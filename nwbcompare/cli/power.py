@@ -1,4 +1,4 @@
-"""The command line's part for power analysis: ``nwbcompare power``."""
+"""Command ``nwbcompare power``."""
 
 from __future__ import annotations
 
@@ -16,38 +16,48 @@ if TYPE_CHECKING:
 
 
 @click.command("power")
-@click.option("--sd", required=True, type=float, help="S.d. of the recording's true FTV.")
-@click.option("--against", required=True, type=float, help="S.d. of the networks' FTV.")
-@click.option("--units", default="25,50,100,200,400", show_default=True, help="Recorded units.")
+@click.option("--sd", required=True, type=float, help="S.d. of the true FTV of the recording.")
+@click.option("--against", required=True, type=float, help="S.d. of the true FTV of the networks.")
 @click.option(
-    "--trials", default="10,20,40,80,160", show_default=True, help="Trials per condition."
+    "--units", default="25,50,100,200,400", show_default=True, help="Numbers of recorded units."
 )
-@click.option("--power", default=0.8, show_default=True, help="The power that is wanted.")
+@click.option(
+    "--trials",
+    default="10,20,40,80,160",
+    show_default=True,
+    help="Numbers of trials per condition.",
+)
+@click.option("--power", default=0.8, show_default=True, help="Target power.")
 @click.option("--alpha", default=0.05, show_default=True, help="Level of the two-sided test.")
-@click.option("--networks", default=5, show_default=True, help="Networks.")
-@click.option("--units-per-session", default=7, show_default=True, help="Of the recording.")
+@click.option("--networks", default=5, show_default=True, help="Number of networks.")
+@click.option(
+    "--units-per-session", default=7, show_default=True, help="Recorded units per session."
+)
 @click.option(
     "--session-correlation",
     default=0.1,
     show_default=True,
-    help="How alike |FTV| is within a session.",
+    help="Correlation of |FTV| within a session.",
 )
 @click.option(
     "--noise-share",
     default=0.4,
     show_default=True,
-    help="Part of a typical unit's measured variance that is trial noise.",
+    help="Share of trial noise in the measured variance of a typical unit.",
 )
 @click.option(
-    "--noise-trials", default=126.0, show_default=True, help="Trials per condition for that part."
+    "--noise-trials",
+    default=126.0,
+    show_default=True,
+    help="Trials per condition to which --noise-share refers.",
 )
-@click.option("--like", help="SOURCE of a recording in which to measure the noise instead.")
+@click.option("--like", help="SOURCE of a recording from which the noise is estimated instead.")
 @click.option(
     "--estimator",
     type=click.Choice(["raw", "corrected"]),
     default="raw",
     show_default=True,
-    help="Task variances as measured, or with the noise taken out.",
+    help="Task variance as measured, or corrected for noise.",
 )
 @click.option("--simulations", default=1000, show_default=True, help="Simulated data sets.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the simulations.")
@@ -70,11 +80,11 @@ def power_command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Say how many units and trials tell two spreads of FTV apart.
+    """Compute the power to distinguish two standard deviations of FTV.
 
-    Simulates recordings and networks of which the true FTV have these standard deviations, both
-    sampled with the same trial noise, and the mixed-effects test between them. Defaults are
-    those of monkey A (Mante et al. 2013).
+    Recordings and networks whose true FTV have these standard deviations are simulated, both with
+    the same trial noise, and compared by the mixed-effects test. Defaults are those of monkey A
+    (Mante et al. 2013).
 
     \b
     Examples:
@@ -118,7 +128,9 @@ def _numbers(option: str, text: str) -> list[int]:
     try:
         return [int(number) for number in text.split(",")]
     except ValueError:
-        raise InputError(option, "whole numbers by commas", repr(text), "Use 50,100,200.") from None
+        raise InputError(
+            option, "whole numbers separated by commas", repr(text), "Use 50,100,200."
+        ) from None
 
 
 def _plain(result: xr.Dataset) -> dict[str, object]:
@@ -130,7 +142,7 @@ def _plain(result: xr.Dataset) -> dict[str, object]:
 def _table(result: xr.Dataset) -> str:
     attrs, trials = result.attrs, result["n_trials"].values
     head = (
-        f"Power to tell a recording with an FTV s.d. of {attrs['sd_a']:g} from "
+        f"Power to distinguish a recording with an FTV s.d. of {attrs['sd_a']:g} from "
         f"{attrs['networks']} networks with {attrs['sd_b']:g} "
         f"(two-sided {attrs['alpha']:g}, {attrs['estimator']} estimator)"
     )
@@ -152,7 +164,7 @@ def _answer(result: xr.Dataset) -> str:
     rate = float(result["false_positive_rate"].max())
     note = f"Simulated: standard error at most {error:.3f}; false-positive rate at most {rate:.3f}."
     if not attrs["smallest_units"]:
-        return f"No design here reaches a power of {attrs['target_power']:g}. {note}"
+        return f"No design of these reaches a power of {attrs['target_power']:g}. {note}"
     return (
         f"Smallest design with a power of {attrs['target_power']:g}: {attrs['smallest_units']} "
         f"units, {attrs['smallest_trials']} trials per condition. {note}"

@@ -1,4 +1,4 @@
-"""The command line's part for learning by rule inputs: ``nwbcompare rule-learning``."""
+"""Command ``nwbcompare rule-learning``."""
 
 from __future__ import annotations
 
@@ -15,36 +15,40 @@ RECORD = "rule_learning.json"
 
 
 @click.command()
-@click.option("--networks", default=4, show_default=True, help="Networks of each set.")
-@click.option("--out", required=True, type=click.Path(), help="The folder of the run folders.")
-@click.option("--jobs", default=1, show_default=True, help="Processes, of one thread each.")
+@click.option("--networks", default=4, show_default=True, help="Networks of each set of tasks.")
+@click.option(
+    "--out", required=True, type=click.Path(), help="Folder of the run folders and of the results."
+)
+@click.option(
+    "--jobs", default=1, show_default=True, help="Parallel processes, each with one thread."
+)
 @click.option("--units", default=128, show_default=True, help="Hidden units.")
 @click.option(
     "--pretraining-steps",
     default=31_250,
     show_default=True,
-    help="Most steps of 64 trials on the first tasks.",
+    help="Maximum number of steps (64 trials) on the first tasks.",
 )
 @click.option(
     "--learning-steps",
     default=15_625,
     show_default=True,
-    help="Most steps of 64 trials on the new task.",
+    help="Maximum number of steps (64 trials) on the new task.",
 )
 @click.option(
     "--pretraining-target",
     default=0.97,
     show_default=True,
-    help="Performance of the worst first task that ends pretraining.",
+    help="Performance of the worst first task at which pretraining ends.",
 )
 @click.option(
     "--learning-target",
     default=0.97,
     show_default=True,
-    help="Performance of the new task that ends learning.",
+    help="Performance of the new task at which training ends.",
 )
 @click.option(
-    "--evaluation-trials", default=512, show_default=True, help="Trials of an evaluation."
+    "--evaluation-trials", default=512, show_default=True, help="Trials per task of an evaluation."
 )
 def rule_learning(
     networks: int,
@@ -57,12 +61,12 @@ def rule_learning(
     learning_target: float,
     evaluation_trials: int,
 ) -> None:
-    """Let pretrained networks learn a new task by its rule input alone.
+    """Train pretrained networks on a new task by its rule input alone.
 
     Networks first learn set A (contextdm1, contextdm2, contextdelaydm2) or set B (fdgo, fdanti,
-    delaygo), then contextdelaydm1 or delayanti, with only the rule inputs trained or all weights
-    (Yang et al. 2019, Fig. 7e). The same command goes on where it was stopped, and trains
-    nothing twice. At the published lengths a network may take hours.
+    delaygo), then contextdelaydm1 or delayanti, with either the rule inputs or all weights trained
+    (Yang et al. 2019, Fig. 7e). The same command continues an interrupted run. At the published
+    lengths a network may take hours.
 
     \b
     Examples:
@@ -92,14 +96,14 @@ def rule_learning(
         click.echo(_line(curve))
     for curve in record["curves"]:
         if "largest_change" in curve:
-            click.echo(_moved(curve))
+            click.echo(_weight_change_text(curve))
     for name, reason in left_out.items():
         click.echo(f"Left out: {name} ({reason})")
     click.echo(f"Record: {path}")
 
 
 def _add_summary(record: dict[str, Any], out: str) -> None:
-    """Add to every curve when its networks reached a level, and where they ended on average."""
+    """Add to every curve the trials to a level and the mean final performance of its networks."""
     from nwbcompare.analysis.learning.retention import learning_curves, trials_to  # noqa: PLC0415
     from nwbcompare.experiments.rule_learning import rule_learning_configs  # noqa: PLC0415
     from nwbcompare.experiments.rule_learning_curves import rule_learning_logs  # noqa: PLC0415 - imports torch
@@ -109,13 +113,13 @@ def _add_summary(record: dict[str, Any], out: str) -> None:
     for curve in record["curves"]:
         by_seed = logs[curve["pretraining"], curve["target"], curve["learned"]]
         curves = learning_curves(by_seed, curve["target"], n_trials_per_step=batch_size)
-        reached = trials_to(curves, LEVEL)
+        n_trials = trials_to(curves, LEVEL)
         curve[f"trials_to_{LEVEL:g}"] = {
             str(seed): None if np.isnan(trials) else int(trials)
-            for seed, trials in zip(reached["network"].values, reached.values, strict=True)
+            for seed, trials in zip(n_trials["network"].values, n_trials.values, strict=True)
         }
         with warnings.catch_warnings():
-            # the line says that one network has no interval
+            # the printed line states that there is no interval
             warnings.filterwarnings("ignore", "One network", UserWarning)
             mean = over_networks(curve["final"])
         for name in ("mean", "mean_low", "mean_high"):
@@ -126,23 +130,23 @@ def _add_summary(record: dict[str, Any], out: str) -> None:
 def _line(curve: dict[str, Any]) -> str:
     low, high = curve["final_mean_low"], curve["final_mean_high"]
     interval = "no interval" if low is None else f"95 % {low:.3f} to {high:.3f}"
-    reached = [np.inf if t is None else t for t in curve[f"trials_to_{LEVEL:g}"].values()]
-    # of networks of which half did not get there the median is no number of trials
-    median = np.median(reached)
+    n_trials = [np.inf if t is None else t for t in curve[f"trials_to_{LEVEL:g}"].values()]
+    # infinite if half of the networks did not reach the level
+    median = np.median(n_trials)
     when = f", median {median:,.0f} trials" if np.isfinite(median) else ""
     return (
         f"{curve['target']} after set {curve['pretraining']}, learning {curve['learned']}: "
-        f"{LEVEL:g} reached by {np.isfinite(reached).sum()} of {len(reached)}{when}; "
-        f"at the end {curve['final_mean']:.3f} ({interval})"
+        f"{LEVEL:g} reached by {np.isfinite(n_trials).sum()} of {len(n_trials)}{when}; "
+        f"final performance {curve['final_mean']:.3f} ({interval})"
     )
 
 
-def _moved(curve: dict[str, Any]) -> str:
+def _weight_change_text(curve: dict[str, Any]) -> str:
     rows = dict(curve["largest_change"])
-    own = rows.pop(curve["target"])
+    target_row = rows.pop(curve["target"])
     return (
-        f"{curve['target']} after set {curve['pretraining']}: nothing but the rule map has moved, "
-        f"to the last bit; largest change of the task's own row {own:.3g}, of the "
-        f"{len(rows)} others {min(rows.values()):.3g} to {max(rows.values()):.3g} "
+        f"{curve['target']} after set {curve['pretraining']}: only rule weights have changed; "
+        f"largest change of the task's own row {target_row:.3g}, of the "
+        f"{len(rows)} other rows {min(rows.values()):.3g} to {max(rows.values()):.3g} "
         "(means over networks)"
     )

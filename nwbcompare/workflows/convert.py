@@ -1,4 +1,4 @@
-"""Conversion of an archive into NWB files, one a session."""
+"""Conversion of an archive to NWB files, one for each session."""
 
 from __future__ import annotations
 
@@ -28,38 +28,39 @@ def convert(
 ) -> list[Path]:
     """Write the sessions of an archive as NWB files with spike times.
 
-    Each file has the session's units with their spikes, and the trials that they were
-    recorded in: trials that units share once, others for each unit, told by the units'
-    ``obs_intervals``. Opened by `nwbcompare.open`, one by one or all together, the files give
-    the rates that the loader gives with its own defaults.
+    Each file has the spike times of the session's units and the trials in which they were
+    recorded. Trials of several units are written once, and the ``obs_intervals`` of a unit are its
+    trials. Opened by `nwbcompare.open`, singly or together, the files give the rates of the loader
+    with its default options.
 
     Parameters
     ----------
     name
-        The dataset, such as "mante2013".
+        Name of the dataset, such as "mante2013".
     path
-        Its folder; looked for by default.
+        Folder of the dataset; by default see `nwbcompare.datasets.find_dataset`.
     out
-        The folder for the files.
+        Output folder.
     dandiset
-        Whether to lay it out as the DANDI archive does: ``sub-*/sub-*_ses-*.nwb`` and, where
-        there is none, a ``dandiset.yaml``. Otherwise files are named after their sessions.
+        Whether the output folder has the layout of the DANDI archive: ``sub-*/sub-*_ses-*.nwb``
+        and, if there is none, a ``dandiset.yaml``. Otherwise files are named after their sessions.
     sessions
-        Which sessions; all by default.
+        Names of sessions; by default all.
     metadata
-        What the files shall say besides or instead of what the loader knows.
+        Metadata that is added to, and overrides, that of the loader.
     overwrite
-        Whether existing files may be replaced.
+        Whether existing files are replaced.
 
     Returns
     -------
     list of pathlib.Path
-        The files.
+        Paths of the files.
 
     Raises
     ------
     InputError
-        For an unknown dataset or session, one that cannot be converted, and as `write_nwb`.
+        For an unknown dataset or session, a dataset without a conversion, and the errors of
+        `nwbcompare.write_nwb`.
     """
     conversion = get_loader(name).conversion
     if conversion is None:
@@ -70,22 +71,23 @@ def convert(
             "Load it, and write its activity with nwbcompare.write_nwb.",
         )
     source = find_dataset(name, path)
-    known = conversion.sessions(source)
-    chosen = known if sessions is None else sessions
+    all_sessions = conversion.sessions(source)
     targets: dict[str, Path] = {}
-    about = {}
-    for session in chosen:
-        if session not in known:
-            raise unknown_name("sessions", session, known)
-        about[session] = merged(conversion.metadata(session), metadata)
-        own = dandi_path(about[session]) if dandiset else Path(f"{in_path(session)}.nwb")
-        targets[session] = check_output(Path(out) / own, overwrite=overwrite)
+    metadata_by_session = {}
+    # all paths are checked before the first, slow conversion
+    for session in all_sessions if sessions is None else sessions:
+        if session not in all_sessions:
+            raise unknown_name("sessions", session, all_sessions)
+        values = merged(conversion.metadata(session), metadata)
+        path_in_folder = dandi_path(values) if dandiset else Path(f"{in_path(session)}.nwb")
+        targets[session] = check_output(Path(out) / path_in_folder, overwrite=overwrite)
+        metadata_by_session[session] = values
     for session, target in tqdm(targets.items(), desc="sessions", disable=None):
         write_nwb(
             conversion.load(source, session),
             target,
             spikes="counts",
-            metadata=about[session],
+            metadata=metadata_by_session[session],
             reading=conversion.reading,
             overwrite=overwrite,
         )

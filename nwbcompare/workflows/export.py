@@ -1,4 +1,4 @@
-"""Export of any source as NWB, with configuration and weights beside it."""
+"""Export of a source as NWB, with the configuration and weights of its network."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ def export_source(
     ----------
     source
         A SOURCE (see `nwbcompare.workflows.sources.resolve`). A network is recorded without noise
-        on the test trials of its tasks, with inputs, outputs and targets; torch is needed for that
-        only.
+        on the test trials of its tasks, with inputs, outputs and targets, for which torch is
+        needed.
     out, dandiset
-        The file, or the folder of a dandiset; one of the two.
+        Output file, or output folder with the layout of the DANDI archive; exactly one of the two.
     per_task
-        Whether each task gets a file of its own.
+        Whether one file is written for each task.
     network
-        Run folder or ``pretrained:NAME`` whose configuration and weights go beside the files;
-        by default the source, where it is one.
+        Run folder or ``pretrained:NAME`` whose configuration and weights are written beside the
+        files; by default the source, if it is a network.
     task_variance
-        Whether to measure task variance and keep it in the tables of units.
+        Whether the task variance of each unit is added to the unit table.
     metadata, overwrite, **options
-        As for `nwbcompare.write_nwb`.
+        See `nwbcompare.write_nwb`.
 
     Returns
     -------
     list of pathlib.Path
-        The NWB files.
+        Paths of the NWB files.
 
     Raises
     ------
     InputError
-        Where not just one of ``out`` and ``dandiset`` is given, before any work; and as
-        `nwbcompare.workflows.sources.resolve` and `nwbcompare.write_nwb`.
+        If both or neither of ``out`` and ``dandiset`` are passed, before any work, and the errors
+        of `nwbcompare.workflows.sources.resolve` and `nwbcompare.write_nwb`.
     """
     if (out is None) == (dandiset is None):
         got = "none" if out is None else "both"
@@ -88,7 +88,7 @@ def export_source(
 
 @contextmanager
 def _sidecar(run: str | None) -> Iterator[Path | None]:
-    """Make the file with a network's configuration and weights."""
+    """Yield the path of a temporary file with the configuration and weights of a network."""
     if run is None:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Sources: NWB files, run folders, datasets and models, by one word of the command line."""
+"""Sources of activity: files, run folders, datasets and models by one text (a SOURCE)."""
 
 from __future__ import annotations
 
@@ -26,36 +26,47 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     *,
     align: str | None = None,
     window: tuple[float, float] | None = None,
-    bin: float | None = None,  # noqa: A002 - the word that users know
+    bin: float | None = None,  # noqa: A002 - the usual term
     smooth: float | None = None,
     task: str | None = None,
     conditions: Sequence[str] | None = None,
     series: str | None = None,
     **vendor: Any,
 ) -> xr.DataTree:
-    """Open a file, several files or a folder as an activity; rates are read when looked at.
+    """Open a file, several files or a folder as an activity; rates are read on access.
 
     Parameters
     ----------
     path
-        An NWB file, native or any with trials; several, or a folder of them, as one activity; a
-        netCDF file of an activity; a run folder, which is recorded without noise on the test
-        trials of its tasks; or a file of a vendor's format that neo reads.
+        An NWB file with trials; several files, or a folder of them, as one activity; a
+        netCDF file of an activity; a run folder, whose network is recorded without noise on the
+        test trials of its tasks; or a file of a vendor's format that neo reads.
     align, window, bin, smooth, task, conditions, series
         How trials are aligned, binned and named; see `nwbcompare.io.open_nwb`. Not for netCDF
-        and run folders, which are activity already.
+        files and run folders, whose activity has a time axis already.
     **vendor
-        For vendors' files: which events are trials; see `nwbcompare.io.open_vendor`.
+        Events that define trials in vendors' files; see `nwbcompare.io.open_vendor`.
 
     Returns
     -------
     xarray.DataTree
-        The activity, checked. Values of file-backed rates are not read for that.
+        The activity, checked without reading the rates.
 
     Raises
     ------
     InputError
-        Where it is none of these, or damaged, and for options that do not fit.
+        For a path that is none of these, a damaged file, and options that do not apply.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from nwbcompare.testing import example_block
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "activity.nc"
+    ...     make_activity({"task": example_block()}).to_netcdf(file, engine="h5netcdf")
+    ...     with open(file) as activity:
+    ...         activity["task"]["rate"].dims
+    ('trial', 'time', 'unit')
     """
     reading = {
         "align": align,
@@ -72,7 +83,7 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     if path.is_dir():
         return _open_folder(path, reading, vendor)
     if path.suffix == ".nc" and path.is_file():
-        _refuse_options(path, reading | vendor)
+        _check_no_options(path, reading | vendor)
         return _open_netcdf(path)
     return _open_files([path], reading, vendor)
 
@@ -81,48 +92,48 @@ def _open_files(paths: list[Path], reading: dict[str, Any], vendor: dict[str, An
     if len(paths) == 1 and paths[0].is_file() and not _is_nwb(paths[0]):
         from nwbcompare.io.neo.vendor_files import open_vendor  # noqa: PLC0415 - neo is optional
 
-        given = {name: value for name, value in reading.items() if value is not None}
-        return check_activity(open_vendor(paths[0], **given, **vendor))
+        options = {name: value for name, value in reading.items() if value is not None}
+        return check_activity(open_vendor(paths[0], **options, **vendor))
     for name in vendor:
         raise unknown_name("option of nwbcompare.open for NWB files", name, READING_OPTIONS)
-    from nwbcompare.io.nwb.read import open_nwb  # noqa: PLC0415 - only those who read need h5py
+    from nwbcompare.io.nwb.read import open_nwb  # noqa: PLC0415 - imports h5py
 
     return open_nwb(paths, **reading)
 
 
 def _is_nwb(path: Path) -> bool:
-    """Tell by its name whether a file is to be read as NWB."""
+    """Return whether a file is to be read as NWB, by its name."""
     return path.suffix in {"", ".nwb", ".h5", ".hdf5"}
 
 
-def _refuse_options(path: Path, options: dict[str, Any]) -> None:
-    given = [name for name, value in options.items() if value is not None]
-    if given:
+def _check_no_options(path: Path, options: dict[str, Any]) -> None:
+    names = [name for name, value in options.items() if value is not None]
+    if names:
         raise InputError(
             str(path),
             "no options for this kind of file",
-            listing(given),
+            listing(names),
             "Leave them out; change an activity with nwbcompare.rebin, smooth or align.",
         )
 
 
 def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) -> xr.DataTree:
-    """Load a recording by a registered loader.
+    """Load a recording with a registered loader.
 
     Parameters
     ----------
     name
-        The dataset, such as "mante2013".
+        Name of the dataset, such as "mante2013".
     path
-        Its folder; by default it is looked for (NWBCOMPARE_DATA, ../shared/data, the per-user
-        cache).
+        Folder of the dataset; by default it is searched for in NWBCOMPARE_DATA, ``../shared/data``
+        and the per-user cache.
     **options
-        The loader's options; ``nwbcompare datasets info NAME`` lists them.
+        Options of the loader, listed by ``nwbcompare datasets info NAME``.
 
     Raises
     ------
     InputError
-        For an unknown dataset or option, and files that are not there or damaged.
+        For an unknown dataset or option, and for missing or damaged files.
     """
     from nwbcompare.datasets.location import find_dataset  # noqa: PLC0415
     from nwbcompare.datasets.registry import get_loader  # noqa: PLC0415
@@ -138,17 +149,22 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
     Parameters
     ----------
     source
-        A path (see `open`), with options of reading where it has any, such as
+        A path (see `open`), optionally with options of reading, such as
         ``day1.nwb?align=cue_time&window=-0.5,1&bin=0.05&conditions=side``;
         ``loader:PATH?option=value&...`` or ``loader`` or ``loader?option=value``;
         ``pretrained:NAME``; or a registered model (see `nwbcompare.workflows.model_registry`).
     inputs_and_outputs
         Whether a network is recorded with its inputs, outputs and targets.
 
+    Returns
+    -------
+    xarray.DataTree
+        The activity, checked.
+
     Raises
     ------
     InputError
-        Where it is none of these.
+        For a source that is none of these.
     """
     if is_network(source):
         network = find_network(source)
@@ -178,7 +194,15 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
 
 
 def run_folder(source: str) -> Path:
-    """Return the run folder of a path or of ``pretrained:NAME``."""
+    """Return the run folder of a path or of ``pretrained:NAME``.
+
+    Examples
+    --------
+    >>> run_folder("runs/a").as_posix()
+    'runs/a'
+    >>> run_folder("pretrained:ctxdm-0").name
+    'ctxdm-0'
+    """
     from nwbcompare.model.checkpoint import pretrained_path  # noqa: PLC0415 - imports torch
 
     name, colon, rest = source.partition(":")
@@ -186,7 +210,13 @@ def run_folder(source: str) -> Path:
 
 
 def is_network(source: str) -> bool:
-    """Return whether a SOURCE is a run folder, ``pretrained:NAME`` or a registered network."""
+    """Return whether a SOURCE is a run folder, ``pretrained:NAME`` or a registered network.
+
+    Examples
+    --------
+    >>> is_network("pretrained:ctxdm-0"), is_network("session.nwb")
+    (True, False)
+    """
     if source.startswith(f"{PRETRAINED}:"):
         return True
     if not Path(source).is_dir():
@@ -197,7 +227,7 @@ def is_network(source: str) -> bool:
 
 
 def is_activity_model(source: str) -> bool:
-    """Return whether a SOURCE is a registered model of which only the activity is known."""
+    """Return whether a SOURCE is a registered model that consists of activity only."""
     return not Path(source).exists() and _registered_as(source) == "activity"
 
 
@@ -209,7 +239,13 @@ def _registered_as(source: str) -> str | None:
 
 
 def find_network(source: str) -> Network:
-    """Load the network of a run folder, of ``pretrained:NAME``, or of a registered model."""
+    """Load the network of a run folder, of ``pretrained:NAME``, or of a registered model.
+
+    Raises
+    ------
+    InputError
+        If there is no run folder, or a registered model is not a network.
+    """
     from nwbcompare.model.checkpoint import load as load_run  # noqa: PLC0415 - imports torch
     from nwbcompare.model.network import Network  # noqa: PLC0415
 
@@ -229,7 +265,7 @@ def find_network(source: str) -> Network:
 
 
 def training_of(source: str) -> TrainingConfig | None:
-    """Return how a network was trained, or None where that is unknown."""
+    """Return the training configuration of a network, or None if it is unknown."""
     from nwbcompare.model.checkpoint import is_run, read_training  # noqa: PLC0415 - imports torch
 
     run = run_folder(source)
@@ -237,7 +273,7 @@ def training_of(source: str) -> TrainingConfig | None:
 
 
 def tasks_of_network(source: str, network: Network) -> tuple[str, ...]:
-    """Return the tasks that a network was trained on, or those of its rules where unknown."""
+    """Return the tasks that a network was trained on, or else the tasks of its rules."""
     training = training_of(source)
     return network.config.rules if training is None else training.tasks
 
@@ -245,7 +281,7 @@ def tasks_of_network(source: str, network: Network) -> tuple[str, ...]:
 def record_test_trials(
     network: Network, tasks: Sequence[str], *, inputs_and_outputs: bool = False
 ) -> xr.DataTree:
-    """Record a network without noise on the published test trials, one block a task."""
+    """Record a network without noise on the published test trials, one block for each task."""
     from nwbcompare.model.network_recording import record  # noqa: PLC0415
     from nwbcompare.tasks.trials import make_trials  # noqa: PLC0415
 
@@ -262,7 +298,7 @@ def record_test_trials(
 
 
 def _reading_options(query: str) -> dict[str, Any]:
-    """Read options of `open` from text."""
+    """Return the options of `open` in the query of a SOURCE."""
     options: dict[str, Any] = {}
     for name, text in parse_qsl(query, strict_parsing=True):
         if name not in READING_OPTIONS:
@@ -293,17 +329,17 @@ READING_OPTIONS: dict[str, Callable[[str], Any]] = {
     "conditions": _words,
     "series": str,
 }
-"""Options of reading that a SOURCE may carry, with what reads each from text."""
+"""Options of `open` that a SOURCE may have, with the function that parses each."""
 
 
 def _open_folder(path: Path, reading: dict[str, Any], vendor: dict[str, Any]) -> xr.DataTree:
     from nwbcompare.model.checkpoint import is_run  # noqa: PLC0415
 
     if is_run(path):
-        _refuse_options(path, reading | vendor)
+        _check_no_options(path, reading | vendor)
         network = find_network(str(path))
         return record_test_trials(network, tasks_of_network(str(path), network))
-    # folders of a dandiset lie one deeper
+    # in a dandiset the files are in subfolders
     files = sorted(
         file for file in path.rglob("*.nwb") if file.is_file() and not _hidden(file, path)
     )
@@ -318,14 +354,14 @@ def _open_folder(path: Path, reading: dict[str, Any], vendor: dict[str, Any]) ->
 
 
 def _hidden(file: Path, folder: Path) -> bool:
-    """Tell whether a file lies hidden in a folder, as what interrupted writers leave."""
+    """Return whether a file is in a hidden folder, such as those of interrupted writers."""
     return any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
 def _open_netcdf(path: Path) -> xr.DataTree:
     try:
-        opened = xr.open_datatree(path, engine="h5netcdf")
-        _load_tables(opened)
+        activity = xr.open_datatree(path, engine="h5netcdf")
+        _load_tables(activity)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             str(path),
@@ -333,11 +369,11 @@ def _open_netcdf(path: Path) -> xr.DataTree:
             f"one that cannot be read ({error})",
             "It is damaged or another kind of file: write it again with to_netcdf.",
         ) from error
-    return check_activity(opened)
+    return check_activity(activity)
 
 
 def _load_tables(activity: xr.DataTree) -> None:
-    """Load what is small: all that is no rate, input, output or target."""
+    """Load the trial and unit tables, which are small; rates stay in the file."""
     for leaf in activity.leaves:
         for column in leaf.dataset.coords.values():
             column.load()

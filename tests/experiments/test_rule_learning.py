@@ -376,9 +376,9 @@ def test_the_command_trains_reports_and_writes_the_record(tmp_path, campaign, mo
     for _ in range(2):
         result = CliRunner().invoke(rule_learning, command, catch_exceptions=False)
         assert result.exit_code == 0, result.output
-    assert result.output.count("of 2; at the end") == 4
-    assert result.output.count("nothing but the rule map has moved") == 2
-    assert "of the 19 others" in result.output
+    assert result.output.count("of 2; final performance") == 4
+    assert result.output.count("only rule weights have changed") == 2
+    assert "of the 19 other rows" in result.output
     record = json.loads((tmp_path / "rules" / "rule_learning.json").read_text())
     assert len(record["curves"]) == 4
     for curve in record["curves"]:
@@ -419,10 +419,10 @@ def test_the_median_network_counts():
     }
     reached = {"0": 3200, "1": 12800, "2": None}
     line = _line(curve | {"trials_to_0.9": reached})
-    assert "0.9 reached by 2 of 3, median 12,800 trials; at the end 0.980" in line
+    assert "0.9 reached by 2 of 3, median 12,800 trials; final performance 0.980" in line
     assert "95 % 0.960 to 1.000" in line
     line = _line(curve | {"trials_to_0.9": reached | {"1": None}})
-    assert "0.9 reached by 1 of 3; at the end" in line
+    assert "0.9 reached by 1 of 3; final performance" in line
 
 
 def test_unknown_names_and_numbers_are_refused(tmp_path):
