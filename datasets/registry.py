@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.entry_points import registered
+from nwbcompare.core.errors import unknown_name
 
 ENTRY_POINT_GROUP = "nwbcompare.datasets"
 
@@ -86,26 +86,6 @@ class Loader:
             if name not in self.options:
                 raise unknown_name(f"option of {self.name}", name, self.options)
 
-    def parse_options(self, options: Mapping[str, str]) -> dict[str, Any]:
-        """Convert options from text, e.g. ``{"bin_s": "0.05"}``.
-
-        Raises
-        ------
-        InputError
-            If an option is unknown, or its text cannot be converted.
-        """
-        self.check_options(options)
-        parsed = {}
-        for name, text in options.items():
-            try:
-                parsed[name] = self.options[name](text)
-            except ValueError as error:
-                kind = self.options[name].__name__
-                raise InputError(
-                    f"option {name!r} of {self.name}", f"a {kind}", repr(text), "Correct it."
-                ) from error
-        return parsed
-
 
 def loaders() -> dict[str, Loader]:
     """Return all loaders by name: this package's, and those of installed packages.
@@ -122,19 +102,7 @@ def loaders() -> dict[str, Loader]:
     """
     from nwbcompare.datasets.mante2013 import MANTE2013  # noqa: PLC0415 - circular import
 
-    by_name = {MANTE2013.name: MANTE2013}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        loader = point.load()
-        # the same loader may be installed under two distributions
-        if point.name in by_name and by_name[point.name] is not loader:
-            raise InputError(
-                f"loader {point.name!r}",
-                "one package that provides it",
-                f"{point.value} besides another",
-                "Uninstall one of them.",
-            )
-        by_name[point.name] = loader
-    return by_name
+    return registered(ENTRY_POINT_GROUP, Loader, {MANTE2013.name: MANTE2013})
 
 
 def get_loader(name: str) -> Loader:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import parse_qsl
 
 import xarray as xr
 
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.entry_points import registered
+from nwbcompare.core.errors import unknown_name
+from nwbcompare.core.source_options import parse_options
 
 if TYPE_CHECKING:
     from nwbcompare.model.network import Network
@@ -45,8 +45,6 @@ class ModelLoader:
     ...     return my_network(path, seed)
     >>> MINE = ModelLoader(name="mine", title="My models", returns="network", load=load,
     ...                    options={"seed": int})
-    >>> MINE.parse("weights.pt", {"seed": "3"})
-    ('weights.pt', {'seed': 3})
     """
 
     name: str
@@ -54,27 +52,6 @@ class ModelLoader:
     returns: Literal["network", "activity"]
     load: Callable[..., Network | xr.DataTree]
     options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
-
-    def parse(self, rest: str, options: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-        """Return the arguments of ``load`` from text.
-
-        Raises
-        ------
-        InputError
-            For an unknown option, or a value that cannot be read.
-        """
-        values = {}
-        for name, text in options.items():
-            if name not in self.options:
-                raise unknown_name(f"option of {self.name}", name, self.options)
-            try:
-                values[name] = self.options[name](text)
-            except ValueError as error:
-                kind = self.options[name].__name__
-                raise InputError(
-                    f"option {name!r} of {self.name}", f"a {kind}", repr(text), "Correct it."
-                ) from error
-        return rest, values
 
 
 def model_loaders() -> dict[str, ModelLoader]:
@@ -86,19 +63,7 @@ def model_loaders() -> dict[str, ModelLoader]:
         Where an installed package registers something else than a model loader, or two packages
         register one name.
     """
-    loaders: dict[str, ModelLoader] = {}
-    for entry in entry_points(group=GROUP):
-        loader = entry.load()
-        if not isinstance(loader, ModelLoader) or loader.name in loaders:
-            is_loader = isinstance(loader, ModelLoader)
-            raise InputError(
-                f"entry point {entry.value!r} of the group {GROUP}",
-                "a ModelLoader with a name of its own",
-                f"a second loader {loader.name!r}" if is_loader else repr(loader),
-                "Correct or uninstall the package that registers it.",
-            )
-        loaders[loader.name] = loader
-    return loaders
+    return registered(GROUP, ModelLoader, {})
 
 
 def model_loader(source: str) -> ModelLoader | None:
@@ -123,7 +88,5 @@ def load_model(source: str) -> Network | xr.DataTree:
     if loader is None:
         raise unknown_name("model", source.partition(":")[0], model_loaders())
     head, _, query = source.partition("?")
-    rest, options = loader.parse(
-        head.partition(":")[2], dict(parse_qsl(query, strict_parsing=bool(query)))
-    )
-    return loader.load(rest, **options)
+    options = parse_options(query, loader.options, of=loader.name)
+    return loader.load(head.partition(":")[2], **options)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.entry_points import registered
 from nwbcompare.workflows.section import ReportName, Section
 from nwbcompare.workflows.sections import (
     clusters,
@@ -84,16 +83,5 @@ def sections_of(report: ReportName) -> dict[str, Section[Any]]:
     >>> list(sections_of("analyze"))[:3]
     ['performance', 'variance', 'clusters']
     """
-    sections = {section.name: section for section in OF_PACKAGE}
-    for entry in entry_points(group=GROUP):
-        section = entry.load()
-        if not isinstance(section, Section) or section.name in sections:
-            is_section = isinstance(section, Section)
-            raise InputError(
-                f"entry point {entry.value!r} of the group {GROUP}",
-                "a section (nwbcompare.workflows.section.Section) with a name of its own",
-                f"a second section {section.name!r}" if is_section else repr(section),
-                "Correct or uninstall the package that registers it.",
-            )
-        sections[section.name] = section
+    sections = registered(GROUP, Section, {section.name: section for section in OF_PACKAGE})
     return {name: section for name, section in sections.items() if section.report == report}

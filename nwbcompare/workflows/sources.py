@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qsl
 
 import xarray as xr
 
 from nwbcompare.core.activity import make_activity
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.schema import check_activity
+from nwbcompare.core.source_options import parse_options
 
 if TYPE_CHECKING:
     from nwbcompare.model.config import TrainingConfig
@@ -175,13 +175,13 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
         return open(source)
     head, _, query = source.partition("?")
     if query and Path(head).exists():
-        return open(head, **_reading_options(query))
+        return open(head, **parse_options(query, READING_OPTIONS))
     from nwbcompare.datasets.registry import get_loader, loaders  # noqa: PLC0415
     from nwbcompare.workflows.model_registry import load_model, model_loaders  # noqa: PLC0415
 
     name, _, path = head.partition(":")
     if name in loaders():
-        options = get_loader(name).parse_options(dict(parse_qsl(query, strict_parsing=bool(query))))
+        options = parse_options(query, get_loader(name).options, of=name)
         return load(name, path or None, **options)
     if name in model_loaders():
         return check_activity(cast("xr.DataTree", load_model(source)))
@@ -295,21 +295,6 @@ def record_test_trials(
             for task in tasks
         }
     )
-
-
-def _reading_options(query: str) -> dict[str, Any]:
-    """Return the options of `open` in the query of a SOURCE."""
-    options: dict[str, Any] = {}
-    for name, text in parse_qsl(query, strict_parsing=True):
-        if name not in READING_OPTIONS:
-            raise unknown_name("option", name, READING_OPTIONS)
-        try:
-            options[name] = READING_OPTIONS[name](text)
-        except ValueError as error:
-            raise InputError(
-                f"option {name!r}", "numbers, by commas", repr(text), "Use window=-0.5,1."
-            ) from error
-    return options
 
 
 def _numbers(text: str) -> tuple[float, ...]:

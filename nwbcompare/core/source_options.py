@@ -1,0 +1,49 @@
+"""Options in the SOURCE of a command, such as ``day1.nwb?align=cue&window=-0.5,1``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from nwbcompare.core.errors import InputError, unknown_name
+
+Readers = Mapping[str, Callable[[str], Any]]
+"""For each option, the function that reads its text."""
+
+
+def parse_options(query: str, readers: Readers, of: str = "") -> dict[str, Any]:
+    """Parse the options of a SOURCE.
+
+    Parameters
+    ----------
+    query
+        The text after ``?``: ``name=value&name=value``; may be empty.
+    readers
+        Options that exist.
+    of
+        Owner of the options, for messages.
+
+    Raises
+    ------
+    InputError
+        For an unknown option, and text that its function cannot read.
+
+    Examples
+    --------
+    >>> parse_options("bin=0.05&task=cue", {"bin": float, "task": str})
+    {'bin': 0.05, 'task': 'cue'}
+    """
+    owner = f" of {of}" if of else ""
+    values = {}
+    for name, text in parse_qsl(query, strict_parsing=bool(query)):
+        if name not in readers:
+            raise unknown_name(f"option{owner}", name, readers)
+        try:
+            values[name] = readers[name](text)
+        except ValueError as error:
+            kind = readers[name].__name__.strip("_")
+            raise InputError(
+                f"option {name!r}{owner}", f"a value of the kind {kind}", repr(text), "Correct it."
+            ) from error
+    return values
