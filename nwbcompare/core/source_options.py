@@ -44,6 +44,6 @@ def parse_options(query: str, readers: Readers, of: str = "") -> dict[str, Any]:
         except ValueError as error:
             kind = readers[name].__name__.strip("_")
             raise InputError(
-                f"option {name!r}{owner}", f"a value of the kind {kind}", repr(text), "Correct it."
+                f"option {name!r}{owner}", f"a value of type {kind}", repr(text), "Correct it."
             ) from error
     return values

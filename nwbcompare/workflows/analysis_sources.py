@@ -20,6 +20,7 @@ from nwbcompare.tasks.channels import RULES
 from nwbcompare.tasks.registry import display_name
 from nwbcompare.workflows.sources import (
     find_network,
+    is_activity_model,
     is_network,
     record_test_trials,
     resolve,
@@ -181,9 +182,11 @@ class RecordingSource:
         """Keep the activity: its rates are read from the file on access."""
 
     def identity(self) -> dict[str, Any]:
-        """Return the source, with the checksum of its file."""
+        """Return the source, with the checksum of its file or of a registered model's activity."""
         path = Path(self.source)
         checksum = {"sha256": sha256_of_file(path)} if path.is_file() else {}
+        if is_activity_model(self.source):
+            checksum = {"activity_sha256": activity_digest(self.activity)}
         return {"source": self.source, **checksum}
 
 

@@ -18,6 +18,8 @@ from nwbcompare.core.hdf5_output import write_netcdf
 from nwbcompare.workflows.section import Refusal, Results
 
 IDENTITY, RESULTS = "identity.json", "results"
+SLASH = "\N{DIVISION SLASH}"
+"""Character in names of groups in place of the slash, at which HDF5 divides them."""
 WHY_NOT = "why_not"
 """Attribute with the reason, of an empty table in place of a result (files of version 1)."""
 
@@ -190,7 +192,10 @@ def read_results(file: Path, identity: Mapping[str, Any] | None = None) -> Resul
         with xr.open_datatree(file, engine="h5netcdf") as tree:
             if not _is_of(tree.attrs, identity or {}):
                 return None
-            tables = {str(name): leaf.to_dataset().load() for name, leaf in tree.children.items()}
+            tables = {
+                str(name).replace(SLASH, "/"): leaf.to_dataset().load()
+                for name, leaf in tree.children.items()
+            }
             reasons = json.loads(tree.attrs.get("refusals", "{}"))
             warnings = json.loads(tree.attrs.get("warnings", "[]"))
     except (OSError, ValueError, KeyError) as error:
@@ -234,13 +239,14 @@ def keep_results(
     small
         Whether values are compressed, for files that are published by the hundred.
     """
-    tree = xr.DataTree.from_dict({f"/{name}": table for name, table in results.items()})
+    tables = {f"/{name.replace('/', SLASH)}": table for name, table in results.items()}
+    tree = xr.DataTree.from_dict(tables)
     tree.attrs = {
         "refusals": json.dumps({name: one.reason for name, one in results.refusals.items()}),
         "warnings": json.dumps(results.warnings),
         "identity": json.dumps(identity or {}),
     }
-    packing = {f"/{name}": _packing(table) for name, table in results.items()} if small else None
+    packing = {name: _packing(table) for name, table in tables.items()} if small else None
     write_netcdf(tree, file, overwrite=True, encoding=packing)
 
 

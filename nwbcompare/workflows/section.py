@@ -54,7 +54,7 @@ class Results(dict[str, xr.Dataset]):
     Parameters
     ----------
     tables
-        Results by name; names have no slash.
+        Results by name.
     refusals
         Analyses that did not apply, by a name that a page can print.
     warnings

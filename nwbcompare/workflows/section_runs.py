@@ -60,7 +60,7 @@ def select_sections(report: ReportName, names: Sequence[str] | None) -> list[Sec
     """
     sections = sections_of(report)
     if names is None:
-        return [section for section in sections.values() if not section.is_long]
+        names = [section.name for section in sections.values() if not section.is_long]
     if not names:
         raise InputError("sections", "at least one section", "none", "Leave it out for all.")
     selected: set[str] = set()

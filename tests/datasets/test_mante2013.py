@@ -10,6 +10,7 @@ from mante2013_archive import archive, unit_record
 from scipy.io import savemat
 
 import nwbcompare as nc
+from nwbcompare.core.source_options import parse_options
 from nwbcompare.datasets import DatasetNotFoundError, find_dataset, get_loader, loaders
 from nwbcompare.datasets.mante2013 import animals, load
 
@@ -300,9 +301,12 @@ def test_loaders_are_named_and_their_options_checked():
     with pytest.raises(nc.InputError, match="Did you mean 'mante2013'"):
         get_loader("mante")
     loader = get_loader("mante2013")
-    assert loader.parse_options({"bin_s": "0.1", "animal": "ar"}) == {"bin_s": 0.1, "animal": "ar"}
-    with pytest.raises(nc.InputError, match="option 'bin_s' of mante2013: expected a float"):
-        loader.parse_options({"bin_s": "wide"})
+    values = parse_options("bin_s=0.1&animal=ar", loader.options, of="mante2013")
+    assert values == {"bin_s": 0.1, "animal": "ar"}
+    with pytest.raises(
+        nc.InputError, match="option 'bin_s' of mante2013: expected a value of type float"
+    ):
+        parse_options("bin_s=wide", loader.options, of="mante2013")
     with pytest.raises(nc.InputError, match="Did you mean 'quality'"):
         nc.load("mante2013", qualty="all")
 
@@ -314,6 +318,6 @@ def test_an_entry_point_that_clashes_is_refused(monkeypatch):
         def load(self):
             return object()
 
-    monkeypatch.setattr("nwbcompare.datasets.registry.entry_points", lambda **_: [Point()])
-    with pytest.raises(nc.InputError, match="one package that provides it"):
+    monkeypatch.setattr("nwbcompare.core.entry_points.entry_points", lambda **_: [Point()])
+    with pytest.raises(nc.InputError, match="a Loader with a name of its own, got <object"):
         loaders()

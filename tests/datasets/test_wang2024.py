@@ -9,6 +9,7 @@ import pytest
 from scipy.io import savemat
 
 import nwbcompare as nc
+from nwbcompare.core.source_options import parse_options
 from nwbcompare.datasets.wang2024 import FILES, FOLDER, WANG2024, is_archive, load
 
 TASKS = ("visual_saccades", "memory_saccades")
@@ -166,7 +167,7 @@ def test_the_loader_knows_its_archive(tmp_path, rng):
     assert is_archive(tmp_path)
     assert is_archive(tmp_path / FOLDER)
     assert load(tmp_path / FOLDER).children["wang2024"].sizes["unit"] == 1
-    assert WANG2024.parse_options({"bin_s": "0.1"}) == {"bin_s": 0.1}
+    assert parse_options("bin_s=0.1", WANG2024.options) == {"bin_s": 0.1}
     assert WANG2024.options.keys() == {"neuron_class", "bin_s"}
 
 

@@ -9,7 +9,6 @@ from report_inputs import CONTEXTS
 
 import nwbcompare as nc
 from nwbcompare.model import Network, NetworkConfig
-from nwbcompare.workflows import model_registry
 from nwbcompare.workflows.analysis_sources import FileSource, NetworkSource, analysis_source
 from nwbcompare.workflows.model_registry import ModelLoader, load_model, model_loader
 from nwbcompare.workflows.models import load_models
@@ -73,7 +72,7 @@ def register(monkeypatch):
             assert group == "nwbcompare.models"
             return [Entry(loader) for loader in loaders]
 
-        monkeypatch.setattr(model_registry, "entry_points", entry_points)
+        monkeypatch.setattr("nwbcompare.core.entry_points.entry_points", entry_points)
 
     return put
 
@@ -105,6 +104,7 @@ def test_activity_is_checked_and_options_are_read(registered):
     source = analysis_source("tuned")
     assert source.name == "tuned"
     assert source.network is None
+    assert set(source.identity()) == {"source", "activity_sha256"}
 
 
 def test_a_registered_network_is_analysed_as_one(registered):
@@ -146,7 +146,10 @@ def test_a_folder_of_that_name_comes_first(registered, tmp_path):
     ("source", "match"),
     [
         ("tuned?n_unit=3", "option of tuned: expected one of n_units, tasks.*mean 'n_units'"),
-        ("tuned?n_units=three", "option 'n_units' of tuned: expected a int, got 'three'"),
+        (
+            "tuned?n_units=three",
+            "option 'n_units' of tuned: expected a value of type int, got 'three'",
+        ),
         ("tunde", "source 'tunde': .*loaders: mante2013, wang2024, tuned, net"),
     ],
 )

@@ -40,7 +40,7 @@ def register(monkeypatch):
             assert group == "nwbcompare.report_sections"
             return [Entry(section) for section in sections]
 
-        monkeypatch.setattr(registry, "entry_points", entry_points)
+        monkeypatch.setattr("nwbcompare.core.entry_points.entry_points", entry_points)
         registry.sections_of.cache_clear()
 
     # the fixtures of other tests hold the sections of this package
@@ -80,7 +80,7 @@ def test_sections_of_other_packages_come_last_in_their_report(register):
 @pytest.mark.parametrize(
     ("sections", "match"),
     [
-        ([print], r"entry point 'mine:SECTION' .*a section .* got <built-in function print>"),
+        ([print], r"entry point 'mine:SECTION' .*a Section .* got <built-in function print>"),
         ([MINE, MINE], "got a second section 'mine'"),
         ([replace(MINE, name="pairs")], "got a second section 'pairs'"),
         # names are unique over reports
@@ -96,5 +96,12 @@ def test_what_is_no_section_or_has_the_name_of_another_is_an_error(register, sec
 
 def test_a_section_that_needs_an_unknown_one_is_an_error(register):
     register(replace(MINE, needs=("variances",)))
-    with pytest.raises(nc.InputError, match="'variances'.*Did you mean 'variance'"):
-        select_sections("analyze", ["mine"])
+    for names in (["mine"], None):
+        with pytest.raises(nc.InputError, match="'variances'.*Did you mean 'variance'"):
+            select_sections("analyze", names)
+
+
+def test_a_long_section_that_another_needs_is_selected_with_it(register):
+    assert "controls" not in [section.name for section in select_sections("analyze", None)]
+    register(replace(MINE, needs=("controls",)))
+    assert "controls" in [section.name for section in select_sections("analyze", None)]

@@ -121,6 +121,13 @@ def test_results_come_back_from_their_file_whole_and_in_order(results, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["section.nc"]
 
 
+def test_names_may_have_slashes(tmp_path):
+    results = Results({"means.left/right": table(1.0), "a/b/c": table(2.0)}, refusals={"x/y": LACK})
+    for small in (False, True):
+        keep_results(tmp_path / "section.nc", results, small=small)
+        same(read_results(tmp_path / "section.nc"), results)
+
+
 def test_packed_results_are_the_same_numbers_in_less_space(tmp_path):
     many = Results({"a": xr.Dataset({"rate": (("draw", "unit"), np.zeros((200, 200)))})})
     for small in (False, True):
