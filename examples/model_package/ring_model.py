@@ -37,16 +37,18 @@ def load_ring(rest: str, *, n_units: int = 32, width: float = 0.6) -> xr.DataTre
     gain = np.where((trials["task"] == "ignore").to_numpy()[:, None], preferred < np.pi, 1.0)
     tuning = gain * np.exp(-((distance / width) ** 2) / 2)
     rates = np.repeat(tuning[:, None, :], 20, axis=1)
-    return nc.from_arrays(
+    activity = nc.from_arrays(
         rates=rates,
-        time=np.arange(20) * 0.05,
+        time_s=np.arange(20) * 0.05,
         trials=trials,
         task="task",
         conditions=["direction"],
         source="model",
-        deterministic=True,
         name=rest or "ring",
     )
+    (block,) = nc.blocks(activity).values()
+    # without noise: rates of a condition are the same on every trial
+    return nc.make_activity({"ring": block.assign_attrs(deterministic=1)})
 
 
 def load_random_network(rest: str, *, n_units: int = 64, seed: int = 0) -> Network:

@@ -16,29 +16,32 @@ import xarray as xr
 import nwbcompare as nc
 from nwbcompare.report import Evidence, Finding, Picture
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.section import Refusal, Results, Section, Source, SourceResults, Summary
+from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
 
-def applies_to(source: Source) -> Refusal | None:
-    """Return why a source has no sparseness, or None where it has."""
+def applies_to(source: AnalysisSource) -> Refusal | None:
+    """Return why sparseness does not apply to a source, or None where it does."""
     lowest = min(float(block["rate"].min()) for block in nc.blocks(source.activity).values())
     return Refusal("Sparseness needs rates of 0 or more.") if lowest < 0 else None
 
 
-def compute(source: Source, earlier: SourceResults, settings: Settings, cache: Path) -> Results:
+def compute(
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+) -> Results:
     """Compute Vinje and Gallant's (2000) sparseness over conditions, and its median's interval."""
     del earlier, cache
-    values = []
+    by_task = []
     for block in nc.blocks(source.activity).values():
         means = nc.selectivity.condition_means(block)["rate_mean"].mean("time")
         n = means.sizes["condition"]
         activity_ratio = means.mean("condition") ** 2 / (means**2).mean("condition")
-        values.append((1 - activity_ratio) / (1 - 1 / n))
-    sparseness = xr.concat(values, "task").mean("task")
+        by_task.append((1 - activity_ratio) / (1 - 1 / n))
+    sparseness = xr.concat(by_task, "task").mean("task")
     rng = np.random.default_rng(settings.seed)
-    seen = sparseness.values[np.isfinite(sparseness.values)]
-    medians = np.median(rng.choice(seen, (settings.n_bootstrap, seen.size)), axis=1)
+    values = sparseness.values[np.isfinite(sparseness.values)]
+    medians = np.median(rng.choice(values, (settings.n_bootstrap, values.size)), axis=1)
     result = xr.Dataset(
         {"sparseness": sparseness, "interval": ("end", np.quantile(medians, [0.025, 0.975]))}
     )

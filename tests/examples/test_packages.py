@@ -1,0 +1,94 @@
+"""The example packages: installed, their section and models are found and run by every command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import nwbcompare as nc
+from nwbcompare.workflows.results_folder import read_results
+
+
+@pytest.fixture(scope="module")
+def site(repository, tmp_path_factory):
+    """A folder in which both packages are installed."""
+    folder = tmp_path_factory.mktemp("packages")
+    sources = [
+        # pip builds in the folder of the source
+        shutil.copytree(repository / "examples" / name, folder / name)
+        for name in ("section_package", "model_package")
+    ]
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", folder / "site"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", *options, *sources], check=True
+    )
+    return folder / "site"
+
+
+@pytest.fixture
+def command(site, repository, tmp_path):
+    """A function that runs the command line where both packages are installed."""
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "nwbcompare", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (repository, site)))},
+            timeout=240,
+        )
+
+    return run
+
+
+def test_the_section_is_listed_computed_kept_and_shown(command, tmp_path):
+    listed = command("analyze", "--list-sections")
+    assert "sparseness: Sparseness" in listed.stdout.splitlines(), listed.stderr
+    out = tmp_path / "out"
+    result = command("analyze", "ring", "--sections", "sparseness", "--out", str(out))
+    assert result.returncode == 0, result.stderr
+    assert "ring: the median unit has a sparseness of" in result.stdout
+    kept = read_results(out / "results" / "ring" / "sparseness.nc")["sparseness"]
+    assert kept["sparseness"].sizes == {"unit": 32}
+    assert ((kept["sparseness"] >= 0) & (kept["sparseness"] <= 1)).all()
+    (section,) = json.loads((out / "report.json").read_text())["sections"]
+    (finding,) = section["findings"]
+    assert finding["effect"] == float(kept["sparseness"].median())
+    assert [finding["low"], finding["high"]] == kept["interval"].values.tolist()
+    assert (finding["n"], finding["unit_of_inference"]) == ("32 units", "unit")
+    page = (out / "index.html").read_text()
+    assert "median sparseness over units" in page
+    assert f"[{finding['low']:+.3f}, {finding['high']:+.3f}]" in page
+    assert 'href="#figure-sparseness-ring"' in page
+    assert "Vinje &amp; Gallant 2000" in page
+    assert (out / "figures" / "sparseness-ring.svg").is_file()
+    assert (out / "tables" / "sparseness.csv").is_file()
+
+
+def test_the_models_are_sources_of_every_command(command, tmp_path):
+    result = command("task-variance", "ring?n_units=12", "--json")
+    values = json.loads(result.stdout)
+    assert len(values["coords"]["unit"]) == 12
+    assert values["attrs"]["deterministic"] == 1
+    result = command("record", "random-network:mine?n_units=16", "--out", "mine.nc")
+    assert result.returncode == 0, result.stderr
+    blocks = nc.blocks(nc.open(tmp_path / "mine.nc"))
+    assert {block.attrs["name"] for block in blocks.values()} == {"mine"}
+    assert {block.sizes["unit"] for block in blocks.values()} == {16}
+    tasks = {task for block in blocks.values() for task in nc.labels(block["task"])}
+    assert tasks == {"contextdm1", "contextdm2"}
+
+
+def test_an_unknown_option_is_bad_input(command):
+    for source in ("ring?units=3", "random-network?units=3"):
+        result = command("tv", source)
+        assert result.returncode == 2
+        assert "units'. Did you mean 'n_units'?" in result.stderr
+        assert "Traceback" not in result.stderr
