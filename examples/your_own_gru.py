@@ -16,7 +16,7 @@ import torch
 from tqdm import trange
 
 import nwbcompare as nc
-from nwbcompare.workflows.compare_settings import Settings
+from nwbcompare.workflows.settings import Settings
 
 TASKS = ("contextdm1", "contextdm2")
 DT_MS = 50
