@@ -25,7 +25,7 @@ from nwbcompare.workflows.sections.methods import methods
 from nwbcompare.workflows.settings import Settings
 
 MODELS = ("pretrained:all20-fast-0", "pretrained:all20-fast-1", "pretrained:all20-fast-2")
-PARAMETERS = ("pair", "seed", "n_permutations", "n_bootstrap", "n_draws", "margin")
+PARAMETERS = ("pair", "seed", "n_permutations", "n_bootstrap", "n_draws", "n_splits", "margin")
 """Settings that the results depend on."""
 LEAD = "Hidden units and recorded units, through the same functions, under the same conditions."
 
