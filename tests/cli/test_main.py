@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from report_inputs import brain, network_in, written
+from section_calls import count_calls
 
 import nwbcompare as nc
 from nwbcompare.cli.main import cli
 from nwbcompare.testing import example_block
+from nwbcompare.workflows.registry import sections_of
 
 
 def command(*arguments, cwd=None, **environment):
@@ -137,6 +140,54 @@ def test_settings_are_checked_before_any_work(tmp_path, monkeypatch, arguments, 
     with pytest.raises(nc.InputError, match=match):
         CliRunner().invoke(cli, [*COMPARE, *arguments], catch_exceptions=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_the_sections_of_a_comparison_are_listed(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, [command, "--list-sections"])
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    sections = sections_of("compare")
+    assert lines == [f"{name}: {section.heading}" for name, section in sections.items()]
+    assert "nulls: Nulls, each for its claim" in lines
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "match"),
+    [
+        ("nulls,splithalf", "sections: expected one of samples, .*Did you mean 'split-half'"),
+        (",", "sections: expected at least one section, got none"),
+    ],
+)
+def test_unknown_sections_are_an_error_before_any_work(tmp_path, monkeypatch, sections, match):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(nc.InputError, match=match):
+        CliRunner().invoke(cli, [*COMPARE, "--sections", sections], catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_of_some_sections_is_resumed_with_more(tmp_path, monkeypatch):
+    written(tmp_path / "brain.nc", brain())
+    network_in(tmp_path, "net")
+    monkeypatch.chdir(tmp_path)
+    words = ["compare", "--model", "net", "--recording", "brain.nc", "--out", "report"]
+    words += ["--permutations", "5", "--bootstraps", "20", "--draws", "1"]
+
+    def run(*more):
+        result = CliRunner().invoke(cli, [*words, *more], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        values = json.loads((tmp_path / "report" / "report.json").read_text())
+        return result.output, values["sections"]
+
+    printed, (examples,) = run("--sections", "examples")
+    assert printed.splitlines()[-2:] == ["report/index.html", "report/report.json"]
+    calls = count_calls(monkeypatch, "compare")
+    _, (nulls, again) = run("--sections", "examples, nulls", "--resume")
+    assert calls == [("SIMULATED monkey", "nulls")]
+    assert again == examples
+    assert nulls["name"] == "nulls"
 
 
 @pytest.mark.parametrize("left_out", [1, 3, 5])
