@@ -65,6 +65,17 @@ class Backpropagation:
         Factors of the losses on rates; losses on weights are no part of a shard.
     device
         Device of the weights.
+
+    Examples
+    --------
+    >>> from nwbcompare.model.network import Network
+    >>> config = NetworkConfig(n_units=4)
+    >>> batch = Batch(input=torch.rand(5, 2, 85), target=torch.rand(5, 2, 33),
+    ...               loss_mask=torch.ones(5, 2, 33), lengths=torch.tensor([5, 5]), dt_ms=20)
+    >>> loss = Backpropagation(config, Regularisation())(
+    ...     dict(Network(config).named_parameters()), batch, None, 10)
+    >>> loss.gradients["recurrent_weight"].shape
+    torch.Size([4, 4])
     """
 
     def __init__(
@@ -72,6 +83,7 @@ class Backpropagation:
     ) -> None:
         self._config, self._regularisation = config, regularisation
         self._space = _Workspace(device)
+        # fixed by the configuration, so it is drawn once and not at every pass
         self._mixing = rule_mixing(config, device)
         self._activation: Activation = ACTIVATIONS[config.nonlinearity]
 
@@ -110,6 +122,7 @@ class Backpropagation:
         cell = (_Gru if self._config.cell == "leaky_gru" else _Rnn)(
             self._space, self._activation, weights, alpha
         )
+        # one more step than the input: the first row is the state before the first step
         rates = self._space.get("rates", n_steps + 1, n_trials, self._config.n_units)
         rates[0] = 0
         cell.forward(drive, rates, inputs)
@@ -155,8 +168,10 @@ class Backpropagation:
         mask = batch.loss_mask.reshape(-1, n_outputs)
         error = self._space.get("error", *outputs.shape)
         torch.sub(outputs, batch.target.reshape(-1, n_outputs), out=error).mul_(mask)
+        # float64, in which the losses of shards are added up
         task = error.square().sum().double() / (n_counted * n_outputs)
         # outputs * (1 - outputs) is the derivative of the logistic function
+        # from here on the memory of error and outputs is reused for the gradient
         by_output = error.mul_(mask).mul_(outputs.addcmul_(outputs, outputs, value=-1))
         by_output.mul_(2 / (n_counted * n_outputs))
         slope = self._space.get("slope", flat.shape[0], n_units)
@@ -169,6 +184,7 @@ class Backpropagation:
     ) -> torch.Tensor:
         """Add the gradient of the losses on rates; return these losses."""
         by_mean, by_square = self._regularisation.l1_rate, self._regularisation.l2_rate
+        # published networks have neither, and the product with `inside` takes time
         if not (by_mean or by_square):
             return torch.zeros((), device=rates.device)
         counted = rates * batch.inside
@@ -223,6 +239,7 @@ class _Rnn:
     def backward(
         self, drive: torch.Tensor, rates: torch.Tensor, slope: torch.Tensor
     ) -> dict[str, torch.Tensor]:
+        # the transposed matrix is read at every step: contiguous memory makes that faster
         keep, back = 1 - self._alpha, self._weight.t().contiguous()
         # derivatives of all steps at once, times alpha
         self._activation.to_slope(drive).mul_(self._alpha)
@@ -232,6 +249,7 @@ class _Rnn:
             earlier = slopes[place - 1]
             earlier.add_(slopes[place], alpha=keep)
             torch.addmm(earlier, steps[place], back, out=earlier)
+        # no step comes before the first one
         torch.mul(slopes[0], steps[0], out=steps[0])
         return {"recurrent_weight": _product(rates[:-1], drive)}
 
@@ -279,12 +297,13 @@ class _Gru:
         n_units, alpha, space = drive.shape[2], self._alpha, self._space
         gates = space.get("gates", *drive.shape[:2], 2 * n_units)
         reset_rates, change = (space.get(name, *drive.shape) for name in ("reset_rates", "change"))
+        # derivative of the logistic function; gates are overwritten with their gradient below
         gate_slopes = torch.addcmul(gates, gates, gates, value=-1)
         self._activation.to_slope(drive)
         gate_back = self._weights["gate_recurrent_weight"].t().contiguous()
         back = self._weights["recurrent_weight"].t().contiguous()
         for place in range(drive.shape[0] - 1, -1, -1):
-            reset, update = gates[place, :, :n_units].clone(), gates[place, :, n_units:]
+            reset, update = gates[place, :, :n_units], gates[place, :, n_units:]
             after, by_gate = slope[place], gates[place]
             drive[place].mul_(after).mul_(update).mul_(alpha)
             by_reset_rate = drive[place] @ back

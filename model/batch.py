@@ -51,6 +51,22 @@ def render(signal: Signal, n_steps: int, device: str = "cpu") -> torch.Tensor:
 
     The same product as `nwbcompare.tasks.signals.Signal.render`, but on the device, to which only
     the patterns and their times are copied.
+
+    Parameters
+    ----------
+    signal
+        Patterns with their times.
+    n_steps
+        Number of steps.
+    device
+        Device of the tensor.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one = Signal(np.ones((1, 1, 1), "f4"), np.array([[1]]), np.array([[3]]))
+    >>> render(one, 4).flatten()
+    tensor([0., 1., 1., 0.])
     """
     pattern, start, stop = (
         torch.from_numpy(part).to(device) for part in (signal.pattern, signal.start, signal.stop)
@@ -100,7 +116,20 @@ def make_batch(
     sigma_x: float,
     noise: torch.Tensor,
 ) -> Batch:
-    """Return trials as a batch for training; see `render_input` for the parameters."""
+    """Return trials as a batch for training; see `render_input` for the parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nwbcompare.tasks.trials import draw_trials
+    >>> trials = draw_trials(["fdgo"], np.zeros(2, int), np.random.default_rng(0), dt_ms=100,
+    ...                      shared_timing=True)
+    >>> n_steps = int(trials.n_steps.max())
+    >>> batch = make_batch(trials, ("fdgo",), n_steps, dt_ms=100, sigma_x=0.01,
+    ...                    noise=torch.randn(n_steps, 2, 66))
+    >>> batch.target.shape == (n_steps, 2, 33)
+    True
+    """
     device = str(noise.device)
     return Batch(
         input=render_input(trials, rules, n_steps, dt_ms=dt_ms, sigma_x=sigma_x, noise=noise),

@@ -127,7 +127,16 @@ def start_run(
 ) -> None:
     """Write the folder of a new run, with its configuration only.
 
-    The run has the name of the folder unless ``name`` is given.
+    Parameters
+    ----------
+    out
+        The folder.
+    network, training
+        Configurations.
+    name
+        Name of the network; by default that of the folder.
+    overwrite
+        Whether an existing run may be replaced.
     """
     config = RunConfig(name=name or out.name, network=network, training=training)
     with written_aside(out, overwrite=overwrite) as aside:
@@ -146,9 +155,20 @@ class Checkpoint:
 def write_checkpoint(
     out: Path, tensors: Mapping[str, torch.Tensor], progress: Mapping[str, Any], network: Network
 ) -> None:
-    """Write the checkpoint of a run, the weights of ``network``, and the log.
+    """Write the checkpoint of a run, its weights, and its log.
 
     Each file is written aside and renamed, so that a run killed at any moment leaves it whole.
+
+    Parameters
+    ----------
+    out
+        The run folder.
+    tensors
+        Everything that is needed to resume the run, by name.
+    progress
+        A `nwbcompare.model.progress.Progress` as plain values.
+    network
+        The network whose weights are written beside the checkpoint.
     """
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with written_aside(out / CHECKPOINT, overwrite=True) as aside:
@@ -163,6 +183,13 @@ def write_checkpoint(
 def read_checkpoint(out: Path, network: NetworkConfig, training: TrainingConfig) -> Checkpoint:
     """Read the checkpoint of a run that is to be resumed.
 
+    Parameters
+    ----------
+    out
+        The run folder.
+    network, training
+        Configurations of the run; those in the folder have to be equal.
+
     Raises
     ------
     InputError
@@ -170,6 +197,7 @@ def read_checkpoint(out: Path, network: NetworkConfig, training: TrainingConfig)
     DamagedCacheError
         For a checkpoint that cannot be read.
     """
+    # before the tensors, whose shapes depend on the configuration
     _check_same(out, as_json(network, training))
     file = out / CHECKPOINT
     if not file.is_file():
@@ -197,6 +225,7 @@ def finish_run(out: Path, network: Network, evaluation: Mapping[str, Any]) -> No
     """Write the final weights and their evaluation, and delete the checkpoint."""
     with written_aside(out / WEIGHTS, overwrite=True) as aside:
         _write_weights(aside, network)
+    # the evaluation after the weights, since it marks a run as finished
     with written_aside(out / EVALUATION, overwrite=True) as aside:
         _write_json(aside, evaluation)
     (out / CHECKPOINT).unlink(missing_ok=True)
@@ -429,12 +458,34 @@ def read_configs(path: str | os.PathLike[str]) -> tuple[NetworkConfig, TrainingC
 
 
 def read_training(path: str | os.PathLike[str]) -> TrainingConfig | None:
-    """Read the training configuration of a run; None where it is not known."""
+    """Read the training configuration of a run; None where it is not known.
+
+    Raises
+    ------
+    InputError
+        For a path that is no run folder, and a damaged configuration.
+
+    Examples
+    --------
+    >>> read_training(pretrained_path("ctxdm-0")).tasks
+    ('contextdm1', 'contextdm2')
+    """
     return _read_config(Path(path)).training
 
 
 def read_evaluation(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the final evaluation of a run; empty for a run that is not finished."""
+    """Read the final evaluation of a run; empty for a run that is not finished.
+
+    Raises
+    ------
+    InputError
+        For a damaged evaluation.
+
+    Examples
+    --------
+    >>> read_evaluation(pretrained_path("ctxdm-0"))["n_trials"]
+    512
+    """
     file = Path(path) / EVALUATION
     if not file.is_file():
         return {}
@@ -498,12 +549,29 @@ def _log_row(row: Mapping[str, str]) -> dict[str, Any]:
 
 
 def pretrained_names() -> list[str]:
-    """Return the names of the networks that come with the package."""
+    """Return the names of the networks that come with the package.
+
+    Examples
+    --------
+    >>> len(pretrained_names()), pretrained_names()[0]
+    (23, 'all20-fast-0')
+    """
     return sorted(folder.parent.name for folder in PRETRAINED.glob(f"*/{CONFIG}"))
 
 
 def pretrained_path(name: str) -> Path:
-    """Return the run folder of a network that comes with the package."""
+    """Return the run folder of a network that comes with the package.
+
+    Raises
+    ------
+    InputError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> is_run(pretrained_path("ctxdm-0"))
+    True
+    """
     if name not in pretrained_names():
         raise unknown_name("pretrained", name, pretrained_names())
     return PRETRAINED / name

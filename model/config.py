@@ -408,7 +408,13 @@ class TrainingConfig:
 
 
 def as_json(network: NetworkConfig, training: TrainingConfig | None) -> dict[str, Any]:
-    """Return configurations as plain values, as ``config.json`` of a run folder has them."""
+    """Return configurations as plain values, as in ``config.json`` of a run folder.
+
+    Examples
+    --------
+    >>> as_json(NetworkConfig(n_units=8), None)["network"]["n_units"]
+    8
+    """
     return {
         "network": asdict(network),
         "training": None if training is None else asdict(training),

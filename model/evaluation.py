@@ -106,6 +106,7 @@ def evaluation_trials(
     """
     if n_trials < BATCH_SIZE or n_trials % BATCH_SIZE:
         raise InputError("n_trials", f"a multiple of {BATCH_SIZE}", repr(n_trials), "Use 512.")
+    # (seed, 0) for trials, other numbers for other uses of the same seed
     rng = np.random.default_rng((seed, 0))
     return concatenate(
         [
@@ -128,6 +129,12 @@ def parts_of_like_length(trials: TrialDescription) -> list[npt.NDArray[np.int64]
     """Return indices of trials in parts that run together, shorter trials first.
 
     Trials of similar length need fewer steps of padding.
+
+    Examples
+    --------
+    >>> trials = evaluation_trials(["fdgo"], seed=0, n_trials=160, dt_ms=20)
+    >>> [len(places) for places in parts_of_like_length(trials)]
+    [128, 32]
     """
     order = np.argsort(trials.n_steps, kind="stable")
     return [order[at : at + TRIALS_AT_ONCE] for at in range(0, order.size, TRIALS_AT_ONCE)]

@@ -43,7 +43,15 @@ def add_weight_gradients(
     gradients: Mapping[str, torch.Tensor],
     regularisation: Regularisation,
 ) -> None:
-    """Add the gradient of `weight_loss` to the gradients, in place."""
+    """Add the gradient of `weight_loss` to gradients, in place.
+
+    Parameters
+    ----------
+    weights, gradients
+        Weights of a network and their gradients, by the same names.
+    regularisation
+        Factors of the losses.
+    """
     for names in STACKED:
         stack = [name for name in names if name in weights]
         size = sum(weights[name].numel() for name in stack)

@@ -39,6 +39,11 @@ def check_memory(network: NetworkConfig, training: TrainingConfig, device: str) 
     ------
     InputError
         For a batch that does not; the error names the largest batch size that does.
+
+    Examples
+    --------
+    >>> from nwbcompare.model.schedules import training_config
+    >>> check_memory(NetworkConfig(n_units=8), training_config(("fdgo",)), "cpu")
     """
     needed, free = _needed_bytes(network, training), _available_bytes(device)
     if needed > free:

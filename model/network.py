@@ -279,7 +279,15 @@ def input_of(trials: xr.Dataset, config: NetworkConfig) -> torch.Tensor:
 
 
 def at_last_step(values: np.ndarray, trials: xr.Dataset) -> np.ndarray:
-    """Return ``(time, trial, channel)`` at the last step of each trial, ``(trial, channel)``."""
+    """Return ``(time, trial, channel)`` at the last step of each trial, ``(trial, channel)``.
+
+    Examples
+    --------
+    >>> from nwbcompare.tasks import make_trials
+    >>> trials = make_trials("fdgo")
+    >>> at_last_step(trials["target"].values, trials).shape
+    (40, 33)
+    """
     ends = trials["trial_stop_time"].values / trials["time"].attrs["bin_width_s"]
     last: np.ndarray = values[np.round(ends).astype(int) - 1, np.arange(ends.size)]
     return last

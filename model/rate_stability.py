@@ -38,6 +38,12 @@ class Stability:
         rates of relu and softplus units are unbounded.
     saturated_outputs
         Share of outputs (over trials, times and channels) with a slope below `SATURATED_SLOPE`.
+
+    Examples
+    --------
+    >>> Stability(largest_rate=1e5, spectral_radius=2.0, active_spectral_radius=3.0,
+    ...           saturated_outputs=0.9).has_exploded
+    True
     """
 
     largest_rate: float

@@ -48,6 +48,13 @@ class FastCore:
         All weights and the gradient of the loss ``(weight,)``.
     gradient_by_weight
         Views of the gradient by the name of the weight.
+
+    Examples
+    --------
+    >>> from nwbcompare.model.config import NetworkConfig
+    >>> core = FastCore(Network(NetworkConfig(n_units=4)), n_shards=1)
+    >>> core.parameters.shape, core.gradient_by_weight["bias"].shape
+    (torch.Size([525]), torch.Size([4]))
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class FastCore:
         shapes = {name: weight.shape for name, weight in weights.items()}
         self._weights = _views(self.parameters, shapes)
         self.gradient_by_weight = _views(self.gradients, shapes)
+        # the network and the vector share memory, so that a step of Adam changes both
         for name, weight in weights.items():
             weight.data = self._weights[name]
         self._passes = [
@@ -96,6 +104,7 @@ class FastCore:
 
     @torch.no_grad()
     def _sum(self, parts: list[ShardLoss]) -> Loss:
+        # in the order of the shards: sums of floats depend on their order
         for name, gradient in self.gradient_by_weight.items():
             gradient.copy_(parts[0].gradients[name])
             for part in parts[1:]:

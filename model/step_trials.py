@@ -73,7 +73,24 @@ def draw_stage_trials(
 def single_batch(
     config: TrainingConfig, stage: Stage, step: int, probabilities: npt.NDArray[np.float64]
 ) -> TrialDescription:
-    """Draw the trials of a step, all of one task with one timing, as published."""
+    """Draw the trials of a step, all of one task with one timing, as published.
+
+    Parameters
+    ----------
+    config, stage
+        Configurations of the training and of the stage.
+    step
+        Number of steps so far, which with the seed determines the trials.
+    probabilities
+        Probability of each task of the stage ``(task,)``.
+
+    Examples
+    --------
+    >>> stage = Stage(dt_ms=20, max_steps=10)
+    >>> config = TrainingConfig(tasks=("fdgo", "dm1"), stages=(stage,))
+    >>> single_batch(config, stage, 0, np.array([0.5, 0.5])).n_trials
+    64
+    """
     rng = np.random.default_rng((config.seed, 1, step))
     tasks = config.tasks_of(stage)
     task = int(rng.choice(len(tasks), p=probabilities))
@@ -81,11 +98,19 @@ def single_batch(
     return draw_stage_trials(stage, tasks, chosen, rng, shared_timing=True)
 
 
+# every step between two evaluations asks for the same trials
 @lru_cache(maxsize=1)
 def mixed_batches(
     config: TrainingConfig, stage: Stage, first_step: int, probabilities: tuple[float, ...]
 ) -> tuple[TrialDescription, npt.NDArray[np.int64]]:
     """Draw the trials of all steps between two evaluations, each with its own task and timing.
+
+    Parameters
+    ----------
+    config, stage, probabilities
+        See `single_batch`.
+    first_step
+        Number of steps at the last evaluation.
 
     Returns
     -------

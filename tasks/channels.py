@@ -61,13 +61,25 @@ def input_channels(rules: Iterable[str] = RULES) -> tuple[str, ...]:
 
 
 def modality_channels(modality: int) -> slice:
-    """Return the input channels of the ring of a modality, 1 or 2."""
+    """Return the input channels of the ring of a modality, 1 or 2.
+
+    Examples
+    --------
+    >>> modality_channels(2)
+    slice(33, 65, None)
+    """
     first = SENSORY_CHANNELS.index(f"modality{modality}_00")
     return slice(first, first + RING_SIZE)
 
 
 def response_channels() -> slice:
-    """Return the output channels of the response ring."""
+    """Return the output channels of the response ring.
+
+    Examples
+    --------
+    >>> response_channels()
+    slice(1, 33, None)
+    """
     first = OUTPUT_CHANNELS.index("response_00")
     return slice(first, first + RING_SIZE)
 

@@ -57,6 +57,12 @@ def draw_columns(
         Modalities of the task.
     coherences
         Absolute coherences to choose from.
+
+    Examples
+    --------
+    >>> draw = Draw(np.random.default_rng(0), n_trials=2, dt_ms=20)
+    >>> list(draw_columns(draw, Modalities((1,), (1,)), COHERENCES))
+    ['direction', 'direction_2', 'strength_1', 'coherence_1']
     """
     direction = draw.direction()
     columns = {
@@ -100,7 +106,13 @@ def condition_columns(
 
 
 def swept_columns(strengths: npt.ArrayLike, modalities: Modalities) -> dict[str, Floats]:
-    """Return the conditions of test trials: 20 directions by the strengths in each modality."""
+    """Return the conditions of test trials: 20 directions by the strengths in each modality.
+
+    Examples
+    --------
+    >>> swept_columns([0.8, 1.2], Modalities((1, 2), (1,)))["coherence_1"].size
+    80
+    """
     coherences = np.asarray(strengths, dtype=np.float64) - 1
     swept = sweep(
         direction=2 * np.pi * np.arange(20) / 20,
@@ -110,7 +122,15 @@ def swept_columns(strengths: npt.ArrayLike, modalities: Modalities) -> dict[str,
 
 
 def stronger(columns: Mapping[str, Floats], modalities: Modalities) -> Floats:
-    """Return the stronger direction (rad) ``(trial,)``; the second in a tie, as published."""
+    """Return the stronger direction (rad) ``(trial,)``; the second in a tie, as published.
+
+    Examples
+    --------
+    >>> columns = {"direction": np.zeros(2), "direction_2": np.ones(2),
+    ...            "coherence_1": np.array([0.1, 0.0])}
+    >>> stronger(columns, Modalities((1,), (1,))).tolist()
+    [0.0, 1.0]
+    """
     evidence = sum(columns[f"coherence_{modality}"] for modality in modalities.attended)
     return np.where(evidence > TIE, columns["direction"], columns["direction_2"])
 

@@ -71,6 +71,7 @@ class Stimuli:
         n_added = n_stimuli - self.strength.shape[1]
         pad = ((0, 0), (0, n_added))
         padded = {each.name: np.pad(getattr(self, each.name), pad) for each in fields(self)}
+        # 0 is no modality; with strength 0 either ring gets no input
         padded["modality"] = np.where(padded["modality"] == 0, 1, padded["modality"])
         return Stimuli(**padded)
 
@@ -186,7 +187,15 @@ def describe(
 
 
 def concatenate(parts: Sequence[TrialDescription]) -> TrialDescription:
-    """Concatenate trials of several tasks, one part after the other."""
+    """Concatenate trials of several tasks, one part after the other.
+
+    Examples
+    --------
+    >>> from nwbcompare.tasks.registry import get_task
+    >>> trials = concatenate([get_task(name).test(20) for name in ("fdgo", "dm1")])
+    >>> trials.tasks, trials.n_trials
+    (('fdgo', 'dm1'), 140)
+    """
     tasks = tuple(dict.fromkeys(name for part in parts for name in part.tasks))
     n_stimuli = max(part.stimuli.strength.shape[1] for part in parts)
     stimuli = [part.stimuli.padded(n_stimuli) for part in parts]

@@ -39,6 +39,12 @@ class Signal:
         float32 ``(trial, segment, channel)``.
     start, stop
         First step, and step after the last ``(trial, segment)``.
+
+    Examples
+    --------
+    >>> signal = Signal(np.ones((1, 1, 1), "f4"), np.array([[1]]), np.array([[3]]))
+    >>> signal.render(4).ravel().tolist()
+    [0.0, 1.0, 1.0, 0.0]
     """
 
     pattern: npt.NDArray[np.float32]
@@ -74,6 +80,7 @@ def input_signal(
     stimuli = trials.stimuli
     n_trials, n_stimuli = stimuli.strength.shape
     pattern = np.zeros((n_trials, 2 + n_stimuli, N_SENSORY + len(rules)), dtype=np.float32)
+    # segments: fixation, rule, then one for each stimulus
     pattern[:, 0, 0] = 1
     pattern[:, 1, N_SENSORY:] = _rule_pattern(trials, rules, rule_weights)
     bumps = (stimuli.strength[:, :, None] * bump(stimuli.direction)).astype(np.float32)
@@ -99,6 +106,7 @@ def target_signal(trials: TrialDescription) -> Signal:
     """
     keep = np.isnan(trials.response)
     pattern = np.zeros((trials.n_trials, 3, len(OUTPUT_CHANNELS)), dtype=np.float32)
+    # segments: baseline of all channels, fixation until the response, the response
     pattern[:, 0] = BASELINE
     pattern[:, 1, 0] = FIXATING - BASELINE
     pattern[:, 2, 1:] = np.where(keep[:, None], 0, bump(np.nan_to_num(trials.response)))

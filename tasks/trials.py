@@ -147,6 +147,7 @@ def make_trials(
     if sigma_x > 0:
         scale = np.float32(sigma_x * np.sqrt(2 * TAU_MS / dt_ms))
         noise = rng.standard_normal(dataset["input"].shape, dtype=np.float32)
+        # after the end of a trial all values are 0
         inside = np.arange(dataset.sizes["time"])[:, None] < trials.n_steps
         dataset["input"] += scale * noise * inside[:, :, None]
     return dataset.assign_attrs(
@@ -216,6 +217,7 @@ def draw_trials(
     >>> draw_trials(["fdgo", "dm1"], chosen, rng, dt_ms=20, shared_timing=True).n_trials
     3
     """
+    # trials of a task are drawn together, then brought to the order of ``chosen``
     order = np.argsort(chosen, kind="stable")
     numbers = np.bincount(chosen, minlength=len(tasks))
     parts = []
