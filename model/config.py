@@ -9,7 +9,7 @@ from pydantic import with_config
 
 from nwbcompare.core.checks import check_above_zero, check_not_negative, check_whole
 from nwbcompare.core.errors import InputError, unknown_name
-from nwbcompare.model.validation import STRICT, Number
+from nwbcompare.model.file_values import STRICT, Number
 from nwbcompare.tasks.channels import N_SENSORY, RULES
 from nwbcompare.tasks.registry import get_task
 from nwbcompare.tasks.timing import check_dt

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, with_config
 
 from nwbcompare.core.errors import DamagedCacheError, listing
 from nwbcompare.model.config import TrainingConfig
-from nwbcompare.model.validation import STRICT, Number, validated
+from nwbcompare.model.file_values import STRICT, Number, validated
 
 OLD_NAMES = {"cost": "loss", "first_costs": "first_losses", "last_costs": "last_losses"}
 """Names in logs and checkpoints of runs of format 4 and older."""

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, with_config
 
 from nwbcompare.core.errors import InputError
 from nwbcompare.model.config import NetworkConfig, TrainingConfig
-from nwbcompare.model.validation import STRICT, validated
+from nwbcompare.model.file_values import STRICT, validated
 
 FORMAT, FORMAT_VERSION = "nwbcompare run", 5
 READABLE_VERSIONS = (1, 2, 3, 4, 5)
