@@ -36,14 +36,14 @@ def registered(group: str, kind: type[T], known: Mapping[str, T]) -> dict[str, T
     objects = dict(known)
     for entry in entry_points(group=group):
         value = entry.load()
-        name = getattr(value, "name", entry.name)
+        name = getattr(value, "name", "")
         # one object may be installed under two distributions
         is_second = name in objects and objects[name] is not value
         if not isinstance(value, kind) or is_second:
             raise InputError(
                 f"entry point {entry.value!r} of the group {group}",
                 f"a {kind.__name__} with a name of its own",
-                f"a second {name!r}" if isinstance(value, kind) else repr(value),
+                f"a second {name!r}" if is_second else repr(value),
                 "Correct or uninstall the package that registers it.",
             )
         objects[name] = value

@@ -89,7 +89,8 @@ def compare(
     The same inputs and seed give the same ``report.json``.
     """
     settings = settings or Settings()
-    selected = select_sections("compare", sections)
+    # the title, the limits and the methods are of the samples
+    selected = select_sections("compare", ["samples", *sections] if sections else sections)
     # before recordings and networks are loaded, which takes a minute
     check_report_folder(Path(out), resume=resume, overwrite=overwrite)
     more_sections = _sections_of(analyses)

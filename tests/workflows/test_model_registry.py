@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,7 +178,7 @@ def test_a_loader_that_returns_something_else_is_an_error(register):
     ("loaders", "match"),
     [
         ([len], r"entry point 'mine:MODEL' .*a ModelLoader .* got <built-in function len>"),
-        ([NET, NET], "got a second loader 'net'"),
+        ([NET, replace(NET, title="Other")], "got a second 'net'"),
     ],
 )
 def test_what_is_no_loader_or_comes_twice_is_an_error(register, loaders, match):

@@ -81,10 +81,10 @@ def test_sections_of_other_packages_come_last_in_their_report(register):
     ("sections", "match"),
     [
         ([print], r"entry point 'mine:SECTION' .*a Section .* got <built-in function print>"),
-        ([MINE, MINE], "got a second section 'mine'"),
-        ([replace(MINE, name="pairs")], "got a second section 'pairs'"),
+        ([MINE, replace(MINE, heading="Other")], "got a second 'mine'"),
+        ([replace(MINE, name="pairs")], "got a second 'pairs'"),
         # names are unique over reports
-        ([replace(MINE, name="nulls")], "got a second section 'nulls'"),
+        ([replace(MINE, name="nulls")], "got a second 'nulls'"),
     ],
 )
 def test_what_is_no_section_or_has_the_name_of_another_is_an_error(register, sections, match):
