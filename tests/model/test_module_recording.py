@@ -605,14 +605,22 @@ def test_a_file_stands_beside_a_network_that_is_recorded(files, tmp_path):
         (["brain.nc"], "the activity of a model, got 'SIMULATED monkey', a recording"),
         (["one task.nc"], "trials of contextdm1, contextdm2, got contextdm1"),
         (["matched.nc", "matched.nc"], "models: .*'mine' 2 times on protocol 'matched'"),
-        (["nowhere.nc"], "nowhere.nc: expected an? .*got nothing there"),
-        (["silent.nc"], r"mine: expected at least 3 units that are active.*got 0 of 72"),
+        (["nowhere.nc"], "source .*nowhere.nc': expected an existing file"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(files, tmp_path, models, match):
     with pytest.raises(nc.InputError, match=match):
         small_report([files / name for name in models], files, tmp_path / "report")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_silent_units_is_an_error_and_gives_no_page(files, tmp_path):
+    with pytest.raises(nc.InputError, match=r"mine: expected at least 3 units.*got 0 of 72"):
+        small_report([files / "silent.nc"], files, tmp_path / "report")
+    assert sorted(path.name for path in (tmp_path / "report").rglob("*") if path.is_file()) == [
+        "configuration.json",
+        "identity.json",
+    ]
 
 
 def test_the_example_runs(repository, tmp_path):

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from report_inputs import (
     CONTEXTS,
     brain,
@@ -25,7 +26,9 @@ import nwbcompare as nc
 from nwbcompare.core.activity import unit_positions
 from nwbcompare.report.page_section import Picture
 from nwbcompare.workflows.compare import compare
+from nwbcompare.workflows.registry import sections_of
 from nwbcompare.workflows.sampling_protocols import PROTOCOLS
+from nwbcompare.workflows.section import Results, Section, Summary
 
 SECTIONS = [
     "sampled",
@@ -266,8 +269,10 @@ def test_the_report_on_the_recording_has_its_numbers(recorded_report):
     assert len(made["weights_sha256"]) == 64
     assert "SIMULATED" not in (recorded_report / "index.html").read_text()
     assert re.search(r"4\d % of the median unit's task variance", " ".join(values["limits"]))
-    said = next(text for text in texts(values) if "how alike two animals are" in text)
-    assert re.search(r"Refused: .*one does not tell how much animals differ.*one, monkey A", said)
+    text = next(text for text in texts(values) if "distance between two animals" in text)
+    assert re.search(
+        r"Does not apply: .*one does not tell how much animals differ.*one, monkey A", text
+    )
 
 
 @pytest.mark.shared
@@ -391,6 +396,26 @@ def test_a_page_of_some_sections_has_the_numbers_of_the_whole_and_describes_no_o
     assert {path.stem for path in (folder / "tables").iterdir()} == {"published", "nulls"}
 
 
+def test_a_section_that_needs_no_other_is_a_page_with_its_limits(
+    fresh, of_net, tmp_path, monkeypatch
+):
+    folder = tmp_path / "report"
+    shutil.copytree(fresh, folder)
+    alone = Section(
+        name="alone",
+        heading="Alone",
+        report="compare",
+        compute=lambda source, *_: Results({"n": xr.Dataset({"n": len(source.models)})}),
+        summarise=lambda _, results, **__: Summary(
+            findings=[f"{int(results['alone']['n']['n'])} model."]
+        ),
+    )
+    monkeypatch.setitem(sections_of("compare"), "alone", alone)
+    values = read(of_net(folder, resume=True, sections=["alone"]))
+    assert [one["findings"] for one in values["sections"]] == [["1 model."]]
+    assert values["limits"] == read(fresh)["limits"]
+
+
 def test_a_resumed_comparison_is_of_the_same_models_settings_and_sections(
     fresh, of_net, inputs, monkeypatch
 ):
@@ -426,7 +451,7 @@ def test_families_are_ranked_and_two_animals_are_measured_against_each_other(inp
     closest = [text for text in texts(values) if "Closest to" in text]
     assert re.search(r"is the family '(wide|narrow)', with a probability of \d", closest[0])
     assert closest[0] in [found["text"] for found in values["findings"]]
-    assert "how alike two animals are" not in " ".join(texts(values))
+    assert "distance between two animals" not in " ".join(texts(values))
     limits = " ".join(values["limits"])
     assert "2 animals: an interval over so few" in limits
     assert "Few networks (2 of wide, 1 of narrow)" in limits
