@@ -346,7 +346,7 @@ def test_p_values_of_random_groups_are_uniform():
     rng = np.random.default_rng(0)
     effect = rng.exponential(size=(2000, 100, 1))
     own, null = -effect[:, :1, 0], -effect[:, 1:]
-    p = module._against(own, null)["p_value"][1][:, 0]
+    p = module._compared(own, null)["p_value"][1][:, 0]
     for level in (0.05, 0.2, 0.5):
         assert (p <= level).mean() == pytest.approx(level, abs=3 * math.sqrt(level / 2000))
 
