@@ -37,6 +37,11 @@ def inspect_nwb(path: str | os.PathLike[str]) -> list[str]:
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing there"
         raise InputError(str(path), "an NWB file", got, "Check the path.")
+    return _messages(path, cached_schema=True)
+
+
+def _messages(path: Path, *, cached_schema: bool) -> list[str]:
+    """Return the messages on a file, validated by the schema in it or the installed one."""
     from nwbinspector import inspect_nwbfile, load_config  # noqa: PLC0415 - seconds to import
     from pynwb import validate  # noqa: PLC0415
 
@@ -44,7 +49,8 @@ def inspect_nwb(path: str | os.PathLike[str]) -> list[str]:
         # warnings of both libraries are about their own changes, not about the file
         warnings.simplefilter("ignore")
         try:
-            errors = [f"ERROR: {error}" for error in _errors(validate(path=str(path)))]
+            result = validate(path=str(path), use_cached_namespaces=cached_schema)
+            errors = [f"ERROR: {error}" for error in _errors(result)]
         except Exception as error:
             return [f"ERROR: the validator cannot read it: {_shortened(str(error))}"]
         # the inspector would run the validator a second time
@@ -76,7 +82,9 @@ def refuse_faults(path: Path, final: Path) -> None:
     UserWarning
         If best practice is violated.
     """
-    messages = inspect_nwb(path)
+    # the file was written with the installed schema, which is in memory: reading it again from the
+    # file would take half of the time of writing a small file
+    messages = _messages(path, cached_schema=False)
     critical = [message for message in messages if message.startswith(REFUSED)]
     if critical:
         raise InputError(

@@ -31,7 +31,7 @@ import nwbcompare as nc
 from nwbcompare.io import write_nwb
 from nwbcompare.testing import assert_same_activity, example_block
 
-N_BROKEN = 350
+N_BROKEN = 200
 ORDINARY_MB = 900
 """Memory of a process that has read files of these sizes, and nothing out of all proportion."""
 

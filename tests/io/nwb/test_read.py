@@ -16,6 +16,7 @@ from pynwb import NWBHDF5IO
 import nwbcompare as nc
 from nwbcompare.io import inspect_nwb, open_nwb, write_nwb
 from nwbcompare.io.nwb.format_names import SCHEMA
+from nwbcompare.io.nwb.validation import _messages, refuse_faults
 from nwbcompare.model import Network, NetworkConfig, record
 from nwbcompare.tasks import make_trials
 from nwbcompare.testing import assert_same_activity, dense_blocks, example_block
@@ -121,7 +122,7 @@ def test_existing_files_are_kept_unless_told_otherwise(tmp_path):
 
 def test_a_file_that_the_inspector_refuses_is_not_left_behind(tmp_path, monkeypatch):
     messages = ["CRITICAL: check_subject_exists: Subject is missing."]
-    monkeypatch.setattr("nwbcompare.io.nwb.validation.inspect_nwb", lambda _: messages)
+    monkeypatch.setattr("nwbcompare.io.nwb.validation._messages", lambda _, **__: messages)
     with pytest.raises(nc.InputError, match="Subject is missing"):
         write_nwb(example_block(), tmp_path / "x.nwb")
     assert list(tmp_path.iterdir()) == []
@@ -131,6 +132,17 @@ def test_a_file_that_the_inspector_refuses_is_not_left_behind(tmp_path, monkeypa
     # what is merely suggested is said by `nwbcompare validate` alone
     messages[0] = "BEST_PRACTICE_SUGGESTION: check: something"
     write_nwb(example_block(), tmp_path / "y.nwb")
+
+
+@pytest.mark.parametrize("name", ["session_description", "intervals/trials/start_time"])
+def test_the_installed_schema_finds_the_faults_that_the_files_own_finds(tmp_path, name):
+    path = write_nwb(example_block(), tmp_path / "x.nwb")
+    with h5py.File(path, "r+") as file:
+        del file[name]
+    with pytest.raises(nc.InputError, match=f"without critical messages.*{name.split('/')[-1]}"):
+        refuse_faults(path, path)
+    by_installed = _messages(path, cached_schema=False)
+    assert by_installed == inspect_nwb(path)
 
 
 def test_what_is_no_file_of_ours_is_refused(tmp_path):
