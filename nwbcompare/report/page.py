@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class Page:
             "simulated": self.simulated,
             "left_out": self.left_out,
             "cards": dict(self.cards),
-            "findings": [{"text": f.text} | asdict(f.evidence) for f in self.main_findings],
+            "findings": [finding.as_json() for finding in self.main_findings],
             "sections": [section.as_json() for section in self.sections],
             "limits": list(self.limits),
             "methods": list(self.methods),

@@ -52,6 +52,10 @@ class Finding:
     evidence: Evidence
     main: bool = False
 
+    def as_json(self) -> dict[str, Any]:
+        """Return text and evidence as plain values."""
+        return {"text": self.text} | _plain(asdict(self.evidence))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
@@ -119,9 +123,7 @@ class PageSection:
             "name": self.name,
             "heading": self.heading,
             "findings": [
-                finding
-                if isinstance(finding, str)
-                else {"text": finding.text} | _plain(asdict(finding.evidence))
+                finding if isinstance(finding, str) else finding.as_json()
                 for finding in self.findings
             ],
             "rows": [_plain(row) for row in self.rows],
