@@ -164,6 +164,15 @@ def test_files_lie_beside_the_page(folder, sections):
     assert {key: values[key] for key in AROUND} == AROUND
 
 
+def test_an_unknown_effect_of_a_main_finding_is_null(tmp_path):
+    evidence = Evidence(measure="difference", effect=float("nan"))
+    finding = Finding(text="None.", evidence=evidence, main=True)
+    write(tmp_path, [PageSection(name="x", heading="X", findings=[finding])])
+    values = json.loads((tmp_path / "report.json").read_text())
+    assert values["findings"] == values["sections"][0]["findings"]
+    assert values["findings"][0]["effect"] is None
+
+
 def test_main_findings_cards_and_limits_open_and_close_the_page(sections, tmp_path):
     main = Finding(text="The <main> one.", evidence=EVIDENCE, main=True)
     first = replace(sections[0], findings=[*sections[0].findings, main])
