@@ -106,7 +106,7 @@ def confound_table(
             except NotApplicableError as error:
                 if variant == "as published":
                     raise
-                left_out[variant] = str(error)
+                left_out[variant] = error.reason
     values, censored = _stacked(by_variant, first["unit"].values)
     cluster, column = resampling_units(unit_table(first))
     draws = _weights(cluster, n_draws, seed)[:, cluster]

@@ -92,9 +92,7 @@ def measure_confounds(activity: xr.DataTree, settings: Settings) -> Results:
     )
     if "components" in results:
         results["coding"] = ftv_by_factor(results["components"], *pair)
-    reasons = {name: refusal.reason for name, refusal in results.refusals.items()}
-    table = confound_table(activity, *pair, seed=seed, n_draws=n_draws)
-    results["table"] = table.assign_attrs(refusals=json.dumps(reasons))
+    results["table"] = confound_table(activity, *pair, seed=seed, n_draws=n_draws)
     return results
 
 
