@@ -571,7 +571,7 @@ def test_conditions_that_tasks_do_not_share_leave_analyses_out_with_the_reason(i
     assert (
         "Does not apply: permutation of context labels. Needed: the same conditions in both" in text
     )
-    assert "Does not apply: equal trials. Needed: at least one that all tasks" in text
+    assert "Does not apply: equal trials. Needed: at least one that all tasks have" in text
 
 
 def test_unequal_epochs_are_an_error_where_networks_are_sampled_and_else_said(inputs, quick):
