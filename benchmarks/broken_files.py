@@ -1,10 +1,11 @@
-"""What becomes of broken NWB files: read, refused, or worse.
+"""Reading of corrupted NWB files: read, rejected with an error, or crashed.
 
-Run: ``python benchmarks/broken_files.py --n 2000 --seed 0``. Breaks files of every kind that is
-read, in bytes (truncated, bits flipped anywhere and where libhdf5 keeps its addresses) and in
-contents (every dataset, attribute and entry of our description replaced by wrong ones), opens
-each in a worker process and loads all of it. Prints the number by outcome; files that were not
-read or refused by an error that names them are kept where ``--keep`` says, and make it fail.
+Run: ``python benchmarks/broken_files.py --n 2000 --seed 0``. Files of every supported kind are
+corrupted, in bytes (truncation, bits flipped anywhere and in the addresses of libhdf5) and in
+contents (every dataset, attribute and entry of nwbcompare's description replaced by wrong values).
+Each is opened in a worker process and loaded completely. Prints the number of files by outcome.
+Files that are neither read nor rejected with an error that names them are copied to ``--keep``, and
+the exit status is 1.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ CORPORA = {"bytes": nwb_damage.in_bytes, "contents": nwb_damage.in_contents}
 
 
 def main() -> None:
-    """Run the benchmark and print its figures."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=2000, help="files of each of both sorts")
+    parser.add_argument("--n", type=int, default=2000, help="files of each of the two kinds")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, help="a folder for files with a bad end")
-    given = parser.parse_args()
+    parser.add_argument("--keep", type=Path, help="folder for files that failed")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             bases = nwb_damage.make_bases(Path(scratch))
         bad = 0
         for what, corpus in CORPORA.items():
-            broken = corpus(bases, Path(scratch) / what, given.n, given.seed)
+            broken = corpus(bases, Path(scratch) / what, arguments.n, arguments.seed)
             openings = nwb_opening.open_each(list(broken.values()))
-            bad += _report(what, broken, openings, given.keep)
+            bad += _report(what, broken, openings, arguments.keep)
     sys.exit(bad > 0)
 
 
@@ -51,7 +52,7 @@ def _report(
     openings: list[nwb_opening.Opening],
     keep: Path | None,
 ) -> int:
-    """Print the outcomes; give how many were bad."""
+    """Print the outcomes, and return the number of failures."""
     print(f"{what}: {len(openings)} files, {dict(Counter(o.outcome for o in openings))}")
     slowest = max(openings, key=lambda opening: opening.seconds)
     largest = max(openings, key=lambda opening: opening.grown_mb)

@@ -1,20 +1,20 @@
-"""How often the test for clusters errs: false positives without clusters, power with them.
+"""Error rates of the test for clusters: false positives without clusters, power with them.
 
-Every data set is a table of task variances of 128 units in 20 tasks, put through
-`nwbcompare.clustering.cluster_null` with 99 surrogates, and through `epairs`.
-Without clusters:
+Every data set is a table of task variances of 128 units in 20 tasks, tested by
+`nwbcompare.clustering.cluster_null` with 99 surrogates and by `nwbcompare.clustering.epairs`.
+Data sets without clusters:
 
-- ``factors``: the log of the variances is a mixture of 5 random factors and noise of its own
-  (correlated, lognormal marginals, so not quite what the null assumes in its rank correlations);
-- ``gamma``: a Gaussian copula whose correlation falls off with the distance of the tasks, and
+- ``factors``: the log of the variances is a mixture of 5 random factors and independent noise
+  (correlated, lognormal marginals, which do not exactly meet the assumptions of the null);
+- ``gamma``: a Gaussian copula whose correlation decreases with the distance between tasks, and
   gamma marginals of shape 0.3 (many variances near 0, few large ones).
 
-With 3, 6 or 11 clusters of equal probability: the log of a unit's variances is the profile of its
-cluster (Gaussian over tasks, with s.d. ``separation``), an overall size (s.d. 1) and noise of its
-own (s.d. 1), so that the separation is in units of the spread within a cluster.
+Data sets with 3, 6 or 11 clusters of equal probability: the log of a unit's variances is the
+profile of its cluster (Gaussian over tasks, with s.d. ``separation``), an overall size (s.d. 1) and
+independent noise (s.d. 1), so that the separation is in units of the spread within a cluster.
 
-Run: ``python benchmarks/cluster_null.py --datasets N [--kinds factors,gamma]``. Results are kept in
-``benchmarks/results/cluster_null/``, one file for each kind, and are not computed again.
+Run: ``python benchmarks/cluster_null.py --datasets N [--kinds factors,gamma]``. Results are
+saved in ``benchmarks/results/cluster_null/``, one file for each kind, and reused.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RESULTS = Path(__file__).parent / "results" / "cluster_null"
 N_UNITS, N_TASKS, N_SURROGATES = 128, 20, 99
 N_CLUSTERS, SEPARATIONS = (3, 6, 11), (1.0, 1.5, 2.0)
 SCALE = 0.1
-"""Of the variances: nearly all units are above the threshold of 1e-3, as in networks."""
+"""Scale of the variances: nearly all units exceed the threshold of 1e-3, as in networks."""
 Array = npt.NDArray[np.float64]
 
 
@@ -64,8 +64,8 @@ def clustered(rng: np.random.Generator, *, n_clusters: int, separation: float) -
     """Draw variances ``(unit, task)`` of units in clusters."""
     profile = separation * rng.standard_normal((n_clusters, N_TASKS))
     size = rng.standard_normal((N_UNITS, 1))
-    own = rng.standard_normal((N_UNITS, N_TASKS))
-    return SCALE * np.exp(profile[rng.integers(n_clusters, size=N_UNITS)] + size + own)
+    noise = rng.standard_normal((N_UNITS, N_TASKS))
+    return SCALE * np.exp(profile[rng.integers(n_clusters, size=N_UNITS)] + size + noise)
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Array]] = {
@@ -97,23 +97,23 @@ def measure(kind: str, seed: int) -> dict[str, Any]:
 
 
 def share_below(p_values: list[float], level: float = 0.05) -> str:
-    """Give the share of p values up to a level, with its exact binomial 95 % interval."""
+    """Return the share of p values up to a level, with its exact binomial 95 % interval."""
     below = sum(p <= level for p in p_values)
     interval = stats.binomtest(below, len(p_values)).proportion_ci()
     return f"{below / len(p_values):.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def main() -> None:
-    """Test the data sets that are not yet tested, and print the table."""
+    """Test the data sets without saved results, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--datasets", type=int, default=200, help="data sets of each kind")
-    parser.add_argument("--kinds", help="kinds of data set, by commas; all by default")
+    parser.add_argument("--kinds", help="kinds of data set, separated by commas; by default all")
     options = parser.parse_args()
     kinds = options.kinds.split(",") if options.kinds else list(KINDS)
-    found = {kind: _read(kind) for kind in kinds}
+    by_kind = {kind: _read(kind) for kind in kinds}
     with tqdm(total=options.datasets * len(kinds), desc="data sets", disable=None) as bar:
         for seed in range(options.datasets):
-            for kind, results in found.items():
+            for kind, results in by_kind.items():
                 if str(seed) not in results:
                     results[str(seed)] = measure(kind, seed)
                     with written_aside(RESULTS / f"{kind}.json", overwrite=True) as aside:
@@ -121,16 +121,16 @@ def main() -> None:
                 bar.update()
     print("share with p <= 0.05, with exact 95 % interval, n data sets each")
     print(f"{'kind':28} {'n':4} {'silhouette':26} {'ePAIRS':26} median number of clusters")
-    for kind, results in found.items():
-        columns = [share_below([one[name] for one in results.values()]) for name in P_VALUES]
-        number = np.median([one["n_clusters"] for one in results.values()])
+    for kind, results in by_kind.items():
+        columns = [share_below([result[name] for result in results.values()]) for name in P_VALUES]
+        number = np.median([result["n_clusters"] for result in results.values()])
         print(f"{kind:28} {len(results):4} {columns[0]:26} {columns[1]:26} {number:g}")
 
 
 def _read(kind: str) -> dict[str, dict[str, Any]]:
-    """Give the results of a kind that are kept, by the seed of the data set."""
-    kept = RESULTS / f"{kind}.json"
-    return dict(json.loads(kept.read_text())) if kept.is_file() else {}
+    """Read the saved results of a kind, by the seed of the data set."""
+    path = RESULTS / f"{kind}.json"
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 P_VALUES = ("p_value", "epairs_p_value")

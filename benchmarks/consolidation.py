@@ -1,29 +1,30 @@
-"""The best method of consolidation, for small networks that learn one task after another.
+"""Comparison of methods of consolidation, for small networks in continual learning.
 
-Run it as ``python benchmarks/consolidation.py --runs runs``: about 40 minutes on one core; a
-stopped one goes on. Networks of 64 relu units learn the published sequence of tasks (easy
-variants) in 250 steps a task, at a learning rate of 0.002, double the published one, so that they
-learn the last tasks in so few steps. Performance is the share of correct trials, of 512 a task.
+Run: ``python benchmarks/consolidation.py --runs runs`` (about 40 minutes on one core; an
+interrupted run is continued). Networks of 64 relu units learn the published sequence of tasks (easy
+variants) in 250 steps a task, at a learning rate of 0.002, double the published one, with which
+they learn the last tasks in so few steps. Performance is the share of correct trials, of 512 a
+task.
 
-Seeds are taken in order from 10 on. A seed whose plain network stalls in the first stage (its
-units have died) is passed over: there no method has done anything yet. The first two that are
-left are for tuning, the next eight for the test.
+Seeds are taken in order from 10 on. Seeds whose plain network stalls in the first stage (its
+units have become silent), before any consolidation, are skipped. The first two remaining seeds are
+for tuning, the next eight for the test.
 
 Tuning: each method is trained at five strengths, powers of ten apart, on both tuning seeds, and
-keeps the strength of the highest final performance (after the last stage, mean over tasks). The
-strengths were set after single runs of seed 101: those of synaptic intelligence lie about the
-published 1, those of elastic weight consolidation are 200 times as large, as its importances have
-a sum that is 200 times smaller, and those of projection end at the paper's 1000, where that one
-network stalled. At first they were four; on a tuning seed two methods were best at the end of
-their range, so all three got one more.
+the strength with the highest final performance (after the last stage, mean over tasks) is selected.
+The strengths were set after single runs of seed 101: those of synaptic intelligence are around the
+published 1, those of elastic weight consolidation are 200 times as large, since the sum of its
+importances is 200 times smaller, and those of projection end at the paper's 1000, where the network
+of this seed stalled. There were four strengths at first; on a tuning seed two methods were best at
+the end of their range, so one strength was added for all three.
 
-Test: a seed means the same initial weights, trials and noise for all methods, so networks are
-paired. A method is better than another where the 95 % interval of the mean paired difference of
-final performance lies above 0; p is of sign flips over pairs, corrected for the comparisons by
-Holm's method. A network that stalls in a later stage is not left out: it counts as it is then,
-with the tasks of later stages unlearned. What was learned (performance at the end of a task's
-own stage) and forgotten (its best since then minus final, mean over tasks but the last ones) are
-means over networks that did not stall.
+Test: networks of one seed have the same initial weights, trials and noise for all methods, and are
+paired. A method is better than another if the 95 % interval of the mean paired difference of
+final performance lies above 0; p values are from sign flips over pairs, with Holm's correction for
+the comparisons. Networks that stall in a later stage are included as they are at this point,
+with the tasks of later stages unlearned. Learning (performance at the end of a task's own stage)
+and forgetting (best performance since then minus final, mean over all but the last tasks) are
+averaged over networks that did not stall.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ Arm = tuple[str, float]
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What became of a network; ``stalled`` is the place of the stage at which it stalled."""
+class Result:
+    """Result of training a network; ``stalled`` is the index of the stage at which it stalled."""
 
     method: str
     strength: float
@@ -77,20 +78,20 @@ class Trained:
 
 
 def configuration(method: Any, strength: float, seed: int) -> TrainingConfig:
-    """Give the training of a method."""
+    """Return the training configuration of a method."""
     config = sequential_config(
         steps_per_task=STEPS,
         consolidation=Consolidation(method=method, strength=strength),
         seed=seed,
     )
     stages = [replace(one, learning_rates=(LEARNING_RATE, LEARNING_RATE)) for one in config.stages]
-    # only the ends of stages count here
+    # evaluate at the ends of stages only
     longest = max(stage.max_steps for stage in stages)
     return replace(config, stages=tuple(stages), evaluate_every=longest)
 
 
-def trained(method: str, strength: float, seed: int, runs: Path) -> Trained:
-    """Train a network, or go on with it, and say what became of it."""
+def train_network(method: str, strength: float, seed: int, runs: Path) -> Result:
+    """Train a network, or continue its training, and return the result."""
     out = runs / f"{method}-{strength:g}-{seed}"
     stalled = None
     if not (out / EVALUATION).is_file():
@@ -103,58 +104,58 @@ def trained(method: str, strength: float, seed: int, runs: Path) -> Trained:
             stalled = read_log(out)[-1]["stage"]
     log = read_log(out)
     performance = log[-1]["performance"]
-    kept = None if stalled is not None else retention(performance_matrix(log, YANG2019))
-    return Trained(
+    measures = None if stalled is not None else retention(performance_matrix(log, YANG2019))
+    return Result(
         method,
         strength,
         seed,
         stalled,
         float(np.mean(list(performance.values()))),
-        None if kept is None else float(kept["mean_learned"]),
-        None if kept is None else float(kept["mean_forgetting"]),
+        None if measures is None else float(measures["mean_learned"]),
+        None if measures is None else float(measures["mean_forgetting"]),
         performance,
     )
 
 
 class Runs:
-    """Networks that are finished, a line each in a file, and those that are still to be made."""
+    """Results of networks, saved as one line each of a file; missing networks are trained."""
 
     def __init__(self, folder: Path, n_jobs: int) -> None:
         self._folder, self._n_jobs = folder, n_jobs
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "finished.jsonl"
         lines = self._file.read_text().splitlines() if self._file.is_file() else []
-        read = [Trained(**json.loads(line)) for line in lines]
-        self._found = {(one.method, one.strength, one.seed): one for one in read}
+        results = [Result(**json.loads(line)) for line in lines]
+        self._results = {(one.method, one.strength, one.seed): one for one in results}
 
-    def of(self, arms: Iterable[Arm], seeds: Iterable[int]) -> dict[Arm, list[Trained]]:
-        """Give the networks of these methods, those that are not there yet trained."""
+    def of(self, arms: Iterable[Arm], seeds: Iterable[int]) -> dict[Arm, list[Result]]:
+        """Return the results of some methods and strengths, after training missing networks."""
         seeds, arms = list(seeds), list(dict.fromkeys(arms))
-        asked = [(*arm, seed) for seed in seeds for arm in arms]
-        missing = [one for one in asked if one not in self._found]
+        keys = [(*arm, seed) for seed in seeds for arm in arms]
+        missing = [key for key in keys if key not in self._results]
         work = Parallel(n_jobs=self._n_jobs, return_as="generator_unordered")(
-            delayed(ends_with_parent(trained))(*one, self._folder) for one in missing
+            delayed(ends_with_parent(train_network))(*key, self._folder) for key in missing
         )
         for one in tqdm(work, total=len(missing), desc="networks", disable=None):
             with self._file.open("a") as file:
                 file.write(json.dumps(asdict(one)) + "\n")
-            self._found[one.method, one.strength, one.seed] = one
-        return {arm: [self._found[(*arm, seed)] for seed in seeds] for arm in arms}
+            self._results[one.method, one.strength, one.seed] = one
+        return {arm: [self._results[(*arm, seed)] for seed in seeds] for arm in arms}
 
     def seeds(self, number: int) -> tuple[list[int], list[int]]:
-        """Give the first seeds whose plain network learns its first task, and those passed over."""
-        good: list[int] = []
-        dead: list[int] = []
+        """Return the first seeds whose plain network learns its first task, and those skipped."""
+        seeds: list[int] = []
+        skipped: list[int] = []
         seed = FIRST_SEED
-        while len(good) < number:
+        while len(seeds) < number:
             (plain,) = self.of([PLAIN], [seed])[PLAIN]
-            (dead if plain.stalled == 0 else good).append(seed)
+            (skipped if plain.stalled == 0 else seeds).append(seed)
             seed += 1
-        return good, dead
+        return seeds, skipped
 
 
-def tuned(networks: dict[Arm, list[Trained]]) -> dict[str, Arm]:
-    """Give every method at its best strength; of equals the weaker one."""
+def best_strengths(networks: dict[Arm, list[Result]]) -> dict[str, Arm]:
+    """Return each method with its best strength, the lower one of equals."""
     return {
         method: max(
             ((method, strength) for strength in strengths),
@@ -164,10 +165,10 @@ def tuned(networks: dict[Arm, list[Trained]]) -> dict[str, Arm]:
     }
 
 
-def described(networks: list[Trained]) -> dict[str, Any]:
-    """Give an arm's numbers over its networks."""
+def summarise(networks: list[Result]) -> dict[str, Any]:
+    """Return performance, learning and forgetting over the networks of a method."""
     finished = [one for one in networks if one.stalled is None]
-    found = over_networks([one.final for one in networks])
+    final = over_networks([one.final for one in networks])
     by_task = {
         task: float(np.mean([one.performance[task] for one in networks]))
         for task in networks[0].performance
@@ -175,8 +176,8 @@ def described(networks: list[Trained]) -> dict[str, Any]:
     last = YANG2019[-1]
     return {
         "strength": networks[0].strength,
-        "final": rounded(found["mean"]),
-        "interval_95": [rounded(found["mean_low"]), rounded(found["mean_high"])],
+        "final": rounded(final["mean"]),
+        "interval_95": [rounded(final["mean_low"]), rounded(final["mean_high"])],
         "final_of_last_stage": rounded(np.mean([by_task[task] for task in last])),
         "final_of_earlier_stages": rounded(
             np.mean([share for task, share in by_task.items() if task not in last])
@@ -191,41 +192,42 @@ def described(networks: list[Trained]) -> dict[str, Any]:
     }
 
 
-def compared(first: list[Trained], second: list[Trained]) -> dict[str, Any]:
-    """Compare final performance by pairs, first minus second."""
-    found = over_networks([a.final - b.final for a, b in zip(first, second, strict=True)])
-    low, high = float(found["mean_low"]), float(found["mean_high"])
+def compare(first: list[Result], second: list[Result]) -> dict[str, Any]:
+    """Compare the final performance of paired networks, first minus second."""
+    difference = over_networks([a.final - b.final for a, b in zip(first, second, strict=True)])
+    low, high = float(difference["mean_low"]), float(difference["mean_high"])
     return {
-        "difference": rounded(found["mean"]),
+        "difference": rounded(difference["mean"]),
         "interval_95": [rounded(low), rounded(high)],
-        "p": float(found["p_value"]),
+        "p": float(difference["p_value"]),
         "verdict": "better" if low > 0 else "worse" if high < 0 else "undecided",
     }
 
 
 def rounded(value: Any) -> float:
-    """Give a number with four places."""
+    """Return a number rounded to four places."""
     return round(float(value), 4)
 
 
 def main() -> None:
-    """Tune, test, and write the results."""
+    """Tune and test the methods, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="finished are kept here")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the run folders")
     parser.add_argument("--jobs", type=int, default=1)
-    asked = parser.parse_args()
-    runs = Runs(asked.runs, asked.jobs)
-    seeds, dead = runs.seeds(N_TUNING + N_TESTING)
+    arguments = parser.parse_args()
+    runs = Runs(arguments.runs, arguments.jobs)
+    seeds, skipped = runs.seeds(N_TUNING + N_TESTING)
     tuning, testing = seeds[:N_TUNING], seeds[N_TUNING:]
-    tried = runs.of(
-        [(method, one) for method, strengths in STRENGTHS.items() for one in strengths], tuning
-    )
-    best = tuned(tried)
+    tuning_arms = [
+        (method, strength) for method, strengths in STRENGTHS.items() for strength in strengths
+    ]
+    tuning_results = runs.of(tuning_arms, tuning)
+    best = best_strengths(tuning_results)
     arms = {"none": PLAIN, "synaptic_intelligence, published": PUBLISHED, **best}
     networks = runs.of(arms.values(), testing)
     pairs = [(method, "none") for method in best]
     pairs += [(a, b) for place, a in enumerate(best) for b in list(best)[:place]]
-    comparisons = {f"{a} - {b}": compared(networks[arms[a]], networks[arms[b]]) for a, b in pairs}
+    comparisons = {f"{a} - {b}": compare(networks[arms[a]], networks[arms[b]]) for a, b in pairs}
     adjusted = adjust_p(np.array([one["p"] for one in comparisons.values()]))
     for one, p in zip(comparisons.values(), adjusted, strict=True):
         one["p_holm"] = float(p)
@@ -234,14 +236,14 @@ def main() -> None:
         "n_units": N_UNITS,
         "steps_per_task": STEPS,
         "learning_rate": LEARNING_RATE,
-        "seeds": {"tuning": tuning, "testing": testing, "stalled_in_stage_1": dead},
+        "seeds": {"tuning": tuning, "testing": testing, "stalled_in_stage_1": skipped},
         "tuning": {
-            f"{method} {strength:g}": [rounded(one.final) for one in found]
-            for (method, strength), found in tried.items()
+            f"{method} {strength:g}": [rounded(one.final) for one in results]
+            for (method, strength), results in tuning_results.items()
         },
-        "testing": {name: described(networks[arm]) for name, arm in arms.items()},
+        "testing": {name: summarise(networks[arm]) for name, arm in arms.items()},
         "comparisons": comparisons,
-        "published against tuned": compared(networks[PUBLISHED], networks[best[PUBLISHED[0]]]),
+        "published against tuned": compare(networks[PUBLISHED], networks[best[PUBLISHED[0]]]),
     }
     text = json.dumps(result, indent=1)
     RESULTS.write_text(text + "\n")

@@ -1,11 +1,10 @@
-"""Why networks of the published recipe are lost, and what keeps them: rates explode early.
+"""Loss of networks by exploding rates, with the published recipe and with remedies.
 
-Trains the first stage of sequential networks, and the first steps of interleaved ones, with the
-published recipe and with remedies, and prints how many are lost. ``choose`` compares remedies on
-seeds of their own, by performance alone; ``verify`` holds the chosen one against the published
-recipe on fifty seeds. What has been trained is kept in
-``benchmarks/results/exploding_rates.jsonl`` (seeds 0 to 13 and 100 to 107 were evaluated every 20
-steps, the others every 50).
+The first stage of sequential networks and the first steps of interleaved ones are trained with the
+published recipe and with remedies, and the number of lost networks is printed. ``choose`` compares
+remedies on separate seeds, by performance alone; ``verify`` compares the selected remedy with the
+published recipe on fifty seeds. Results are saved in ``benchmarks/results/exploding_rates.jsonl``
+(seeds 0 to 13 and 100 to 107 were evaluated every 20 steps, the others every 50).
 
     python benchmarks/exploding_rates.py choose --jobs 2
     python benchmarks/exploding_rates.py verify --jobs 2
@@ -45,7 +44,7 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "warm-up 300": {"warm_up_steps": 300},
     "learning rate 0.0003": {"learning_rate": 3e-4},
 }
-CHOSEN = "warm-up 300"
+SELECTED = "warm-up 300"
 CHOICE_SEEDS, VERIFICATION_SEEDS = range(100, 108), range(50)
 
 
@@ -54,7 +53,7 @@ def configs(kind: str, remedy: str, seed: int) -> tuple[NetworkConfig, TrainingC
     change = dict(REMEDIES[remedy])
     rate = change.pop("learning_rate", 1e-3)
     build = sequential_config if kind == "sequential" else interleaved_config
-    # without a warm-up, and without tasks of its own, a stage goes on whatever becomes of it
+    # without a warm-up and tasks of its own a stage is not stopped when rates explode
     whole = build(warm_up_steps=0, seed=seed)
     stage = replace(whole.stages[0], max_steps=STEPS, learning_rates=(rate, rate), tasks=())
     tasks = whole.tasks if kind == "interleaved" else whole.stages[0].tasks
@@ -70,14 +69,14 @@ def configs(kind: str, remedy: str, seed: int) -> tuple[NetworkConfig, TrainingC
 
 
 def measure(kind: str, remedy: str, seed: int) -> dict[str, Any]:
-    """Train a network and return its log, and what stopped it, if anything."""
+    """Train a network, and return its log and the error that stopped it, if any."""
     network, training = configs(kind, remedy, seed)
-    stopped = ""
+    failure = ""
     with tempfile.TemporaryDirectory() as folder:
         try:
             train(network, training, out=Path(folder) / "run")
         except (DivergedError, StalledError) as error:
-            stopped = str(error).replace(folder, "")
+            failure = str(error).replace(folder, "")
         log = read_log(Path(folder) / "run")
     rows = [
         {name: _rounded(value) for name, value in row.items() if name not in _LEFT_OUT}
@@ -85,7 +84,7 @@ def measure(kind: str, remedy: str, seed: int) -> dict[str, Any]:
         for row in log
     ]
     about = {"kind": kind, "remedy": remedy, "seed": seed, "steps": STEPS}
-    return {**about, "stopped": stopped, "log": rows}
+    return {**about, "stopped": failure, "log": rows}
 
 
 _LEFT_OUT = ("stage", "dt_ms", "coherence_scale", "seconds", "performance")
@@ -95,50 +94,50 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
 
 
-def kept() -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Read what has been trained, by kind, remedy and seed."""
+def saved_results() -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Read the saved results, by kind, remedy and seed."""
     lines = RESULTS.read_text().splitlines() if RESULTS.is_file() else []
-    read = map(json.loads, lines)
-    return {(one["kind"], one["remedy"], one["seed"]): one for one in read}
+    results = map(json.loads, lines)
+    return {(one["kind"], one["remedy"], one["seed"]): one for one in results}
 
 
 def is_lost(result: dict[str, Any]) -> bool:
-    """Tell whether a network's rates have exploded at the last step."""
+    """Return whether the rates of a network have exploded at the last step."""
     last = {name: result["log"][-1][name] for name in STABILITY_COLUMNS}
     whole = {name: math.inf if value is None else value for name, value in last.items()}
     return bool(result["stopped"]) or Stability(**whole).has_exploded
 
 
 def largest(result: dict[str, Any], column: str, until: int) -> float:
-    """Return the largest value of a column up to a step, infinity where it was not finite."""
+    """Return the largest value of a column up to a step, infinity if one was not finite."""
     values = [row[column] for row in result["log"] if row["step"] <= until]
     return math.inf if None in values else max(values)
 
 
-def collect(asked: list[tuple[Any, ...]], n_jobs: int) -> dict[tuple[str, str], list[Any]]:
-    """Return the results by kind and remedy, those that are missing trained and kept."""
-    found = kept()
-    missing = [one for one in asked if one not in found]
+def collect(keys: list[tuple[Any, ...]], n_jobs: int) -> dict[tuple[str, str], list[Any]]:
+    """Return the results by kind and remedy, after training and saving missing networks."""
+    results = saved_results()
+    missing = [key for key in keys if key not in results]
     pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    work = pool(delayed(ends_with_parent(measure))(*one) for one in missing)
+    work = pool(delayed(ends_with_parent(measure))(*key) for key in missing)
     for result in tqdm(work, total=len(missing), desc="networks", disable=None):
         with RESULTS.open("a") as file:
             file.write(json.dumps(result) + "\n")
-    found = kept()
-    by: dict[tuple[str, str], list[Any]] = {}
-    for one in asked:
-        by.setdefault((one[0], one[1]), []).append(found[one])
-    return by
+    results = saved_results()
+    by_recipe: dict[tuple[str, str], list[Any]] = {}
+    for kind, remedy, seed in keys:
+        by_recipe.setdefault((kind, remedy), []).append(results[kind, remedy, seed])
+    return by_recipe
 
 
-def table(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
-    """Yield a markdown table: networks lost, and the ranges of what explodes."""
+def table(by_recipe: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
+    """Yield the lines of a Markdown table of lost networks and the ranges of their rates."""
     yield (
         "| kind | recipe | lost | 95 % | largest rate: kept | lost | active spectral radius in the "
         "first 100 steps: kept | lost | saturated outputs: kept | lost | loss at the end: kept |"
     )
     yield "| --- " * 11 + "|"
-    for (kind, remedy), results in by.items():
+    for (kind, remedy), results in by_recipe.items():
         lost = [one for one in results if is_lost(one)]
         alive = [one for one in results if not is_lost(one)]
         interval = binomtest(len(lost), len(results)).proportion_ci(method="wilson")
@@ -164,38 +163,40 @@ def _range(results: list[Any], column: str, *, until: int = STEPS) -> str:
 
 
 def end_loss(result: dict[str, Any]) -> float:
-    """Return the mean loss at the evaluations after step 300, when every warm-up is over."""
+    """Return the mean loss of the evaluations after step 300, when every warm-up has ended."""
     return float(np.mean([row["loss"] for row in result["log"] if row["step"] > AFTER_WARM_UP]))
 
 
-def performances(by: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
-    """Yield how far kept networks have come, and each remedy paired with the published recipe."""
-    for (kind, remedy), results in by.items():
+def performances(by_recipe: dict[tuple[str, str], list[Any]]) -> Iterator[str]:
+    """Yield the losses of kept networks, and their paired differences from the published recipe."""
+    for (kind, remedy), results in by_recipe.items():
         ends = {one["seed"]: end_loss(one) for one in results if not is_lost(one)}
         line = f"{kind}, {remedy}: loss after step {AFTER_WARM_UP} {np.mean([*ends.values()]):.4f}"
-        first = {o["seed"]: end_loss(o) for o in by[kind, "published"] if not is_lost(o)}
-        pairs = [end - first[seed] for seed, end in ends.items() if seed in first]
+        published = {
+            one["seed"]: end_loss(one) for one in by_recipe[kind, "published"] if not is_lost(one)
+        }
+        pairs = [end - published[seed] for seed, end in ends.items() if seed in published]
         if remedy != "published" and len(pairs) > 5:
             line += (
-                f"; less published {np.mean(pairs):+.4f} in {len(pairs)} seeds kept both ways, "
+                f"; minus published {np.mean(pairs):+.4f} in {len(pairs)} seeds kept with both, "
                 f"p = {wilcoxon(pairs).pvalue:.2g}"
             )
         yield line
 
 
 def main() -> None:
-    """Train what is missing and print the tables."""
+    """Train missing networks and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["choose", "verify"])
     parser.add_argument("--jobs", type=int, default=1)
-    asked = parser.parse_args()
-    if asked.what == "choose":
+    arguments = parser.parse_args()
+    if arguments.what == "choose":
         remedies, seeds = list(REMEDIES), CHOICE_SEEDS
     else:
-        remedies, seeds = ["published", CHOSEN], VERIFICATION_SEEDS
-    every = [(kind, remedy, seed) for seed in seeds for kind in KINDS for remedy in remedies]
-    by = collect(every, asked.jobs)
-    print("\n".join([*table(by), "", *performances(by)]))
+        remedies, seeds = ["published", SELECTED], VERIFICATION_SEEDS
+    keys = [(kind, remedy, seed) for seed in seeds for kind in KINDS for remedy in remedies]
+    by_recipe = collect(keys, arguments.jobs)
+    print("\n".join([*table(by_recipe), "", *performances(by_recipe)]))
 
 
 if __name__ == "__main__":

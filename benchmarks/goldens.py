@@ -1,17 +1,16 @@
-"""Goldens: every command on small input, before and after a change that must not change a number.
+"""Comparison of the results of every command before and after a change of the code.
 
-Run, with the recordings of Mante et al. (2013) at hand::
+Run, where the recordings of Mante et al. (2013) are available::
 
     git worktree add ../before COMMIT
     PYTHONPATH=../before python benchmarks/goldens.py make goldens-before
     python benchmarks/goldens.py make goldens-after
     python benchmarks/goldens.py compare goldens-before goldens-after
 
-``make`` runs every command of the command line with few trials, steps and permutations, on
-monkey A and on shipped and newly trained networks. ``compare`` holds the numbers of both folders
-against each other, whatever their names: those in JSON, CSV, pages and printed text, and the bits
-of every numeric array in netCDF, NWB and weight files. Times are left out. Exit status 1 if
-anything differs.
+``make`` runs every command of the command line with few trials, steps and permutations, on monkey A
+and on shipped and newly trained networks. ``compare`` compares the numbers in both folders,
+whatever their names: those in JSON, CSV and printed text, and the bits of every numeric array in
+netCDF, NWB and weight files. Times are ignored. The exit status is 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -64,15 +63,15 @@ COMMANDS = {
     "continual": "continual --networks 2 --units 48 --steps-per-task 25 --warm-up 10 "
     f"--bootstraps 50 --draws 1 --recording {MONKEY} --out continual",
 }
-"""What is run, by the name of the file that keeps what it prints."""
+"""Commands, by the name of the file for their printed output."""
 COMPARED = {".csv", ".json", ".nc", ".nwb", ".out", ".safetensors"}
-"""What has numbers; pictures and pages show those of the files beside them."""
+"""Files that are compared; figures and pages contain the numbers of other files."""
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
 TIMED = re.compile(r"second|time|duration|rss|memory|version|python|date|created|modified")
 
 
 def make(folder: Path) -> None:
-    """Run every command and keep what it prints and writes."""
+    """Run every command in a new folder, and save its printed output."""
     folder.mkdir(parents=True)
     environment = os.environ | {"NWBCOMPARE_DATA": str(_data())}
     for name, command in COMMANDS.items():
@@ -96,7 +95,7 @@ def _data() -> Path:
 
 
 def compare(before: Path, after: Path) -> bool:
-    """Print what differs; return whether nothing does."""
+    """Print the differences, and return whether there are none."""
     old, new = _files(before), _files(after)
     renamed = _renamed(old, new)
     missing = [name for name in old if name not in new and name not in renamed]
@@ -105,30 +104,36 @@ def compare(before: Path, after: Path) -> bool:
     for name, path in old.items():
         if name not in new:
             continue
-        gone, come = numbers(path), numbers(new[name])
-        if gone != come:
+        earlier, later = numbers(path), numbers(new[name])
+        if earlier != later:
             differs += 1
-            print(f"{name}: {sum((gone - come).values())} of {sum(gone.values())} numbers differ")
-            print(f"  only before {list(gone - come)[:6]}, only after {list(come - gone)[:6]}")
-    for name, now in renamed.items():
-        print(f"{name} is {now} now")
+            n_differing = sum((earlier - later).values())
+            print(f"{name}: {n_differing} of {sum(earlier.values())} numbers differ")
+            print(
+                f"  only before {list(earlier - later)[:6]}, only after {list(later - earlier)[:6]}"
+            )
+    for name, new_name in renamed.items():
+        print(f"{name} is renamed to {new_name}")
     print(f"{len(old)} files: {differs} differ; only before {missing}; only after {added}")
     return not (differs or missing or added)
 
 
 def _renamed(old: dict[str, Path], new: dict[str, Path]) -> dict[str, str]:
-    """Match files that went with files of the same folder and the same numbers that came."""
-    found: dict[str, str] = {}
+    """Match missing files with added files of the same folder and the same numbers."""
+    renamed: dict[str, str] = {}
     for name, path in old.items():
         if name in new:
             continue
         for other, candidate in new.items():
-            alike = Path(name).parent == Path(other).parent and path.suffix == candidate.suffix
-            free = other not in old and other not in found.values()
-            if alike and free and numbers(path) == numbers(candidate):
-                found[name] = other
+            is_same_kind = (Path(name).parent, path.suffix) == (
+                Path(other).parent,
+                candidate.suffix,
+            )
+            is_free = other not in old and other not in renamed.values()
+            if is_same_kind and is_free and numbers(path) == numbers(candidate):
+                renamed[name] = other
                 break
-    return found
+    return renamed
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -137,7 +142,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def numbers(path: Path) -> Counter[str]:
-    """Count the numbers of a file, whatever their names."""
+    """Count the numbers in a file, whatever their names."""
     if path.suffix in {".nc", ".nwb"}:
         return Counter(_arrays(path))
     if path.suffix == ".safetensors":
@@ -155,34 +160,34 @@ def numbers(path: Path) -> Counter[str]:
 
 
 def _arrays(path: Path) -> Iterator[str]:
-    found: list[str] = []
+    arrays: list[str] = []
 
     def visit(_: str, item: h5py.Dataset | h5py.Group) -> None:
         if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiub":
-            found.append(_bits(np.asarray(item[()])))
+            arrays.append(_bits(np.asarray(item[()])))
 
     with h5py.File(path) as file:
         file.visititems(visit)
-    return iter(found)
+    return iter(arrays)
 
 
 def _bits(values: np.ndarray) -> str:
     return f"{values.shape}{hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()}"
 
 
-def _leaves(found: object, name: str = "") -> Iterator[str]:
+def _leaves(values: object, name: str = "") -> Iterator[str]:
     if TIMED.search(name):
         return
-    if isinstance(found, dict):
-        for key, value in found.items():
+    if isinstance(values, dict):
+        for key, value in values.items():
             yield from _leaves(value, str(key))
-    elif isinstance(found, list):
-        for value in found:
+    elif isinstance(values, list):
+        for value in values:
             yield from _leaves(value, name)
-    elif isinstance(found, str):
-        yield from _in_text(found)
-    elif found is not None:
-        yield repr(found)
+    elif isinstance(values, str):
+        yield from _in_text(values)
+    elif values is not None:
+        yield repr(values)
 
 
 def _in_text(text: str) -> Iterator[str]:

@@ -1,15 +1,15 @@
-"""How often the test between models and recordings errs, and whether rankings and plans hold.
+"""Error rates of the mixed-effects test, of rankings, and of the power analysis.
 
 - *False positives and power of the mixed-effects test* (`nwbcompare.inference.mixed_effects`) at
   5 %: 3, 5 or 8 networks of 64 units against a recording of 20 or 80 sessions of 5 units, |FTV| of
   units of one session and of one network correlated by 0 or 0.1 (normal scores). S.d. of FTV 0.4 on
-  both sides, then 0.4 against 0.5. For comparison a t test that takes every unit for independent,
+  both sides, then 0.4 against 0.5. For comparison: a t test that treats units as independent,
   and a z test of the same mixed model.
 - *Ranking* (`nwbcompare.comparison.ranking`) of two identical families: the mean probability of
-  being closest and how often one exceeds 0.95; and with one family nearer, how often it comes out
+  being closest and how often one exceeds 0.95; and with one family closer, how often it ranks
   first.
-- *Power analysis*: power promised by `nwbcompare.comparison.power_analysis` beside that of
-  the real run: trials with noise are drawn, made blocks, taken through `task_variance`,
+- *Power analysis*: power predicted by `nwbcompare.comparison.power_analysis` and that of the whole
+  pipeline, in which trials with noise are drawn and analysed by `task_variance`,
   `fractional_task_variance` and `mixed_effects`.
 
 Run: ``python benchmarks/inference_errors.py [--datasets 200] [--seed 0] [--quick]``. Prints
@@ -42,7 +42,7 @@ Array = npt.NDArray[np.float64]
 
 
 def table(values: Array, name: str, source: str, size: int = SESSION_UNITS) -> xr.Dataset:
-    """Make a sample table of FTV, units session by session."""
+    """Return a table of samples, with units ordered by session."""
     coords = {"session": ("unit", np.arange(values.size) // size)} if source == "recording" else {}
     return xr.Dataset(
         {"fractional_task_variance": ("unit", values)},
@@ -68,15 +68,15 @@ def recording(sd: float, sessions: int, correlation: float, rng: np.random.Gener
 
 
 def with_interval(hits: int, n: int) -> dict[str, Any]:
-    """Give a share with its exact binomial 95 % interval."""
+    """Return a share with its exact binomial 95 % interval."""
     interval = stats.binomtest(hits, n).proportion_ci()
     return {"share": hits / n, "low": interval.low, "high": interval.high, "n": n}
 
 
 def test_errors(n_datasets: int, seed: int) -> list[dict[str, Any]]:
-    """Measure false positives and power of the mixed-effects test and of two naive ones."""
+    """Measure false positives and power of the mixed-effects test, and of two simpler tests."""
     cells = [(k, s, c) for k in (3, 5, 8) for s in (20, 80) for c in (0.0, 0.1)]
-    found = []
+    rows = []
     for place, (n_networks, sessions, correlation) in enumerate(tqdm(cells, desc="test")):
         hits = dict.fromkeys(("mixed", "z", "units", "power"), 0)
         for number in range(n_datasets):
@@ -87,20 +87,22 @@ def test_errors(n_datasets: int, seed: int) -> list[dict[str, Any]]:
             hits["mixed"] += bool(result["p_value"] <= 0.05)
             hits["z"] += bool(2 * stats.norm.sf(abs(result["t"])) <= 0.05)
             units = np.concatenate([np.abs(t["fractional_task_variance"].values) for t in same])
-            own = np.abs(brain["fractional_task_variance"].values)
-            hits["units"] += bool(stats.ttest_ind(units, own, equal_var=False).pvalue <= 0.05)
+            brain_units = np.abs(brain["fractional_task_variance"].values)
+            hits["units"] += bool(
+                stats.ttest_ind(units, brain_units, equal_var=False).pvalue <= 0.05
+            )
             hits["power"] += bool(mixed_effects([*other, brain])["p_value"] <= 0.05)
-        found.append(
+        rows.append(
             {"networks": n_networks, "sessions": sessions, "correlation": correlation}
             | {name: with_interval(count, n_datasets) for name, count in hits.items()}
         )
-    return found
+    return rows
 
 
 def ranking_errors(n_datasets: int, seed: int) -> list[dict[str, Any]]:
-    """Measure how the probability of being closest is spread over data sets."""
+    """Measure the distribution of the probability of being closest over data sets."""
     cells = [(k, sd) for k in (3, 5, 8) for sd in (OTHER_SD, 0.45)]
-    found = []
+    rows = []
     for n_networks, sd in tqdm(cells, desc="ranking"):
         first = np.empty(n_datasets)
         for number in range(n_datasets):
@@ -117,7 +119,7 @@ def ranking_errors(n_datasets: int, seed: int) -> list[dict[str, Any]]:
             )
             first[number] = result["p_closest"].sel(family="a").item()
         over = int((np.maximum(first, 1 - first) > 0.95).sum())
-        found.append(
+        rows.append(
             {
                 "networks": n_networks,
                 "sd_a": sd,
@@ -128,11 +130,11 @@ def ranking_errors(n_datasets: int, seed: int) -> list[dict[str, Any]]:
                 "a_over_50": with_interval(int((first > 0.5).sum()), n_datasets),
             }
         )
-    return found
+    return rows
 
 
 def trials_of(ftv: Array, level: Array, n_trials: int, rng: np.random.Generator) -> xr.Dataset:
-    """Draw a block of two tasks with 4 conditions, 5 bins and noise of a level at n_trials."""
+    """Draw a block of two tasks with 4 conditions, 5 bins and a noise variance by unit."""
     n_units, n_conditions, n_bins = ftv.size, 4, 5
     pattern = rng.standard_normal((2, n_conditions, n_bins, n_units))
     pattern -= pattern.mean(axis=1, keepdims=True)
@@ -154,10 +156,10 @@ def trials_of(ftv: Array, level: Array, n_trials: int, rng: np.random.Generator)
     )
 
 
-def real_run(
+def measure_ftv(
     ftv: Array, noise: TrialNoise, n_trials: int, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Take true FTV through trials and the pipeline."""
+    """Simulate noisy trials of units of known FTV, and return their measured FTV."""
     typical = noise.share / (1 - noise.share) * noise.trials / n_trials
     level = typical * np.exp(noise.spread * rng.standard_normal(ftv.size))
     variance = nc.task_variance(trials_of(ftv, level, n_trials, rng))
@@ -165,14 +167,14 @@ def real_run(
     return np.asarray(measured.values)
 
 
-def plan_against_run(n_datasets: int, seed: int) -> list[dict[str, Any]]:
-    """Hold the promised power against that of the pipeline."""
+def power_of_pipeline(n_datasets: int, seed: int) -> list[dict[str, Any]]:
+    """Compare the predicted power with that of the whole pipeline."""
     noise = TrialNoise()
     grouping = Grouping(networks=4, network_units=NETWORK_UNITS, units_per_session=SESSION_UNITS)
     designs = [(50, 20), (100, 20), (100, 40)]
-    found = []
+    rows = []
     for place, (n_units, n_trials) in enumerate(tqdm(designs, desc="power analysis")):
-        promised = power_analysis(
+        predicted = power_analysis(
             0.33, 0.6, units=[n_units], trials=[n_trials], noise=noise, grouping=grouping,
             n_simulations=4000, seed=seed,
         )  # fmt: skip
@@ -185,25 +187,25 @@ def plan_against_run(n_datasets: int, seed: int) -> list[dict[str, Any]]:
                 one.assign(
                     fractional_task_variance=(
                         "unit",
-                        real_run(one["fractional_task_variance"].values, noise, n_trials, rng),
+                        measure_ftv(one["fractional_task_variance"].values, noise, n_trials, rng),
                     )
                 )
                 for one in (*models, sample)
             ]
             hits += bool(mixed_effects(every)["p_value"] <= 0.05)
-        found.append(
+        rows.append(
             {
                 "units": n_units,
                 "trials": n_trials,
-                "promised": promised["power"].item(),
+                "promised": predicted["power"].item(),
                 "run": with_interval(hits, n_datasets),
             }
         )
-    return found
+    return rows
 
 
-def shown(share: dict[str, Any]) -> str:
-    """Write a share with its interval."""
+def share_text(share: dict[str, Any]) -> str:
+    """Return a share with its interval as text."""
     return f"{share['share']:.3f} [{share['low']:.3f}, {share['high']:.3f}]"
 
 
@@ -213,29 +215,32 @@ def print_tables(results: dict[str, Any]) -> None:
     print("| networks | sessions | correlation | false positives | z test | units as n | power |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for row in results["test"]:
-        shares = " | ".join(shown(row[name]) for name in ("mixed", "z", "units", "power"))
+        shares = " | ".join(share_text(row[name]) for name in ("mixed", "z", "units", "power"))
         print(f"| {row['networks']} | {row['sessions']} | {row['correlation']} | {shares} |")
     print("\nRanking: probability that family a is closest\n")
     print("| networks | s.d. a, b (recording 0.4) | mean | > 0.5 | > 0.95 | either > 0.95 |")
     print("| --- | --- | --- | --- | --- | --- |")
     for row in results["ranking"]:
-        shares = " | ".join(shown(row[n]) for n in ("a_over_50", "a_over_95", "any_over_95"))
+        shares = " | ".join(share_text(row[n]) for n in ("a_over_50", "a_over_95", "any_over_95"))
         print(
             f"| {row['networks']} | {row['sd_a']}, {row['sd_b']} | "
             f"{row['mean_p_closest_a']:.3f} | {shares} |"
         )
-    print("\nPlanner: power promised and of the pipeline run on trials\n")
-    print("| units | trials | promised | run |\n| --- | --- | --- | --- |")
+    print("\nPower analysis: predicted power and power of the pipeline\n")
+    print("| units | trials | predicted | pipeline |\n| --- | --- | --- | --- |")
     for row in results["power_analysis"]:
-        print(f"| {row['units']} | {row['trials']} | {row['promised']:.3f} | {shown(row['run'])} |")
+        print(
+            f"| {row['units']} | {row['trials']} | {row['promised']:.3f} | "
+            f"{share_text(row['run'])} |"
+        )
 
 
 def main() -> None:
-    """Run all three, print the tables and keep the numbers."""
+    """Run the three benchmarks, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--datasets", type=int, default=200, help="data sets of each cell")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="20 data sets, nothing is written")
+    parser.add_argument("--quick", action="store_true", help="20 data sets; nothing is written")
     options = parser.parse_args()
     n = 20 if options.quick else options.datasets
     start = time.perf_counter()
@@ -244,7 +249,7 @@ def main() -> None:
         "datasets": n,
         "test": test_errors(n, options.seed),
         "ranking": ranking_errors(n // 2, options.seed),
-        "power_analysis": plan_against_run(n // 2, options.seed),
+        "power_analysis": power_of_pipeline(n // 2, options.seed),
     }
     print_tables(results)
     print(f"\n{time.perf_counter() - start:.0f} s")

@@ -1,13 +1,13 @@
-"""Does it matter how long each task is trained? The same seeds at several lengths.
+"""Effect of the length of training per task on continual learning, paired by seed.
 
 Run ``python benchmarks/lengths.py results/continual results/continual_longer`` in ``benchmarks``,
-with the recording of Mante et al. 2013 at hand; the folders are those of ``nwbcompare continual``
-with different ``--steps-per-task`` and are read, not trained. Of the seeds that have a sequential
-and a consolidated network in the comparison at *every* length it prints, by length: the Wasserstein
-distance of FTV to the recording (sampled as it was) of both regimes and their difference with its
-interval over networks and sessions, and what was learned and kept. Then how the last length
-differs from the first, paired by seed, with Student's intervals over seeds and exact sign flips: a
-question about other networks and this recording.
+where the recording of Mante et al. (2013) is available. The folders are those of ``nwbcompare
+continual`` with different ``--steps-per-task``; nothing is trained. For seeds with a sequential and
+a consolidated network in the comparison at *every* length it prints, by length, the Wasserstein
+distance of FTV from the recording (networks sampled as it was) for both regimes, their difference
+with its interval over networks and sessions, and performance and retention. Then the last length is
+compared with the first, paired by seed, with Student's intervals over seeds and exact sign flips,
+which generalise to other networks and this recording.
 """
 
 from __future__ import annotations
@@ -61,71 +61,72 @@ def read_study(folder: Path, recorded: xr.Dataset, activity: xr.DataTree) -> Stu
 
 
 def of_length(study: StudySource, seeds: list[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return a length's row, and by measure the difference (or value) of each seed."""
+    """Return the summary of a length, and the values of each measure by seed."""
     tables = {
-        regime: {seed: own[seed] for seed in seeds}
-        for regime, own in study.tables(PRIMARY).items()
+        regime: {seed: by_seed[seed] for seed in seeds}
+        for regime, by_seed in study.tables(PRIMARY).items()
         if regime in REGIMES
     }
-    found = compare_regimes(tables, study.recorded, [(REGIMES[1], REGIMES[0])])
-    far = found.sel(measure=found.attrs["distance"])
+    comparison = compare_regimes(tables, study.recorded, [(REGIMES[1], REGIMES[0])])
+    distance = comparison.sel(measure=comparison.attrs["distance"])
     row: dict[str, Any] = {
         "steps_per_task": study.plan.steps_per_task,
         "seeds": seeds,
-        "values": found.attrs["n_values"],
+        "values": comparison.attrs["n_values"],
         "difference": [
-            float(far[name].item())
+            float(distance[name].item())
             for name in ("difference", "difference_low", "difference_high", "p_value")
         ],
     }
-    by_seed: dict[str, np.ndarray] = {}
+    values: dict[str, np.ndarray] = {}
     for regime in REGIMES:
-        own = far.sel(regime=regime)
-        row[f"{regime} distance"] = [float(own[name]) for name in ESTIMATE]
-        sd = found["value"].sel(statistic="sd", regime=regime)
+        of_regime = distance.sel(regime=regime)
+        row[f"{regime} distance"] = [float(of_regime[name]) for name in ESTIMATE]
+        sd = comparison["value"].sel(statistic="sd", regime=regime)
         row[f"{regime} s.d."] = float(sd.mean())
-        by_seed[f"{regime} distance"] = own["distance"].sel(pair=seeds).values
-        kept = retention_over_networks(
+        values[f"{regime} distance"] = of_regime["distance"].sel(pair=seeds).values
+        measures = retention_over_networks(
             {seed: study.logs[regime][seed] for seed in seeds}, YANG2019
         ).sel(task=MEAN)
         for measure in MEASURES:
-            one = kept.sel(measure=measure)
+            one = measures.sel(measure=measure)
             row[f"{regime} {measure}"] = [float(one[name]) for name in ESTIMATE]
-            by_seed[f"{regime} {measure}"] = one["value"].sel(network=seeds).values
+            values[f"{regime} {measure}"] = one["value"].sel(network=seeds).values
     for measure in ("distance", *MEASURES):
-        difference = by_seed[f"{REGIMES[1]} {measure}"] - by_seed[f"{REGIMES[0]} {measure}"]
-        by_seed[f"difference of {measure}"] = difference
+        difference = values[f"{REGIMES[1]} {measure}"] - values[f"{REGIMES[0]} {measure}"]
+        values[f"difference of {measure}"] = difference
     for measure in MEASURES:
-        row[f"difference of {measure}"] = said(over_networks(by_seed[f"difference of {measure}"]))
-    return row, by_seed
+        row[f"difference of {measure}"] = estimate_of(values[f"difference of {measure}"])
+    return row, values
 
 
-def said(found: xr.Dataset) -> list[float]:
-    """Give mean, interval and p."""
-    return [float(found[name]) for name in (*ESTIMATE, "p_value")]
+def estimate_of(values: np.ndarray) -> list[float]:
+    """Return mean, interval and p value over networks."""
+    result = over_networks(values)
+    return [float(result[name]) for name in (*ESTIMATE, "p_value")]
 
 
 def main() -> None:
-    """Compare lengths and print what was found."""
+    """Compare the lengths, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("studies", nargs="+", type=Path)
     parser.add_argument("--recording")
     options = parser.parse_args()
-    brain = choose_recording(options.recording, CONTEXTS, 0)
-    if brain.guidance:
-        raise SystemExit(brain.guidance)
-    activity = brain.activity
+    choice = choose_recording(options.recording, CONTEXTS, 0)
+    if choice.guidance:
+        raise SystemExit(choice.guidance)
+    activity = choice.activity
     recorded = sample_table([activity], CONTEXTS, "recorded")
     studies = [read_study(folder, recorded, activity) for folder in options.studies]
     shared = set.intersection(
-        *(set(own.logs.get(regime, {})) for own in studies for regime in REGIMES)
+        *(set(study.logs.get(regime, {})) for study in studies for regime in REGIMES)
     )
     seeds = sorted(shared, key=int)
-    found = [of_length(own, seeds) for own in studies]
-    rows = [row for row, _ in found]
-    first, last = found[0][1], found[-1][1]
-    change = {name: said(over_networks(last[name] - first[name])) for name in first}
-    left_out = {str(own.plan.steps_per_task): dict(own.exclusions) for own in studies}
+    lengths = [of_length(study, seeds) for study in studies]
+    rows = [row for row, _ in lengths]
+    first, last = lengths[0][1], lengths[-1][1]
+    change = {name: estimate_of(last[name] - first[name]) for name in first}
+    left_out = {str(study.plan.steps_per_task): dict(study.exclusions) for study in studies}
     result = {"lengths": rows, "last less first": change, "left_out": left_out}
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
     for row in rows:
@@ -133,7 +134,7 @@ def main() -> None:
             print(f"{name:32}{value}")
         print()
     for name, values in change.items():
-        print(f"last less first, {name:32}{[round(value, 4) for value in values]}")
+        print(f"last minus first, {name:32}{[round(value, 4) for value in values]}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Time of the lesions of a network: 12 clusters, 20 tasks, 512 random trials, 256 units.
+"""Time of lesioning a network: 12 clusters, 20 tasks, 512 random trials, 256 units.
 
-Prints the seconds of `lesion_performance`, by the clock and of the processors, then those of
-the plain loop over `network.lesioned(...)` with the same trials and noise and whether both
-agree, and how long random sets would take.
+Prints the time of `lesion_performance` (elapsed and processor time), the expected time of random
+sets, and with ``--plain`` the time of a plain loop over `network.lesioned(...)` with the same
+trials and noise, and the number of trials with different results.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ N_CLUSTERS = 12
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=512)
-    parser.add_argument("--plain", action="store_true", help="run the plain loop too (minutes)")
+    parser.add_argument("--plain", action="store_true", help="also run the plain loop (minutes)")
     options = parser.parse_args()
     network, tasks = pretrained("all20-fast-0"), list(RULES)
     order = np.random.default_rng(0).permutation(network.config.n_units)
     groups = {str(place): units for place, units in enumerate(np.array_split(order, N_CLUSTERS))}
     start, busy = time.perf_counter(), time.process_time()
-    found = lesion_performance(network, groups, tasks, n_trials=options.trials)
+    lesions = lesion_performance(network, groups, tasks, n_trials=options.trials)
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     what = f"{N_CLUSTERS} lesions and intact, {len(tasks)} tasks x {options.trials} trials"
     print(f"{what}: {seconds:.1f} s, {busy:.1f} s of processors")
@@ -45,7 +45,7 @@ def main() -> None:
         passed, busy = time.perf_counter() - start, time.process_time() - busy
         print(f"plain loop: {passed:.1f} s, {busy:.1f} s of processors")
         shares = np.array([[row[task] for task in tasks] for row in plain])
-        fast = np.vstack([found["intact"].values, found["performance"].values])
+        fast = np.vstack([lesions["intact"].values, lesions["performance"].values])
         n_apart = np.abs(shares - fast).sum() * options.trials
         print(f"trials judged differently: {n_apart:.0f} of {n_runs}")
 

@@ -1,8 +1,8 @@
-"""How long loading the archive takes, against plain ``scipy.io.loadmat`` in the same process.
+"""Time to load the archive of Mante et al. (2013), compared with plain ``scipy.io.loadmat``.
 
-Run: ``python benchmarks/mante2013_loading.py [PATH]``. Prints the median seconds of both over
-interleaved rounds, their ratio, the seconds of task variance, and the peak memory of a load in a
-process of its own.
+Run: ``python benchmarks/mante2013_loading.py [PATH]``. Prints the median times of both over
+interleaved rounds in one process, their ratio, the time of task variance, and the peak memory of
+loading in a separate process.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ PEAK = (
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Time one call."""
+    """Return the time of one call (s)."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def main() -> None:
-    """Run the benchmark and print its figures."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("path", nargs="?", help="the archive's folder")
+    parser.add_argument("path", nargs="?", help="folder of the archive")
     path = find_dataset("mante2013", parser.parse_args().path)
     files = sorted({f.name: f for f in path.glob("PFC data */ar*.mat")}.values())
 
@@ -60,7 +60,7 @@ def main() -> None:
     peak = subprocess.run(
         [sys.executable, "-c", PEAK, str(Path(path))], capture_output=True, text=True, check=True
     )
-    print(f"peak resident     {float(peak.stdout):.0f} MB (a process of its own)")
+    print(f"peak resident     {float(peak.stdout):.0f} MB (in a separate process)")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Export of a network's full test set: time against plain h5py, size, memory, and reading back.
+"""Export of a network's full test set: time compared with plain h5py, size, memory, and reading.
 
-Run: ``python benchmarks/nwb_export.py [--folder FOLDER]``. Records a 256-unit network on the test
-trials of all 20 tasks to netCDF (rates, inputs, outputs, targets), then prints, for rounds
-interleaved in one process, the seconds of `nwbcompare.write_nwb` (tables, validation and
-inspection included) and of plain h5py writing the same arrays with the same chunks and filters,
-and their ratio; the same without compression and with float16; sizes; the time to read one trial
-of all units and one unit of all trials for several shapes of chunks; and the peak resident memory
-of an export in a process of its own, for the recorded trials and for ten times as many.
+Run: ``python benchmarks/nwb_export.py [--folder FOLDER]``. A network of 256 units is recorded on
+the test trials of all 20 tasks to netCDF (rates, inputs, outputs, targets). Prints
+
+- the times of `nwbcompare.write_nwb` (with tables, validation and inspection) and of plain h5py
+  with the same arrays, chunks and filters, over rounds interleaved in one process, their ratio, and
+  the size of the file; the same without compression and with float16;
+- the time to read one trial of all units and one unit of all trials for several shapes of chunks;
+- the peak resident memory of an export in a separate process, for the recorded trials and for ten
+  times as many.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from statistics import median
 import h5py
 import numpy as np
 import numpy.typing as npt
-import nwbinspector  # noqa: F401 - imported here so that no timing holds its import
+import nwbinspector  # noqa: F401 - imported here so that its import is not timed
 import xarray as xr
 
 import nwbcompare as nc
@@ -69,14 +71,14 @@ print(f"{before:.0f} {peak():.0f} {'torch' in sys.modules}")
 
 
 def pieces(activity: xr.DataTree, name: str) -> Iterator[npt.NDArray[np.float32]]:
-    """Give a variable's values ``(time, channel)``, block by block."""
+    """Yield the values of a variable ``(time, channel)``, block by block."""
     for block in nc.blocks(activity).values():
         values = block[name].isel(trial=slice(None)).values
         yield values.reshape(-1, values.shape[-1])
 
 
 def plain_h5py(activity: xr.DataTree, path: Path, *, dtype: str, compression: str) -> float:
-    """Write the arrays with h5py alone; give the seconds."""
+    """Write the arrays with plain h5py, and return the time (s)."""
     start = time.perf_counter()
     blocks = list(nc.blocks(activity).values())
     with h5py.File(path, "w") as file:
@@ -100,14 +102,14 @@ def plain_h5py(activity: xr.DataTree, path: Path, *, dtype: str, compression: st
 
 
 def ours(activity: xr.DataTree, path: Path, *, dtype: str, compression: str) -> float:
-    """Export; give the seconds."""
+    """Export the activity, and return the time (s)."""
     start = time.perf_counter()
     nc.write_nwb(activity, path, dtype=dtype, compression=compression, overwrite=True)
     return time.perf_counter() - start
 
 
 def compare(activity: xr.DataTree, folder: Path) -> None:
-    """Print the times of export and of plain h5py, and the files' sizes."""
+    """Print the times of export and of plain h5py, and the size of the file."""
     for dtype, compression in (("float32", "gzip"), ("float32", "none"), ("float16", "gzip")):
         options = {"dtype": dtype, "compression": compression}
         pairs = [
@@ -128,7 +130,7 @@ def compare(activity: xr.DataTree, folder: Path) -> None:
 
 def chunk_shapes(activity: xr.DataTree, folder: Path) -> None:
     """Print size and reading times for several shapes of chunks."""
-    chosen = (stream.CHUNK_ROWS, stream.CHUNK_COLUMNS)
+    default = (stream.CHUNK_ROWS, stream.CHUNK_COLUMNS)
     for stream.CHUNK_ROWS, stream.CHUNK_COLUMNS in CHUNKS:
         path = folder / "ours.nwb"
         seconds = ours(activity, path, dtype="float32", compression="gzip")
@@ -149,11 +151,11 @@ def chunk_shapes(activity: xr.DataTree, folder: Path) -> None:
             f"{a_trial * 1e3:.1f} ms, one unit of all trials {a_unit:.2f} s",
             flush=True,
         )
-    stream.CHUNK_ROWS, stream.CHUNK_COLUMNS = chosen
+    stream.CHUNK_ROWS, stream.CHUNK_COLUMNS = default
 
 
 def memory(recorded: Path, folder: Path) -> None:
-    """Print the peak memory of exports in processes of their own."""
+    """Print the peak memory of exports in separate processes."""
     for times in (1, TIMES):
         command = [sys.executable, "-c", EXPORT, str(recorded), str(folder / "m.nwb"), str(times)]
         start = time.perf_counter()
@@ -168,12 +170,12 @@ def memory(recorded: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """Run the benchmark and print its figures."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", help="where files are made; temporary by default")
-    chosen = parser.parse_args().folder
-    with tempfile.TemporaryDirectory(dir=chosen) as made:
-        folder = Path(made)
+    parser.add_argument("--folder", help="folder for the files; temporary by default")
+    parent = parser.parse_args().folder
+    with tempfile.TemporaryDirectory(dir=parent) as name:
+        folder = Path(name)
         recorded = folder / "all20.nc"
         network = nc.model.pretrained("all20-fast-0")
         record_test_trials(network, tuple(RULES), inputs_and_outputs=True).to_netcdf(

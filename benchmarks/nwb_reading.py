@@ -1,15 +1,15 @@
-"""How long reading NWB takes: binning spikes, opening a large file, opening many sessions.
+"""Time to read NWB files: binning of spikes, a large file, many sessions.
 
 Run: ``python benchmarks/nwb_reading.py [--folder FOLDER] [--parts bins large sessions]``. Prints
 
-- the median seconds of binning 2.4 million spikes of 100 units in 1000 trials of 100 bins over
-  interleaved rounds in one process: ours, ``numpy.searchsorted`` over all edges, and pynapple's
-  ``build_tensor``; their ratios, and whether the counts are equal;
-- for a file of 1 GB, each in a process of its own: seconds, bytes read and peak memory of opening
-  it, of one unit in one trial, of one trial and of one unit;
-- the seconds of opening 100 sessions as one activity.
+- the median time of binning 2.4 million spikes of 100 units in 1000 trials of 100 bins over
+  interleaved rounds in one process: nwbcompare, ``numpy.searchsorted`` over all edges, and
+  pynapple's ``build_tensor``; their ratios, and the number of counts that differ;
+- for a file of 1 GB, in separate processes: the time, bytes read and peak memory of opening it, and
+  of reading one unit in one trial, one unit and one trial;
+- the time of opening 100 sessions as one activity.
 
-The files are made in a temporary folder in FOLDER and removed.
+The files are written to a temporary folder in FOLDER and removed.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def look(what, work):
     work()
     figures[what] = [time.perf_counter() - start, (bytes_read() - before) / 1e6]
 
-figures, kept = {}, {}
+figures, opened = {}, {}
 options = {"window": (0, 1.0), "bin": 0.01}
-look("open", lambda: kept.update(a=nc.open(sys.argv[1], series=sys.argv[2], **options)))
+look("open", lambda: opened.update(a=nc.open(sys.argv[1], series=sys.argv[2], **options)))
 # not ru_maxrss: that begins with the size of the process that started this one
 status = Path("/proc/self/status").read_text()
 figures["peak"] = int(status.split("VmHWM:")[1].split()[0]) / 1024
-rate = next(iter(kept["a"].children.values()))["rate"]
+rate = next(iter(opened["a"].children.values()))["rate"]
 look("one unit, one trial", lambda: rate.isel(unit=3, trial=500).load())
 look("one unit", lambda: rate.isel(unit=7).load())
 look("one trial", lambda: rate.isel(trial=500).load())
@@ -70,7 +70,7 @@ print(json.dumps(figures))
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Time one call."""
+    """Return the time of one call (s)."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -84,7 +84,7 @@ def spike_trains(rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def time_binning() -> None:
-    """Bin spikes in three ways."""
+    """Print the times of binning spikes in three ways."""
     # pynapple takes seconds to import, and the other parts need none
     import pynapple as nap  # noqa: PLC0415
 
@@ -128,7 +128,7 @@ def time_binning() -> None:
 
 
 def new_file(session: str) -> NWBFile:
-    """Make a file without recordings."""
+    """Return an NWB file without recordings."""
     return NWBFile(
         session_description="made for a benchmark",
         identifier=session,
@@ -153,7 +153,7 @@ def add_trials(nwb: NWBFile, n_trials: int) -> None:
 
 
 def write_large(path: Path, n_bytes: int = GIGABYTE) -> None:
-    """Write a file half of which is spikes and half voltages, as pynwb lays it out."""
+    """Write a file that contains spikes and voltages in equal parts, with the layout of pynwb."""
     nwb = new_file("large")
     add_trials(nwb, N_TRIALS)
     for _ in range(N_UNITS):
@@ -177,7 +177,7 @@ def write_large(path: Path, n_bytes: int = GIGABYTE) -> None:
 
 
 def fill_spikes(file: h5py.File, rng: np.random.Generator, n_spikes: int) -> None:
-    """Give each unit its share of spikes, a unit at a time."""
+    """Write the spikes of each unit in turn."""
     each = n_spikes // N_UNITS
     attrs = dict(file["units/spike_times"].attrs)
     del file["units/spike_times"]
@@ -193,7 +193,7 @@ def fill_spikes(file: h5py.File, rng: np.random.Generator, n_spikes: int) -> Non
 
 
 def time_large(folder: Path) -> None:
-    """Open a large file, and look at parts of it."""
+    """Print the times of opening a large file and of reading parts of it."""
     path = folder / "large.nwb"
     write_large(path)
     print(f"a file of {path.stat().st_size / 1e6:,.0f} MB, half spikes, half voltages")
@@ -206,14 +206,14 @@ def time_large(folder: Path) -> None:
         )
         figures = json.loads(done.stdout)
         peak = figures.pop("peak")
-        for what, (took, read) in figures.items():
-            print(f"{series:<8} {what:<20} {took:6.3f} s  {read:8.2f} MB read")
-        print(f"{series:<8} peak resident after opening {peak:.0f} MB (a process of its own)")
+        for part, (duration, n_megabytes) in figures.items():
+            print(f"{series:<8} {part:<20} {duration:6.3f} s  {n_megabytes:8.2f} MB read")
+        print(f"{series:<8} peak resident after opening {peak:.0f} MB (in a separate process)")
     path.unlink()
 
 
 def time_sessions(folder: Path, n_sessions: int = 100) -> None:
-    """Open many sessions as one activity."""
+    """Print the times of opening many sessions as one activity, and of their task variance."""
     rng = np.random.default_rng(0)
     for number in range(n_sessions):
         nwb = new_file(f"day{number:03d}")
@@ -223,28 +223,28 @@ def time_sessions(folder: Path, n_sessions: int = 100) -> None:
         with NWBHDF5IO(str(folder / f"{number:03d}.nwb"), "w") as io:
             io.write(nwb)
     opened = []
-    took = seconds(
+    duration = seconds(
         lambda: opened.append(nc.open(folder, window=(0, 1.0), conditions=["direction"]))
     )
     block = next(iter(opened[0].children.values()))
-    print(f"{n_sessions} sessions {dict(block.sizes)} opened in {took:.2f} s")
+    print(f"{n_sessions} sessions {dict(block.sizes)} opened in {duration:.2f} s")
     print(f"task variance of all {seconds(lambda: nc.task_variance(opened[0])):.2f} s")
 
 
 def main() -> None:
-    """Run the benchmark and print its figures."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, help="where to make the files")
+    parser.add_argument("--folder", type=Path, help="folder for the files")
     parts = ("bins", "large", "sessions")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     warnings.simplefilter("ignore", nc.UnitWarning)
-    if "bins" in given.parts:
+    if "bins" in arguments.parts:
         time_binning()
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        if "large" in given.parts:
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        if "large" in arguments.parts:
             time_large(Path(folder))
-        if "sessions" in given.parts:
+        if "sessions" in arguments.parts:
             time_sessions(Path(folder))
 
 

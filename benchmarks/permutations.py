@@ -1,11 +1,11 @@
-"""Label nulls of a recording: plain numpy loops over shuffles, and ours, in one process.
+"""Label permutations of a recording: time compared with plain numpy loops over shuffles.
 
-Takes the 762 units of monkey A. A plain loop shuffles the labels of each unit within each of
-its strata, and computes condition means and TV again: unit by unit, and once more over all
-units at a time. It is timed on a few shuffles, which is said, and scaled to all. Ours are
-`context_label_null` (task labels within conditions) and `condition_label_null` (condition
-labels within a task). Given the plain loop's labels, our kernel gives the same TV: the largest
-relative difference is printed. Writes ``results/permutations.json``.
+The data are the 762 units of monkey A. The plain loop shuffles the labels of each unit within each
+stratum and computes condition means and TV again, either unit by unit or for all units at once. It
+is timed on a few shuffles (the number is printed), and the time is scaled to all. It is compared
+with `context_label_null` (task labels within conditions) and `condition_label_null` (condition
+labels within a task). With the labels of the plain loop the package's kernel computes the same TV;
+the largest relative difference is printed. Writes ``results/permutations.json``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RESULTS = Path(__file__).parent / "results" / "permutations.json"
 
 @dataclass(frozen=True)
 class Rows:
-    """Rates sorted by unit, and what is permuted (label) in what (stratum)."""
+    """Rates sorted by unit, with the labels that are permuted within strata."""
 
     rates: np.ndarray
     unit: np.ndarray
@@ -43,70 +43,70 @@ class Rows:
     condition_axis: int
 
     def tv(self, means: np.ndarray) -> np.ndarray:
-        """Give TV of means ``(unit, stratum, label, time, ...)``."""
+        """Return TV for means ``(unit, stratum, label, time, ...)``."""
         return means.var(axis=self.condition_axis).mean(axis=2)
 
 
 def designs(activity: Any) -> dict[str, list[Rows]]:
-    """Lay the recording out for each null; the second takes one task after the other."""
+    """Return the rows of the recording for each null; the second has one table for each task."""
     block = next(iter(nc.blocks(activity).values()))
     _, condition = condition_table(block)
     task, number = np.divmod(condition, 4)
     order = np.argsort(block["observation_unit"].values, kind="stable")
     unit, rates = block["observation_unit"].values[order], block["rate"].values[order]
     task, number = task[order], number[order]
-    own = [task == which for which in (0, 1)]
+    by_task = [task == which for which in (0, 1)]
     zeros = np.zeros_like(task)
     return {
         "context_label_null": [Rows(rates, unit, number, task, 4, 2, 1)],
         "condition_label_null": [
-            Rows(rates[o], unit[o], zeros[o], number[o], 1, 4, 2) for o in own
+            Rows(rates[rows], unit[rows], zeros[rows], number[rows], 1, 4, 2) for rows in by_task
         ],
     }
 
 
 def by_unit(rows: Rows, n_shuffles: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Loop over shuffles and units; give TV ``(shuffle, unit, task)`` and the labels used."""
+    """Loop over shuffles and units; return TV ``(shuffle, unit, task)`` and the labels used."""
     n_units = int(rows.unit.max()) + 1
     bounds = np.searchsorted(rows.unit, np.arange(n_units + 1))
     used = np.empty((len(rows.unit), n_shuffles), dtype=int)
-    found = []
+    values = []
     for shuffle in range(n_shuffles):
         means = np.empty((n_units, rows.n_strata, rows.n_labels, rows.rates.shape[1]))
         for unit in range(n_units):
-            own = slice(bounds[unit], bounds[unit + 1])
+            of_unit = slice(bounds[unit], bounds[unit + 1])
             for stratum in range(rows.n_strata):
-                inside = np.flatnonzero(rows.stratum[own] == stratum) + bounds[unit]
+                inside = np.flatnonzero(rows.stratum[of_unit] == stratum) + bounds[unit]
                 label = rng.permutation(rows.label[inside])
                 used[inside, shuffle] = label
                 rates = rows.rates[inside].astype(np.float64)
                 for which in range(rows.n_labels):
                     means[unit, stratum, which] = rates[label == which].mean(axis=0)
-        found.append(rows.tv(means))
-    return np.stack(found), used
+        values.append(rows.tv(means))
+    return np.stack(values), used
 
 
 def all_units(
     rows: Rows, n_shuffles: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Loop over shuffles, each of all units at a time; see `by_unit`."""
+    """Loop over shuffles, with all units at once; see `by_unit`."""
     cell = rows.unit * rows.n_strata + rows.stratum
     by_label = rows.label[np.argsort(cell, kind="stable")]
     n_groups = (int(rows.unit.max()) + 1) * rows.n_strata * rows.n_labels
     used = np.empty((len(rows.unit), n_shuffles), dtype=int)
-    found = []
+    values = []
     for shuffle in range(n_shuffles):
         used[np.lexsort((rng.random(len(cell)), cell)), shuffle] = by_label
         groups = cell * rows.n_labels + used[:, shuffle]
         _, means, _ = group_moments(rows.rates, groups, n_groups, squares=False)
-        found.append(rows.tv(means.reshape(-1, rows.n_strata, rows.n_labels, means.shape[-1])))
-    return np.stack(found), used
+        values.append(rows.tv(means.reshape(-1, rows.n_strata, rows.n_labels, means.shape[-1])))
+    return np.stack(values), used
 
 
-def given(
+def with_labels(
     groups: list[Alike], labels: np.ndarray
 ) -> Iterator[tuple[Alike, np.ndarray, np.ndarray]]:
-    """Give our kernel labels ``(row, shuffle)``: those of one cell at a time."""
+    """Yield the input of the package's kernel for labels ``(row, shuffle)``, cell by cell."""
     for group in groups:
         for cell in range(len(group.units)):
             rows = group.rows[:, [cell]]
@@ -115,16 +115,16 @@ def given(
 
 
 def difference(rows: Rows, tv: np.ndarray, labels: np.ndarray) -> float:
-    """Give the largest relative difference between a loop's TV and our kernel's."""
+    """Return the largest relative difference between TV of a loop and of the package's kernel."""
     complete = np.ones(len(rows.unit), dtype=bool)
     groups = cells_alike(rows.unit, rows.stratum, rows.label, rows.n_labels, complete)
     shape = (tv.shape[1], rows.n_strata, rows.n_labels, len(tv))
-    means = label_means(rows.rates, given(groups, labels), shape)
+    means = label_means(rows.rates, with_labels(groups, labels), shape)
     return float(np.abs(np.moveaxis(rows.tv(means), -1, 0) / tv - 1).max())
 
 
 def best_of(repeats: int, work: Callable[[], Any]) -> float:
-    """Give the shortest of several times (s)."""
+    """Return the shortest of several times (s)."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -134,20 +134,20 @@ def best_of(repeats: int, work: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Run the benchmark, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--permutations", type=int, default=1000)
-    parser.add_argument("--shuffles", type=int, default=5, help="of a plain loop")
+    parser.add_argument("--shuffles", type=int, default=5, help="shuffles of the plain loops")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="100 permutations, 1 shuffle")
-    asked = parser.parse_args()
-    n, n_shuffles = (100, 1) if asked.quick else (asked.permutations, asked.shuffles)
+    arguments = parser.parse_args()
+    n, n_shuffles = (100, 1) if arguments.quick else (arguments.permutations, arguments.shuffles)
     activity = nc.load("mante2013", animal="ar", quality="all")
-    adjust_p(np.array([0.5]))  # imports statsmodels
+    adjust_p(np.array([0.5]))  # imports statsmodels, which must not be timed
 
     def ours(name: str, n_workers: int) -> None:
-        options = {"n_permutations": n, "seed": asked.seed, "n_jobs": n_workers}
+        options = {"n_permutations": n, "seed": arguments.seed, "n_jobs": n_workers}
         if name == "context_label_null":
             nc.selectivity.context_label_null(activity, *TASKS, **options)
         else:
@@ -157,21 +157,22 @@ def main() -> None:
     results: dict[str, Any] = {
         "permutations": n,
         "plain_shuffles_timed": n_shuffles,
-        "workers": asked.workers,
-        "seed": asked.seed,
+        "workers": arguments.workers,
+        "seed": arguments.seed,
     }
     for name, layouts in designs(activity).items():
         row: dict[str, float] = {}
         for kind, loop in {"by_unit": by_unit, "all_units": all_units}.items():
-            rng = np.random.default_rng(asked.seed)
+            rng = np.random.default_rng(arguments.seed)
             start = time.perf_counter()
-            found = [loop(rows, n_shuffles, rng) for rows in layouts]
+            results_of_loop = [loop(rows, n_shuffles, rng) for rows in layouts]
             row[f"plain_{kind}_s"] = (time.perf_counter() - start) * n / n_shuffles
             row[f"difference_{kind}"] = max(
-                difference(rows, *result) for rows, result in zip(layouts, found, strict=True)
+                difference(rows, *result)
+                for rows, result in zip(layouts, results_of_loop, strict=True)
             )
         row["ours_1_worker_s"] = best_of(2, lambda name=name: ours(name, 1))
-        row["ours_s"] = best_of(2, lambda name=name: ours(name, asked.workers))
+        row["ours_s"] = best_of(2, lambda name=name: ours(name, arguments.workers))
         for kind in ("by_unit", "all_units"):
             row[f"ratio_{kind}"] = row[f"plain_{kind}_s"] / row["ours_s"]
         results[name] = row

@@ -1,15 +1,15 @@
-"""Whether the two recipes give the same science.
+"""Comparison of networks trained by the two recipes.
 
-For every network of a recipe, on noise-free test trials and as published: the number of clusters
+The measures of each network, on noise-free test trials and as published, are the number of clusters
 of units and their silhouette, the shares of units by FTV over all 190 pairs of tasks, and the
-performance under composed rules (on random trials with noise; test trials of the match tasks
+performance under composed rules (on random trials with noise, since test trials of the match tasks
 always demand a response). The unit of inference is the network. For each measure it prints the
 mean of each recipe, their difference with a 95 % interval (Welch), and the 95 % seed-to-seed
 range of the paper recipe. With few paper networks the verdict is "not shown different" at most.
 
-Run: ``python benchmarks/recipes.py NETWORK...``, names of run folders or ``pretrained:NAME``; what
-is computed is kept in ``benchmarks/results/recipes/`` and is not computed again. Folders named
-``RUN-at-STEPS`` (see ``time_to_criterion.py``) make groups of their own.
+Run: ``python benchmarks/recipes.py NETWORK...``, with run folders or ``pretrained:NAME``. Results
+are saved in ``benchmarks/results/recipes/`` and reused. Folders named ``RUN-at-STEPS`` (see
+``time_to_criterion.py``) form separate groups.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ N_BATCHES, BATCH_SIZE = 20, 50
 
 def clusters(variance: xr.Dataset) -> dict[str, float]:
     """Cluster units by their normalised task variance, as published."""
-    found = cluster_units(variance)
+    result = cluster_units(variance)
     return {
-        "active units": float(found["active"].sum()),
-        "clusters": float(found.attrs["n_clusters"]),
-        "silhouette": float(found["silhouette"].max()),
+        "active units": float(result["active"].sum()),
+        "clusters": float(result.attrs["n_clusters"]),
+        "silhouette": float(result["silhouette"].max()),
     }
 
 
 def ftv_shares(variance: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Give the shares of units that serve both tasks of a pair alike, or one alone.
+    """Return the shares of units with mixed and single-task selectivity, and a spread of FTV.
 
-    They are means over all pairs; the spread is that of the pair the report shows.
+    Shares are means over all pairs; the spread is that of the pair in the report.
     """
     by_pair = {
         (TASKS[a], TASKS[b]): _active_ftv(variance[:, a], variance[:, b])
@@ -78,8 +78,8 @@ def _active_ftv(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.N
 
 
 def composition(network: Network) -> dict[str, float]:
-    """Give the performance of three tasks under composed rules, on random trials with noise."""
-    found = {}
+    """Return the performance of three tasks under composed rules, on random trials with noise."""
+    result = {}
     for task, weights in COMPOSITIONS.items():
         shares = [
             network.performance(
@@ -95,12 +95,12 @@ def composition(network: Network) -> dict[str, float]:
             )
             for seed in range(N_BATCHES)
         ]
-        found[f"composed {task}"] = float(np.mean(shares))
-    return found
+        result[f"composed {task}"] = float(np.mean(shares))
+    return result
 
 
 def measure(source: str) -> dict[str, float]:
-    """Give all measures of a network."""
+    """Return all measures of a network."""
     network = find_network(source)
     variance = nc.task_variance(record_test_trials(network, TASKS)).sel(task=list(TASKS))
     values = variance["task_variance"].transpose("unit", "task").values
@@ -108,7 +108,7 @@ def measure(source: str) -> dict[str, float]:
 
 
 def compare(fast: npt.NDArray[np.float64], paper: npt.NDArray[np.float64]) -> str:
-    """Say how the recipes differ in one measure, each ``(network,)``."""
+    """Describe the difference between the recipes in one measure, each ``(network,)``."""
     if paper.size < 2:
         return "no verdict: fewer than two paper networks"
     interval = stats.ttest_ind(fast, paper, equal_var=False).confidence_interval()
@@ -122,7 +122,7 @@ def compare(fast: npt.NDArray[np.float64], paper: npt.NDArray[np.float64]) -> st
 
 
 def group_of(source: str) -> str:
-    """Give the recipe of a network, with its length where training had not ended."""
+    """Return the recipe of a network, with the number of steps of an intermediate state."""
     folder = run_folder(source)
     training = read_training(folder)
     recipe = "custom" if training is None else training.schedule
@@ -131,24 +131,26 @@ def group_of(source: str) -> str:
 
 
 def main() -> None:
-    """Measure the networks that are not yet measured, and compare the recipes."""
+    """Measure networks without saved results, and compare the recipes."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     groups: dict[str, list[dict[str, float]]] = {"fast": [], "paper": []}
     for source in tqdm(sys.argv[1:], disable=None):
-        kept = RESULTS / f"{run_folder(source).name}.json"
-        if not kept.is_file():
+        file = RESULTS / f"{run_folder(source).name}.json"
+        if not file.is_file():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                kept.write_text(json.dumps(measure(source), indent=1) + "\n")
-        groups.setdefault(group_of(source), []).append(json.loads(kept.read_text()))
+                file.write_text(json.dumps(measure(source), indent=1) + "\n")
+        groups.setdefault(group_of(source), []).append(json.loads(file.read_text()))
     for name in next(iter(groups["fast"] or groups["paper"])):
-        values = {group: np.array([one[name] for one in found]) for group, found in groups.items()}
+        values = {
+            group: np.array([one[name] for one in networks]) for group, networks in groups.items()
+        }
         print(name)
-        for group, found in values.items():
-            if found.size:
+        for group, of_group in values.items():
+            if of_group.size:
                 print(
-                    f"  {group} (n = {found.size}): mean {found.mean():.3f}, "
-                    f"range {found.min():.3f} to {found.max():.3f}"
+                    f"  {group} (n = {of_group.size}): mean {of_group.mean():.3f}, "
+                    f"range {of_group.min():.3f} to {of_group.max():.3f}"
                 )
         print(f"  fast minus paper: {compare(values['fast'], values['paper'])}")
 

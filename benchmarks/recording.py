@@ -11,7 +11,7 @@ from nwbcompare.workflows.sources import record_test_trials
 
 
 def main() -> None:
-    """Print seconds, the size of the rates and the peak resident memory."""
+    """Print the time, the size of the rates and the peak resident memory."""
     network = nc.model.Network(nc.model.NetworkConfig())
     start = time.perf_counter()
     activity = record_test_trials(network, tuple(RULES))

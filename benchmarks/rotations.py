@@ -1,8 +1,9 @@
-"""All pairs under 1000 rotations: from covariances, and by rotating the activity itself.
+"""FTV of all pairs under 1000 rotations: from covariances, and by rotating the activity itself.
 
-Records a shipped network on its 20 tasks, then takes both ways in one process: `rotated_pairs`
-as a whole and without the condition means, and, for a few rotations, rotated rates through
-`task_variance` and `pairwise_ftv`. Prints times, their ratio, and how far the results differ.
+A shipped network is recorded on its 20 tasks. The results are computed in two ways in one process:
+by `rotated_pairs`, with and without the time of the condition means, and, for a few rotations, from
+rotated rates by `task_variance` and `pairwise_ftv`. Prints the times, their ratio, and the largest
+differences between the results.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ from nwbcompare.workflows.sources import record_test_trials
 NETWORK, N_ROTATIONS, N_BRUTE, SEED, THRESHOLD, N_WORKERS = "all20-fast-0", 1000, 3, 0, 1e-3, 2
 
 
-def rotated(activity: Activity, rotation: np.ndarray) -> Activity:
+def rotate(activity: Activity, rotation: np.ndarray) -> Activity:
     """Rotate the rates of all tasks by one matrix."""
-    turned = {}
+    result = {}
     for name, block in blocks(activity).items():
         rate = (block["rate"].values @ rotation.T.astype(np.float32)).astype(np.float32)
-        turned[name] = block.assign(rate=(block["rate"].dims, rate, block["rate"].attrs))
-    return nc.make_activity(turned)
+        result[name] = block.assign(rate=(block["rate"].dims, rate, block["rate"].attrs))
+    return nc.make_activity(result)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     network = pretrained(NETWORK)
     activity = record_test_trials(network, network.config.rules)
     start = time.perf_counter()
@@ -74,7 +75,7 @@ def main() -> None:
     for place, stream in enumerate(np.random.SeedSequence(SEED).spawn(N_BRUTE)):
         rotation = random_rotation(n_units, np.random.default_rng(stream))
         start = time.perf_counter()
-        variance = nc.task_variance(rotated(activity, rotation))
+        variance = nc.task_variance(rotate(activity, rotation))
         pairs = pairwise_ftv(variance)
         brute_s += time.perf_counter() - start
         slow = variance["task_variance"].transpose("task", "unit").values

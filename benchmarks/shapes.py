@@ -1,8 +1,8 @@
-"""The classifier of FTV shapes on simulated truth: what it answers, by number of units.
+"""Classification of FTV shapes for simulated pairs of known shape, by number of units.
 
-Prints, for 20 to 1000 units, the percentage of each answer for each true shape, the parameters
-of the shape drawn anew for every simulated pair; then the answers on distributions that lie
-between the shapes or are none of them.
+Prints the confusion matrix for 20 to 1000 units, with the parameters of the shape drawn at random
+for every simulated pair; then the classification of distributions between the shapes or of other
+shapes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Array = npt.NDArray[np.float64]
 
 
 def percentages(fractions: Array) -> Array:
-    """Give the percentage of each answer over simulated pairs (pair, unit)."""
+    """Return the percentage of each answer over simulated pairs ``(pair, unit)``."""
     p_value = shape_p_values(part_counts(fractions))
     answer = np.where(p_value.min(axis=1) <= 1 - CONFIDENCE, p_value.argmin(axis=1), len(SHAPES))
     return 100 * np.bincount(answer, minlength=len(ANSWERS)) / len(fractions)
@@ -37,7 +37,7 @@ def percentages(fractions: Array) -> Array:
 def ends_and(
     edge_a: float, edge_b: float, middle: Callable[[np.random.Generator, int], Array]
 ) -> Callable[[np.random.Generator, int], Array]:
-    """Make a distribution with given shares of units at exactly 1 and -1, the rest as told."""
+    """Return a distribution with shares of units at exactly 1 and -1, and the others in between."""
 
     def draw(rng: np.random.Generator, n_units: int) -> Array:
         where = rng.random(n_units)
@@ -50,12 +50,12 @@ def ends_and(
 
 
 def uniform(low: float, high: float) -> Callable[[np.random.Generator, int], Array]:
-    """Make an even distribution."""
+    """Return a uniform distribution."""
     return lambda rng, n_units: rng.uniform(low, high, n_units)
 
 
 def normal(mean: float, sd: float) -> Callable[[np.random.Generator, int], Array]:
-    """Make a normal distribution, cut at -1 and 1."""
+    """Return a normal distribution, clipped at -1 and 1."""
     return lambda rng, n_units: np.clip(rng.normal(mean, sd, n_units), -1, 1)
 
 

@@ -1,13 +1,13 @@
-"""Networks side by side in one batch: what a training step costs each of them, on one core.
+"""Time of a training step for networks one by one and for several networks in one batch.
 
-Run: ``python benchmarks/side_by_side.py``. The networks of a comparison can be trained each in a
-process (``nwbcompare continual --jobs``) or many in one batch of matrices. A step is forward and
-backward of relu units on 64 trials of 100 steps for each network, without noise, in the two ways,
-interleaved in one process on one thread; the batch is written as the core is (one product for all
-inputs, three operations a step, one product for each gradient), and its losses and gradients are
-checked against the core's. All trials are of one length, which is the best case for a batch: tasks
-of different lengths would have to be padded. Prints the median over rounds of the time a network
-and step, and of the ratio.
+Run: ``python benchmarks/side_by_side.py``. The networks of a comparison can be trained in separate
+processes (``nwbcompare continual --jobs``) or together as stacked matrices. A step is the forward
+and backward pass of relu units on 64 trials of 100 steps for each network, without noise. Both ways
+are interleaved in one process on one thread. The batch has the operations of the training core (one
+product for all inputs, three operations a step, one product for each gradient), and its losses and
+gradients are checked against those of the core. All trials have one length, which is the best case
+for a batch, since trials of different lengths would be padded. Prints the median over rounds of the
+time for each network and step, and of the ratio.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SIZES, NUMBERS = (32, 64, 128, 256), (1, 2, 4, 8)
 
 
 def make_batch(seed: int) -> Batch:
-    """Make trials of one length, of random numbers."""
+    """Return trials of one length with random inputs and targets."""
     random = torch.Generator().manual_seed(seed)
     return Batch(
         input=torch.rand(N_TIME, N_TRIALS, N_INPUTS, generator=random),
@@ -41,7 +41,7 @@ def make_batch(seed: int) -> Batch:
 
 
 def networks_of(n_units: int, number: int) -> list[Network]:
-    """Make relu networks."""
+    """Return relu networks with seeds from 0."""
     return [
         Network(
             NetworkConfig(
@@ -56,11 +56,13 @@ def networks_of(n_units: int, number: int) -> list[Network]:
 
 
 class InOneBatch:
-    """A step of many networks as products of stacked matrices ``(network, row, column)``."""
+    """Training step of several networks by products of stacked matrices (network, row, column)."""
 
     def __init__(self, networks: list[Network], batches: list[Batch]) -> None:
         states = [dict(network.named_parameters()) for network in networks]
-        weights = {name: torch.stack([own[name].detach() for own in states]) for name in states[0]}
+        weights = {
+            name: torch.stack([state[name].detach() for state in states]) for name in states[0]
+        }
         whole = [weights[name] for name in ("input_weight", "rule_weight") if name in weights]
         self.input_weight, self.weight = torch.cat(whole, dim=1), weights["recurrent_weight"]
         self.bias = weights["bias"][:, None]
@@ -71,7 +73,7 @@ class InOneBatch:
         self.n_units = n_units
         self.inputs = torch.stack([one.input.reshape(-1, N_INPUTS) for one in batches])
         self.target = torch.stack([one.target.reshape(-1, N_OUTPUTS) for one in batches])
-        # steps before networks, so that a step of all of them lies together
+        # time is the first dimension, so that a step of all networks is contiguous
         self.rates = torch.zeros(N_TIME + 1, number, N_TRIALS, n_units)
         self.drive = torch.empty(N_TIME, number, N_TRIALS, n_units)
 
@@ -79,10 +81,13 @@ class InOneBatch:
         return values.transpose(0, 1).reshape(values.shape[1], -1, self.n_units)
 
     def step(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give the loss ``(network,)`` and the recurrent weights' gradient, like the others'."""
-        shown = torch.baddbmm(self.bias, self.inputs, self.input_weight)
-        number = shown.shape[0]
-        self.drive.copy_(shown.view(number, N_TIME, N_TRIALS, -1).transpose(0, 1))
+        """Return the loss ``(network,)`` and the gradient of the recurrent weights.
+
+        The gradients of the other weights are computed, so that they are timed, and discarded.
+        """
+        input_drive = torch.baddbmm(self.bias, self.inputs, self.input_weight)
+        number = input_drive.shape[0]
+        self.drive.copy_(input_drive.view(number, N_TIME, N_TRIALS, -1).transpose(0, 1))
         steps = self.drive.unbind(0)
         for step, before, after in zip(steps, self.rates[:-1], self.rates[1:], strict=True):
             torch.baddbmm(step, before, self.weight, out=step)
@@ -111,38 +116,41 @@ class InOneBatch:
 
 
 def one_after_another(networks: list[Network], batches: list[Batch]) -> Callable[[], list[float]]:
-    """Give a step of each network by the core, on one thread."""
+    """Return a function that computes a step of each network by the training core."""
     cores = [FastCore(network, n_shards=1) for network in networks]
 
     def step() -> list[float]:
         return [
-            float(core.loss_and_gradients(lambda _, own=own: (own, None), N_TIME * N_TRIALS)[0])
-            for core, own in zip(cores, batches, strict=True)
+            float(
+                core.loss_and_gradients(lambda _, batch=batch: (batch, None), N_TIME * N_TRIALS)[0]
+            )
+            for core, batch in zip(cores, batches, strict=True)
         ]
 
     return step
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Give the time of a call."""
+    """Return the time of a call (s)."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def check(networks: list[Network], batches: list[Batch]) -> None:
-    """Refuse to time two ways that do not do the same."""
+    """Check that both ways give the same losses and gradients."""
     losses = torch.tensor(one_after_another(networks, batches)())
     together, gradient = InOneBatch(networks, batches).step()
     torch.testing.assert_close(together, losses, rtol=1e-4, atol=1e-6)
     core = FastCore(networks[-1], n_shards=1)
     core.loss_and_gradients(lambda _: (batches[-1], None), N_TIME * N_TRIALS)
-    own = core.gradient_by_weight["recurrent_weight"]
-    torch.testing.assert_close(gradient[-1], own, rtol=1e-2, atol=1e-4 * float(own.abs().max()))
+    expected = core.gradient_by_weight["recurrent_weight"]
+    tolerance = 1e-4 * float(expected.abs().max())
+    torch.testing.assert_close(gradient[-1], expected, rtol=1e-2, atol=tolerance)
 
 
 def main() -> None:
-    """Run the benchmark and print its figures."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()

@@ -1,8 +1,8 @@
-"""Networks trained with pooled noise, held against networks trained with fresh noise.
+"""Comparison of networks trained with pooled and with fresh noise.
 
 Pairs of networks with the same seed learn six tasks at 100 ms, one with each kind of noise.
 Prints the paired difference of their mean performance (pool minus fresh), its 95 % interval,
-and the spread between seeds that it is to be held against.
+and the standard deviation over seeds for comparison.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RESULTS = Path(__file__).parent / "results" / "training_noise.json"
 
 
 def performance(noise: str, seed: int, folder: Path) -> float:
-    """Train a network with a kind of noise and give its mean performance on fresh trials."""
+    """Train a network with a kind of noise, and return its mean performance on new trials."""
     config = replace(
         training_config(TASKS, seed=seed, n_units=64),
         stages=STAGES,
@@ -35,13 +35,13 @@ def performance(noise: str, seed: int, folder: Path) -> float:
         evaluate_every=400,
     )
     network = NetworkConfig(n_units=64, seed=seed)
-    trained = train(network, config, out=folder / f"{noise}-{seed}")
-    found = evaluate(trained, TASKS, seed=10_000 + seed, dt_ms=100, coherence_scale=2)
-    return float(np.mean(list(found.values())))
+    network = train(network, config, out=folder / f"{noise}-{seed}")
+    by_task = evaluate(network, TASKS, seed=10_000 + seed, dt_ms=100, coherence_scale=2)
+    return float(np.mean(list(by_task.values())))
 
 
 def main() -> None:
-    """Train all pairs and print the comparison."""
+    """Train all pairs, and print and write the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=10)
     n_pairs = parser.parse_args().pairs

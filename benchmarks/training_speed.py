@@ -1,13 +1,13 @@
-"""Training steps a second: the fast core against a plain loop, interleaved in one process.
+"""Training steps per second of the fast core and of a plain loop.
 
-Run: ``python benchmarks/training_speed.py``. A step is forward, backward and Adam of 256 softplus
-units on 64 trials of 100 steps, with recurrent noise; the trials are made beforehand. Prints the
-median over interleaved rounds, each round's ratio to the plain loop, and the share of the speed
-of a large float32 product in the same run that the step's products amount to.
+Run: ``python benchmarks/training_speed.py``. A step is the forward and backward pass and Adam for
+256 softplus units on 64 trials of 100 steps, with recurrent noise; the trials are generated
+beforehand. Prints the median over rounds interleaved in one process, the ratio to the plain loop,
+and the speed of the step's matrix products as a share of that of a large float32 product.
 
-Nothing else may run meanwhile: small products on two threads collapse beside another process, so
-the plain loop falls to a fraction of a step a second and its ratio means nothing. The load before
-the run is printed for that.
+No other process may run at the same time: small products on two threads become very slow beside
+one, so that the plain loop falls to a fraction of a step per second and its ratio is not
+meaningful. The load before the run is printed as a check.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Step = Callable[[], object]
 
 
 def make_batch(n_trials: int) -> Batch:
-    """Make trials of one length, of random numbers."""
+    """Return trials of one length with random inputs and targets."""
     return Batch(
         input=torch.rand(N_TIME, n_trials, N_INPUTS),
         target=torch.rand(N_TIME, n_trials, N_OUTPUTS),
@@ -53,14 +53,14 @@ def make_batch(n_trials: int) -> Batch:
 
 
 def plain_step() -> Step:
-    """Give a step as most people write it: a loop, autograd, torch's Adam, fresh noise."""
+    """Return a step written with a loop, autograd, torch's Adam and fresh noise."""
     network, batch = Network(NetworkConfig(n_units=N_UNITS)), make_batch(N_TRIALS)
     optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
 
     def step() -> None:
         rate, rates = torch.zeros(N_TRIALS, N_UNITS), []
-        for shown in batch.input:
-            drive = shown @ network.get_parameter("input_weight") + rate @ network.recurrent_weight
+        for inputs in batch.input:
+            drive = inputs @ network.get_parameter("input_weight") + rate @ network.recurrent_weight
             drive = drive + network.bias + NOISE_SCALE * torch.randn(N_TRIALS, N_UNITS)
             rate = (1 - ALPHA) * rate + ALPHA * torch.nn.functional.softplus(drive)
             rates.append(rate)
@@ -74,7 +74,7 @@ def plain_step() -> Step:
 
 
 def fast_step(n_shards: int, noise: NoiseOfShard) -> Step:
-    """Give a step of the fast core, with the noise of ``noise(step, shard)``."""
+    """Return a step of the fast core, with the noise of ``noise(step, shard)``."""
     core = FastCore(Network(NetworkConfig(n_units=N_UNITS)), n_shards=n_shards)
     adam = Adam(core.parameters)
     shards = [make_batch(N_TRIALS // n_shards) for _ in range(n_shards)]
@@ -93,11 +93,11 @@ def fast_step(n_shards: int, noise: NoiseOfShard) -> Step:
 
 
 def variants(n_shards: int) -> dict[str, Step]:
-    """Give what is compared, by name; the plain loop comes first."""
+    """Return the steps that are compared, by name; the plain loop comes first."""
     shape = (N_TIME, N_TRIALS // n_shards, N_UNITS)
     size = math.prod(shape)
     fresh, pool = FreshNoise(0), NoisePool(0, size * n_shards)
-    given = [torch.randn(shape) for _ in range(n_shards)]
+    constant = [torch.randn(shape) for _ in range(n_shards)]
 
     def pooled(step: int, shard: int) -> torch.Tensor:
         return pool.shard(step, shard, n_shards, size).view(shape)
@@ -117,13 +117,13 @@ def variants(n_shards: int) -> dict[str, Step]:
             n_shards, lambda step, shard: fresh.shard(step, shard, n_shards, size).view(shape)
         ),
         "fast core, pooled noise": step_of_pool,
-        "fast core, noise given": fast_step(n_shards, lambda _, shard: given[shard]),
+        "fast core, noise given": fast_step(n_shards, lambda _, shard: constant[shard]),
         "fast core, no noise": fast_step(n_shards, lambda _, __: None),
     }
 
 
 def rate(work: Step, number: int) -> float:
-    """Give calls a second, after two that are not counted."""
+    """Return the number of calls per second, after two calls that are not timed."""
     work()
     work()
     start = time.perf_counter()
@@ -133,7 +133,7 @@ def rate(work: Step, number: int) -> float:
 
 
 def main() -> None:
-    """Run the benchmark and print its figures."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=10, help="steps of each variant in a round")
@@ -142,13 +142,13 @@ def main() -> None:
     load = os.getloadavg()[0]
     steps = variants(options.shards)
     square = torch.rand(SQUARE, SQUARE)
-    room = torch.empty_like(square)
+    product = torch.empty_like(square)
     rates: dict[str, list[float]] = {name: [] for name in steps}
     peaks = []
     for _ in range(options.rounds):
-        peaks.append(rate(lambda: torch.mm(square, square, out=room), 8) * 2 * SQUARE**3)
+        peaks.append(rate(lambda: torch.mm(square, square, out=product), 8) * 2 * SQUARE**3)
         for name, step in steps.items():
-            # torch's own threads for the plain loop; the fast core brings its own
+            # the plain loop uses the threads of torch, the fast core has its own
             with nullcontext() if name.startswith("plain") else one_thread_each():
                 rates[name].append(rate(step, options.steps))
     plain = next(iter(rates.values()))
@@ -158,10 +158,10 @@ def main() -> None:
     print(f"float32 product of {SQUARE} x {SQUARE}: {median(peaks) / 1e9:.0f} GFLOP/s")
     print(f"{STEP_FLOP / 1e9:.2f} GFLOP a step")
     print(f"{'':26}{'steps/s':>8}{'ratio':>7}{'of peak':>9}")
-    for name, found in rates.items():
-        ratio = median(ours / theirs for ours, theirs in zip(found, plain, strict=True))
-        share = median(r * STEP_FLOP / peak for r, peak in zip(found, peaks, strict=True))
-        print(f"{name:26}{median(found):8.1f}{ratio:7.2f}{share:9.0%}")
+    for name, by_round in rates.items():
+        ratio = median(ours / theirs for ours, theirs in zip(by_round, plain, strict=True))
+        share = median(r * STEP_FLOP / peak for r, peak in zip(by_round, peaks, strict=True))
+        print(f"{name:26}{median(by_round):8.1f}{ratio:7.2f}{share:9.0%}")
 
 
 if __name__ == "__main__":

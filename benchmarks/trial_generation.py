@@ -1,7 +1,7 @@
-"""Random trials a second: mixed tasks at 20 ms, rendered with input noise, in one thread.
+"""Random trials per second: all tasks at 20 ms, with input noise, in one thread.
 
-Prints the rate with fresh and with pooled noise, and the share of a training step that making
-its trials takes.
+Prints the rate with fresh and with pooled noise, and the time of generating the trials of a
+training step as a share of the time of the step.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ STEP_MS = 1000 / 36.3
 
 
 def trials_per_second(noise: NoiseSource, seed: int) -> float:
-    """Draw, sort by length and render batches."""
+    """Draw random trials, sort them by length and generate batches."""
     network = NetworkConfig()
     rules = network.rules
     start = time.perf_counter()
     rng = np.random.default_rng(seed)
-    chosen = rng.integers(len(rules), size=BATCH_SIZE * N_BATCHES)
-    drawn = draw_trials(rules, chosen, rng, dt_ms=DT_MS, shared_timing=False)
-    order = np.argsort(drawn.n_steps, kind="stable").reshape(N_BATCHES, BATCH_SIZE)
+    task = rng.integers(len(rules), size=BATCH_SIZE * N_BATCHES)
+    all_trials = draw_trials(rules, task, rng, dt_ms=DT_MS, shared_timing=False)
+    order = np.argsort(all_trials.n_steps, kind="stable").reshape(N_BATCHES, BATCH_SIZE)
     for step, places in enumerate(order):
-        trials = drawn.take(places)
+        trials = all_trials.take(places)
         n_steps = int(trials.n_steps.max())
         noise.prepare(step)
         numbers = noise.shard(step, 0, 1, n_steps * BATCH_SIZE * network.n_inputs)
@@ -44,11 +44,11 @@ def trials_per_second(noise: NoiseSource, seed: int) -> float:
             sigma_x=network.sigma_x,
             noise=numbers.view(n_steps, BATCH_SIZE, -1),
         )
-    return drawn.n_trials / (time.perf_counter() - start)
+    return all_trials.n_trials / (time.perf_counter() - start)
 
 
 def main() -> None:
-    """Print medians of several rounds, the kinds of noise in turn."""
+    """Print the median over rounds, in which the kinds of noise are interleaved."""
     torch.set_num_threads(1)
     sources: dict[str, Callable[[], NoiseSource]] = {
         "fresh": lambda: FreshNoise(0),
@@ -58,8 +58,8 @@ def main() -> None:
     for seed in range(N_ROUNDS):
         for name, make in sources.items():
             rates[name].append(trials_per_second(make(), seed))
-    for name, found in rates.items():
-        median = float(np.median(found))
+    for name, by_round in rates.items():
+        median = float(np.median(by_round))
         share = 1000 * BATCH_SIZE / median / STEP_MS
         print(f"{name} noise: {median:,.0f} trials/s, {share:.0%} of a step's {STEP_MS:.1f} ms")
 

@@ -1,19 +1,19 @@
-"""What each estimator of task variance and FTV makes of units whose truth is known.
+"""Bias and coverage of the estimators of task variance and FTV for simulated units.
 
 Simulates spikes of units with known tuning in two tasks, the second with three times the trials
 of the first: Poisson, and over-dispersed (a gain of each trial, shared by its bins, that gives
-counts a Fano factor of 2). For 3 to 100 trials a condition in the poorer task and 4 to 100
-conditions it shows
+counts a Fano factor of 2). For 3 to 100 trials a condition in the first task and 4 to 100
+conditions it prints
 
-- task variance, raw, corrected by formula and by split halves: bias and root mean square error
+- task variance, raw, corrected analytically and by split halves: bias and root mean square error
   (both relative to the mean true variance) and coverage of 95 % intervals;
 - FTV, raw, corrected (negative variances censored) and shrunken: root mean square error and
   coverage;
 - the standard deviation of FTV over units: true, raw, corrected, of shrunken FTVs, and of the
   deconvolved distribution with its 95 % bootstrap interval.
 
-Coverages of task variance stand on 2 x 150 estimates: a right one lies between 0.92 and 0.97 in
-95 % of cells. Prints markdown and writes ``results/variance_estimators.json``.
+Coverages of task variance are from 2 x 150 estimates: a coverage of 0.95 is measured as 0.92 to
+0.97 in 95 % of cells. Prints Markdown and writes ``results/variance_estimators.json``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FTV, TV, ERROR = "fractional_task_variance", "task_variance", "standard_error"
 
 
 def tuning(variance: float, n_conditions: int, rng: np.random.Generator) -> Array:
-    """Draw rates (condition, bin) of a given task variance, as far as rates stay above 0."""
+    """Draw rates ``(condition, bin)`` of a given task variance, clipped above 0."""
     pattern = rng.standard_normal((n_conditions, 1)) + 0.5 * rng.standard_normal(
         (n_conditions, N_BINS)
     )
@@ -55,7 +55,7 @@ def tuning(variance: float, n_conditions: int, rng: np.random.Generator) -> Arra
 
 
 def spikes(rates: Array, n_trials: int, noise: str, rng: np.random.Generator) -> Array:
-    """Draw rates of single trials (condition, trial, bin)."""
+    """Draw spike rates of single trials ``(condition, trial, bin)``."""
     expected = np.broadcast_to(rates[:, None] * BIN_S, (len(rates), n_trials, N_BINS))
     if noise == "overdispersed":
         shape = RATE_HZ * BIN_S / (FANO - 1)
@@ -66,11 +66,11 @@ def spikes(rates: Array, n_trials: int, noise: str, rng: np.random.Generator) ->
 def simulate(
     noise: str, n_trials: int, n_conditions: int, *, n_units: int, n_splits: int, seed: int
 ) -> xr.Dataset:
-    """Measure simulated units in two tasks; ``truth (unit, task)`` comes along."""
+    """Simulate and measure units in two tasks; ``truth (unit, task)`` is the true variance."""
     rng = np.random.default_rng(seed)
     total = MEDIAN_TOTAL * np.exp(SPREAD_OF_TOTAL * rng.standard_normal(n_units))
     ftv = rng.uniform(-WIDEST_FTV, WIDEST_FTV, n_units)
-    wanted = total[:, None] * np.stack([1 + ftv, 1 - ftv], axis=1) / 2
+    target = total[:, None] * np.stack([1 + ftv, 1 - ftv], axis=1) / 2
     columns: dict[str, Array] = {
         name: np.empty((n_units, 2))
         for name in (
@@ -80,22 +80,24 @@ def simulate(
     }  # fmt: skip
     for unit, task in np.ndindex(n_units, 2):
         number = n_trials * (UNBALANCE if task else 1)
-        rates = tuning(float(wanted[unit, task]), n_conditions, rng)
+        rates = tuning(float(target[unit, task]), n_conditions, rng)
         trials = spikes(rates, number, noise, rng).reshape(-1, N_BINS)
         condition = np.repeat(np.arange(n_conditions), number)
-        found = noisy_variance(trials, condition, n_conditions, "per_time")
-        half, of_splits = split_half_variance(
+        moments = noisy_variance(trials, condition, n_conditions, "per_time")
+        half, split_variance = split_half_variance(
             trials, condition, n_conditions, "per_time", n_splits=n_splits, rng=rng
         )
         columns["truth"][unit, task] = rates.var(axis=0).mean()
-        columns["uncorrected"][unit, task] = found.raw
-        columns["noise"][unit, task] = found.noise
-        columns[TV][unit, task] = found.raw - found.noise
-        columns[ERROR][unit, task] = np.sqrt(found.sampling_variance)
-        columns["untuned_variance"][unit, task] = found.untuned_variance
-        columns["variance_slope"][unit, task] = found.slope
+        columns["uncorrected"][unit, task] = moments.raw
+        columns["noise"][unit, task] = moments.noise
+        columns[TV][unit, task] = moments.raw - moments.noise
+        columns[ERROR][unit, task] = np.sqrt(moments.sampling_variance)
+        columns["untuned_variance"][unit, task] = moments.untuned_variance
+        columns["variance_slope"][unit, task] = moments.slope
         columns["split_half"][unit, task] = half
-        columns["split_half_error"][unit, task] = np.sqrt(found.sampling_variance + of_splits)
+        columns["split_half_error"][unit, task] = np.sqrt(
+            moments.sampling_variance + split_variance
+        )
     return xr.Dataset(
         {name: (("unit", "task"), values) for name, values in columns.items()},
         coords={"unit": [f"u{i}" for i in range(n_units)], "task": ["a", "b"]},
@@ -103,13 +105,17 @@ def simulate(
 
 
 def errors(estimate: Array, truth: Array, error: Array | None, scale: float) -> dict[str, float]:
-    """Give bias, root mean square error and coverage; of estimates that are there."""
-    known = np.isfinite(estimate)
-    away = (estimate - truth)[known]
-    found = {"bias": away.mean() / scale, "rmse": float(np.sqrt((away**2).mean())) / scale}
+    """Return bias, root mean square error and coverage over finite estimates."""
+    is_finite = np.isfinite(estimate)
+    deviation = (estimate - truth)[is_finite]
+    result = {
+        "bias": deviation.mean() / scale,
+        "rmse": float(np.sqrt((deviation**2).mean())) / scale,
+    }
     if error is not None:
-        found["coverage"] = float((np.abs(away) <= 1.96 * error[known]).mean())
-    return {name: round(float(value), 4) for name, value in found.items()}
+        covered = np.abs(deviation) <= 1.96 * error[is_finite]
+        result["coverage"] = float(covered.mean())
+    return {name: round(float(value), 4) for name, value in result.items()}
 
 
 def evaluate(measured: xr.Dataset, n_bootstrap: int, seed: int) -> dict[str, Any]:
@@ -151,7 +157,7 @@ def evaluate(measured: xr.Dataset, n_bootstrap: int, seed: int) -> dict[str, Any
 
 
 def row(cell: dict[str, Any]) -> str:
-    """Give a cell of the design as a row of the table."""
+    """Return a cell of the design as a row of the table."""
     tv, ftv, sd = cell["tv"], cell["ftv"], cell["population_sd"]
     texts = [cell["noise"], cell["n_trials"], cell["n_conditions"], f"{cell['noise_share']:.2f}"]
     texts += [f"{tv[way]['bias']:+.2f}" for way in tv]
@@ -167,7 +173,7 @@ def row(cell: dict[str, Any]) -> str:
 
 HEADER = (
     """\
-Ways in the order raw / analytic / split-half (TV) and raw / corrected / shrunken (FTV).
+Estimators in the order raw / analytic / split-half (TV) and raw / corrected / shrunken (FTV).
 
 | spikes | trials | conditions | noise share | TV bias | | | TV rmse | | | TV coverage | | \
 | FTV rmse | | | FTV coverage | | s.d.: true | raw | corrected | shrunken | deconvolved \
@@ -178,10 +184,12 @@ Ways in the order raw / analytic / split-half (TV) and raw / corrected / shrunke
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Run the benchmark, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="a few small cells, nothing written")
+    parser.add_argument(
+        "--quick", action="store_true", help="a few small cells; nothing is written"
+    )
     arguments = parser.parse_args()
     n_units, n_splits, n_bootstrap = (20, 20, 20) if arguments.quick else (150, 50, 200)
     trials, conditions = ((3, 10), (4,)) if arguments.quick else (TRIALS, CONDITIONS)

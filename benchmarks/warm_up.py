@@ -1,13 +1,13 @@
-r"""Does the warm-up that keeps networks change their FTV? Paired seeds that survive both ways.
+r"""Effect of the warm-up on FTV, in paired seeds that are kept with and without it.
 
-Takes two studies of ``nwbcompare continual``: one trained as published (``--warm-up 0``), one with
-the warm-up. Only what was measured of their networks is needed, not the weights.
+The networks are those of two studies of ``nwbcompare continual``: one trained as published
+(``--warm-up 0``), one with the warm-up. Only their measures are needed, not the weights.
 
-Networks of 1000 steps a task are compared, of which the warm-up takes 300 in each of five stages.
+The networks have 1000 steps a task; the warm-up has 300 steps in each of five stages.
 The margin was fixed before any FTV of a network with the warm-up was seen: the s.d. of FTV, sampled
-as the recording was, may change by `MARGIN` at most, a third of what consolidation changes (0.150
-of monkey A: 0.779 for sequential and 0.630 for consolidated networks). It holds for a regime if the
-90 % interval of the paired change lies inside it (two one-sided tests at 5 %).
+as the recording was, may change by `MARGIN` at most, a third of the change by consolidation (0.150
+for monkey A: 0.779 for sequential and 0.630 for consolidated networks). A regime is within the
+margin if the 90 % interval of the paired change is (two one-sided tests at 5 %).
 
     nwbcompare continual --networks 6 --steps-per-task 1000 --regimes sequential --train-only \
         --out warm --jobs 2
@@ -36,32 +36,32 @@ RESULTS = Path(__file__).parent / "results" / "warm_up.json"
 
 
 def spreads(study: Path, regime: str, protocol: str) -> dict[int, float]:
-    """Return the s.d. of FTV of each network of a regime, the mean over draws."""
-    found = {}
+    """Return the s.d. of FTV of each network of a regime, averaged over samplings."""
+    sds = {}
     for file in sorted((study / "measures").glob(f"{regime}-[0-9]*.nc")):
         with xr.open_datatree(file, engine="h5netcdf") as tree:
             if "unit" in tree[protocol].dims:
                 ftv = tree[protocol]["fractional_task_variance"]
-                found[int(file.stem.rsplit("-", 1)[1])] = float(ftv.std("unit").mean())
-    return found
+                sds[int(file.stem.rsplit("-", 1)[1])] = float(ftv.std("unit").mean())
+    return sds
 
 
 def performances(runs: Path, regime: str) -> dict[int, float]:
-    """Return the mean final performance of each network of a regime that ended."""
-    found = {}
+    """Return the mean final performance of each finished network of a regime."""
+    means = {}
     for run in sorted((runs / "runs").glob(f"{regime}-[0-9]*")):
         if evaluation := read_evaluation(run):
             shares = list(evaluation["performance"].values())
-            found[int(run.name.rsplit("-", 1)[1])] = float(np.mean(shares))
-    return found
+            means[int(run.name.rsplit("-", 1)[1])] = float(np.mean(shares))
+    return means
 
 
-def paired(one: dict[int, float], other: dict[int, float]) -> dict[str, Any]:
-    """Return what changes from one to the other on the seeds of both, with its intervals."""
-    seeds = sorted(set(one) & set(other))
+def paired_change(first: dict[int, float], second: dict[int, float]) -> dict[str, Any]:
+    """Return the change from the first to the second on common seeds, with its intervals."""
+    seeds = sorted(set(first) & set(second))
     if len(seeds) < 2:
         return {"seeds": seeds}
-    before, after = (np.array([values[seed] for seed in seeds]) for values in (one, other))
+    before, after = (np.array([values[seed] for seed in seeds]) for values in (first, second))
     change = after - before
     return {
         "seeds": seeds,
@@ -79,27 +79,27 @@ def _interval(change: npt.NDArray[np.float64], level: float) -> list[float]:
 
 
 def main() -> None:
-    """Compare the studies and print what was found."""
+    """Compare the studies, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("published", type=Path, help="the study without the warm-up")
-    parser.add_argument("warm", type=Path, help="the study with it")
-    parser.add_argument("--runs", type=Path, help="its networks, where they lie in another folder")
-    asked = parser.parse_args()
+    parser.add_argument("published", type=Path, help="folder of the study without the warm-up")
+    parser.add_argument("warm", type=Path, help="folder of the study with the warm-up")
+    parser.add_argument("--runs", type=Path, help="folder of its networks, if another one")
+    arguments = parser.parse_args()
     rows = []
     for regime in REGIMES:
         for protocol in PROTOCOLS:
-            studies = (asked.published, asked.warm)
-            found = paired(*(spreads(study, regime, protocol) for study in studies))
-            row = {"regime": regime, "measure": f"s.d. of FTV, {protocol}", **found}
-            if protocol == "sampled" and "interval_90" in found:
-                low, high = found["interval_90"]
+            studies = (arguments.published, arguments.warm)
+            change = paired_change(*(spreads(study, regime, protocol) for study in studies))
+            row = {"regime": regime, "measure": f"s.d. of FTV, {protocol}", **change}
+            if protocol == "sampled" and "interval_90" in change:
+                low, high = change["interval_90"]
                 row["within_margin"] = -MARGIN < low < high < MARGIN
             rows.append(row)
         ends = (
-            performances(asked.published, regime),
-            performances(asked.runs or asked.warm, regime),
+            performances(arguments.published, regime),
+            performances(arguments.runs or arguments.warm, regime),
         )
-        rows.append({"regime": regime, "measure": "mean final performance", **paired(*ends)})
+        rows.append({"regime": regime, "measure": "mean final performance", **paired_change(*ends)})
     for row in rows:
         print(row)
     RESULTS.write_text(json.dumps({"margin": MARGIN, "rows": rows}, indent=1) + "\n")

@@ -1,8 +1,8 @@
-"""Figure 1 of Yang et al. (2019): a network learns its tasks, and decides better with more time.
+"""Figure 1 of Yang et al. (2019): performance during training, and psychometric curves.
 
-The score of every task through training; and choices between two opposite targets against the
-coherence, for stimuli of 200, 400 and 800 ms. A network that adds up evidence in time has steeper
-curves for longer stimuli.
+The first panel is the performance of every task during training. The others are choices between two
+opposite targets as a function of coherence, for stimuli of 200, 400 and 800 ms. A network that
+integrates evidence over time has steeper curves for longer stimuli.
 
 Run: ``python examples/figure_1_performance.py [--network pretrained:all20-fast-0]`` (15 s).
 """
@@ -18,22 +18,32 @@ from nwbcompare.plotting.style import STYLE
 from nwbcompare.report.training_progress import plot_learning
 from nwbcompare.workflows.sources import find_network, run_folder, tasks_of_network
 
-ASKED = {"dm1": "coherence_1", "contextdm1": "coherence_1", "contextdm2": "coherence_2"}
-"""Tasks with a curve, and the coherence that each of them asks for."""
+RELEVANT_COHERENCE = {
+    "dm1": "coherence_1",
+    "contextdm1": "coherence_1",
+    "contextdm2": "coherence_2",
+}
+"""Tasks with a psychometric curve, and the coherence on which their response depends."""
 
 
 def main() -> None:
-    """Draw the figure and say what it shows."""
+    """Compute the results, print them and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", default="pretrained:all20-fast-0", help="or a run folder")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    parser.add_argument("--directions", type=int, default=100, help="of the first target")
-    chosen = parser.parse_args()
-    run = run_folder(chosen.network)
-    network = find_network(chosen.network)
-    tasks = [task for task in ASKED if task in tasks_of_network(chosen.network, network)]
+    parser.add_argument(
+        "--network", default="pretrained:all20-fast-0", help="run folder or pretrained:NAME"
+    )
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="output folder")
+    parser.add_argument(
+        "--directions", type=int, default=100, help="directions of the first target"
+    )
+    arguments = parser.parse_args()
+    run = run_folder(arguments.network)
+    network = find_network(arguments.network)
+    tasks = [
+        task for task in RELEVANT_COHERENCE if task in tasks_of_network(arguments.network, network)
+    ]
     if not tasks:
-        parser.error(f"{chosen.network} has none of the tasks {', '.join(ASKED)}")
+        parser.error(f"{arguments.network} has none of the tasks {', '.join(RELEVANT_COHERENCE)}")
 
     mpl.rcParams.update(STYLE)
     figure, axes = nc.plotting.new_figure(1, 1 + len(tasks), (3.6 * (1 + len(tasks)), 3.4))
@@ -48,20 +58,23 @@ def main() -> None:
         print("the run has no log of its training")
 
     for task, ax in zip(tasks, axes[0, 1:], strict=True):
-        curves = nc.experiments.psychometric_curves(network, task, n_directions=chosen.directions)
-        # what the task has the network ignore is pooled over
-        for other in {"coherence_1", "coherence_2"} - {ASKED[task]}:
+        curves = nc.experiments.psychometric_curves(
+            network, task, n_directions=arguments.directions
+        )
+        # average over the coherence that the task ignores
+        for other in {"coherence_1", "coherence_2"} - {RELEVANT_COHERENCE[task]}:
             if other in curves.dims:
                 curves = nc.experiments.pooled_over(curves, other)
         nc.plotting.plot_psychometric(ax, curves, title=nc.tasks.display_name(task))
 
-        coherence = curves[ASKED[task]]
-        right = curves["choice_1"].where(coherence > 0, 1 - curves["choice_1"])
-        right = right.where(coherence != 0).mean(ASKED[task])
-        said = ", ".join(f"{float(one):.3f} after {one.duration:g} ms" for one in right)
-        print(f"{task}: right choices {said} (mean over coherences)")
+        # at positive coherence choice 1 is correct; at 0 neither is
+        coherence = curves[RELEVANT_COHERENCE[task]]
+        correct = curves["choice_1"].where(coherence > 0, 1 - curves["choice_1"])
+        correct = correct.where(coherence != 0).mean(RELEVANT_COHERENCE[task])
+        text = ", ".join(f"{float(share):.3f} after {share.duration:g} ms" for share in correct)
+        print(f"{task}: correct choices {text} (mean over coherences)")
 
-    path = chosen.out / "figure_1_performance.svg"
+    path = arguments.out / "figure_1_performance.svg"
     print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 

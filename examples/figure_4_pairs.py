@@ -1,8 +1,8 @@
-"""Figure 4 of Yang et al. (2019): how any two tasks share the units that serve them.
+"""Figure 4 of Yang et al. (2019): distributions of FTV for all pairs of tasks.
 
-The fractional task variance of every unit in every pair of tasks: 1 where it varies in the one
-task only, -1 where it varies in the other only. Each pair's distribution has one of five typical
-shapes, or is left undecided; random mixtures of the units show what none of it would look like.
+The fractional task variance (FTV) of a unit is 1 if it varies in the first task of the pair only,
+and -1 if it varies in the second only. The distribution of each pair is assigned one of five shapes
+or left undecided, and compared with that of random rotations of the units.
 
 Run: ``python examples/figure_4_pairs.py [--network pretrained:all20-fast-0]`` (30 s).
 """
@@ -21,49 +21,51 @@ NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
 
 
 def main() -> None:
-    """Draw the figures and say what they show."""
+    """Compute the results, print them and draw the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", default="pretrained:all20-fast-0", help="or a run folder")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figures")
-    parser.add_argument("--rotations", type=int, default=1000, help="random mixtures of the units")
-    chosen = parser.parse_args()
+    parser.add_argument(
+        "--network", default="pretrained:all20-fast-0", help="run folder or pretrained:NAME"
+    )
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="output folder")
+    parser.add_argument("--rotations", type=int, default=1000, help="random rotations of the units")
+    arguments = parser.parse_args()
 
-    activity = resolve(chosen.network)
+    activity = resolve(arguments.network)
     variance = nc.task_variance(activity)
     n_tasks = variance.sizes["task"]
     if n_tasks < 2:
-        parser.error(f"{chosen.network} has one task only, and so no pair")
+        parser.error(f"{arguments.network} has one task only, so there is no pair of tasks")
     pairs = nc.selectivity.pairwise_ftv(variance)
     shapes = nc.selectivity.classify_pairs(pairs)
-    kinds = [str(kind) for kind in shapes["candidate"].values]
-    for kind in [*kinds, "undecided"]:
-        print(f"{kind}: {int((shapes['shape'] == kind).sum())} of {pairs.sizes['pair']} pairs")
+    names = [str(name) for name in shapes["candidate"].values]
+    for name in [*names, "undecided"]:
+        print(f"{name}: {int((shapes['shape'] == name).sum())} of {pairs.sizes['pair']} pairs")
 
-    rotated = nc.selectivity.rotated_pairs(activity, n_rotations=chosen.rotations)
-    beyond = int((rotated["p_value"] < 0.05).sum())
-    print(f"FTV spreads more widely than in mixtures of the units in {beyond} pairs (p < 0.05)")
+    rotated = nc.selectivity.rotated_pairs(activity, n_rotations=arguments.rotations)
+    n_wider = int((rotated["p_value"] < 0.05).sum())
+    print(f"FTV spreads more widely than in rotations of the units in {n_wider} pairs (p < 0.05)")
 
     mpl.rcParams.update(STYLE)
     side = 2.5 + 0.42 * n_tasks
     figure, axes = nc.plotting.new_figure(1, 1, (side, side))
     nc.plotting.plot_pairs(axes[0, 0], pairs, shapes, rotated, names=NAMES)
-    path = chosen.out / "figure_4_pairs.svg"
+    path = arguments.out / "figure_4_pairs.svg"
     print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
-    # one pair of each shape that is there, large: the one that is decided most clearly
-    typical = {}
-    for kind in kinds:
-        alike = shapes.isel(pair=shapes["shape"].values == kind)
-        if alike.sizes["pair"]:
-            clearest = alike["p_value"].sel(candidate=kind).argmin("pair")
-            typical[kind] = str(alike["pair"].values[int(clearest)])
-            print(f"typically {kind}: {typical[kind]}")
-    if typical:
-        figure, axes = nc.plotting.new_figure(1, len(typical), (3.7 * len(typical), 3.2))
-        for ax, (kind, pair) in zip(axes[0], typical.items(), strict=True):
-            nc.plotting.plot_pair(ax, pairs, pair, rotated, NAMES, SHAPE_COLOURS[kind])
-            ax.set_title(kind)
-        path = chosen.out / "figure_4_typical_pairs.svg"
+    # for each shape that occurs, the pair with the smallest p value
+    examples = {}
+    for name in names:
+        candidates = shapes.isel(pair=shapes["shape"].values == name)
+        if candidates.sizes["pair"]:
+            best = candidates["p_value"].sel(candidate=name).argmin("pair")
+            examples[name] = str(candidates["pair"].values[int(best)])
+            print(f"typical pair, {name}: {examples[name]}")
+    if examples:
+        figure, axes = nc.plotting.new_figure(1, len(examples), (3.7 * len(examples), 3.2))
+        for ax, (name, pair) in zip(axes[0], examples.items(), strict=True):
+            nc.plotting.plot_pair(ax, pairs, pair, rotated, NAMES, SHAPE_COLOURS[name])
+            ax.set_title(name)
+        path = arguments.out / "figure_4_typical_pairs.svg"
         print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 

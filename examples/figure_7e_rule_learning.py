@@ -1,11 +1,11 @@
-"""Figure 7e of Yang et al. (2019): a new task learned by its rule input alone.
+"""Figure 7e of Yang et al. (2019): learning of a new task by its rule input alone.
 
-Is the new task learned sooner after tasks that it can be composed of (set A for Ctx Dly DM 1, set
-B for Dly Anti) than after others? With only the rule inputs trained, and with all weights.
+Is a new task learned faster after pretraining on tasks from which it can be composed (set A for Ctx
+Dly DM 1, set B for Dly Anti) than after other tasks? Either the rule inputs or all weights are
+trained.
 
-Run: ``python examples/figure_7e_rule_learning.py`` (5 s) for the record that comes with the
-repository, or ``--record rules/rule_learning.json`` for one that ``nwbcompare rule-learning``
-wrote.
+Run: ``python examples/figure_7e_rule_learning.py`` (5 s) for the results in the
+repository, or with ``--record rules/rule_learning.json`` for those of ``nwbcompare rule-learning``.
 """
 
 import argparse
@@ -23,29 +23,31 @@ from nwbcompare.plotting.learning import plot_learning_curves
 from nwbcompare.plotting.style import STYLE
 
 RECORD = Path(__file__).parents[1] / "benchmarks" / "results" / "rule_learning.json"
-LEARNED = {"rules": "only rule inputs trained", "all": "all weights trained"}
+TRAINED_WEIGHTS = {"rules": "only rule inputs trained", "all": "all weights trained"}
 LEVEL = 0.9
 
 
 def main() -> None:
-    """Draw the figure and say what it shows."""
+    """Compute the results, print them and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--record", type=Path, default=RECORD, help="of nwbcompare rule-learning")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    chosen = parser.parse_args()
-    record = json.loads(chosen.record.read_text())
+    parser.add_argument(
+        "--record", type=Path, default=RECORD, help="file of nwbcompare rule-learning"
+    )
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="output folder")
+    arguments = parser.parse_args()
+    record = json.loads(arguments.record.read_text())
     logs = logs_of_record(record)
     targets = sorted({target for _, target, _ in logs})
 
     mpl.rcParams.update(STYLE)
     figure, axes = nc.plotting.new_figure(2, len(targets), (4.6 * len(targets), 6.4), sharey=True)
-    for row, (learned, title) in zip(axes, LEARNED.items(), strict=True):
+    for row, (weights, title) in zip(axes, TRAINED_WEIGHTS.items(), strict=True):
         for ax, target in zip(row, targets, strict=True):
             curves = {}
-            for (pretrained, *curve), by_seed in sorted(logs.items()):
-                if curve == [target, learned]:
-                    batch_size = rule_learning_configs(pretrained).pretraining.batch_size
-                    tasks = ", ".join(map(nc.tasks.display_name, PRETRAINING[pretrained]))
+            for (task_set, *curve), by_seed in sorted(logs.items()):
+                if curve == [target, weights]:
+                    batch_size = rule_learning_configs(task_set).pretraining.batch_size
+                    tasks = ", ".join(map(nc.tasks.display_name, PRETRAINING[task_set]))
                     curves[f"after {tasks}"] = learning_curves(
                         by_seed, target, n_trials_per_step=batch_size
                     )
@@ -54,24 +56,24 @@ def main() -> None:
             ax.axhline(LEVEL, color="black", lw=0.6, ls=":")
             ax.set_title(f"{nc.tasks.display_name(target)}, {title}")
     for curve in record["curves"]:
-        print(line(curve))
+        print(curve_text(curve))
     for name, reason in record["left_out"].items():
-        print(f"left out: {name} ({reason})")
-    path = chosen.out / "figure_7e_rule_learning.svg"
+        print(f"excluded: {name} ({reason})")
+    path = arguments.out / "figure_7e_rule_learning.svg"
     print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
-def line(curve: dict) -> str:
-    """Say when a curve's networks reached the level, and where they ended."""
-    # from the whole logs, of which the record keeps some rows
+def curve_text(curve: dict) -> str:
+    """Describe the trials to the level and the final performance of a curve's networks."""
+    # computed from the whole logs, of which the file has some rows only
     trials = curve[f"trials_to_{LEVEL:g}"].values()
-    reached = sorted(value for value in trials if value is not None)
-    when = f" (after {', '.join(f'{value:,}' for value in reached)} trials)" if reached else ""
+    n_trials = sorted(value for value in trials if value is not None)
+    when = f" (after {', '.join(f'{value:,}' for value in n_trials)} trials)" if n_trials else ""
     final = list(curve["final"].values())
     return (
-        f"{curve['target']} after set {curve['pretraining']}, {LEARNED[curve['learned']]}: "
-        f"{LEVEL:g} reached by {len(reached)} of {len(trials)} networks{when}; "
-        f"at the end {np.mean(final):.3f} ({min(final):.3f} to {max(final):.3f})"
+        f"{curve['target']} after set {curve['pretraining']}, {TRAINED_WEIGHTS[curve['learned']]}: "
+        f"{LEVEL:g} reached by {len(n_trials)} of {len(trials)} networks{when}; "
+        f"final performance {np.mean(final):.3f} ({min(final):.3f} to {max(final):.3f})"
     )
 
 

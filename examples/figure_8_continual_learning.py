@@ -1,12 +1,13 @@
-"""Figure 8a-8c of Yang et al. (2019): tasks learned one after another, and what is kept of them.
+"""Figure 8a-8c of Yang et al. (2019): continual learning and retention.
 
-Schedules of training, performance in every task through them, and after the last: plain training
-in sequence, protected by synaptic intelligence, and all tasks at once. Networks of one seed began
-with the same weights, so plain and protected training are compared in pairs.
+The panels are the schedules of training, the performance in every task during training, and the
+final performance, for plain sequential training, sequential training with synaptic intelligence,
+and all tasks at once. Networks of one seed have the same initial weights, so plain and consolidated
+training are compared in pairs.
 
 Run: ``python examples/figure_8_continual_learning.py --runs FOLDER`` (5 s), a folder with a run
-folder for each regime and seed: sequential-0, consolidated-0, interleaved-0 and so on. One is made
-by ``nwbcompare train --stages published --seed 0 --out FOLDER/sequential-0``.
+folder for each regime and seed: sequential-0, consolidated-0, interleaved-0 and so on. A run folder
+is written by ``nwbcompare train --stages published --seed 0 --out FOLDER/sequential-0``.
 """
 
 import argparse
@@ -37,19 +38,21 @@ NAMES = {task: nc.tasks.display_name(task) for task in TASKS}
 
 
 def main() -> None:
-    """Draw the figure and say what it shows."""
+    """Compute the results, print them and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, required=True, help="folder of the run folders")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figure")
-    chosen = parser.parse_args()
-    logs = logs_of_pairs(chosen.runs)
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="output folder")
+    arguments = parser.parse_args()
+    logs = logs_of_pairs(arguments.runs)
     if not logs["sequential"]:
-        parser.error(f"{chosen.runs} has no seed with both finished regimes, {' and '.join(PAIR)}")
+        parser.error(
+            f"{arguments.runs} has no seed with both finished regimes, {' and '.join(PAIR)}"
+        )
 
     courses = {regime: performance_over_steps(logs[regime], YANG2019) for regime in PAIR}
-    # where all tasks are trained at once there is one stage
+    # interleaved training has a single stage with all tasks
     stages = {regime: (TASKS,) if regime == "interleaved" else YANG2019 for regime in REGIMES}
-    kept = {
+    retention = {
         regime: retention_over_networks(logs[regime], stages[regime])
         for regime in REGIMES
         if logs[regime]
@@ -61,11 +64,11 @@ def main() -> None:
     schedules, at_once, final = left.subplots(3, 1, height_ratios=(1, 1, 1.8))
     axes = right.subplots(len(TASKS), 1, sharex=True)
     first = next(iter(logs["sequential"]))
-    batch_size = read_configs(chosen.runs / f"sequential-{first}")[1].batch_size
+    batch_size = read_configs(arguments.runs / f"sequential-{first}")[1].batch_size
     ends = courses["sequential"]["end_step"].mean("network").values * batch_size / 1000
     plot_schedule(schedules, YANG2019, ends, "sequential")
     plot_schedule(at_once, (TASKS,), ends[-1:], "interleaved")
-    plot_final_performance(final, kept, names=NAMES)
+    plot_final_performance(final, retention, names=NAMES)
     final.legend(loc="lower left", ncols=2, frameon=True, framealpha=0.9)
     plot_stages(axes, courses, names=NAMES)
     axes[0].legend(loc="lower right", ncols=2)
@@ -73,29 +76,32 @@ def main() -> None:
     right.supylabel("share of correct trials", fontsize=9)
 
     seeds = {
-        folder.name.rpartition("-")[2] for one in PAIR for folder in chosen.runs.glob(f"{one}-*")
+        folder.name.rpartition("-")[2]
+        for regime in PAIR
+        for folder in arguments.runs.glob(f"{regime}-*")
     }
-    if lacking := sorted(seeds - set(logs["sequential"])):
-        print(f"left out, without both finished regimes that are paired: seed {', '.join(lacking)}")
-    for regime, found in kept.items():
-        print(f"{regime}: {described(found)}")
-    difference = compare_retention(*(kept[regime] for regime in reversed(PAIR)))
-    at = difference.sel(measure="final", task=MEAN)
+    if unpaired := sorted(seeds - set(logs["sequential"])):
+        print(f"excluded, without both finished regimes: seed {', '.join(unpaired)}")
+    for regime, measures in retention.items():
+        print(f"{regime}: {retention_text(measures)}")
+    difference = compare_retention(*(retention[regime] for regime in reversed(PAIR)))
+    final_difference = difference.sel(measure="final", task=MEAN)
     print(
-        f"consolidated minus sequential, of one seed: {spread(at)} at the end, p = "
-        f"{float(at['p_value']):.2g} ({int(difference['n_networks'])} pairs)"
+        f"consolidated minus sequential, paired by seed: final performance "
+        f"{interval_text(final_difference)}, p = {float(final_difference['p_value']):.2g} "
+        f"({int(difference['n_networks'])} pairs)"
     )
-    path = chosen.out / "figure_8_continual_learning.svg"
+    path = arguments.out / "figure_8_continual_learning.svg"
     print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 
 def logs_of_pairs(runs: Path) -> dict[str, dict[str, list[dict]]]:
-    """Read the logs of finished networks, of the seeds with one of either regime that is paired."""
+    """Read the logs of finished networks, for seeds with networks of both paired regimes."""
     seeds = {
         regime: [
             folder.name.rpartition("-")[2]
             for folder in sorted(runs.glob(f"{regime}-*"))
-            # uniform-0.1-3 is of another regime
+            # uniform-0.1-3 belongs to another regime
             if folder.name.removeprefix(f"{regime}-").isdigit() and read_evaluation(folder)
         ]
         for regime in REGIMES
@@ -112,7 +118,7 @@ def logs_of_pairs(runs: Path) -> dict[str, dict[str, list[dict]]]:
 
 
 def plot_schedule(ax: Axes, stages: tuple, ends: np.ndarray, regime: str) -> None:
-    """Draw when each task is trained: a bar from the beginning to the end of its stage."""
+    """Plot when each task is trained: a bar from the beginning to the end of its stage."""
     colour = REGIME_COLOURS[REGIMES.index(regime)]
     for stage, start, end in zip(stages, [0, *ends[:-1]], ends, strict=True):
         for task in stage:
@@ -122,23 +128,23 @@ def plot_schedule(ax: Axes, stages: tuple, ends: np.ndarray, regime: str) -> Non
     ax.set_title(f"{regime} training")
 
 
-def described(found: xr.Dataset) -> str:
-    """Say how well the tasks are done at the end, the worst of them, and what was lost."""
-    final = found.sel(measure="final")
+def retention_text(measures: xr.Dataset) -> str:
+    """Describe final performance, the worst task, and the change since each task's own stage."""
+    final = measures.sel(measure="final")
     worst = final["mean"].sel(task=list(TASKS)).idxmin().item()
     text = (
-        f"{spread(final.sel(task=MEAN))} correct at the end, mean of tasks, worst {worst} "
-        f"{float(final['mean'].sel(task=worst)):.3f} ({int(found['n_networks'])} networks)"
+        f"final performance {interval_text(final.sel(task=MEAN))}, mean of tasks, worst {worst} "
+        f"{float(final['mean'].sel(task=worst)):.3f} ({int(measures['n_networks'])} networks)"
     )
-    change = found.sel(measure="backward_transfer", task=MEAN)
+    change = measures.sel(measure="backward_transfer", task=MEAN)
     if np.isnan(change["mean"]):
         return text
-    return f"{text}; change since a task's own stage {spread(change, '+.3f')}"
+    return f"{text}; change since a task's own stage {interval_text(change, '+.3f')}"
 
 
-def spread(at: xr.Dataset, form: str = ".3f") -> str:
-    """Give a mean with its 95 % interval over networks."""
-    mean, low, high = (float(at[name]) for name in ("mean", "mean_low", "mean_high"))
+def interval_text(estimate: xr.Dataset, form: str = ".3f") -> str:
+    """Return a mean with its 95 % interval over networks, as text."""
+    mean, low, high = (float(estimate[name]) for name in ("mean", "mean_low", "mean_high"))
     return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
 
 

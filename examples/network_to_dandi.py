@@ -1,7 +1,7 @@
-"""From a trained network to a folder that the DANDI archive takes, and into other tools.
+"""Export a trained network to a folder for the DANDI archive, and open it with other tools.
 
-A network is recorded without noise, exported with its weights beside it and Poisson spikes drawn
-at its rates, and opened again: by nwbcompare, by xarray, and by pynapple where it is installed.
+A network is recorded without noise and exported with its weights and with Poisson spikes drawn at
+its rates. The file is opened by nwbcompare, by xarray, and by pynapple if it is installed.
 
 Run: ``python examples/network_to_dandi.py [--network pretrained:all20-fast-0] [--out FOLDER]``.
 """
@@ -19,16 +19,18 @@ from nwbcompare.workflows.export import export_source
 
 
 def main() -> None:
-    """Go all the way and print what comes out."""
+    """Export the network, read the file in several ways, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="pretrained:ctxdm-0", help="run or pretrained:NAME")
-    parser.add_argument("--out", help="the folder of the dandiset; temporary by default")
-    chosen = parser.parse_args()
-    out = Path(chosen.out or tempfile.mkdtemp(prefix="dandiset-"))
+    parser.add_argument(
+        "--network", default="pretrained:ctxdm-0", help="run folder or pretrained:NAME"
+    )
+    parser.add_argument("--out", help="output folder; temporary by default")
+    arguments = parser.parse_args()
+    out = Path(arguments.out or tempfile.mkdtemp(prefix="dandiset-"))
 
     # the same as: nwbcompare export NETWORK --dandiset OUT --spikes --gain 20 --task-variance
     (path,) = export_source(
-        chosen.network,
+        arguments.network,
         dandiset=out,
         spikes=nc.io.PoissonSpikes(gain=20.0, seed=0),
         task_variance=True,

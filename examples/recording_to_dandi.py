@@ -1,8 +1,7 @@
-"""From a laboratory's own recording to a folder that the DANDI archive takes, and back.
+"""Convert a laboratory's own recording to a folder for the DANDI archive, and read it again.
 
-The lab's side is a spike time list for each unit on the session's clock and a table of trials, as
-most labs have them in one form or another; here both are simulated: 12 units tuned to the side and
-the strength of a stimulus, some of them recorded in a part of the session only.
+The laboratory's data are the spike times of each unit on the session's clock and a table of trials.
+Here both are simulated: 12 units tuned to the side and the strength of a stimulus.
 
 Run: ``python examples/recording_to_dandi.py [--out FOLDER]``.
 """
@@ -37,8 +36,8 @@ METADATA = {
 }
 
 
-def a_labs_session(seed: int) -> tuple[list[np.ndarray], pd.DataFrame, pd.DataFrame]:
-    """Simulate spike times by unit (s), the table of trials, and the table of units."""
+def simulate_session(seed: int) -> tuple[list[np.ndarray], pd.DataFrame, pd.DataFrame]:
+    """Simulate the spike times of each unit (s), the table of trials, and the table of units."""
     rng = np.random.default_rng(seed)
     start = np.cumsum(rng.uniform(1.6, 2.0, N_TRIALS))
     trials = pd.DataFrame(
@@ -54,12 +53,12 @@ def a_labs_session(seed: int) -> tuple[list[np.ndarray], pd.DataFrame, pd.DataFr
     spikes = []
     for _ in range(N_UNITS):
         gain = dict(zip(["motion", "colour"], rng.uniform(0, 25, 2), strict=True))
-        own = []
+        by_trial = []
         for trial in trials.itertuples():
             sign = 1 if trial.side == "right" else -1
             rate = max(0.0, 15 + gain[trial.context] * sign * (0.5 + trial.strength))
-            own.append(trial.cue_time + rng.uniform(-0.5, 1.2, rng.poisson(rate * 1.7)))
-        spikes.append(np.sort(np.concatenate(own)))
+            by_trial.append(trial.cue_time + rng.uniform(-0.5, 1.2, rng.poisson(rate * 1.7)))
+        spikes.append(np.sort(np.concatenate(by_trial)))
     units = pd.DataFrame(
         {
             "unit": [f"z{place:02d}" for place in range(N_UNITS)],
@@ -71,24 +70,24 @@ def a_labs_session(seed: int) -> tuple[list[np.ndarray], pd.DataFrame, pd.DataFr
 
 
 def main() -> None:
-    """Go all the way and print what comes out."""
+    """Write the recording, read it again, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", help="the folder of the dandiset; temporary by default")
+    parser.add_argument("--out", help="output folder; temporary by default")
     out = Path(parser.parse_args().out or tempfile.mkdtemp(prefix="dandiset-"))
 
-    spikes, trials, units = a_labs_session(seed=0)
+    spikes, trials, units = simulate_session(seed=0)
     recording = nc.from_arrays(
         spikes=spikes,
         trials=trials,
         units=units,
         align="cue_time",
         window=(-0.2, 1.0),
-        bin=0.001,  # fine bins: whole counts, which become spike times again
+        bin=0.001,  # fine bins, whose counts are converted to spike times
         task="context",
         conditions=["side", "strength"],
         name="monkey Z",
     )
-    reading = {"bin": 0.05, "smooth": 0.04}  # how the files are read by default
+    reading = {"bin": 0.05, "smooth": 0.04}  # default options of reading the file
     (path,) = nc.io.write_dandiset(
         recording, out, spikes="counts", metadata=METADATA, reading=reading, overwrite=True
     )

@@ -1,8 +1,8 @@
-"""Clusters by task and epoch, and variance in time: beside Figure 2 of Yang et al. (2019).
+"""Clusters by task and epoch, and variance over time (see Figure 2 of Yang et al. 2019).
 
-A unit may serve one epoch of a task only. Clustered by task and epoch, with the published number of
-10 clusters, units of one function in several tasks come together; in time one sees when each
-cluster is at work.
+A unit may vary in one epoch of a task only. Clustering by task and epoch, with the published number
+of 10 clusters, groups units with the same role in several tasks, and variance over time shows when
+the units of each cluster vary.
 
 Run: ``python examples/variance_by_epoch.py [--network pretrained:all20-fast-0]`` (15 s).
 """
@@ -17,28 +17,30 @@ from nwbcompare.plotting.style import STYLE
 from nwbcompare.workflows.sources import resolve
 
 NAMES = {task: nc.tasks.display_name(task) for task in nc.tasks.RULES}
-TIMED = ("delaygo", "contextdelaydm1")
-"""Tasks shown in time, where they are there: these have delays."""
+DELAY_TASKS = ("delaygo", "contextdelaydm1")
+"""Tasks with delays, whose variance is plotted over time."""
 
 
 def main() -> None:
-    """Draw the figures and say what they show."""
+    """Compute the results, print them and draw the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", default="pretrained:all20-fast-0", help="or a run folder")
-    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder of the figures")
-    chosen = parser.parse_args()
+    parser.add_argument(
+        "--network", default="pretrained:all20-fast-0", help="run folder or pretrained:NAME"
+    )
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="output folder")
+    arguments = parser.parse_args()
 
-    activity = resolve(chosen.network)
+    activity = resolve(arguments.network)
     by_epoch = nc.selectivity.epoch_variance(activity)
     clusters = nc.clustering.cluster_units(by_epoch)
-    height = float(clusters["silhouette"].sel(n_clusters=clusters.attrs["n_clusters"]))
+    silhouette = float(clusters["silhouette"].sel(n_clusters=clusters.attrs["n_clusters"]))
     print(
         f"{clusters.attrs['n_clusters']} clusters of {int(clusters['active'].sum())} units by "
-        f"{by_epoch.sizes['task_epoch']} pairs of task and epoch, silhouette {height:.3f}"
+        f"{by_epoch.sizes['task_epoch']} pairs of task and epoch, silhouette {silhouette:.3f}"
     )
     # the task and epoch in which each cluster varies most
-    place = clusters["profile"].argmax("task_epoch").values
-    for cluster, best in enumerate(place):
+    best_places = clusters["profile"].argmax("task_epoch").values
+    for cluster, best in enumerate(best_places):
         task, epoch = (str(by_epoch[name].values[best]) for name in ("task", "epoch"))
         size = int((clusters["cluster"] == cluster).sum())
         print(f"cluster {cluster}: {size} units, most in {task}, {epoch}")
@@ -46,19 +48,19 @@ def main() -> None:
     mpl.rcParams.update(STYLE)
     figure, axes = nc.plotting.new_figure(1, 1, (12, 5.5))
     nc.plotting.plot_cluster_heatmap(axes[0, 0], clusters, names=NAMES)
-    path = chosen.out / "variance_by_epoch.svg"
+    path = arguments.out / "variance_by_epoch.svg"
     print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
     in_time = nc.selectivity.variance_in_time(activity)
     tasks = list(in_time["task"].values)
-    timed = [task for task in TIMED if task in tasks] or tasks[:2]
-    figure, axes = nc.plotting.new_figure(2, len(timed), (5 * len(timed), 6.4))
-    for column, task in zip(axes.T, timed, strict=True):
+    plotted_tasks = [task for task in DELAY_TASKS if task in tasks] or tasks[:2]
+    figure, axes = nc.plotting.new_figure(2, len(plotted_tasks), (5 * len(plotted_tasks), 6.4))
+    for column, task in zip(axes.T, plotted_tasks, strict=True):
         nc.plotting.plot_variance_in_time(column[0], in_time, task, names=NAMES)
         nc.plotting.plot_variance_in_time(column[1], in_time, task, clusters=clusters, names=NAMES)
-        most = in_time["task_variance"].sel(task=task).mean("unit").idxmax("time")
-        print(f"{task}: variance is largest {float(most):.2f} s after the start of the trial")
-    path = chosen.out / "variance_in_time.svg"
+        peak_s = in_time["task_variance"].sel(task=task).mean("unit").idxmax("time")
+        print(f"{task}: variance is largest {float(peak_s):.2f} s after the start of the trial")
+    path = arguments.out / "variance_in_time.svg"
     print(f"written: {nc.plotting.save(figure, path, overwrite=True)}")
 
 

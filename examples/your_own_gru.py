@@ -1,11 +1,11 @@
-"""A network of your own: train it as you like, then carry it through export, FTV and report.
+"""Train a network of your own, export its activity, and compare its FTV with a recording.
 
-The module below knows nothing of nwbcompare. It takes the trials' input and gives the 33 output
-channels; it could as well be a model of yours that was trained years ago.
+The module below is independent of nwbcompare: it maps the input of the trials to the 33 output
+channels. Any torch module that does so can take its place.
 
 Run: ``python examples/your_own_gru.py`` (a minute on one core). Without the recording of Mante
-et al. (2013), see ``nwbcompare datasets info mante2013``, the report is held against a simulated
-one and says so.
+et al. (2013), see ``nwbcompare datasets info mante2013``, the report uses a simulated one
+and says so.
 """
 
 import argparse
@@ -23,21 +23,21 @@ DT_MS = 50
 
 
 class YourGRU(torch.nn.Module):
-    """A GRU and a read-out, as one might have written it for any task."""
+    """A GRU with a linear read-out."""
 
     def __init__(self, n_inputs: int = 85, n_units: int = 96, n_outputs: int = 33) -> None:
         super().__init__()
         self.gru = torch.nn.GRU(n_inputs, n_units, batch_first=True)
         self.readout = torch.nn.Linear(n_units, n_outputs)
 
-    def forward(self, shown: torch.Tensor) -> torch.Tensor:
-        """Run trials, ``(trial, time, channel)``."""
-        hidden, _ = self.gru(shown)
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the outputs for inputs, both ``(trial, time, channel)``."""
+        hidden, _ = self.gru(inputs)
         return torch.sigmoid(self.readout(hidden))
 
 
 def train(network: YourGRU, n_steps: int) -> None:
-    """Train with Adam on random trials of both tasks, easy ones first."""
+    """Train with Adam on random trials of both tasks, easy ones in the first half."""
     optimiser = torch.optim.Adam(network.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=0.01, total_steps=n_steps + 1)
     for step in trange(n_steps, desc="training", disable=None):
@@ -51,11 +51,11 @@ def train(network: YourGRU, n_steps: int) -> None:
             easy=step < n_steps / 2,
             sigma_x=0.01,
         )
-        shown, target, mask = (
+        inputs, target, mask = (
             torch.from_numpy(trials[name].transpose("trial", "time", ...).values)
             for name in ("input", "target", "loss_mask")
         )
-        loss = (mask * (network(shown) - target)).square().mean()
+        loss = (mask * (network(inputs) - target)).square().mean()
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -64,7 +64,7 @@ def train(network: YourGRU, n_steps: int) -> None:
 
 
 def performance(network: YourGRU, task: str) -> float:
-    """Give the share of new random trials that end right; a coin between stimuli gives 0.5."""
+    """Return the share of correct random trials; random choices between the targets give 0.5."""
     trials = nc.tasks.make_trials(
         task, "random", n_trials=512, seed=1_000_000, dt_ms=DT_MS, timing="trial", sigma_x=0.01
     )
@@ -72,13 +72,15 @@ def performance(network: YourGRU, task: str) -> float:
 
 
 def main() -> None:
-    """Train, record, export, analyse, compare."""
+    """Train, record, export, analyse and compare the network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=1500, help="training steps")
-    parser.add_argument("--permutations", type=int, default=200, help="for the report's tests")
-    parser.add_argument("--bootstraps", type=int, default=500, help="for its intervals")
-    parser.add_argument("--draws", type=int, default=4, help="samplings of a network with noise")
-    parser.add_argument("--out", type=Path, default=Path("your_own_gru"), help="a new folder")
+    parser.add_argument("--permutations", type=int, default=200, help="permutations for the tests")
+    parser.add_argument("--bootstraps", type=int, default=500, help="bootstraps for the intervals")
+    parser.add_argument("--draws", type=int, default=4, help="random samplings of the network")
+    parser.add_argument(
+        "--out", type=Path, default=Path("your_own_gru"), help="output folder, which must not exist"
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True)
 

@@ -89,7 +89,7 @@ def test_continual_learning(run, tmp_path):
     printed, n_axes = run("figure_8_continual_learning", "--runs", runs)
     assert n_axes == 10
     assert "uniform" not in printed
-    assert "without both finished regimes that are paired: seed 2\n" in printed
+    assert "excluded, without both finished regimes: seed 2\n" in printed
 
     found = {}
     for regime, kept in KEPT.items():
@@ -99,11 +99,11 @@ def test_continual_learning(run, tmp_path):
         final = found[regime]["mean"].sel(measure="final", task=MEAN).item()
         assert final == pytest.approx((5 * (kept + 0.01) + 2 * 0.95) / 7)
         assert re.search(
-            rf"{regime}: {final:.3f} \[.*\] correct at the end.*\(2 networks\)", printed
+            rf"{regime}: final performance {final:.3f} \[.*\].*\(2 networks\)", printed
         )
     difference = compare_retention(found["consolidated"], found["sequential"])
     at = difference.sel(measure="final", task=MEAN)
-    line = f"consolidated minus sequential, of one seed: {float(at['mean']):.3f} ["
+    line = f"consolidated minus sequential, paired by seed: final performance {float(at['mean']):.3f} ["
     assert line in printed
     assert f"p = {float(at['p_value']):.2g} (2 pairs)" in printed
     assert float(at["mean"]) == pytest.approx(0.2 * 5 / 7)
@@ -145,13 +145,13 @@ def test_rule_learning(run, tmp_path):
     assert n_axes == 2
     assert (
         "delayanti after set A, only rule inputs trained: 0.9 reached by 1 of 2 networks "
-        "(after 6,400 trials); at the end 0.680 (0.420 to 0.940)\n"
+        "(after 6,400 trials); final performance 0.680 (0.420 to 0.940)\n"
     ) in printed
     assert (
         "delayanti after set B, all weights trained: 0.9 reached by 0 of 2 networks; "
-        "at the end 0.350 (0.300 to 0.400)\n"
+        "final performance 0.350 (0.300 to 0.400)\n"
     ) in printed
-    assert "left out: A-2 (it stalled)\n" in printed
+    assert "excluded: A-2 (it stalled)\n" in printed
 
 
 def test_the_record_of_the_repository_is_drawn(run, repository):
@@ -161,7 +161,7 @@ def test_the_record_of_the_repository_is_drawn(run, repository):
     for curve in record["curves"]:
         final = np.mean(list(curve["final"].values()))
         assert f"{curve['target']} after set {curve['pretraining']}" in printed
-        assert f"at the end {final:.3f} (" in printed
+        assert f"final performance {final:.3f} (" in printed
 
 
 @pytest.mark.shared

@@ -134,7 +134,7 @@ def test_performance(run, network):
                 right.append(share if coherence > 0 else 1 - share)
             expected.append(np.mean(right))
         found = numbers(
-            f"\n{task}: right choices # after 200 ms, # after 400 ms, # after 800 ms", printed
+            f"\n{task}: correct choices # after 200 ms, # after 400 ms, # after 800 ms", printed
         )
         assert found == close(expected)
         # evidence is accumulated
@@ -184,7 +184,7 @@ def test_pairs(run, activity):
     rotated = nc.selectivity.rotated_pairs(activity, n_rotations=40)
     assert numbers("of the units in # pairs", printed) == [(rotated["p_value"] < 0.05).sum()]
 
-    typical = dict(re.findall(r"typically (\S+): (\S+)", printed))
+    typical = dict(re.findall(r"typical pair, (\S+): (\S+)", printed))
     assert set(typical) == {kind for kind, n in zip(kinds, counted, strict=True) if n}
     for kind, pair in typical.items():
         assert shapes["shape"].sel(pair=pair) == kind
@@ -215,14 +215,14 @@ def test_context_groups(run):
         expected = result["mean_weight"].sel(group_from=start, group_to=stop)
         line = f"mean weight from group {start} to group {stop}: #"
         assert numbers(line, printed) == close([expected], 4)
-    called = "is" if result["called_inhibition"] else "is not"
+    verdict = "detected" if result["called_inhibition"] else "not detected"
     p_value = (1 + (result["null_statistic"] <= result["statistic"]).sum()) / 100
-    assert numbers(f"this {called} mutual inhibition, p = #", printed) == close([p_value])
+    assert numbers(f"mutual inhibition is {verdict}, p = #", printed) == close([p_value])
 
     members = {one: np.flatnonzero(groups["group"].values == one) for one in ("1", "2", "12")}
     lesions = nc.experiments.group_lesions(found, members, CONTEXTS, n_directions=4)
     for task in CONTEXTS:
-        line = f"right choices in {task}: #, without group 1 #, without group 2 #"
+        line = f"correct choices in {task}: #, without group 1 #, without group 2 #"
         expected = lesions["performance"].sel(task=task, lesion=["intact", "1", "2"]).values
         assert numbers(line, printed) == close(expected)
 
