@@ -643,7 +643,8 @@ def test_groups_without_a_pair_of_like_units_are_counted_still(tmp_path):
     out = analyze([source], tmp_path / "out", sections=["groups"], settings=FEW)
     assert row(out, "groups", "few")["units in group 1"] == 1
     assert any(
-        "few: mutual inhibition does not apply. Needed: " in f for f in sections(out)["groups"]["findings"]
+        "few: mutual inhibition does not apply. Needed: " in f
+        for f in sections(out)["groups"]["findings"]
     )
 
 
