@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
+from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.style import (
     BLUE,
     CATEGORICAL,
@@ -102,7 +103,7 @@ def plot_cluster_null(ax: Axes, null: xr.Dataset) -> Axes:
     values = null["surrogate_silhouette" if silhouette else "surrogate_angle"].values
     observed = float(null["observed"])
     ax.hist(values, bins=30, color=LIGHT_GREY, label=f"{values.size} surrogates")
-    p_value = f"p = {float(null['p_value']):.2g}"
+    p_value = p_text(float(null["p_value"]))
     ax.axvline(observed, color=VERMILION, lw=2, label=f"observed, {p_value}")
     angle = "mean angle to nearest units (rad)"
     ax.set(

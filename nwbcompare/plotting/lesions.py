@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.style import (
     BLACK,
     BLUE,
@@ -191,7 +192,7 @@ def plot_over_networks(
         ax.axhline(inference.attrs["null"], color=NULL_COLOUR, lw=0.9, ls="--", label="null")
     before = [] if at == 0 else list(zip(ax.get_xticks(), _tick_texts(ax), strict=True))
     p, n = float(inference["p_value"]), int(inference["n_networks"])
-    ticks = [*before, (at, f"{label}\np = {p:.2g}, n = {n}")]
+    ticks = [*before, (at, f"{label}\n{p_text(p)}, n = {n}")]
     ax.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
     places = [place for place, _ in ticks]
     ax.set_xlim(min(places) - 0.5, max(places) + 0.5)

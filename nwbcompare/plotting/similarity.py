@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.transforms import offset_copy
 
+from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.clusters import colour_bar
 from nwbcompare.plotting.style import (
     BLACK,
@@ -171,7 +172,7 @@ def plot_similarity(ax: Axes, result: xr.Dataset) -> Axes:
     for place, name in enumerate(result["measure"].values):
         row = result.sel(measure=name)
         once = place == 0
-        rows.append(f"{MEASURE_NAMES[str(name)]}\np = {float(row['p_value']):.2g}")
+        rows.append(f"{MEASURE_NAMES[str(name)]}\n{p_text(float(row['p_value']))}")
         _null_band(ax, place, _alike(row, "null"), "null: 95 %" if once else None)
         for which, (ceiling, marker) in enumerate((("units", "|"), ("trials", "x"))):
             ax.scatter(

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.core.errors import unknown_name
+from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.learning import REGIME_COLOURS
 from nwbcompare.plotting.ranking import MEASURE_NAMES
 from nwbcompare.plotting.style import (
@@ -142,7 +143,7 @@ def plot_contrasts(
     ax.axvline(0, color=GREY, lw=0.9, ls="--", zorder=0)
     right = ax.get_yaxis_transform()
     for row, p in enumerate(result["p_adjusted"].sel(measure=chosen[0]).values):
-        ax.text(1.02, row, f"p = {p:.2g}", transform=right, va="center", fontsize=8)
+        ax.text(1.02, row, p_text(p), transform=right, va="center", fontsize=8)
     ax.set_yticks(rows, [_row(result.isel(contrast=row), names) for row in rows])
     ax.set(ylim=(rows.size - 0.5, -0.5), xlabel=_contrast_label(result, chosen))
     if len(chosen) > 1:
