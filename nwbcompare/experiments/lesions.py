@@ -8,22 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from tqdm import tqdm
 
 from nwbcompare.core.checks import check_not_negative, check_whole
 from nwbcompare.core.errors import (
-    DamagedCacheError,
     InputError,
     NotApplicableError,
     listing,
     unknown_name,
 )
-from nwbcompare.core.files import written_aside
+from nwbcompare.core.partial_results import resumed_rows
 from nwbcompare.experiments.lesioned_forward import correct_by_lesion
 from nwbcompare.kernels.intervals import student_half_width
 from nwbcompare.kernels.permutation import p_values, reaches
@@ -169,7 +166,7 @@ def lesion_controls(
     seed
         Seed of sets, trials and noise.
     kept
-        File for finished lesions, from which an interrupted run continues.
+        JSON file for finished lesions, from which an interrupted run continues.
 
     Returns
     -------
@@ -595,21 +592,14 @@ class _Run:
     def performance(self, lesions: Sequence[Places], kept: str | Path | None) -> Floats:
         """Compute the performance ``(lesion, task)``, except for lesions in the file ``kept``."""
         trials = _random_trials(self.network, self.tasks, self.n_trials, self.seed)
-        key = self._key(lesions)
-        performance = np.full((len(lesions), len(self.tasks)), np.nan)
-        if kept is not None and Path(kept).exists():
-            performance = _read_kept(Path(kept), key, performance.shape)
-        missing = np.flatnonzero(np.isnan(performance).any(axis=1))
-        with tqdm(
-            total=len(lesions), initial=len(lesions) - missing.size, desc="sets", disable=None
-        ) as bar:
-            for at in range(0, missing.size, SETS_AT_ONCE):
-                rows = missing[at : at + SETS_AT_ONCE]
-                performance[rows] = self._some(trials, [lesions[row] for row in rows])
-                if kept is not None:
-                    _write_kept(Path(kept), key, performance)
-                bar.update(rows.size)
-        return performance
+        return resumed_rows(
+            kept,
+            {"sha256": self._key(lesions)},
+            len(lesions),
+            lambda rows: self._some(trials, [lesions[row] for row in rows]),
+            at_once=SETS_AT_ONCE,
+            description="sets",
+        )
 
     def _some(self, trials: TrialDescription, lesions: Sequence[Places]) -> Floats:
         dt_ms = self.network.config.dt_ms
@@ -633,30 +623,3 @@ class _Run:
             "seed": self.seed,
             "n_trials": self.n_trials,
         }
-
-
-def _read_kept(path: Path, key: str, shape: tuple[int, int]) -> Floats:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            own_key = str(file["key"])
-            performance = np.asarray(file["performance"], dtype=np.float64)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise DamagedCacheError(
-            str(path),
-            "the finished lesions of an earlier run",
-            f"a file that cannot be read ({error})",
-            "Delete it: its lesions are then run again.",
-        ) from error
-    if own_key != key or performance.shape != shape:
-        raise InputError(
-            str(path),
-            "the finished lesions of a run with the same network and arguments",
-            "those of another run",
-            "Name another file, or delete this one.",
-        )
-    return performance
-
-
-def _write_kept(path: Path, key: str, performance: Floats) -> None:
-    with written_aside(path, overwrite=True) as aside, aside.open("wb") as file:
-        np.savez(file, key=key, performance=performance)

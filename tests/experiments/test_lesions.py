@@ -352,7 +352,7 @@ def test_p_values_of_random_groups_are_uniform():
 
 
 def test_a_run_that_was_cut_off_goes_on_and_ends_alike(network, controls, tmp_path, monkeypatch):
-    kept, runs = tmp_path / "kept.npz", []
+    kept, runs = tmp_path / "kept.json", []
     ask = {"groups": GROUPS, "tasks": TASKS[:2], "sizes": [1, 3, 5], "kept": kept, **CONTROL}
     monkeypatch.setattr(module, "SETS_AT_ONCE", 5)
     measure = module.correct_by_lesion
@@ -372,13 +372,13 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_alike(network, controls, tmp_pa
     n_runs = len(runs)
     assert lesion_controls(network, **ask).identical(controls)
     assert len(runs) == n_runs
-    assert [file.name for file in tmp_path.iterdir()] == ["kept.npz"]
-    with pytest.raises(nc.InputError, match="got those of another run"):
+    assert [file.name for file in tmp_path.iterdir()] == ["kept.json"]
+    with pytest.raises(nc.InputError, match="got rows of others, which differ in sha256"):
         lesion_controls(lively(seed=1), **ask)
-    with pytest.raises(nc.InputError, match="got those of another run"):
+    with pytest.raises(nc.InputError, match="got rows of others, which differ in sha256"):
         lesion_controls(network, **(ask | {"seed": 4}))
     kept.write_bytes(kept.read_bytes()[:100])
-    with pytest.raises(DamagedCacheError, match=r"kept\.npz: .*cannot be read.*Delete it"):
+    with pytest.raises(DamagedCacheError, match=r"kept\.json: .*cannot be read.*Delete the file"):
         lesion_controls(network, **ask)
 
 

@@ -156,7 +156,7 @@ def _compute_controls(
         "n_trials": SET_TRIALS,
         "seed": settings.seed,
     }
-    caches = [cache.with_suffix(f".{kind}.nc") for kind in ("sizes", "matched")]
+    caches = [cache.with_suffix(f".{kind}.json") for kind in ("sizes", "matched")]
     groups = _groups(earlier)
     results = Results(
         {
