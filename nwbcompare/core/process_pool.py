@@ -20,7 +20,9 @@ MANY_VALUES = 3_000_000
 """Number of rates in a recording from which parallel jobs are faster despite their start-up."""
 
 
-def run_all(jobs: Sequence[Job], n_jobs: int, desc: str) -> tuple[list[Any], list[str]]:
+def run_all(
+    jobs: Sequence[Job], n_jobs: int | None, desc: str | None = None
+) -> tuple[list[Any], list[str]]:
     """Run jobs one after another or in parallel; the results are the same.
 
     Parameters
@@ -28,9 +30,9 @@ def run_all(jobs: Sequence[Job], n_jobs: int, desc: str) -> tuple[list[Any], lis
     jobs
         The jobs. For several processes the functions and arguments must be picklable.
     n_jobs
-        Number of processes. With 1, jobs run in this process.
+        Number of processes; None: one for each core. With 1, jobs run in this process.
     desc
-        Label of the progress bar.
+        Label of the progress bar; None: without one, as within a computation that has its own.
 
     Returns
     -------
@@ -49,7 +51,8 @@ def run_all(jobs: Sequence[Job], n_jobs: int, desc: str) -> tuple[list[Any], lis
     >>> run_all([("length", len, ([1, 2],)), ("sum", sum, ([1, 2],))], 1, "analyses")
     ([2, 3], [])
     """
-    with tqdm(total=len(jobs), desc=desc, disable=None) as bar:
+    # None: not where the output is no terminal
+    with tqdm(total=len(jobs), desc=desc, disable=True if desc is None else None) as bar:
         if n_jobs == 1:
             done = []
             for job in jobs:
@@ -57,10 +60,10 @@ def run_all(jobs: Sequence[Job], n_jobs: int, desc: str) -> tuple[list[Any], lis
                 done.append(_run(job))
                 bar.update()
         else:
-            from joblib import Parallel, delayed  # noqa: PLC0415 - only where there is much to do
+            from joblib import Parallel, cpu_count, delayed  # noqa: PLC0415 - only for large work
 
             # a generator, so that the bar moves as jobs end
-            pool = Parallel(n_jobs=n_jobs, return_as="generator")
+            pool = Parallel(n_jobs=n_jobs or cpu_count(), return_as="generator")
             done = []
             with warnings.catch_warnings():
                 # loky replaces a worker whose memory has grown, and no job is lost

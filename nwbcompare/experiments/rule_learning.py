@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
 from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from nwbcompare.core.checks import check_above_zero, check_whole
 from nwbcompare.core.claim import claimed
 from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.core.process_pool import ends_with_parent
+from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.model.checkpoint import (
     digest,
     is_run,
@@ -203,33 +200,25 @@ def learn_rules(
     check_whole("n_jobs", n_jobs, 1, "Use n_jobs=1.")
     chains = [(name, seed) for seed in range(n_networks) for name in PRETRAINING]
     settings, folder = settings or RuleLearning(), Path(out)
-    with claimed(folder), tqdm(total=len(chains), desc="networks", disable=None) as bar:
-        for _ in _train_chains(folder, chains, settings, n_jobs):
-            bar.update()
+    with claimed(folder):
+        # progress bars of several processes would overwrite each other
+        jobs: list[Job] = [
+            (f"{name}, seed {seed}", _train_chain, (folder, name, seed, settings, n_jobs > 1))
+            for name, seed in chains
+        ]
+        run_all(jobs, n_jobs, "networks")
     return left_out(out)
 
 
-def _train_chains(
-    out: Path, chains: list[tuple[str, int]], settings: RuleLearning, n_jobs: int
-) -> Iterator[None]:
-    if n_jobs == 1:
-        for name, seed in chains:
-            _train_chain(out, name, seed, settings, quiet=False)
-            yield
-        return
-    from joblib import Parallel, delayed  # noqa: PLC0415 - only where there is much to do
-
-    pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    yield from pool(
-        delayed(ends_with_parent(_train_chain))(out, name, seed, settings, quiet=True)
-        for name, seed in chains
-    )
-
-
-def _train_chain(out: Path, name: str, seed: int, settings: RuleLearning, *, quiet: bool) -> None:
+def _train_chain(
+    out: Path,
+    name: str,
+    seed: int,
+    settings: RuleLearning,
+    quiet: bool,  # noqa: FBT001 - arguments of a job are positional
+) -> None:
     """Pretrain one network, then train it on the targets."""
     network, pretraining, learning = rule_learning_configs(name, seed=seed, settings=settings)
-    # progress bars of several processes would overwrite each other
     with redirect_stderr(io.StringIO()) if quiet else nullcontext():
         start = _trained(run_folder(out, name, seed), network, pretraining)
         if _shortfall(run_folder(out, name, seed)):

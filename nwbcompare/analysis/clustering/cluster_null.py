@@ -28,7 +28,7 @@ from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, task
 from nwbcompare.core.activity import Activity
 from nwbcompare.core.checks import check_whole
 from nwbcompare.core.partial_results import resumed_rows
-from nwbcompare.core.process_pool import ends_with_parent
+from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.kernels.permutation import p_value, random_rotation, reaches
 
 Array = npt.NDArray[np.float64]
@@ -317,11 +317,12 @@ def _surrogates(
     table: Array, search: _Search, n: int, n_jobs: int | None, kept: str | PathLike[str] | None
 ) -> Array:
     """Compute the silhouette and the number of clusters of n surrogates, ``(surrogate, 2)``."""
-    from joblib import Parallel, cpu_count, delayed  # noqa: PLC0415 - only where it is needed
-
     copula = Copula.of(table)
-    parallel = Parallel(n_jobs=n_jobs or cpu_count())
-    job = delayed(ends_with_parent(_surrogate))
+
+    def rows(indices: range) -> list[tuple[float, int]]:
+        jobs: list[Job] = [("surrogate", _surrogate, (copula, search, index)) for index in indices]
+        return run_all(jobs, n_jobs)[0]
+
     return resumed_rows(
         kept,
         {
@@ -330,7 +331,7 @@ def _surrogates(
             **search.attrs(),
         },
         check_whole("n_surrogates", n, 1, "Use n_surrogates=999."),
-        lambda indices: parallel(job(copula, search, index) for index in indices),
+        rows,
         at_once=AT_ONCE,
         description="surrogates",
     )
