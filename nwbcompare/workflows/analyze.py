@@ -19,7 +19,16 @@ from nwbcompare.workflows.section_runs import (
 )
 from nwbcompare.workflows.settings import Settings
 
-PARAMETERS = ("seed", "n_surrogates", "n_rotations", "n_unit_permutations", "n_trials")
+PARAMETERS = (
+    "seed",
+    "n_surrogates",
+    "n_rotations",
+    "n_unit_permutations",
+    "n_trials",
+    # of sections from other packages
+    "n_permutations",
+    "n_bootstrap",
+)
 """Settings that the results depend on."""
 LEAD = "Hidden units and recorded units, through the same functions."
 CAUTION = (

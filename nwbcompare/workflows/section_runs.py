@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from tqdm import tqdm
@@ -96,6 +97,7 @@ def compute_sections(
     desc
         Title of the progress bar.
     """
+    ordered = _in_order_of_needs(sections)
     runs = {section.name: SectionRun(section) for section in sections}
     # all sources are checked before any is computed: a wrong one must not cost hours
     for source in sources:
@@ -103,7 +105,7 @@ def compute_sections(
     with tqdm(total=len(sections) * len(sources), desc=desc, disable=None) as bar:
         for source in sources:
             earlier: dict[str, Results] = {}
-            for section in _in_order_of_needs(sections):
+            for section in ordered:
                 bar.set_postfix_str(f"{source.name}: {section.name}")
                 refusal = section.applies_to(source) or _lack(section, earlier)
                 if refusal is None:
@@ -138,16 +140,16 @@ def check_source_names(sources: Iterable[Source]) -> None:
 
 def _in_order_of_needs(sections: Sequence[Section[Any]]) -> list[Section[Any]]:
     by_name = {section.name: section for section in sections}
-    ordered: dict[str, Section[Any]] = {}
-
-    def add(section: Section[Any]) -> None:
-        for name in section.needs:
-            add(by_name[name])
-        ordered[section.name] = section
-
-    for section in sections:
-        add(section)
-    return list(ordered.values())
+    sorter = TopologicalSorter({section.name: section.needs for section in sections})
+    try:
+        return [by_name[name] for name in sorter.static_order()]
+    except CycleError as error:
+        raise InputError(
+            "sections",
+            "sections that do not need each other in a circle",
+            " -> ".join(error.args[1]),
+            "Correct or uninstall the package that registers them.",
+        ) from error
 
 
 def _lack(section: Section[Any], earlier: SourceResults) -> Refusal | None:

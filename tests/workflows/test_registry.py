@@ -9,8 +9,10 @@ import pytest
 
 import nwbcompare as nc
 from nwbcompare.workflows import registry
+from nwbcompare.workflows.results_folder import ResultsFolder
 from nwbcompare.workflows.section import Results, Section, Summary
-from nwbcompare.workflows.section_runs import select_sections
+from nwbcompare.workflows.section_runs import compute_sections, select_sections
+from nwbcompare.workflows.settings import Settings
 
 REPORTS = ("analyze", "compare", "continual")
 
@@ -105,3 +107,10 @@ def test_a_long_section_that_another_needs_is_selected_with_it(register):
     assert "controls" not in [section.name for section in select_sections("analyze", None)]
     register(replace(MINE, needs=("controls",)))
     assert "controls" in [section.name for section in select_sections("analyze", None)]
+
+
+def test_sections_that_need_each_other_are_an_error(register, tmp_path):
+    register(replace(MINE, needs=("other",)), replace(MINE, name="other", needs=("mine",)))
+    sections = select_sections("analyze", ["mine"])
+    with pytest.raises(nc.InputError, match="in a circle, got (mine|other) -> (mine|other) -> "):
+        compute_sections([], sections, Settings(), ResultsFolder(tmp_path), "analyze")
