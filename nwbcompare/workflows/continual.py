@@ -87,8 +87,10 @@ def continual(
         has networks of another training; the difference is shown.
     """
     plan, settings = plan or StudyPlan(), settings or Settings()
+    # a study without further regimes has no section on them, not even to say so
+    absent = () if plan.also else ("also",)
+    selected = [one for one in select_sections("continual", None) if one.name not in absent]
     # a wrong folder of runs is found before the recording is loaded
-    selected = select_sections("continual", None)
     trained = None if runs is None else _networks_in(Path(runs), plan)
     choice = choose_recording(recording, settings.pair, settings.seed)
     chosen = mapping_of(choice.activity, mapping)

@@ -14,7 +14,7 @@ from nwbcompare.model.curricula import YANG2019
 from nwbcompare.report.page_section import Finding
 from nwbcompare.workflows.continual_measurements import PRIMARY
 from nwbcompare.workflows.formatting import counted, interval
-from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.sections.continual_evidence import (
     contrast_finding,
     pairs_picture,
@@ -27,10 +27,6 @@ from nwbcompare.workflows.study_source import StudySource
 from nwbcompare.workflows.training_regimes import DONOR, strongest_last, title_of
 
 COMPARED_WITH = ("sequential", DONOR)
-
-
-def _applies_to(source: StudySource) -> Refusal | None:
-    return None if source.plan.further_regimes else Refusal("No further regime is planned.")
 
 
 def _compute(
@@ -153,5 +149,4 @@ SECTION = Section(
     report="continual",
     compute=_compute,
     summarise=_summarise,
-    applies_to=_applies_to,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from study_sources import results_of, study_source, summary_of, with_further_regimes
+from study_sources import results_of, summary_of, with_further_regimes
 
 from nwbcompare.workflows.section import Refusal
 from nwbcompare.workflows.sections.continual_alternatives import SECTION
@@ -71,8 +71,3 @@ def test_further_regimes_without_pairs_are_not_compared(rng):
     summary = summary_of(SECTION, source, results)
     assert summary.findings[-1] == "No seed has both a sequential and a consolidated network."
     assert not summary.rows
-
-
-def test_the_section_does_not_apply_without_further_regimes(rng):
-    assert SECTION.applies_to(study_source(rng, n=2)) == Refusal("No further regime is planned.")
-    assert SECTION.applies_to(with_further_regimes(rng)) is None
