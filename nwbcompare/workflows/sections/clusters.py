@@ -104,14 +104,15 @@ def _null(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
     if "null" not in results:
         return [], {}
     null, shuffled = results["null"], results.get("shuffled")
-    drawn = null["surrogate_silhouette"].values
+    silhouettes = null["surrogate_silhouette"].values
+    low, median, high = np.quantile(silhouettes, [0.025, 0.5, 0.975])
     p_value = float(null["p_value"])
     verdict = "more clustered" if p_value < 0.05 else "not shown to be more clustered"
     text = (
         f"{name}: its units are {verdict} than a continuum with the same values and rank "
-        f"correlations (silhouette {float(null['observed']):.3f} against {np.median(drawn):.3f}, "
-        f"95 % {np.quantile(drawn, 0.025):.3f} to {np.quantile(drawn, 0.975):.3f}; "
-        f"{p_text(p_value)} of {drawn.size} surrogates)."
+        f"correlations (silhouette {float(null['observed']):.3f} against "
+        f"{median:.3f}, 95 % {low:.3f} to {high:.3f}; "
+        f"{p_text(p_value)} of {silhouettes.size} surrogates)."
     )
     if shuffled is not None:
         text += (
@@ -122,7 +123,7 @@ def _null(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
             rotated = float(results["rotated"]["rotated_silhouette"].median())
             text += f", rotated units {rotated:.3f}"
         text += "."
-    return [text], {"p (clusters)": p_value, "null silhouette": float(np.median(drawn))}
+    return [text], {"p (clusters)": p_value, "null silhouette": float(median)}
 
 
 def _epairs(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:

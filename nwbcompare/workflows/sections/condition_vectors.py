@@ -91,14 +91,14 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         )
     if not pictures:
         return Summary(findings=findings, rows=[{"source": name, **numbers}])
-    shown = picture(
+    figure = picture(
         f"conditions-{name}",
         f"{name}: cosine between the change that a condition variable makes in one task and in the "
         "other (95 % bootstrap interval over units), and with units paired at random (grey: 95 %).",
         partial(plot_condition_cosines, cosines=list(tables.values()), names=NAMES),
         size=(5.6, 1.4 + 0.6 * len(tables)),
     )
-    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[shown])
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[figure])
 
 
 SECTION = Section(

@@ -92,7 +92,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     }
     if not pictures:
         return Summary(findings=findings, rows=[{"source": name, **numbers}])
-    shown = picture(
+    figure = picture(
         f"lesions-{name}",
         f"{name}: change of performance (lesioned minus intact, the same "
         f"{int(lesions['n_trials'].max())} random trials and noise) with each cluster silenced; "
@@ -103,7 +103,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         size=(12.5, 5),
         width_ratios=(1.8, 1),
     )
-    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[shown])
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[figure])
 
 
 def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
@@ -117,13 +117,13 @@ def _correlation_over(networks: Mapping[str, Results], part: str, drop: str) -> 
         {name: float(r["statistic"]["rank_correlation"]) for name, r in networks.items()}
     )
     what = f"the rank correlation of a cluster's variance and {drop}"
-    shown = picture(
+    figure = picture(
         f"{part}-over-networks",
         f"{what[0].upper()}{what[1:]}, one point a network; mean and 95 % interval over networks.",
         partial(plot_over_networks, inference=inference, label="rank correlation"),
         size=(3.2, 3.6),
     )
-    return Summary(findings=[over(what, inference)], pictures=[shown])
+    return Summary(findings=[over(what, inference)], pictures=[figure])
 
 
 SECTION = Section(
@@ -197,15 +197,15 @@ def _summarise_controls(name: str, results: SourceResults, *, pictures: bool) ->
             f"rate of {LEVEL:.0%}{_floor(p_values.size, one.sizes['set'])}."
         )
         numbers[f"pairs beyond sets of like {what}"] = below
-    shown = []
+    figures = []
     if pictures:
         caption = (
             f"{name}: drop in performance of random sets of active units by their size (band: 95 % "
             "of sets) and of the clusters (points), mean over tasks."
         )
         draw = partial(plot_lesion_controls, controls=sizes, names=NAMES)
-        shown = [picture(f"controls-{name}", caption, draw, size=(5, 3.6))]
-    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=shown)
+        figures = [picture(f"controls-{name}", caption, draw, size=(5, 3.6))]
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=figures)
 
 
 def _floor(n_tests: int, n_sets: int) -> str:

@@ -69,7 +69,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         return Summary(findings=findings, rows=[{"source": name, **numbers}])
     large = [pair for pair in LARGE_PAIRS if pair in pairs["pair"].values]
     side = 2.5 + 0.42 * _n_tasks(pairs.sizes["pair"])
-    shown = [
+    panels = [
         picture(
             f"pairs-{name}",
             f"{name}: distributions of FTV (-1 to 1) of the active units for every pair of tasks, "
@@ -79,7 +79,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         )
     ]
     if large:
-        shown.append(
+        panels.append(
             picture(
                 f"pairs-large-{name}",
                 f"{name}: FTV of some pairs, with 95 % of random mixtures of the units.",
@@ -90,7 +90,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
                 size=(3.4 * len(large), 3.2),
             )
         )
-    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=shown)
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=panels)
 
 
 def _n_tasks(n_pairs: int) -> int:
@@ -110,7 +110,7 @@ def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Resu
     ]
     findings = [f"Over {len(networks)} networks the shares of pairs are: {', '.join(shape_texts)}."]
     side = 2.5 + 0.42 * _n_tasks(shares.attrs["n_pairs"])
-    shown = [
+    panels = [
         picture(
             "pairs-over-networks",
             "Shares of pairs per shape, one point a network; mean and 95 % interval over networks.",
@@ -124,7 +124,7 @@ def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Resu
             size=(side, side),
         ),
     ]
-    return Summary(findings=findings, pictures=shown)
+    return Summary(findings=findings, pictures=panels)
 
 
 SECTION = Section(

@@ -97,12 +97,12 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
             f"{name}: in {NAMES[task]} {long_:.2f} of choices are right after {LONGEST_MS:g} ms of "
             f"stimulus and {short:.2f} after {SHORTEST_MS:g} ms (mean over coherences)."
         )
-    shown = _pictures(name, tables, tasks) if pictures else []
-    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=shown)
+    figures = _pictures(name, tables, tasks) if pictures else []
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=figures)
 
 
 def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
-    shown = [
+    figures = [
         picture(
             f"performance-{name}",
             f"{name}: share of choices of the first of two opposite targets, against the coherence "
@@ -126,7 +126,7 @@ def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
             }
             for row in (training.isel(evaluation=i) for i in range(training.sizes["evaluation"]))
         ]
-        shown.append(
+        figures.append(
             picture(
                 f"performance-training-{name}",
                 f"{name}: performance of every task through training (dotted: stages).",
@@ -134,7 +134,7 @@ def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
                 size=(6, 3.4),
             )
         )
-    return shown
+    return figures
 
 
 def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
@@ -160,8 +160,8 @@ def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Resu
         f"Gain in right choices from a stimulus of {SHORTEST_MS:g} to one of {LONGEST_MS:g} ms, "
         "one point a network: evidence is accumulated in time."
     )
-    shown = picture("performance-over-networks", caption, *panels, size=(2.6 * len(panels), 3.2))
-    return Summary(findings=findings, pictures=[shown])
+    figure = picture("performance-over-networks", caption, *panels, size=(2.6 * len(panels), 3.2))
+    return Summary(findings=findings, pictures=[figure])
 
 
 SECTION = Section(

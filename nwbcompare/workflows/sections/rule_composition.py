@@ -83,7 +83,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         }
     if not pictures:
         return Summary(findings=findings, rows=[{"source": name, **numbers}])
-    shown = picture(
+    figure = picture(
         f"composition-{name}",
         f"{name}: tasks done with the right rule, a composed one, parts of it, none, each wrong "
         "rule and random sums of three others (matching task: balanced accuracy).",
@@ -93,7 +93,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         ),
         size=(4.6 * len(tables), 4.6),
     )
-    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[shown])
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[figure])
 
 
 def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
@@ -126,14 +126,14 @@ def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Resu
         panels.append(partial(plot_rule_composition, results=results, measure=measure, names=NAMES))
     if not panels:
         return Summary(findings=findings)
-    shown = picture(
+    figure = picture(
         "composition-over-networks",
         "Tasks done with the right rule, a composed one, parts of it, none, the best single wrong "
         "rule and random sums; a point a network (matching task: balanced accuracy).",
         *panels,
         size=(4.6 * len(panels), 4.6),
     )
-    return Summary(findings=findings, pictures=[shown])
+    return Summary(findings=findings, pictures=[figure])
 
 
 SECTION = Section(

@@ -87,7 +87,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         f"{int(tables['task']['n_conditions'].sum())} conditions and {bins:.0f} time bins."
     ]
     examples = {key: value for key, value in tables.items() if "example_unit" in value.attrs}
-    drawn = [
+    rates = [
         partial(
             plot_unit_rates,
             condition_means=means,
@@ -99,19 +99,19 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         for key, means in examples.items()
         if key.endswith(place)
     ]
-    if not pictures or not drawn:
+    if not pictures or not rates:
         return Summary(findings=findings, rows=[{"source": name, **numbers}])
-    shown = picture(
+    figure = picture(
         f"variance-examples-{name}",
         f"{name}: mean rates of three units in their task of largest variance (above) and of the "
         "next (below), by the task's "
         "first condition variable. The units are those at the 5th, 50th and 95th percentile of "
         "the share of variance that lies in one task: mixed, typical, selective.",
-        *drawn,
+        *rates,
         size=(11, 5.4),
         n_rows=2,
     )
-    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[shown])
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[figure])
 
 
 SECTION = Section(

@@ -89,18 +89,18 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         f"{name}: {sizes['1']} units vary in Ctx DM 1 alone (more than 90 % of the variance in "
         f"both), {sizes['2']} in Ctx DM 2 alone, {sizes['12']} alike in both (40 to 60 %)."
     ]
-    drawn = [
+    scatter = [
         partial(plot_group_scatter, groups=groups, names=NAMES),
         partial(plot_normalised_variance, groups=groups, names=NAMES),
     ]
-    shown = []
+    figures = []
     # units of no variance have no place on its axes
     if pictures and bool(groups["normalised_variance"].notnull().any()):
-        shown = [
+        figures = [
             picture(
                 f"groups-{name}",
                 f"{name}: task variance of the active units in both contexts, and their groups.",
-                *drawn,
+                *scatter,
                 size=(8, 3.6),
             )
         ]
@@ -108,8 +108,8 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     if "inhibition" in tables:
         findings += _inhibition_sentences(name, tables)
         numbers |= _inhibition_numbers(tables)
-        shown += _weight_pictures(name, tables) if pictures else []
-    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=shown)
+        figures += _weight_pictures(name, tables) if pictures else []
+    return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=figures)
 
 
 def _inhibition_numbers(results: Results) -> dict[str, Cell]:
