@@ -94,7 +94,7 @@ def declared_4_gb(content: bytes) -> bytes:
         (beyond_its_holder, "an element reaches beyond what holds it|an array has no flags"),
         (numbers_missing, "numbers are missing"),
         (truncated_stream, "an element reaches beyond what holds it"),
-        (changed_checksum, "incorrect data check"),
+        (changed_checksum, "a checksum is wrong"),
         (bomb, "a variable unpacks to more than it declares"),
         (declared_4_gb, r"a variable declares 4,294,967,288 bytes"),
         (lambda content: content[: len(content) // 2], "an element reaches beyond what holds it"),

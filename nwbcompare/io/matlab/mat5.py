@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import warnings
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from math import prod
 from typing import Any
 
 from nwbcompare.core.lazy import refuse_beyond_memory
 
 HEADER_BYTES = 128
+CONTENT_AT = HEADER_BYTES + 8
+"""Place of the content of a file's first element, after the header, its type and its size."""
+ZLIB_HEADER_BYTES = 2
 VERSION = 0x0100
 MATRIX, COMPRESSED = 14, 15
 """Types of elements: an array, and an element that is packed by zlib."""
@@ -39,6 +41,10 @@ MAX_BYTES = 2**31
 """MATLAB writes no variable above 2 GB in this version."""
 
 
+Element = tuple[int, int, int]
+"""Type, start and stop of the content of an element, in bytes."""
+
+
 @dataclass(frozen=True)
 class Variable:
     """One variable of a MATLAB 5 file, not yet unpacked.
@@ -53,10 +59,11 @@ class Variable:
     _header: bytes
     _order: str
     _kind: int
+    _size: int
     _content: memoryview
 
-    def checked(self) -> memoryview:
-        """Return the bytes of the array, unpacked, after a check of all its elements.
+    def checked(self) -> bytes:
+        """Return a file of this variable alone, unpacked, after a check of all its elements.
 
         Raises
         ------
@@ -65,10 +72,13 @@ class Variable:
         MemoryError
             If the variable declares more bytes than there is memory.
         """
-        packed = self._kind == COMPRESSED
-        matrix = _unpacked(self._content, self._order) if packed else self._content
-        _check_matrix(MATRIX, matrix, self._order)
-        return matrix
+        if self._kind == COMPRESSED:
+            file = _unpacked(self._header, self._content, self._size)
+        else:
+            tag = struct.pack(f"{self._order}II", MATRIX, self._size)
+            file = b"".join((self._header, tag, self._content))
+        _Elements(memoryview(file), self._order).check_matrix((MATRIX, CONTENT_AT, len(file)))
+        return file
 
     def read(self) -> Any:
         """Return the value as scipy reads it from the checked bytes.
@@ -80,21 +90,16 @@ class Variable:
         """
         from scipy.io import loadmat  # noqa: PLC0415 - slow to import
 
-        matrix = self.checked()
-        stream = io.BytesIO()
-        stream.write(self._header)
-        stream.write(struct.pack(f"{self._order}II", MATRIX, len(matrix)))
-        stream.write(matrix)
-        stream.seek(0)
+        file = self.checked()
         with warnings.catch_warnings():
             # else scipy returns the text of the error as the value
             warnings.filterwarnings("error", message="Unreadable variable")
-            values = loadmat(stream)
+            values = loadmat(io.BytesIO(file))
         return next(value for name, value in values.items() if name not in HEADER_ENTRIES)
 
 
 HEADER_ENTRIES = {"__header__", "__version__", "__globals__"}
-"""What scipy adds to the variables."""
+"""Entries that scipy adds to the variables."""
 
 
 def mat5_variables(data: memoryview) -> list[Variable] | None:
@@ -108,13 +113,21 @@ def mat5_variables(data: memoryview) -> list[Variable] | None:
     Returns
     -------
     list of Variable or None
-        None where the file is of another version. Functions' workspaces, which have no name, are
+        None if the file is of another version. Workspaces of functions, which have no name, are
         left out.
 
     Raises
     ------
     ValueError, zlib.error
-        Where the file is truncated, or a variable's name cannot be read.
+        If the file is truncated, or the name of a variable cannot be read.
+
+    Examples
+    --------
+    >>> from scipy.io import savemat
+    >>> file = io.BytesIO()
+    >>> savemat(file, {"rates": [[1.0, 2.0]]})
+    >>> [(v.name, v.read().tolist()) for v in mat5_variables(file.getbuffer())]
+    [('rates', [[1.0, 2.0]])]
     """
     header = bytes(data[:HEADER_BYTES])
     order = {b"IM": "<", b"MI": ">"}.get(header[HEADER_BYTES - 2 :])
@@ -122,144 +135,169 @@ def mat5_variables(data: memoryview) -> list[Variable] | None:
         return None
     variables = []
     # top-level elements are found by their sizes: nothing is unpacked beyond the names
-    for kind, content in _elements(data[HEADER_BYTES:], order):
-        name = _name(kind, content, order)
+    for kind, start, stop in _Elements(data, order).within(HEADER_BYTES, len(data)):
+        content = data[start:stop]
+        name, size = _name_and_size(kind, content, order)
         if name:
-            variables.append(Variable(name, header, order, kind, content))
+            variables.append(Variable(name, header, order, kind, size, content))
     return variables
 
 
-def _name(kind: int, content: memoryview, order: str) -> str:
-    """Return the name of a variable, of which only the first bytes are unpacked."""
+def _name_and_size(kind: int, content: memoryview, order: str) -> tuple[str, int]:
+    """Return name and unpacked size of a variable, of which only the first bytes are unpacked."""
+    size = len(content)
     if kind == COMPRESSED:
-        head = _peek(content)
+        packed = content[:PEEK_PACKED_BYTES]
+        head = memoryview(zlib.decompressobj().decompress(packed, PEEK_BYTES))
         _expect(len(head) >= 8, "an element ends inside its header")
         kind, size = struct.unpack_from(f"{order}II", head)
         content = head[8 : 8 + size]
     _expect(kind == MATRIX, "an element is not an array")
-    if not len(content):
-        return ""
-    parts = list(islice(_elements(content, order), 3))
-    what = _array_flags(parts, order) & 0xFF
+    if not size:
+        return "", 0
+    elements = _Elements(content, order)
+    parts = elements.within(0, len(content), most=3)
     # objects of newer classes have no size before their name
-    names = parts[1:] if what == OPAQUE else parts[2:]
-    text = next((name for letters, name in names if letters in LETTERS), None)
-    _expect(text is not None, "an array has no size or name")
-    return bytes(text or b"").decode("latin1")
+    names = parts[1:] if elements.flags(parts) & 0xFF == OPAQUE else parts[2:]
+    for letters, start, stop in names:
+        if letters in LETTERS:
+            return bytes(content[start:stop]).decode("latin1"), size
+    raise ValueError("an array has no size or name")
 
 
-def _peek(packed: memoryview) -> memoryview:
-    return memoryview(zlib.decompressobj().decompress(packed[:PEEK_PACKED_BYTES], PEEK_BYTES))
-
-
-def _unpacked(packed: memoryview, order: str) -> memoryview:
-    """Return the content of a compressed element, of no more bytes than it declares."""
-    size = struct.unpack_from(f"{order}I", _peek(packed), 4)[0]
+def _unpacked(header: bytes, packed: memoryview, size: int) -> bytes:
+    """Return the file's header and an unpacked variable, of no more bytes than it declares."""
     _expect(size <= MAX_BYTES, f"a variable declares {size:,} bytes")
     # unpacked in pieces, joined, and copied by scipy
     refuse_beyond_memory(3 * size)
-    unpacker = zlib.decompressobj()
-    element = unpacker.decompress(packed, size + 9)
+    # the header passes through the decompressor as an uncompressed block before the others (RFC
+    # 1951, 3.2.4), so that one piece of memory has both: a copy would take half as long as reading
+    block = b"\0" + struct.pack("<HH", HEADER_BYTES, 0xFFFF - HEADER_BYTES) + header
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    n_bytes = CONTENT_AT + size
+    file = unpacker.decompress(b"".join((block, packed[ZLIB_HEADER_BYTES:])), n_bytes + 1)
     # a stream that ends early, and one that goes on, are both damaged
-    _expect(len(element) >= size + 8, "an element reaches beyond what holds it")
-    _expect(len(element) == size + 8, "a variable unpacks to more than it declares")
+    _expect(len(file) >= n_bytes, "an element reaches beyond what holds it")
+    _expect(len(file) == n_bytes, "a variable unpacks to more than it declares")
     if not unpacker.eof:
-        # the checksum follows the last byte
-        unpacker.decompress(unpacker.unconsumed_tail)
+        unpacker.decompress(unpacker.unconsumed_tail, 1)
     _expect(unpacker.eof, "a compressed variable is truncated")
-    return memoryview(element)[8:]
+    checksum = int.from_bytes(unpacker.unused_data[:4], "big")
+    _expect(checksum == zlib.adler32(memoryview(file)[HEADER_BYTES:]), "a checksum is wrong")
+    return file
 
 
-def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Yield the type and the content of each element."""
-    place, end = 0, len(data)
-    unpack = struct.Struct(f"{order}II").unpack_from
-    while place < end:
-        if end - place < 8:
-            raise ValueError("it ends inside of an element")
-        kind, size = unpack(data, place)
-        start = place + 8
-        if kind >> 16:
-            # small elements share the eight bytes with their type and size
-            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
-            if size > 4:
-                raise ValueError("a small element is too large")
-        if start + size > end:
-            raise ValueError("an element reaches beyond what holds it")
-        yield kind, data[start : start + size]
-        place = start + size
-        if kind != COMPRESSED:
-            place += -place % 8
+class _Elements:
+    """The elements in some bytes, found by their sizes.
 
+    Parameters
+    ----------
+    data
+        The bytes.
+    order
+        Order of the bytes of numbers, "<" or ">".
+    """
 
-def _array_flags(parts: list[tuple[int, memoryview]], order: str) -> int:
-    _expect(parts[0][0] == 6 and len(parts[0][1]) == 8, "an array has no flags")
-    return int(struct.unpack(f"{order}I", parts[0][1][:4])[0])
+    def __init__(self, data: memoryview, order: str) -> None:
+        self._data = data
+        self._order = order
+        self._two_numbers = struct.Struct(f"{order}II").unpack_from
+        self._two_sizes = struct.Struct(f"{order}2i").unpack_from
 
+    def within(self, start: int, stop: int, most: int = sys.maxsize) -> list[Element]:
+        """Return the elements between two places, the first ``most``."""
+        data, two_numbers = self._data, self._two_numbers
+        elements: list[Element] = []
+        place = start
+        while place < stop and len(elements) < most:
+            if stop - place < 8:
+                raise ValueError("it ends inside of an element")
+            kind, size = two_numbers(data, place)
+            first = place + 8
+            if kind >> 16:
+                # small elements share the eight bytes with their type and size
+                kind, size, first = kind & 0xFFFF, kind >> 16, place + 4
+                if size > 4:
+                    raise ValueError("a small element is too large")
+            last = first + size
+            if last > stop:
+                raise ValueError("an element reaches beyond what holds it")
+            elements.append((kind, first, last))
+            # only compressed elements are not padded to eight bytes
+            place = last if kind == COMPRESSED else last + -(last - start) % 8
+        return elements
 
-def _check_matrix(kind: int, data: memoryview, order: str) -> None:
-    """Check that an array has the elements that its class and size require."""
-    _expect(kind == MATRIX, "an element is not an array")
-    if not len(data):
-        return
-    parts = list(_elements(data, order))
-    flags = _array_flags(parts, order)
-    what = flags & 0xFF
-    if what in {FUNCTION, OPAQUE}:
-        return
-    _expect(len(parts) >= 3, "an array has no size or name")
-    (size_kind, sizes), (name_kind, _) = parts[1:3]
-    _expect(
-        size_kind in INTEGERS and len(sizes) >= 8 and len(sizes) % 4 == 0, "an array has no size"
-    )
-    shape = struct.unpack(f"{order}{len(sizes) // 4}i", sizes)
-    _expect(min(shape) >= 0 and name_kind in LETTERS, "an array has no size or name")
-    _check_content(what, prod(shape), 1 + bool(flags & IS_COMPLEX), parts[3:], order)
+    def flags(self, parts: list[Element]) -> int:
+        """Return the flags of an array, its first part."""
+        kind, start, stop = parts[0]
+        _expect(kind == 6 and stop - start == 8, "an array has no flags")
+        return int(self._two_numbers(self._data, start)[0])
 
+    def check_matrix(self, matrix: Element) -> None:
+        """Check that an array has the elements that its class and size require."""
+        kind, start, stop = matrix
+        _expect(kind == MATRIX, "an element is not an array")
+        if start == stop:
+            return
+        parts = self.within(start, stop)
+        flags = self.flags(parts)
+        what = flags & 0xFF
+        if what in {FUNCTION, OPAQUE}:
+            return
+        _expect(len(parts) >= 3, "an array has no size or name")
+        (size_kind, start, stop), (name_kind, _, _) = parts[1:3]
+        length = stop - start
+        _expect(size_kind in INTEGERS and length >= 8 and length % 4 == 0, "an array has no size")
+        if length == 8:
+            shape = self._two_sizes(self._data, start)
+        else:
+            shape = struct.unpack_from(f"{self._order}{length // 4}i", self._data, start)
+        _expect(min(shape) >= 0 and name_kind in LETTERS, "an array has no size or name")
+        self._check_content(what, prod(shape), 1 + bool(flags & IS_COMPLEX), parts[3:])
 
-def _check_content(
-    what: int, number: int, n_parts: int, parts: list[tuple[int, memoryview]], order: str
-) -> None:
-    """Check the content of an array of a class, with this number of values in each part."""
-    if what in NUMBERS:
-        _expect(len(parts) == n_parts, "numbers are missing")
-        for kind, content in parts:
-            _expect(len(content) == number * _item_bytes(kind), "numbers are missing")
-    elif what == CHAR:
-        _expect(len(parts) == 1, "text is missing")
-        kind, content = parts[0]
-        # in UTF-8 a letter may have several bytes
-        whole = kind in {16, 17, 18} or len(content) == number * _item_bytes(kind)
-        # MATLAB has written a letter without any bytes for an empty one
-        _expect(whole or not len(content), "text is missing")
-    elif what == SPARSE:
-        _expect(len(parts) == 2 + n_parts, "parts of a sparse array are missing")
-        for kind, content in parts[:2]:
-            _expect(kind in INTEGERS and len(content) % 4 == 0, "indices of a sparse array are cut")
-    elif what == CELL:
-        _check_matrices(parts, number, order)
-    elif what in {STRUCT, OBJECT}:
-        _check_fields(parts[what == OBJECT :], number, order)
-    else:
-        raise ValueError(f"an array is of the unknown class {what}")
+    def _check_content(self, what: int, number: int, n_parts: int, parts: list[Element]) -> None:
+        """Check the content of an array of a class, with this number of values in each part."""
+        if what in NUMBERS:
+            _expect(len(parts) == n_parts, "numbers are missing")
+            for kind, start, stop in parts:
+                _expect(stop - start == number * _item_bytes(kind), "numbers are missing")
+        elif what == CHAR:
+            _expect(len(parts) == 1, "text is missing")
+            kind, start, stop = parts[0]
+            # in UTF-8 a letter may have several bytes
+            whole = kind in {16, 17, 18} or stop - start == number * _item_bytes(kind)
+            # MATLAB has written a letter without any bytes for an empty one
+            _expect(whole or start == stop, "text is missing")
+        elif what == SPARSE:
+            _expect(len(parts) == 2 + n_parts, "parts of a sparse array are missing")
+            for kind, start, stop in parts[:2]:
+                _expect(
+                    kind in INTEGERS and (stop - start) % 4 == 0,
+                    "indices of a sparse array are cut",
+                )
+        elif what == CELL:
+            self._check_matrices(parts, number)
+        elif what in {STRUCT, OBJECT}:
+            self._check_fields(parts[what == OBJECT :], number)
+        else:
+            raise ValueError(f"an array is of the unknown class {what}")
 
+    def _check_fields(self, parts: list[Element], number: int) -> None:
+        _expect(len(parts) >= 2, "a struct has no fields")
+        (length_kind, start, stop), (names_kind, first_name, last_name) = parts[:2]
+        _expect(
+            length_kind in INTEGERS and stop - start == 4 and names_kind in LETTERS,
+            "a struct has no fields",
+        )
+        each = struct.unpack_from(f"{self._order}i", self._data, start)[0]
+        n_bytes = last_name - first_name
+        _expect(each > 0 and n_bytes % each == 0, "the fields of a struct have no names")
+        self._check_matrices(parts[2:], number * (n_bytes // each))
 
-def _check_fields(parts: list[tuple[int, memoryview]], number: int, order: str) -> None:
-    _expect(len(parts) >= 2, "a struct has no fields")
-    (length_kind, length), (names_kind, names) = parts[:2]
-    _expect(
-        length_kind in INTEGERS and len(length) == 4 and names_kind in LETTERS,
-        "a struct has no fields",
-    )
-    each = struct.unpack(f"{order}i", length)[0]
-    _expect(each > 0 and len(names) % each == 0, "the fields of a struct have no names")
-    _check_matrices(parts[2:], number * (len(names) // each), order)
-
-
-def _check_matrices(parts: list[tuple[int, memoryview]], number: int, order: str) -> None:
-    _expect(len(parts) == number, "elements are missing")
-    for kind, content in parts:
-        _check_matrix(kind, content, order)
+    def _check_matrices(self, parts: list[Element], number: int) -> None:
+        _expect(len(parts) == number, "elements are missing")
+        for matrix in parts:
+            self.check_matrix(matrix)
 
 
 def _item_bytes(kind: int) -> int:

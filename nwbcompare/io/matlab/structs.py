@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -110,23 +111,25 @@ def opened_mat(path: str | os.PathLike[str]) -> Iterator[Struct]:
 
     errors = (MatReadError, zlib.error, NotImplementedError, *UNREADABLE)
     with named(path, expected="a MATLAB file", errors=errors):
-        if _is_hdf5(path):
+        data = _mapped(path)
+        if any(data[offset : offset + len(HDF5_MAGIC)] == HDF5_MAGIC for offset in HDF5_OFFSETS):
             with h5py.File(path, "r") as file:
                 yield Struct({k: _hdf5_field(file, k) for k in file if not k.startswith("#")})
         else:
-            yield _variables(path)
+            yield _variables(path, data)
 
 
-def _is_hdf5(path: Path) -> bool:
+def _mapped(path: Path) -> memoryview:
+    """Return the bytes of a file, of which only those that are used are read."""
     with path.open("rb") as file:
-        head = file.read(HDF5_OFFSETS[-1] + len(HDF5_MAGIC))
-    return any(head[offset:].startswith(HDF5_MAGIC) for offset in HDF5_OFFSETS)
+        if not os.fstat(file.fileno()).st_size:
+            # an empty file cannot be mapped
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _variables(path: Path) -> Struct:
+def _variables(path: Path, data: memoryview) -> Struct:
     """Return the variables of a file of version 5 or older."""
-    # an empty file cannot be mapped
-    data = np.memmap(path, mode="r").data if path.stat().st_size else memoryview(b"")
     variables = mat5_variables(data)
     if variables is None:
         return _version_4(path)
