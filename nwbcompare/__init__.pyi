@@ -34,6 +34,7 @@ from .core.activity import (
     select as select,
 )
 from .core.errors import (
+    DamagedCacheError as DamagedCacheError,
     InputError as InputError,
     NotApplicableError as NotApplicableError,
     UnitWarning as UnitWarning,

@@ -192,7 +192,7 @@ def test_a_unit_that_lacks_a_context_loads_and_is_named_by_the_analysis(tmp_path
     )
     with pytest.warns(nc.UnitWarning, match="ar090313_1_a2"):
         tv = nc.task_variance(activity)
-    with pytest.raises(nc.InputError, match="1 without: ar090313_1_a2"):
+    with pytest.raises(nc.NotApplicableError, match="1 without: ar090313_1_a2"):
         nc.fractional_task_variance(tv, "contextdm1", "contextdm2")
 
 
