@@ -34,7 +34,6 @@ from .core.activity import (
     select as select,
 )
 from .core.errors import (
-    DamagedCacheError as DamagedCacheError,
     InputError as InputError,
     NotApplicableError as NotApplicableError,
     UnitWarning as UnitWarning,

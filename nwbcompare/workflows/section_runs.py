@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from tqdm import tqdm
@@ -139,17 +138,25 @@ def check_source_names(sources: Iterable[Source]) -> None:
 
 
 def _in_order_of_needs(sections: Sequence[Section[Any]]) -> list[Section[Any]]:
+    """Return sections in the order of the page, each after those that it needs."""
     by_name = {section.name: section for section in sections}
-    sorter = TopologicalSorter({section.name: section.needs for section in sections})
-    try:
-        return [by_name[name] for name in sorter.static_order()]
-    except CycleError as error:
-        raise InputError(
-            "sections",
-            "sections that do not need each other in a circle",
-            " -> ".join(error.args[1]),
-            "Correct or uninstall the package that registers them.",
-        ) from error
+    ordered: dict[str, Section[Any]] = {}
+
+    def add(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            raise InputError(
+                "sections",
+                "sections that do not need each other in a circle",
+                " -> ".join((*path, name)),
+                "Correct or uninstall the package that registers them.",
+            )
+        for needed in by_name[name].needs:
+            add(needed, (*path, name))
+        ordered[name] = by_name[name]
+
+    for name in by_name:
+        add(name, ())
+    return list(ordered.values())
 
 
 def _lack(section: Section[Any], earlier: SourceResults) -> Refusal | None:

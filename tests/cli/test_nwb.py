@@ -109,7 +109,7 @@ def test_export_by_task_with_spikes_variance_and_network(recorded, tmp_path):
 
 def test_a_run_folder_is_recorded_and_brings_its_own_weights(tmp_path, monkeypatch):
     save_run(Network(NetworkConfig(n_units=4), name="net"), tmp_path / "net")
-    monkeypatch.setattr("nwbcompare.workflows.sources.tasks_of", lambda _: ("fdgo",))
+    monkeypatch.setattr("nwbcompare.workflows.sources.tasks_of_network", lambda *_: ("fdgo",))
     result = run("export", tmp_path / "net", "--out", tmp_path / "x.nwb", "--dtype", "float16")
     assert result.exit_code == 0
     assert (tmp_path / "x.safetensors").is_file()
@@ -191,7 +191,7 @@ def test_a_source_may_carry_options_of_reading(tmp_path):
     np.testing.assert_allclose(values, nc.task_variance(window)["task_variance"])
     with pytest.raises(nc.InputError, match="Did you mean 'window'"):
         run("tv", f"{path}?windw=0,1")
-    with pytest.raises(nc.InputError, match="option 'window': expected numbers"):
+    with pytest.raises(nc.InputError, match="option 'window': expected a value of type numbers"):
         run("tv", f"{path}?window=a,b")
     with pytest.raises(
         nc.InputError, match="for NWB files: expected one of .*Did you mean 'window'"

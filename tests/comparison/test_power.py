@@ -245,7 +245,7 @@ def test_the_command_prints_a_table_and_the_smallest_design():
     assert lines[2].split()[:2] == ["50", "units"]
     assert "Smallest design with a power of 0.8:" in lines[-1]
     nothing = run("--sd", "0.33", "--against", "0.35", "--units", "20", "--trials", "10")
-    assert "No design here reaches a power of 0.8" in nothing.output
+    assert "No design of these reaches a power of 0.8" in nothing.output
 
 
 def test_the_command_prints_json():
@@ -267,7 +267,7 @@ def test_the_command_measures_the_noise_of_a_source(tmp_path):
 
 
 def test_the_command_refuses_bad_input():
-    with pytest.raises(nc.InputError, match="--units: expected whole numbers by commas"):
+    with pytest.raises(nc.InputError, match="--units: expected whole numbers separated by commas"):
         run("--sd", "0.33", "--against", "0.5", "--units", "fifty")
     with pytest.raises(nc.InputError, match="between 0 and 1, got 5"):
         run("--sd", "0.33", "--against", "5")

@@ -496,7 +496,9 @@ def test_trials_that_cannot_be_shown_are_refused(change, match):
 
 @pytest.mark.parametrize("dt_ms", [None, 100])
 def test_the_matched_protocol_asks_for_a_modules_time_step(dt_ms):
-    with pytest.raises(nc.InputError, match="dt_ms: expected the time step .* at most 50 ms"):
+    with pytest.raises(
+        nc.InputError, match="dt_ms: expected the time step .* at most a bin's 50 ms"
+    ):
         nc.record_matched(nn.GRU(85, 4), dt_ms=dt_ms)
 
 

@@ -866,6 +866,8 @@ def test_analyze_on_the_command_line(several, runs, tmp_path, undrawn):
         "n_rotations": 9,
         "n_unit_permutations": 99,
         "n_trials": 64,
+        "n_permutations": 1000,
+        "n_bootstrap": 2000,
     }
     again = invoke(
         "analyze", runs["a"], "--sections", "variance", "--out", out, *common, "--resume"

@@ -134,7 +134,9 @@ def test_the_same_seed_gives_the_same_pairings_and_the_result_survives_a_file(tm
 
 def test_pairing_refuses_what_has_no_direction():
     given_ = vectors(*np.random.default_rng(5).normal(size=(2, 8)))
-    with pytest.raises(nc.InputError, match="n_permutations: expected 1 or more, got 0"):
+    with pytest.raises(
+        nc.InputError, match="n_permutations: expected a whole number of 1 or more, got 0"
+    ):
         pairing_null(given_, *NAMES, n_permutations=0)
     with pytest.raises(nc.InputError, match="'e'"):
         pairing_null(given_, "a", "b", "c", "e")

@@ -151,7 +151,7 @@ def test_variants_that_a_source_has_no_columns_for_are_left_out():
     assert found.attrs["bootstrapped"] == "unit"
     wrong = block.assign_coords(correct=("trial", nc.labels(block["task"]) == "a"))
     left_out = json.loads(confound_table(wrong, "a", "b", n_draws=50).attrs["left_out"])
-    assert "got correct trials of a" in left_out["correct trials"]
+    assert "here: correct trials of a" in left_out["correct trials"]
     with pytest.raises(nc.InputError, match="task: expected one of"):
         confound_table(block, "a", "z", n_draws=50)
 
