@@ -450,7 +450,9 @@ def test_families_are_ranked_and_two_animals_are_measured_against_each_other(inp
         "session": ("unit", [f"{animal}{place // 3}" for animal in "AB" for place in range(8)]),
     }
     written(inputs / "two.nc", block.assign_coords(animals))
-    values = quick(["wide=net", "wide=other", "narrow=third"], "two.nc")
+    values = quick(
+        ["wide=net", "wide=other", "narrow=third"], "two.nc", sections=["sampled", "split-half"]
+    )
     assert values["cards"]["families"] == 2
     assert values["cards"]["simulated animals"] == 2
     closest = [text for text in texts(values) if "Closest to" in text]
@@ -470,7 +472,8 @@ def test_families_are_ranked_and_two_animals_are_measured_against_each_other(inp
 def test_a_ranking_is_of_families_on_its_protocol_and_holds_the_closest_against_the_next(
     quick, tmp_path
 ):
-    values = quick(["a=net", "b=other", "c=third", "file=mine.nc"], "brain.nc")
+    models = ["a=net", "b=other", "c=third", "file=mine.nc"]
+    values = quick(models, "brain.nc", sections=["split-half"])
     split_half = section(values, "split-half")
     assert (
         "Does not apply: ranking of file. No model of it on protocol 'sampled'."
@@ -526,6 +529,7 @@ def test_a_lab_brings_its_own_mapping(quick):
         "elsewhere.nc",
         settings=settings(pair=("motion", "colour"), margin=0.25),
         mapping=mapping,
+        sections=["sampled"],
     )
     assert values["sections"][0]["name"] == "sampled"
     assert values["provenance"]["mapping"]["tasks"] == mapping["tasks"]
@@ -536,7 +540,7 @@ def test_a_lab_brings_its_own_mapping(quick):
 
 
 def test_a_file_on_the_matched_protocol_stands_beside_a_network(quick, inputs):
-    values = quick(["net", "mine.nc"], "brain.nc")
+    values = quick(["net", "mine.nc"], "brain.nc", sections=["noise", "split-half"])
     assert values["cards"]["networks"] == 2
     assert "from the file mine.nc (protocol 'matched', without noise)" in " ".join(
         values["methods"]
@@ -559,7 +563,7 @@ def test_few_and_unequal_trials_and_units_left_out_are_said(inputs, quick):
     kept = (~second | (np.arange(second.size) % 2 == 0)) & ~rare
     kept[np.flatnonzero(rare)[:2]] = True
     written(inputs / "few.nc", block.isel(observation=np.flatnonzero(kept)))
-    values = quick(["net"], "few.nc")
+    values = quick(["net"], "few.nc", sections=["noise"])
     limits = " ".join(values["limits"])
     assert "SIMULATED monkey: fewer than 3 trials in some condition for 1 unit" in limits
     assert re.search(r"unequal numbers of trials \(\d+ and \d+ a condition", limits)
@@ -572,7 +576,7 @@ def test_conditions_that_tasks_do_not_share_leave_analyses_out_with_the_reason(i
     table = {CONTEXTS[0]: ["coherence_1_sign"], CONTEXTS[1]: ["coherence_2_sign"]}
     block = brain().assign_attrs(condition_variables=json.dumps(table))
     written(inputs / "unshared.nc", block)
-    text = " ".join(texts(quick(["net"], "unshared.nc")))
+    text = " ".join(texts(quick(["net"], "unshared.nc", sections=["nulls", "confounds"])))
     assert (
         "Does not apply: permutation of context labels. Needed: the same conditions in both" in text
     )
@@ -583,7 +587,7 @@ def test_unequal_epochs_are_an_error_where_networks_are_sampled_and_else_said(in
     with pytest.raises(nc.InputError, match=r"both tasks over the same time.*got 2 blocks"):
         quick(["net"], "apart.nc")
     written(inputs / "apart-unmapped.nc", in_two_blocks(brain(mapped=False), 8))
-    values = quick(["net"], "apart-unmapped.nc", name="unmapped")
+    values = quick(["net"], "apart-unmapped.nc", name="unmapped", sections=["nulls"])
     limits = " ".join(values["limits"])
     assert "recorded for unequal times (0.75 s and 0.4 s a trial)" in limits
     assert (
@@ -651,7 +655,7 @@ def test_a_report_that_fails_leaves_no_page_and_is_resumed(quick, tmp_path, monk
         raise RuntimeError("out of ink")
 
     arguments = ["mine-elsewhere.nc"], "elsewhere.nc"
-    options = {"settings": settings(pair=("motion", "colour"))}
+    options = {"settings": settings(pair=("motion", "colour")), "sections": ["examples"]}
     with monkeypatch.context() as patch:
         patch.setattr(Picture, "uri", property(fail))
         with pytest.raises(RuntimeError, match="out of ink"):
