@@ -88,13 +88,11 @@ def wilson_interval(
     >>> [float(end.round(3)) for end in wilson_interval(5, 10)]
     [0.237, 0.763]
     """
-    from scipy.special import ndtri  # noqa: PLC0415 - slow to import
+    from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415 - slow to import
 
-    z = float(ndtri((1 + confidence) / 2))
-    hits, n = np.asarray(hits), np.asarray(n)
+    hits, n = np.broadcast_arrays(hits, n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = hits / n
-        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+        low, high = proportion_confint(hits, n, alpha=1 - confidence, method="wilson")
     # rounding must not put a share of 0 or 1 outside its own interval
-    return np.where(share == 0, 0.0, centre - half), np.where(share == 1, 1.0, centre + half)
+    none, all_hit = (hits == 0) & (n > 0), (hits == n) & (n > 0)
+    return np.where(none, 0.0, low), np.where(all_hit, 1.0, high)
