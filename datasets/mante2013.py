@@ -21,8 +21,7 @@ from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.core.files import sha256_of_file, sha256_of_set
 from nwbcompare.datasets.matlab_fields import struct_field, struct_variable
 from nwbcompare.datasets.registry import Conversion, Loader
-from nwbcompare.io.matlab.plain_values import Struct
-from nwbcompare.io.matlab.structs import opened_mat
+from nwbcompare.io.matlab.structs import Struct, opened_mat
 from nwbcompare.kernels.binning import smoothing_matrix, sum_in_bins
 
 NAME = re.compile(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nwbcompare.core.errors import InputError, listing
-from nwbcompare.io.matlab.plain_values import Struct
+from nwbcompare.io.matlab.structs import Struct
 
 
 def struct_variable(file: Path, variables: Struct, name: str) -> Struct:

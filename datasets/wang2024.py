@@ -17,8 +17,7 @@ from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.files import sha256_of_file, sha256_of_set
 from nwbcompare.datasets.matlab_fields import struct_field, struct_variable
 from nwbcompare.datasets.registry import Loader
-from nwbcompare.io.matlab.plain_values import Struct
-from nwbcompare.io.matlab.structs import opened_mat
+from nwbcompare.io.matlab.structs import Struct, opened_mat
 
 FILES = {
     "element": "ElementNeuron.mat",

@@ -1,46 +1,32 @@
-"""MATLAB 5 files, checked and read: scipy's reader can crash on damaged ones.
+"""MATLAB 5 files, checked before scipy reads them: its reader can crash on damaged ones.
 
 A file is a header of 128 bytes and one *element* for each variable: a type, a size and the content,
-mostly compressed. Each variable is unpacked once, when it is read; all its elements are checked
-before any value is taken from them. MathWorks describes version 5 in "MAT-File Format".
+mostly compressed. Each variable is unpacked once, when it is read; its elements are checked, and
+the unpacked bytes go to scipy. MathWorks describes the format in "MAT-File Format" (version 5).
 """
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
+import warnings
 import zlib
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from nwbcompare.core.lazy import refuse_beyond_memory
-from nwbcompare.io.matlab.plain_values import Struct, dense, nested
 
 HEADER_BYTES = 128
+CONTENT_AT = HEADER_BYTES + 8
+"""Place of the content of a file's first element, after the header, its type and its size."""
+ZLIB_HEADER_BYTES = 2
 VERSION = 0x0100
 MATRIX, COMPRESSED = 14, 15
 """Types of elements: an array, and an element that is packed by zlib."""
-NUMBER_TYPES = {
-    1: "i1",
-    2: "u1",
-    3: "i2",
-    4: "u2",
-    5: "i4",
-    6: "u4",
-    7: "f4",
-    9: "f8",
-    12: "i8",
-    13: "u8",
-}
-"""numpy's names of the types of numbers; the stored type may be smaller than the array's class."""
-ITEM_BYTES = {kind: int(name[1]) for kind, name in NUMBER_TYPES.items()}
-ENCODINGS = {1: "latin1", 2: "latin1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
-"""Encodings of text by the code of its type."""
+ITEM_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
+"""Bytes of a number by the code of its type."""
 INTEGERS, LETTERS = {5, 6}, {1, 2, 16}
 """Types of sizes, and of names."""
 CELL, STRUCT, OBJECT, CHAR, SPARSE = 1, 2, 3, 4, 5
@@ -76,8 +62,8 @@ class Variable:
     _size: int
     _content: memoryview
 
-    def read(self) -> Any:
-        """Return the value: a `Struct`, a list, text or an array.
+    def checked(self) -> bytes:
+        """Return a file of this variable alone, unpacked, after a check of all its elements.
 
         Raises
         ------
@@ -86,12 +72,34 @@ class Variable:
         MemoryError
             If the variable declares more bytes than there is memory.
         """
-        packed = self._kind == COMPRESSED
-        content = _unpacked(self._content, self._size) if packed else self._content
-        elements = _Elements(content, self._order)
-        matrix = (MATRIX, 0, self._size)
-        elements.check_matrix(matrix)
-        return elements.value(matrix)
+        if self._kind == COMPRESSED:
+            file = _unpacked(self._header, self._content, self._size)
+        else:
+            tag = struct.pack(f"{self._order}II", MATRIX, self._size)
+            file = b"".join((self._header, tag, self._content))
+        _Elements(memoryview(file), self._order).check_matrix((MATRIX, CONTENT_AT, len(file)))
+        return file
+
+    def read(self) -> Any:
+        """Return the value as scipy reads it from the checked bytes.
+
+        Raises
+        ------
+        ValueError, zlib.error, MemoryError
+            As `checked`.
+        """
+        from scipy.io import loadmat  # noqa: PLC0415 - slow to import
+
+        file = self.checked()
+        with warnings.catch_warnings():
+            # else scipy returns the text of the error as the value
+            warnings.filterwarnings("error", message="Unreadable variable")
+            values = loadmat(io.BytesIO(file))
+        return next(value for name, value in values.items() if name not in HEADER_ENTRIES)
+
+
+HEADER_ENTRIES = {"__header__", "__version__", "__globals__"}
+"""Entries that scipy adds to the variables."""
 
 
 def mat5_variables(data: memoryview) -> list[Variable] | None:
@@ -115,9 +123,8 @@ def mat5_variables(data: memoryview) -> list[Variable] | None:
 
     Examples
     --------
-    >>> from io import BytesIO
     >>> from scipy.io import savemat
-    >>> file = BytesIO()
+    >>> file = io.BytesIO()
     >>> savemat(file, {"rates": [[1.0, 2.0]]})
     >>> [(v.name, v.read().tolist()) for v in mat5_variables(file.getbuffer())]
     [('rates', [[1.0, 2.0]])]
@@ -158,21 +165,26 @@ def _name_and_size(kind: int, content: memoryview, order: str) -> tuple[str, int
     raise ValueError("an array has no size or name")
 
 
-def _unpacked(packed: memoryview, size: int) -> memoryview:
-    """Return the content of a compressed element, of no more bytes than it declares."""
+def _unpacked(header: bytes, packed: memoryview, size: int) -> bytes:
+    """Return the file's header and an unpacked variable, of no more bytes than it declares."""
     _expect(size <= MAX_BYTES, f"a variable declares {size:,} bytes")
-    # unpacked in pieces, which are joined, and copied into arrays
+    # unpacked in pieces, joined, and copied by scipy
     refuse_beyond_memory(3 * size)
-    unpacker = zlib.decompressobj()
-    element = unpacker.decompress(packed, size + 9)
+    # the header passes through the decompressor as an uncompressed block before the others (RFC
+    # 1951, 3.2.4), so that one piece of memory has both: a copy would take half as long as reading
+    block = b"\0" + struct.pack("<HH", HEADER_BYTES, 0xFFFF - HEADER_BYTES) + header
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    n_bytes = CONTENT_AT + size
+    file = unpacker.decompress(b"".join((block, packed[ZLIB_HEADER_BYTES:])), n_bytes + 1)
     # a stream that ends early, and one that goes on, are both damaged
-    _expect(len(element) >= size + 8, "an element reaches beyond what holds it")
-    _expect(len(element) == size + 8, "a variable unpacks to more than it declares")
+    _expect(len(file) >= n_bytes, "an element reaches beyond what holds it")
+    _expect(len(file) == n_bytes, "a variable unpacks to more than it declares")
     if not unpacker.eof:
-        # the checksum follows the last byte
         unpacker.decompress(unpacker.unconsumed_tail, 1)
     _expect(unpacker.eof, "a compressed variable is truncated")
-    return memoryview(element)[8:]
+    checksum = int.from_bytes(unpacker.unused_data[:4], "big")
+    _expect(checksum == zlib.adler32(memoryview(file)[HEADER_BYTES:]), "a checksum is wrong")
+    return file
 
 
 class _Elements:
@@ -242,89 +254,6 @@ class _Elements:
             shape = struct.unpack_from(f"{self._order}{length // 4}i", self._data, start)
         _expect(min(shape) >= 0 and name_kind in LETTERS, "an array has no size or name")
         self._check_content(what, prod(shape), 1 + bool(flags & IS_COMPLEX), parts[3:])
-
-    def value(self, matrix: Element) -> Any:
-        """Return the value of an array that has been checked; fields of structs are lazy."""
-        _, start, stop = matrix
-        if start == stop:
-            return np.empty((0, 0))
-        parts = self.within(start, stop)
-        flags = self.flags(parts)
-        what = flags & 0xFF
-        if what in {FUNCTION, OPAQUE}:
-            raise ValueError("functions and objects of classes cannot be read")
-        shape = self._numbers(parts[1]).tolist()
-        content = parts[3:]
-        if what == CELL:
-            return nested([self.value(item) for item in content], shape)
-        if what in {STRUCT, OBJECT}:
-            return self._structs(content[what == OBJECT :], shape)
-        if what == CHAR:
-            return self._text(content[0], shape)
-        if what == SPARSE:
-            return self._sparse(content, shape)
-        # axes are reversed and transposed back: MATLAB's first index changes fastest
-        return self._complex(content).reshape(shape[::-1]).T
-
-    def _numbers(self, part: Element) -> npt.NDArray[Any]:
-        """Return the numbers of an element in their stored type, ``(number,)``."""
-        kind, start, stop = part
-        dtype = np.dtype(f"{self._order}{NUMBER_TYPES[kind]}")
-        count = (stop - start) // dtype.itemsize
-        # copied, so that the array can be changed, and does not keep all unpacked bytes in memory
-        return np.frombuffer(self._data, dtype, count, start).copy()
-
-    def _complex(self, parts: list[Element]) -> npt.NDArray[Any]:
-        """Return the real numbers of one element, or the complex ones of two."""
-        real = self._numbers(parts[0])
-        return real if len(parts) == 1 else real + self._numbers(parts[1]) * 1j
-
-    def _text(self, part: Element, shape: list[int]) -> str | list[str]:
-        """Return a line of text, or a list of the lines of a matrix of letters."""
-        kind, start, stop = part
-        if kind not in ENCODINGS:
-            raise ValueError(f"text is of the unknown type {kind}")
-        encoding = ENCODINGS[kind]
-        if kind in {4, 17, 18}:
-            # else Python would expect a mark of the order of bytes
-            encoding += "-le" if self._order == "<" else "-be"
-        text = bytes(self._data[start:stop]).decode(encoding) or " " * prod(shape)
-        n_lines = prod(shape[:-1])
-        if n_lines < 2:
-            return text.rstrip("\0") if n_lines else ""
-        _expect(len(text) == prod(shape), "text is missing")
-        letters = np.array(list(text), dtype=str).reshape(shape[::-1]).T
-        return ["".join(line).rstrip("\0") for line in letters.reshape(n_lines, shape[-1])]
-
-    def _sparse(self, parts: list[Element], shape: list[int]) -> npt.NDArray[Any]:
-        from scipy.sparse import csc_array  # noqa: PLC0415 - slow to import
-
-        rows, starts, values = self._numbers(parts[0]), self._numbers(parts[1]), parts[2:]
-        stored = int(starts[-1]) if starts.size else 0
-        _expect(stored >= 0, "indices of a sparse array are negative")
-        # more places than values may be reserved
-        whole = (self._complex(values)[:stored], rows[:stored], starts)
-        return dense(csc_array(whole, shape=tuple(shape)))
-
-    def _structs(self, parts: list[Element], shape: list[int]) -> Any:
-        """Return a struct, or the structs of an array as lists."""
-        each = int(self._numbers(parts[0])[0])
-        _, start, stop = parts[1]
-        names = [
-            bytes(self._data[at : at + each]).split(b"\0")[0].decode("latin1")
-            for at in range(start, stop, each)
-        ]
-        n_fields = len(names)
-        items = [
-            Struct(
-                {
-                    name: partial(self.value, parts[2 + item * n_fields + field])
-                    for field, name in enumerate(names)
-                }
-            )
-            for item in range(prod(shape))
-        ]
-        return items[0] if len(items) == 1 else nested(items, shape)
 
     def _check_content(self, what: int, number: int, n_parts: int, parts: list[Element]) -> None:
         """Check the content of an array of a class, with this number of values in each part."""

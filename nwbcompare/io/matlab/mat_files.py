@@ -14,8 +14,7 @@ import xarray as xr
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.files import sha256_of_file
 from nwbcompare.io.arrays import from_arrays
-from nwbcompare.io.matlab.plain_values import Struct
-from nwbcompare.io.matlab.structs import opened_mat
+from nwbcompare.io.matlab.structs import Struct, opened_mat
 
 ARRAYS = ("rates", "spikes", "time_s")
 TABLES = ("trials", "units")

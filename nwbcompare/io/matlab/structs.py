@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from math import prod
@@ -30,11 +30,41 @@ from nwbcompare.core.hdf5_input import (
 )
 from nwbcompare.core.lazy import refuse_beyond_memory
 from nwbcompare.io.matlab.mat5 import mat5_variables
-from nwbcompare.io.matlab.plain_values import Struct, dense, nested
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 HDF5_OFFSETS = (0, 512, 1024)
 """MATLAB puts a header of 512 bytes before an HDF5 file."""
+
+
+class Struct(Mapping[str, Any]):
+    """A struct, whose fields are read and converted at access.
+
+    Parameters
+    ----------
+    fields
+        For each field a function that returns its value.
+
+    Examples
+    --------
+    >>> Struct({"rate": lambda: 5.0})["rate"]
+    5.0
+    """
+
+    def __init__(self, fields: Mapping[str, Callable[[], Any]]) -> None:
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]()
+
+    def __contains__(self, name: object) -> bool:
+        # the inherited method would read the field
+        return name in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
 
 @contextmanager
@@ -103,8 +133,11 @@ def _variables(path: Path, data: memoryview) -> Struct:
     variables = mat5_variables(data)
     if variables is None:
         return _version_4(path)
-    # the unpacked variable is kept while the file is open: fields are read from it
-    return Struct({variable.name: cache(variable.read) for variable in variables})
+    return Struct({v.name: partial(_read, cache(v.read)) for v in variables})
+
+
+def _read(read: Callable[[], Any]) -> Any:
+    return _plain(read())
 
 
 def _version_4(path: Path) -> Struct:
@@ -119,14 +152,36 @@ def _version_4(path: Path) -> Struct:
 
 
 def _plain(value: Any) -> Any:
-    """Convert a value of version 4 as scipy returns it: numbers, text or a sparse array."""
+    """Convert a value as scipy returns it."""
     if hasattr(value, "toarray"):
-        return dense(value)
+        return _dense(value)
     value = np.asarray(value)
+    if value.dtype.names is not None:
+        return _nested(value, _record)
+    if value.dtype.kind == "O":
+        return _nested(value, _plain, unwrap=False)
     if value.dtype.kind == "U":
         lines = [str(line) for line in value.ravel()] or [""]
         return lines[0] if len(lines) == 1 else lines
     return value
+
+
+def _record(record: Any) -> Struct:
+    return Struct({name: partial(_field, record, name) for name in record.dtype.names})
+
+
+def _field(record: Any, name: str) -> Any:
+    return _plain(record[name])
+
+
+def _nested(values: npt.NDArray[Any], convert: Callable[[Any], Any], *, unwrap: bool = True) -> Any:
+    """Return the elements of a struct array or a cell as lists; a lone struct as itself."""
+    if unwrap and values.size == 1:
+        return convert(values.ravel()[0])
+    if values.ndim == 2 and min(values.shape) > 1:
+        return [[convert(item) for item in row] for row in values]
+    # in MATLAB's order, where elements have more dimensions
+    return [convert(item) for item in values.ravel(order="F")]
 
 
 def _hdf5_field(group: h5py.Group, name: str) -> Callable[[], Any]:
@@ -142,8 +197,7 @@ def _from_hdf5(item: Any) -> Any:
         return "" if kind == "char" else [] if kind == "cell" else np.empty((0, 0))
     values = read_column(item).T
     if h5py.check_ref_dtype(item.dtype) is not None:
-        items = [_from_hdf5(referred(item.parent, ref)) for ref in values.ravel(order="F")]
-        return nested(items, values.shape)
+        return _nested(values, lambda ref: _from_hdf5(referred(item.parent, ref)), unwrap=False)
     if kind == "char":
         lines = ["".join(map(chr, row)) for row in np.atleast_2d(values)]
         return lines[0] if len(lines) == 1 else lines
@@ -160,16 +214,15 @@ def _from_group(group: h5py.Group) -> Any:
         return Struct({name: _hdf5_field(group, name) for name in fields})
     # an array of structs: each field has a reference for each element
     references = {name: read_column(item).T for name, item in fields.items()}
+    places = np.arange(prod(shapes.pop())).reshape(next(iter(references.values())).shape)
 
     def element(place: int) -> Struct:
         def field(name: str) -> Callable[[], Any]:
-            return lambda: _from_hdf5(referred(group, references[name].ravel(order="F")[place]))
+            return lambda: _from_hdf5(referred(group, references[name].ravel()[place]))
 
         return Struct({name: field(name) for name in references})
 
-    shape = next(iter(references.values())).shape
-    items = [element(place) for place in range(prod(shape))]
-    return items[0] if len(items) == 1 else nested(items, shape)
+    return _nested(places, element)
 
 
 def _is_struct_array_field(item: Any) -> bool:
@@ -192,4 +245,11 @@ def _sparse(group: h5py.Group) -> npt.NDArray[Any]:
     if "data" not in group:
         refuse_beyond_memory(8 * prod(shape))
         return np.zeros(shape)
-    return dense(csc_array((part("data"), part("ir").astype(np.int64), starts), shape=shape))
+    return _dense(csc_array((part("data"), part("ir").astype(np.int64), starts), shape=shape))
+
+
+def _dense(sparse: Any) -> npt.NDArray[Any]:
+    """Return a sparse array with its zeros, after a check that all indices lie inside."""
+    sparse.check_format(full_check=True)
+    refuse_beyond_memory(prod(sparse.shape) * sparse.dtype.itemsize)
+    return np.asarray(sparse.toarray())
