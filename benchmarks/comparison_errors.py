@@ -191,7 +191,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def truth(options: dict[str, Any], seed: int) -> Array:
-    """Give what is true of each measure, from 100,000 units a side and 200 networks."""
+    """Return the true value of each measure, from 100,000 units a side and 200 networks."""
     rng = np.random.default_rng([seed, 99])
     recorded, sd = alone(100_000, SD, rng), options.get("sd", SD)
     draw = options.get("draw", alone)

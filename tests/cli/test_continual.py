@@ -68,7 +68,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run, again, tmp_path, monkeyp
 
 
 def configs(monkeypatch, tmp_path, *arguments):
-    """Give the configurations that a command would train."""
+    """Return the configurations that a command would train."""
     asked = []
 
     def begin(*configs, **_):

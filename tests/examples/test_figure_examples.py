@@ -67,7 +67,7 @@ def n_axes(path):
 
 
 def numbers(pattern, printed):
-    """Give the numbers of the one line that a pattern with # for numbers fits."""
+    """Return the numbers of the one line that a pattern with # for numbers fits."""
     found = re.findall(re.escape(pattern).replace(r"\#", NUMBER), printed)
     assert len(found) == 1, (pattern, printed)
     return [float(one) for one in ([found[0]] if isinstance(found[0], str) else found[0])]

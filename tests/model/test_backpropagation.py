@@ -51,7 +51,7 @@ class Oracle:
         )
 
     def named(self, what):
-        """Give the weights, or their gradients, by this project's names."""
+        """Return the weights, or their gradients, by this project's names."""
         found = {}
         for name in self.cells:
             if not name.startswith(f"{self.key}/{what}/"):

@@ -49,7 +49,7 @@ class FakeExamples:
         yield from self.slopes
 
     def activity(self):
-        """Give the samples in two batches of different size."""
+        """Return the samples in two batches of different size."""
         for part in (slice(0, 20), slice(20, None)):
             yield self.inputs[part], self.before[part], self.rates[part]
 

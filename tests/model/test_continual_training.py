@@ -69,7 +69,7 @@ class ReferenceRun:
             self.arrays = dict(arrays)
 
     def named(self, prefix):
-        """Give weights, or what belongs to each, by this project's names."""
+        """Return weights, or what belongs to each, by this project's names."""
         found = {}
         for key, values in self.arrays.items():
             if not key.startswith(f"{prefix}/"):
@@ -93,7 +93,7 @@ class ReferenceRun:
 
 
 def _relative(found, expected):
-    """Give the largest difference, relative to the largest entry."""
+    """Return the largest difference, relative to the largest entry."""
     return float(np.abs(np.asarray(found) - expected).max() / np.abs(expected).max())
 
 

@@ -107,7 +107,7 @@ class Broken(nn.Module):
 
 
 def copied(cell, layer):
-    """Give a cell the weights of a layer."""
+    """Copy the weights of a layer into a cell."""
     weights = {name.removesuffix("_l0"): value for name, value in layer.state_dict().items()}
     cell.load_state_dict(weights)
     return cell

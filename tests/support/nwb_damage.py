@@ -150,7 +150,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 
 
 def metadata_places(path: Path) -> list[int]:
-    """Give where libhdf5 keeps what it needs to find anything: signatures and object headers."""
+    """Return the places of signatures and object headers, by which libhdf5 finds everything."""
     content = path.read_bytes()
     places = []
     for signature in SIGNATURES:
@@ -211,7 +211,7 @@ BYTE_KINDS = (
 
 
 def datasets_of(path: Path) -> list[str]:
-    """Give the paths of a file's datasets."""
+    """Return the paths of a file's datasets."""
     with h5py.File(path) as file:
         found: list[str] = []
         file.visititems(
@@ -221,7 +221,7 @@ def datasets_of(path: Path) -> list[str]:
 
 
 def all_of(path: Path) -> list[str]:
-    """Give the paths of a file's groups and datasets."""
+    """Return the paths of a file's groups and datasets."""
     with h5py.File(path) as file:
         found: list[str] = []
         file.visit(found.append)
@@ -229,7 +229,7 @@ def all_of(path: Path) -> list[str]:
 
 
 def attributes_of(path: Path) -> list[tuple[str, str]]:
-    """Give a file's attributes, each with the path of what has it."""
+    """Return a file's attributes, each with the path of its object."""
     with h5py.File(path) as file:
         found = [("/", key) for key in file.attrs]
         file.visititems(lambda name, item: found.extend((name, key) for key in item.attrs))
@@ -244,7 +244,7 @@ def _sequences(n: int) -> np.ndarray[Any, Any]:
 
 
 def wrong_values(n: int) -> dict[str, Any]:
-    """Give values that have no place where ``n`` other ones are expected."""
+    """Return values that have no place where ``n`` other ones are expected."""
     return {
         "text": np.array(["x"] * n, dtype=h5py.string_dtype()),
         "bytes that are no text": np.array([b"\xff\xfe"] * n, dtype="S2"),
@@ -387,13 +387,13 @@ WRONG_ENTRIES: dict[str, Any] = {
 
 
 def schema_of(path: Path) -> Any:
-    """Give what a file of ours says of itself."""
+    """Return the description in a file of this package."""
     with h5py.File(path) as file:
         return json.loads(file[f"scratch/{SCHEMA}"].asstr()[()])
 
 
 def entries_of(schema: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Give where each entry stands; of lists the first only."""
+    """Return the place of each entry; of lists the first only."""
     yield above
     if isinstance(schema, dict):
         for key, value in schema.items():
@@ -403,7 +403,7 @@ def entries_of(schema: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, 
 
 
 def schema_with(schema: Any, place: tuple[Any, ...], value: Any, *, delete: bool = False) -> str:
-    """Give the text of a description with one entry replaced or left out."""
+    """Return the text of a description with one entry replaced or left out."""
     if not place:
         return json.dumps(value)
     changed = copy.deepcopy(schema)
@@ -428,7 +428,7 @@ def described_as(text: str) -> Change:
 
 
 def structural_damage(path: Path) -> Iterator[tuple[str, Change]]:
-    """Give every structural damage of a file, each with what it does."""
+    """Yield every structural damage of a file by its name."""
     for name in datasets_of(path):
         for kind in WRONG_KINDS:
             yield f"{name}: {kind}", replaced_by(name, kind)

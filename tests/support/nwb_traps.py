@@ -299,7 +299,7 @@ def _cell(name: str, value: float) -> Change:
 
 
 def _many_trials(file: h5py.File) -> None:
-    """Give a file so many trials that rates as long as the longest fit no memory."""
+    """Add so many trials to a file that rates as long as the longest fit no memory."""
     for name, data in list(file[TRIALS].items()):
         if data.shape == (3,) and name != "colour":
             values = np.resize(data[()], N_ROWS)
@@ -349,7 +349,7 @@ class Payload:
 
 
 def payload(folder: Path) -> bytes:
-    """Give what would write a file beside the traps, were it unpickled."""
+    """Return an object that would write a file beside the traps when unpickled."""
     return pickle.dumps(Payload(folder / CANARY), protocol=0)
 
 

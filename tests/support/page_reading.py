@@ -54,7 +54,7 @@ class Page(HTMLParser):
 
 
 def rendered(chromium, page, tmp_path, width):
-    """Give what a browser makes of a page."""
+    """Return what a browser renders of a page."""
     probed = tmp_path / "probed.html"
     probed.write_text(page.read_text().replace("</head>", PROBE + "</head>"))
     options = (
@@ -146,7 +146,7 @@ class Browser:
             time.sleep(0.05)
 
     def ask(self, expression):
-        """Give the value of an expression of JavaScript."""
+        """Return the value of an expression of JavaScript."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")

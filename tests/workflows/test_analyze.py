@@ -121,7 +121,7 @@ def undrawn(monkeypatch):
 
 @pytest.fixture
 def idle(monkeypatch):
-    """Refuse to compute any part."""
+    """Fail where any section is computed."""
 
     def refuse(*_):
         raise AssertionError("computed")
@@ -201,7 +201,7 @@ def texts(folder, part):
 
 
 def row(folder, part, name):
-    """Give the numbers of a source in a part."""
+    """Return the numbers of a source in a section."""
     (found,) = [r for r in sections(folder)[part]["rows"] if r["source"] == name]
     return found
 

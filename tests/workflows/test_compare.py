@@ -106,7 +106,7 @@ def read(folder):
 
 
 def texts(values):
-    """Give what the findings of all sections say."""
+    """Return the texts of the findings of all sections."""
     every = [found for section in values["sections"] for found in section["findings"]]
     return [found if isinstance(found, str) else found["text"] for found in every]
 

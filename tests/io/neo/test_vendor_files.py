@@ -24,7 +24,7 @@ STROBED = 257
 
 
 def plx_bytes(units, strobes, slow=None):
-    """Give a file's bytes.
+    """Return a file's bytes.
 
     units: for each (channel, unit) its spike times (s). strobes: pairs of a time (s) and a word.
     slow: samples (int16) of one continuous channel at 1 kHz from 0 s.

@@ -45,7 +45,7 @@ def bases(tmp_path_factory):
 
 
 def refused_or_read(openings):
-    """Give the outcomes, all of which are good ones."""
+    """Return the outcomes, all of which are good ones."""
     bad = [opening for opening in openings if opening.outcome not in {"read", "refused"}]
     assert bad == []
     return Counter(opening.outcome for opening in openings)

@@ -45,7 +45,7 @@ def test_a_network_with_inputs_and_outputs_goes_round(tmp_path):
 
 
 def _is_one_trial_with_an_empty_epoch(block):
-    """Tell whether all intervals of the epochs' table start at once."""
+    """Return whether all intervals of the epochs' table start at once."""
     return (
         block.sizes["trial"] == 1 and "epoch" in block.sizes and block["epoch_stop_time"][0, 0] == 0
     )

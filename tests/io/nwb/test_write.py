@@ -35,7 +35,7 @@ def write(activity, path, **options):
 
 
 def starts_all_at_once(block):
-    """Tell whether the inspector would refuse the epochs' table: see test_nwb."""
+    """Return whether the inspector would refuse the epochs' table: see test_nwb."""
     return (
         block["rate"].shape[0] == 1
         and "epoch" in block.sizes
