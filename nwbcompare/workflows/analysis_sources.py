@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.comparison.protocols import MatchedProtocol, parameters_of
@@ -206,8 +207,19 @@ def activity_digest(activity: xr.DataTree) -> str:
         digest.update(block["rate"].values.tobytes())
         for name in sorted(map(str, block.coords)):
             digest.update(name.encode())
-            digest.update(block[name].values.astype(str).tobytes())
+            digest.update(_text_of(block[name].values).tobytes())
     return digest.hexdigest()
+
+
+def _text_of(values: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
+    """Return values as text; each number is formatted once, since columns repeat few of them."""
+    if values.dtype.kind not in "fiu":
+        return values.astype(str)
+    # by bits, which tell -0.0 from 0.0 as text does
+    bits = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
+    _, first, inverse = np.unique(bits, return_index=True, return_inverse=True)
+    text: npt.NDArray[np.str_] = values.ravel()[first].astype(str)[inverse]
+    return text
 
 
 def _protocol_of(block: xr.Dataset) -> str:

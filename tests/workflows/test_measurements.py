@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
+import pytest
 from report_inputs import brain
 
 import nwbcompare as nc
 from nwbcompare.comparison.protocol_mapping import read_mapping
 from nwbcompare.workflows.measurements import Measurements, mapping_of
 from nwbcompare.workflows.results_folder import keep_results, read_results
-from nwbcompare.workflows.sampling_protocols import network_pair
+from nwbcompare.workflows.sampling_protocols import SAMPLED, SIGNAL, network_pair
+from nwbcompare.workflows.section import Refusal
+from nwbcompare.workflows.sections.samples import _sample
 
 # -- models and recordings ------------------------------------------------------------------------
 
@@ -61,6 +65,19 @@ def test_networks_are_drawn_again_alike_after_memory_was_freed(comparison):
         assert again[name].identical(activity)
     assert set(comparison.seeds_of(comparison.models[0])) == {0, 1}
     assert set(comparison.seeds_of(comparison.models[1])) == {2, 3}
+
+
+def test_in_other_processes_too_equal_tuning_alone_may_not_apply(comparison, monkeypatch):
+    def fail(*_, **__):
+        raise nc.NotApplicableError("recording", "two trials", "one", "Record more.")
+
+    monkeypatch.setattr("nwbcompare.workflows.sampling_protocols.sample_draws", fail)
+    # as a process receives them: equal, but not the same objects
+    signal, sampled = pickle.loads(pickle.dumps((SIGNAL, SAMPLED)))
+    model = comparison.models[0]
+    assert _sample(model, signal, comparison) == (Refusal("Needed: two trials; here: one."), None)
+    with pytest.raises(nc.NotApplicableError, match="two trials"):
+        _sample(model, sampled, comparison)
 
 
 def test_measurements_of_kept_results_are_those_of_computed_ones(

@@ -141,7 +141,7 @@ def _models(models: Sequence[ModelRecord]) -> list[str]:
 
 def _protocol(name: str, measurements: Measurements) -> str:
     protocol, mapping = PROTOCOLS[name], measurements.mapping
-    if protocol is not SAMPLED or mapping is None:
+    if protocol != SAMPLED or mapping is None:
         return protocol.title + protocol.method
     return (
         f"{protocol.title}: each recorded unit gets a network unit, drawn at random; its "

@@ -50,8 +50,14 @@ def _compute(
     except NotApplicableError as error:
         # nothing can be compared with a source that has no units to compare
         raise InputError(error.subject, error.expected, error.got, error.remedy) from error
-    tables = [sample for sample in samples if isinstance(sample, xr.Dataset)]
-    refusals = [one for one in samples if isinstance(one, Refusal)]
+    tables = [table for table, _ in samples if isinstance(table, xr.Dataset)]
+    refusals = [one for one, _ in samples if isinstance(one, Refusal)]
+    # other sections analyse the first draws, which would be drawn again
+    source.sampled = {
+        model.name: first
+        for (model, protocol), (_, first) in zip(runs, samples, strict=True)
+        if protocol == SAMPLED
+    }
     results = Results(
         {
             "recorded": recorded,
@@ -114,8 +120,11 @@ def _protocols_of(model: Model, source: ComparisonSource) -> tuple[SamplingProto
 
 def _sample(
     model: Model, protocol: SamplingProtocol, source: ComparisonSource
-) -> xr.Dataset | Refusal:
-    """Measure a model on a protocol; equal tuning does not apply to every recording."""
+) -> tuple[xr.Dataset | Refusal, xr.DataTree | None]:
+    """Measure a model on a protocol, and return its first draw where it is sampled.
+
+    Equal tuning does not apply to every recording.
+    """
     if isinstance(model, FileSource):
         activities, pair = [model.activity], source.settings.pair
     else:
@@ -129,11 +138,12 @@ def _sample(
                 source.seeds_of(model),
             )
         except NotApplicableError as error:
-            if protocol is not SIGNAL:
+            if protocol != SIGNAL:
                 raise
-            return Refusal(error.reason)
+            return Refusal(error.reason), None
     table = sample_table(activities, pair, protocol.name)
-    return table.assign_attrs(family=model.family, protocol=protocol.name)
+    table = table.assign_attrs(family=model.family, protocol=protocol.name)
+    return table, activities[0] if protocol == SAMPLED else None
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
