@@ -26,10 +26,11 @@ from nwbcompare.core.errors import InputError
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.model.curricula import YANG2019
 from nwbcompare.workflows.continual import plan_of
-from nwbcompare.workflows.continual_measurements import PRIMARY, measure_networks
+from nwbcompare.workflows.continual_measurements import measure_networks
 from nwbcompare.workflows.continual_training import RUNS, train_networks
 from nwbcompare.workflows.measurements import mapping_of, sample_table
 from nwbcompare.workflows.recording_source import choose_recording
+from nwbcompare.workflows.sampling_protocols import RATE
 from nwbcompare.workflows.settings import CONTEXTS, Settings
 from nwbcompare.workflows.study_source import StudySource
 
@@ -64,7 +65,7 @@ def of_length(study: StudySource, seeds: list[str]) -> tuple[dict[str, Any], dic
     """Return the summary of a length, and the values of each measure by seed."""
     tables = {
         regime: {seed: by_seed[seed] for seed in seeds}
-        for regime, by_seed in study.tables(PRIMARY).items()
+        for regime, by_seed in study.tables(RATE.name).items()
         if regime in REGIMES
     }
     comparison = compare_regimes(tables, study.recorded, [(REGIMES[1], REGIMES[0])])

@@ -30,7 +30,7 @@ from scipy.stats import t as student
 from nwbcompare.model.checkpoint import read_evaluation
 
 REGIMES = ("sequential", "consolidated", "interleaved")
-PROTOCOLS = ("sampled", "published")
+PROTOCOLS = ("rate", "published")
 MARGIN = 0.05
 RESULTS = Path(__file__).parent / "results" / "warm_up.json"
 
@@ -91,7 +91,7 @@ def main() -> None:
             studies = (arguments.published, arguments.warm)
             change = paired_change(*(spreads(study, regime, protocol) for study in studies))
             row = {"regime": regime, "measure": f"s.d. of FTV, {protocol}", **change}
-            if protocol == "sampled" and "interval_90" in change:
+            if protocol == "rate" and "interval_90" in change:
                 low, high = change["interval_90"]
                 row["within_margin"] = -MARGIN < low < high < MARGIN
             rows.append(row)

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--recording", default="mante2013?animal=ar", help="SOURCE of the recording"
     )
-    parser.add_argument("--protocol", default="sampled", help="sampled, signal, published")
+    parser.add_argument("--protocol", default="tuning", help="tuning, rate, published")
     parser.add_argument("--out", type=Path, default=Path("figures"), help="output folder")
     arguments = parser.parse_args()
     recorded = nc.fractional_task_variance(nc.task_variance(resolve(arguments.recording)), *PAIR)

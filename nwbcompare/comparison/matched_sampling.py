@@ -2,8 +2,9 @@
 
 A network's rates are noise-free and its conditions balanced; those of a recording are neither.
 Here a network is shown the conditions of the recorded trials, each sampled unit is matched to a
-recorded one, and spikes are drawn, trial by trial, with that unit's mean rate and variability.
-Differences between network and recording are then not due to noise or numbers of trials.
+recorded one in rate, or in rate and strength of tuning, and gets that unit's trial noise.
+Differences between network and recording are then not due to noise, numbers of trials or, with
+equal tuning, to how strongly units are tuned.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import xarray as xr
 from tqdm import tqdm
 
 from nwbcompare.analysis.selectivity.condition_means import condition_means, condition_table
-from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, means_by_task
+from nwbcompare.analysis.selectivity.task_variance import means_by_task
+from nwbcompare.comparison.kernels.residual_noise import ResidualNoise
 from nwbcompare.comparison.kernels.spike_variability import draw_counts
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping, mapping_name, read_mapping
 from nwbcompare.comparison.protocols import step_and_rules
@@ -54,8 +56,12 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 Array = npt.NDArray[np.float64]
-Match = Literal["rate", "signal"]
-MATCHES = ("rate", "signal")
+Match = Literal["rate", "tuning"]
+MATCHES = ("rate", "tuning")
+Pairing = Literal["random", "rank", "reversed"]
+PAIRINGS = ("random", "rank", "reversed")
+ACTIVE_SHARE = 1e-3
+"""Least total variance of an active network unit, as a share of the median over units."""
 
 
 def sample_like(
@@ -64,6 +70,7 @@ def sample_like(
     mapping: Any = None,
     *,
     match: Match = "rate",
+    pairing: Pairing = "random",
     noise: bool = True,
     seed: int = 0,
     smooth_s: float | None = None,
@@ -75,9 +82,8 @@ def sample_like(
 
     Each recorded unit is matched to a network unit with one axis of targets, drawn at random
     among those that are active in these conditions, without replacement until all were drawn. Its
-    mean rate in a trial is the network's noise-free rate in that trial's condition, scaled to
-    spikes/s. Spike counts are drawn bin by bin with the recorded unit's Fano factor and trial-wide
-    gain (`nwbcompare.comparison.dispersion`) and smoothed like the recording.
+    mean rate in a trial is the network's noise-free rate in that trial's condition, in spikes/s at
+    the mean rate of the recorded unit, and its trials have the noise of that unit.
 
     Parameters
     ----------
@@ -91,13 +97,22 @@ def sample_like(
         of this package for the recording's archive.
     match
         "rate" multiplies the rates of a network unit so that their mean over the recorded unit's
-        trials is the mean rate of that unit. "signal" also adds an offset so that the sum of its
-        task variances, corrected for noise, is that of the recorded unit. Signal and noise are
-        then those of the recorded unit, and only the share of each task is the network's.
+        trials is the mean rate of that unit; the strength of tuning is then the network's. Spike
+        counts are drawn bin by bin with the recorded unit's Fano factor and trial-wide gain
+        (`nwbcompare.comparison.dispersion`) and smoothed like the recording. "tuning" scales and
+        shifts the rates so that also the sum of the task variances, corrected for noise, is that
+        of the recorded unit, and adds residuals of the recorded unit's own trials. Strength of
+        tuning and noise are then those of the recorded unit, and only the share of each task is
+        the network's: use it to compare FTV, which depends on both.
+    pairing
+        Which network unit is matched to which recorded unit: "random"; "rank", so that strongly
+        tuned network units (by their total variance) are matched to strongly tuned recorded units;
+        or "reversed", to weakly tuned ones. FTV that depends on the strength of tuning differs
+        between pairings: a difference to a recording should hold under all three.
     noise
-        Whether to draw spikes; otherwise rates are the matched and smoothed mean rates.
+        Whether to add noise; otherwise rates are the matched and smoothed mean rates.
     seed
-        Seed of the choice of units and of the spikes.
+        Seed of the choice of units and of the noise.
     smooth_s
         Standard deviation (s) of the Gaussian with which the recording was smoothed; by default
         that of its provenance.
@@ -115,9 +130,9 @@ def sample_like(
         outputs of `nwbcompare.tasks`; other columns of the animal's behaviour are left out. Unit
         columns are ``network_unit``, ``axis_degrees``, ``recorded_unit``; ``subject`` and
         ``session`` of the recorded unit, so that sessions are resampled on both sides together;
-        ``scale`` and ``offset`` (spikes/s) of the rates; ``clipped_share``, the share of bins
-        with a rate set to 0 because the offset made it negative; and, with noise,
-        ``drawn_fano_factor`` and ``drawn_gain_variance``.
+        ``scale`` and ``offset`` (spikes/s) of the rates. With "rate": ``clipped_share``, the share
+        of bins with a negative rate (of a network with signed activity), which is set to 0, and,
+        with noise, ``drawn_fano_factor`` and ``drawn_gain_variance``.
 
     Raises
     ------
@@ -127,8 +142,8 @@ def sample_like(
         runs with noise.
     NotApplicableError
         For rates without noise, an epoch with unequal bounds or without a bin, too few trials
-        (with ``match="signal"``: fewer than 2 in some condition of some unit), and a network
-        without active units.
+        (with ``match="tuning"``, and pairing by strength: fewer than 2 in some condition of some
+        unit), and a network without active units.
 
     Warns
     -----
@@ -137,11 +152,16 @@ def sample_like(
 
     Notes
     -----
-    The variance of the gain is chosen so that the mean variance of trials about the means of their
-    conditions is that of the recorded unit, whatever the modulation of its rate. The gain is
-    common to all bins of a trial and independent between units: noise correlations of recorded
-    units are not reproduced. If the corrected variance of a recorded unit is not above 0, "signal"
-    results in a constant rate (``scale`` 0).
+    "rate": the variance of the gain is chosen so that the mean variance of trials about the means
+    of their conditions is that of the recorded unit, whatever the modulation of its rate. The gain
+    is common to all bins of a trial and independent between units: noise correlations of recorded
+    units are not reproduced.
+
+    "tuning": a trial's noise is the residual of a trial of the same unit and condition, drawn with
+    replacement and multiplied by sqrt(n / (n - 1)) for n trials, so that noise is matched in every
+    task, condition and bin (Davison & Hinkley 1997, section 3.3). Rates are an affine function of
+    the network's and may be negative: rectified rates would have other shares of the tasks. If the
+    corrected variance of a recorded unit is not above 0, its rate is constant (``scale`` 0).
 
     Examples
     --------
@@ -155,7 +175,14 @@ def sample_like(
     check_whole("seed", seed, 0, "Use seed=0.")
     reading = {"smooth_s": smooth_s, "dt_ms": dt_ms, "rules": rules, **how}
     draws = sample_draws(
-        network, recording, mapping, seeds=[seed], match=match, noise=noise, **reading
+        network,
+        recording,
+        mapping,
+        seeds=[seed],
+        match=match,
+        pairing=pairing,
+        noise=noise,
+        **reading,
     )
     return next(draws)
 
@@ -167,6 +194,7 @@ def sample_draws(
     *,
     seeds: Iterable[int],
     match: Match = "rate",
+    pairing: Pairing = "random",
     noise: bool = True,
     smooth_s: float | None = None,
     dt_ms: float | None = None,
@@ -179,7 +207,7 @@ def sample_draws(
     ----------
     seeds
         Seed of each draw: of the choice of units and of the spikes.
-    network, recording, mapping, match, noise, smooth_s, dt_ms, rules, **how
+    network, recording, mapping, match, pairing, noise, smooth_s, dt_ms, rules, **how
         See `sample_like`.
 
     Yields
@@ -203,20 +231,15 @@ def sample_draws(
     """
     if match not in MATCHES:
         raise unknown_name("match", match, MATCHES)
+    if pairing not in PAIRINGS:
+        raise unknown_name("pairing", pairing, PAIRINGS)
     recorded = _read(recording, mapping, smooth_s)
     response = _responses(network, recorded, dt_ms=dt_ms, rules=rules, how=how)
-    matched = _match_rate if match == "rate" else _match_signal
+    sample = _sample_rates if match == "rate" else _sample_tuning
     for seed in seeds:
-        drawn = _draw_units(response, recorded, seed)
-        rates, units = matched(response.rates_of(drawn), recorded)
-        if noise:
-            fano, gain = _as_noisy(rates, recorded)
-            units |= {"drawn_fano_factor": fano, "drawn_gain_variance": gain}
-            sampled = _draw_rates(rates, recorded, fano, gain, seed)
-        else:
-            smoothed = (rates @ recorded.smoothing).astype(np.float32)
-            sampled = smoothed[recorded.unit, recorded.condition]
-        options = {"match": match, "noise": noise, "seed": seed}
+        drawn = _draw_units(response, recorded, seed, match, pairing)
+        sampled, units = sample(response.rates_of(drawn), recorded, seed, noise=noise)
+        options = {"match": match, "pairing": pairing, "noise": noise, "seed": seed}
         yield make_activity(
             {"sample": _as_block(sampled, recorded, response, drawn, units=units, options=options)}
         )
@@ -259,9 +282,17 @@ class _Recorded:
         return fano
 
     @cached_property
-    def signal_variance(self) -> Array:
-        """Sum over tasks of each unit's corrected task variance ``(unit,)``."""
-        return _signal_variance(self.block)
+    def strength(self) -> Array:
+        """Strength of tuning: sum over tasks of each unit's corrected task variance ``(unit,)``."""
+        strength = _strength(self.block)
+        _check_strength(self.block, strength)
+        return strength
+
+    @cached_property
+    def residuals(self) -> ResidualNoise:
+        """Residuals of all rows."""
+        _, coarse = condition_table(self.block, None)
+        return ResidualNoise.of(self.block["rate"].values, self.unit, self.condition, coarse)
 
     @property
     def bin_width_s(self) -> float:
@@ -524,51 +555,78 @@ def _second_chosen(block: xr.Dataset, mapping: ProtocolMapping) -> npt.NDArray[n
     return nearer
 
 
-def _draw_units(response: _Response, recorded: _Recorded, seed: int) -> npt.NDArray[np.int64]:
+def _draw_units(
+    response: _Response, recorded: _Recorded, seed: int, match: Match, pairing: Pairing
+) -> npt.NDArray[np.int64]:
     """Draw pairs (axis, unit) among those active in the tasks, without replacement if possible."""
     tasks, n_units = recorded.table["task"].values, recorded.block.sizes["unit"]
     variance = sum(
         response.rates[:, tasks == task].astype(np.float64).var(axis=1).mean(axis=1)
         for task in dict.fromkeys(tasks)
     )
-    fires = response.rates.clip(0).max(axis=(1, 2)) > 0
-    active = np.argwhere((variance > ACTIVE_THRESHOLD) & fires)
+    # rates at or below 0 cannot be scaled to spikes
+    possible = variance > 0
+    if match == "rate":
+        possible &= response.rates.clip(0).max(axis=(1, 2)) > 0
+    # relative, since the scale of a network's rates is arbitrary
+    least = ACTIVE_SHARE * np.median(variance[possible]) if possible.any() else 0.0
+    active = np.argwhere(possible & (variance > least))
     if not active.size:
         raise NotApplicableError(
             "network",
-            f"units whose task variances on the recorded conditions sum to more than "
-            f"{ACTIVE_THRESHOLD:g}",
+            "units whose rates differ between the recorded conditions",
             f"none in {response.name!r}",
             "Use a trained network.",
         )
     rng = np.random.default_rng((seed, 0))
     rounds = -(-n_units // len(active))
-    return np.concatenate([rng.permutation(active) for _ in range(rounds)])[:n_units]
+    drawn = np.concatenate([rng.permutation(active) for _ in range(rounds)])[:n_units]
+    if pairing == "random":
+        return drawn
+    ascending = drawn[np.argsort(variance[drawn[:, 0], drawn[:, 1]], kind="stable")]
+    rank = np.argsort(np.argsort(recorded.strength, kind="stable"))
+    return ascending[rank] if pairing == "rank" else ascending[::-1][rank]
 
 
-def _match_rate(rates: Array, recorded: _Recorded) -> tuple[Array, dict[str, Array]]:
-    """Scale rates to the mean rate of the recorded units over their trials."""
+def _sample_rates(
+    rates: Array, recorded: _Recorded, seed: int, *, noise: bool
+) -> tuple[npt.NDArray[np.float32], dict[str, Array]]:
+    """Scale rates to the mean rates of the recorded units over their trials, and draw spikes."""
     positive = rates.clip(0)
     target, mean = _mean_rates(recorded.means, positive @ recorded.smoothing)
     scale = np.divide(target, mean, out=np.zeros_like(mean), where=mean > 0)
-    columns = _matching_columns(scale, np.zeros_like(scale), rates, recorded.means)
-    return scale[:, None, None] * positive, columns
+    n = recorded.means["n_trials"].values
+    units = {
+        "scale": scale,
+        "offset": np.zeros_like(scale),
+        "clipped_share": (n * (rates < 0)).sum(axis=(1, 2)) / n.sum(axis=(1, 2)),
+    }
+    expected = scale[:, None, None] * positive
+    if not noise:
+        smoothed = (expected @ recorded.smoothing).astype(np.float32)
+        return smoothed[recorded.unit, recorded.condition], units
+    fano, gain = _as_noisy(expected, recorded)
+    units |= {"drawn_fano_factor": fano, "drawn_gain_variance": gain}
+    return _draw_rates(expected, recorded, fano, gain, seed), units
 
 
-def _match_signal(rates: Array, recorded: _Recorded) -> tuple[Array, dict[str, Array]]:
-    """Scale and shift rates to the mean and the corrected variance of the recorded units."""
+def _sample_tuning(
+    rates: Array, recorded: _Recorded, seed: int, *, noise: bool
+) -> tuple[npt.NDArray[np.float32], dict[str, Array]]:
+    """Match mean rates and corrected variances of the recorded units, and add their residuals."""
     block, smoothed = recorded.block, rates @ recorded.smoothing
-    expected = smoothed.astype(np.float32)[recorded.unit, recorded.condition]
-    expected[np.isnan(block["rate"].values)] = np.nan
-    target = recorded.signal_variance
-    _check_signal(block, target)
-    variance = _signal_variance(block.assign(rate=(block["rate"].dims, expected)))
-    ratio = np.divide(target, variance, out=np.zeros_like(variance), where=variance > 0)
+    rows = smoothed.astype(np.float32)[recorded.unit, recorded.condition]
+    rows[np.isnan(block["rate"].values)] = np.nan
+    strength = _strength(block.assign(rate=(block["rate"].dims, rows)))
+    ratio = np.divide(recorded.strength, strength, out=np.zeros_like(strength), where=strength > 0)
     scale = np.sqrt(ratio.clip(0))
     recorded_mean, mean = _mean_rates(recorded.means, smoothed)
     offset = recorded_mean - scale * mean
-    shifted = scale[:, None, None] * rates + offset[:, None, None]
-    return shifted.clip(0), _matching_columns(scale, offset, shifted, recorded.means)
+    sampled = scale.astype(np.float32)[recorded.unit, None] * rows
+    sampled += offset.astype(np.float32)[recorded.unit, None]
+    if noise:
+        sampled += recorded.residuals.draw(np.random.default_rng((seed, 1)))
+    return sampled, {"scale": scale, "offset": offset}
 
 
 def _mean_rates(means: xr.Dataset, smoothed: Array) -> tuple[Array, Array]:
@@ -579,16 +637,7 @@ def _mean_rates(means: xr.Dataset, smoothed: Array) -> tuple[Array, Array]:
     return recorded, (n * smoothed).sum(axis=(1, 2)) / total
 
 
-def _matching_columns(
-    scale: Array, offset: Array, rates: Array, means: xr.Dataset
-) -> dict[str, Array]:
-    """Return scale, offset and share of clipped bins as columns of the unit table."""
-    n = means["n_trials"].values
-    clipped = (n * (rates < 0)).sum(axis=(1, 2)) / n.sum(axis=(1, 2))
-    return {"scale": scale, "offset": offset, "clipped_share": clipped}
-
-
-def _signal_variance(block: xr.Dataset) -> Array:
+def _strength(block: xr.Dataset) -> Array:
     """Compute each unit's sum over tasks of task variance, minus its trial noise ``(unit,)``.
 
     The expected variance of C noisy means exceeds that of the true means by (C - 1) / C times
@@ -603,12 +652,12 @@ def _signal_variance(block: xr.Dataset) -> Array:
     return total
 
 
-def _check_signal(block: xr.Dataset, variance: Array) -> None:
-    unknown = block["unit"].values[np.isnan(variance)]
+def _check_strength(block: xr.Dataset, strength: Array) -> None:
+    unknown = block["unit"].values[np.isnan(strength)]
     if unknown.size:
         raise NotApplicableError(
             "recording",
-            "at least 2 trials in every condition of every unit, for match='signal'",
+            "at least 2 trials in every condition of every unit, for equal tuning",
             f"{unknown.size} units with fewer: {listing(unknown, most=5)}",
             "Leave them out with nwbcompare.select(recording, units=...), or use match='rate'.",
         )

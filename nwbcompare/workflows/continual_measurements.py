@@ -22,8 +22,10 @@ from nwbcompare.workflows.results_folder import keep_results, read_results
 from nwbcompare.workflows.sampling_protocols import (
     MATCHED,
     PUBLISHED,
-    SAMPLED,
-    SIGNAL,
+    RANKED,
+    RATE,
+    REVERSED,
+    TUNING,
     SamplingProtocol,
 )
 from nwbcompare.workflows.section import Refusal, Results
@@ -32,9 +34,9 @@ from nwbcompare.workflows.study_plan import LEVELS, StudyPlan
 from nwbcompare.workflows.training_regimes import DONOR, REGIMES, UNTRAINED, regime_of_study
 
 MEASURES = "measures"
-PRIMARY = SAMPLED.name
-AT_LEVEL = "sampled_at_{:.2f}"
-"""Name of the primary protocol at a level of performance."""
+PRIMARY = TUNING.name
+AT_LEVEL = "rate_at_{:.2f}"
+"""Name of the rate-matched protocol at a level of performance."""
 WITH_LEVELS = ("interleaved", "sequential", DONOR)
 COLUMNS = ("unit", "draw", "network_unit", "recorded_unit", "session", "subject")
 
@@ -127,7 +129,9 @@ def _read_or_measure(
         # without weights, as in a repository, measures are valid by themselves
         identity = identity | {"weights_sha256": sha256_of_file(weights)}
     results = read_results(file, identity)
-    if results is None:
+    # kept by a version without the primary protocol; without weights nothing can be added
+    outdated = results is not None and PRIMARY not in {*results, *results.refusals}
+    if results is None or (outdated and weights.is_file()):
         results = _measure(one, source)
         keep_results(file, results, identity, small=True)
     return NetworkMeasures(one.regime, one.seed, results)
@@ -136,9 +140,8 @@ def _read_or_measure(
 def _measure(one: StudyNetwork, source: _Recording) -> Results:
     network = _network(one, source.plan)
     results = Results()
-    # further regimes are compared on the primary protocol alone
-    others = (SIGNAL, MATCHED, PUBLISHED) if one.regime in {*REGIMES, UNTRAINED} else ()
-    for protocol in (SAMPLED, *others):
+    others = (RANKED, REVERSED, MATCHED, PUBLISHED) if one.regime in {*REGIMES, UNTRAINED} else ()
+    for protocol in (TUNING, RATE, *others):
         _add_table(results, protocol.name, network, protocol, one.seed, source)
     for level in LEVELS if one.regime in WITH_LEVELS else ():
         name = AT_LEVEL.format(level)
@@ -147,7 +150,7 @@ def _measure(one: StudyNetwork, source: _Recording) -> Results:
             reason = f"Its Ctx DM tasks never were both at {level:g}."
             results.refusals[name] = Refusal(reason)
         else:
-            _add_table(results, name, early, SAMPLED, one.seed, source)
+            _add_table(results, name, early, RATE, one.seed, source)
     return results
 
 

@@ -24,7 +24,7 @@ from nwbcompare.tasks.registry import display_name
 from nwbcompare.workflows.analysis_sources import NetworkSource, activity_digest
 from nwbcompare.workflows.models import Model
 from nwbcompare.workflows.recording_source import RecordingChoice
-from nwbcompare.workflows.sampling_protocols import PROTOCOLS, SAMPLED, Pair
+from nwbcompare.workflows.sampling_protocols import PROTOCOLS, RATE, Pair
 from nwbcompare.workflows.section import Refusal, Results
 from nwbcompare.workflows.settings import Settings
 
@@ -85,11 +85,11 @@ class ComparisonSource:
 
     @cached_property
     def sampled(self) -> dict[str, xr.DataTree]:
-        """First draw of each network that is sampled as the recording was, by name."""
+        """First rate-matched draw of each network, by name."""
         if self.mapping is None:
             return {}
         return {
-            model.name: SAMPLED.activities(
+            model.name: RATE.activities(
                 model.network,
                 self.recording,
                 self.mapping,

@@ -52,12 +52,14 @@ OF_PACKAGE: tuple[Section[Any], ...] = (
     confounds.SECTION,
     population.SECTION,
     example_units.SECTION,
-    continual_similarity.SAMPLED,
+    continual_similarity.TUNING,
     continual_learning.SECTION,
     continual_similarity.AT_LEVELS,
     continual_alternatives.SECTION,
     continual_similarity.EVERY,
-    continual_similarity.SIGNAL,
+    continual_similarity.RANKED,
+    continual_similarity.REVERSED,
+    continual_similarity.RATE,
     continual_similarity.PUBLISHED,
 )
 """Sections in the order of the pages."""

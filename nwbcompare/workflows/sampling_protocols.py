@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import xarray as xr
 
-from nwbcompare.comparison.matched_sampling import sample_draws, sample_like
+from nwbcompare.comparison.matched_sampling import Match, Pairing, sample_draws, sample_like
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping
 from nwbcompare.model.network import Network
 from nwbcompare.workflows.sources import record_test_trials
@@ -31,6 +31,8 @@ class SamplingProtocol:
         trials; "file": those of a file.
     match
         Statistics of the recorded units that sampled units share; None without noise.
+    pairing
+        Which units are matched; see `nwbcompare.sample_like`.
     method
         Continuation of the title in the page's methods.
     """
@@ -39,7 +41,8 @@ class SamplingProtocol:
     title: str
     phrase: str
     trials: Literal["recording", "published", "file"]
-    match: Literal["rate", "signal"] | None = None
+    match: Match | None = None
+    pairing: Pairing = "random"
     method: str = "."
 
     def pair_of(self, pair: Pair, mapping: ProtocolMapping | None) -> Pair:
@@ -79,31 +82,54 @@ class SamplingProtocol:
             return [record_test_trials(network, network_pair(pair, mapping))]
         if self.match is None:
             return [sample_like(network, recording, mapping, noise=False, seed=seeds[0])]
-        return list(sample_draws(network, recording, mapping, seeds=seeds, match=self.match))
+        draws = sample_draws(
+            network, recording, mapping, seeds=seeds, match=self.match, pairing=self.pairing
+        )
+        return list(draws)
 
 
-SAMPLED = SamplingProtocol(
-    name="sampled",
-    title="Sampled as the recording: its conditions, trials, rates and noise",
-    phrase="sampled as the recording was (its conditions, trials, rates and noise)",
+TUNING = SamplingProtocol(
+    name="tuning",
+    title="Tuning-matched: the recording's conditions, trials, rates, noise and strength of tuning",
+    phrase="tuned as strongly as the recorded units, with their conditions, trials and noise",
+    trials="recording",
+    match="tuning",
+    method=": rates are scaled and shifted so that their mean and the sum of the corrected task "
+    "variances are the recorded unit's, and residuals of its own trials are added; only the split "
+    "of variance between the tasks is the network's. Units are paired at random.",
+)
+RANKED = replace(
+    TUNING,
+    name="ranked",
+    title="Tuning-matched, paired by strength",
+    phrase="tuning-matched, strongly tuned units paired with strongly tuned ones",
+    pairing="rank",
+    method=": as above, the most strongly tuned network unit for the most strongly tuned recorded "
+    "unit, and so on.",
+)
+REVERSED = replace(
+    RANKED,
+    name="reversed",
+    title="Tuning-matched, paired by reversed strength",
+    phrase="tuning-matched, strongly tuned units paired with weakly tuned ones",
+    pairing="reversed",
+    method=": as above, the most strongly tuned network unit for the most weakly tuned recorded "
+    "unit, and so on.",
+)
+RATE = SamplingProtocol(
+    name="rate",
+    title="Rate-matched: the recording's conditions, trials, rates and noise, but not its strength "
+    "of tuning",
+    phrase="at the recorded units' rates, but as strongly tuned as the network is",
     trials="recording",
     match="rate",
-)
-SIGNAL = SamplingProtocol(
-    name="signal",
-    title="Sampled, and as strongly tuned as the recorded units",
-    phrase="sampled so and tuned as strongly as the recorded units",
-    trials="recording",
-    match="signal",
-    method=": rates are also shifted so that the sum of the corrected task variances is the "
-    "recorded unit's; only its split between the tasks is the network's.",
 )
 MATCHED = SamplingProtocol(
     name="matched",
     title="The recording's conditions, without noise",
     phrase="shown the recording's conditions without noise",
     trials="recording",
-    method=": rates as above, no spikes drawn.",
+    method=": rates as in the rate-matched samples, no spikes drawn.",
 )
 PUBLISHED = SamplingProtocol(
     name="published",
@@ -119,7 +145,9 @@ AS_RECORDED = SamplingProtocol(
     trials="file",
     method=": conditions, epochs and noise are the file's own.",
 )
-PROTOCOLS = {one.name: one for one in (SAMPLED, SIGNAL, MATCHED, PUBLISHED, AS_RECORDED)}
+PROTOCOLS = {
+    one.name: one for one in (TUNING, RANKED, REVERSED, RATE, MATCHED, PUBLISHED, AS_RECORDED)
+}
 """Protocols by name, from the nearest to a recording."""
 
 

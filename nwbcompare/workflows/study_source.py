@@ -77,7 +77,7 @@ class StudySource:
                     f"{worst} ended at {shares[worst]:.3f}, below {settings.least_performance:g}"
                 )
         for measured in measures:
-            if PRIMARY not in measured.results and measured.name not in exclusions:
+            if PRIMARY in measured.results.refusals and measured.name not in exclusions:
                 exclusions[measured.name] = measured.results.refusals[PRIMARY].reason
         included = [one for one in trained if one.name not in exclusions]
         return cls(

@@ -86,7 +86,7 @@ class TestSample:
         assert len(set(pairs[:distinct])) == distinct
         assert len(set(block["unit"].values)) == 200
 
-    @pytest.mark.parametrize("match", ["rate", "signal"])
+    @pytest.mark.parametrize("match", ["rate", "tuning"])
     def test_rates_are_those_of_the_matched_protocol(self, match):
         """Unit by unit against `record_matched`, which runs and bins in its own way."""
         strengths = (0.05, 0.2, 0.2)
@@ -104,37 +104,90 @@ class TestSample:
             shown = zip(nc.labels(here["task"]), *(here[c].values for c in LEVELS), strict=True)
             expected = np.array([rates[trials.index(row)] for row in shown], dtype=float)
             expected = expected * here["scale"].values[unit] + here["offset"].values[unit]
-            if here["clipped_share"].values[unit] == 0:
-                np.testing.assert_allclose(here["rate"].values, expected, rtol=1e-4, atol=1e-3)
+            np.testing.assert_allclose(here["rate"].values, expected, rtol=1e-4, atol=1e-3)
             if match == "rate":
                 recorded = recording["rate"].values[rows].mean(dtype=float)
                 assert here["rate"].values.mean() == pytest.approx(recorded, rel=1e-5)
                 assert here["offset"].values[unit] == 0
 
-    def test_signal_matches_the_corrected_variance(self):
+    def test_tuning_matches_the_corrected_variance(self):
         recording = make_recording(12, (6, 12), signal=0.4)
-        block = sample(recording, match="signal", noise=False)
-        wanted = corrected_variance(recording)
+        block = sample(recording, match="tuning", noise=False)
+        strength = corrected_variance(recording)
         # as the pipeline would see it, were there no noise but the conditions' own levels
-        given_ = corrected_variance(block.assign_attrs(deterministic=0))
-        whole = (block["clipped_share"].values == 0) & (wanted > 0)
-        assert whole.sum() > 6
-        np.testing.assert_allclose(given_[whole], wanted[whole], rtol=1e-3)
+        matched = corrected_variance(block.assign_attrs(deterministic=0))
+        tuned = strength > 0
+        assert tuned.sum() > 6
+        np.testing.assert_allclose(matched[tuned], strength[tuned], rtol=1e-3)
         rates = sample(recording, match="rate", noise=False)
         others = corrected_variance(rates.assign_attrs(deterministic=0))
-        assert np.abs(np.log(others / wanted))[whole].min() > 0.01  # the negative control
+        assert np.abs(np.log(others / strength))[tuned].min() > 0.01  # the negative control
 
-    def test_units_without_signal_get_a_constant_rate(self):
+    def test_tuning_preserves_the_ftv_of_every_unit(self):
+        """FTV is invariant under an affine change of a unit's rates, whatever its strength."""
+        recording = make_recording(40, (6, 12), rates=(1, 4), signal=1.0)
+        by_match = {
+            match: sample(recording, match=match, noise=False).assign_attrs(deterministic=1)
+            for match in ("rate", "tuning")
+        }
+        assert by_match["tuning"]["rate"].values.min() < 0
+        rate, tuning = (
+            nc.fractional_task_variance(nc.task_variance(block), *CONTEXTS, threshold=1e-9)
+            for block in by_match.values()
+        )
+        tuned = by_match["tuning"]["scale"].values > 0
+        np.testing.assert_allclose(
+            tuning["fractional_task_variance"].values[tuned],
+            rate["fractional_task_variance"].values[tuned],
+            atol=2e-3,
+        )
+
+    def test_units_without_tuning_get_a_constant_rate(self):
         recording = make_recording(30, (3, 5), signal=0.0, seed=4)
         flat = corrected_variance(recording) <= 0
         assert 0 < flat.sum() < 30
-        block = sample(recording, match="signal", noise=False)
+        block = sample(recording, match="tuning", noise=False)
         np.testing.assert_array_equal(block["scale"].values == 0, flat)
         for unit in np.flatnonzero(flat):
             rates = block["rate"].values[block["observation_unit"].values == unit]
             assert np.ptp(rates) < 1e-3
 
-    @pytest.mark.parametrize("match", ["rate", "signal"])
+    def test_pairing_by_strength(self):
+        recording = make_recording(20, (4, 9), signal=0.4)
+        strength = corrected_variance(recording)
+
+        def variance_of_network(pairing):
+            block = sample(recording, match="tuning", pairing=pairing, noise=False)
+            # the strength of the network unit before it was scaled
+            tuned = strength > 0
+            own = strength[tuned] / block["scale"].values[tuned] ** 2
+            return own, sorted(block["network_unit"].values)
+
+        kinds = ("rank", "reversed", "random")
+        variances, units = zip(*map(variance_of_network, kinds), strict=True)
+        assert units[0] == units[1] == units[2]
+        ranks = [stats.spearmanr(own, strength[strength > 0])[0] for own in variances]
+        assert ranks[0] > 0.9
+        assert ranks[1] < -0.9
+        assert abs(ranks[2]) < 0.7
+
+    def test_noise_is_matched_in_each_task(self):
+        recording = make_recording(30, (10, 20), rates=(15, 40), signal=0.1)
+        loud = nc.labels(recording["task"]) == CONTEXTS[1]
+        rng = np.random.default_rng(0)
+        recording["rate"][loud] += 30 * rng.standard_normal((loud.sum(), 1)).astype(np.float32)
+        block = sample(recording, match="tuning")
+        for task in CONTEXTS:
+            drawn, recorded = (
+                mean_noise(x.isel(observation=nc.labels(x["task"]) == task))
+                for x in (block, recording)
+            )
+            assert (drawn / recorded).mean() == pytest.approx(1, abs=0.03)
+        in_rate = sample(recording, match="rate")
+        quiet = [mean_noise(x.isel(observation=~loud)).mean() for x in (in_rate, recording)]
+        assert quiet[0] > 1.5 * quiet[1]  # the negative control: one noise for both tasks
+
+    @pytest.mark.parametrize("match", ["rate", "tuning"])
     @pytest.mark.parametrize(("fano", "gain"), [(0.8, 0.0), (1.5, 0.1)])
     def test_noise_and_means_are_the_recorded_ones(self, match, fano, gain):
         recording = make_recording(30, (10, 20), fano=fano, gain=gain, rates=(15, 40), signal=0.1)
@@ -146,21 +199,34 @@ class TestSample:
         means = [
             (rows @ x["rate"].values.mean(axis=1)) / rows.sum(axis=1) for x in (block, recording)
         ]
-        unclipped = block["clipped_share"].values == 0
-        np.testing.assert_allclose(means[0][unclipped], means[1][unclipped], rtol=0.06)
+        np.testing.assert_allclose(means[0], means[1], rtol=0.08)
         scatter = dispersion(block, conditions=LEVELS)  # its smoothing is in its provenance
         assert scatter["fano_factor"].mean().item() == pytest.approx(fano, abs=0.05)
 
     def test_negative_rates_are_clipped_and_counted(self):
-        recording = make_recording(10, rates=(1, 2), signal=1.5)
-        block = sample(recording, match="signal", noise=False)
-        clipped = block["clipped_share"].values
-        assert clipped.max() > 0
+        torch.manual_seed(0)
+        signed = torch.nn.RNN(85, 8)
+        recording = make_recording(10)
+        block = sample(recording, network=signed, dt_ms=50, noise=False)
+        assert block["clipped_share"].values.max() > 0.05
         assert block["rate"].values.min() >= 0
-        loud = sample(make_recording(10, rates=(30, 40), signal=0.1), match="signal", noise=False)
-        assert loud["clipped_share"].values.max() < clipped.max()
+        assert "clipped_share" not in sample(recording, match="tuning", noise=False).coords
 
-    @pytest.mark.parametrize("match", ["rate", "signal"])
+    def test_the_scale_of_a_network_does_not_matter(self):
+        """Units are drawn by their variance relative to the others, since units of rate are free."""
+        recording = make_recording(20)
+
+        def rates(factor):
+            torch.manual_seed(0)
+            network = torch.nn.RNN(85, 8, nonlinearity="relu", bias=False)
+            with torch.no_grad():
+                network.weight_ih_l0.mul_(factor)
+            return sample(recording, network=network, dt_ms=50, noise=False)["rate"].values
+
+        loud, quiet = rates(1.0), rates(1e-4)
+        np.testing.assert_allclose(loud, quiet, rtol=1e-3, atol=1e-3)
+
+    @pytest.mark.parametrize("match", ["rate", "tuning"])
     def test_several_draws_are_those_of_each_seed(self, match):
         recording, network = make_recording(), small_network()
         draws = sample_draws(network, recording, table(), seeds=[3, 4], match=match)
@@ -280,8 +346,10 @@ class TestSample:
 class TestRefusals:
     def test_arguments(self):
         recording = make_recording(2)
-        with pytest.raises(InputError, match="match: expected one of rate, signal, got 'signl'"):
+        with pytest.raises(InputError, match="match: expected one of rate, tuning, got 'signl'"):
             sample(recording, match="signl")
+        with pytest.raises(InputError, match="pairing: expected one of random, rank, reversed"):
+            sample(recording, pairing="sorted")
         with pytest.raises(InputError, match="seed: expected a whole number"):
             sample(recording, seed=-1)
         with pytest.raises(InputError, match="mapping of the recording's conditions.*'mante2013'"):
@@ -342,7 +410,7 @@ class TestRefusals:
         with pytest.raises(
             NotApplicableError, match="at least 2 trials in every condition.*units .*n0"
         ):
-            sample(lacking, coarse, match="signal")
+            sample(lacking, coarse, match="tuning")
         sample(lacking, coarse, match="rate")
 
     def test_a_network_that_does_nothing(self):
@@ -350,7 +418,7 @@ class TestRefusals:
         with torch.no_grad():
             dead.bias.fill_(-100)
         with pytest.raises(
-            NotApplicableError, match="units whose task variances.*none in 'network'"
+            NotApplicableError, match="units whose rates differ between.*none in 'network'"
         ):
             sample(make_recording(2), network=dead)
 

@@ -62,7 +62,7 @@ def study_source(rng, n=8, widths=WIDTHS, excluded=()):
     for regime, width in widths.items():
         for seed in range(n):
             half = np.clip(width + 0.02 * rng.standard_normal(), 0.01, 1)
-            protocols = [PRIMARY, "signal", *([LEVEL] if regime in WITH_LEVELS else [])]
+            protocols = [PRIMARY, "rate", *([LEVEL] if regime in WITH_LEVELS else [])]
             tables = {
                 name: table(rng.uniform(-half, half, SESSION.size), f"{regime}-{seed}")
                 for name in protocols

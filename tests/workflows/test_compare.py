@@ -201,15 +201,15 @@ def test_the_matched_protocol_comes_first_and_the_published_one_beside_it(simula
     values = read(simulated_report[0])
     names = [one["name"] for one in values["sections"]]
     assert names.index("sampled") == 0 < names.index("published")
-    assert values["findings"][0]["text"].startswith("The 2 networks, sampled as the recording was")
+    assert values["findings"][0]["text"].startswith(
+        "The 2 networks, tuned as strongly as the recorded"
+    )
     assert not any("published test trials" in found["text"] for found in values["findings"])
     assert [row["protocol"] for row in section(values, "sampled")["rows"]] == (
-        ["sampled"] * 8 + ["signal"] * 8
+        ["tuning"] * 8 + ["ranked"] * 8 + ["reversed"] * 8 + ["rate"] * 8
     )
     assert any(
-        re.search(
-            r"protocol alone moves .*\(sampled\).*\(signal\).*\(matched\).*\(published\)", text
-        )
+        re.search(r"protocol alone moves .*\(tuning\).*\(rate\).*\(matched\).*\(published\)", text)
         for text in texts(values)
     )
 

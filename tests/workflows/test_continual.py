@@ -688,7 +688,7 @@ def test_kept_measures_are_read_bit_for_bit(first, tmp_path, recording):
         kept = measure(tmp_path, recording, only)
     for one, two in zip(fresh, kept, strict=True):
         assert one.results.refusals == two.results.refusals
-        names = [PRIMARY, "signal", "matched", "published"]
+        names = [PRIMARY, "rate", "ranked", "reversed", "matched", "published"]
         assert list(one.results) == list(two.results) == names
         for name, table in one.results.items():
             same = two.results[name]
@@ -786,4 +786,4 @@ def test_measures_of_the_repository_are_read(repository, tmp_path, mante2013_pat
         untrained = {f"{UNTRAINED}-{one.seed}" for one in networks}
         assert set(anew) == (untrained if name == "continual_warm_up" else set())
         assert files == {one.name.replace(" ", "-") for one in measures} - set(anew)
-        assert all(PRIMARY in one.results for one in measures if one.name not in anew)
+        assert all("rate" in one.results for one in measures if one.name not in anew)

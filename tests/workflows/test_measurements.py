@@ -13,7 +13,7 @@ import nwbcompare as nc
 from nwbcompare.comparison.protocol_mapping import read_mapping
 from nwbcompare.workflows.measurements import Measurements, mapping_of
 from nwbcompare.workflows.results_folder import keep_results, read_results
-from nwbcompare.workflows.sampling_protocols import SAMPLED, SIGNAL, network_pair
+from nwbcompare.workflows.sampling_protocols import RATE, TUNING, network_pair
 from nwbcompare.workflows.section import Refusal
 from nwbcompare.workflows.sections.samples import _sample
 
@@ -36,19 +36,26 @@ def test_a_mapping_comes_from_the_name_else_from_the_archive(comparison, measure
 
 
 def test_every_model_is_measured_on_every_protocol(comparison, measurements):
-    assert measurements.protocols == ["sampled", "signal", "matched", "published"]
+    assert measurements.protocols == [
+        "tuning",
+        "ranked",
+        "reversed",
+        "rate",
+        "matched",
+        "published",
+    ]
     for protocol in measurements.protocols:
         assert [sample.name for sample in measurements.on(protocol)] == ["net", "other"]
     for sample in measurements.samples:
         draws = sample.ftv.sizes.get("draw", 1)
-        assert draws == (2 if sample.protocol in {"sampled", "signal"} else 1)
-    sampled = measurements.on("sampled")[0].ftv
+        assert draws == (1 if sample.protocol in {"matched", "published"} else 2)
+    sampled = measurements.on("rate")[0].ftv
     np.testing.assert_array_equal(sampled["unit"], measurements.recorded.ftv["unit"])
     np.testing.assert_array_equal(sampled["session"], measurements.recorded.ftv["session"])
     assert set(comparison.sampled) == {"net", "other"}
     # networks do not share their random numbers
     first, second = (
-        sample.ftv["fractional_task_variance"].isel(draw=0) for sample in measurements.on("sampled")
+        sample.ftv["fractional_task_variance"].isel(draw=0) for sample in measurements.on("rate")
     )
     assert not first.equals(second)
     assert int(np.isfinite(sampled["fractional_task_variance"]).sum()) == int(
@@ -73,11 +80,11 @@ def test_in_other_processes_too_equal_tuning_alone_may_not_apply(comparison, mon
 
     monkeypatch.setattr("nwbcompare.workflows.sampling_protocols.sample_draws", fail)
     # as a process receives them: equal, but not the same objects
-    signal, sampled = pickle.loads(pickle.dumps((SIGNAL, SAMPLED)))
+    tuning, rate = pickle.loads(pickle.dumps((TUNING, RATE)))
     model = comparison.models[0]
-    assert _sample(model, signal, comparison) == (Refusal("Needed: two trials; here: one."), None)
+    assert _sample(model, tuning, comparison) == (Refusal("Needed: two trials; here: one."), None)
     with pytest.raises(nc.NotApplicableError, match="two trials"):
-        _sample(model, sampled, comparison)
+        _sample(model, rate, comparison)
 
 
 def test_measurements_of_kept_results_are_those_of_computed_ones(

@@ -71,7 +71,7 @@ def test_networks_below_the_criterion_are_excluded_with_their_number(networks):
 def test_networks_at_the_criterion_stay_and_those_without_a_sample_are_excluded(networks):
     sample = table(np.zeros(SESSION.size))
     measures = [
-        NetworkMeasures("sequential", 0, Results({PRIMARY: sample, "signal": sample})),
+        NetworkMeasures("sequential", 0, Results({PRIMARY: sample, "rate": sample})),
         NetworkMeasures("consolidated", 0, Results({PRIMARY: sample})),
         NetworkMeasures(
             "uniform", 0, Results(refusals={PRIMARY: Refusal("Needed: units; here: none.")})
@@ -85,8 +85,8 @@ def test_networks_at_the_criterion_stay_and_those_without_a_sample_are_excluded(
     assert strict.exclusions["sequential-0"].startswith("contextdm2 ended at 0.750")
     assert list(strict.tables(PRIMARY)) == ["consolidated"]
     assert list(strict.tables(PRIMARY, with_excluded=True)) == ["sequential", "consolidated"]
-    assert strict.tables("signal") == {}
-    assert list(strict.tables("signal", with_excluded=True)["sequential"]) == ["0"]
+    assert strict.tables("rate") == {}
+    assert list(strict.tables("rate", with_excluded=True)["sequential"]) == ["0"]
 
 
 @pytest.mark.parametrize("least", [1.0, -0.1, float("nan")])

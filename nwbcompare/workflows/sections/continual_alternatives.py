@@ -12,8 +12,8 @@ from nwbcompare.analysis.learning.retention import MEAN
 from nwbcompare.core.number_text import p_text
 from nwbcompare.model.curricula import YANG2019
 from nwbcompare.report.page_section import Finding
-from nwbcompare.workflows.continual_measurements import PRIMARY
 from nwbcompare.workflows.formatting import counted, interval
+from nwbcompare.workflows.sampling_protocols import RATE
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.sections.continual_evidence import (
     contrast_finding,
@@ -55,7 +55,7 @@ def _comparison(source: StudySource, *, with_excluded: bool) -> xr.Dataset:
     plan = source.plan
     seeds = {str(seed) for seed in plan.further_seeds}
     regimes = [plan.all_regimes[name] for name in COMPARED_WITH if name in plan.all_regimes]
-    tables = source.tables(PRIMARY, with_excluded=with_excluded)
+    tables = source.tables(RATE.name, with_excluded=with_excluded)
     names = [regime.name for regime in plan.further_regimes]
     return compare_tables(
         {
@@ -95,9 +95,9 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     tables = results["also"]
     learning = tables.series("learning")
     findings: list[str | Finding] = [
-        f"Seeds 0 to {learning[0].attrs['last_seed']}, sampled as the recording was. These regimes "
-        "are outside the tests that were fixed in advance; p Holm is over all differences here but "
-        "the first.",
+        f"Seeds 0 to {learning[0].attrs['last_seed']}, sampled at the recorded rates. These "
+        "regimes are outside the tests that were fixed in advance; p Holm is over all "
+        "differences here but the first.",
         *(
             _learning_sentence(one, tables.get(f"retention {place}"))
             for place, one in enumerate(learning)

@@ -45,6 +45,8 @@ CONTRASTS = (
     ("sequential", UNTRAINED),
 )
 """Fixed in advance; the first is the primary one, the next two decide on attribution."""
+PAIRINGS = (sampling_protocols.RANKED.name, sampling_protocols.REVERSED.name)
+"""Protocols without a figure of distributions, which differ little from the primary one's."""
 PLOTTED = ("interleaved", "sequential", "consolidated", UNTRAINED)
 
 
@@ -110,7 +112,7 @@ def _compute(
     del earlier, cache
     tables = source.tables(protocol, with_excluded=with_excluded)
     results = Results({"comparison": compare_tables(tables, CONTRASTS, source)})
-    if protocol != sampling_protocols.SIGNAL.name and not with_excluded:
+    if protocol not in PAIRINGS and not with_excluded:
         results.add_series(
             "curves",
             (
@@ -249,8 +251,10 @@ def _of_protocol(protocol: sampling_protocols.SamplingProtocol) -> Section[Study
     return _section(f"ftv-{protocol.name}", heading, protocol.name)
 
 
-SAMPLED = _of_protocol(sampling_protocols.SAMPLED)
-SIGNAL = _of_protocol(sampling_protocols.SIGNAL)
+TUNING = _of_protocol(sampling_protocols.TUNING)
+RANKED = _of_protocol(sampling_protocols.RANKED)
+REVERSED = _of_protocol(sampling_protocols.REVERSED)
+RATE = _of_protocol(sampling_protocols.RATE)
 PUBLISHED = _of_protocol(sampling_protocols.PUBLISHED)
 EVERY = _section(
     "ftv-every",
@@ -262,7 +266,7 @@ EVERY = _section(
 )
 AT_LEVELS = Section(
     name="levels",
-    heading="Similarity at equal performance in the context tasks",
+    heading="Similarity at equal performance in the context tasks, at the recorded rates",
     report="continual",
     compute=_compute_levels,
     summarise=_summarise_levels,

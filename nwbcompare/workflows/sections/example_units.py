@@ -18,7 +18,7 @@ from nwbcompare.report.page_section import Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.formatting import number
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
-from nwbcompare.workflows.sampling_protocols import SAMPLED
+from nwbcompare.workflows.sampling_protocols import RATE
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
@@ -57,7 +57,7 @@ def _compute(
         choose_examples(source.name, source.recording, measurements.recorded.ftv, settings.pair),
     )
     for name, activity in list(source.sampled.items())[:1]:
-        sample = next(s for s in measurements.on(SAMPLED.name) if s.name == name)
+        sample = next(s for s in measurements.on(RATE.name) if s.name == name)
         ftv = sample.ftv.isel(draw=0) if "draw" in sample.ftv.dims else sample.ftv
         units = next(iter(blocks(activity).values()))["unit"].values
         results.add_group(

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 
 from nwbcompare.comparison.compare_samples import compare_samples, distribution_curves
 from nwbcompare.comparison.equivalence import equivalence_test
+from nwbcompare.core.number_text import p_text
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.ftv_distributions import DISTANCES, plot_distributions, plot_effects
 from nwbcompare.plotting.style import FTV_EDGES
@@ -31,6 +32,10 @@ from nwbcompare.workflows.settings import Settings
 
 Kind = Literal["histogram", "cumulative"]
 THESE, KIND = "these networks", "networks of this kind"
+MAIN = sampling_protocols.TUNING.name
+PAIRINGS = (sampling_protocols.RANKED.name, sampling_protocols.REVERSED.name)
+ALIKE = (MAIN, *PAIRINGS, sampling_protocols.RATE.name)
+"""Protocols on which networks are sampled with the recording's noise."""
 MEASURES = {
     "sd": "difference of s.d. of FTV",
     "mean": "difference of mean FTV",
@@ -135,8 +140,7 @@ def _compute_sampled(
             "splits"
         )
     measurements = Measurements.of(earlier["samples"])
-    protocols = (sampling_protocols.SAMPLED.name, sampling_protocols.SIGNAL.name)
-    results = _compare(measurements, settings, protocols, margin)
+    results = _compare(measurements, settings, ALIKE, margin)
     if results:
         results["margin"] = xr.Dataset({"margin": margin}, attrs={"margin_source": margin_source})
     return results
@@ -170,11 +174,16 @@ def _summarise_sampled(name: str, results: SourceResults, *, pictures: bool) -> 
     margin = float(results["sampled"]["margin"]["margin"])
     margin_source = str(results["sampled"]["margin"].attrs["margin_source"])
     findings: list[str | Finding] = []
+    by_protocol = {(one.family, one.protocol): one for one in comparisons}
     for one in comparisons:
-        main = one.protocol == sampling_protocols.SAMPLED.name
-        findings += _spread(measurements, one, main=main, figure="ftv-sampled")
-        findings.append(_distance(measurements, one))
-        findings.append(_equivalence(measurements, one, margin, margin_source))
+        if one.protocol in PAIRINGS:
+            continue
+        findings += _spread(measurements, one, main=one.protocol == MAIN, figure="ftv-sampled")
+        if one.protocol == MAIN:
+            others = [by_protocol[one.family, pairing] for pairing in PAIRINGS]
+            findings.append(_pairings(one, others))
+            findings.append(_distance(measurements, one))
+            findings.append(_equivalence(measurements, one, margin, margin_source))
     panels = [
         _distributions("ftv-sampled", measurements, comparisons),
         _effects("effects-sampled", comparisons, margin, measurements.banner),
@@ -211,6 +220,27 @@ def _spread(
         )
         for claim in ((THESE, KIND) if len(one.names) > 1 else (THESE,))
     ]
+
+
+def _pairings(one: FamilyComparison, others: Sequence[FamilyComparison]) -> str:
+    """Return whether the difference in s.d. holds however units are paired by strength."""
+    claim = KIND if len(one.names) > 1 else THESE
+    values = [each.result.sel(measure="sd", claim=claim) for each in (one, *others)]
+    effects = [float(each["estimate"]) for each in values]
+    p = [float(each["p_value"]) for each in values]
+    holds = max(p) < LEVEL and len({effect > 0 for effect in effects}) == 1
+    listed = ", ".join(
+        f"{effect:+.3f} ({p_text(p_value)}; {name})"
+        for effect, p_value, name in zip(
+            effects, p, ("random", "by rank", "by reversed rank"), strict=True
+        )
+    )
+    verdict = "holds" if holds else "does not hold"
+    return (
+        f"The difference in s.d. of FTV {verdict} under all three pairings of network units with "
+        f"recorded units by strength of tuning: {listed}. Where FTV depends on strength, random "
+        "pairing alone would not do."
+    )
 
 
 def _spread_text(measurements: Measurements, one: FamilyComparison, claim: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nwbcompare.workflows.formatting import counted, percent
 from nwbcompare.workflows.measurements import Measurements
-from nwbcompare.workflows.sampling_protocols import SAMPLED
+from nwbcompare.workflows.sampling_protocols import RATE
 from nwbcompare.workflows.sections.noise_correction import noise_share
 
 FEW_NETWORKS = 6
@@ -40,7 +40,7 @@ def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
         *_trials(measurements),
         *_times(measurements),
     ]
-    is_sampled = SAMPLED.name in measurements.protocols
+    is_sampled = RATE.name in measurements.protocols
     lines.append(
         f"{percent(noise_share(measurements))} of the median unit's task variance is trial noise."
         + (SAMPLED_NOISE if is_sampled else "")

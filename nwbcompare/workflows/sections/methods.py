@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from nwbcompare.workflows.formatting import counted
 from nwbcompare.workflows.measurements import Measurements, ModelRecord
-from nwbcompare.workflows.sampling_protocols import PROTOCOLS, SAMPLED
+from nwbcompare.workflows.sampling_protocols import PROTOCOLS, RATE
 from nwbcompare.workflows.section import SourceResults
 from nwbcompare.workflows.sections.noise_correction import MOST_BOOTSTRAPS
 from nwbcompare.workflows.sections.permutation_nulls import N_ROTATIONS
@@ -80,7 +80,7 @@ def methods(results: SourceResults, settings: Settings) -> list[str]:
 def _distributions(measurements: Measurements, settings: Settings) -> str:
     draws = (
         f" Estimates are means over {counted(settings.n_draws, 'draw')} of each network."
-        if SAMPLED.name in measurements.protocols
+        if RATE.name in measurements.protocols
         else ""
     )
     return (
@@ -96,7 +96,7 @@ def _populations(measurements: Measurements, settings: Settings) -> str:
     similarity = (
         " Similarity of the sampled networks' condition means with the recording's by RSA, CKA and "
         f"Procrustes distance ({settings.n_permutations} permutations of conditions)."
-        if SAMPLED.name in measurements.protocols
+        if RATE.name in measurements.protocols
         else ""
     )
     return (
@@ -141,7 +141,7 @@ def _models(models: Sequence[ModelRecord]) -> list[str]:
 
 def _protocol(name: str, measurements: Measurements) -> str:
     protocol, mapping = PROTOCOLS[name], measurements.mapping
-    if protocol != SAMPLED or mapping is None:
+    if protocol != RATE or mapping is None:
         return protocol.title + protocol.method
     return (
         f"{protocol.title}: each recorded unit gets a network unit, drawn at random; its "

@@ -21,8 +21,10 @@ from nwbcompare.workflows.sampling_protocols import (
     MATCHED,
     PROTOCOLS,
     PUBLISHED,
-    SAMPLED,
-    SIGNAL,
+    RANKED,
+    RATE,
+    REVERSED,
+    TUNING,
     SamplingProtocol,
 )
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
@@ -56,7 +58,7 @@ def _compute(
     source.sampled = {
         model.name: first
         for (model, protocol), (_, first) in zip(runs, samples, strict=True)
-        if protocol == SAMPLED
+        if protocol == RATE
     }
     results = Results(
         {
@@ -66,7 +68,7 @@ def _compute(
             "about": xr.Dataset(attrs=_about(source)),
         },
         refusals={
-            f"{SIGNAL.name} {place}": one for place, one in enumerate(dict.fromkeys(refusals))
+            f"{TUNING.name} {place}": one for place, one in enumerate(dict.fromkeys(refusals))
         },
         warnings=warnings,
     )
@@ -115,7 +117,9 @@ def _check_one_clock(recording: xr.DataTree) -> None:
 def _protocols_of(model: Model, source: ComparisonSource) -> tuple[SamplingProtocol, ...]:
     if isinstance(model, FileSource):
         return (PROTOCOLS.get(model.protocol, AS_RECORDED),)
-    return (PUBLISHED,) if source.mapping is None else (SAMPLED, SIGNAL, MATCHED, PUBLISHED)
+    if source.mapping is None:
+        return (PUBLISHED,)
+    return (TUNING, RANKED, REVERSED, RATE, MATCHED, PUBLISHED)
 
 
 def _sample(
@@ -138,12 +142,12 @@ def _sample(
                 source.seeds_of(model),
             )
         except NotApplicableError as error:
-            if protocol != SIGNAL:
+            if protocol.match != "tuning":
                 raise
             return Refusal(error.reason), None
     table = sample_table(activities, pair, protocol.name)
     table = table.assign_attrs(family=model.family, protocol=protocol.name)
-    return table, activities[0] if protocol == SAMPLED else None
+    return table, activities[0] if protocol == RATE else None
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:

@@ -11,7 +11,7 @@ from study_sources import SESSION, WIDTHS, results_of, study_source, summary_of
 
 import nwbcompare as nc
 from nwbcompare.workflows.continual_measurements import PRIMARY, WITH_LEVELS
-from nwbcompare.workflows.sections.continual_similarity import AT_LEVELS, EVERY, SAMPLED, SIGNAL
+from nwbcompare.workflows.sections.continual_similarity import AT_LEVELS, EVERY, RATE, TUNING
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_two_animals_are_compared_with_each_other(rng):
     values = source.recorded["fractional_task_variance"] * np.where(animal == "F", 0.1, 1)
     recorded = source.recorded.assign(fractional_task_variance=values)
     recorded = recorded.assign_coords(subject=("unit", animal))
-    *_, split_half, apart, scope = summary_of(SAMPLED, replace(source, recorded=recorded)).findings
+    *_, split_half, apart, scope = summary_of(TUNING, replace(source, recorded=recorded)).findings
     assert split_half.startswith("Two halves of monkey")
     # uniform on 0.5 and on 0.05 lie 0.225 apart; sessions exchanged hide it
     distance, p = re.match(r"Animals A and F lie (\S+) apart .* p = (\S+)\)\.", apart).groups()
@@ -36,7 +36,7 @@ def test_two_animals_are_compared_with_each_other(rng):
 
 def test_similarity_beyond_both_controls_is_attributed(rng):
     source = study_source(rng)
-    results = results_of(SAMPLED, source)
+    results = results_of(TUNING, source)
     assert results["comparison"]["contrast"].values[0] == "consolidated - sequential"
     assert results["comparison"].sizes["contrast"] == 7
     assert results["attribution"]["status"] == "attributed"
@@ -46,7 +46,7 @@ def test_similarity_beyond_both_controls_is_attributed(rng):
         "consolidated",
         "untrained",
     ]
-    summary = summary_of(SAMPLED, source, results)
+    summary = summary_of(TUNING, source, results)
     lead = summary.findings[0]
     assert lead.main
     assert lead.text == (
@@ -55,7 +55,7 @@ def test_similarity_beyond_both_controls_is_attributed(rng):
     assert lead.evidence.n == "8 pairs of networks, 20 sessions"
     assert summary.findings[1].startswith("Attribution to consolidation: attributed (")
     assert summary.findings[-1].startswith("One animal")
-    others = summary_of(SIGNAL, source).findings
+    others = summary_of(RATE, source).findings
     assert not any(getattr(one, "main", False) for one in others)
     assert not any("Attribution" in one for one in others if isinstance(one, str))
 
@@ -69,16 +69,16 @@ def test_similarity_beyond_both_controls_is_attributed(rng):
     ],
 )
 def test_similarity_is_not_attributed_where_a_control_is_as_close(rng, changes, status):
-    results = results_of(SAMPLED, study_source(rng, widths=WIDTHS | changes))
+    results = results_of(TUNING, study_source(rng, widths=WIDTHS | changes))
     assert results["attribution"]["status"] == status
 
 
 def test_attribution_needs_both_controls(rng):
     widths = {regime: width for regime, width in WIDTHS.items() if regime != "uniform"}
     source = study_source(rng, widths=widths)
-    results = results_of(SAMPLED, source)
+    results = results_of(TUNING, source)
     assert "attribution" not in results
-    assert summary_of(SAMPLED, source, results).findings[1] == (
+    assert summary_of(TUNING, source, results).findings[1] == (
         "Whether similarity is to be attributed to consolidation cannot be said: no pairs with the "
         "controls uniform."
     )
@@ -92,7 +92,7 @@ def test_without_pairs_of_the_primary_test_nothing_is_compared(rng):
         nc.NotApplicableError,
         match="expected a seed with both a sequential and a consolidated network on this protocol",
     ):
-        results_of(SAMPLED, source)
+        results_of(TUNING, source)
     assert results_of(EVERY, source)["comparison"]["n_pairs"].values[0] == 2
 
 

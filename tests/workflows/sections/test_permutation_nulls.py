@@ -39,7 +39,7 @@ def test_ftv_is_drawn_with_its_nulls(ax, measurements):
 
 
 def test_ftv_alone_is_drawn_without_nulls(ax, measurements):
-    plot_ftv_nulls(ax, measurements.on("sampled")[0].ftv)
+    plot_ftv_nulls(ax, measurements.on("rate")[0].ftv)
     assert len(stairs(ax)) == 2
 
 
