@@ -1,5 +1,6 @@
 """Loaders of public archives, one file each, and the search for their files."""
 
+# a copy under another name would have classes of its own
 if __name__ != "nwbcompare.datasets":
     raise ImportError("this folder is the package nwbcompare.datasets: import it by that name")
 

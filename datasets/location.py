@@ -54,6 +54,7 @@ def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     )
     # an explicit folder is the only place: falling back to another would hide a mistake
     for place in places:
+        # a folder of several archives, or that of the archive itself
         for folder in (place / name, place):
             if folder.is_dir() and loader.is_archive(folder):
                 return folder

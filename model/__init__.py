@@ -1,5 +1,6 @@
 """Networks: configuration, training, run folders, recording. The only place that uses torch."""
 
+# a copy under another name would have classes of its own
 if __name__ != "nwbcompare.model":
     raise ImportError("this folder is the package nwbcompare.model: import it by that name")
 

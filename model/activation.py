@@ -75,6 +75,7 @@ def _one_minus_square(saved: torch.Tensor) -> torch.Tensor:
 
 
 def _one_minus_square_above_zero(saved: torch.Tensor) -> torch.Tensor:
+    # before the square, which overwrites it
     above_zero = saved.sign()
     return _one_minus_square(saved).mul_(above_zero)
 

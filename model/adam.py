@@ -42,6 +42,7 @@ class Adam:
         self._n_steps += 1
         self._first.lerp_(gradient, 1 - BETA_1)
         self._second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
+        # both corrections of the moments as one factor of the rate (Kingma & Ba 2015, section 2)
         corrected = math.sqrt(1 - BETA_2**self._n_steps) / (1 - BETA_1**self._n_steps)
         torch.sqrt(self._second, out=self._scratch).add_(EPSILON)
         self._weights.addcdiv_(self._first, self._scratch, value=-learning_rate * corrected)
@@ -70,6 +71,7 @@ def clip_by_value(gradient: torch.Tensor, bound: float) -> bool:
     >>> clip_by_value(gradient, 1.0), gradient
     (True, tensor([ 1.0000, -0.5000]))
     """
+    # NaN and infinity stay in a sum, which is faster than a test of every entry
     finite = math.isfinite(float(gradient.sum()))
     gradient.clamp_(-bound, bound)
     return finite
@@ -85,6 +87,7 @@ def clip_by_norm(gradient: torch.Tensor, bound: float) -> bool:
     (True, tensor([0.6000, 0.8000]))
     """
     norm = float(torch.linalg.vector_norm(gradient))
+    # false for NaN, which the return value reports
     if norm > bound:
         gradient.mul_(bound / norm)
     return math.isfinite(norm)

@@ -104,6 +104,7 @@ def render_input(
     """
     clean = render(input_signal(trials, rules), n_steps, str(noise.device))
     scale = sigma_x * math.sqrt(2 * TAU_MS / dt_ms)
+    # into new memory, since the clean input is a transposed view and passes need contiguous steps
     return torch.add(clean, noise, alpha=scale, out=torch.empty_like(noise))
 
 

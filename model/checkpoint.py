@@ -170,6 +170,7 @@ def write_checkpoint(
     network
         The network whose weights are written beside the checkpoint.
     """
+    # safetensors stores contiguous tensors only
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with written_aside(out / CHECKPOINT, overwrite=True) as aside:
         aside.write_bytes(save(plain, {PROGRESS: json.dumps(progress)}))
@@ -204,6 +205,7 @@ def read_checkpoint(out: Path, network: NetworkConfig, training: TrainingConfig)
         return Checkpoint({}, None)
     try:
         tensors = load_file(file)
+        # load_file returns tensors only, and the progress is metadata
         with safe_open(file, "pt") as opened:
             text = (opened.metadata() or {}).get(PROGRESS, "")
     except (SafetensorError, OSError) as error:
@@ -330,6 +332,7 @@ def _write_weights(path: Path, network: Network) -> None:
 
 def _plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return copies of tensors on the CPU, none sharing memory with another."""
+    # safetensors rejects tensors that share memory
     return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
 
@@ -411,6 +414,7 @@ def write_sidecar(run: str | os.PathLike[str], path: str | os.PathLike[str]) -> 
     folder = Path(run)
     weights = {name: value.detach() for name, value in load(folder).state_dict().items()}
     with written_aside(path) as aside:
+        # as the run has it, which may be in an older format
         config = json.loads((folder / CONFIG).read_text())
         aside.write_bytes(save(weights, {CONFIG: json.dumps(config)}))
     return Path(path)

@@ -83,6 +83,7 @@ class NetworkConfig:
     cell: Cell = "leaky_rnn"
     nonlinearity: Nonlinearity = "softplus"
     recurrent_initialisation: Initialisation = "diag"
+    # all 20, so that any network can be tested on any task
     rules: tuple[str, ...] = tuple(RULES)
     separate_rule_input: bool = False
     rule_mixing_seed: int | None = None
@@ -100,6 +101,7 @@ class NetworkConfig:
         check_above_zero("tau_ms", self.tau_ms, "Use tau_ms=100.")
         check_not_negative("sigma_rec", self.sigma_rec, "Use sigma_rec=0.05.")
         check_not_negative("sigma_x", self.sigma_x, "Use sigma_x=0.01.")
+        # after tau_ms, which bounds it
         check_dt(self.dt_ms, self.tau_ms)
         _check_choices(self)
         if not self.rules or len(set(self.rules)) < len(self.rules):
@@ -347,6 +349,7 @@ class TrainingConfig:
     regularisation: Regularisation = Regularisation()
     evaluate_every: int = 500
     evaluation_trials: int = 512
+    # part of the configuration, since the rounding of summed gradients depends on it
     n_shards: int = 2
     consolidation: Consolidation = Consolidation()
     keep: Keep = "best"
@@ -388,6 +391,7 @@ class TrainingConfig:
 
     def _check_evaluation_and_average(self) -> None:
         check_whole("evaluation_trials", self.evaluation_trials, 32, "Use evaluation_trials=512.")
+        # in batches of 32, each with its own timing
         if self.evaluation_trials % 32:
             raise InputError(
                 "evaluation_trials", "a multiple of 32", repr(self.evaluation_trials), "Use 512."

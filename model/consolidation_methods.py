@@ -17,6 +17,7 @@ METHODS: dict[Method, Callable[[Consolidation, torch.Tensor, Shapes], Consolidat
     "elastic": Elastic,
     "orthogonal": OrthogonalProjection,
 }
+# unlike the methods above they need the importances of another run
 CONTROLS: tuple[Method, ...] = ("permuted", "uniform")
 
 

@@ -162,6 +162,7 @@ def _config(
         milestones=milestones,
         milestone_tasks=sets[-1] if milestones else (),
         warm_up_steps=warm_up_steps,
+        # without a warm-up, as published, some networks recover from exploded rates
         stop_exploded=warm_up_steps > 0,
         seed=seed,
     )

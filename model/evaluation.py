@@ -152,6 +152,7 @@ def _correct(
         return is_correct(output.numpy(), part.response)
 
     correct = np.empty(trials.n_trials, dtype=np.bool_)
+    # every part has noise of its own, so that results do not depend on the threads
     with one_thread_each(), threads(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         for places, judged in zip(parts, pool.map(judge, range(len(parts))), strict=True):
             correct[places] = judged
@@ -211,6 +212,7 @@ def noise_numbers(
     """
     n_steps, n_trials = int(trials.n_steps.max()), trials.n_trials
     inputs, units = (
+        # as two shards of one step, which share no number
         noise.shard(step, half, 2, n_steps * n_trials * width).view(n_steps, n_trials, width)
         for half, width in enumerate((config.n_inputs, config.n_units))
     )

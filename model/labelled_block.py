@@ -59,6 +59,7 @@ def as_block(
         A dense block.
     """
     if "trial_stop_time" in trials.coords:
+        # rates after a trial's end are those of padding
         after = trials["time"].values > trials["trial_stop_time"].values[:, None]
         for values in (rate, output):
             if values is not None:
@@ -98,10 +99,12 @@ def unit_table(layers: Mapping[str, int], name: str) -> dict[str, Any]:
     >>> unit_table({"lower": 1, "upper": 1}, "mine")["unit"]
     ['lower.000', 'upper.000']
     """
+    # a lone layer needs no name in the ids
     prefixes = {label: f"{label}." if len(layers) > 1 else "h" for label in layers}
     places = [(label, place) for label, n_units in layers.items() for place in range(n_units)]
     return {
         "unit": [f"{prefixes[label]}{place:03d}" for label, place in places],
+        # the network is the unit of inference, as animal and session are in recordings
         "subject": [name] * len(places),
         "session": [name] * len(places),
         "area": ["hidden layer"] * len(places),

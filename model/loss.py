@@ -30,6 +30,7 @@ def weight_loss(
     loss = torch.zeros(())
     for names in STACKED:
         stack = [weights[name] for name in names if name in weights]
+        # as published: l1 is a mean over the stacked matrix, l2 half a sum of squares
         size = sum(weight.numel() for weight in stack)
         for weight in stack:
             loss = loss + regularisation.l1_weight * weight.abs().sum() / size

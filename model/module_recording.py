@@ -85,6 +85,7 @@ def record_module(
     """
     trials = _with_defaults(trials)
     layers = _find_layers(module, layer)
+    # the module itself is a layer without a name
     labels = [key or type(module).__name__ for key in layers]
     name = name or type(module).__name__
     setup = _Setup(
@@ -99,6 +100,7 @@ def record_module(
     values = np.array(trials["input"].transpose(*INPUT_DIMS).values)
     inputs = torch.from_numpy(values).to(device, dtype)
     with _evaluation_mode(module):
+        # the check draws random numbers too, and the module's must stay as they were
         with _random_state_restored(device):
             noise_free = _is_noise_free(setup, inputs)
         with nullcontext() if seed is None else _random_state_restored(device, seed):
@@ -111,6 +113,7 @@ def record_module(
             {label: each.shape[2] for label, each in zip(labels, rates, strict=True)}, name
         ),
         name=name,
+        # inputs count as noise-free only if the trials say so
         deterministic=noise_free and trials.attrs.get("sigma_x") == 0,
         provenance={
             "network": name,
@@ -169,6 +172,7 @@ def _find_layers(
     module: torch.nn.Module, layer: str | Sequence[str] | None
 ) -> dict[str, torch.nn.Module]:
     """Return the layers to record by name."""
+    # a layer that is used twice can be named by either name
     modules = dict(module.named_modules(remove_duplicate=False))
     if layer is None:
         return _only_recurrent_layer(module, modules)
@@ -219,6 +223,7 @@ def _orientation(module: torch.nn.Module, layers: Mapping[str, torch.nn.Module])
 def _place_and_type(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
     """Return the device and type of the weights of a module."""
     for values in chain(module.parameters(), module.buffers()):
+        # integer buffers, such as counters of batches, do not tell the type
         if values.is_floating_point():
             return values.device, values.dtype
     return torch.device("cpu"), torch.float32
@@ -232,6 +237,7 @@ def _evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
+        # for each part, since parts may be in different modes
         for part, mode in modes:
             part.training = mode
 
@@ -319,6 +325,7 @@ def _run_part(setup: _Setup, inputs: torch.Tensor) -> tuple[list[Floats], Floats
     with _recorded_calls(setup.layers) as calls:
         try:
             result = setup.module(oriented)
+        # by this error torch reports shapes that do not fit
         except RuntimeError as error:
             raise _input_not_accepted(setup, oriented, error) from error
     rates = [_rates_of(setup, name, results, inputs) for name, results in calls.items()]

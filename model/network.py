@@ -85,6 +85,7 @@ class Network(torch.nn.Module):
         self.config = config
         self.name = name
         self._intact: torch.Tensor | None = None
+        # registered by name, since cells differ in their weights
         for weight, values in initial_weights(config).items():
             self.register_parameter(weight, torch.nn.Parameter(values))
 
@@ -148,6 +149,7 @@ class Network(torch.nn.Module):
         drive = inputs @ self._whole("input_weight", "rule_weight") + self.bias
         if noise is not None:
             alpha = (dt_ms or self.config.dt_ms) / self.config.tau_ms
+            # as published, by which the effect of noise does not depend on the time step
             drive = drive + self.config.sigma_rec * math.sqrt(2 / alpha) * noise
         return drive
 
@@ -183,6 +185,7 @@ class Network(torch.nn.Module):
         """
         places = np.asarray(units, dtype=int)
         n_units = self.config.n_units
+        # negative indices would count from the end
         if places.size and not (places.min() >= 0 and places.max() < n_units):
             raise InputError(
                 "units",
@@ -191,6 +194,7 @@ class Network(torch.nn.Module):
                 "Count units from 0.",
             )
         view = copy.copy(self)
+        # a view of a view has both lesions
         intact = torch.ones(n_units) if self._intact is None else self._intact.clone()
         intact[torch.from_numpy(places)] = 0
         view._intact = intact.to(self.device)
@@ -207,6 +211,7 @@ class Network(torch.nn.Module):
         mixing = rule_mixing(self.config, self.device)
         if mixing is None:
             return stacked
+        # mixed weights equal mixed inputs: (x M) W = x (M W)
         return torch.cat([stacked[:N_SENSORY], mixing @ stacked[N_SENSORY:]])
 
     def _rnn_steps(
@@ -289,6 +294,7 @@ def at_last_step(values: np.ndarray, trials: xr.Dataset) -> np.ndarray:
     (40, 33)
     """
     ends = trials["trial_stop_time"].values / trials["time"].attrs["bin_width_s"]
+    # whole numbers of steps, up to rounding
     last: np.ndarray = values[np.round(ends).astype(int) - 1, np.arange(ends.size)]
     return last
 

@@ -114,6 +114,7 @@ def _record_network(
     network: Network, trials: xr.Dataset, *, name: str, seed: int | None, inputs_and_outputs: bool
 ) -> xr.Dataset:
     inputs = input_of(trials, network.config)
+    # one generator for all parts, so that no two have the same noise
     generator = None if seed is None else torch.Generator(network.device).manual_seed(seed)
     n_steps, n_trials, _ = inputs.shape
     rate = np.empty((n_trials, n_steps, network.config.n_units), dtype=np.float32)

@@ -130,6 +130,7 @@ class OrthogonalProjection(Consolidator):
             return False
         for layer in LAYERS:
             parts = self._parts(change, layer)
+            # in the cheaper order of the two products
             allowed = torch.linalg.multi_dot(
                 [self._projections[layer.source], torch.cat(parts), self._projections[layer.result]]
             )
@@ -144,6 +145,7 @@ class OrthogonalProjection(Consolidator):
         sums = {layer.source: torch.zeros_like(self._moments[layer.source]) for layer in LAYERS}
         number = 0
         for inputs, before, rates in examples.activity():
+            # a bias is the weight of an input of 1
             one = torch.ones_like(rates[:, :1])
             layer_inputs = {
                 RECURRENT.source: torch.cat([inputs, before, one], dim=1),

@@ -104,10 +104,12 @@ def _rules(progress: Progress, training: TrainingConfig) -> Iterator[tuple[str, 
     """Yield the name of a field, what is expected of it, and whether this holds."""
     n_stages = len(training.stages)
     yield "stage", f"one from 0 to {n_stages}", progress.stage <= n_stages
+    # after the last stage no step is left
     most = (*(stage.max_steps for stage in training.stages), 0)[progress.stage]
     yield "stage_step", f"at most the stage's {most}", progress.stage_step <= most
     yield "stage_step", "at most step", progress.stage_step <= progress.step
     yield "log", "a row for each evaluation, at least one", bool(progress.log)
+    # an empty log ends the checks before this line, since rules are yielded one by one
     last = progress.log[-1]
     yield "log", f"a last row of step {progress.step}", last.get("step") == progress.step
     tasks = last.get("performance")

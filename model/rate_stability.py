@@ -98,6 +98,7 @@ def measure_stability(
     >>> stability.largest_rate < 100
     True
     """
+    # (seed, 0) draws the trials of the evaluation with this seed
     rng = np.random.default_rng((seed, 1))
     trials = draw_trials(
         tasks,
@@ -116,6 +117,7 @@ def measure_stability(
         inside = steps[:, None] < torch.from_numpy(trials.n_steps).to(rates.device)
         # infinite rates of both signs sum to NaN: they count as infinite
         size = rates[inside].abs().nan_to_num(nan=math.inf)
+        # bounded, so that the mean over infinite rates is a number
         mean = size.clamp(max=1e30).double().mean(dim=0)
         active = mean > ACTIVE_SHARE * mean.mean()
         slope = outputs[inside] * (1 - outputs[inside])
@@ -126,6 +128,7 @@ def measure_stability(
         largest_rate=float(size.max()),
         spectral_radius=radius,
         active_spectral_radius=active_radius,
+        # not `<`, so that NaN counts as saturated
         saturated_outputs=float((~(slope >= SATURATED_SLOPE)).double().mean()),
     )
 

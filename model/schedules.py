@@ -86,6 +86,7 @@ def _paper(
         tasks=tasks,
         stages=(Stage(dt_ms=20, max_steps=max_steps or PAPER_STEPS, target=target),),
         schedule="paper",
+        # as published: only among all 20 tasks Ctx DM is drawn more often
         task_weights="published" if set(tasks) == set(RULES) else "equal",
     )
 
@@ -94,6 +95,7 @@ def _fast(
     tasks: tuple[str, ...], target: float | None, max_steps: int | None, n_units: int
 ) -> TrainingConfig:
     faster = min(max(PLAIN / n_units, 1.0), MOST_FASTER)
+    # without easy coherences first, the Ctx DM tasks stay far behind
     easy = [
         Stage(
             dt_ms=100,
@@ -104,6 +106,7 @@ def _fast(
         )
         for scale in (8, 4, 2, 1)
     ]
+    # trained at steps of 100 ms alone, performance falls at 20 ms
     fine = [
         Stage(
             dt_ms=50, max_steps=3000, target=0.95, learning_rates=(faster * 1.2e-3, faster * 6e-4)

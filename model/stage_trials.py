@@ -37,6 +37,7 @@ class StageExamples:
 
     def __init__(self, network: Network, config: TrainingConfig, stage: Stage, step: int) -> None:
         self._network, self._config, self._stage = network, config, stage
+        # streams 1 and 2 draw the trials of steps and the seeds of evaluations
         self._seed = (config.consolidation.seed, config.seed, 3, step)
 
     def gradients(self) -> Iterator[torch.Tensor]:
@@ -50,6 +51,7 @@ class StageExamples:
                 one = trials.take(np.array([trial]))
                 batch, noise = self._rendered(one, place * BATCH_SIZE + trial)
                 core.loss_and_gradients(partial(_only_shard, batch, noise), batch.n_counted)
+                # in memory that the next trial overwrites
                 yield core.gradients
 
     @torch.no_grad()

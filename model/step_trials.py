@@ -41,6 +41,7 @@ def task_probabilities(
     share = np.ones(len(tasks))
     if weights == "published":
         share[[task in CONTEXT_TASKS for task in tasks]] = CONTEXT_WEIGHT
+    # before the first evaluation all tasks are drawn alike
     elif weights == "error" and performance is not None:
         share = LEAST_ERROR + 1 - np.array([performance[task] for task in tasks])
     probabilities: npt.NDArray[np.float64] = share / share.sum()
@@ -128,5 +129,6 @@ def mixed_batches(
     # random numbers break ties, so that trials of equal length are in random order
     order = np.lexsort((rng.random(number), trials.n_steps))
     places = order.reshape(config.evaluate_every, config.batch_size)
+    # else steps would go from short to long trials
     rng.shuffle(places)
     return trials, places

@@ -34,4 +34,5 @@ def one_thread_each() -> Iterator[None]:
 
 def threads(number: int) -> ThreadPoolExecutor:
     """Return a pool of threads in which torch operations use one thread each."""
+    # OpenMP counts threads separately for each thread that calls it
     return ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(1,))

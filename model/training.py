@@ -144,6 +144,7 @@ def train(
     network = Network(network_config, name=out.name)
     if start is not None:
         _start_from(network, start)
+        # part of the configuration: a run from other weights is not resumed
         training_config = replace(training_config, start=digest(start.state_dict()))
     if importances is not None:
         donor = digest({"importance": importances})
@@ -155,11 +156,13 @@ def train(
         run = _Run(network, training_config, folder, device, watch, importances)
         if resume and is_run(folder):
             checkpoint = read_checkpoint(folder, network_config, training_config)
+            # after the comparison of configurations, so that no other run is returned
             if is_finished(folder):
                 return load(folder)
             run.load(checkpoint)
         else:
             start_run(folder, network_config, training_config, name=out.name, overwrite=overwrite)
+        # rounding must not depend on the number of cores
         with one_thread_each():
             while run.progress.stage < len(training_config.stages):
                 run.train_stage()
@@ -192,9 +195,11 @@ class _Run:
     ) -> None:
         self.config, self.out, self.watch = config, out, watch
         self.network = network.to(device)
+        # no shard may be empty
         n_shards = min(config.n_shards, config.batch_size)
         self.core = FastCore(self.network, n_shards=n_shards, regularisation=config.regularisation)
         self._n_shards = n_shards
+        # a copy, since the average is evaluated and training goes on from the weights
         self.evaluated = copy.deepcopy(network)
         self.noise: NoiseSource = FreshNoise(config.seed, device)
         self.adam = Adam(self.core.parameters)
@@ -223,6 +228,7 @@ class _Run:
     def train_stage(self) -> None:
         """Train to the end of the stage."""
         progress, stage = self.progress, self.stage
+        # anew in every stage, since the size of a step depends on its dt
         if self.config.noise == "pool":
             self.noise = NoisePool(self.config.seed, self._step_size(), self.network.device)
         tasks = f" ({', '.join(stage.tasks)})" if stage.tasks else ""
@@ -306,9 +312,11 @@ class _Run:
     def _step(self) -> float:
         """Take one step of training; return the loss before it."""
         progress = self.progress
+        # before the shards, whose threads read the noise
         self.noise.prepare(progress.step)
         shards = self._shards()
         n_steps = max(int(shard.n_steps.max()) for shard in shards)
+        # of all shards together: the loss is a mean over the batch
         n_counted = sum(int(shard.n_steps.sum()) for shard in shards)
         loss = sum(
             self.core.loss_and_gradients(
@@ -334,6 +342,7 @@ class _Run:
         gradient, weights = self.core.gradients, self.core.parameters
         for part in self._frozen:
             part.zero_()
+        # of the task alone, without penalty and clipping, as published
         task_gradient = gradient.clone() if self.config.is_curriculum else gradient
         before = weights.clone() if self.config.is_curriculum else weights
         self.consolidator.add_slope(gradient)
@@ -369,6 +378,7 @@ class _Run:
         """Return the batch of a shard, and its recurrent noise ``(time, trial, unit)``."""
         trials, network, dt_ms = shards[place], self.network, self.stage.dt_ms
         n_trials, n_units = trials.n_trials, network.config.n_units
+        # as wide as the largest shard, so that no two share numbers
         widest = max(shard.n_trials for shard in shards)
         numbers = self.noise.shard(
             self.progress.step,
@@ -514,6 +524,7 @@ class _Run:
         has_importances = self.config.is_curriculum and self.consolidator.importance is not None
         n_importances = progress.stage if has_importances else 0
         names = [f"importances.{place}" for place in range(n_importances)]
+        # importances have the shape of the weights
         expected = self._tensors() | dict.fromkeys(names, self.core.parameters)
         check_tensors(checkpoint.tensors, expected, file)
         self.core.parameters.copy_(checkpoint.tensors["weights"])

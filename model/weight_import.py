@@ -70,6 +70,7 @@ def from_arrays(
         "gate_recurrent_weight": gate_recurrent_weight,
         "gate_bias": gate_bias,
     }
+    # an empty bias is reported by its shape below
     n_units = max(1, np.size(bias))
     config = NetworkConfig(
         n_units=n_units, cell=cell, nonlinearity=nonlinearity, dt_ms=dt_ms, tau_ms=tau_ms

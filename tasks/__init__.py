@@ -1,5 +1,6 @@
 """Trials of the published tasks and of others, from one registry."""
 
+# a copy under another name would have a registry of its own
 if __name__ != "nwbcompare.tasks":
     raise ImportError("this folder is the package nwbcompare.tasks: import it by that name")
 

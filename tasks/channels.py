@@ -10,6 +10,7 @@ import numpy.typing as npt
 RING_SIZE = 32
 RING_DIRECTIONS: npt.NDArray[np.float64] = np.arange(RING_SIZE) * 2 * np.pi / RING_SIZE
 """Preferred directions (rad) of the channels of a ring, from 0 to below 2 pi."""
+# the tuning of the published networks
 BUMP_WIDTH = np.pi / 8
 BUMP_HEIGHT = 0.8
 

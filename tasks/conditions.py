@@ -44,6 +44,7 @@ def read_conditions(conditions: Mapping[str, Any], variables: tuple[str, ...]) -
             "Pass each as a number or as one value for each trial.",
         )
     arrays = {name: _finite(conditions[name], name) for name in variables}
+    # a single number stands for all trials
     if len({array.size for array in arrays.values()} - {1}) > 1:
         raise InputError(
             "conditions",

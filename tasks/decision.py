@@ -67,6 +67,7 @@ def draw_columns(
     direction = draw.direction()
     columns = {
         "direction": direction,
+        # as published: at least a quarter of a turn apart
         "direction_2": draw.direction_apart(direction, 0.5 * np.pi, 1.5 * np.pi),
     }
     if modalities.are_summed:
@@ -84,6 +85,7 @@ def _draw_strength(draw: Draw, coherences: tuple[float, ...]) -> tuple[Floats, F
 
 def _split_strengths(draw: Draw, mean: Floats, coherence: Floats) -> dict[str, Floats]:
     """Split the strength of each direction unevenly over the two modalities."""
+    # as published: either modality differs from the mean by half of 20 to 80 % of it
     halves = [draw.uniform(0.2, 0.8) * draw.sign() / 2 for _ in range(2)]
     columns = {}
     for modality, side in zip(MODALITIES, (1, -1), strict=True):
@@ -191,12 +193,14 @@ def _describe(
 
 
 def _random(task: str, modalities: Modalities, draw: Draw) -> TrialDescription:
+    # in this order, since trials of a seed depend on the order of draws
     onset, duration = draw.interval(100, 400), draw.interval_of(400, 800, 1600)
     columns = draw_columns(draw, modalities, COHERENCES)
     return _describe(task, modalities, draw.dt_ms, columns, onset, duration)
 
 
 def _test(task: str, modalities: Modalities, stimulus_ms: float, dt_ms: float) -> TrialDescription:
+    # 0.80 to 1.12, not symmetric about 1, as published
     columns = swept_columns(0.8 + 0.4 * np.arange(5) / 5, modalities)
     onset, duration = steps(FIXATION_MS, dt_ms), steps(stimulus_ms, dt_ms)
     return _describe(task, modalities, dt_ms, columns, onset, duration)

@@ -26,6 +26,7 @@ from nwbcompare.tasks.registry import Psychometric, Task, register
 from nwbcompare.tasks.timing import FIXATION_MS, RESPONSE_MS, steps
 from nwbcompare.tasks.trial_draw import Draw
 
+# stronger than without a delay, as published
 COHERENCES = (0.08, 0.16, 0.32)
 EPOCHS = ("fix1", "stim1", "delay1", "stim2", "delay2", "go1")
 LAST_DELAY_MS = 200.0
@@ -89,6 +90,7 @@ def _psychometric(task: str, modalities: Modalities, request: Psychometric) -> T
 
 
 _FIFTHS = np.arange(5) / 5
+# as published, strengths and last intervals of a single modality differ from the others
 for _name, _modalities, _strengths, _end_ms in (
     ("delaydm1", Modalities((1,), (1,)), 0.5 + 1.0 * _FIFTHS, (200.0, 300.0)),
     ("delaydm2", Modalities((2,), (2,)), 0.5 + 1.0 * _FIFTHS, (200.0, 300.0)),

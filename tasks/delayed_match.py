@@ -17,8 +17,10 @@ from nwbcompare.tasks.sweep import sweep
 from nwbcompare.tasks.timing import FIXATION_MS, RESPONSE_MS, steps
 from nwbcompare.tasks.trial_draw import Draw
 
+# equal directions differ by rounding at most
 SAME_RAD = 1e-6
 VARIABLES = ("direction", "direction_2", "modality_1", "modality_2")
+# none lies on the bounds of the categories, 0 and pi
 CATEGORY_DIRECTIONS = np.pi * (0.1 + 0.2 * np.arange(10))
 
 
@@ -74,6 +76,7 @@ def _random(task: str, draw: Draw) -> TrialDescription:
         draw.interval_of(200, 400, 600),
         draw.interval_of(200, 400, 600),
         draw.interval_of(200, 400, 800, 1600),
+        # as published, DMC and DNMC have responses of random length
         draw.interval_of(200, 400, 600)
         if task.startswith("dmc")
         else steps(RESPONSE_MS, draw.dt_ms),

@@ -215,6 +215,7 @@ def concatenate(parts: Sequence[TrialDescription]) -> TrialDescription:
         response=np.concatenate([part.response for part in parts]),
         epochs={
             name: np.concatenate(
+                # a time that no epoch has stands for an epoch that the trial lacks
                 [part.epochs.get(name, np.full((part.n_trials, 2), -1)) for part in parts]
             )
             for name in _in_order(parts)

@@ -50,6 +50,7 @@ def _describe(
 def _stops(onset: Steps, *durations: Steps) -> dict[str, Steps]:
     """Return the last step of each epoch before the response, from its duration (steps)."""
     stops: dict[str, Steps] = {"fix1": onset}
+    # Go has no delay, and RT Go neither of the two
     for name, duration in zip(("stim1", "delay1"), durations, strict=False):
         stops[name] = list(stops.values())[-1] + duration
     return stops

@@ -99,6 +99,7 @@ def trials_of_environment(
             period: (environment.start_t[period] / 1000, environment.end_t[period] / 1000)
             for period in environment.start_t
         }
+        # copies, since an environment may reuse its arrays for the next trial
         trials.append((np.array(environment.ob), np.array(environment.gt), parameters, periods))
     columns = _columns([parameters for _, _, parameters, _ in trials])
     for condition in conditions or ():
@@ -145,6 +146,7 @@ def _as_dataset(
     for place, (observation, action, _, _) in enumerate(trials):
         inputs[: len(action), place] = observation
         target[np.arange(len(action)), place, action.astype(int)] = 1
+        # steps after a trial's end do not count
         mask[: len(action), place] = 1
     epochs = list(dict.fromkeys(period for *_, periods in trials for period in periods))
     absent = (np.nan, np.nan)

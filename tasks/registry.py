@@ -119,6 +119,7 @@ def get_task(name: str) -> Task:
     >>> get_task("dm1").condition_variables
     ('direction', 'coherence_1')
     """
+    # other packages are imported only for names that are unknown here
     if name not in _TASKS:
         _load_third_party()
     if name not in _TASKS:
@@ -137,6 +138,7 @@ def display_name(task: str) -> str:
     return _TASKS[task].display_name if task in _TASKS else task
 
 
+# once: to register a task again is an error
 @cache
 def _load_third_party() -> None:
     """Import the entry points ``nwbcompare.tasks`` of installed packages, which register tasks."""

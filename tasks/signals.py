@@ -57,6 +57,7 @@ class Signal:
         array = np.empty((n_steps, n_trials, n_channels), dtype=np.float32)
         time = np.arange(n_steps)[:, None]
         gates = (time >= self.start[:, None]) & (time < self.stop[:, None])
+        # written in the order (time, trial, channel) that networks read, without a copy
         np.matmul(gates.astype(np.float32), self.pattern, out=array.swapaxes(0, 1))
         return array
 
@@ -109,6 +110,7 @@ def target_signal(trials: TrialDescription) -> Signal:
     # segments: baseline of all channels, fixation until the response, the response
     pattern[:, 0] = BASELINE
     pattern[:, 1, 0] = FIXATING - BASELINE
+    # a trial without a response has NaN, whose bump is not used
     pattern[:, 2, 1:] = np.where(keep[:, None], 0, bump(np.nan_to_num(trials.response)))
     return Signal(
         pattern,

@@ -56,6 +56,7 @@ class Draw:
 
     def modality(self) -> Integers:
         """Draw modalities 1 or 2 ``(trial,)``."""
+        # shared by a batch like the timing, as published
         return self._spread(self.rng.integers(1, 3, self._n_shared))
 
     def _spread(self, values: npt.NDArray[np.int64]) -> Integers:

@@ -145,7 +145,9 @@ def make_trials(
         raise unknown_name("kind", kind, KINDS)
     dataset = _as_dataset(trials, dt_ms, channels, rule_weights)
     if sigma_x > 0:
+        # as published: the s.d. per step grows as steps become shorter
         scale = np.float32(sigma_x * np.sqrt(2 * TAU_MS / dt_ms))
+        # after the trials, which are thus the same with and without noise
         noise = rng.standard_normal(dataset["input"].shape, dtype=np.float32)
         # after the end of a trial all values are 0
         inside = np.arange(dataset.sizes["time"])[:, None] < trials.n_steps
@@ -153,6 +155,7 @@ def make_trials(
     return dataset.assign_attrs(
         kind=kind,
         dt_ms=float(dt_ms),
+        # netCDF attributes cannot be None
         seed=-1 if seed is None else int(seed),
         sigma_x=float(sigma_x),
         coherence_scale=float(coherence_scale),
@@ -309,6 +312,7 @@ def _as_dataset(
     rule_weights: Mapping[str, float] | None,
 ) -> xr.Dataset:
     step_s, n_steps = dt_ms / 1000, int(trials.n_steps.max())
+    # floats, in which NaN marks epochs that a trial lacks
     bounds = np.stack(list(trials.epochs.values()), axis=1).astype(float)
     bounds[bounds < 0] = np.nan
     bounds *= step_s

@@ -103,7 +103,12 @@ def compose(
     from nwbcompare.workflows.sources import find_network  # noqa: PLC0415 - imports torch
 
     result = composition_performance(
-        find_network(source), task, tuple(dict.fromkeys(expressions)), n_batches=batches, seed=seed
+        # each expression once, in the order in which they were typed
+        find_network(source),
+        task,
+        tuple(dict.fromkeys(expressions)),
+        n_batches=batches,
+        seed=seed,
     )
     table = result.reset_coords(drop=True)[["performance", "balanced_accuracy"]].to_dataframe()
     if as_json:

@@ -20,6 +20,7 @@ MODEL_HELP = (
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of both compare and report."""
+    # help lists the options from the last one to the first
     for option in (
         click.option("--overwrite", is_flag=True, help="Replace an existing report."),
         click.option("--resume", is_flag=True, help="Continue from the results in the folder."),

@@ -6,7 +6,9 @@ import click
 
 from nwbcompare.cli.options import check_not_set, is_set, names_of
 
+# the networks of --runs determine these
 OF_TRAINING = ("steps_per_task", "units", "warm_up", "strength", "train_only")
+# --train-only does not use these
 OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
 
 
@@ -116,6 +118,7 @@ def continual(
             regimes=None if names is None else tuple(names),
             also=also or None,
             n_also=also_networks,
+            # a default is no request: the number is that of the networks in the folder
             n_networks=networks if is_set("networks") else None,
         )
     else:

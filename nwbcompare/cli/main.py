@@ -59,6 +59,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     previous = signal.signal(signal.SIGTERM, _end)
     try:
+        # else click would print errors in its own form, and end the process
         cli(standalone_mode=False)
     except ExplainedError as error:
         _leave(f"Error: {error}", error, 2)
@@ -112,6 +113,7 @@ def cli() -> None:
 
 def _variance_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of both task-variance and ftv."""
+    # help lists the options from the last one to the first
     for option in (
         click.option("--out", type=click.Path(), help="File for the result, as netCDF (.nc)."),
         click.option("--overwrite", is_flag=True, help="Replace an existing output."),
@@ -154,6 +156,7 @@ def task_variance(
     _output_result(result, out, overwrite, as_json)
 
 
+# the same command under a short name, which help does not list
 _short = copy(task_variance)
 _short.hidden = True
 cli.add_command(_short, "tv")
@@ -340,6 +343,7 @@ def train(
             "none together with --stages",
             "Name the tasks in --stages, and set --steps-per-task.",
         )
+    # a run that is continued has its own configuration
     if resume and tasks is None and stages is None:
         network, training = read_configs(out)
     else:
@@ -361,6 +365,7 @@ def train(
                 target=target,
                 seed=seed,
             )
+            # the published network for sequential learning, unless the user sets another
             published = sequential_network()
             if not is_set("nonlinearity"):
                 nonlinearity = published.nonlinearity
@@ -456,6 +461,7 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
         tasks_of_network,
     )
 
+    # before the network is run, which takes a while
     path = check_output(out, overwrite=overwrite)
     if path.suffix not in {".nwb", ".nc"}:
         raise InputError("--out", "a file ending in .nwb or .nc", repr(out), "Use activity.nwb.")
@@ -552,6 +558,7 @@ def _plain(result: xr.Dataset) -> dict[str, Any]:
     values = {
         str(name): {
             "dims": [str(dim) for dim in variable.dims],
+            # JSON has no NaN
             "values": json.loads(json.dumps(variable.values.tolist()).replace("NaN", "null")),
         }
         for name, variable in result.data_vars.items()

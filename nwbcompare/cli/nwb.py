@@ -103,6 +103,7 @@ def export(
     if out is not None and Path(out).suffix != ".nwb":
         raise InputError("--out", "a file ending in .nwb", repr(out), "Use activity.nwb.")
     metadata = _metadata(metadata_file, pairs)
+    # with --per-task the names are known, and checked, when there are tasks
     if out is not None and not per_task:
         check_output(out, overwrite=overwrite)
     # after the checks: these load pynwb, and perhaps torch

@@ -29,6 +29,7 @@ def section_options(report: str) -> Callable[[F], F]:
         listing = click.option(
             "--list-sections",
             is_flag=True,
+            # eager options are handled before required ones are missed
             is_eager=True,
             expose_value=False,
             callback=print_sections,

@@ -160,6 +160,7 @@ def _table(result: xr.Dataset) -> str:
 
 def _answer(result: xr.Dataset) -> str:
     attrs = result.attrs
+    # of a share of one half, where it is largest
     error = (0.25 / attrs["n_simulations"]) ** 0.5
     rate = float(result["false_positive_rate"].max())
     note = f"Simulated: standard error at most {error:.3f}; false-positive rate at most {rate:.3f}."

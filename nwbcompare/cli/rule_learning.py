@@ -90,6 +90,7 @@ def rule_learning(
     record = as_record(out, settings=settings)
     _add_summary(record, out)
     path = Path(out) / RECORD
+    # a summary of the run folders, computed anew by every call
     with written_aside(path, overwrite=True) as aside:
         aside.write_text(json.dumps(record) + "\n")
     for curve in record["curves"]:
@@ -115,6 +116,7 @@ def _add_summary(record: dict[str, Any], out: str) -> None:
         curves = learning_curves(by_seed, curve["target"], n_trials_per_step=batch_size)
         n_trials = trials_to(curves, LEVEL)
         curve[f"trials_to_{LEVEL:g}"] = {
+            # JSON has no NaN
             str(seed): None if np.isnan(trials) else int(trials)
             for seed, trials in zip(n_trials["network"].values, n_trials.values, strict=True)
         }

@@ -64,6 +64,7 @@ class NwbcompareAccessor:
         if name not in METHODS:
             raise AttributeError(f"the accessor nwbcompare has no {name!r}; it has {dir(self)}")
         function = getattr(nwbcompare, name)
+        # so that help() shows the text of the function
         return functools.wraps(function)(functools.partial(function, self._labelled))
 
     def __dir__(self) -> list[str]:

@@ -48,6 +48,7 @@ def check_whole(name: str, value: object, least: int, remedy: str) -> int:
     nwbcompare.core.errors.InputError: n_units: expected a whole number of 1 or more, got 0. \
 Use n_units=8.
     """
+    # also numpy's integers, which are no int
     if not isinstance(value, Integral) or int(value) < least:
         raise InputError(name, f"a whole number of {least} or more", repr(value), remedy)
     return int(value)

@@ -24,6 +24,7 @@ class ExplainedError(ValueError):
     """
 
     def __init__(self, subject: str, expected: str, got: str, remedy: str) -> None:
+        # as arguments, from which pickle makes the error again in another process
         super().__init__(subject, expected, got, remedy)
         self.subject = subject
         self.expected = expected

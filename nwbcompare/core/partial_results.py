@@ -81,6 +81,7 @@ def resumed_rows(
                 with written_aside(path, overwrite=True) as aside:
                     aside.write_text(json.dumps({"parameters": wanted, "rows": table}))
             progress.update(len(rows))
+    # an earlier run may have computed more
     return np.array(table[:n_rows], dtype=np.float64)
 
 

@@ -42,6 +42,7 @@ def _git_revision() -> str:
         return "not a checkout"
     try:
         result = subprocess.run(  # noqa: S603 - constant arguments and the path of this package
+            # a checkout with changes is not its last commit
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],  # noqa: S607
             capture_output=True,
             text=True,

@@ -241,6 +241,7 @@ def unit_table_is_there(block: xr.Dataset) -> Iterator[InputError]:
         yield InputError("unit", "a coordinate (unit,) of ids", "none", "Add an id for each unit.")
         return
     yield from _repeated("unit", block["unit"].values)
+    # without rates there is no layout, which another rule reports
     if "rate" in block and is_ragged(block):
         for column, dim in {"unit_key": "unit", "observation_unit": "observation"}.items():
             if column not in block.coords or block[column].dims != (dim,):
@@ -356,6 +357,7 @@ def epochs_stop_after_they_start(block: xr.Dataset) -> Iterator[InputError]:
     if "epoch" not in block.dims:
         return
     start, stop = block["epoch_start_time"].values, block["epoch_stop_time"].values
+    # comparisons with NaN are false, so that a single NaN bound needs a test of its own
     invalid = (stop < start) | (np.isnan(start) != np.isnan(stop))
     if invalid.any():
         names = block["epoch"].values[invalid.any(axis=0)]
@@ -430,6 +432,7 @@ def _unit_table(block: xr.Dataset) -> xr.Dataset:
     columns = list(columns_on(block, "unit"))
     return (
         block[columns]
+        # attributes of the blocks may differ, their units may not
         .drop_attrs(deep=False)
         .drop_vars([name for name in block.coords if name not in columns], errors="ignore")
     )

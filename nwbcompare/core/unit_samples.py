@@ -74,6 +74,7 @@ def group_keys(keys: Sequence[Key]) -> UnitGroups:
     >>> group_keys([("A", "1 2"), ("A 1", "2"), ("A", "1 2")]).code.tolist()
     [0, 1, 0]
     """
+    # sorted, so that the order of groups does not depend on that of units
     labels = sorted(set(keys))
     return UnitGroups(labels, _places(labels, keys))
 

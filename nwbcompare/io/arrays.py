@@ -173,6 +173,7 @@ class _Description:
     @property
     def leaf(self) -> str:
         """Name of the only block."""
+        # a slash would make a leaf in a leaf
         return self.name.replace("/", "_")
 
 
@@ -203,6 +204,7 @@ class _Binned:
 def _refuse(subject: str, remedy: str, **options: Any) -> None:
     """Check that options which do not apply to the data have their defaults."""
     for option, value in options.items():
+        # by identity, since an array has no truth value
         if value is not None and value is not False and not (option == "smooth" and value == 0):
             raise InputError(option, f"nothing for {subject}", _described(value), remedy)
 
@@ -243,6 +245,7 @@ def _rates(
 
 def _is_list_of_arrays(rates: Any) -> bool:
     """Return whether rates are a list of arrays, one for each unit; nested lists are one array."""
+    # numpy makes an object array of arrays of different lengths
     is_list = isinstance(rates, list | tuple) or (
         isinstance(rates, np.ndarray) and rates.dtype.kind == "O"
     )
@@ -284,11 +287,13 @@ def _time_axis(n_bins: int, time_s: Any, bin_s: float | None) -> tuple[Times, fl
         )
     if bin_s is None and n_bins == 1:
         raise InputError("bin", "the width of the only bin (s)", "none", "Pass bin=....")
+    # the median, since bins may lie apart somewhere
     return centres, float(np.median(np.diff(centres))) if bin_s is None else bin_s
 
 
 def _is_nested(spikes: Any) -> bool:
     """Return whether spike times are by unit and trial, and not by unit alone."""
+    # units without spikes or trials do not tell which of the two: one nested unit decides
     firsts = (next(iter(unit), 0.0) for unit in spikes)
     return any(np.ndim(first) > 0 for first in firsts)
 
@@ -302,6 +307,7 @@ def _binned(spikes: Any, dims: Sequence[str] | None, reading: Reading) -> _Binne
     start, stop = reading.window
     bin_s = reading.bin or DEFAULT_BIN_S
     n_bins = count_bins(start, stop, bin_s)
+    # multiples of the width: a running sum would add up rounding errors
     edges: Times = (start + np.arange(n_bins + 1) * bin_s).astype(np.float64)
     rates = []
     for unit in _by_unit(spikes, dims):
@@ -410,6 +416,7 @@ def _on_one_clock(
             "none" if trials is None else "several",
             "Pass spike times by unit and trial if they are relative to an event.",
         )
+    # the first column tells the number of trials, against which all are checked
     n_trials = len(next((trials[name] for name in trials), ()))
     times = [_times(unit) for unit in spikes]
     session = Session(

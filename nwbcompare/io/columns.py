@@ -204,6 +204,7 @@ def own_name(name: str, kind: Literal["trial", "unit"]) -> str:
     ('trial_time', 'area')
     """
     reserved = name in RESERVED and not (kind == "unit" and name == "unit")
+    # xarray takes a slash in a name as a path
     return (f"{kind}_{name}" if reserved else name).replace("/", "_")
 
 
@@ -280,6 +281,7 @@ def with_task(columns: dict[str, Column], task: str | None, n_rows: int, name: s
     if task is not None and task not in columns:
         raise unknown_name("task", task, columns)
     if task is None and "task" not in columns:
+        # five frames up is the code that called the public function
         warn_of_one_task(name, stacklevel=5)
         columns["task"] = np.full(n_rows, name)
     columns["task"] = columns[task or "task"].astype(str)
@@ -371,6 +373,7 @@ def even_bin_width(block: xr.Dataset, function: Callable[..., Any]) -> float:
     """
     width = float(block["time"].attrs["bin_width_s"])
     gaps = np.abs(np.diff(block["time"].values) - width)
+    # times that were computed are seldom even to the last bit
     if gaps.max(initial=0) > EPOCH_TOLERANCE * width:
         raise InputError(
             f"time ({function.__name__})",

@@ -126,6 +126,7 @@ def _table(leaf: str, block: xr.Dataset) -> pd.DataFrame:
         unit = np.tile(np.arange(n_units), n_rows * n_bins)
     units = unit_columns(block)
     columns = {
+        # from codes: the name repeated for every row would take far more memory
         "block": pd.Categorical.from_codes(np.zeros(rate.size, dtype=np.int8), [leaf]),
         row_dim(block): row,
         "unit": _spread(units.pop("unit"), unit),

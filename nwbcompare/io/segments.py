@@ -37,6 +37,7 @@ class SampledSegment:
         """Start and stop of the segment (s), ``(1, 2)``."""
         if self.samples.times is None:
             return self.samples.observed(0)
+        # stamps are centres: the first and the last sample reach half an interval further
         half = self.samples.sampling_s / 2
         stamps = self.samples.times()
         return np.array([[stamps[0] - half, stamps[-1] + half]])
@@ -113,6 +114,7 @@ class SampledSegments:
                     part.channel[units[here]], events.take(near), grid
                 )
                 cells = np.ix_(near, np.arange(grid.n_bins), here)
+                # NaN of this segment must not erase what another one has
                 rates[cells] = np.where(np.isnan(means), rates[cells], means)
         return rates
 

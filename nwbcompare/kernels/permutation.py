@@ -69,6 +69,7 @@ def cells_alike(
     >>> group.units.tolist(), group.sizes.tolist(), group.rows.tolist()
     ([0, 1], [1, 1], [[0, 2], [1, 3]])
     """
+    # rows of a cell in the order of labels, so that each label is a range of places
     order = np.lexsort((label, unit, stratum))
     unit, stratum, label = unit[order], stratum[order], label[order]
     first = np.ones(order.size, dtype=bool)
@@ -89,6 +90,7 @@ def cells_alike(
             sizes=key[2:-1],
             complete=bool(key[-1]),
         )
+        # without any kind numpy still splits into one part
         for key, cells in zip(kinds, by_kind, strict=False)
     ]
 
@@ -123,6 +125,7 @@ def _nested_places(
     kind = np.int16 if most < np.iinfo(np.int16).max else np.int32
     place = np.empty((most, n_permutations), dtype=kind)
     row_at = np.empty((most, n_permutations), dtype=np.int64)
+    # inside-out Fisher-Yates: the first n places are a uniform shuffle of n
     taken = rng.integers(np.arange(1, most + 1)[:, None], size=(most, n_permutations))
     column, n_rows = np.arange(n_permutations), 0
     for size in sizes:
@@ -233,6 +236,7 @@ def _label_sums(values: Array, place: Ints, sizes: Ints) -> Array:
            [[1.]]])
     """
     sums = np.empty((len(sizes), values.shape[1], place.shape[1]))
+    # the last label follows from the sum, which saves a product
     sums[-1] = values.sum(axis=0)[:, None]
     stop = 0
     for sum_of_label, size in zip(sums[:-1], sizes, strict=False):

@@ -64,6 +64,7 @@ def group_moments(
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.divide(total, count, out=total)
     mean[count == 0] = np.nan
+    # squared deviations from the mean: a difference of two large sums would lose digits
     deviations = (
         _sum_over_groups(
             rows, groups, n_groups, lambda x, group: np.nan_to_num((x - mean[group]) ** 2)
@@ -102,6 +103,7 @@ def _sum_over_groups(
         if not inside.size:
             continue
         chunk = rows[start : start + at_once][inside].astype(np.float64)
+        # one sparse product sums all columns, in any order of the rows
         indicator = sparse.csr_matrix(
             (np.ones(inside.size), (group[inside], np.arange(inside.size))),
             shape=(n_groups, inside.size),

@@ -15,6 +15,7 @@ from nwbcompare.core.activity import make_block
 NAMES = st.text(
     st.characters(categories=["L", "N"], include_characters=" -_."), min_size=1, max_size=8
 )
+# values that float32 holds exactly
 RATES = st.floats(0, 1e4, width=32)
 MISSING = st.sampled_from([np.float32(np.nan)])
 
@@ -41,6 +42,7 @@ def dense_blocks(
     """
     n_trials, n_bins, n_units = (draw(st.integers(1, most)) for most in (5, 4, 3))
     rate = draw(_rates((n_trials, n_bins, n_units), missing=missing))
+    # every unit has to be observed in some bin
     rate[0, 0, np.isnan(rate).all(axis=(0, 1))] = 0
     return make_block(
         rate,
@@ -63,6 +65,7 @@ def ragged_blocks(draw: st.DrawFn, *, missing: bool = True) -> xr.Dataset:
     """
     n_bins, n_units = draw(st.integers(1, 4)), draw(st.integers(1, 3))
     more = draw(st.lists(st.integers(0, n_units - 1), max_size=6))
+    # each unit at least once
     unit = np.array([*range(n_units), *more])
     rate = draw(_rates((unit.size, n_bins), missing=missing))
     rate[:n_units, 0] = np.nan_to_num(rate[:n_units, 0])

@@ -75,6 +75,7 @@ def from_mat(
     path = Path(path)
     _check_mapping(mapping)
     with opened_mat(path) as variables:
+        # all are looked up while the file is open, since fields are read at access
         values = {key: _look_up(path, variables, mapping[key]) for key in ARRAYS if key in mapping}
         tables = {
             key: {
@@ -205,6 +206,7 @@ def _of_unit(values: Any, unit: int, sizes: Sequence[int]) -> Any:
     if isinstance(values, list) and len(values) == len(sizes):
         values = values[unit]
     column = _column(values)
+    # one value stands for all trials of the unit
     return np.repeat(column, sizes[unit]) if column.size == 1 else column
 
 

@@ -194,11 +194,13 @@ def _from_hdf5(item: Any) -> Any:
         return _from_group(item)
     kind = attribute(item, "MATLAB_class", "")
     if attribute(item, "MATLAB_empty", 0):
+        # of an empty array version 7.3 stores the size, which would be read as values
         return "" if kind == "char" else [] if kind == "cell" else np.empty((0, 0))
     values = read_column(item).T
     if h5py.check_ref_dtype(item.dtype) is not None:
         return _nested(values, lambda ref: _from_hdf5(referred(item.parent, ref)), unwrap=False)
     if kind == "char":
+        # version 7.3 stores letters as numbers, a row for each line
         lines = ["".join(map(chr, row)) for row in np.atleast_2d(values)]
         return lines[0] if len(lines) == 1 else lines
     return values.astype(bool) if kind == "logical" else values
@@ -244,6 +246,7 @@ def _sparse(group: h5py.Group) -> npt.NDArray[Any]:
     shape = (int(number(group, "MATLAB_sparse", 0)), starts.size - 1)
     if "data" not in group:
         refuse_beyond_memory(8 * prod(shape))
+        # without any value but 0 there are neither data nor row indices
         return np.zeros(shape)
     return _dense(csc_array((part("data"), part("ir").astype(np.int64), starts), shape=shape))
 

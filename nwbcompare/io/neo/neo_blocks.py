@@ -175,6 +175,7 @@ def to_neo(activity: Activity) -> Block:
         segment = neo.Segment(name=f"trial {number}", index=number)
         row = int(rows[0])
         annotations = {key: values[row] for key, values in columns.items()}
+        # it tells the trial of a row, which is the segment here
         annotations.pop("observation_trial", None)
         # neo filters by equality with plain text; numbers keep numpy's types
         segment.annotate(**{k: str(v) if isinstance(v, str) else v for k, v in annotations.items()})
@@ -248,6 +249,7 @@ def _train_keys(segments: Sequence[Sequence[Any]]) -> list[list[str]]:
         names = [[key(train) for train in trains] for trains in segments]
         if all(all(keys) and len(set(keys)) == len(keys) for keys in names):
             return names
+    # by position only if all segments have as many trains
     numbers = {len(trains) for trains in segments}
     if len(numbers) > 1:
         raise InputError(
@@ -324,6 +326,7 @@ def _signal(parts: Sequence[Part], name: str) -> tuple[dict[str, Column], Signal
         channel_names = _channel_names(signal, name)
         channels.append({channel: place for place, channel in enumerate(channel_names)})
         for place, channel in enumerate(channel_names):
+            # annotations may differ between segments: the first with a channel describes it
             if channel not in records:
                 annotations = {k: v[place] for k, v in signal.array_annotations.items()}
                 records[channel] = _common([annotations])
@@ -334,6 +337,7 @@ def _signal(parts: Sequence[Part], name: str) -> tuple[dict[str, Column], Signal
         )
         for (part, signal), place_of in zip(signals, channels, strict=True)
     ]
+    # an annotation of this name must not replace the ids
     rows = [{k: v for k, v in record.items() if k != "unit"} for record in records.values()]
     units = {"unit": np.array(list(records), dtype=str)} | columns_of_records(rows, "unit")
     return units, SampledSegments(pieces)
@@ -363,6 +367,7 @@ def _samples(signal: Any, shift_s: float) -> Samples:
     rate = float(signal.sampling_rate.rescale("Hz").magnitude)
     pq = require("quantities")
     unit = signal.units
+    # rates in any unit of frequency become spikes/s; other signals stay as they are
     spikes = unit.dimensionality.simplified == pq.Hz.dimensionality.simplified
     return Samples(
         read=_SignalSamples(signal, float(unit.rescale("Hz").magnitude) if spikes else 1.0),
@@ -386,11 +391,13 @@ def _trial_rows(block: xr.Dataset) -> list[npt.NDArray[np.int64]]:
     """Return the rows of each trial: one, or the observations of simultaneous units."""
     if not is_ragged(block):
         return [np.array([row]) for row in range(block.sizes["trial"])]
+    # without trial numbers each observation is a trial of its own
     if "observation_trial" not in block.coords:
         return [np.array([row]) for row in range(block.sizes["observation"])]
     _, first, trial = np.unique(
         block["observation_trial"].values, return_index=True, return_inverse=True
     )
+    # stable, so that units stay in the order of the rows
     order = np.argsort(trial.reshape(-1), kind="stable")
     return np.split(order, np.cumsum(np.bincount(trial.reshape(-1)))[:-1]) if first.size else []
 
@@ -423,6 +430,7 @@ def _epochs(block: xr.Dataset, row: int) -> Any:
     neo, pq = require("neo"), require("quantities")
     start = block["epoch_start_time"].values[row]
     stop = block["epoch_stop_time"].values[row]
+    # epochs that this trial lacks are NaN
     present = np.isfinite(start)
     return neo.Epoch(
         start[present] * pq.s,

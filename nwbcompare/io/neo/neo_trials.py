@@ -252,6 +252,7 @@ def _marks(item: Any, shift_s: float) -> Marks:
     durations = getattr(item, "durations", None)
     stop = start if durations is None else start + in_seconds(durations)
     labels = np.asarray(item.labels, dtype=str)
+    # neo does not require labels of events
     if labels.size != start.size:
         labels = np.full(start.size, "")
     # neo does not guarantee that events are in order
@@ -290,6 +291,7 @@ def _tables(
     if "epoch" in words:
         return [_epoch_trials(part, words["epoch"]) for part in parts]
     tables = [_event_trials(part, words["start"], words.get("stop")) for part in parts]
+    # counted over all segments, for one warning
     unstopped = sum(table.pop("_unstopped").size for table in tables)
     if unstopped:
         warnings.warn(
@@ -370,6 +372,7 @@ def _event_words(parts: Sequence[Part]) -> set[str]:
 
 
 def _segment_trials(parts: Sequence[Part]) -> list[dict[str, Column]]:
+    # an id that neo's reader of Nix files adds
     records = [
         {key: value for key, value in part.segment.annotations.items() if key != "nix_name"}
         for part in parts
@@ -392,9 +395,11 @@ def _event_trials(part: Part, start: str, stop: str | None) -> dict[str, Column]
     marks = part.at(start)
     begins = np.empty(0) if marks is None else marks.start
     if stop is None:
+        # the last trial ends with the recording
         stops = np.append(begins[1:], part.stop_s)[: begins.size]
         return _trial_columns(marks, stops) | {"_unstopped": np.empty(0)}
     ends = part.at(stop)
+    # infinity stands for no further event, so that every search has a result
     times = np.append(np.empty(0) if ends is None else ends.start, np.inf)
     # an event at the very start does not end the trial
     stops = times[np.searchsorted(times, begins, side="right")]

@@ -91,10 +91,12 @@ def open_vendor(
 def _read(path: Path, reader: str | None) -> tuple[Any, str]:
     """Return the only block of a file, and the name of the first reader that can read it."""
     failures = []
+    # several readers may claim a suffix: the first that succeeds counts
     for candidate in _candidates(path, reader):
         name = candidate.__name__
         try:
             n_blocks, block = _read_lone_block(candidate, path)
+        # neo's readers raise errors of any type on damaged bytes
         except Exception as error:
             failures.append(f"{name}: {type(error).__name__}: {error}")
             continue
@@ -124,6 +126,7 @@ def _candidates(path: Path, reader: str | None) -> list[Any]:
         raise InputError(
             str(path), "a file of a recording system", f"a .{suffix} file", ELSEWHERE[suffix]
         )
+    # reversed, so that of two readers of one name the first in neo's list stays
     readers = {candidate.__name__: candidate for candidate in reversed(io.iolist)}
     for name in NOT_READERS:
         readers.pop(name, None)
@@ -133,6 +136,7 @@ def _candidates(path: Path, reader: str | None) -> list[Any]:
         return [readers[reader]]
     try:
         names = dict.fromkeys(candidate.__name__ for candidate in io.list_candidate_ios(path))
+    # neo raises this for suffixes that no reader has
     except ValueError:
         names = {}
     candidates = [readers[name] for name in names if name in readers]
@@ -153,6 +157,7 @@ def _read_lone_block(reader: Any, path: Path) -> tuple[int, Any]:
         with reader(str(path), mode="ro") as file:
             n_blocks = len(file.nix_file.blocks)
             return n_blocks, file.read_block(index=0) if n_blocks == 1 else None
+    # some readers take the folder of the file
     folder = reader.mode == "dir" and path.is_file()
     file = reader(str(path.parent if folder else path))
     if getattr(reader, "support_lazy", False):

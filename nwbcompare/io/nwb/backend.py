@@ -57,6 +57,7 @@ class NwbBackend(BackendEntrypoint):
 
     description = "NWB files with trials, as labelled arrays aligned to an event"
     supports_groups = True
+    # listed, since xarray cannot read them from a signature with keyword arguments
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
         "filename_or_obj",
         "drop_variables",

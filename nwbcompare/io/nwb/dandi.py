@@ -69,6 +69,7 @@ def write_dandiset(
     parts = parts_of(activity, per_task=per_task)
     tables = [_with_session(part, suffix, metadata) for suffix, part in parts.items()]
     paths = [folder / dandi_path(table) for table in tables]
+    # all paths are checked before the first file is written
     _refuse_same(paths)
     for path in paths:
         check_output(path, overwrite=overwrite)
@@ -104,6 +105,7 @@ def parts_of(activity: Activity, *, per_task: bool) -> dict[str, Activity]:
 def _with_session(
     activity: Activity, suffix: str, metadata: Metadata | None
 ) -> dict[str, dict[str, Any]]:
+    # all blocks have one unit table, so that the first tells subject and session
     first = next(iter(blocks(activity).values()))
     tables = merged(metadata)
     complete = merged(default_metadata(first), metadata)
@@ -141,6 +143,7 @@ def describe_dandiset(folder: Path, files: Sequence[Path]) -> None:
         return
     import yaml  # noqa: PLC0415 - only here
 
+    # from the file, where write_nwb has filled in defaults
     with h5py.File(files[0], "r") as file:
         description = file["session_description"].asstr()[()]
         keywords = (

@@ -94,6 +94,7 @@ def read_session(
     else:
         units, signal = _series_units(file, path, series, own=own)
     subject = scalar(file, "general/subject/subject_id") or ""
+    # a column of the table takes precedence over the subject of the file
     units.setdefault("subject", np.full(len(units["unit"]), subject))
     return Session(
         name=name,
@@ -133,6 +134,7 @@ def _free_names(columns: Mapping[str, Any], prefix: str) -> dict[str, str]:
     names = {}
     for name in columns:
         free = f"{prefix}_{name}" if name in NAMES_TAKEN else name
+        # a table may have both NAME and trial_NAME
         while free != name and free in columns:
             free += "_"
         names[name] = free
@@ -408,6 +410,7 @@ def _collect_series(
             continue
         data = member(item, "data")
         if isinstance(data, h5py.Dataset):
+            # a series without a clock cannot be aligned to trials
             timed = any(member(item, key) is not None for key in ("timestamps", "starting_time"))
             if data.ndim in {1, 2} and data.dtype.kind in "fiu" and timed:
                 series[f"{path}/{name}"] = item
@@ -422,6 +425,7 @@ def _series_units(
 ) -> tuple[dict[str, Any], Signal]:
     candidates = _find_series(file)
     name = None if series is None else series.strip("/")
+    # the last part of the path is enough where it is unique
     paths = [one for one in candidates if name in {None, one, one.rsplit("/", 1)[-1]}]
     if len(paths) != 1:
         raise InputError(
@@ -467,6 +471,7 @@ def _rows_of(table: h5py.Group, region: h5py.Dataset, numbered: npt.NDArray[Any]
             "The file is damaged: obtain it again.",
         )
     units = {name: column[rows] for name, column in columns.items()}
+    # two channels of one unit refer to the same row, but ids must differ
     if np.unique(units["unit"]).size < rows.size:
         units["unit"] = numbered
     return units
@@ -495,6 +500,7 @@ def _samples(group: h5py.Group, data: h5py.Dataset, path: Path) -> Samples:
 
 def _scaling(group: h5py.Group, data: h5py.Dataset) -> tuple[npt.NDArray[np.float64], float]:
     """Return the factor of stored values, ``(channel,)``, and the offset."""
+    # NWB: a value is stored x conversion (x that of its channel) + offset
     factor = np.full(1 if data.ndim == 1 else data.shape[1], number(data, "conversion", 1.0))
     by_channel = member(group, "channel_conversion")
     if isinstance(by_channel, h5py.Dataset) and by_channel.shape == factor.shape:
@@ -562,6 +568,7 @@ class StampsInFile:
 
     def __init__(self, path: Path, name: str, size: int) -> None:
         self.path, self.name, self.size = path, name, size
+        # a cache for each file: one of the method would keep the blocks of all files in memory
         self._block = lru_cache(BLOCKS_KEPT)(self._read_block)
 
     def __len__(self) -> int:
@@ -571,6 +578,7 @@ class StampsInFile:
         if isinstance(place, slice):
             start, stop, _ = place.indices(self.size)
             return self._read(start, stop)
+        # a range resolves negative indices and raises for those outside
         block, within = divmod(range(self.size)[place], STAMPS_AT_ONCE)
         return self._block(block)[within]
 
@@ -581,6 +589,7 @@ class StampsInFile:
     def _read(self, start: int, stop: int) -> Times:
         with opened(self.path) as file:
             times = read_part(file, self.name, start, stop).astype(np.float64)
+        # bisection in times that descend would find wrong samples
         if not (np.diff(times) >= 0).all():
             raise InputError(
                 f"{self.path}: {self.name}", "ascending times", "others", "Sort the samples."
@@ -612,6 +621,7 @@ class SeriesData:
             check_size(data, (stop - start) * units.size * data.dtype.itemsize)
             values = read_block(data, slice(start, stop), units)
         factor = self.factor[units]
+        # unscaled values keep their type, and are not copied
         if self.offset == 0 and (factor == 1).all():
             return values
         scaled: npt.NDArray[Any] = values * factor + self.offset

@@ -150,9 +150,11 @@ def _value(subject: str, key: str, value: Any) -> Any:
 
 def _time(subject: str, value: Any) -> datetime:
     try:
+        # TOML and YAML may have parsed the time already
         time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
         time = None
+    # NWB requires the time zone
     if time is None or time.tzinfo is None:
         raise InputError(
             subject,
@@ -207,6 +209,7 @@ def make_file(block: xr.Dataset, metadata: Metadata | None, *, notes: Sequence[s
     """
     tables = merged(default_metadata(block), metadata)
     file, subject = tables["NWBFile"], tables["Subject"]
+    # without them NWB or the archive rejects the file
     lacking = [
         f"{table}.{key}"
         for table, key in (
@@ -255,6 +258,7 @@ def default_metadata(block: xr.Dataset) -> dict[str, dict[str, Any]]:
         "identifier": str(uuid.uuid4()),
         "session_id": identity(sessions or name),
     }
+    # for unknown: archives reject files without a sex
     subject: dict[str, Any] = {"subject_id": identity(subjects or name), "sex": "U"}
     if not simulated:
         file |= {
@@ -267,11 +271,13 @@ def default_metadata(block: xr.Dataset) -> dict[str, dict[str, Any]]:
         "session_description": f"Simulated: rates of {name}, on task trials laid end to end.",
         # a simulation has no time of recording
         "session_start_time": datetime.now(UTC),
+        # archives ask for names as LAST, FIRST
         "experimenter": ["Network, Simulated"],
         "institution": "simulation",
         "keywords": ["recurrent neural network", "simulation"],
         "experiment_description": "Activity of a task-trained recurrent network.",
     }
+    # accepted by archives for what is no animal: a synthetic construct of 0 days
     subject |= {
         "species": SYNTHETIC_SPECIES,
         "age": "P0D",

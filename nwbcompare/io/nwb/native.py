@@ -60,6 +60,7 @@ def read_schema(file: h5py.File, path: Path) -> Schema | None:
         return None
     schema = json.loads(text)
     version = schema["format_version"]
+    # a newer version may mean something else by the same keys
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise InputError(
             str(path),
@@ -71,6 +72,7 @@ def read_schema(file: h5py.File, path: Path) -> Schema | None:
     for leaf in schema["leaves"]:
         if leaf["layout"] not in LAYOUTS:
             raise InputError(
+                # shortened, since damaged text may be of any length
                 f"{path}: layout of {leaf['name']!r:.50}",
                 f"one of {listing(LAYOUTS)}",
                 f"{leaf['layout']!r:.50}",
@@ -215,6 +217,7 @@ class StreamOfTrials:
     ) -> npt.NDArray[np.float32]:
         """Return values ``(trial, time, channel)``, or ``(observation, time)`` without channels."""
         columns = np.zeros(1, dtype=np.int64) if channels is None else channels
+        # all bins in order are the common case, which needs no index
         whole = times.size == self.n_bins and bool((np.diff(times) == 1).all())
         values = np.empty((trials.size, times.size, columns.size), dtype=np.float32)
         with opened(self.path) as file:
@@ -261,6 +264,7 @@ def restored(values: npt.NDArray[Any], column: dict[str, Any]) -> npt.NDArray[An
     elif dtype.kind == "U":
         # with the width of the texts: one from the file could require any amount of memory
         return values.astype(str)
+    # values that do not fit are detected by the comparison below
     with np.errstate(all="ignore"):
         plain: npt.NDArray[Any] = values.astype(dtype)
     if not np.array_equal(plain, values, equal_nan=values.dtype.kind == "f"):
@@ -295,6 +299,7 @@ def epoch_bounds(
     start, stop : array, (row, epoch)
         Times (s); NaN in trials without the epoch.
     """
+    # epochs that a trial lacks stay NaN
     start, stop = np.full((2, n_rows, len(names)), math.nan)
     if member(file, f"intervals/{EPOCHS}") is None:
         return start, stop

@@ -53,6 +53,7 @@ def rate_leaf(plan: Plan, leaf: Leaf) -> dict[str, Any]:
         "n_rows": leaf.n_rows,
         "first_row": leaf.first_row,
         "first_sample": leaf.first_sample,
+        # to the last bit, which start and rate of the series do not give
         "time": block["time"].values.tolist(),
         "unit_table": plan.unit_table,
         "channels": {
@@ -119,4 +120,5 @@ def _common(name: str, block: xr.Dataset, renamed: Mapping[str, str]) -> dict[st
 
 
 def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    # json does not know numpy's types
     return {str(k): v.item() if isinstance(v, np.generic) else v for k, v in attrs.items()}

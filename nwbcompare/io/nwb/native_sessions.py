@@ -124,6 +124,7 @@ def _as_rates(
     written = Written(
         leaf=leaf["name"],
         name=attrs["name"],
+        # rounded, since half a width added to a centre leaves rounding errors
         reading={"align": event, "window": [round(s, 9) for s in window], "bin": width},
         aligned_to=time_attrs["aligned_to"],
         condition_variables=json.loads(attrs["condition_variables"]),

@@ -106,6 +106,7 @@ def trials_table(
     parts = [columns_on(table, _row(table)) for table in tables]
     sizes = [len(t) for t in times]
     for name in dict.fromkeys(name for part in parts for name in part):
+        # text and not codes, since other programs read this table
         values_by_part = [labels(part[name]) if name in part else None for part in parts]
         attrs = next(part[name].attrs for part in parts if name in part)
         columns.append(
@@ -122,6 +123,7 @@ def _joined(columns: Sequence[npt.NDArray[Any] | None], sizes: Sequence[int]) ->
     """Join a column over blocks; missing whole numbers and booleans are 0."""
     present = [column for column in columns if column is not None]
     if len(present) < len(columns) and all(column.dtype.kind in "biu" for column in present):
+        # 0 keeps the type of the column, which NaN would turn to floats
         blank = present[0].dtype.type(0)
         columns = [
             np.full(size, blank) if column is None else column

@@ -191,6 +191,7 @@ class _Train:
             np.sort(times).tofile(file)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], finite.astype(int), [0]])))
         for start, stop in edges.reshape(-1, 2) + row:
+            # an interval goes on across the pieces in which rates are read
             if self.observed and self.observed[-1][1] == start:
                 self.observed[-1][1] = int(stop)
             else:

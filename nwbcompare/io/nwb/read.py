@@ -136,6 +136,7 @@ def open_lazily(
     options = {name: value for name, value in reading.items() if value is not None}
     # checked here, so that a mistake in the options is not reported as one in a file
     Reading(**options)
+    # later reads of rates name the file too, or the folder of several
     guard = partial(named, paths[0] if len(paths) == 1 else paths[0].resolve().parent)
     with guard():
         activity = check_activity(_joined(paths, options, series))
@@ -164,6 +165,7 @@ def _joined(paths: Sequence[Path], options: dict[str, Any], series: str | None) 
 def _refuse_repeated(paths: Sequence[Path]) -> None:
     previous: set[Path] = set()
     for path in paths:
+        # two paths may lead to one file
         if path.resolve() in previous:
             raise InputError(str(path), "each file once", "the same file again", "Name it once.")
         previous.add(path.resolve())
@@ -187,6 +189,7 @@ def _read_tables(
         got = "a folder" if path.is_dir() else "nothing there"
         raise InputError(str(path), "an NWB file", got, "Check the path.")
     with opened(path) as file:
+        # h5py opens any HDF5 file, such as netCDF or MATLAB 7.3
         if "nwb_version" not in file.attrs:
             raise InputError(
                 str(path), "an NWB file", "an HDF5 file of another kind", "Check the path."
@@ -233,6 +236,7 @@ def _block_of(
     sessions: Sequence[_FileSession], first: Written, options: Mapping[str, Any]
 ) -> xr.Dataset:
     """Return the block of sessions of native files."""
+    # options of the call take precedence over those that the file was written with
     reading = Reading(**{**first.reading, **options})
     written = [one.written for one in sessions if one.written is not None]
     provenance = _merged([dict(one.provenance) for one in written])
@@ -243,6 +247,7 @@ def _block_of(
         reading,
         name=" and ".join(dict.fromkeys(one.name for one in written)),
         leaf=first.leaf,
+        # the name of the written event does not describe another one
         aligned_to=first.aligned_to if reading.align == first.reading["align"] else None,
         source=first.source,
         deterministic=first.deterministic,
@@ -250,6 +255,7 @@ def _block_of(
         provenance=provenance,
     )
     block = next(iter(activity.children.values())).to_dataset()
+    # columns get their names back, in place of the trials table's own
     renamed = {new: old for new, old in first.renamed.items() if new in block.coords}
     return block.drop_vars(list(renamed.values()), errors="ignore").rename(renamed)
 
@@ -258,6 +264,7 @@ def _json_value(value: Any) -> Any:
     """Return an option as a value of JSON."""
     if isinstance(value, str | None):
         return value
+    # json knows neither arrays nor numpy's numbers
     return np.asarray(value).tolist()
 
 

@@ -98,6 +98,7 @@ class SeriesWriter:
                 while self._pending:
                     self._write_oldest()
         finally:
+            # after an error the chunks that wait are not needed
             self._pool.shutdown(cancel_futures=True)
 
     @property
@@ -120,6 +121,7 @@ class SeriesWriter:
     def _write_band(self) -> None:
         if not self._filled:
             return
+        # series without chunks are not compressed either
         if self._data.chunks is None:
             self._data[self._row : self._row + self._filled] = self._band[: self._filled]
         else:
@@ -131,6 +133,7 @@ class SeriesWriter:
 
     def _pack_band(self, width: int) -> None:
         for column in range(0, self._band.shape[1], width):
+            # a copy, since the band is filled again while threads compress
             chunk = np.zeros((len(self._band), width), dtype=self._band.dtype)
             part = self._band[:, column : column + width]
             chunk[:, : part.shape[1]] = part
@@ -140,10 +143,12 @@ class SeriesWriter:
 
     def _write_oldest(self) -> None:
         offset, chunk = self._pending.popleft()
+        # by this thread alone, in order: HDF5 is not called from several
         self._data.id.write_direct_chunk(offset, chunk.result())
 
 
 def _compressed(chunk: npt.NDArray[Any]) -> bytes:
     """Return the bytes of a chunk after HDF5's shuffle and deflate filters."""
+    # all first bytes, then all second ones, ..., which deflate packs better
     as_bytes = chunk.reshape(-1).view(np.uint8).reshape(-1, chunk.itemsize)
     return zlib.compress(np.ascontiguousarray(as_bytes.T).tobytes(), GZIP_LEVEL)

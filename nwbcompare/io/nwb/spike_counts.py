@@ -97,6 +97,7 @@ def _shared_trials(block: xr.Dataset, unit: Places) -> tuple[Places, Places]:
     of_row = np.empty(unit.size, dtype=np.int64)
     for one in np.unique(unit):
         rows = np.flatnonzero(unit == one)
+        # equal digests are equal tables, without a comparison of all pairs of units
         digest = hashlib.sha256()
         for column in columns:
             digest.update(np.ascontiguousarray(column[rows]).tobytes())
@@ -150,6 +151,7 @@ def _recorded_clock(block: xr.Dataset, rows: Places, event: str) -> TrialTimes |
     left = np.sort(when) + float(block["time"].values[0]) - width / 2
     length = float(np.ptp(block["time"].values)) + width
     finite = all(np.isfinite(times).all() for times in (start, stop, when))
+    # windows that touch may overlap by a rounding error
     apart = finite and bool((np.diff(left) >= length * (1 - 1e-9)).all())
     return TrialTimes(start, stop, when) if apart and left.min(initial=0) >= 0 else None
 
@@ -193,6 +195,7 @@ def _units_of_counts(
         rows = _rows_of(trials, unit)
         rates = _rates_of(block, unit, rows)
         events = times.event[trials.of_row[rows]]
+        # spikes are written in the order of time, which tools expect
         order = np.argsort(events, kind="stable")
         unit_spikes, unit_intervals = _spikes_of(block, rates[order], events[order])
         spikes.append(unit_spikes)
@@ -222,6 +225,7 @@ def _units_of_counts(
                 _without_empty(block), {GROUP: _names(trials.group_of_unit)} | dict(more)
             ),
         ],
+        # of a spike only its bin is known
         resolution=float(block["time"].attrs["bin_width_s"]),
     )
 
@@ -281,6 +285,7 @@ def add_counts(
     nwb.trials = trials_table(
         [table],
         [times],
+        # start_time is in the table anyway
         event="" if event == "start_time" else event,
         description=END_TO_END if recorded is None else "Trials, at their times in the session.",
         more={
@@ -358,6 +363,7 @@ def _spikes_of(
     # n spikes at (i + 1/2) / n of the bin: none on an edge, so that binning returns the counts
     share = (nth + 0.5) / np.repeat(number, number)
     spikes = np.repeat(events[row] + edges[bin_], number) + share * width
+    # with zeros at both ends every run of observed bins has a start and an end
     padded = np.pad(observed.astype(np.int8), ((0, 0), (1, 1)))
     starts = np.argwhere(np.diff(padded, axis=1) == 1)
     ends = np.argwhere(np.diff(padded, axis=1) == -1)

@@ -65,6 +65,7 @@ def read_table(
         if name in skip or name == "id" or _is_auxiliary(name, datasets):
             continue
         data = datasets[name]
+        # such columns do not have one value for each row
         if f"{name}_index" in datasets or data.ndim != 1 or _is_reference(data):
             left_out.append(name)
             continue
@@ -199,6 +200,7 @@ def _plain_column(items: Sequence[Any]) -> Column | None:
     """Return an array of booleans, numbers or text; None for mixed types or nested values."""
     present = [item for item in items if item is not None]
     complete = len(present) == len(items)
+    # booleans first, since Python counts them as integers
     if present and all(isinstance(item, bool) for item in present):
         if complete:
             return np.array(items, dtype=bool)
@@ -218,6 +220,7 @@ def _plain_column(items: Sequence[Any]) -> Column | None:
 
 def _as_float(number: float) -> float:
     try:
+        # integers in JSON have no bounds
         return float(number)
     except OverflowError:
         return float("inf") if number > 0 else float("-inf")
@@ -227,6 +230,7 @@ def _in_order(table: h5py.Group, datasets: dict[str, h5py.Dataset]) -> list[str]
     """Return the names of columns in the order of the table's attribute ``colnames``."""
     colnames = attribute(table, "colnames", ())
     names = [str(name) for name in np.atleast_1d(colnames)] if len(colnames) else []
+    # the two are columns even if the attribute does not list them
     first = [name for name in ("start_time", "stop_time") if name in datasets]
     return list(dict.fromkeys([*first, *(n for n in names if n in datasets), *datasets]))
 

@@ -147,6 +147,7 @@ def write_nwb(
     ...     nc.open(path).children["example"]["rate"].identical(example_block()["rate"])
     True
     """
+    # before any work, which may take minutes
     check_output(path, overwrite=overwrite)
     storage = Storage(dtype=dtype, compression=compression)
     check_activity(activity)
@@ -167,6 +168,7 @@ def write_nwb(
             _write(nwb, aside)
             _fill(aside, plan, spikes)
         refuse_faults(aside, Path(path))
+        # last, so that a file that was refused leaves no sidecar
         if sidecar is not None and extra is not None:
             _place_beside(Path(sidecar), extra)
     return Path(path)
@@ -266,6 +268,7 @@ def _add_rates(
                 description=SERIES_KIND[variable],
                 data=empty_series((n_samples, n_columns), storage.dtype, storage.compression),
                 unit=rate_units if variable == "rate" and rate_units != "1" else "a.u.",
+                # a rate, and no time stamps: `_common_step` has checked that steps are even
                 rate=1 / plan.width_s,
                 # samples are at the centres of their bins
                 starting_time=plan.start_s + (earlier + 0.5) * plan.width_s,

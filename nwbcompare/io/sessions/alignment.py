@@ -132,6 +132,7 @@ def lay_on_one_clock(
         },
         source=source,
         deterministic=deterministic,
+        # the same in all sessions, as `_sampling` has checked
         rate_units=sessions[0].signal.units,
         name=name,
         # samples of a network that imitate these rates are smoothed alike
@@ -183,9 +184,11 @@ def _events(session: Session, reading: Reading) -> Events:
     origin = session.event_times(reading.align)
     unbounded = np.full(origin.size, np.inf)
     first, last = -unbounded, unbounded
+    # in native files other trials lie beside a trial
     if session.apart:
         first, last = session.event_times("start_time"), session.event_times("stop_time")
     stop = session.event_times("stop_time") if reading.window is None else unbounded
+    # a trial without a stop has no bins up to it
     return Events(origin, first, last, np.where(np.isnan(stop), -np.inf, stop))
 
 
@@ -231,6 +234,7 @@ def count_bins(start: float, stop: float, bin_s: float) -> int:
     >>> count_bins(-0.1, 0.5, 0.05)
     12
     """
+    # a window of whole bins must not lose one by rounding
     n_bins = (stop - start) / bin_s + EPOCH_TOLERANCE
     if not 1 <= n_bins <= MOST_BINS:
         raise InputError(
@@ -274,6 +278,7 @@ def _sampling(sessions: Sequence[Session]) -> float | None:
             "Open them separately.",
         )
     steps = [session.signal.sampling_s for session in sessions]
+    # the longest, so that no bin is shorter than the samples of any session
     return max((step for step in steps if step is not None), default=None)
 
 
@@ -408,6 +413,7 @@ class _Dense:
     grid: Grid
 
     def __call__(self, trials: Places, times: Places, units: Places) -> Rates:
+        # open throughout, so that an unpacked chunk serves all values in it
         with self.session.held():
             rates = _cut_rates(self.session.signal, units, self.events.take(trials), self.grid)
         return rates[:, times]
@@ -443,6 +449,7 @@ class _Ragged:
 def _cut_rates(signal: Signal, units: Places, events: Events, grid: Grid) -> Rates:
     """Return rates, ``(trial, time, unit)``, NaN in bins that reach beyond a trial's stop."""
     rates = signal.rates(units, events, grid)
+    # without a window each trial ends at its own stop
     if np.isfinite(events.stop).any():
         rates[events.left_out(grid, grid.edges)] = np.nan
     return rates

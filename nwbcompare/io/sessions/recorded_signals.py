@@ -60,6 +60,7 @@ class Grid:
     @property
     def margin(self) -> int:
         """Number of bins on each side of the window that smoothing uses: 4 standard deviations."""
+        # where scipy's gaussian_filter1d cuts a Gaussian
         return int(4 * self.sd_bins + 0.5)
 
     @property

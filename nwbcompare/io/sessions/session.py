@@ -64,11 +64,13 @@ class Reading:
                     "window", "(start, stop) in s, ascending", repr(self.window), "Use (-0.5, 1.0)."
                 )
             start, stop = self.window
+            # a frozen class has no other way to store converted values
             object.__setattr__(self, "window", (float(start), float(stop)))
         if self.bin is not None and not (_is_number(self.bin) and 0 < self.bin < np.inf):
             raise InputError("bin", "a width above 0 s", repr(self.bin), "Use 0.05.")
         if not (_is_number(self.smooth) and 0 <= self.smooth < np.inf):
             raise InputError("smooth", "0 s or more", repr(self.smooth), "Use 0.04.")
+        # each letter of a text would be taken for a column
         if isinstance(self.conditions, str):
             raise InputError(
                 "conditions",
@@ -79,6 +81,7 @@ class Reading:
 
 
 def _is_number(value: object) -> bool:
+    # Python counts booleans as integers
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 

@@ -59,6 +59,7 @@ def trial_table(
             values, categories = encode_labels(values)
             attrs[name]["categories"] = json.dumps(categories)
         table[name] = values
+    # a column of this name in the data takes precedence
     if "session" not in table:
         table["session"] = np.repeat(np.arange(len(sessions), dtype=np.int32), sizes)
         attrs["session"] = {"categories": json.dumps([session.name for session in sessions])}
@@ -96,6 +97,7 @@ def joined_columns(columns: Sequence[Column | None], sizes: Sequence[int]) -> Co
     elif len(present) == len(columns):
         parts = present
     else:
+        # only floats have a missing value
         parts = [
             np.full(size, np.nan) if column is None else column.astype(np.float64)
             for column, size in zip(columns, sizes, strict=True)
@@ -195,6 +197,7 @@ def conditions_by_task(
         if column not in trials:
             raise unknown_name("conditions", column, trials)
     categories = json.loads(attrs["task"]["categories"])
+    # categories without trials need no conditions
     tasks = [categories[code] for code in np.unique(trials["task"])]
     if reading.conditions is not None:
         return {task: list(reading.conditions) for task in tasks}
@@ -219,6 +222,7 @@ def unit_table(sessions: Sequence[Session], trials: Mapping[str, Column]) -> dic
     names = dict.fromkeys(name for session in sessions for name in session.units)
     sizes = [session.n_units for session in sessions]
     table = {
+        # columns of trials and units share the coordinates of one block
         f"unit_{name}" if name in trials else name: joined_columns(
             [session.units.get(name) for session in sessions], sizes
         )
@@ -249,6 +253,7 @@ def epochs_of(sessions: Sequence[Session], align: str) -> dict[str, tuple[Times,
     """
     names = dict.fromkeys(name for session in sessions for name in session.epochs)
     sizes = [len(next(iter(session.trials.values()))) for session in sessions]
+    # epochs are stored from the session's event, and are needed from another one
     shifts = [
         session.event_times(session.event) - session.event_times(align) if session.epochs else None
         for session in sessions
