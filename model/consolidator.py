@@ -50,6 +50,8 @@ class Consolidator:
     """
 
     importance: torch.Tensor | None = None
+    tensors: tuple[str, ...] = ()
+    """Names of the attributes that a checkpoint has to keep."""
 
     def __init__(self, config: Consolidation, weights: torch.Tensor, shapes: Shapes) -> None:
         self.config, self.weights, self.shapes = config, weights, shapes
@@ -81,7 +83,9 @@ class Consolidator:
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors that a checkpoint has to keep."""
-        return {}
+        return {name: getattr(self, name) for name in self.tensors}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
         """Restore the tensors that `state` returned."""
+        for name in self.tensors:
+            getattr(self, name).copy_(state[name])

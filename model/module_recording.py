@@ -400,8 +400,7 @@ def _is_trial_first(
 
 
 def _as_array(steps: torch.Tensor) -> Floats:
-    values: Floats = steps.transpose(0, 1).float().cpu().numpy()
-    return values
+    return steps.transpose(0, 1).float().cpu().numpy()
 
 
 def _wrong_shape(

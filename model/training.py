@@ -16,7 +16,12 @@ import torch
 from tqdm import tqdm
 
 from nwbcompare.core.claim import claimed
-from nwbcompare.core.errors import DivergedError, InputError, StalledError, unknown_name
+from nwbcompare.core.errors import (
+    DivergedError as DivergedError,  # noqa: PLC0414 - a public name of nwbcompare.model
+    InputError,
+    StalledError as StalledError,  # noqa: PLC0414
+    unknown_name,
+)
 from nwbcompare.core.files import folder_in_progress
 from nwbcompare.model.adam import Adam, clip_by_norm, clip_by_value
 from nwbcompare.model.batch import Batch, make_batch

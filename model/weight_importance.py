@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 
 import torch
 
@@ -20,6 +19,7 @@ class _QuadraticPenalty(Consolidator, ABC):
     """
 
     importance: torch.Tensor
+    tensors: tuple[str, ...] = ("importance", "anchor")
 
     def __init__(self, config: Consolidation, weights: torch.Tensor, shapes: Shapes) -> None:
         super().__init__(config, weights, shapes)
@@ -45,15 +45,6 @@ class _QuadraticPenalty(Consolidator, ABC):
     @abstractmethod
     def _importance_after(self, examples: Examples) -> torch.Tensor:
         """Return the importances ``(weight,)`` that hold from the end of the stage on."""
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """Return the tensors of a checkpoint."""
-        return {"importance": self.importance, "anchor": self.anchor}
-
-    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Restore the tensors that `state` returned."""
-        self.importance.copy_(state["importance"])
-        self.anchor.copy_(state["anchor"])
 
 
 class SynapticIntelligence(_QuadraticPenalty):
@@ -81,6 +72,8 @@ class SynapticIntelligence(_QuadraticPenalty):
     [5.0, 0.0]
     """
 
+    tensors: tuple[str, ...] = ("importance", "anchor", "path_integral")
+
     def __init__(self, config: Consolidation, weights: torch.Tensor, shapes: Shapes) -> None:
         super().__init__(config, weights, shapes)
         self.path_integral = torch.zeros_like(weights)
@@ -97,15 +90,6 @@ class SynapticIntelligence(_QuadraticPenalty):
         after = torch.relu(self.importance + self.path_integral / squares)
         self.path_integral.zero_()
         return after
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """Return the tensors of a checkpoint."""
-        return super().state() | {"path_integral": self.path_integral}
-
-    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Restore the tensors that `state` returned."""
-        super().load_state(state)
-        self.path_integral.copy_(state["path_integral"])
 
 
 class Elastic(_QuadraticPenalty):
@@ -153,6 +137,8 @@ class Borrowed(_QuadraticPenalty):
         For no importances, and for those of a network with another number of weights.
     """
 
+    tensors: tuple[str, ...] = ("importance", "anchor", "ended")
+
     def __init__(
         self,
         config: Consolidation,
@@ -175,14 +161,15 @@ class Borrowed(_QuadraticPenalty):
                 f"shape {tuple(importances.shape)}",
                 "Take them from a run of the same network configuration.",
             )
-        self._importances, self._ended = importances, 0
+        self._importances, self.ended = importances, torch.tensor(0)
         self._reassign = self._permuted if config.method == "permuted" else self._uniform
 
     def _importance_after(
         self,
         examples: Examples,  # noqa: ARG002 - the other run has measured them
     ) -> torch.Tensor:
-        place, self._ended = self._ended, self._ended + 1
+        place = int(self.ended)
+        self.ended += 1
         # after the last stage of the other run its last importances stay
         if place >= len(self._importances):
             return self.importance
@@ -197,12 +184,3 @@ class Borrowed(_QuadraticPenalty):
     @staticmethod
     def _uniform(importance: torch.Tensor) -> torch.Tensor:
         return torch.full_like(importance, float(importance.double().mean()))
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """Return the tensors of a checkpoint."""
-        return super().state() | {"ended": torch.tensor(self._ended)}
-
-    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Restore the tensors that `state` returned."""
-        super().load_state(state)
-        self._ended = int(state["ended"])

@@ -120,8 +120,7 @@ def bump(direction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     0.8
     """
     distance = angular_distance(direction[..., None], RING_DIRECTIONS)
-    height: npt.NDArray[np.float64] = BUMP_HEIGHT * np.exp(-0.5 * (distance / BUMP_WIDTH) ** 2)
-    return height
+    return BUMP_HEIGHT * np.exp(-0.5 * (distance / BUMP_WIDTH) ** 2)
 
 
 def read_direction(ring: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

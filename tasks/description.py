@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,20 +47,14 @@ class Stimuli:
         >>> Stimuli.of(2, one).direction.tolist()
         [[0.0], [1.5]]
         """
-        stacked = {
+        types = {"direction": np.float64, "strength": np.float64}
+        stacked: dict[str, Any] = {
             each.name: np.stack(
                 [np.broadcast_to(stimulus[each.name], n_trials) for stimulus in stimuli], axis=1
-            )
+            ).astype(types.get(each.name, np.int64))
             for each in fields(cls)
         }
-        real, whole = np.float64, np.int64
-        return cls(
-            modality=stacked["modality"].astype(whole),
-            direction=stacked["direction"].astype(real),
-            strength=stacked["strength"].astype(real),
-            start=stacked["start"].astype(whole),
-            stop=stacked["stop"].astype(whole),
-        )
+        return cls(**stacked)
 
     def take(self, trials: npt.NDArray[np.integer]) -> Stimuli:
         """Return the stimuli of some trials, by their indices."""

@@ -68,8 +68,7 @@ class Draw:
 
     def choice(self, values: npt.ArrayLike) -> Floats:
         """Draw from values ``(trial,)``."""
-        result: Floats = self.rng.choice(np.asarray(values, dtype=np.float64), self.n_trials)
-        return result
+        return self.rng.choice(np.asarray(values, dtype=np.float64), self.n_trials)
 
     def sign(self) -> Floats:
         """Draw -1 or 1 ``(trial,)``."""
@@ -81,5 +80,4 @@ class Draw:
 
     def direction_apart(self, from_: Floats, low: float, high: float) -> Floats:
         """Draw directions at a distance between low and high from others, to either side (rad)."""
-        direction: Floats = (from_ + self.sign() * self.uniform(low, high)) % (2 * np.pi)
-        return direction
+        return (from_ + self.sign() * self.uniform(low, high)) % (2 * np.pi)

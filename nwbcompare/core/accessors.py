@@ -57,8 +57,7 @@ class NwbcompareAccessor:
         labelled = self._labelled
         is_table = isinstance(labelled, xr.Dataset) and "task_variance" in labelled
         table: Any = labelled if is_table else nwbcompare.task_variance(labelled)
-        result: xr.Dataset = nwbcompare.fractional_task_variance(table, task_a, task_b, **options)
-        return result
+        return nwbcompare.fractional_task_variance(table, task_a, task_b, **options)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in METHODS:

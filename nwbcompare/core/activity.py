@@ -112,7 +112,7 @@ def make_block(
     ragged = observation_unit is not None
     row = "observation" if ragged else "trial"
     dims = (row, "time") if ragged else (row, "time", "unit")
-    rates = rate if isinstance(rate, xr.Variable) else _float32(rate)
+    rates = rate if isinstance(rate, xr.Variable) else np.asarray(rate, dtype=np.float32)
     if rates.ndim != len(dims):
         raise InputError(
             "rate",
@@ -144,9 +144,8 @@ def make_block(
         "condition_variables": json.dumps({k: list(v) for k, v in condition_variables.items()}),
         "provenance": json.dumps(dict(provenance or {})),
     }
-    unit_of_rate = {"units": rate_units or RATE_UNITS[source]}
     variable = rates if isinstance(rates, xr.Variable) else xr.Variable(dims, rates)
-    variable.attrs.update(unit_of_rate)
+    variable.attrs["units"] = rate_units or RATE_UNITS[source]
     try:
         return xr.Dataset({"rate": variable}, coords=coords, attrs=attrs)
     except ValueError as error:
@@ -587,8 +586,7 @@ def bins_in(
     [False, True, True]
     """
     slack = EPOCH_TOLERANCE * bin_width_s
-    inside: npt.NDArray[np.bool_] = (time_s >= start - slack) & (time_s < stop - slack)
-    return inside
+    return (time_s >= start - slack) & (time_s < stop - slack)
 
 
 def select(
@@ -671,17 +669,12 @@ def _unit_places(block: xr.Dataset, units: Sequence[str]) -> npt.NDArray[np.int6
 
 def _matches(column: xr.DataArray, values: Any) -> npt.NDArray[np.bool_]:
     items = values if isinstance(values, list | tuple | set | np.ndarray) else [values]
-    matches: npt.NDArray[np.bool_] = np.isin(labels(column), np.asarray(list(items)))
-    return matches
+    return np.isin(labels(column), np.asarray(list(items)))
 
 
 def _as_arguments(units: Sequence[str] | None, columns: Mapping[str, Any]) -> str:
     parts = [f"{name}={value!r}" for name, value in columns.items()]
     return ", ".join(parts + ([f"units={list(units)!r}"] if units is not None else []))
-
-
-def _float32(rate: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    return np.asarray(rate, dtype=np.float32)
 
 
 def _with_attrs(values: Any) -> tuple[npt.NDArray[Any], dict[str, Any]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from nwbcompare.core.errors import InputError
-from nwbcompare.core.files import DISK_ERRORS, LOCKS, full_disk, unwritable
+from nwbcompare.core.files import LOCKS, not_written
 
 HEARTBEAT_S, SILENT_S = 30.0, 300.0
 """Interval (s) at which a process touches its lock file, and age (s) of the last touch from which a
@@ -124,9 +124,7 @@ def _wait_for(path: Path, file: Path, wait_s: float) -> int:
                 )
             time.sleep(TRY_EVERY_S)
     except OSError as error:
-        if error.errno in DISK_ERRORS:
-            raise full_disk(file, error) from error
-        raise unwritable(path, error) from error
+        raise not_written(path, error) from error
     return handle
 
 

@@ -78,12 +78,23 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(
-            str(path),
-            "a path in a folder that can be written",
-            f"{folder}, which is not a writable folder",
-            "Choose another path, or change the folder's permissions.",
-        )
+        raise unwritable(path, f"{folder}, which is not a writable folder")
+    return path
+
+
+def check_file(path: str | os.PathLike[str], kind: str) -> Path:
+    """Check that an input file exists; return its path.
+
+    Examples
+    --------
+    >>> check_file("no.nwb", "an NWB file")
+    Traceback (most recent call last):
+    nwbcompare.core.errors.InputError: no.nwb: expected an NWB file, got nothing there. ...
+    """
+    path = Path(path)
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "nothing there"
+        raise InputError(str(path), kind, got, "Check the path.")
     return path
 
 
@@ -182,9 +193,7 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
         _remove_abandoned(path)
         scratch, lock = _scratch_folder(path)
     except OSError as error:
-        if error.errno in DISK_ERRORS:
-            raise full_disk(path, error) from error
-        raise unwritable(path, error) from error
+        raise not_written(path, error) from error
     aside = scratch / path.name
     try:
         with _ended_by_an_exception():
@@ -212,7 +221,18 @@ def _disk_error(error: BaseException | None) -> OSError | None:
     return None
 
 
-def unwritable(path: Path, error: OSError) -> InputError:
+def not_written(path: Path, error: OSError) -> InputError | OutputError:
+    """Return the error for a failed write, by whether the disk or a permission is the cause.
+
+    Examples
+    --------
+    >>> type(not_written(Path("run"), OSError(errno.ENOSPC, ""))).__name__
+    'OutputError'
+    """
+    return (full_disk if error.errno in DISK_ERRORS else unwritable)(path, error)
+
+
+def unwritable(path: Path, error: object) -> InputError:
     """Return the error for a path without permission to write.
 
     Examples

@@ -296,12 +296,7 @@ def dataset(group: h5py.Group, path: str) -> h5py.Dataset:
     """
     item = member(group, path)
     if not isinstance(item, h5py.Dataset):
-        raise InputError(
-            f"{group.file.filename}: {group.name.rstrip('/')}/{path}",
-            "a dataset",
-            "nothing" if item is None else type(item).__name__,
-            "The file is damaged or of another kind.",
-        )
+        raise damaged(group, "a dataset", _kind(item), f"/{path}")
     return item
 
 
@@ -388,12 +383,7 @@ def read_part(group: h5py.Group, path: str, start: int, stop: int) -> npt.NDArra
 def _texts(data: h5py.Dataset, part: slice) -> npt.NDArray[Any]:
     """Read texts in pieces: many rows may share one long text, which the file has only once."""
     if data.ndim != 1:
-        raise InputError(
-            f"{data.file.filename}: {data.name}",
-            "a text in each row",
-            f"texts of shape {data.shape}",
-            "The file is damaged or of another kind.",
-        )
+        raise damaged(data, "a text in each row", f"texts of shape {data.shape}")
     rows = range(*part.indices(data.shape[0]))
     most = max(MOST_BYTES, Path(data.file.filename).stat().st_size)
     texts: list[str] = []
@@ -412,12 +402,8 @@ def _texts(data: h5py.Dataset, part: slice) -> npt.NDArray[Any]:
 def _check_plain(data: h5py.Dataset) -> None:
     """Check that data are numbers, texts or references."""
     if not is_plain(data):
-        raise InputError(
-            f"{data.file.filename}: {data.name}",
-            "numbers, texts or references",
-            "nothing" if data.shape is None else "data of another type",
-            "The file is damaged or of another kind.",
-        )
+        got = "nothing" if data.shape is None else "data of another type"
+        raise damaged(data, "numbers, texts or references", got)
 
 
 def is_plain(data: h5py.Dataset) -> bool:
@@ -514,12 +500,37 @@ def is_stored(data: h5py.Dataset) -> bool:
 
 
 def _too_much(data: h5py.Dataset, got: str) -> InputError:
+    return damaged(data, "no more data than the file can hold", got)
+
+
+def damaged(item: Any, expected: str, got: str, part: str = "") -> InputError:
+    """Return the error for an object that no sound file has.
+
+    Parameters
+    ----------
+    item
+        Group or dataset.
+    expected, got
+        As of `InputError`.
+    part
+        Place within the object, as text after its name.
+
+    Examples
+    --------
+    >>> with h5py.File("a.nwb", "w", driver="core", backing_store=False) as file:
+    ...     print(damaged(file.create_group("units"), "ids", "none", "/id").subject)
+    a.nwb: /units/id
+    """
     return InputError(
-        f"{data.file.filename}: {data.name}",
-        "no more data than the file can hold",
+        f"{item.file.filename}: {item.name.rstrip('/')}{part}",
+        expected,
         got,
-        "The file is damaged or incomplete: obtain it again.",
+        "The file is damaged or of another kind: obtain it again.",
     )
+
+
+def _kind(item: Any) -> str:
+    return "nothing" if item is None else type(item).__name__
 
 
 def as_text(value: Any) -> str:
@@ -564,11 +575,8 @@ def attribute(item: Any, name: str, default: Any = None) -> Any:
         return default
     stored = item.attrs.get_id(name)
     if stored.get_type().get_class() not in PLAIN or stored.get_storage_size() > MOST_BYTES:
-        raise InputError(
-            f"{item.file.filename}: {item.name}, attribute {name!r}",
-            "a number, text or reference",
-            "a value of another type or size",
-            "The file is damaged or of another kind.",
+        raise damaged(
+            item, "a number, text or reference", "another type or size", f", attribute {name!r}"
         )
     value = item.attrs[name]
     if isinstance(value, h5py.Empty):
@@ -603,12 +611,8 @@ def number(item: Any, name: str, default: float) -> float:
     """
     value = np.asarray(attribute(item, name, default))
     if value.ndim or value.dtype.kind not in "iuf":
-        raise InputError(
-            f"{item.file.filename}: {item.name}, attribute {name!r}",
-            "a number",
-            f"{value.dtype} of shape {value.shape}",
-            "The file is damaged or of another kind.",
-        )
+        got = f"{value.dtype} of shape {value.shape}"
+        raise damaged(item, "a number", got, f", attribute {name!r}")
     return float(value)
 
 
@@ -663,12 +667,8 @@ def referred(group: h5py.Group, reference: Any) -> Any:
         except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
             problem = str(error)
     if target is None:
-        raise InputError(
-            f"{group.file.filename}: a reference in {group.name}",
-            "one that points to something",
-            f"one that points nowhere ({problem})",
-            "The file is damaged: obtain it again.",
-        )
+        got = f"one that points nowhere ({problem})"
+        raise damaged(group, "a reference that points to something", got)
     return _inside(target, f"{group.file.filename}: {target.name}", iter(range(MOST_STEPS)))
 
 

@@ -54,7 +54,11 @@ class InvalidActivityError(InputError):
             f"{len(problems)} problem{'s' if len(problems) > 1 else ''}:{lines}\n ",
             "Correct each as its line says.",
         )
-        self.problems = problems
+        self.name, self.problems = name, problems
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the inherited one passes the arguments of InputError, of which there are more
+        return type(self), (self.name, self.problems)
 
 
 def check_activity(activity: AnyActivity) -> AnyActivity:
@@ -397,35 +401,29 @@ def units_were_observed(block: xr.Dataset) -> Iterator[InputError]:
         )
 
 
-def _between_leaves(activity: xr.DataTree) -> list[InputError]:
-    """List problems between blocks: a task in two of them, or unit tables that differ."""
-    problems = []
+def _between_leaves(activity: xr.DataTree) -> Iterator[InputError]:
+    """Yield problems between blocks: a task in two of them, or unit tables that differ."""
     leaf_of_task: dict[str, str] = {}
     parts = blocks(activity)
     first_leaf, first = next(iter(parts.items()))
     for leaf, block in parts.items():
         for task in tasks_of(block):
             if task in leaf_of_task:
-                problems.append(
-                    InputError(
-                        f"task {task!r}",
-                        "each task in one block",
-                        f"it is in {leaf_of_task[task]!r} and in {leaf!r}",
-                        "Two alignments of one task cannot be analysed at once: drop one.",
-                    )
+                yield InputError(
+                    f"task {task!r}",
+                    "each task in one block",
+                    f"it is in {leaf_of_task[task]!r} and in {leaf!r}",
+                    "Two alignments of one task cannot be analysed at once: drop one.",
                 )
             leaf_of_task[task] = leaf
         # all blocks of an activity have the same units, so that results can be joined by unit
         if not _unit_table(block).identical(_unit_table(first)):
-            problems.append(
-                InputError(
-                    f"unit table of {leaf!r}",
-                    f"the same units and columns as in {first_leaf!r}",
-                    f"{block.sizes['unit']} units against {first.sizes['unit']}, or other columns",
-                    "Select the units that all blocks share, or keep the sources apart.",
-                )
+            yield InputError(
+                f"unit table of {leaf!r}",
+                f"the same units and columns as in {first_leaf!r}",
+                f"{block.sizes['unit']} units against {first.sizes['unit']}, or other columns",
+                "Select the units that all blocks share, or keep the sources apart.",
             )
-    return problems
 
 
 def _unit_table(block: xr.Dataset) -> xr.Dataset:

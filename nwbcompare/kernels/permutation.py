@@ -388,8 +388,7 @@ def p_values(as_far: npt.NDArray[np.bool_], axis: int = 0) -> Array:
     >>> p_values(np.array([[True, False], [False, False], [True, False]])).tolist()
     [0.75, 0.25]
     """
-    values: Array = np.asarray((1 + as_far.sum(axis=axis)) / (1 + as_far.shape[axis]))
-    return values
+    return np.asarray((1 + as_far.sum(axis=axis)) / (1 + as_far.shape[axis]))
 
 
 def p_value(as_far: npt.NDArray[np.bool_]) -> float:

@@ -265,7 +265,4 @@ def nearest_place(times: Times, targets: Times) -> npt.NDArray[np.int64]:
     left = right - 1
     # for a single time
     right = np.minimum(right, times.size - 1)
-    nearer: npt.NDArray[np.int64] = np.where(
-        targets - times[left] <= times[right] - targets, left, right
-    )
-    return nearer
+    return np.where(targets - times[left] <= times[right] - targets, left, right)

@@ -167,8 +167,7 @@ def complete_times(means: Array) -> npt.NDArray[np.bool_]:
     >>> complete_times(np.array([[1.0, np.nan], [2.0, 3.0]])).tolist()
     [True, False]
     """
-    complete: npt.NDArray[np.bool_] = np.asarray(np.isfinite(means).all(axis=-2))
-    return complete
+    return np.asarray(np.isfinite(means).all(axis=-2))
 
 
 def _over_complete_times(means: Array, estimate: Callable[[Array], Array]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 
 import numpy as np
@@ -297,3 +298,11 @@ def test_activities_that_differ_in_a_type_a_value_or_a_name_are_told_apart():
         assert_same_activity(one, one.assign(rate=one["rate"] + 1))
     with pytest.raises(AssertionError, match="leaves"):
         assert_same_activity(nc.make_activity({"a": one}), nc.make_activity({"b": one}))
+
+
+def test_an_invalid_activity_is_reported_by_worker_processes_too():
+    with pytest.raises(nc.InvalidActivityError) as caught:
+        nc.check_activity(example_block().drop_vars("task"))
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert str(copy) == str(caught.value)
+    assert [str(one) for one in copy.problems] == [str(one) for one in caught.value.problems]

@@ -152,7 +152,7 @@ def test_another_machines_process_is_believed_while_it_is_heard_of(tmp_path):
     ("number", "kind", "match"),
     [
         (errno.EACCES, nc.InputError, "run: expected a path in a folder that can be written"),
-        (errno.ENOSPC, OutputError, ".run.lock: not written: No space left"),
+        (errno.ENOSPC, OutputError, "run: not written: No space left"),
     ],
 )
 def test_a_lock_that_cannot_be_made_is_an_error(tmp_path, monkeypatch, number, kind, match):

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.files import check_file
 from nwbcompare.core.hdf5_input import (
     UNREADABLE,
     attribute,
@@ -29,7 +29,7 @@ from nwbcompare.core.hdf5_input import (
     referred,
 )
 from nwbcompare.core.lazy import refuse_beyond_memory
-from nwbcompare.io.matlab.mat5 import mat5_variables
+from nwbcompare.io.matlab.mat5 import Variable, mat5_variables
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 HDF5_OFFSETS = (0, 512, 1024)
@@ -103,10 +103,7 @@ def opened_mat(path: str | os.PathLike[str]) -> Iterator[Struct]:
     ...         variables["unit"]["area"]
     'PFC'
     """
-    path = Path(path)
-    if not path.is_file():
-        got = "a folder" if path.is_dir() else "nothing there"
-        raise InputError(str(path), "a MATLAB file", got, "Check the path.")
+    path = check_file(path, "a MATLAB file")
     from scipy.io.matlab import MatReadError  # noqa: PLC0415 - slow to import
 
     errors = (MatReadError, zlib.error, NotImplementedError, *UNREADABLE)
@@ -133,11 +130,11 @@ def _variables(path: Path, data: memoryview) -> Struct:
     variables = mat5_variables(data)
     if variables is None:
         return _version_4(path)
-    return Struct({v.name: partial(_read, cache(v.read)) for v in variables})
+    return Struct({v.name: cache(partial(_read, v)) for v in variables})
 
 
-def _read(read: Callable[[], Any]) -> Any:
-    return _plain(read())
+def _read(variable: Variable) -> Any:
+    return _plain(variable.read())
 
 
 def _version_4(path: Path) -> Struct:

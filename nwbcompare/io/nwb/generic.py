@@ -18,6 +18,7 @@ from nwbcompare.core.hdf5_input import (
     as_text,
     attribute,
     check_size,
+    damaged,
     dataset,
     member,
     members,
@@ -90,7 +91,7 @@ def read_session(
     table = _find_units(file, path, series)
     signal: Signal
     if table is not None:
-        units, signal = _spiking_units(table, path, own=own)
+        units, signal = _spiking_units(table, own=own)
     else:
         units, signal = _series_units(file, path, series, own=own)
     subject = scalar(file, "general/subject/subject_id") or ""
@@ -200,26 +201,16 @@ def _spiking_tables(file: h5py.File) -> dict[str, h5py.Group]:
     }
 
 
-def _spiking_units(
-    table: h5py.Group, path: Path, *, own: bool
-) -> tuple[dict[str, Any], SpikeTrains]:
+def _spiking_units(table: h5py.Group, *, own: bool) -> tuple[dict[str, Any], SpikeTrains]:
     units = unit_columns(table, own=own)
     column = indexed(table, "spike_times")
     if column is None:
-        raise InputError(
-            f"{path}: {table.name}",
-            "spike_times with its index",
-            "one without the other",
-            "The file is damaged: obtain it again.",
-        )
+        raise damaged(table, "spike_times with its index", "one without the other")
     data, stops = column
     if stops.size != len(units["unit"]) or data.dtype.kind not in "fiu" or data.ndim != 1:
-        raise InputError(
-            f"{path}: {table.name}",
-            f"spike times of {len(units['unit'])} units",
-            f"{data.dtype} of shape {data.shape}, of {stops.size}",
-            "The file is damaged: obtain it again.",
-        )
+        expected = f"spike times of {len(units['unit'])} units"
+        got = f"{data.dtype} of shape {data.shape}, of {stops.size}"
+        raise damaged(table, expected, got)
     times = SpikeTimes(_path_of(data), data.name, stops)
     return units, SpikeTrains(times, _intervals(table, units), times.between)
 
@@ -290,12 +281,8 @@ def _intervals(table: h5py.Group, units: dict[str, Any]) -> list[Times] | None:
         return None
     values, stops = read_column(column[0]), column[1]
     if values.ndim != 2 or values.shape[1] != 2 or stops.size != len(units["unit"]):
-        raise InputError(
-            f"{table.file.filename}: {table.name}/obs_intervals",
-            f"(interval, 2) for {len(units['unit'])} units",
-            f"{values.shape} for {stops.size}",
-            "The file is damaged: obtain it again.",
-        )
+        expected = f"(interval, 2) for {len(units['unit'])} units"
+        raise damaged(table, expected, f"{values.shape} for {stops.size}", "/obs_intervals")
     # intervals with NaN as a bound, or reversed ones, are left out
     intervals = np.split(values.astype(np.float64)[: stops[-1] if stops.size else 0], stops[:-1])
     return [part[part[:, 0] <= part[:, 1]] for part in intervals]
@@ -464,12 +451,7 @@ def _rows_of(table: h5py.Group, region: h5py.Dataset, numbered: npt.NDArray[Any]
     columns, rows = unit_columns(table), read_column(region)
     n_rows = len(columns["unit"])
     if rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < n_rows)).all():
-        raise InputError(
-            f"{region.file.filename}: {region.name}",
-            f"rows from 0 to {n_rows - 1} of {table.name}",
-            "others",
-            "The file is damaged: obtain it again.",
-        )
+        raise damaged(region, f"rows from 0 to {n_rows - 1} of {table.name}", "others")
     units = {name: column[rows] for name, column in columns.items()}
     # two channels of one unit refer to the same row, but ids must differ
     if np.unique(units["unit"]).size < rows.size:
@@ -484,7 +466,7 @@ def _samples(group: h5py.Group, data: h5py.Dataset, path: Path) -> Samples:
     stamps = member(group, "timestamps")
     if isinstance(stamps, h5py.Dataset):
         start, step = _probed(stamps, data, path)
-        times = SampleTimes(_path_of(stamps), stamps.name)
+        times = partial(StampsInFile, _path_of(stamps), stamps.name, int(stamps.shape[0]))
     else:
         start, step = _start_and_step(dataset(group, "starting_time"), path)
         times = None
@@ -511,12 +493,8 @@ def _scaling(group: h5py.Group, data: h5py.Dataset) -> tuple[npt.NDArray[np.floa
 def _probed(stamps: h5py.Dataset, data: h5py.Dataset, path: Path) -> tuple[float, float]:
     """Return the first sample's time and the median step (s), without reading all times."""
     if stamps.shape != data.shape[:1] or stamps.dtype.kind not in "fiu":
-        raise InputError(
-            f"{path}: {stamps.name}",
-            f"{data.shape[0]} times, one for each sample",
-            f"{stamps.dtype} of shape {stamps.shape}",
-            "The file is damaged: obtain it again.",
-        )
+        expected = f"{data.shape[0]} times, one for each sample"
+        raise damaged(stamps, expected, f"{stamps.dtype} of shape {stamps.shape}")
     # the median is robust to gaps between trials
     first = read_column(stamps, slice(PROBED_STAMPS)).astype(np.float64)
     steps = np.diff(first)
@@ -540,19 +518,6 @@ def _start_and_step(start: h5py.Dataset, path: Path) -> tuple[float, float]:
     if not np.isfinite(first):
         raise InputError(f"{path}: {start.name}", "a time (s)", repr(first), "Mend the file.")
     return first, 1 / rate
-
-
-@dataclass(frozen=True)
-class SampleTimes:
-    """Reader of the times of samples."""
-
-    path: Path
-    name: str
-
-    def __call__(self) -> StampsInFile:
-        """Return the times (s), which are read when they are indexed."""
-        with opened(self.path) as file:
-            return StampsInFile(self.path, self.name, int(dataset(file, self.name).shape[0]))
 
 
 class StampsInFile:
@@ -624,8 +589,7 @@ class SeriesData:
         # unscaled values keep their type, and are not copied
         if self.offset == 0 and (factor == 1).all():
             return values
-        scaled: npt.NDArray[Any] = values * factor + self.offset
-        return scaled
+        return values * factor + self.offset
 
 
 def read_block(data: h5py.Dataset, rows: slice, columns: Places) -> npt.NDArray[Any]:

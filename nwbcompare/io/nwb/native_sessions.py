@@ -185,8 +185,7 @@ def _description(leaf: dict[str, Any], name: str) -> dict[str, Any] | None:
     if name in renamed.values():
         return None
     variables: dict[str, Any] = leaf["variables"]
-    description: dict[str, Any] | None = variables.get(name, variables.get(renamed.get(name, "")))
-    return description
+    return variables.get(name, variables.get(renamed.get(name, "")))
 
 
 def _typed(column: Column, description: dict[str, Any] | None) -> Column:

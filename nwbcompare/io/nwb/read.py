@@ -15,6 +15,7 @@ import xarray as xr
 
 from nwbcompare.core.activity import make_activity
 from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.files import check_file
 from nwbcompare.core.hdf5_input import named, opened, scalar
 from nwbcompare.core.lazy import guarded, kept_in_memory
 from nwbcompare.core.schema import check_activity
@@ -185,10 +186,7 @@ def _read_tables(
     path: Path, *, series: str | None, anew: bool
 ) -> dict[str, xr.Dataset] | list[_FileSession]:
     """Read a file: the blocks of a native file with rates, unless binned ``anew``, or sessions."""
-    if not path.is_file():
-        got = "a folder" if path.is_dir() else "nothing there"
-        raise InputError(str(path), "an NWB file", got, "Check the path.")
-    with opened(path) as file:
+    with opened(check_file(path, "an NWB file")) as file:
         # h5py opens any HDF5 file, such as netCDF or MATLAB 7.3
         if "nwb_version" not in file.attrs:
             raise InputError(

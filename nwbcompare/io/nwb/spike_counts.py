@@ -335,8 +335,7 @@ def _rows_of(trials: TrialsOfUnits, unit: int) -> Places:
 def _rates_of(block: xr.Dataset, unit: int, rows: Places) -> npt.NDArray[np.float32]:
     rate = block["rate"]
     part = rate.isel(unit=unit) if "unit" in rate.dims else rate.isel({row_dim(block): rows})
-    rates: npt.NDArray[np.float32] = part.values
-    return rates
+    return part.values
 
 
 def _spikes_of(

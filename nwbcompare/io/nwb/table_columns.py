@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from nwbcompare.core.errors import InputError
 from nwbcompare.core.hdf5_input import (
     attribute,
+    damaged,
     dataset,
     is_plain,
     member,
@@ -70,12 +70,8 @@ def read_table(
             left_out.append(name)
             continue
         if data.shape[0] != n_rows:
-            raise InputError(
-                f"{table.file.filename}: {table.name}/{name}",
-                f"{n_rows} values, one for each row",
-                f"{data.shape[0]}",
-                "The file is damaged: obtain it again.",
-            )
+            expected = f"{n_rows} values, one for each row"
+            raise damaged(table, expected, f"{data.shape[0]}", f"/{name}")
         values = _values(table, data)
         read = decoded(name, values) if decode else {name: values}
         if any(key != name and (key in datasets or key in columns) for key in read):
@@ -121,12 +117,8 @@ def indexed(table: h5py.Group, name: str) -> tuple[h5py.Dataset, npt.NDArray[np.
         stops = stops.astype(np.int64)
         whole = bool((np.diff(stops, prepend=0) >= 0).all())
     if not whole or (stops.size and stops[-1] > values.shape[0]):
-        raise InputError(
-            f"{table.file.filename}: {table.name}/{name}_index",
-            f"ascending whole numbers up to {values.shape[0]}",
-            "others",
-            "The file is damaged: obtain it again.",
-        )
+        expected = f"ascending whole numbers up to {values.shape[0]}"
+        raise damaged(table, expected, "others", f"/{name}_index")
     return values, stops
 
 
@@ -239,12 +231,7 @@ def _row_count(table: h5py.Group, datasets: dict[str, h5py.Dataset]) -> int:
     for name in ("id", "start_time"):
         if name in datasets and datasets[name].ndim == 1:
             return int(datasets[name].shape[0])
-    raise InputError(
-        f"{table.file.filename}: {table.name}",
-        "a table with a column 'id'",
-        "none",
-        "The file is damaged or of another kind.",
-    )
+    raise damaged(table, "a table with a column 'id'", "none")
 
 
 def _is_auxiliary(name: str, datasets: dict[str, h5py.Dataset]) -> bool:
@@ -266,19 +253,10 @@ def _values(table: h5py.Group, data: h5py.Dataset) -> Column:
         return values
     elements = read_column(referred(table, attribute(data, "elements")))
     if values.dtype.kind not in "iu" or elements.ndim != 1:
-        raise InputError(
-            f"{table.file.filename}: {data.name}",
-            "whole numbers, indices of its elements",
-            f"{values.dtype}",
-            "The file is damaged: obtain it again.",
-        )
+        raise damaged(data, "whole numbers, indices of its elements", f"{values.dtype}")
     if values.size and not 0 <= int(values.min()) <= int(values.max()) < elements.size:
-        raise InputError(
-            f"{table.file.filename}: {data.name}",
-            f"indices from 0 to {elements.size - 1} of its elements",
-            f"{values.min()} to {values.max()}",
-            "The file is damaged: obtain it again.",
-        )
+        expected = f"indices from 0 to {elements.size - 1} of its elements"
+        raise damaged(data, expected, f"{values.min()} to {values.max()}")
     labels: Column = elements[values]
     return labels
 

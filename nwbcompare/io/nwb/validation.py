@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nwbcompare.core.errors import InputError
+from nwbcompare.core.files import check_file
 
 REFUSED = ("ERROR", "CRITICAL")
 LONGEST_MESSAGE = 1000
@@ -33,11 +34,7 @@ def inspect_nwb(path: str | os.PathLike[str]) -> list[str]:
     InputError
         If there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        got = "a folder" if path.is_dir() else "nothing there"
-        raise InputError(str(path), "an NWB file", got, "Check the path.")
-    return _messages(path, cached_schema=True)
+    return _messages(check_file(path, "an NWB file"), cached_schema=True)
 
 
 def _messages(path: Path, *, cached_schema: bool) -> list[str]:
@@ -50,7 +47,9 @@ def _messages(path: Path, *, cached_schema: bool) -> list[str]:
         warnings.simplefilter("ignore")
         try:
             result = validate(path=str(path), use_cached_namespaces=cached_schema)
-            errors = [f"ERROR: {error}" for error in _errors(result)]
+            # pynwb below 3 returns errors and a status
+            faults = result[0] if isinstance(result, tuple) else result
+            errors = [f"ERROR: {fault}" for fault in faults]
         except Exception as error:
             return [f"ERROR: the validator cannot read it: {_shortened(str(error))}"]
         # the inspector would run the validator a second time
@@ -96,11 +95,6 @@ def refuse_faults(path: Path, final: Path) -> None:
     violations = [message for message in messages if message.startswith(WARNED)]
     if violations:
         warnings.warn(f"{final}: " + "; ".join(violations), UserWarning, stacklevel=3)
-
-
-def _errors(result: Any) -> list[Any]:
-    # pynwb below 3 returns errors and a status
-    return list(result[0] if isinstance(result, tuple) else result)
 
 
 def _line(message: Any) -> str:

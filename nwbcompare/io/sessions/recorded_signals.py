@@ -153,10 +153,7 @@ class Events:
         return self._beyond(self.stop, grid, edges)
 
     def _beyond(self, bound: Times, grid: Grid, edges: Times) -> npt.NDArray[np.bool_]:
-        beyond: npt.NDArray[np.bool_] = (
-            self.origin[:, None] + edges[1:] > bound[:, None] + grid.slack_s
-        )
-        return beyond
+        return self.origin[:, None] + edges[1:] > bound[:, None] + grid.slack_s
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from simulated_sessions import block_of, spikes_of
 
 import nwbcompare as nc
-from nwbcompare.io.sessions import joined_columns
+from nwbcompare.io.sessions.session_tables import joined_columns
 
 # --- several sessions -------------------------------------------------------------------------
 

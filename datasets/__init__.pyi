@@ -1,0 +1,11 @@
+from .location import (
+    DatasetNotFoundError as DatasetNotFoundError,
+    find_dataset as find_dataset,
+    how_to_get as how_to_get,
+)
+from .registry import (
+    Conversion as Conversion,
+    Loader as Loader,
+    get_loader as get_loader,
+    loaders as loaders,
+)
