@@ -47,10 +47,7 @@ def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     places = (
         [Path(folder_name)]
         if folder_name
-        else [
-            Path("..") / "shared" / "data",
-            Path(platformdirs.user_cache_dir("nwbcompare")),
-        ]
+        else [Path("..") / "shared" / "data", Path(platformdirs.user_cache_dir("nwbcompare"))]
     )
     # an explicit folder is the only place: falling back to another would hide a mistake
     for place in places:

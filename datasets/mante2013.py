@@ -19,7 +19,7 @@ from tqdm import tqdm
 from nwbcompare.core.activity import make_activity, make_block
 from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.core.files import sha256_of_file, sha256_of_set
-from nwbcompare.datasets.matlab_fields import struct_field, struct_variable
+from nwbcompare.datasets.matlab_fields import damaged, struct_field, struct_variable
 from nwbcompare.datasets.registry import Conversion, Loader
 from nwbcompare.io.matlab.structs import Struct, opened_mat
 from nwbcompare.kernels.binning import smoothing_matrix, sum_in_bins
@@ -145,8 +145,8 @@ def load(
     digests: list[tuple[str, str]] = []
     units = []
     # no progress bar for one session; None: no bar without a terminal
-    hidden = True if session else None
-    for file in tqdm(files, desc="mante2013", unit="file", disable=hidden):
+    no_bar = True if session else None
+    for file in tqdm(files, desc="mante2013", unit="file", disable=no_bar):
         digests.append((file.name, sha256_of_file(file)))
         unit = _read_unit(file, samples)
         if quality == "all" or unit.table["quality"] == "single":
@@ -250,12 +250,8 @@ def _read_unit(file: Path, samples: int) -> _Unit:
         for name, (source, kind, _) in COLUMNS.items():
             values = np.ravel(struct_field(file, table, source))
             if values.size != n_trials:
-                raise InputError(
-                    str(file),
-                    f"{n_trials} values of {source}, one for each trial",
-                    f"{values.size}",
-                    "The file is damaged: obtain it again.",
-                )
+                expected = f"{n_trials} values of {source}, one for each trial"
+                raise damaged(file, expected, f"{values.size}")
             columns[name] = values.astype(kind)
         context = np.ravel(struct_field(file, table, "context"))
         unit_table = _unit_table(file, record)
@@ -264,12 +260,7 @@ def _read_unit(file: Path, samples: int) -> _Unit:
         columns[f"{name}_sign"] = np.sign(columns[name]).astype("i1")
         columns[f"{name}_level"] = _signed_rank(columns[name])
     if context.size != n_trials or not np.isin(context, (-1, 1)).all():
-        raise InputError(
-            str(file),
-            "context +1 (motion) or -1 (colour) in every trial",
-            "other values",
-            "The file is damaged: obtain it again.",
-        )
+        raise damaged(file, "context +1 (motion) or -1 (colour) in every trial", "other values")
     return _Unit(unit_table, columns, context == 1, sum_in_bins(counts, samples))
 
 
@@ -282,20 +273,16 @@ def _counts(file: Path, response: Any) -> npt.NDArray[Any]:
         good = bool((np.isfinite(counts) & (counts >= 0) & (counts % 1 == 0)).all())
         counts = counts.astype(np.uint16) if good else counts
     if not good or counts.shape[1] != N_SAMPLES:
-        raise InputError(
-            str(file),
-            f"response [trial x {N_SAMPLES}] of spike counts, at least one trial",
-            f"{counts.dtype} {counts.shape}",
-            "The file is damaged: obtain it again.",
-        )
+        expected = f"response [trial x {N_SAMPLES}] of spike counts, at least one trial"
+        raise damaged(file, expected, f"{counts.dtype} {counts.shape}")
     return counts.T
 
 
 def _signed_rank(coherence: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
     """Return the rank of each coherence's size within a unit, from 1, with its sign."""
     _, rank = np.unique(np.abs(coherence), return_inverse=True)
-    ranked: npt.NDArray[np.int8] = (np.sign(coherence) * (rank + 1)).astype("i1")
-    return ranked
+    signed: npt.NDArray[np.int8] = (np.sign(coherence) * (rank + 1)).astype("i1")
+    return signed
 
 
 def _unit_table(file: Path, record: Struct) -> dict[str, Any]:
@@ -461,13 +448,7 @@ MANTE2013 = Loader(
     source='the public archive "PFC data" of the Mante lab (Institute of Neuroinformatics, '
     "Zurich, www.ini.uzh.ch/en/research/groups/mante/data.html)",
     unpack="it has folders 'PFC data 1' (monkey A) and 'PFC data 2' (monkey F).",
-    options={
-        "animal": str,
-        "quality": str,
-        "session": str,
-        "bin_s": float,
-        "smooth_s": float,
-    },
+    options={"animal": str, "quality": str, "session": str, "bin_s": float, "smooth_s": float},
     is_archive=is_archive,
     load=load,
     conversion=Conversion(

@@ -44,6 +44,17 @@ def struct_variable(file: Path, variables: Struct, name: str) -> Struct:
     return value
 
 
+def damaged(subject: object, expected: str, got: str = "something else") -> InputError:
+    """Return the error for content that no file of an archive has.
+
+    Examples
+    --------
+    >>> damaged(Path("unit.mat"), "spike counts", "text").subject
+    'unit.mat'
+    """
+    return InputError(str(subject), expected, got, "The file is damaged: obtain it again.")
+
+
 def struct_field(file: Path, struct: Any, name: str) -> Any:
     """Return a field of a struct.
 

@@ -15,7 +15,7 @@ import xarray as xr
 from nwbcompare.core.activity import make_activity, make_block
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.files import sha256_of_file, sha256_of_set
-from nwbcompare.datasets.matlab_fields import struct_field, struct_variable
+from nwbcompare.datasets.matlab_fields import damaged, struct_field, struct_variable
 from nwbcompare.datasets.registry import Loader
 from nwbcompare.io.matlab.structs import Struct, opened_mat
 
@@ -175,7 +175,7 @@ def _read(file: Path, kind: str) -> list[_Neuron]:
             records = [records]
         is_list = isinstance(records, list) and records
         if not is_list or not all(isinstance(record, Struct) for record in records):
-            raise _damaged(file, "neurons", "at least one record")
+            raise damaged(f"neurons in {file}", "at least one record")
         return [_neuron(file, record, kind) for record in records]
 
 
@@ -187,7 +187,7 @@ def _neuron(file: Path, record: Struct, kind: str) -> _Neuron:
             field = f"RawData_{sequence}_{letter}"
             saccades = struct_field(file, record, field)
             if not isinstance(saccades, list) or len(saccades) != N_SACCADES:
-                raise _damaged(file, f"{field} of {name}", "a cell of four saccades")
+                raise damaged(f"{field} of {name} in {file}", "a cell of four saccades")
             for number, values in enumerate(saccades):
                 spikes[task, sequence, number] = _spikes(file, f"{field} of {name}", values)
     return _Neuron(name, kind, spikes)
@@ -197,21 +197,12 @@ def _spikes(file: Path, subject: str, values: Any) -> npt.NDArray[np.float32]:
     """Return spikes (trial, sample), after a check that they are 0, 1 or NaN."""
     numeric = isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "uif"
     if not numeric or not len(values) or values.shape[1] != N_SAMPLES:
-        raise _damaged(file, subject, f"[trial x {N_SAMPLES}], at least one trial")
+        raise damaged(f"{subject} in {file}", f"[trial x {N_SAMPLES}], at least one trial")
     spikes: npt.NDArray[np.float32] = values.astype(np.float32)
     # float32 holds 0, 1 and NaN exactly
     if not (np.isnan(spikes) | (spikes == 0) | (spikes == 1)).all():
-        raise _damaged(file, subject, "0, 1, or NaN (not recorded) in each millisecond")
+        raise damaged(f"{subject} in {file}", "0, 1, or NaN (not recorded) in each millisecond")
     return spikes
-
-
-def _damaged(file: Path, subject: str, expected: str) -> InputError:
-    return InputError(
-        f"{subject} in {file}",
-        expected,
-        "something else",
-        "The file is damaged: obtain it again.",
-    )
 
 
 def _unit_ids(neurons: list[_Neuron]) -> dict[str, _Neuron]:
@@ -239,9 +230,9 @@ def _rates(spikes: npt.NDArray[np.float32], samples: int) -> npt.NDArray[np.floa
     # the first whole bin, counted back from the saccade
     start = SACCADE_SAMPLE % samples
     n_bins = (N_SAMPLES - start) // samples
-    binned = spikes[:, start : start + n_bins * samples].reshape(len(spikes), n_bins, samples)
-    recorded_ms = np.isfinite(binned).sum(axis=-1)
-    counts = np.nansum(binned, axis=-1, dtype=np.float64)
+    bins = spikes[:, start : start + n_bins * samples].reshape(len(spikes), n_bins, samples)
+    recorded_ms = np.isfinite(bins).sum(axis=-1)
+    counts = np.nansum(bins, axis=-1, dtype=np.float64)
     # 0 / 0 is NaN: nothing was recorded in the bin
     with np.errstate(invalid="ignore"):
         rates: npt.NDArray[np.float32] = (1000 * counts / recorded_ms).astype(np.float32)
@@ -288,10 +279,7 @@ def _make_block(
             "copied": np.array([_is_copied(neuron) for neuron in neurons.values()]),
         },
         observation_unit=np.concatenate(place),
-        epochs={
-            "presaccade": (first_s, 0.0),
-            "postsaccade": (0.0, first_s + n_bins * bin_s),
-        },
+        epochs={"presaccade": (first_s, 0.0), "postsaccade": (0.0, first_s + n_bins * bin_s)},
         condition_variables={task: ["sequence", "saccade"] for task in TASKS},
         source="recording",
         name=" and ".join(sorted(set(subjects))),

@@ -43,9 +43,9 @@ class Adam:
         self._first.lerp_(gradient, 1 - BETA_1)
         self._second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
         # both corrections of the moments as one factor of the rate (Kingma & Ba 2015, section 2)
-        corrected = math.sqrt(1 - BETA_2**self._n_steps) / (1 - BETA_1**self._n_steps)
+        correction = math.sqrt(1 - BETA_2**self._n_steps) / (1 - BETA_1**self._n_steps)
         torch.sqrt(self._second, out=self._scratch).add_(EPSILON)
-        self._weights.addcdiv_(self._first, self._scratch, value=-learning_rate * corrected)
+        self._weights.addcdiv_(self._first, self._scratch, value=-learning_rate * correction)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the tensors of a checkpoint."""

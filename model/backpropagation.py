@@ -146,12 +146,7 @@ class Backpropagation:
         scale = self._config.sigma_rec * math.sqrt(2 / alpha)
         # either sign of the noise is normal; this one agrees with the reference implementation
         torch.addmm(
-            noise.view(-1, n_units),
-            inputs,
-            input_weight,
-            beta=sign * scale,
-            alpha=sign,
-            out=drive,
+            noise.view(-1, n_units), inputs, input_weight, beta=sign * scale, alpha=sign, out=drive
         )
         return drive.add_(weights["bias"], alpha=sign)
 
@@ -187,10 +182,12 @@ class Backpropagation:
         # published networks have neither, and the product with `inside` takes time
         if not (by_mean or by_square):
             return torch.zeros((), device=rates.device)
-        counted = rates * batch.inside
+        rates_inside = rates * batch.inside
         by_one = by_mean / (n_counted * rates.shape[2])
-        slope.add_(counted.sign().mul_(by_one)).add_(counted, alpha=by_square)
-        return counted.abs().sum().double() * by_one + counted.square().sum() * (by_square / 2)
+        slope.add_(rates_inside.sign().mul_(by_one)).add_(rates_inside, alpha=by_square)
+        return rates_inside.abs().sum().double() * by_one + rates_inside.square().sum() * (
+            by_square / 2
+        )
 
     @staticmethod
     def _input_gradients(
@@ -279,13 +276,7 @@ class _Gru:
             before, gate = rates[place], gates[place]
             torch.addmm(gate, before, weights["gate_recurrent_weight"], out=gate).sigmoid_()
             torch.mul(gate[:, :n_units], before, out=reset_rates[place])
-            torch.addmm(
-                step,
-                reset_rates[place],
-                weights["recurrent_weight"],
-                alpha=sign,
-                out=step,
-            )
+            torch.addmm(step, reset_rates[place], weights["recurrent_weight"], alpha=sign, out=step)
             candidate = self._activation.value(step, change[place])
             torch.sub(candidate, before, alpha=sign, out=change[place]).mul_(sign)
             torch.mul(gate[:, n_units:], change[place], out=rates[place + 1])

@@ -206,8 +206,8 @@ def read_checkpoint(out: Path, network: NetworkConfig, training: TrainingConfig)
     try:
         tensors = load_file(file)
         # load_file returns tensors only, and the progress is metadata
-        with safe_open(file, "pt") as opened:
-            text = (opened.metadata() or {}).get(PROGRESS, "")
+        with safe_open(file, "pt") as handle:
+            text = (handle.metadata() or {}).get(PROGRESS, "")
     except (SafetensorError, OSError) as error:
         raise DamagedCacheError(
             str(file), "tensors in safetensors format", f"{error}", REMEDY
@@ -422,8 +422,8 @@ def write_sidecar(run: str | os.PathLike[str], path: str | os.PathLike[str]) -> 
 
 def _config_of_sidecar(file: Path) -> RunConfig:
     try:
-        with safe_open(file, "pt") as opened:
-            text = (opened.metadata() or {}).get(CONFIG)
+        with safe_open(file, "pt") as handle:
+            text = (handle.metadata() or {}).get(CONFIG)
     except (SafetensorError, OSError) as error:
         raise InputError(
             str(file), "weights in safetensors format", f"a damaged file ({error})", "Export again."
@@ -530,8 +530,8 @@ def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     try:
-        with file.open(newline="") as opened:
-            return [_log_row(present_names(row)) for row in csv.DictReader(opened)]
+        with file.open(newline="") as handle:
+            return [_log_row(present_names(row)) for row in csv.DictReader(handle)]
     except (csv.Error, ValueError, TypeError, KeyError) as error:
         raise InputError(
             str(file), "a table of evaluations", f"{error!r}", "Delete the damaged file."

@@ -419,7 +419,4 @@ def as_json(network: NetworkConfig, training: TrainingConfig | None) -> dict[str
     >>> as_json(NetworkConfig(n_units=8), None)["network"]["n_units"]
     8
     """
-    return {
-        "network": asdict(network),
-        "training": None if training is None else asdict(training),
-    }
+    return {"network": asdict(network), "training": None if training is None else asdict(training)}

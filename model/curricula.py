@@ -172,7 +172,7 @@ def _checked(stages: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
     """Check the tasks of stages; return them as tuples."""
     if not len(stages):
         raise InputError("stages", "at least one stage", "none", "Use YANG2019.")
-    seen: dict[str, int] = {}
+    stage_of_task: dict[str, int] = {}
     for place, tasks in enumerate(stages):
         if isinstance(tasks, str):
             raise InputError(
@@ -184,12 +184,12 @@ def _checked(stages: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
             )
         for task in tasks:
             get_task(task)
-            if task in seen:
+            if task in stage_of_task:
                 raise InputError(
                     f"stage {place + 1}",
                     "tasks that are trained once",
-                    f"{task}, which stage {seen[task] + 1} trains too",
+                    f"{task}, which stage {stage_of_task[task] + 1} trains too",
                     "Name each task once.",
                 )
-            seen[task] = place
+            stage_of_task[task] = place
     return tuple(tuple(tasks) for tasks in stages)

@@ -75,12 +75,7 @@ def evaluate(
     """
     dt_ms = dt_ms or network.config.dt_ms
     trials = evaluation_trials(
-        tasks,
-        seed=seed,
-        n_trials=n_trials,
-        dt_ms=dt_ms,
-        coherence_scale=coherence_scale,
-        easy=easy,
+        tasks, seed=seed, n_trials=n_trials, dt_ms=dt_ms, coherence_scale=coherence_scale, easy=easy
     )
     correct = _correct(network, trials, dt_ms, FreshNoise(seed, network.device))
     return {task: float(correct[trials.task == place].mean()) for place, task in enumerate(tasks)}
@@ -154,8 +149,8 @@ def _correct(
     correct = np.empty(trials.n_trials, dtype=np.bool_)
     # every part has noise of its own, so that results do not depend on the threads
     with one_thread_each(), threads(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-        for places, judged in zip(parts, pool.map(judge, range(len(parts))), strict=True):
-            correct[places] = judged
+        for places, part in zip(parts, pool.map(judge, range(len(parts))), strict=True):
+            correct[places] = part
     return correct
 
 
@@ -184,12 +179,7 @@ def final_output(
 
 
 def noisy_input(
-    config: NetworkConfig,
-    trials: TrialDescription,
-    *,
-    dt_ms: float,
-    noise: FreshNoise,
-    step: int,
+    config: NetworkConfig, trials: TrialDescription, *, dt_ms: float, noise: FreshNoise, step: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return noisy input ``(time, trial, input_channel)``, and noise ``(time, trial, unit)``.
 

@@ -46,11 +46,11 @@ def check_memory(network: NetworkConfig, training: TrainingConfig, device: str) 
     >>> from nwbcompare.model.schedules import training_config
     >>> check_memory(NetworkConfig(n_units=8), training_config(("fdgo",)), "cpu")
     """
-    needed, free = _needed_bytes(network, training), _available_bytes(device)
-    if needed > free:
+    need, free = _needed_bytes(network, training), _available_bytes(device)
+    if need > free:
         raise InputError(
             "batch_size",
             f"a batch that fits in the {free / GIB:.1f} GiB that are free",
-            f"{training.batch_size} trials of {network.n_units} units, {needed / GIB:.1f} GiB",
-            f"Use batch_size={max(1, int(training.batch_size * free / needed))} or less.",
+            f"{training.batch_size} trials of {network.n_units} units, {need / GIB:.1f} GiB",
+            f"Use batch_size={max(1, int(training.batch_size * free / need))} or less.",
         )

@@ -136,11 +136,7 @@ class Network(torch.nn.Module):
         return rates, torch.sigmoid(self._sent(rates) @ self.output_weight + self.output_bias)
 
     def drive(
-        self,
-        inputs: torch.Tensor,
-        *,
-        dt_ms: float | None = None,
-        noise: torch.Tensor | None = None,
+        self, inputs: torch.Tensor, *, dt_ms: float | None = None, noise: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return the sum of input, bias and noise of each unit ``(time, trial, unit)``.
 
@@ -207,12 +203,12 @@ class Network(torch.nn.Module):
     def _whole(self, *names: str) -> torch.Tensor:
         """Return input matrices as one ``(input_channel, unit)``, with rules mixed."""
         weights = dict(self.named_parameters())
-        stacked = torch.cat([weights[name] for name in names if name in weights])
+        weight = torch.cat([weights[name] for name in names if name in weights])
         mixing = rule_mixing(self.config, self.device)
         if mixing is None:
-            return stacked
+            return weight
         # mixed weights equal mixed inputs: (x M) W = x (M W)
-        return torch.cat([stacked[:N_SENSORY], mixing @ stacked[N_SENSORY:]])
+        return torch.cat([weight[:N_SENSORY], mixing @ weight[N_SENSORY:]])
 
     def _rnn_steps(
         self,

@@ -58,11 +58,7 @@ class FastCore:
     """
 
     def __init__(
-        self,
-        network: Network,
-        *,
-        n_shards: int = 2,
-        regularisation: Regularisation | None = None,
+        self, network: Network, *, n_shards: int = 2, regularisation: Regularisation | None = None
     ) -> None:
         self._regularisation = regularisation or Regularisation()
         weights = dict(network.named_parameters())

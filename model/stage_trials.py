@@ -72,8 +72,8 @@ class StageExamples:
         stage = self._stage
         for task in self._config.tasks_of(stage):
             for _ in range(N_BATCHES):
-                chosen = np.zeros(BATCH_SIZE, dtype=np.int64)
-                yield draw_stage_trials(stage, [task], chosen, rng, shared_timing=True)
+                task_of_trial = np.zeros(BATCH_SIZE, dtype=np.int64)
+                yield draw_stage_trials(stage, [task], task_of_trial, rng, shared_timing=True)
 
     def _rendered(self, trials: TrialDescription, place: int) -> tuple[Batch, torch.Tensor]:
         """Return trials as a batch, and recurrent noise; ``place`` is the index of the noise."""

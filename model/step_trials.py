@@ -51,7 +51,7 @@ def task_probabilities(
 def draw_stage_trials(
     stage: Stage,
     tasks: Sequence[str],
-    chosen: npt.NDArray[np.integer],
+    task_of_trial: npt.NDArray[np.integer],
     rng: np.random.Generator,
     *,
     shared_timing: bool,
@@ -62,7 +62,7 @@ def draw_stage_trials(
     """
     return draw_trials(
         tasks,
-        chosen,
+        task_of_trial,
         rng,
         dt_ms=stage.dt_ms,
         shared_timing=shared_timing,
@@ -95,8 +95,8 @@ def single_batch(
     rng = np.random.default_rng((config.seed, 1, step))
     tasks = config.tasks_of(stage)
     task = int(rng.choice(len(tasks), p=probabilities))
-    chosen = np.full(config.batch_size, task)
-    return draw_stage_trials(stage, tasks, chosen, rng, shared_timing=True)
+    task_of_trial = np.full(config.batch_size, task)
+    return draw_stage_trials(stage, tasks, task_of_trial, rng, shared_timing=True)
 
 
 # every step between two evaluations asks for the same trials
@@ -124,8 +124,8 @@ def mixed_batches(
     rng = np.random.default_rng((config.seed, 1, first_step))
     number = config.evaluate_every * config.batch_size
     tasks = config.tasks_of(stage)
-    chosen = rng.choice(len(tasks), number, p=probabilities)
-    trials = draw_stage_trials(stage, tasks, chosen, rng, shared_timing=False)
+    task_of_trial = rng.choice(len(tasks), number, p=probabilities)
+    trials = draw_stage_trials(stage, tasks, task_of_trial, rng, shared_timing=False)
     # random numbers break ties, so that trials of equal length are in random order
     order = np.lexsort((rng.random(number), trials.n_steps))
     places = order.reshape(config.evaluate_every, config.batch_size)

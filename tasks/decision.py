@@ -116,11 +116,10 @@ def swept_columns(strengths: npt.ArrayLike, modalities: Modalities) -> dict[str,
     80
     """
     coherences = np.asarray(strengths, dtype=np.float64) - 1
-    swept = sweep(
-        direction=2 * np.pi * np.arange(20) / 20,
-        **dict.fromkeys(modalities.coherences, coherences),
+    conditions = sweep(
+        direction=2 * np.pi * np.arange(20) / 20, **dict.fromkeys(modalities.coherences, coherences)
     )
-    return condition_columns(swept, modalities)
+    return condition_columns(conditions, modalities)
 
 
 def stronger(columns: Mapping[str, Floats], modalities: Modalities) -> Floats:

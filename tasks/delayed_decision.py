@@ -45,10 +45,7 @@ def _describe(
         task,
         columns["direction"].size,
         *direction_pairs(
-            columns,
-            modalities,
-            (stops["fix1"], stops["stim1"]),
-            (stops["delay1"], stops["stim2"]),
+            columns, modalities, (stops["fix1"], stops["stim1"]), (stops["delay1"], stops["stim2"])
         ),
         epochs=stops,
         response=stronger(columns, modalities),

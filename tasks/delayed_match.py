@@ -32,9 +32,7 @@ def _is_match(task: str, columns: Mapping[str, Floats]) -> np.ndarray:
 
 
 def _describe(
-    task: str,
-    columns: Mapping[str, Floats],
-    intervals: Sequence[int | Integers],
+    task: str, columns: Mapping[str, Floats], intervals: Sequence[int | Integers]
 ) -> TrialDescription:
     """Return the description of trials from fixation, stimulus, delay and response (steps)."""
     fixation, stimulus, delay, end = np.cumsum(np.broadcast_arrays(*intervals), axis=0)

@@ -48,13 +48,13 @@ class Stimuli:
         [[0.0], [1.5]]
         """
         types = {"direction": np.float64, "strength": np.float64}
-        stacked: dict[str, Any] = {
+        columns: dict[str, Any] = {
             each.name: np.stack(
                 [np.broadcast_to(stimulus[each.name], n_trials) for stimulus in stimuli], axis=1
             ).astype(types.get(each.name, np.int64))
             for each in fields(cls)
         }
-        return cls(**stacked)
+        return cls(**columns)
 
     def take(self, trials: npt.NDArray[np.integer]) -> Stimuli:
         """Return the stimuli of some trials, by their indices."""

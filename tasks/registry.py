@@ -85,10 +85,7 @@ def register(task: Task) -> Task:
     """
     if task.name in _TASKS:
         raise InputError(
-            "task",
-            "a name that no registered task has",
-            repr(task.name),
-            "Choose another name.",
+            "task", "a name that no registered task has", repr(task.name), "Choose another name."
         )
     _TASKS[task.name] = task
     return task

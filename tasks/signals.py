@@ -134,8 +134,7 @@ def loss_mask_signal(trials: TrialDescription, dt_ms: float) -> Signal:
     pattern[:, 0], pattern[:, 1] = BEFORE, AFTER
     pattern[:, :, 0] *= FIXATION_FACTOR
     return Signal(
-        pattern,
-        *_bounds(trials, (uncounted, trials.go), (trials.go + uncounted, trials.n_steps)),
+        pattern, *_bounds(trials, (uncounted, trials.go), (trials.go + uncounted, trials.n_steps))
     )
 
 

@@ -126,10 +126,10 @@ def make_trials(
         if timing not in TIMINGS:
             raise unknown_name("timing", timing, TIMINGS)
         number = check_whole("n_trials", n_trials, 1, "Use n_trials=64.")
-        chosen = rng.integers(len(tasks), size=number)
+        task_of_trial = rng.integers(len(tasks), size=number)
         trials = draw_trials(
             tasks,
-            chosen,
+            task_of_trial,
             rng,
             dt_ms=dt_ms,
             shared_timing=timing == "batch",
@@ -185,7 +185,7 @@ def _psychometric(
 
 def draw_trials(
     tasks: Sequence[str],
-    chosen: npt.NDArray[np.integer],
+    task_of_trial: npt.NDArray[np.integer],
     rng: np.random.Generator,
     *,
     dt_ms: float,
@@ -193,13 +193,13 @@ def draw_trials(
     coherence_scale: float = 1.0,
     easy: bool = False,
 ) -> TrialDescription:
-    """Draw random trials, each of a chosen task, as a description.
+    """Draw random trials, each of its own task, as a description.
 
     Parameters
     ----------
     tasks
         Names of tasks.
-    chosen
+    task_of_trial
         Index in ``tasks`` of each trial ``(trial,)``.
     rng
         Generator.
@@ -216,13 +216,13 @@ def draw_trials(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> chosen = np.array([1, 0, 1])
-    >>> draw_trials(["fdgo", "dm1"], chosen, rng, dt_ms=20, shared_timing=True).n_trials
+    >>> task = np.array([1, 0, 1])
+    >>> draw_trials(["fdgo", "dm1"], task, rng, dt_ms=20, shared_timing=True).n_trials
     3
     """
-    # trials of a task are drawn together, then brought to the order of ``chosen``
-    order = np.argsort(chosen, kind="stable")
-    numbers = np.bincount(chosen, minlength=len(tasks))
+    # trials of a task are drawn together, then brought to the order of ``task_of_trial``
+    order = np.argsort(task_of_trial, kind="stable")
+    numbers = np.bincount(task_of_trial, minlength=len(tasks))
     parts = []
     for task, number in zip(map(get_task, tasks), numbers, strict=True):
         scale = coherence_scale * (task.easy_scale if easy else 1.0)
@@ -231,7 +231,7 @@ def draw_trials(
     places = np.empty_like(order)
     places[order] = np.arange(order.size)
     trials = concatenate(parts).take(places)
-    return replace(trials, tasks=tuple(tasks), task=np.asarray(chosen, dtype=np.int64))
+    return replace(trials, tasks=tuple(tasks), task=np.asarray(task_of_trial, dtype=np.int64))
 
 
 def _check_tasks(task: str | Sequence[str]) -> tuple[str, ...]:

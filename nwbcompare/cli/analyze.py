@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -16,14 +17,14 @@ from nwbcompare.core.errors import InputError
 @section_options("analyze")
 @click.option("--long", "with_long", is_flag=True, help="Also compute the long sections.")
 @click.option(
-    "--surrogates", default=999, show_default=True, help="Surrogates for the null of clusters."
+    "--surrogates", "n_surrogates", default=999, help="Surrogates for the null of clusters."
 )
-@click.option("--rotations", default=1000, show_default=True, help="Random rotations of the units.")
+@click.option("--rotations", "n_rotations", default=1000, help="Random rotations of the units.")
 @click.option(
-    "--permutations", default=9999, show_default=True, help="Permutations of group labels."
+    "--permutations", "n_unit_permutations", default=9999, help="Permutations of group labels."
 )
-@click.option("--trials", default=512, show_default=True, help="Trials of each task and lesion.")
-@click.option("--seed", default=0, show_default=True, help="Seed of all random numbers.")
+@click.option("--trials", "n_trials", default=512, help="Trials of each task and lesion.")
+@click.option("--seed", default=0, help="Seed of all random numbers.")
 @click.option("--resume", is_flag=True, help="Continue from the results in the folder.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing analysis.")
 def analyze(
@@ -31,13 +32,9 @@ def analyze(
     out: str,
     sections: str | None,
     with_long: bool,
-    surrogates: int,
-    rotations: int,
-    permutations: int,
-    trials: int,
-    seed: int,
     resume: bool,
     overwrite: bool,
+    **settings: Any,
 ) -> None:
     """Analyse SOURCES: clusters, lesions, FTV of all pairs of tasks, composition.
 
@@ -63,13 +60,7 @@ def analyze(
         sources,
         out,
         sections=list(sections_of("analyze")) if with_long else names_of(sections),
-        settings=Settings(
-            seed=seed,
-            n_surrogates=surrogates,
-            n_rotations=rotations,
-            n_unit_permutations=permutations,
-            n_trials=trials,
-        ),
+        settings=Settings(**settings),
         resume=resume,
         overwrite=overwrite,
     )
@@ -84,8 +75,8 @@ def analyze(
 @click.argument("source")
 @click.argument("expressions", nargs=-1, required=True)
 @click.option("--task", required=True, help="Task that is performed.")
-@click.option("--batches", default=20, show_default=True, help="Batches of 50 random trials.")
-@click.option("--seed", default=0, show_default=True, help="Seed of trials and noise.")
+@click.option("--batches", default=20, help="Batches of 50 random trials.")
+@click.option("--seed", default=0, help="Seed of trials and noise.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def compose(
     source: str, expressions: tuple[str, ...], task: str, batches: int, seed: int, as_json: bool

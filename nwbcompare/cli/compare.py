@@ -24,15 +24,13 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--overwrite", is_flag=True, help="Replace an existing report."),
         click.option("--resume", is_flag=True, help="Continue from the results in the folder."),
-        click.option("--seed", default=0, show_default=True, help="Seed of all random numbers."),
+        click.option("--seed", default=0, help="Seed of all random numbers."),
+        click.option("--draws", "n_draws", default=4, help="Random samplings of each network."),
         click.option(
-            "--draws", default=4, show_default=True, help="Random samplings of each network."
+            "--bootstraps", "n_bootstrap", default=2000, help="Bootstraps for the intervals."
         ),
         click.option(
-            "--bootstraps", default=2000, show_default=True, help="Bootstraps for the intervals."
-        ),
-        click.option(
-            "--permutations", default=1000, show_default=True, help="Permutations for the tests."
+            "--permutations", "n_permutations", default=1000, help="Permutations for the tests."
         ),
         click.option(
             "--margin",
@@ -54,10 +52,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         section_options("compare"),
         click.option(
-            "--pair",
-            default="contextdm1:contextdm2",
-            show_default=True,
-            help="Pair of tasks, TASK_A:TASK_B.",
+            "--pair", default="contextdm1:contextdm2", help="Pair of tasks, TASK_A:TASK_B."
         ),
     ):
         command = option(command)
@@ -89,9 +84,7 @@ def compare(models: tuple[str, ...], recording: str, out: str, **options: Any) -
 @click.option(
     "--recording", help="SOURCE of the recording; by default monkey A of Mante et al. 2013."
 )
-@click.option(
-    "--out", default="report", show_default=True, type=click.Path(), help="Output folder."
-)
+@click.option("--out", default="report", type=click.Path(), help="Output folder.")
 @_options
 def report(models: tuple[str, ...], recording: str | None, out: str, **options: Any) -> None:
     """Compare as nwbcompare compare does, by default three networks with monkey A.
@@ -116,14 +109,10 @@ def _write(
     pair: str,
     analyses: tuple[str, ...],
     mapping: str | None,
-    margin: float | None,
-    permutations: int,
-    bootstraps: int,
-    draws: int,
-    seed: int,
     sections: str | None,
     resume: bool,
     overwrite: bool,
+    **settings: Any,
 ) -> None:
     from nwbcompare.workflows.compare import compare as compare_models  # noqa: PLC0415
     from nwbcompare.workflows.settings import Settings  # noqa: PLC0415 - imports torch
@@ -132,14 +121,7 @@ def _write(
         models,
         recording,
         out,
-        settings=Settings(
-            pair=read_pair(pair),
-            seed=seed,
-            n_permutations=permutations,
-            n_bootstrap=bootstraps,
-            n_draws=draws,
-            margin=margin,
-        ),
+        settings=Settings(pair=read_pair(pair), **settings),
         mapping=mapping,
         analyses=analyses,
         sections=names_of(sections),

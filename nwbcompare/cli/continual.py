@@ -13,9 +13,9 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
 
 
 @click.command()
-@click.option("--networks", default=8, show_default=True, help="Networks of each regime.")
+@click.option("--networks", default=8, help="Networks of each regime.")
 @click.option("--out", required=True, type=click.Path(), help="Output folder.")
-@click.option("--jobs", default=1, show_default=True, help="Parallel processes, each on one core.")
+@click.option("--jobs", default=1, help="Parallel processes, each on one core.")
 @click.option(
     "--recording", help="SOURCE of the recording; by default monkey A of Mante et al. 2013."
 )
@@ -23,25 +23,14 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
     "--mapping",
     help="Mapping of recorded conditions to conditions of a network: a YAML file or a name.",
 )
-@click.option(
-    "--steps-per-task",
-    default=400,
-    show_default=True,
-    help="Training steps per task; 6250 as published.",
-)
-@click.option("--units", default=256, show_default=True, help="Hidden units.")
+@click.option("--steps-per-task", default=400, help="Training steps per task; 6250 as published.")
+@click.option("--units", default=256, help="Hidden units.")
 @click.option(
     "--warm-up",
     default=300,
-    show_default=True,
     help="Steps over which the learning rate rises in every stage; 0 as published.",
 )
-@click.option(
-    "--strength",
-    default=1.0,
-    show_default=True,
-    help="Strength of synaptic intelligence; 1 as published.",
-)
+@click.option("--strength", default=1.0, help="Strength of synaptic intelligence; 1 as published.")
 @click.option("--regimes", help="Training regimes, separated by commas; by default all.")
 @click.option(
     "--also",
@@ -52,9 +41,9 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
 @click.option(
     "--also-networks", type=int, help="Networks of each additional regime; by default all."
 )
-@click.option("--draws", default=4, show_default=True, help="Random samplings of each network.")
-@click.option("--bootstraps", default=2000, show_default=True, help="Bootstraps for the intervals.")
-@click.option("--seed", default=0, show_default=True, help="Seed of sampling and bootstrap.")
+@click.option("--draws", default=4, help="Random samplings of each network.")
+@click.option("--bootstraps", default=2000, help="Bootstraps for the intervals.")
+@click.option("--seed", default=0, help="Seed of sampling and bootstrap.")
 @click.option(
     "--train-only", is_flag=True, help="Only train and save the networks; needs no recording."
 )

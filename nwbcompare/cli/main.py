@@ -102,7 +102,13 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"Warning: {message}", err=True)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    }
+)
 @click.version_option(package_name="nwbcompare")
 def cli() -> None:
     """Compare task-trained networks with recorded neurons.
@@ -123,10 +129,7 @@ def _variance_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Trial columns whose combinations are conditions, separated by commas.",
         ),
         click.option(
-            "--estimator",
-            default="per_time",
-            show_default=True,
-            help="Estimator: per_time, time_mean or pooled.",
+            "--estimator", default="per_time", help="Estimator: per_time, time_mean or pooled."
         ),
         click.argument("source"),
     ):
@@ -163,17 +166,11 @@ cli.add_command(_short, "tv")
 
 
 @cli.command(epilog=SOURCE_HELP)
-@click.option(
-    "--pair",
-    default="contextdm1:contextdm2",
-    show_default=True,
-    help="Pair of tasks, TASK_A:TASK_B.",
-)
+@click.option("--pair", default="contextdm1:contextdm2", help="Pair of tasks, TASK_A:TASK_B.")
 @click.option(
     "--missing",
     type=click.Choice(["error", "nan"]),
     default="error",
-    show_default=True,
     help="Result for units without one of the tasks: an error or NaN.",
 )
 @_variance_options
@@ -214,23 +211,16 @@ def ftv(
 def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of training on one task after another."""
     for option in (
-        click.option(
-            "--strength",
-            default=1.0,
-            show_default=True,
-            help="Strength of the consolidation.",
-        ),
+        click.option("--strength", default=1.0, help="Strength of the consolidation."),
         click.option(
             "--consolidation",
             type=click.Choice(["none", "synaptic_intelligence", "elastic", "orthogonal"]),
             default="none",
-            show_default=True,
             help="Method that protects what earlier stages have learned.",
         ),
         click.option(
             "--steps-per-task",
             default=6250,
-            show_default=True,
             help="Training steps (64 trials) for each task of a stage.",
         ),
         click.option(
@@ -250,25 +240,20 @@ def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
     "--schedule",
     type=click.Choice(["fast", "paper"]),
     default="fast",
-    show_default=True,
     help="Schedule: as published (paper), or from easy to hard trials and long to short time "
     "steps (fast).",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of weights, trials and noise.")
-@click.option("--units", default=256, show_default=True, help="Hidden units.")
-@click.option(
-    "--cell", default="leaky_rnn", show_default=True, help="Cell: leaky_rnn or leaky_gru."
-)
+@click.option("--seed", default=0, help="Seed of weights, trials and noise.")
+@click.option("--units", default=256, help="Hidden units.")
+@click.option("--cell", default="leaky_rnn", help="Cell: leaky_rnn or leaky_gru.")
 @click.option(
     "--nonlinearity",
     default="softplus",
-    show_default=True,
     help="Nonlinearity: softplus, relu, tanh or retanh; with --stages by default relu.",
 )
 @click.option(
     "--initialisation",
     default="diag",
-    show_default=True,
     help="Initial recurrent weights: diag or randortho; with --stages by default randortho.",
 )
 @click.option(
@@ -284,7 +269,7 @@ def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--target", type=float, help="Performance of the worst task at which training ends.")
 @click.option("--max-steps", type=int, help="Maximum number of steps in the last stage.")
-@click.option("--device", default="cpu", show_default=True, help="Device: cpu or cuda.")
+@click.option("--device", default="cpu", help="Device: cpu or cuda.")
 @click.option(
     "--figure",
     type=click.Path(),
@@ -358,12 +343,7 @@ def train(
             )
         else:
             training = _sequential_training(
-                stages,
-                steps_per_task,
-                consolidation,
-                strength,
-                target=target,
-                seed=seed,
+                stages, steps_per_task, consolidation, strength, target=target, seed=seed
             )
             # the published network for sequential learning, unless the user sets another
             published = sequential_network()
@@ -383,13 +363,7 @@ def train(
             seed=seed,
         )
     train_network(
-        network,
-        training,
-        out=out,
-        overwrite=overwrite,
-        resume=resume,
-        device=device,
-        watch=watch,
+        network, training, out=out, overwrite=overwrite, resume=resume, device=device, watch=watch
     )
     evaluation = read_evaluation(out)
     for task, share in evaluation["performance"].items():
@@ -443,7 +417,6 @@ def _draw_progress(figure: Path, log: list[dict[str, Any]]) -> None:
     "--protocol",
     type=click.Choice(["test", "matched"]),
     default="test",
-    show_default=True,
     help="Published test trials, or trials matched to the protocol of the monkeys.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")

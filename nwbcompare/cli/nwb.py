@@ -46,8 +46,8 @@ def _metadata_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--per-task", is_flag=True, help="Write one file for each task.")
 @click.option("--spikes", is_flag=True, help="Add Poisson spikes drawn at the rates.")
-@click.option("--gain", default=20.0, show_default=True, help="Spikes/s for a rate of 1.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the spikes.")
+@click.option("--gain", default=20.0, help="Spikes/s for a rate of 1.")
+@click.option("--seed", default=0, help="Seed of the spikes.")
 @click.option(
     "--task-variance", is_flag=True, help="Add the task variance of each unit to the unit table."
 )
@@ -60,14 +60,12 @@ def _metadata_options(command: Callable[..., None]) -> Callable[..., None]:
     "--dtype",
     type=click.Choice(["float32", "float16"]),
     default="float32",
-    show_default=True,
     help="Data type of the time series.",
 )
 @click.option(
     "--compression",
     type=click.Choice(["gzip", "none"]),
     default="gzip",
-    show_default=True,
     help="Compression of the time series; gzip is level 1 with shuffle.",
 )
 @_metadata_options

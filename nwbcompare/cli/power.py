@@ -18,49 +18,30 @@ if TYPE_CHECKING:
 @click.command("power")
 @click.option("--sd", required=True, type=float, help="S.d. of the true FTV of the recording.")
 @click.option("--against", required=True, type=float, help="S.d. of the true FTV of the networks.")
-@click.option(
-    "--units", default="25,50,100,200,400", show_default=True, help="Numbers of recorded units."
-)
-@click.option(
-    "--trials",
-    default="10,20,40,80,160",
-    show_default=True,
-    help="Numbers of trials per condition.",
-)
-@click.option("--power", default=0.8, show_default=True, help="Target power.")
-@click.option("--alpha", default=0.05, show_default=True, help="Level of the two-sided test.")
-@click.option("--networks", default=5, show_default=True, help="Number of networks.")
-@click.option(
-    "--units-per-session", default=7, show_default=True, help="Recorded units per session."
-)
-@click.option(
-    "--session-correlation",
-    default=0.1,
-    show_default=True,
-    help="Correlation of |FTV| within a session.",
-)
+@click.option("--units", default="25,50,100,200,400", help="Numbers of recorded units.")
+@click.option("--trials", default="10,20,40,80,160", help="Numbers of trials per condition.")
+@click.option("--power", default=0.8, help="Target power.")
+@click.option("--alpha", default=0.05, help="Level of the two-sided test.")
+@click.option("--networks", default=5, help="Number of networks.")
+@click.option("--units-per-session", default=7, help="Recorded units per session.")
+@click.option("--session-correlation", default=0.1, help="Correlation of |FTV| within a session.")
 @click.option(
     "--noise-share",
     default=0.4,
-    show_default=True,
     help="Share of trial noise in the measured variance of a typical unit.",
 )
 @click.option(
-    "--noise-trials",
-    default=126.0,
-    show_default=True,
-    help="Trials per condition to which --noise-share refers.",
+    "--noise-trials", default=126.0, help="Trials per condition to which --noise-share refers."
 )
 @click.option("--like", help="SOURCE of a recording from which the noise is estimated instead.")
 @click.option(
     "--estimator",
     type=click.Choice(["raw", "corrected"]),
     default="raw",
-    show_default=True,
     help="Task variance as measured, or corrected for noise.",
 )
-@click.option("--simulations", default=1000, show_default=True, help="Simulated data sets.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the simulations.")
+@click.option("--simulations", default=1000, help="Simulated data sets.")
+@click.option("--seed", default=0, help="Seed of the simulations.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def power_command(
     sd: float,

@@ -15,52 +15,30 @@ RECORD = "rule_learning.json"
 
 
 @click.command()
-@click.option("--networks", default=4, show_default=True, help="Networks of each set of tasks.")
+@click.option("--networks", default=4, help="Networks of each set of tasks.")
 @click.option(
     "--out", required=True, type=click.Path(), help="Folder of the run folders and of the results."
 )
-@click.option(
-    "--jobs", default=1, show_default=True, help="Parallel processes, each with one thread."
-)
-@click.option("--units", default=128, show_default=True, help="Hidden units.")
+@click.option("--jobs", default=1, help="Parallel processes, each with one thread.")
+@click.option("--units", "n_units", default=128, help="Hidden units.")
 @click.option(
     "--pretraining-steps",
     default=31_250,
-    show_default=True,
     help="Maximum number of steps (64 trials) on the first tasks.",
 )
 @click.option(
-    "--learning-steps",
-    default=15_625,
-    show_default=True,
-    help="Maximum number of steps (64 trials) on the new task.",
+    "--learning-steps", default=15_625, help="Maximum number of steps (64 trials) on the new task."
 )
 @click.option(
     "--pretraining-target",
     default=0.97,
-    show_default=True,
     help="Performance of the worst first task at which pretraining ends.",
 )
 @click.option(
-    "--learning-target",
-    default=0.97,
-    show_default=True,
-    help="Performance of the new task at which training ends.",
+    "--learning-target", default=0.97, help="Performance of the new task at which training ends."
 )
-@click.option(
-    "--evaluation-trials", default=512, show_default=True, help="Trials per task of an evaluation."
-)
-def rule_learning(
-    networks: int,
-    out: str,
-    jobs: int,
-    units: int,
-    pretraining_steps: int,
-    learning_steps: int,
-    pretraining_target: float,
-    learning_target: float,
-    evaluation_trials: int,
-) -> None:
+@click.option("--evaluation-trials", default=512, help="Trials per task of an evaluation.")
+def rule_learning(networks: int, out: str, jobs: int, **options: Any) -> None:
     """Train pretrained networks on a new task by its rule input alone.
 
     Networks first learn set A (contextdm1, contextdm2, contextdelaydm2) or set B (fdgo, fdanti,
@@ -78,14 +56,7 @@ def rule_learning(
     from nwbcompare.experiments.rule_learning import RuleLearning, learn_rules  # noqa: PLC0415
     from nwbcompare.experiments.rule_learning_curves import as_record  # noqa: PLC0415 - imports torch
 
-    settings = RuleLearning(
-        n_units=units,
-        pretraining_steps=pretraining_steps,
-        learning_steps=learning_steps,
-        pretraining_target=pretraining_target,
-        learning_target=learning_target,
-        evaluation_trials=evaluation_trials,
-    )
+    settings = RuleLearning(**options)
     left_out = learn_rules(out, n_networks=networks, settings=settings, n_jobs=jobs)
     record = as_record(out, settings=settings)
     _add_summary(record, out)

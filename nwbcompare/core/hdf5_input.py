@@ -481,9 +481,9 @@ def check_stored(data: h5py.Dataset, n_bytes: int) -> None:
     if data.chunks is not None:
         # a chunk is unpacked as a whole, whatever is read of it
         n_bytes = max(n_bytes, math.prod(data.chunks) * data.dtype.itemsize)
-    stored = data.id.get_storage_size()
-    if n_bytes > MOST_BYTES and not data.is_virtual and n_bytes > stored * BEST_RATIO:
-        raise _too_much(data, f"{n_bytes:,} bytes declared, {stored:,} stored")
+    n_stored = data.id.get_storage_size()
+    if n_bytes > MOST_BYTES and not data.is_virtual and n_bytes > n_stored * BEST_RATIO:
+        raise _too_much(data, f"{n_bytes:,} bytes declared, {n_stored:,} stored")
 
 
 def is_stored(data: h5py.Dataset) -> bool:
@@ -573,8 +573,8 @@ def attribute(item: Any, name: str, default: Any = None) -> Any:
     """
     if name not in item.attrs:
         return default
-    stored = item.attrs.get_id(name)
-    if stored.get_type().get_class() not in PLAIN or stored.get_storage_size() > MOST_BYTES:
+    attr = item.attrs.get_id(name)
+    if attr.get_type().get_class() not in PLAIN or attr.get_storage_size() > MOST_BYTES:
         raise damaged(
             item, "a number, text or reference", "another type or size", f", attribute {name!r}"
         )

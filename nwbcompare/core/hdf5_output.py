@@ -98,9 +98,9 @@ class CarefulFile(io.RawIOBase):
         return len(view)
 
     def _write(self, view: memoryview) -> None:
-        done = 0
-        while done < len(view):
-            done += os.pwrite(self._handle, view[done:], self._place + done)
+        n_written = 0
+        while n_written < len(view):
+            n_written += os.pwrite(self._handle, view[n_written:], self._place + n_written)
 
     def truncate(self, size: int | None = None) -> int:
         """Set the file's size, and return it."""

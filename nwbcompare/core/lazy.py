@@ -154,8 +154,8 @@ def kept_in_memory(dataset: xr.Dataset) -> xr.Dataset:
     """
     for variable in dataset.variables.values():
         if not is_in_memory(variable):
-            copied: Any = indexing.CopyOnWriteArray(variable._data)
-            cached: Any = indexing.MemoryCachedArray(copied)  # type: ignore[no-untyped-call]
+            copy: Any = indexing.CopyOnWriteArray(variable._data)
+            cached: Any = indexing.MemoryCachedArray(copy)  # type: ignore[no-untyped-call]
             variable._data = cached
     return dataset
 

@@ -54,34 +54,34 @@ def run_all(
     # None: not where the output is no terminal
     with tqdm(total=len(jobs), desc=desc, disable=True if desc is None else None) as bar:
         if n_jobs == 1:
-            done = []
+            results = []
             for job in jobs:
                 bar.set_postfix_str(job[0])
-                done.append(_run(job))
+                results.append(_run(job))
                 bar.update()
         else:
             from joblib import Parallel, cpu_count, delayed  # noqa: PLC0415 - only for large work
 
             # a generator, so that the bar moves as jobs end
             pool = Parallel(n_jobs=n_jobs or cpu_count(), return_as="generator")
-            done = []
+            results = []
             with warnings.catch_warnings():
                 # loky replaces a worker whose memory has grown, and no job is lost
                 warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
                 for result in pool(delayed(ends_with_parent(_run))(job) for job in jobs):
-                    done.append(result)
+                    results.append(result)
                     bar.update()
-    return [result for result, _ in done], [text for _, messages in done for text in messages]
+    return [result for result, _ in results], [text for _, messages in results for text in messages]
 
 
 def _run(job: Job) -> tuple[Any, list[str]]:
     name, function, arguments = job
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as records:
         # by default, Python issues a warning once per place only
         warnings.simplefilter("always", UnitWarning)
         result = function(*arguments)
     messages = []
-    for warning in caught:
+    for warning in records:
         if issubclass(warning.category, UnitWarning):
             messages.append(f"{name}: {warning.message}")
         else:

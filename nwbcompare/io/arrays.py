@@ -213,12 +213,7 @@ def _described(value: Any) -> str:
     return f"an array {value.shape}" if isinstance(value, np.ndarray) else repr(value)
 
 
-def _rates(
-    rates: Any,
-    dims: Sequence[str] | None,
-    time_s: Any,
-    bin_s: float | None,
-) -> _Binned:
+def _rates(rates: Any, dims: Sequence[str] | None, time_s: Any, bin_s: float | None) -> _Binned:
     by_unit = _is_list_of_arrays(rates)
     if by_unit:
         axes = None if dims is None else [dim for dim in dims if dim != "unit"]

@@ -10,14 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.activity import (
-    EPOCH_TOLERANCE,
-    Activity,
-    blocks,
-    columns_on,
-    labels,
-    row_dim,
-)
+from nwbcompare.core.activity import EPOCH_TOLERANCE, Activity, blocks, columns_on, labels, row_dim
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.schema import check_activity
 from nwbcompare.io.sessions.session_tables import warn_of_one_task

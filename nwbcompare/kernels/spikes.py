@@ -79,12 +79,12 @@ def merge_intervals(intervals: Times, tolerance: float = 0.0) -> Times:
     """
     if len(intervals) == 0:
         return np.empty((0, 2))
-    ordered = intervals[np.argsort(intervals[:, 0], kind="stable")]
+    by_start = intervals[np.argsort(intervals[:, 0], kind="stable")]
     # an interval can contain later ones
-    reach = np.maximum.accumulate(ordered[:, 1])
-    opens = np.concatenate([[True], ordered[1:, 0] > reach[:-1] + tolerance])
+    reach = np.maximum.accumulate(by_start[:, 1])
+    opens = np.concatenate([[True], by_start[1:, 0] > reach[:-1] + tolerance])
     starts = np.flatnonzero(opens)
-    return np.column_stack([ordered[starts, 0], np.maximum.reduceat(ordered[:, 1], starts)])
+    return np.column_stack([by_start[starts, 0], np.maximum.reduceat(by_start[:, 1], starts)])
 
 
 def bins_inside(

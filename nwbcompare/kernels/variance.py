@@ -73,11 +73,7 @@ def group_moments(
         else np.broadcast_to(0.0, mean.shape)
     )
     shape = (n_groups, *values.shape[1:])
-    return (
-        _reshaped(count, shape),
-        mean.reshape(shape),
-        _reshaped(deviations, shape),
-    )
+    return (_reshaped(count, shape), mean.reshape(shape), _reshaped(deviations, shape))
 
 
 def _reshaped(rows: Array, shape: tuple[int, ...]) -> Array:

@@ -78,8 +78,8 @@ def _labels(draw: st.DrawFn, n_rows: int, n_bins: int, n_units: int) -> dict[str
     tasks = draw(st.lists(NAMES, min_size=1, max_size=2, unique=True))
     epochs: dict[str, Any] = {}
     if draw(st.booleans()):
-        cut = draw(st.integers(0, n_bins)) * width
-        epochs = {"fix1": (0.0, cut), "stim1": (cut, n_bins * width)}
+        bound = draw(st.integers(0, n_bins)) * width
+        epochs = {"fix1": (0.0, bound), "stim1": (bound, n_bins * width)}
     return {
         "time_s": (np.arange(n_bins) + 0.5) * width,
         "bin_width_s": width,

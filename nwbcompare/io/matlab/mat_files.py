@@ -22,9 +22,7 @@ STEP = re.compile(r"\.?(?P<field>[A-Za-z]\w*)|\((?P<element>\d+)\)|\{(?P<cell>\d
 
 
 def from_mat(
-    path: str | os.PathLike[str],
-    mapping: Mapping[str, Any],
-    **options: Any,
+    path: str | os.PathLike[str], mapping: Mapping[str, Any], **options: Any
 ) -> xr.DataTree:
     """Make an activity from a MATLAB file, by a mapping of names.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from xarray.backends import BackendEntrypoint
 
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.io.nwb.read import open_lazily
+from nwbcompare.io.sessions.session import Reading
 
 CHUNK_BYTES = 128_000_000
 """Size of dask chunks with ``chunks={}`` (bytes): whole trials, as many as fit."""
@@ -59,16 +61,8 @@ class NwbBackend(BackendEntrypoint):
     supports_groups = True
     # listed, since xarray cannot read them from a signature with keyword arguments
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
-        "filename_or_obj",
-        "drop_variables",
-        "group",
-        "align",
-        "window",
-        "bin",
-        "smooth",
-        "task",
-        "conditions",
-        "series",
+        *("filename_or_obj", "drop_variables", "group", "series"),
+        *(option.name for option in fields(Reading)),
     )
 
     def open_dataset(  # type: ignore[override]

@@ -151,11 +151,7 @@ def describe_dandiset(folder: Path, files: Sequence[Path]) -> None:
             if "general/keywords" in file
             else []
         )
-    table = {
-        "name": folder.resolve().name,
-        "description": description,
-        "keywords": keywords,
-    }
+    table = {"name": folder.resolve().name, "description": description, "keywords": keywords}
     with written_aside(path) as aside:
         aside.write_text(
             "# A draft: the archive gives the identifier, you contributors and a license.\n"

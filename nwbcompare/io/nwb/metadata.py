@@ -183,11 +183,11 @@ def merged(*metadata: Metadata | None) -> dict[str, dict[str, Any]]:
     >>> merged({"Subject": {"sex": "U"}}, {"Subject": {"sex": "F"}})["Subject"]
     {'sex': 'F'}
     """
-    joined: dict[str, dict[str, Any]] = {name: {} for name in KEYS}
+    tables: dict[str, dict[str, Any]] = {name: {} for name in KEYS}
     for one in metadata:
         for table, values in checked_metadata(one or {}).items():
-            joined[table] |= values
-    return joined
+            tables[table] |= values
+    return tables
 
 
 def make_file(block: xr.Dataset, metadata: Metadata | None, *, notes: Sequence[str]) -> NWBFile:

@@ -109,12 +109,12 @@ class SeriesWriter:
 
     def append(self, rows: npt.NDArray[Any]) -> None:
         """Append rows, ``(sample, channel)``."""
-        done = 0
-        while done < len(rows):
-            part = rows[done : done + len(self._band) - self._filled]
+        n_written = 0
+        while n_written < len(rows):
+            part = rows[n_written : n_written + len(self._band) - self._filled]
             self._band[self._filled : self._filled + len(part)] = part
             self._filled += len(part)
-            done += len(part)
+            n_written += len(part)
             if self._filled == len(self._band):
                 self._write_band()
 

@@ -149,10 +149,10 @@ def decoded(name: str, values: Column) -> dict[str, Column]:
         return {name: values}
     # each different text is parsed once: columns have few
     texts, place = np.unique(values, return_inverse=True)
-    parsed = [_json(text) for text in texts]
-    if any(value is _NOT_JSON for value in parsed):
+    contents = [_json(text) for text in texts]
+    if any(value is _NOT_JSON for value in contents):
         return {name: values}
-    items = [parsed[i] for i in place.reshape(-1)]
+    items = [contents[i] for i in place.reshape(-1)]
     present = [item for item in items if item is not None]
     if present and all(isinstance(item, dict) for item in present):
         return _by_key(name, items, values)

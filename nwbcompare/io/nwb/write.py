@@ -315,12 +315,7 @@ def _fill(aside: Path, plan: Plan, spikes: PoissonSpikes | None) -> None:
         if spikes is not None:
             series = module[f"{plan.rate_series(plan.leaves[0])}/data"]
             draw_spikes(
-                file,
-                series,
-                spikes,
-                start_s=plan.start_s,
-                bin_s=plan.width_s,
-                scratch=aside.parent,
+                file, series, spikes, start_s=plan.start_s, bin_s=plan.width_s, scratch=aside.parent
             )
 
 

@@ -155,10 +155,10 @@ class _Rows:
 
 def _with_events(sessions: Sequence[Session], align: str) -> list[Session]:
     """Return the sessions without trials that lack the event, and without those of no trial."""
-    selection, lacking = [], 0
+    selection, n_lacking = [], 0
     for session in sessions:
         mask = np.isfinite(session.event_times(align))
-        lacking += int((~mask).sum())
+        n_lacking += int((~mask).sum())
         if mask.all() and mask.size:
             selection.append(session)
         elif mask.any():
@@ -173,9 +173,9 @@ def _with_events(sessions: Sequence[Session], align: str) -> list[Session]:
         raise InputError(
             "align", f"trials with a time in {align!r}", "none", "Align to another column."
         )
-    if lacking:
+    if n_lacking:
         warnings.warn(
-            f"{lacking} trials were left out: they have no time in {align!r}", stacklevel=4
+            f"{n_lacking} trials were left out: they have no time in {align!r}", stacklevel=4
         )
     return selection
 

@@ -29,9 +29,7 @@ def named_apart(sessions: Sequence[Session]) -> list[Session]:
     return result
 
 
-def trial_table(
-    sessions: Sequence[Session],
-) -> tuple[dict[str, Column], dict[str, dict[str, Any]]]:
+def trial_table(sessions: Sequence[Session]) -> tuple[dict[str, Column], dict[str, dict[str, Any]]]:
     """Join the trial columns of sessions.
 
     Parameters
