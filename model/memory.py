@@ -21,7 +21,7 @@ def _needed_bytes(network: NetworkConfig, training: TrainingConfig) -> int:
     """Return the memory (bytes) of a training step with the longest trials."""
     n_steps = max(LONGEST_TRIAL_MS / stage.dt_ms for stage in training.stages)
     gates = 3 if network.cell == "leaky_gru" else 1
-    per_trial = BUFFERS * gates * network.n_units + CHANNEL_BUFFERS * (65 + len(network.rules))
+    per_trial = BUFFERS * gates * network.n_units + CHANNEL_BUFFERS * network.n_inputs
     # 4 bytes of float32
     return int(4 * n_steps * training.batch_size * per_trial)
 

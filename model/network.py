@@ -73,7 +73,6 @@ class Network(torch.nn.Module):
     """
 
     bias: torch.Tensor
-    gate_input_weight: torch.Tensor
     gate_recurrent_weight: torch.Tensor
     gate_bias: torch.Tensor
     output_weight: torch.Tensor

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from nwbcompare.cli.options import check_not_set, is_set, names_of
 
 # the networks of --runs determine these
-OF_TRAINING = ("steps_per_task", "units", "warm_up", "strength", "train_only")
+OF_TRAINING = ("steps_per_task", "n_units", "warm_up_steps", "strength", "train_only")
 # --train-only does not use these
-OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
+OF_MEASURING = ("recording", "mapping", "n_draws", "n_bootstrap", "runs")
 
 
 @click.command()
@@ -24,9 +26,10 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
     help="Mapping of recorded conditions to conditions of a network: a YAML file or a name.",
 )
 @click.option("--steps-per-task", default=400, help="Training steps per task; 6250 as published.")
-@click.option("--units", default=256, help="Hidden units.")
+@click.option("--units", "n_units", default=256, help="Hidden units.")
 @click.option(
     "--warm-up",
+    "warm_up_steps",
     default=300,
     help="Steps over which the learning rate rises in every stage; 0 as published.",
 )
@@ -41,8 +44,8 @@ OF_MEASURING = ("recording", "mapping", "draws", "bootstraps", "runs")
 @click.option(
     "--also-networks", type=int, help="Networks of each additional regime; by default all."
 )
-@click.option("--draws", default=4, help="Random samplings of each network.")
-@click.option("--bootstraps", default=2000, help="Bootstraps for the intervals.")
+@click.option("--draws", "n_draws", default=4, help="Random samplings of each network.")
+@click.option("--bootstraps", "n_bootstrap", default=2000, help="Bootstraps for the intervals.")
 @click.option("--seed", default=0, help="Seed of sampling and bootstrap.")
 @click.option(
     "--train-only", is_flag=True, help="Only train and save the networks; needs no recording."
@@ -62,20 +65,17 @@ def continual(
     jobs: int,
     recording: str | None,
     mapping: str | None,
-    steps_per_task: int,
-    units: int,
-    warm_up: int,
-    strength: float,
     regimes: str | None,
     also: tuple[str, ...],
     also_networks: int | None,
-    draws: int,
-    bootstraps: int,
+    n_draws: int,
+    n_bootstrap: int,
     seed: int,
     train_only: bool,
     runs: str | None,
     resume: bool,
     overwrite: bool,
+    **training: Any,
 ) -> None:
     """Train networks on one task after another, and compare their FTV with a recording.
 
@@ -116,10 +116,7 @@ def continual(
             also=also,
             n_also=also_networks,
             n_networks=networks,
-            steps_per_task=steps_per_task,
-            n_units=units,
-            warm_up_steps=warm_up,
-            strength=strength,
+            **training,
         )
     if train_only:
         check_not_set(OF_MEASURING, "none with --train-only", "Leave it out.")
@@ -137,7 +134,7 @@ def continual(
         recording=recording,
         mapping=mapping,
         plan=plan,
-        settings=Settings(n_draws=draws, n_bootstrap=bootstraps, seed=seed, n_jobs=jobs),
+        settings=Settings(n_draws=n_draws, n_bootstrap=n_bootstrap, seed=seed, n_jobs=jobs),
         runs=runs,
         resume=resume,
         overwrite=overwrite,

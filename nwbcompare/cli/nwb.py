@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import click
 
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.files import check_output, written_aside
-
-if TYPE_CHECKING:
-    from nwbcompare.io.nwb.series_writer import Compression
 
 
 def _metadata_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -77,13 +74,10 @@ def export(
     spikes: bool,
     gain: float,
     seed: int,
-    task_variance: bool,
-    network: str | None,
-    dtype: Literal["float32", "float16"],
-    compression: Compression,
     metadata_file: str | None,
     pairs: tuple[str, ...],
     overwrite: bool,
+    **options: Any,
 ) -> None:
     """Write the activity of SOURCE as an NWB file that archives accept.
 
@@ -113,13 +107,10 @@ def export(
         out=out,
         dandiset=dandiset,
         per_task=per_task,
-        network=network,
-        task_variance=task_variance,
         spikes=nc.io.PoissonSpikes(gain=gain, seed=seed) if spikes else None,
         metadata=metadata,
-        dtype=dtype,
-        compression=compression,
         overwrite=overwrite,
+        **options,
     )
     for path in paths:
         click.echo(str(path))

@@ -77,7 +77,8 @@ def check_not_set(names: Iterable[str], expected: str, remedy: str) -> None:
     InputError
         For the first option that is set.
     """
-    for name in names:
-        if is_set(name):
-            value = click.get_current_context().params[name]
-            raise InputError(f"--{name.replace('_', '-')}", expected, repr(value), remedy)
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in names and is_set(parameter.name):
+            value = context.params[parameter.name]
+            raise InputError(parameter.opts[0], expected, repr(value), remedy)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from nwbcompare.core.activity import EPOCH_TOLERANCE, Activity, blocks, columns_on, labels, row_dim
@@ -103,30 +103,16 @@ def plain_column(values: Any, subject: str = "column") -> Column:
         return array.astype(str)
     # object arrays: the type is that of the values that are present
     items = array.astype(object).ravel()
-    missing = np.array([_is_missing(item) for item in items], dtype=bool)
+    missing = np.asarray(pd.isna(items))
     present = items[~missing]
     if present.size and all(isinstance(item, bool | np.bool_) for item in present):
-        plain = items.astype(bool) if not missing.any() else _floats(items, missing)
+        # booleans have no missing value
+        plain = np.where(missing, np.nan, items).astype(float if missing.any() else bool)
     elif all(isinstance(item, int | float | np.number) for item in present):
-        plain = _floats(items, missing)
+        plain = np.where(missing, np.nan, items).astype(float)
     else:
-        plain = np.array(
-            ["" if absent else str(v) for v, absent in zip(items, missing, strict=True)], dtype=str
-        )
+        plain = np.where(missing, "", items).astype(str)
     return plain.reshape(array.shape)
-
-
-def _is_missing(item: Any) -> bool:
-    """Return whether a value is None, NaN, NaT or NA; the last three differ from themselves."""
-    # comparison of pandas' NA gives NA, which has no truth value
-    equal = operator.eq(item, item)
-    return item is None or not (isinstance(equal, bool | np.bool_) and bool(equal))
-
-
-def _floats(items: Column, missing: Column) -> Column:
-    return np.array(
-        [np.nan if absent else float(v) for v, absent in zip(items, missing, strict=True)]
-    )
 
 
 def table_columns(

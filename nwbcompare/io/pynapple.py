@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -252,7 +253,7 @@ def _signal(spikes: Any, bin_s: float | None) -> tuple[dict[str, Column], Signal
     if isinstance(spikes, nap.TsGroup):
         keys = list(spikes.keys())
         support = np.asarray(spikes.time_support.values, dtype=np.float64)
-        signal = SpikeTrains(_GroupTimes(spikes, keys), [support] * len(keys))
+        signal = SpikeTrains(partial(_group_times, spikes, keys), [support] * len(keys))
         metadata = _metadata(spikes)
         # the mean rate that pynapple adds depends on the time support, not only on the unit
         metadata.pop("rate", None)
@@ -273,16 +274,9 @@ def _signal(spikes: Any, bin_s: float | None) -> tuple[dict[str, Column], Signal
     )
 
 
-@dataclass(frozen=True)
-class _GroupTimes:
-    """Reader of the spike times of the units of a TsGroup."""
-
-    group: Any
-    keys: Sequence[Any]
-
-    def __call__(self, unit: int) -> Times:
-        """Return the spike times of a unit (s), ascending."""
-        return np.asarray(self.group[self.keys[unit]].t, dtype=np.float64)
+def _group_times(group: Any, keys: Sequence[Any], unit: int) -> Times:
+    """Return the spike times of a unit of a TsGroup (s), ascending."""
+    return np.asarray(group[keys[unit]].t, dtype=np.float64)
 
 
 def _samples(frame: Any, bin_s: float | None) -> SampledSegments:

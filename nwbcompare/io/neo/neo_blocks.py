@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +166,7 @@ def to_neo(activity: Activity) -> Block:
     >>> block.segments[1].annotations["task"]
     'go'
     """
-    neo = require("neo")
+    neo, pq = require("neo"), require("quantities")
     block = lone_block(activity, to_neo)
     width = even_bin_width(block, to_neo)
     result: Block = neo.Block(name=str(block.attrs["name"]))
@@ -180,7 +181,8 @@ def to_neo(activity: Activity) -> Block:
         # neo filters by equality with plain text; numbers keep numpy's types
         segment.annotate(**{k: str(v) if isinstance(v, str) else v for k, v in annotations.items()})
         segment.analogsignals.append(_rates_signal(block, rows, units, width))
-        segment.events.append(_aligned_event(str(block["time"].attrs["aligned_to"])))
+        event = str(block["time"].attrs["aligned_to"])
+        segment.events.append(neo.Event([0.0] * pq.s, labels=[event], name=event))
         if "epoch" in block.dims:
             segment.epochs.append(_epochs(block, row))
         result.segments.append(segment)
@@ -205,16 +207,10 @@ def _name_of(block: Any) -> str:
     return str(block.name or (Path(block.file_origin).stem if block.file_origin else "neo"))
 
 
-@dataclass(frozen=True)
-class _TrainTimes:
-    """Reader of spike times, from each unit's spike trains and the shifts of their segments (s)."""
-
-    trains: Sequence[Sequence[tuple[float, Any]]]
-
-    def __call__(self, unit: int) -> Times:
-        """Return the spike times of a unit (s), ascending."""
-        times = [in_seconds(loaded(train).times) + shift for shift, train in self.trains[unit]]
-        return np.sort(np.concatenate(times))
+def _train_times(trains: Sequence[Sequence[tuple[float, Any]]], unit: int) -> Times:
+    """Return the spike times of a unit (s), ascending, from shifts (s) and trains of all units."""
+    times = [in_seconds(loaded(train).times) + shift for shift, train in trains[unit]]
+    return np.sort(np.concatenate(times))
 
 
 def _spikes(parts: Sequence[Part]) -> tuple[dict[str, Column], SpikeTrains]:
@@ -240,15 +236,16 @@ def _spikes(parts: Sequence[Part]) -> tuple[dict[str, Column], SpikeTrains]:
         for unit in by_unit.values()
     ]
     units = {"unit": np.array(list(by_unit), dtype=str)} | columns_of_records(records, "unit")
-    return units, SpikeTrains(_TrainTimes(list(by_unit.values())), intervals)
+    return units, SpikeTrains(partial(_train_times, list(by_unit.values())), intervals)
 
 
 def _train_keys(segments: Sequence[Sequence[Any]]) -> list[list[str]]:
     """Return a key for each spike train that is unique in its segment: name, id or index."""
-    for key in (_train_name, _train_id):
-        names = [[key(train) for train in trains] for trains in segments]
-        if all(all(keys) and len(set(keys)) == len(keys) for keys in names):
-            return names
+    names = [[str(train.name or "") for train in trains] for trains in segments]
+    ids = [[str(train.annotations.get("id", "")) for train in trains] for trains in segments]
+    for keys in (names, ids):
+        if all(all(part) and len(set(part)) == len(part) for part in keys):
+            return keys
     # by position only if all segments have as many trains
     numbers = {len(trains) for trains in segments}
     if len(numbers) > 1:
@@ -259,14 +256,6 @@ def _train_keys(segments: Sequence[Sequence[Any]]) -> list[list[str]]:
             "Name the spike trains: units cannot be matched between segments.",
         )
     return [[f"unit {place}" for place in range(len(trains))] for trains in segments]
-
-
-def _train_name(train: Any) -> str:
-    return str(train.name or "")
-
-
-def _train_id(train: Any) -> str:
-    return str(train.annotations.get("id", ""))
 
 
 def _common(annotations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -419,11 +408,6 @@ def _rates_signal(block: xr.Dataset, rows: Places, units: dict[str, Column], wid
         name=RATES,
         array_annotations={"channel_names": units["unit"][places], **annotations},
     )
-
-
-def _aligned_event(event: str) -> Any:
-    neo, pq = require("neo"), require("quantities")
-    return neo.Event([0.0] * pq.s, labels=[event], name=event)
 
 
 def _epochs(block: xr.Dataset, row: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -162,10 +163,8 @@ def describe_dandiset(folder: Path, files: Sequence[Path]) -> None:
 
 def _refuse_same(paths: Sequence[Path]) -> None:
     """Check that no two sessions would be written to one file."""
-    previous: set[Path] = set()
-    for path in paths:
-        if path in previous:
+    for path, number in Counter(paths).items():
+        if number > 1:
             raise InputError(
-                str(path), "one session for each file", "two", "Use different session ids."
+                str(path), "one session for each file", f"{number}", "Use different session ids."
             )
-        previous.add(path)

@@ -202,16 +202,13 @@ class _Train:
         times = units["spike_times"]
         n_spikes = self.path.stat().st_size // 8
         with self.path.open("rb") as file:
-            _append(times, (np.fromfile(file, count=ROWS_AT_ONCE) for _ in _pieces(n_spikes)))
+            n_pieces = -(-n_spikes // ROWS_AT_ONCE)
+            _append(times, (np.fromfile(file, count=ROWS_AT_ONCE) for _ in range(n_pieces)))
         self.path.unlink()
         intervals = self.start_s + np.array(self.observed, dtype=float).reshape(-1, 2) * self.bin_s
         _append(units["obs_intervals"], [intervals])
         for name in ("spike_times", "obs_intervals"):
             units[f"{name}_index"][self.unit] = units[name].shape[0]
-
-
-def _pieces(n_spikes: int) -> range:
-    return range(0, n_spikes, ROWS_AT_ONCE)
 
 
 def _append(data: h5py.Dataset, pieces: Any) -> None:

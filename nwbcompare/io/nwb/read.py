@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -164,12 +165,10 @@ def _joined(paths: Sequence[Path], options: dict[str, Any], series: str | None) 
 
 
 def _refuse_repeated(paths: Sequence[Path]) -> None:
-    previous: set[Path] = set()
-    for path in paths:
-        # two paths may lead to one file
-        if path.resolve() in previous:
+    # two paths may lead to one file
+    for path, number in Counter(path.resolve() for path in paths).items():
+        if number > 1:
             raise InputError(str(path), "each file once", "the same file again", "Name it once.")
-        previous.add(path.resolve())
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def _units_of_counts(
     spikes, stops, intervals, interval_stops = [], [], [], []
     n_spikes = n_intervals = 0
     for unit in range(block.sizes["unit"]):
-        rows = _rows_of(trials, unit)
+        rows = trials.of_row if trials.unit is None else np.flatnonzero(trials.unit == unit)
         rates = _rates_of(block, unit, rows)
         events = times.event[trials.of_row[rows]]
         # spikes are written in the order of time, which tools expect
@@ -326,10 +326,6 @@ def _without_empty(block: xr.Dataset) -> xr.Dataset:
 
 def _names(groups: Places) -> npt.NDArray[np.str_]:
     return np.array([f"group {group}" if group >= 0 else "" for group in groups])
-
-
-def _rows_of(trials: TrialsOfUnits, unit: int) -> Places:
-    return trials.of_row if trials.unit is None else np.flatnonzero(trials.unit == unit)
 
 
 def _rates_of(block: xr.Dataset, unit: int, rows: Places) -> npt.NDArray[np.float32]:

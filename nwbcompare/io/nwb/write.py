@@ -170,7 +170,9 @@ def write_nwb(
         refuse_faults(aside, Path(path))
         # last, so that a file that was refused leaves no sidecar
         if sidecar is not None and extra is not None:
-            _place_beside(Path(sidecar), extra)
+            # checked in `_sidecar_notes`
+            with written_aside(extra, overwrite=True) as copy:
+                shutil.copyfile(sidecar, copy)
     return Path(path)
 
 
@@ -193,12 +195,6 @@ def _sidecar_notes(
     same = extra.is_file() and sha256_of_file(extra) == digest
     check_output(extra, overwrite=overwrite or same)
     return [f"Configuration and weights: {extra.name}, SHA-256 {digest}."], extra
-
-
-def _place_beside(source: Path, target: Path) -> None:
-    # checked in `_sidecar_notes`
-    with written_aside(target, overwrite=True) as aside:
-        shutil.copyfile(source, aside)
 
 
 def _task_variance_columns(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -395,55 +396,47 @@ def _rates(
         return lazy_variable(
             ("trial", "time", "unit"),
             (n_rows, grid.n_bins, sessions[0].n_units),
-            _Dense(sessions[0], events[0], grid),
+            partial(_dense_rates, sessions[0], events[0], grid),
         )
     return lazy_variable(
         ("observation", "time"),
         (n_rows, grid.n_bins),
-        _Ragged(tuple(sessions), tuple(events), grid, rows),
+        partial(_ragged_rates, sessions, events, grid, (rows.trial, rows.unit)),
     )
 
 
-@dataclass(frozen=True)
-class _Dense:
-    """Reader of the dense rates of one session."""
-
-    session: Session
-    events: Events
-    grid: Grid
-
-    def __call__(self, trials: Places, times: Places, units: Places) -> Rates:
-        # open throughout, so that an unpacked chunk serves all values in it
-        with self.session.held():
-            rates = _cut_rates(self.session.signal, units, self.events.take(trials), self.grid)
-        return rates[:, times]
+def _dense_rates(
+    session: Session, events: Events, grid: Grid, trials: Places, times: Places, units: Places
+) -> Rates:
+    """Return dense rates of one session, ``(trial, time, unit)``."""
+    # open throughout, so that an unpacked chunk serves all values in it
+    with session.held():
+        return _cut_rates(session.signal, units, events.take(trials), grid)[:, times]
 
 
-@dataclass(frozen=True)
-class _Ragged:
-    """Reader of the observations of several sessions, or of units with different trials."""
-
-    sessions: tuple[Session, ...]
-    events: tuple[Events, ...]
-    grid: Grid
-    rows: _Rows
-
-    def __call__(self, observations: Places, times: Places) -> Rates:
-        assert self.rows.unit is not None  # noqa: S101 - ragged rows name their unit
-        trial, unit = self.rows.trial[observations], self.rows.unit[observations]
-        rates = np.empty((observations.size, times.size), dtype=np.float32)
-        n_units = n_trials = 0
-        for session, events in zip(self.sessions, self.events, strict=True):
-            here = np.flatnonzero((unit >= n_units) & (unit < n_units + session.n_units))
-            if here.size:
-                with session.held():
-                    values = _observations(
-                        session, events, self.grid, trial[here] - n_trials, unit[here] - n_units
-                    )
-                rates[here] = values[:, times]
-            n_units += session.n_units
-            n_trials += events.origin.size
-        return rates
+def _ragged_rates(
+    sessions: Sequence[Session],
+    events: Sequence[Events],
+    grid: Grid,
+    rows: tuple[Places, Places],
+    observations: Places,
+    times: Places,
+) -> Rates:
+    """Return observations ``(observation, time)`` of several sessions; rows are trial and unit."""
+    trial, unit = (of_row[observations] for of_row in rows)
+    rates = np.empty((observations.size, times.size), dtype=np.float32)
+    n_units = n_trials = 0
+    for session, of_session in zip(sessions, events, strict=True):
+        here = np.flatnonzero((unit >= n_units) & (unit < n_units + session.n_units))
+        if here.size:
+            with session.held():
+                values = _observations(
+                    session, of_session, grid, trial[here] - n_trials, unit[here] - n_units
+                )
+            rates[here] = values[:, times]
+        n_units += session.n_units
+        n_trials += of_session.origin.size
+    return rates
 
 
 def _cut_rates(signal: Signal, units: Places, events: Events, grid: Grid) -> Rates:
