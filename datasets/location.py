@@ -44,11 +44,7 @@ def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     """
     loader = get_loader(name)
     folder_name = path or os.environ.get(ENVIRONMENT_VARIABLE)
-    places = (
-        [Path(folder_name)]
-        if folder_name
-        else [Path("..") / "shared" / "data", Path(platformdirs.user_cache_dir("nwbcompare"))]
-    )
+    places = [Path(folder_name)] if folder_name else [Path("../shared/data"), cache_folder()]
     # an explicit folder is the only place: falling back to another would hide a mistake
     for place in places:
         # a folder of several archives, or that of the archive itself
@@ -58,16 +54,17 @@ def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     raise DatasetNotFoundError(
         f"dataset {name!r}",
         f"its files in one of {listing(places)}",
-        _state(places),
+        listing(
+            f"{place}: {'other files or none' if place.is_dir() else 'no such folder'}"
+            for place in places
+        ),
         how_to_get(loader),
     )
 
 
-def _state(places: list[Path]) -> str:
-    return listing(
-        f"{place}: " + ("no such folder" if not place.is_dir() else "other files or none")
-        for place in places
-    )
+def cache_folder() -> Path:
+    """Return the user's cache folder for this package."""
+    return Path(platformdirs.user_cache_dir("nwbcompare"))
 
 
 def how_to_get(loader: Loader) -> str:
@@ -83,7 +80,7 @@ def how_to_get(loader: Loader) -> str:
     >>> how_to_get(get_loader("mante2013"))[:31]
     'Obtain it from the public archi'
     """
-    cache = Path(platformdirs.user_cache_dir("nwbcompare")) / loader.name
+    cache = cache_folder() / loader.name
     return (
         f"Obtain it from {loader.source}; {loader.unpack} Unpack it into {cache}, or name its "
         f"folder with {ENVIRONMENT_VARIABLE} or as a path. Cite: {loader.citation}"

@@ -218,12 +218,7 @@ class _Rnn:
         self._space, self._activation, self._alpha = space, activation, alpha
         self._weight = weights["recurrent_weight"]
 
-    def forward(
-        self,
-        drive: torch.Tensor,
-        rates: torch.Tensor,
-        inputs: torch.Tensor,  # noqa: ARG002 - the drive contains them
-    ) -> None:
+    def forward(self, drive: torch.Tensor, rates: torch.Tensor, _inputs: torch.Tensor) -> None:
         scratch = self._space.get("scratch", *drive.shape[1:])
         value, sign = self._activation.value, self._activation.sign
         before = rates[0]

@@ -210,10 +210,7 @@ class Network(torch.nn.Module):
         return torch.cat([weight[:N_SENSORY], mixing @ weight[N_SENSORY:]])
 
     def _rnn_steps(
-        self,
-        inputs: torch.Tensor,  # noqa: ARG002 - the drive contains them
-        drive: torch.Tensor,
-        alpha: float,
+        self, _inputs: torch.Tensor, drive: torch.Tensor, alpha: float
     ) -> Iterator[torch.Tensor]:
         activate = NONLINEARITIES[self.config.nonlinearity]
         rate = torch.zeros_like(drive[0])

@@ -92,9 +92,5 @@ class StageExamples:
         return batch, units
 
 
-def _only_shard(
-    batch: Batch,
-    noise: torch.Tensor,
-    place: int,  # noqa: ARG001 - there is one shard
-) -> tuple[Batch, torch.Tensor]:
+def _only_shard(batch: Batch, noise: torch.Tensor, _place: int) -> tuple[Batch, torch.Tensor]:
     return batch, noise

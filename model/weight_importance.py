@@ -82,10 +82,7 @@ class SynapticIntelligence(_QuadraticPenalty):
         """Update the path integrals by a step; see `Consolidator.after_step`."""
         self.path_integral.addcmul_(change, gradient, value=-1)
 
-    def _importance_after(
-        self,
-        examples: Examples,  # noqa: ARG002 - the path integral was updated at each step
-    ) -> torch.Tensor:
+    def _importance_after(self, examples: Examples) -> torch.Tensor:  # noqa: ARG002 - the path integral was updated at each step
         squares = (self.weights - self.anchor).square_().add_(self.config.damping)
         after = torch.relu(self.importance + self.path_integral / squares)
         self.path_integral.zero_()
@@ -164,10 +161,7 @@ class Borrowed(_QuadraticPenalty):
         self._importances, self.ended = importances, torch.tensor(0)
         self._reassign = self._permuted if config.method == "permuted" else self._uniform
 
-    def _importance_after(
-        self,
-        examples: Examples,  # noqa: ARG002 - the other run has measured them
-    ) -> torch.Tensor:
+    def _importance_after(self, examples: Examples) -> torch.Tensor:  # noqa: ARG002 - the other run has measured them
         place = int(self.ended)
         self.ended += 1
         # after the last stage of the other run its last importances stay

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nwbcompare.cli.options import names_of, section_options
+from nwbcompare.cli.options import names_of, options_of, section_options
 from nwbcompare.core.errors import InputError
 
 MODEL_HELP = (
@@ -18,45 +18,37 @@ MODEL_HELP = (
 )
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of both compare and report."""
-    # help lists the options from the last one to the first
-    for option in (
-        click.option("--overwrite", is_flag=True, help="Replace an existing report."),
-        click.option("--resume", is_flag=True, help="Continue from the results in the folder."),
-        click.option("--seed", default=0, help="Seed of all random numbers."),
-        click.option("--draws", "n_draws", default=4, help="Random samplings of each network."),
-        click.option(
-            "--bootstraps", "n_bootstrap", default=2000, help="Bootstraps for the intervals."
-        ),
-        click.option(
-            "--permutations", "n_permutations", default=1000, help="Permutations for the tests."
-        ),
-        click.option(
-            "--margin",
-            type=float,
-            help="Margin of equivalence (s.d. of FTV); by default the difference between halves "
-            "of the recording.",
-        ),
-        click.option(
-            "--mapping",
-            help="Mapping of recorded conditions to conditions of a network: a YAML file or a "
-            "name such as mante2013.",
-        ),
-        click.option(
-            "--analysis",
-            "analyses",
-            multiple=True,
-            type=click.Path(),
-            help="Folder of nwbcompare analyze or continual to include; may be repeated.",
-        ),
-        section_options("compare"),
-        click.option(
-            "--pair", default="contextdm1:contextdm2", help="Pair of tasks, TASK_A:TASK_B."
-        ),
-    ):
-        command = option(command)
-    return command
+_options = options_of(
+    click.option("--pair", default="contextdm1:contextdm2", help="Pair of tasks, TASK_A:TASK_B."),
+    section_options("compare"),
+    click.option(
+        "--analysis",
+        "analyses",
+        multiple=True,
+        type=click.Path(),
+        help="Folder of nwbcompare analyze or continual to include; may be repeated.",
+    ),
+    click.option(
+        "--mapping",
+        help="Mapping of recorded conditions to conditions of a network: a YAML file or a "
+        "name such as mante2013.",
+    ),
+    click.option(
+        "--margin",
+        type=float,
+        help="Margin of equivalence (s.d. of FTV); by default the difference between halves "
+        "of the recording.",
+    ),
+    click.option(
+        "--permutations", "n_permutations", default=1000, help="Permutations for the tests."
+    ),
+    click.option("--bootstraps", "n_bootstrap", default=2000, help="Bootstraps for the intervals."),
+    click.option("--draws", "n_draws", default=4, help="Random samplings of each network."),
+    click.option("--seed", default=0, help="Seed of all random numbers."),
+    click.option("--resume", is_flag=True, help="Continue from the results in the folder."),
+    click.option("--overwrite", is_flag=True, help="Replace an existing report."),
+)
+"""Options of both compare and report."""
 
 
 @click.command()

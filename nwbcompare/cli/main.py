@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -22,7 +21,7 @@ from nwbcompare.cli.analyze import analyze, compose
 from nwbcompare.cli.compare import compare, read_pair, report
 from nwbcompare.cli.continual import continual
 from nwbcompare.cli.nwb import convert, export, validate
-from nwbcompare.cli.options import check_not_set, is_set, names_of
+from nwbcompare.cli.options import check_not_set, is_set, names_of, options_of
 from nwbcompare.cli.power import power_command
 from nwbcompare.cli.rule_learning import rule_learning
 from nwbcompare.core.errors import (
@@ -117,24 +116,19 @@ def cli() -> None:
     """
 
 
-def _variance_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of both task-variance and ftv."""
-    # help lists the options from the last one to the first
-    for option in (
-        click.option("--out", type=click.Path(), help="File for the result, as netCDF (.nc)."),
-        click.option("--overwrite", is_flag=True, help="Replace an existing output."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-        click.option(
-            "--conditions",
-            help="Trial columns whose combinations are conditions, separated by commas.",
-        ),
-        click.option(
-            "--estimator", default="per_time", help="Estimator: per_time, time_mean or pooled."
-        ),
-        click.argument("source"),
-    ):
-        command = option(command)
-    return command
+_variance_options = options_of(
+    click.argument("source"),
+    click.option(
+        "--estimator", default="per_time", help="Estimator: per_time, time_mean or pooled."
+    ),
+    click.option(
+        "--conditions", help="Trial columns whose combinations are conditions, separated by commas."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+    click.option("--overwrite", is_flag=True, help="Replace an existing output."),
+    click.option("--out", type=click.Path(), help="File for the result, as netCDF (.nc)."),
+)
+"""Options of both task-variance and ftv."""
 
 
 @cli.command(epilog=SOURCE_HELP)
@@ -208,29 +202,26 @@ def ftv(
         )
 
 
-def _stage_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of training on one task after another."""
-    for option in (
-        click.option("--strength", default=1.0, help="Strength of the consolidation."),
-        click.option(
-            "--consolidation",
-            type=click.Choice(["none", "synaptic_intelligence", "elastic", "orthogonal"]),
-            default="none",
-            help="Method that protects what earlier stages have learned.",
-        ),
-        click.option(
-            "--steps-per-task",
-            default=6250,
-            help="Training steps (64 trials) for each task of a stage.",
-        ),
-        click.option(
-            "--stages",
-            help="Stages separated by semicolons, tasks of a stage by commas, e.g. 'fdgo;dm1,dm2'; "
-            "or published, the order of Yang et al. (2019).",
-        ),
-    ):
-        command = option(command)
-    return command
+_stage_options = options_of(
+    click.option(
+        "--stages",
+        help="Stages separated by semicolons, tasks of a stage by commas, e.g. 'fdgo;dm1,dm2'; "
+        "or published, the order of Yang et al. (2019).",
+    ),
+    click.option(
+        "--steps-per-task",
+        default=6250,
+        help="Training steps (64 trials) for each task of a stage.",
+    ),
+    click.option(
+        "--consolidation",
+        type=click.Choice(["none", "synaptic_intelligence", "elastic", "orthogonal"]),
+        default="none",
+        help="Method that protects what earlier stages have learned.",
+    ),
+    click.option("--strength", default=1.0, help="Strength of the consolidation."),
+)
+"""Options of training on one task after another."""
 
 
 @cli.command()

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from nwbcompare.cli.options import options_of
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.files import check_output, written_aside
 
-
-def _metadata_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that set the metadata of subject and session."""
-    for option in (
-        click.option(
-            "--meta",
-            "pairs",
-            multiple=True,
-            metavar="TABLE.KEY=VALUE",
-            help="Value such as Subject.sex=F or NWBFile.lab='Our lab'; may be repeated.",
-        ),
-        click.option(
-            "--metadata",
-            "metadata_file",
-            type=click.Path(),
-            help="TOML or YAML file with tables NWBFile and Subject (keys as in pynwb).",
-        ),
-        click.option("--overwrite", is_flag=True, help="Replace existing files."),
-    ):
-        command = option(command)
-    return command
+_metadata_options = options_of(
+    click.option("--overwrite", is_flag=True, help="Replace existing files."),
+    click.option(
+        "--metadata",
+        "metadata_file",
+        type=click.Path(),
+        help="TOML or YAML file with tables NWBFile and Subject (keys as in pynwb).",
+    ),
+    click.option(
+        "--meta",
+        "pairs",
+        multiple=True,
+        metavar="TABLE.KEY=VALUE",
+        help="Value such as Subject.sex=F or NWBFile.lab='Our lab'; may be repeated.",
+    ),
+)
+"""Options that set the metadata of subject and session."""
 
 
 @click.command()

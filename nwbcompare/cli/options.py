@@ -13,6 +13,18 @@ from nwbcompare.core.errors import InputError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def options_of(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds options, in this order, to several commands."""
+
+    def add(command: F) -> F:
+        # a decorator adds its option before those that are there
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 def section_options(report: str) -> Callable[[F], F]:
     """Add the options ``--sections`` and ``--list-sections`` to the command of a report."""
 
@@ -25,8 +37,13 @@ def section_options(report: str) -> Callable[[F], F]:
             click.echo(f"{section.name}: {section.heading}{' (long)' if section.is_long else ''}")
         context.exit()
 
-    def add(command: F) -> F:
-        listing = click.option(
+    return options_of(
+        click.option(
+            "--sections",
+            help="Sections, separated by commas, plus those they depend on; by default all but the "
+            "long ones.",
+        ),
+        click.option(
             "--list-sections",
             is_flag=True,
             # eager options are handled before required ones are missed
@@ -34,15 +51,8 @@ def section_options(report: str) -> Callable[[F], F]:
             expose_value=False,
             callback=print_sections,
             help="List the sections and exit.",
-        )
-        sections = click.option(
-            "--sections",
-            help="Sections, separated by commas, plus those they depend on; by default all but the "
-            "long ones.",
-        )
-        return sections(listing(command))
-
-    return add
+        ),
+    )
 
 
 def names_of(text: str | None) -> list[str] | None:
