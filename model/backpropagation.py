@@ -209,21 +209,26 @@ class Backpropagation:
         return by_input
 
 
-class _Rnn:
-    """Steps of the leaky RNN; ``backward`` leaves the gradient by the drive in the drive."""
+@dataclass
+class _Cell:
+    """Steps of a cell; ``backward`` leaves the gradient by the drive in the drive."""
 
-    def __init__(
-        self, space: _Workspace, activation: Activation, weights: Weights, alpha: float
-    ) -> None:
-        self._space, self._activation, self._alpha = space, activation, alpha
-        self._weight = weights["recurrent_weight"]
+    _space: _Workspace
+    _activation: Activation
+    _weights: Weights
+    _alpha: float
+
+
+class _Rnn(_Cell):
+    """Steps of the leaky RNN."""
 
     def forward(self, drive: torch.Tensor, rates: torch.Tensor, _inputs: torch.Tensor) -> None:
         scratch = self._space.get("scratch", *drive.shape[1:])
+        weight = self._weights["recurrent_weight"]
         value, sign = self._activation.value, self._activation.sign
         before = rates[0]
         for step, after in zip(drive.unbind(0), rates[1:].unbind(0), strict=True):
-            torch.addmm(step, before, self._weight, alpha=sign, out=step)
+            torch.addmm(step, before, weight, alpha=sign, out=step)
             torch.mul(before, 1 - self._alpha, out=after)
             after.add_(value(step, scratch), alpha=sign * self._alpha)
             before = after
@@ -232,7 +237,7 @@ class _Rnn:
         self, drive: torch.Tensor, rates: torch.Tensor, slope: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         # the transposed matrix is read at every step: contiguous memory makes that faster
-        keep, back = 1 - self._alpha, self._weight.t().contiguous()
+        keep, back = 1 - self._alpha, self._weights["recurrent_weight"].t().contiguous()
         # derivatives of all steps at once, times alpha
         self._activation.to_slope(drive).mul_(self._alpha)
         steps, slopes = drive.unbind(0), slope.unbind(0)
@@ -246,14 +251,8 @@ class _Rnn:
         return {"recurrent_weight": _product(rates[:-1], drive)}
 
 
-class _Gru:
-    """Steps of the leaky GRU; ``backward`` leaves the gradient by the drive in the drive."""
-
-    def __init__(
-        self, space: _Workspace, activation: Activation, weights: Weights, alpha: float
-    ) -> None:
-        self._space, self._activation, self._alpha = space, activation, alpha
-        self._weights = weights
+class _Gru(_Cell):
+    """Steps of the leaky GRU."""
 
     def forward(self, drive: torch.Tensor, rates: torch.Tensor, inputs: torch.Tensor) -> None:
         weights, space, n_units = self._weights, self._space, drive.shape[2]

@@ -118,8 +118,10 @@ def make_trials(
     tasks = _check_tasks(task)
     channels = _check_rules(rules, tasks, rule_weights)
     check_dt(dt_ms)
-    _check_numbers(sigma_x, coherence_scale)
-    _check_seed(seed, needed=kind == "random" or sigma_x > 0)
+    check_not_negative("sigma_x", sigma_x, "Use 0.01, as published, or 0 for none.")
+    check_not_negative("coherence_scale", coherence_scale, "Use 1, as published.")
+    if kind == "random" or sigma_x > 0 or seed is not None:
+        check_whole("seed", seed, 0, "Random trials and noise need a seed.")
     _check_belongs(kind, random={"n_trials": n_trials}, psychometric={"conditions": conditions})
     rng = np.random.default_rng(seed)
     if kind == "random":
@@ -272,20 +274,10 @@ def rules_of(tasks: Sequence[str]) -> tuple[str, ...]:
     return (*RULES, *(name for name in tasks if name not in RULES))
 
 
-def _check_numbers(sigma_x: float, coherence_scale: float) -> None:
-    check_not_negative("sigma_x", sigma_x, "Use 0.01, as published, or 0 for none.")
-    check_not_negative("coherence_scale", coherence_scale, "Use 1, as published.")
-
-
 def _check_durations(dt_ms: float, **durations_ms: float) -> None:
     for name, value in durations_ms.items():
         if not dt_ms <= value < np.inf:
             raise InputError(name, "at least one step, and finite", repr(value), "Use 800.")
-
-
-def _check_seed(seed: int | None, *, needed: bool) -> None:
-    if needed or seed is not None:
-        check_whole("seed", seed, 0, "Random trials and noise need a seed.")
 
 
 def _check_belongs(kind: Kind, **arguments: Mapping[str, Any]) -> None:

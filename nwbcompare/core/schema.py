@@ -93,7 +93,8 @@ def check_activity(activity: AnyActivity) -> AnyActivity:
     """
     problems = find_problems(activity)
     if problems:
-        raise InvalidActivityError(_name_of(activity), problems)
+        leaf, block = next(iter(blocks(activity).items()))
+        raise InvalidActivityError(str(block.attrs.get("name", leaf)), problems)
     return activity
 
 
@@ -126,10 +127,6 @@ def find_problems(activity: Activity) -> list[InputError]:
     if not problems and isinstance(activity, xr.DataTree):
         problems += _between_leaves(activity)
     return problems
-
-
-def _name_of(activity: Activity) -> str:
-    return next(str(block.attrs.get("name", leaf)) for leaf, block in blocks(activity).items())
 
 
 def _in_leaf(leaf: str, problem: InputError) -> InputError:

@@ -217,7 +217,10 @@ def read_trials(
     >>> table["start_time"].tolist(), table["stop_time"].tolist()
     ([0.0], [1.5])
     """
-    tables = [_renamed(table) for table in _tables(parts, trials)]
+    tables = [
+        {own_name(name, "trial"): values for name, values in table.items()}
+        for table in _tables(parts, trials)
+    ]
     for column, word in (events or {}).items():
         _check_word(parts, "events", str(word))
         for part, table in zip(parts, tables, strict=True):
@@ -417,10 +420,6 @@ def _trial_columns(marks: Marks | None, stop: Times) -> dict[str, Column]:
     if (marks.labels != "").any():
         columns["label"] = marks.labels
     return columns | {"start_time": marks.start, "stop_time": stop}
-
-
-def _renamed(columns: Mapping[str, Column]) -> dict[str, Column]:
-    return {own_name(name, "trial"): values for name, values in columns.items()}
 
 
 def _first_inside(marks: Marks | None, start: Times, stop: Times) -> Times:
