@@ -173,10 +173,14 @@ def load(
     return make_activity({"mante2013": _make_block(units, bin_s, sd_bins, provenance)})
 
 
-def _session_of(file: Path) -> str:
+def _name_parts(file: Path) -> re.Match[str]:
     match = NAME.fullmatch(file.name)
     assert match is not None  # noqa: S101 - files were listed by this pattern
-    return match["session"]
+    return match
+
+
+def _session_of(file: Path) -> str:
+    return _name_parts(file)["session"]
 
 
 def _check_options(
@@ -286,8 +290,7 @@ def _signed_rank(coherence: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
 
 
 def _unit_table(file: Path, record: Struct) -> dict[str, Any]:
-    match = NAME.fullmatch(file.name)
-    assert match is not None  # noqa: S101 - files were listed by this pattern
+    match = _name_parts(file)
     info = struct_field(file, record, "unitInfo")
     isolation = "".join(map(str, np.ravel(struct_field(file, info, "type"))))
     discriminability = _number(info, "discriminability", 0)

@@ -37,7 +37,7 @@ from nwbcompare.tasks.trials import rules_of
 
 if TYPE_CHECKING:
     from nwbcompare.analysis.selectivity.task_variance import Estimator
-    from nwbcompare.model.config import Cell, Initialisation, Method, Nonlinearity, TrainingConfig
+    from nwbcompare.model.config import Method, TrainingConfig
     from nwbcompare.model.schedules import Schedule
 
 STAGE_OPTIONS = ("steps_per_task", "consolidation", "strength")
@@ -244,6 +244,7 @@ _stage_options = options_of(
 )
 @click.option(
     "--initialisation",
+    "recurrent_initialisation",
     default="diag",
     help="Initial recurrent weights: diag or randortho; with --stages by default randortho.",
 )
@@ -278,10 +279,6 @@ def train(
     schedule: Schedule,
     seed: int,
     units: int,
-    cell: Cell,
-    nonlinearity: Nonlinearity,
-    initialisation: Initialisation,
-    rule_mixing_seed: int | None,
     warm_up: int | None,
     target: float | None,
     max_steps: int | None,
@@ -290,6 +287,7 @@ def train(
     resume: bool,
     out: str,
     overwrite: bool,
+    **options: Any,
 ) -> None:
     """Train a network on some of the tasks, together or one after another.
 
@@ -338,21 +336,12 @@ def train(
             )
             # the published network for sequential learning, unless the user sets another
             published = sequential_network()
-            if not is_set("nonlinearity"):
-                nonlinearity = published.nonlinearity
-            if not is_set("initialisation"):
-                initialisation = published.recurrent_initialisation
+            for option in ("nonlinearity", "recurrent_initialisation"):
+                if not is_set(option):
+                    options[option] = getattr(published, option)
         if warm_up is not None:
             training = replace(training, warm_up_steps=warm_up)
-        network = NetworkConfig(
-            n_units=units,
-            cell=cell,
-            nonlinearity=nonlinearity,
-            recurrent_initialisation=initialisation,
-            rule_mixing_seed=rule_mixing_seed,
-            rules=rules_of(training.tasks),
-            seed=seed,
-        )
+        network = NetworkConfig(n_units=units, rules=rules_of(training.tasks), seed=seed, **options)
     train_network(
         network, training, out=out, overwrite=overwrite, resume=resume, device=device, watch=watch
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,8 +11,6 @@ from nwbcompare.core.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from nwbcompare.comparison.power import CorrectedOrRaw
 
 
 @click.command("power")
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
     default="raw",
     help="Task variance as measured, or corrected for noise.",
 )
-@click.option("--simulations", default=1000, help="Simulated data sets.")
+@click.option("--simulations", "n_simulations", default=1000, help="Simulated data sets.")
 @click.option("--seed", default=0, help="Seed of the simulations.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def power_command(
@@ -48,18 +46,14 @@ def power_command(
     against: float,
     units: str,
     trials: str,
-    power: float,
-    alpha: float,
     networks: int,
     units_per_session: int,
     session_correlation: float,
     noise_share: float,
     noise_trials: float,
     like: str | None,
-    estimator: CorrectedOrRaw,
-    simulations: int,
-    seed: int,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Compute the power to distinguish two standard deviations of FTV.
 
@@ -96,11 +90,7 @@ def power_command(
             units_per_session=units_per_session,
             session_correlation=session_correlation,
         ),
-        estimator=estimator,
-        alpha=alpha,
-        power=power,
-        n_simulations=simulations,
-        seed=seed,
+        **options,
     )
     click.echo(json.dumps(_plain(result)) if as_json else _table(result))
 

@@ -329,6 +329,18 @@ def lone_block(activity: Activity, function: Callable[..., Any]) -> xr.Dataset:
     return next(iter(parts.values()))
 
 
+def uneven_steps(subject: str, width: float) -> InputError:
+    """Return the error for a time axis with other steps than its bin width (s).
+
+    Examples
+    --------
+    >>> uneven_steps("time", 0.05).expected
+    'even steps of 0.05 s'
+    """
+    remedy = "Bin the rates evenly: nwbcompare.rebin(activity, width_s)."
+    return InputError(subject, f"even steps of {width:g} s", "uneven ones", remedy)
+
+
 def even_bin_width(block: xr.Dataset, function: Callable[..., Any]) -> float:
     """Return the width (s) of bins without gaps between them.
 
@@ -354,12 +366,7 @@ def even_bin_width(block: xr.Dataset, function: Callable[..., Any]) -> float:
     gaps = np.abs(np.diff(block["time"].values) - width)
     # times that were computed are seldom even to the last bit
     if gaps.max(initial=0) > EPOCH_TOLERANCE * width:
-        raise InputError(
-            f"time ({function.__name__})",
-            f"even steps of {width:g} s",
-            "uneven ones",
-            "Bin the rates evenly: nwbcompare.rebin(activity, width_s).",
-        )
+        raise uneven_steps(f"time ({function.__name__})", width)
     return width
 
 

@@ -20,6 +20,7 @@ from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.core.files import check_output, sha256_of_file, written_aside
 from nwbcompare.core.hdf5_output import hdf5_output
 from nwbcompare.core.schema import check_activity
+from nwbcompare.io.columns import uneven_steps
 from nwbcompare.io.nwb.block_layout import Leaf, Plan, make_plan
 from nwbcompare.io.nwb.format_names import MODULE, STEP_TOLERANCE
 from nwbcompare.io.nwb.metadata import Metadata, make_file
@@ -226,12 +227,7 @@ def _common_step(parts: Mapping[str, xr.Dataset]) -> float:
         step = float(block["time"].attrs["bin_width_s"])
         time_s = block["time"].values
         if np.abs(np.diff(time_s) - step).max(initial=0) > STEP_TOLERANCE * step:
-            raise InputError(
-                f"time of {leaf!r}",
-                f"even steps of {step:g} s",
-                "uneven ones",
-                "Bin the rates evenly: nwbcompare.rebin(activity, width_s).",
-            )
+            raise uneven_steps(f"time of {leaf!r}", step)
         if not np.isclose(step, width, rtol=STEP_TOLERANCE):
             raise InputError(
                 f"time of {leaf!r}",

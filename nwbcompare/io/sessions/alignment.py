@@ -344,7 +344,9 @@ def _recorded_units(
         places = np.flatnonzero(trials.any(axis=1))
         if places.size:
             units = {name: column[places] for name, column in session.units.items()}
-            signal = _SelectedUnits(session.signal, places)
+            signal = _SelectedUnits(
+                session.signal, places, session.signal.sampling_s, session.signal.units
+            )
             selection.append(replace(session, units=units, signal=signal))
             selection_observed.append(trials[places])
     return selection, selection_observed
@@ -356,14 +358,8 @@ class _SelectedUnits:
 
     signal: Signal
     places: Places
-
-    @property
-    def sampling_s(self) -> float | None:
-        return self.signal.sampling_s
-
-    @property
-    def units(self) -> Literal["1", "spikes/s"]:
-        return self.signal.units
+    sampling_s: float | None
+    units: Literal["1", "spikes/s"]
 
     def observed(self, unit: int) -> Times:
         return self.signal.observed(int(self.places[unit]))
