@@ -56,6 +56,7 @@ def read_conditions(conditions: Mapping[str, Any], variables: tuple[str, ...]) -
 
 
 def _finite(values: Any, name: str) -> Floats:
+    # one error for three causes, of which each shows in the values
     error = InputError(
         f"conditions[{name!r}]",
         "modality 1 or 2 for each trial"

@@ -122,6 +122,7 @@ def _check_interface(environment: object) -> None:
 
 def _columns(parameters: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Return the parameters that are one number or text in every trial, as columns."""
+    # a parameter that some trials lack cannot be a column
     names = [key for key, value in parameters[0].items() if np.ndim(value) == 0]
     return {
         key: np.array([values[key] for values in parameters])

@@ -123,6 +123,7 @@ def continual(
         study_networks = train_networks(
             out, plan=plan, n_jobs=jobs, resume=resume, overwrite=overwrite
         )
+        # networks that diverged or stalled are listed: a study goes on without them
         for network in study_networks:
             if network.failure:
                 click.echo(f"Not trained: {network.folder.name} ({network.failure})")

@@ -55,6 +55,7 @@ def main() -> None:
     The exit status is 2 for invalid input, 1 if training failed or an output could not be written,
     130 after an interrupt (SIGINT), 143 after SIGTERM, and 0 otherwise.
     """
+    # one line a warning, without the place in the code that issued it
     warnings.showwarning = _show_warning
     previous = signal.signal(signal.SIGTERM, _end)
     try:
@@ -308,6 +309,7 @@ def train(
 
     watch = None
     if figure is not None:
+        # a run that continues draws over its own figure
         watch = partial(_draw_progress, check_output(figure, overwrite=overwrite or resume))
     if stages is None:
         check_not_set(STAGE_OPTIONS, "with --stages only", "Give --stages.")
@@ -485,6 +487,7 @@ def _task_variance(source: str, estimator: Estimator, conditions: str | None) ->
 
 
 def _check(out: str | None, overwrite: bool) -> None:
+    # before a computation, which may take minutes
     if out is not None:
         check_output(out, overwrite=overwrite)
 
