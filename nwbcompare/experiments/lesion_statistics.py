@@ -12,11 +12,7 @@ Array = npt.NDArray[np.float64]
 
 
 def lesion_statistic(
-    lesions: xr.Dataset,
-    profile: xr.DataArray,
-    *,
-    n_permutations: int = 999,
-    seed: int = 0,
+    lesions: xr.Dataset, profile: xr.DataArray, *, n_permutations: int = 999, seed: int = 0
 ) -> xr.Dataset:
     """Compute the rank correlation of performance drop and task variance over clusters and tasks.
 

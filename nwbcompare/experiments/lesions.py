@@ -14,12 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.checks import check_not_negative, check_whole
-from nwbcompare.core.errors import (
-    InputError,
-    NotApplicableError,
-    listing,
-    unknown_name,
-)
+from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.core.partial_results import resumed_rows
 from nwbcompare.experiments.lesioned_forward import correct_by_lesion
 from nwbcompare.kernels.intervals import student_half_width

@@ -328,12 +328,7 @@ def _choices(
     """Compute which trials end near the first and the second target, each ``(lesion, trial)``."""
     check_whole("seed", seed, 0, "Use seed=0.")
     outputs = outputs_by_lesion(
-        network,
-        trials,
-        lesions,
-        dt_ms=network.config.dt_ms,
-        seed=seed,
-        label=trials.tasks[0],
+        network, trials, lesions, dt_ms=network.config.dt_ms, seed=seed, label=trials.tasks[0]
     )
     read = read_direction(outputs[:, :, response_channels()])
     first, second = (

@@ -357,10 +357,7 @@ class _Counts(NamedTuple):
         correct = self.correct[:, :, batches].sum(axis=2)
         occurs = trials > 0
         return np.stack(
-            [
-                correct.sum(axis=1) / trials.sum(),
-                (correct[:, occurs] / trials[occurs]).mean(axis=1),
-            ]
+            [correct.sum(axis=1) / trials.sum(), (correct[:, occurs] / trials[occurs]).mean(axis=1)]
         )
 
     @property

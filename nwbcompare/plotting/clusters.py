@@ -106,10 +106,7 @@ def plot_cluster_null(ax: Axes, null: xr.Dataset) -> Axes:
     p_value = p_text(float(null["p_value"]))
     ax.axvline(observed, color=VERMILION, lw=2, label=f"observed, {p_value}")
     angle = "mean angle to nearest units (rad)"
-    ax.set(
-        xlabel="highest mean silhouette" if silhouette else angle,
-        ylabel="surrogates",
-    )
+    ax.set(xlabel="highest mean silhouette" if silhouette else angle, ylabel="surrogates")
     # above the axes, since the observed value may be anywhere
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     return ax

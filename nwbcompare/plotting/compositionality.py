@@ -25,14 +25,8 @@ from nwbcompare.plotting.style import (
 
 Array = npt.NDArray[np.float64]
 MOST_SLANTED = 8
-MEASURE_LABELS = {
-    "performance": "share correct",
-    "balanced_accuracy": "balanced accuracy",
-}
-RANDOM = {
-    "performance": "random_performance",
-    "balanced_accuracy": "random_balanced_accuracy",
-}
+MEASURE_LABELS = {"performance": "share correct", "balanced_accuracy": "balanced accuracy"}
+RANDOM = {"performance": "random_performance", "balanced_accuracy": "random_balanced_accuracy"}
 ROLE_COLOURS = {
     "right": BLUE,
     "composed": VERMILION,

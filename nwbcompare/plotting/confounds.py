@@ -87,11 +87,7 @@ def plot_variance_components(
 
 
 def plot_ftv_in_time(
-    ax: Axes,
-    result: xr.Dataset,
-    *,
-    label: str | None = None,
-    colour: str = RECORDING_COLOUR,
+    ax: Axes, result: xr.Dataset, *, label: str | None = None, colour: str = RECORDING_COLOUR
 ) -> Axes:
     """Plot the standard deviation of FTV over units in time, with its 95 % interval.
 

@@ -26,11 +26,7 @@ ROOM = 0.16
 
 
 def plot_noise_share(
-    ax: Axes,
-    variance: xr.Dataset,
-    task: str,
-    *,
-    names: Mapping[str, str] | None = None,
+    ax: Axes, variance: xr.Dataset, task: str, *, names: Mapping[str, str] | None = None
 ) -> Axes:
     """Plot the share of trial noise in the raw task variance of each unit.
 

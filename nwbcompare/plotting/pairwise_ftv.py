@@ -246,13 +246,7 @@ def _label_tasks(ax: Axes, tasks: list[str], names: Mapping[str, str] | None) ->
     ax.spines[:].set_visible(False)
 
 
-def _plot_key(
-    ax: Axes,
-    n_tasks: int,
-    kinds: npt.NDArray[np.str_] | None,
-    *,
-    rotated: bool,
-) -> None:
+def _plot_key(ax: Axes, n_tasks: int, kinds: npt.NDArray[np.str_] | None, *, rotated: bool) -> None:
     """Plot the legend: inside the empty half of a large triangle, else beside it."""
     title = "FTV from −1 (only task B, row) to 1 (only\ntask A, column), scaled to the tallest bin"
     handles: list[Artist] = []

@@ -8,11 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.core.errors import InputError, listing
-from nwbcompare.plotting.style import (
-    MARKS,
-    NULL_COLOUR,
-    SEQUENTIAL,
-)
+from nwbcompare.plotting.style import MARKS, NULL_COLOUR, SEQUENTIAL
 
 DARKEST, PALEST = 0.0, 0.75
 """Part of the colour map that is used, since its pale end is hardly visible on white."""

@@ -17,22 +17,13 @@ from nwbcompare.plotting.clusters import (
     order_by_cluster,
     plot_cluster_strip,
 )
-from nwbcompare.plotting.style import (
-    BLUE,
-    SEQUENTIAL,
-    SKY,
-    display_name,
-)
+from nwbcompare.plotting.style import BLUE, SEQUENTIAL, SKY, display_name
 
 TINY = np.finfo(float).tiny
 
 
 def plot_variance_heatmap(
-    ax: Axes,
-    variance: xr.Dataset,
-    clusters: xr.Dataset,
-    *,
-    names: Mapping[str, str] | None = None,
+    ax: Axes, variance: xr.Dataset, clusters: xr.Dataset, *, names: Mapping[str, str] | None = None
 ) -> Axes:
     """Plot a heat map of variance by task, or by task and epoch, with units ordered by cluster.
 

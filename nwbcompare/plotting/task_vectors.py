@@ -11,12 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from nwbcompare.plotting.style import (
-    CATEGORICAL,
-    GREY,
-    LIGHT_GREY,
-    display_name,
-)
+from nwbcompare.plotting.style import CATEGORICAL, GREY, LIGHT_GREY, display_name
 
 MARKERS = "osD^vP*X"
 Array = npt.NDArray[np.float64]

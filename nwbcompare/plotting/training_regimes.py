@@ -12,14 +12,7 @@ from nwbcompare.core.errors import unknown_name
 from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.learning import REGIME_COLOURS
 from nwbcompare.plotting.ranking import MEASURE_NAMES
-from nwbcompare.plotting.style import (
-    BLACK,
-    CATEGORICAL,
-    GREY,
-    LIGHT_GREY,
-    MARKS,
-    display_name,
-)
+from nwbcompare.plotting.style import BLACK, CATEGORICAL, GREY, LIGHT_GREY, MARKS, display_name
 
 DISTANCE_NAMES = {
     **MEASURE_NAMES,

@@ -44,14 +44,7 @@ BY_NETWORK = (
 
 
 def composition_cosine(
-    vectors: xr.Dataset,
-    a: str,
-    b: str,
-    c: str,
-    d: str,
-    *,
-    n_bootstrap: int = 1000,
-    seed: int = 0,
+    vectors: xr.Dataset, a: str, b: str, c: str, d: str, *, n_bootstrap: int = 1000, seed: int = 0
 ) -> xr.Dataset:
     """Compute the cosine between the differences a - b and c - d of task vectors.
 
@@ -241,11 +234,7 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
             "member": (("quadruple", "place"), members.astype(np.int16)),
         },
         coords={dim: names_of_vectors, "place": list("abcd")},
-        attrs={
-            **vectors.attrs,
-            "analysis": "composition_rank",
-            "quadruple": json.dumps(names),
-        },
+        attrs={**vectors.attrs, "analysis": "composition_rank", "quadruple": json.dumps(names)},
     )
 
 

@@ -12,10 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
-from nwbcompare.analysis.selectivity.noise_correction import (
-    corrected_ftv,
-    corrected_task_variance,
-)
+from nwbcompare.analysis.selectivity.noise_correction import corrected_ftv, corrected_task_variance
 from nwbcompare.analysis.selectivity.rate_transforms import match_rates, stabilise_variance
 from nwbcompare.analysis.selectivity.resampling_units import resampling_units
 from nwbcompare.analysis.selectivity.task_variance import (

@@ -24,11 +24,7 @@ from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
-FACTORS = {
-    "choice": "choice",
-    "coherence_1_sign": "motion",
-    "coherence_2_sign": "colour",
-}
+FACTORS = {"choice": "choice", "coherence_1_sign": "motion", "coherence_2_sign": "colour"}
 """Display names of the factors of Mante et al. 2013; others go by their own."""
 
 

@@ -43,8 +43,7 @@ def _compute(
     results = Results({"about": xr.Dataset(attrs=_counts(source))})
     regimes = [name for name in REGIMES if name in source.logs and name != "interleaved"]
     results.add_series(
-        "retention",
-        (_retention(source.logs[name]).assign_attrs(regime=name) for name in regimes),
+        "retention", (_retention(source.logs[name]).assign_attrs(regime=name) for name in regimes)
     )
     results.add_series(
         "course",

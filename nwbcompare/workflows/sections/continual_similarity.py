@@ -117,9 +117,7 @@ def _compute(
             "curves",
             (
                 distribution_curves(
-                    list(tables[regime].values()),
-                    source.recorded,
-                    n_bootstrap=settings.n_bootstrap,
+                    list(tables[regime].values()), source.recorded, n_bootstrap=settings.n_bootstrap
                 ).assign_attrs(regime=regime)
                 for regime in PLOTTED
                 if regime in tables

@@ -90,14 +90,7 @@ def disjoint_quadruples(n_vectors: int) -> Integers:
     (14280, 4)
     """
     chosen = np.array(list(combinations(range(n_vectors), 4)), dtype=np.int64).reshape(-1, 4)
-    orders = [
-        (0, 1, 2, 3),
-        (0, 1, 3, 2),
-        (0, 2, 1, 3),
-        (0, 2, 3, 1),
-        (0, 3, 1, 2),
-        (0, 3, 2, 1),
-    ]
+    orders = [(0, 1, 2, 3), (0, 1, 3, 2), (0, 2, 1, 3), (0, 2, 3, 1), (0, 3, 1, 2), (0, 3, 2, 1)]
     return chosen[:, np.array(orders)].reshape(-1, 4)
 
 
