@@ -24,6 +24,7 @@ from nwbcompare.plotting.style import (
     display_name,
 )
 
+EMBEDDING_NAMES = {"tsne": "t-SNE", "pca": "PCA", "mds": "MDS"}
 STRIP = (-0.035, 0.0, 0.025, 1.0)
 """Position and size of the strip of clusters beside a heat map, in axes coordinates."""
 ROW_OF_TEXT = 0.032
@@ -129,7 +130,7 @@ def plot_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
     labels = embedding["cluster"].values if has_clusters else np.full(len(place), -1)
     for which in np.unique(labels):
         members = place[labels == which]
-        colour = LIGHT_GREY if which < 0 else _cluster_colour(which)
+        colour = LIGHT_GREY if which < 0 else CATEGORICAL[which % len(CATEGORICAL)]
         ax.scatter(members[:, 0], members[:, 1], s=10, lw=0, color=colour, alpha=0.8)
         if which >= 0:
             # at a unit, since the median of a cluster in two parts may be in another cluster
@@ -146,11 +147,8 @@ def plot_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
             )
     ax.set(aspect="equal")
     ax.set_axis_off()
-    ax.set_title(_EMBEDDING_NAMES[embedding.attrs["embedding_method"]])
+    ax.set_title(EMBEDDING_NAMES[embedding.attrs["embedding_method"]])
     return ax
-
-
-_EMBEDDING_NAMES = {"tsne": "t-SNE", "pca": "PCA", "mds": "MDS"}
 
 
 def plot_matched_profiles(
@@ -196,11 +194,6 @@ def order_by_cluster(clusters: xr.Dataset) -> npt.NDArray[np.int64]:
     return active
 
 
-def _cluster_colour(which: int) -> str:
-    """Return the colour of a cluster; colours repeat after 8."""
-    return CATEGORICAL[which % len(CATEGORICAL)]
-
-
 def plot_cluster_strip(ax: Axes, labels: npt.NDArray[np.int64]) -> None:
     """Plot the clusters of a heat map's rows beside it, as colours and numbers."""
     strip = ax.inset_axes(STRIP)
@@ -233,17 +226,11 @@ def plot_cluster_strip(ax: Axes, labels: npt.NDArray[np.int64]) -> None:
 
 def _apart(places: npt.NDArray[np.float64], least: float) -> npt.NDArray[np.float64]:
     """Return ascending places with a minimal distance, moved as little as possible."""
+    from scipy.optimize import isotonic_regression  # noqa: PLC0415 - slow to import
+
+    # with the distances taken off, places only must not decrease
     steps = np.arange(places.size) * least
-    # places minus steps must not decrease: isotonic regression by pooling violators
-    blocks: list[list[float]] = []
-    for value in places - steps:
-        blocks.append([float(value), 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            last, before = blocks.pop(), blocks.pop()
-            size = last[1] + before[1]
-            blocks.append([(last[0] * last[1] + before[0] * before[1]) / size, size])
-    pooled = np.concatenate([np.full(int(size), value) for value, size in blocks])
-    apart: npt.NDArray[np.float64] = pooled + steps
+    apart: npt.NDArray[np.float64] = isotonic_regression(places - steps).x + steps
     return apart
 
 

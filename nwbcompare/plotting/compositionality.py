@@ -21,6 +21,7 @@ from nwbcompare.plotting.style import (
     VERMILION,
     display_name,
     jitter,
+    slanted,
 )
 
 Array = npt.NDArray[np.float64]
@@ -143,33 +144,26 @@ def plot_cosine_controls(ax: Axes, cosines: Mapping[str, xr.Dataset]) -> Axes:
     matplotlib.axes.Axes
         The axes.
     """
-    places = dict(zip(cosines, range(len(cosines)), strict=True))
-    for (label, result), after in zip(
-        cosines.items(), [*list(cosines.values())[1:], None], strict=True
-    ):
-        place = places[label]
-        if after is not None:
+    results = list(cosines.values())
+    for place, result in enumerate(results):
+        for after in results[place + 1 : place + 2]:
             _join_networks(ax, result, after, place)
         values = result["cosine"].values
         ax.scatter(_beside(place, values.size), values, s=18, color=BLUE, alpha=0.7, lw=0, zorder=2)
         ax.plot([place] * 2, [result["mean_low"], result["mean_high"]], color="black", lw=1.4)
         ax.scatter([place], result["mean"], marker="_", s=260, color="black", lw=2, zorder=3)
     ax.axhline(0, color=GREY, lw=0.6, zorder=0)
-    ax.set_xticks(list(places.values()), list(places))
-    ax.tick_params(axis="x", rotation=30)
-    for tick in ax.get_xticklabels():
-        tick.set(ha="right", rotation_mode="anchor")
-    ax.set(xlim=(-0.6, len(places) - 0.4), ylim=(-1.05, 1.05), ylabel="cosine")
+    ax.set_xticks(range(len(results)), list(cosines), **slanted(results, most_level=0))
+    ax.set(xlim=(-0.6, len(results) - 0.4), ylim=(-1.05, 1.05), ylabel="cosine")
     return ax
 
 
 def _join_networks(ax: Axes, one: xr.Dataset, other: xr.Dataset, place: int) -> None:
     """Plot lines between the values of a network in neighbouring columns."""
-    networks = [str(name) for name in other["network"].values]
+    then = dict(zip(other["network"].values, other["cosine"].values, strict=True))
     for name, value in zip(one["network"].values, one["cosine"].values, strict=True):
-        if name in networks:
-            then = other["cosine"].values[networks.index(str(name))]
-            ax.plot([place, place + 1], [value, then], color=LIGHT_GREY, lw=0.8, zorder=1)
+        if name in then:
+            ax.plot([place, place + 1], [value, then[name]], color=LIGHT_GREY, lw=0.8, zorder=1)
 
 
 def plot_rule_composition(

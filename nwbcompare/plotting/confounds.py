@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -61,28 +62,15 @@ def plot_variance_components(
             middle = left[row, place] + width[row] / 2
             number = ax.text(middle, row, f"{width[row]:.0%}", ha="center", va="center", fontsize=8)
             number.set_color("w" if colour in DARK else BLACK)
-    tasks = components["task"].values.astype(str)
-    ax.set_yticks(
-        rows,
-        [
-            f"{display_name(t, names)}\n(n = {n})"
-            for t, n in zip(tasks, whole.sum(axis=1), strict=True)
-        ],
-    )
+    counted = zip(components["task"].values.astype(str), whole.sum(axis=1), strict=True)
+    ax.set_yticks(rows, [f"{display_name(task, names)}\n(n = {n})" for task, n in counted])
     ax.invert_yaxis()
     ax.set(
         xlim=(0, 1),
         xlabel="share of the task variance of all units",
         title=components.attrs["name"],
     )
-    ax.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.28),
-        ncols=2,
-        frameon=False,
-        fontsize=8,
-        handlelength=1,
-    )
+    _legend_below(ax, -0.28)
     return ax
 
 
@@ -103,22 +91,10 @@ def plot_ftv_in_time(
         Colour of the line and its band.
     """
     noise = "noise taken out" if result.attrs["corrected"] else "raw"
-    time = result["time"]
-    ax.fill_between(
-        time,
-        result["standard_deviation_low"],
-        result["standard_deviation_high"],
-        color=colour,
-        alpha=0.25,
-        lw=0,
-    )
-    ax.plot(
-        time,
-        result["standard_deviation"],
-        color=colour,
-        lw=1.5,
-        label=label or f"{result.attrs['name']}, {noise}",
-    )
+    time, label = result["time"], label or f"{result.attrs['name']}, {noise}"
+    low, high = (result[f"standard_deviation_{end}"] for end in ("low", "high"))
+    ax.fill_between(time, low, high, color=colour, alpha=0.25, lw=0)
+    ax.plot(time, result["standard_deviation"], color=colour, lw=1.5, label=label)
     ax.set(
         xlabel=f"time from {time.attrs['aligned_to']} (s)",
         ylabel="s.d. of FTV over units",
@@ -140,35 +116,23 @@ def plot_confounds(ax: Axes, table: xr.Dataset) -> Axes:
         values of the published analysis; numbers at the right are those of units, with censored
         units in parentheses.
     """
-    rows = np.arange(table.sizes["variant"])
+    rows, right = np.arange(table.sizes["variant"]), ax.get_yaxis_transform()
     for place, estimate in enumerate(table["estimate"].values.astype(str)):
         marker, colour = ESTIMATE_MARKS[estimate]
         rows_of = table.sel(estimate=estimate)
         y = rows + (place - 0.5) * 0.34
-        value = rows_of["standard_deviation"].values
-        ax.hlines(
-            y,
-            rows_of["standard_deviation_low"],
-            rows_of["standard_deviation_high"],
-            color=colour,
-            lw=1.5,
+        value, low, high = (
+            rows_of[f"standard_deviation{end}"].values for end in ("", "_low", "_high")
         )
+        ax.hlines(y, low, high, color=colour, lw=1.5)
         label = "noise taken out" if estimate == "corrected" else estimate
         ax.scatter(value, y, marker=marker, s=22, color=colour, zorder=3, label=label)
         ax.axvline(value[0], color=colour, lw=0.8, ls=":", zorder=0)
-        for row, n, censored in zip(
-            y, rows_of["n_units"].values, rows_of["n_censored"].values, strict=True
-        ):
-            ax.text(
-                1.02,
-                row,
-                f"{n}" + (f" ({censored})" if censored else ""),
-                transform=ax.get_yaxis_transform(),
-                va="center",
-                fontsize=7,
-                color=colour,
-            )
-    ax.hlines(rows[:-1] + 0.5, 0, 1, transform=ax.get_yaxis_transform(), color=LIGHT_GREY, lw=0.4)
+        counts = zip(y, rows_of["n_units"].values, rows_of["n_censored"].values, strict=True)
+        for row, n, censored in counts:
+            text = f"{n} ({censored})" if censored else f"{n}"
+            ax.text(1.02, row, text, transform=right, va="center", fontsize=7, color=colour)
+    ax.hlines(rows[:-1] + 0.5, 0, 1, transform=right, color=LIGHT_GREY, lw=0.4)
     ax.set_yticks(rows, table["variant"].values.astype(str))
     ax.set_ylim(rows[-1] + 0.6, -0.6)
     ax.text(1.02, 1.01, "n (censored)", transform=ax.transAxes, fontsize=7, va="bottom")
@@ -177,15 +141,13 @@ def plot_confounds(ax: Axes, table: xr.Dataset) -> Axes:
         xlabel="s.d. of FTV over units (95 %)",
         title=table.attrs["name"],
     )
-    ax.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.17),
-        ncols=2,
-        frameon=False,
-        fontsize=8,
-        handlelength=1,
-    )
+    _legend_below(ax, -0.17)
     return ax
+
+
+def _legend_below(ax: Axes, y: float) -> None:
+    place: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, y)}
+    ax.legend(**place, ncols=2, frameon=False, fontsize=8, handlelength=1)
 
 
 def _readable(name: str, names: Mapping[str, str] | None) -> str:

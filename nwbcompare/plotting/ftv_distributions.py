@@ -71,14 +71,15 @@ def plot_distributions(
     else:
         ax.fill_between(curves["value"].values, low, high, **band)
         ax.plot(curves["value"], values, color=RECORDING_COLOUR, lw=2, label=label)
+    n_networks = curves.sizes["network"]
+    has_names = n_networks <= MOST_NAMED
     for place, network in enumerate(curves["network"].values):
-        has_names = curves.sizes["network"] <= MOST_NAMED
         shares = curves[f"network_{what}"].values[place]
         style: dict[str, Any] = {
             "color": NETWORK_COLOURS[place % len(NETWORK_COLOURS)] if has_names else BLUE,
             "ls": LINES[place % len(LINES)] if has_names else "-",
             "lw": 1.3 if has_names else 0.7,
-            "label": str(network) if has_names else _one_name(curves, place),
+            "label": str(network) if has_names else None if place else f"{n_networks} networks",
         }
         if kind == "histogram":
             ax.stairs(shares, FTV_EDGES, **style)
@@ -143,15 +144,8 @@ def plot_effects(
                 ax.plot(ends, [height, height], color=NULL_COLOUR, lw=6, alpha=0.5, zorder=0)
         if measure == "sd" and margin is not None:
             label = f"margin of equivalence, {margin:.2g}"
-            ax.fill_betweenx(
-                [row - 0.5, row + 0.5],
-                -margin,
-                margin,
-                color=LIGHT_GREY,
-                alpha=0.5,
-                lw=0,
-                label=label,
-            )
+            edges = [row - 0.5, row + 0.5]
+            ax.fill_betweenx(edges, -margin, margin, color=LIGHT_GREY, alpha=0.5, lw=0, label=label)
     ax.axvline(0, color=BLACK, lw=0.8, ls="--", zorder=0)
     ax.set_yticks(np.arange(len(measures)), [SHOWN[measure] for measure in measures])
     ax.set(xlabel=_axis_label(measures), ylim=(len(measures) - 0.5, -0.5), title=claim)
@@ -164,7 +158,3 @@ def _axis_label(measures: Sequence[str]) -> str:
     if all(are_distances):
         return "distance (grey: where both are the same)"
     return "networks minus recording" + (", or distance" if any(are_distances) else "")
-
-
-def _one_name(curves: xr.Dataset, place: int) -> str | None:
-    return f"{curves.sizes['network']} networks" if place == 0 else None

@@ -25,6 +25,7 @@ from nwbcompare.plotting.style import (
     VERMILION,
     display_name,
     jitter,
+    slanted,
 )
 
 REGIME_COLOURS = (GREY, VERMILION, BLUE, GREEN, ORANGE, PINK)
@@ -259,6 +260,4 @@ def _stage_name(label: str, names: Mapping[str, str] | None, join: str = JOIN) -
 
 
 def _label_tasks(ax: Axes, labels: Sequence[str]) -> None:
-    ax.set_xticks(range(len(labels)), labels)
-    for text in ax.get_xticklabels() if len(labels) > 3 else ():
-        text.set(rotation=30, ha="right", rotation_mode="anchor")
+    ax.set_xticks(range(len(labels)), labels, **slanted(labels))

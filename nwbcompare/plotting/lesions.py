@@ -19,6 +19,8 @@ from nwbcompare.plotting.style import (
     NULL_COLOUR,
     VERMILION,
     display_name,
+    interval_bars,
+    slanted,
 )
 
 LIMITS = ("change_low", "change_high")
@@ -51,9 +53,12 @@ def plot_lesions(ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None 
         colours = np.where(dark, "white", BLACK)
         ax.scatter(columns, rows, s=6, c=colours, lw=0, label="95 % interval excludes 0")
     _label_tasks(ax, lesions, names)
-    ax.set_yticks(range(change.shape[0]), _with_sizes(lesions))
+    sizes = zip(lesions["lesion"].values, lesions["n_units"].values, strict=True)
+    ax.set_yticks(range(change.shape[0]), [f"{name} ({n_units})" for name, n_units in sizes])
     ax.set(ylabel="lesioned (units)")
-    return _without_frame(ax)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    return ax
 
 
 def plot_lesion_scatter(ax: Axes, statistic: xr.Dataset) -> Axes:
@@ -116,9 +121,8 @@ def plot_lesion_controls(
     )
     ax.plot(sizes, chosen.mean("set"), color=NULL_COLOUR, marker=".", label="random sets, mean")
     ax.scatter(controls["n_units"], points, s=22, color=VERMILION, zorder=3, label="groups")
-    for name, x, y in zip(
-        controls["lesion"].values, controls["n_units"].values, points.values, strict=True
-    ):
+    groups_at = (controls["lesion"].values, controls["n_units"].values, points.values)
+    for name, x, y in zip(*groups_at, strict=True):
         ax.annotate(str(name), (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
     what = "mean over tasks" if task is None else display_name(task, names)
     ax.set(xlabel="units lesioned", ylabel=f"drop in performance\n({what})")
@@ -142,13 +146,12 @@ def plot_group_lesions(
     n_lesions = lesions.sizes["lesion"]
     for place in range(n_lesions):
         one = lesions.isel(lesion=place)
-        share = one["performance"].values
-        reach = [share - one["performance_low"].values, one["performance_high"].values - share]
+        share, low, high = (one[f"performance{end}"].values for end in ("", "_low", "_high"))
         label = str(one["lesion"].item())
         ax.errorbar(
             np.arange(share.size) + 0.6 * ((place + 0.5) / n_lesions - 0.5),
             share,
-            np.maximum(reach, 0),
+            interval_bars(share, low, high),
             fmt=MARKS[place % len(MARKS)],
             ms=4.5,
             lw=1.2,
@@ -184,42 +187,20 @@ def plot_over_networks(
     # offset by rank, so that equal values remain visible
     aside = (np.argsort(np.argsort(values)) % 5 - 2) * 0.04
     ax.scatter(at - 0.18 + aside, values, s=16, color=colour, alpha=0.7, lw=0)
-    mean = float(inference["mean"])
-    low, high = float(inference["mean_low"]), float(inference["mean_high"])
+    mean, low, high = (float(inference[name]) for name in ("mean", "mean_low", "mean_high"))
     reach = None if np.isnan(low) else [[mean - low], [high - mean]]
     ax.errorbar([at + 0.15], [mean], reach, fmt="D", ms=5, capsize=3, color=BLACK)
     if not any(line.get_label() == "null" for line in ax.lines):
         ax.axhline(inference.attrs["null"], color=NULL_COLOUR, lw=0.9, ls="--", label="null")
-    before = [] if at == 0 else list(zip(ax.get_xticks(), _tick_texts(ax), strict=True))
     p, n = float(inference["p_value"]), int(inference["n_networks"])
-    ticks = [*before, (at, f"{label}\n{p_text(p)}, n = {n}")]
-    ax.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
-    places = [place for place, _ in ticks]
+    before = [] if at == 0 else [text.get_text() for text in ax.get_xticklabels()]
+    places = [*(() if at == 0 else ax.get_xticks()), at]
+    ax.set_xticks(places, [*before, f"{label}\n{p_text(p)}, n = {n}"])
     ax.set_xlim(min(places) - 0.5, max(places) + 0.5)
     return ax
 
 
-def _tick_texts(ax: Axes) -> list[str]:
-    return [text.get_text() for text in ax.get_xticklabels()]
-
-
-def _with_sizes(lesions: xr.Dataset) -> list[str]:
-    pairs = zip(lesions["lesion"].values, lesions["n_units"].values, strict=True)
-    return [f"{name} ({n_units})" for name, n_units in pairs]
-
-
 def _label_tasks(ax: Axes, result: xr.Dataset, names: Mapping[str, str] | None) -> None:
     labels = [display_name(str(task), names) for task in result["task"].values]
-    ax.set_xticks(range(len(labels)), labels)
-    if len(labels) > MOST_UPRIGHT:
-        ax.tick_params("x", rotation=90)
-    elif len(labels) > 3:
-        for text in ax.get_xticklabels():
-            text.set(rotation=30, ha="right", rotation_mode="anchor")
-
-
-def _without_frame(ax: Axes) -> Axes:
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    ax.tick_params(length=0)
-    return ax
+    vertical = len(labels) > MOST_UPRIGHT
+    ax.set_xticks(range(len(labels)), labels, **({"rotation": 90} if vertical else slanted(labels)))

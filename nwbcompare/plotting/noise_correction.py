@@ -52,15 +52,8 @@ def plot_noise_share(
     ax.axhline(1, color=BLACK, lw=0.8, ls="--")
     median = float(np.median(share))
     ax.axhline(median, color=GREY, lw=1.2)
-    ax.text(
-        0.99,
-        1.02,
-        "all noise",
-        transform=ax.get_yaxis_transform(),
-        ha="right",
-        va="bottom",
-        fontsize=8,
-    )
+    right = ax.get_yaxis_transform()
+    ax.text(0.99, 1.02, "all noise", transform=right, ha="right", va="bottom", fontsize=8)
     units = variance["task_variance"].attrs.get("units", "1")
     ax.set(
         xscale="log",
@@ -98,23 +91,13 @@ def plot_corrected_ftv(
     """
     colour, width = source_colour(corrected), np.diff(FTV_EDGES)[0]
     values = raw[FTV].values
-    ax.stairs(
-        ftv_shares(values),
-        FTV_EDGES,
-        fill=True,
-        color=LIGHT_GREY,
-        label=f"raw, s.d. {np.nanstd(values):.2f}",
-    )
+    label = f"raw, s.d. {np.nanstd(values):.2f}"
+    ax.stairs(ftv_shares(values), FTV_EDGES, fill=True, color=LIGHT_GREY, label=label)
     fractions, censored = corrected[FTV].values, corrected["censored"].values
     n_units = int(np.isfinite(fractions).sum())
     inside = np.where(censored == "", fractions, np.nan)
-    ax.stairs(
-        ftv_shares(inside, n_units),
-        FTV_EDGES,
-        color=colour,
-        lw=1.6,
-        label=f"corrected, s.d. {np.nanstd(fractions):.2f}",
-    )
+    label = f"corrected, s.d. {np.nanstd(fractions):.2f}"
+    ax.stairs(ftv_shares(inside, n_units), FTV_EDGES, color=colour, lw=1.6, label=label)
     for end in (-1, 1):
         share = (censored == f"at {end:+d}").sum() / max(n_units, 1)
         ax.bar(
@@ -131,13 +114,8 @@ def plot_corrected_ftv(
         sd, low, high = (float(shrunken[f"population_sd{end}"]) for end in ("", "_low", "_high"))
         share, lower, upper = (shrunken[f"share{end}"].values for end in ("", "_low", "_high"))
         ax.stairs(upper, FTV_EDGES, baseline=lower, fill=True, color=GREEN, alpha=0.25)
-        ax.stairs(
-            share,
-            FTV_EDGES,
-            color=GREEN,
-            lw=1.8,
-            label=f"population, s.d. {sd:.2f} ({low:.2f} to {high:.2f})",
-        )
+        label = f"population, s.d. {sd:.2f} ({low:.2f} to {high:.2f})"
+        ax.stairs(share, FTV_EDGES, color=GREEN, lw=1.8, label=label)
     tasks = [display_name(corrected.attrs[task], names) for task in ("task_a", "task_b")]
     ax.set(
         xlabel=f"FTV ({tasks[0]}, {tasks[1]})",

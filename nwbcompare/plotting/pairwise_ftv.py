@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -116,23 +117,10 @@ def plot_pair(
     ax.stairs(share, edges, fill=True, color=colour, alpha=0.75, label="units")
     if rotated is not None:
         turned = rotated.sel(pair=pair)
-        ax.stairs(
-            turned["share_high"].values,
-            edges,
-            baseline=turned["share_low"].values,
-            fill=True,
-            color=NULL_COLOUR,
-            alpha=0.35,
-            label="rotated (95 %)",
-        )
-        ax.stairs(
-            turned["share"].values,
-            edges,
-            baseline=None,
-            color=BLACK,
-            lw=1.2,
-            label="rotated (mean)",
-        )
+        mean, low, high = (turned[f"share{end}"].values for end in ("", "_low", "_high"))
+        band: Any = {"baseline": low, "fill": True, "color": NULL_COLOUR, "alpha": 0.35}
+        ax.stairs(high, edges, label="rotated (95 %)", **band)
+        ax.stairs(mean, edges, baseline=None, color=BLACK, lw=1.2, label="rotated (mean)")
     a, b = (display_name(str(one[key].values.item()), names) for key in ("task_a", "task_b"))
     n = f" (n = {int(one['n_active'].item())})" if "n_active" in one else ""
     ax.set(
@@ -226,11 +214,9 @@ def _steps(
 
 def _plot_frames(ax: Axes, columns: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]) -> None:
     """Plot the base line of each cell, and a dotted line at an FTV of 0."""
-    half = CELL / 2
-    base = [
-        [(c - half, r + half), (c + half, r + half)] for c, r in zip(columns, rows, strict=True)
-    ]
-    zero = [[(c, r - half), (c, r + half)] for c, r in zip(columns, rows, strict=True)]
+    half, cells = CELL / 2, list(zip(columns, rows, strict=True))
+    base = [[(c - half, r + half), (c + half, r + half)] for c, r in cells]
+    zero = [[(c, r - half), (c, r + half)] for c, r in cells]
     ax.add_collection(LineCollection(base, colors=BLACK, linewidths=0.4))
     ax.add_collection(LineCollection(zero, colors=NULL_COLOUR, linewidths=0.4, linestyles=":"))
 

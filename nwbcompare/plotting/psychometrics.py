@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.core.errors import InputError, listing
-from nwbcompare.plotting.style import MARKS, NULL_COLOUR, SEQUENTIAL
+from nwbcompare.plotting.style import MARKS, NULL_COLOUR, SEQUENTIAL, interval_bars
 
 DARKEST, PALEST = 0.0, 0.75
 """Part of the colour map that is used, since its pale end is hardly visible on white."""
@@ -45,12 +45,11 @@ def plot_psychometric(ax: Axes, curves: xr.Dataset, title: str = "") -> Axes:
     shades = mpl.colormaps[SEQUENTIAL](np.linspace(PALEST, DARKEST, n_curves))
     for place in range(n_curves):
         one = curves.isel(duration=place)
-        share = one["choice_1"].values
-        reach = [share - one["choice_1_low"].values, one["choice_1_high"].values - share]
+        share, low, high = (one[f"choice_1{end}"].values for end in ("", "_low", "_high"))
         ax.errorbar(
             one[coherence],
             share,
-            np.maximum(reach, 0),
+            interval_bars(share, low, high),
             color=shades[place],
             marker=MARKS[place % len(MARKS)],
             ms=3.5,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,6 +18,7 @@ from nwbcompare.plotting.style import (
     MARKS,
     RECORDING_COLOUR,
     display_name,
+    interval_bars,
 )
 
 MEASURE_NAMES = {
@@ -26,7 +28,6 @@ MEASURE_NAMES = {
     "sd_difference": "difference of s.d.",
     "mean_difference": "difference of means",
 }
-LEVEL_COLOUR = GREY
 
 
 def plot_split_half_and_families(
@@ -64,17 +65,10 @@ def plot_split_half_and_families(
             labels.append(str(pair).replace("/", "\nagainst "))
     low, high = (ranking[name].item() for name in ("split_half_low", "split_half_high"))
     ax.axvspan(low, high, color=LIGHT_GREY, alpha=0.5, lw=0, zorder=0)
-    ax.axvline(ranking["split_half"].item(), color=GREY, lw=1, zorder=1)
-    ax.text(
-        ranking["split_half"].item(),
-        1.01,
-        "halves of the\nrecording (95 %)",
-        transform=ax.get_xaxis_transform(),
-        ha="center",
-        va="bottom",
-        fontsize=8,
-        color=GREY,
-    )
+    middle, above = ranking["split_half"].item(), ax.get_xaxis_transform()
+    ax.axvline(middle, color=GREY, lw=1, zorder=1)
+    style: Any = {"transform": above, "ha": "center", "va": "bottom", "fontsize": 8, "color": GREY}
+    ax.text(middle, 1.01, "halves of the\nrecording (95 %)", **style)
     ax.set_yticks(range(len(labels)), labels)
     measure = MEASURE_NAMES.get(ranking.attrs["measure"], ranking.attrs["measure"])
     ax.set(ylim=(len(labels) - 0.4, -0.6), xlabel=f"{measure} to {ranking.attrs['name']}")
@@ -117,11 +111,11 @@ def plot_power(ax: Axes, power: xr.Dataset, *, legend: bool = True) -> Axes:
     units = power["n_units"].values
     for place, trials in enumerate(power["n_trials"].values):
         one = power.sel(n_trials=trials)
-        height = one["power"].values
+        height, low, high = (one[f"power{end}"].values for end in ("", "_low", "_high"))
         ax.errorbar(
             units,
             height,
-            yerr=[height - one["power_low"].values, one["power_high"].values - height],
+            yerr=interval_bars(height, low, high),
             marker=MARKS[place],
             color=CATEGORICAL[place],
             ms=5,
@@ -131,10 +125,10 @@ def plot_power(ax: Axes, power: xr.Dataset, *, legend: bool = True) -> Axes:
         )
     target, alpha = power.attrs["target_power"], power.attrs["alpha"]
     ax.axhline(target, color=BLACK, lw=0.8, ls="--")
-    ax.axhline(alpha, color=LEVEL_COLOUR, lw=0.8, ls=":")
+    ax.axhline(alpha, color=GREY, lw=0.8, ls=":")
     right = ax.get_yaxis_transform()
     ax.text(1.0, target, f"{target:g}", transform=right, ha="left", va="center", fontsize=8)
-    ax.text(1.0, alpha, f" {alpha:g}", transform=right, va="center", fontsize=8, color=LEVEL_COLOUR)
+    ax.text(1.0, alpha, f" {alpha:g}", transform=right, va="center", fontsize=8, color=GREY)
     ax.set(xscale="log", ylim=(-0.02, 1.02), xlabel="recorded units", ylabel="power")
     ax.set_xticks(units, [str(number) for number in units])
     ax.minorticks_off()

@@ -136,20 +136,8 @@ def plot_decoding(
             zorder=2,
             label="half of the units" if once else None,
         )
-        value = float(result["accuracy"])
-        ax.errorbar(
-            value,
-            place,
-            xerr=[
-                [value - float(result["accuracy_low"])],
-                [float(result["accuracy_high"]) - value],
-            ],
-            fmt="o",
-            ms=5,
-            capsize=3,
-            color=source_colour(result),
-            zorder=3,
-        )
+        value, low, high = (float(result[f"accuracy{end}"]) for end in ("", "_low", "_high"))
+        _estimate(ax, place, value, low, high, source_colour(result))
     _finish(ax, rows, "accuracy (95 % interval over units)")
     ax.set_xlim(0, 1.02)
     return ax
@@ -185,16 +173,8 @@ def plot_similarity(ax: Axes, result: xr.Dataset) -> Axes:
                 label=f"recording, halves of its {ceiling}" if once else None,
             )
         value, *bounds = (float(_alike(row, key)) for key in ("value", "low", "high"))
-        ax.errorbar(
-            value,
-            place,
-            xerr=[[value - min(bounds)], [max(bounds) - value]],
-            fmt="o",
-            ms=5,
-            capsize=3,
-            color=BLUE,
-            zorder=3,
-        )
+        # the bounds of a distance change places when it is turned into a similarity
+        _estimate(ax, place, value, min(bounds), max(bounds), BLUE)
     _finish(ax, rows, "similarity (1: the same)\n95 % interval over units")
     ax.set_xlim(ax.get_xlim()[0] - 0.05, 1.02)
     ax.set_title(
@@ -207,6 +187,11 @@ def plot_similarity(ax: Axes, result: xr.Dataset) -> Axes:
 def _alike(row: xr.Dataset, name: str) -> xr.DataArray:
     values = row[name]
     return 1 - values / (np.pi / 2) if bool(row["distance"]) else values
+
+
+def _estimate(ax: Axes, place: int, value: float, low: float, high: float, colour: str) -> None:
+    reach = [[value - low], [high - value]]
+    ax.errorbar(value, place, xerr=reach, fmt="o", ms=5, capsize=3, color=colour, zorder=3)
 
 
 def _null_band(ax: Axes, place: int, null: xr.DataArray, label: str | None) -> None:

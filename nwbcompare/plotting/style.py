@@ -7,7 +7,7 @@ ordered values use matplotlib's cividis, and signed values its PuOr (purple and 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,32 @@ def display_name(name: str, names: Mapping[str, str] | None) -> str:
     ('Go', 'dm1')
     """
     return (names or {}).get(name, name)
+
+
+def slanted(labels: Sequence[object], most_level: int = 3) -> dict[str, Any]:
+    """Return options of tick labels, which are slanted where more than a few would overlap.
+
+    Examples
+    --------
+    >>> slanted("abc"), slanted("abcd")["rotation"]
+    ({}, 30)
+    """
+    if len(labels) <= most_level:
+        return {}
+    # anchored at their ends, so that each text points at its tick
+    return {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+
+
+def interval_bars(value: Array, low: Array, high: Array) -> Array:
+    """Return the lengths of error bars ``(2, ...)``; 0 where an interval is unknown (NaN).
+
+    Examples
+    --------
+    >>> interval_bars(np.array([1.0]), np.array([0.5]), np.array([np.nan])).tolist()
+    [[0.5], [0.0]]
+    """
+    # rounding may leave a bound on the wrong side of its value, which matplotlib rejects
+    return np.maximum(np.nan_to_num([value - low, high - value]), 0.0)
 
 
 def source_colour(result: xr.Dataset) -> str:

@@ -142,24 +142,18 @@ def plot_unit_rates(
     """
     variable = by or json.loads(condition_means.attrs["condition_variables"])[task][0]
     conditions = condition_means.isel(condition=condition_means["task"].values == task)
-    rates = conditions["rate_mean"].sel(unit=unit).groupby(variable).mean("condition")
+    by_level = conditions["rate_mean"].sel(unit=unit).groupby(variable)
+    rates = by_level.mean("condition", keep_attrs=True)
     levels = rates[variable].values
     numeric = levels.dtype.kind in "fiu"
     scale = levels.astype(float) if numeric else np.arange(len(levels), dtype=float)
     norm = Normalize(scale.min(), scale.max())
     colours = mpl.colormaps[SEQUENTIAL](norm(scale))
-    for level, colour in zip(range(len(levels)), colours, strict=True):
+    for level, colour in enumerate(colours):
         line = rates.isel({variable: level})
         text = f"{levels[level]:.3g}" if numeric else str(levels[level])
         ax.plot(line["time"], line, color=colour, lw=1.2, label=text)
-    unit_of_rate = condition_means["rate_mean"].attrs["units"]
-    title = f"{unit}, {display_name(task, names)}"
-    ax.set(
-        xlabel="time (s)",
-        ylabel="rate" if unit_of_rate == "1" else f"rate ({unit_of_rate})",
-        title=title,
-        xlim=_edges(rates["time"]),
-    )
+    _label_rates(ax, rates, f"{unit}, {display_name(task, names)}")
     unit_of_variable = conditions[variable].attrs.get("units", "1")
     readable = variable.replace("_", " ")
     readable += "" if unit_of_variable == "1" else f" ({unit_of_variable})"
@@ -201,14 +195,14 @@ def plot_condition_rates(
         label = ", ".join(_level(level) for level in levels) if len(colours) <= 8 else None
         style = "-" if place % 2 == 0 else "--"
         ax.plot(rates["time"], rates.isel(condition=place), color=colour, ls=style, label=label)
-    unit_of_rate = condition_means["rate_mean"].attrs["units"]
-    ax.set(
-        xlabel="time (s)",
-        ylabel="rate" if unit_of_rate == "1" else f"rate ({unit_of_rate})",
-        title=f"{unit}, {display_name(task, names)}",
-        xlim=_edges(rates["time"]),
-    )
+    _label_rates(ax, rates, f"{unit}, {display_name(task, names)}")
     return ax
+
+
+def _label_rates(ax: Axes, rates: xr.DataArray, title: str) -> None:
+    unit = rates.attrs["units"]
+    label = "rate" if unit == "1" else f"rate ({unit})"
+    ax.set(xlabel="time (s)", ylabel=label, title=title, xlim=_edges(rates["time"]))
 
 
 def _level(level: object) -> str:

@@ -12,7 +12,15 @@ from nwbcompare.core.errors import unknown_name
 from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.learning import REGIME_COLOURS
 from nwbcompare.plotting.ranking import MEASURE_NAMES
-from nwbcompare.plotting.style import BLACK, CATEGORICAL, GREY, LIGHT_GREY, MARKS, display_name
+from nwbcompare.plotting.style import (
+    BLACK,
+    CATEGORICAL,
+    GREY,
+    LIGHT_GREY,
+    MARKS,
+    display_name,
+    interval_bars,
+)
 
 DISTANCE_NAMES = {
     **MEASURE_NAMES,
@@ -69,8 +77,8 @@ def plot_regimes(
         colour = REGIME_COLOURS[place % len(REGIME_COLOURS)]
         x = np.full(column.size, place - 0.1)
         ax.scatter(x, column, s=16, color=colour, alpha=0.8, lw=0, zorder=2)
-    mean, low, high = (one[name].values for name in ("mean", "mean_low", "mean_high"))
-    reach = np.nan_to_num([mean - low, high - mean])
+    mean, *bounds = (one[name].values for name in ("mean", "mean_low", "mean_high"))
+    reach = interval_bars(mean, *bounds)
     ax.errorbar(places + 0.15, mean, reach, fmt="D", ms=5, capsize=3, color=BLACK, zorder=3)
     if name == result.attrs["distance"]:
         _plot_split_half(ax, result)
@@ -119,14 +127,12 @@ def plot_contrasts(
     rows = np.arange(result.sizes["contrast"])
     for place, measure in enumerate(chosen):
         contrasts = result.sel(measure=measure)
-        mean, low, high = (
-            contrasts[name].values for name in ("difference", "difference_low", "difference_high")
-        )
+        mean, *bounds = (contrasts[f"difference{end}"].values for end in ("", "_low", "_high"))
         height = rows + SPREAD * ((place + 0.5) / len(chosen) - 0.5)
         ax.errorbar(
             mean,
             height,
-            xerr=np.nan_to_num([mean - low, high - mean]),
+            xerr=interval_bars(mean, *bounds),
             fmt=MARKS[place % len(MARKS)],
             ms=5,
             lw=1.6,
@@ -152,9 +158,7 @@ def _check_measures(result: xr.Dataset, measures: Sequence[str]) -> None:
 
 
 def _plot_split_half(ax: Axes, result: xr.Dataset) -> None:
-    low, middle, high = (
-        float(result[name]) for name in ("split_half_low", "split_half", "split_half_high")
-    )
+    middle, low, high = (float(result[f"split_half{end}"]) for end in ("", "_low", "_high"))
     ax.axhspan(low, high, color=LIGHT_GREY, alpha=0.5, lw=0, zorder=0)
     ax.axhline(middle, color=GREY, lw=1, zorder=0)
     label = "halves of the\nrecording (95 %)"

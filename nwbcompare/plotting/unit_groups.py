@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -167,13 +166,8 @@ def plot_input_tuning(ax: Axes, result: xr.Dataset, *, modality: int) -> Axes:
     mean, error = (
         result[name].sel(modality=modality) for name in ("input_weight", "input_weight_se")
     )
-    _plot_tuning(ax, mean, error)
-    ax.set(
-        xlabel="channel − preferred direction (°)",
-        ylabel="mean input weight",
-        title=f"from modality {modality}",
-    )
-    return ax
+    ax.set(ylabel="mean input weight", title=f"from modality {modality}")
+    return _plot_tuning(ax, mean, error)
 
 
 def plot_output_tuning(ax: Axes, result: xr.Dataset) -> Axes:
@@ -186,13 +180,8 @@ def plot_output_tuning(ax: Axes, result: xr.Dataset) -> Axes:
     result
         From `nwbcompare.connectivity.group_weights`.
     """
-    _plot_tuning(ax, result["output_weight"], result["output_weight_se"])
-    ax.set(
-        xlabel="channel − preferred direction (°)",
-        ylabel="mean output weight",
-        title="to the response ring",
-    )
-    return ax
+    ax.set(ylabel="mean output weight", title="to the response ring")
+    return _plot_tuning(ax, result["output_weight"], result["output_weight_se"])
 
 
 def plot_rule_weights(
@@ -217,7 +206,7 @@ def plot_rule_weights(
     """
     chosen_rules = [str(rule) for rule in (result["rule"].values if rules is None else rules)]
     chosen = result.sel(rule=chosen_rules)
-    for place, group in enumerate(_groups_with_units(chosen)):
+    for place, group in enumerate(_groups_with_units(chosen["rule_weight"])):
         ax.errorbar(
             np.arange(len(chosen_rules)) + 0.22 * (place - 1),
             chosen["rule_weight"].sel(group=group),
@@ -230,13 +219,8 @@ def plot_rule_weights(
             label=f"group {group}",
         )
     ax.axhline(0, color=NULL_COLOUR, lw=0.8, zorder=0)
-    ax.set_xticks(
-        range(len(chosen_rules)),
-        [display_name(rule, names) for rule in chosen_rules],
-        rotation=45,
-        ha="right",
-        rotation_mode="anchor",
-    )
+    labels = [display_name(rule, names) for rule in chosen_rules]
+    ax.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_ylabel("mean rule weight ± SE")
     _legend_above(ax)
     return ax
@@ -310,28 +294,26 @@ def plot_inhibition(ax: Axes, results: Sequence[xr.Dataset]) -> Axes:
     return ax
 
 
-def _plot_tuning(ax: Axes, mean: xr.DataArray, error: xr.DataArray) -> None:
+def _plot_tuning(ax: Axes, mean: xr.DataArray, error: xr.DataArray) -> Axes:
     degrees = np.degrees(mean["direction_difference"].values)
-    for group in _groups_with_units(mean.to_dataset(name="mean")):
+    for group in _groups_with_units(mean):
         curve, half = (values.sel(group=group).values for values in (mean, error))
         colour = GROUP_COLOURS[group]
         ax.fill_between(degrees, curve - half, curve + half, color=colour, alpha=0.2, lw=0)
         ax.plot(degrees, curve, color=colour, ls=GROUP_LINES[group], label=f"group {group} ± SE")
     ax.axhline(0, color=NULL_COLOUR, lw=0.8, zorder=0)
-    ax.set(xlim=(-180, 180), xticks=DEGREE_TICKS)
+    ax.set(xlim=(-180, 180), xticks=DEGREE_TICKS, xlabel="channel − preferred direction (°)")
     ax.legend(loc="best")
+    return ax
 
 
 def _legend_above(ax: Axes) -> None:
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, handletextpad=0.4)
 
 
-def _groups_with_units(result: xr.Dataset) -> Iterator[str]:
-    """Yield the groups with units, which have means to plot."""
-    for group in result["group"].values:
-        values: Any = next(iter(result.sel(group=group).data_vars.values())).values
-        if np.isfinite(values).any():
-            yield str(group)
+def _groups_with_units(means: xr.DataArray) -> list[str]:
+    """Return the groups with units, which have means to plot."""
+    return [str(g) for g in means["group"].values if means.sel(group=g).notnull().any()]
 
 
 def _on(colour: tuple[float, float, float, float]) -> str:

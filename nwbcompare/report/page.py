@@ -144,12 +144,7 @@ def read_sections(folder: str | os.PathLike[str]) -> list[PageSection]:
 
 def _section(folder: Path, values: Mapping[str, Any]) -> PageSection:
     pictures = [
-        Picture(
-            name=picture["name"],
-            caption=picture["caption"],
-            width=picture["width"],
-            svg=(folder / FIGURES / f"{picture['name']}.svg").read_bytes(),
-        )
+        Picture(**picture, svg=(folder / FIGURES / f"{picture['name']}.svg").read_bytes())
         for picture in values["pictures"]
     ]
     return PageSection(

@@ -9,10 +9,16 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from nwbcompare.core.files import written_aside
-from nwbcompare.plotting.style import BLUE, LIGHT_GREY, NULL_COLOUR, RECORDING_COLOUR, STYLE
+from nwbcompare.plotting.style import (
+    BLUE,
+    LIGHT_GREY,
+    NULL_COLOUR,
+    RECORDING_COLOUR,
+    STYLE,
+    new_figure,
+    save,
+)
 
 
 def plot_learning(ax: Axes, log: Sequence[Mapping[str, Any]]) -> Axes:
@@ -54,8 +60,6 @@ def write_learning(log: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
         The file; its suffix is the format.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-        plot_learning(figure.subplots(), log)
-        with written_aside(path, overwrite=True) as aside:
-            figure.savefig(aside, dpi=150)
-    return Path(path)
+        figure, axes = new_figure(size=(6.4, 3.6))
+        plot_learning(axes[0, 0], log)
+    return save(figure, path, overwrite=True)

@@ -24,6 +24,7 @@ from nwbcompare.core.errors import UnitWarning
 from nwbcompare.core.number_text import p_text
 from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.clusters import (
+    EMBEDDING_NAMES,
     plot_cluster_heatmap,
     plot_cluster_null,
     plot_embedding,
@@ -39,7 +40,6 @@ from nwbcompare.workflows.section import Results, Section, SourceResults, Summar
 from nwbcompare.workflows.settings import Settings
 
 EMBEDDINGS: tuple[Literal["tsne", "pca", "mds"], ...] = ("tsne", "pca", "mds")
-EMBEDDING_NAMES = {"tsne": "t-SNE", "pca": "PCA", "mds": "MDS"}
 TIMED_TASKS = ("delaygo", "contextdelaydm1")
 """The tasks shown in time, where they are there: these have delays."""
 
