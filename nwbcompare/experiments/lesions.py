@@ -206,8 +206,7 @@ def lesion_controls(
     rng = np.random.default_rng((seed, 1))
     sets = [rng.choice(pool, size, replace=False) for size in of_size for _ in range(n_sets)]
     run = _Run(network, tasks, n_trials, seed)
-    performance = run.performance([INTACT, *places.values(), *sets], kept)
-    intact, groups_lesioned, sets_lesioned = np.split(performance, [1, 1 + len(places)])
+    intact, groups_lesioned, sets_lesioned = run.performance(places, sets, kept)
     by_size = sets_lesioned.reshape(of_size.size, n_sets, len(tasks))
     n_units = np.array([units.size for units in places.values()])
     null = _interpolated(by_size - intact, of_size, n_units)
@@ -293,8 +292,7 @@ def matched_lesion_controls(
     walks = [_walk(units, pool, values, tolerance, n_sets, rng) for units in places.values()]
     run = _Run(network, tasks, n_trials, seed)
     sets = [units for walk in walks for units in walk]
-    performance = run.performance([INTACT, *places.values(), *sets], kept)
-    intact, groups_lesioned, sets_lesioned = np.split(performance, [1, 1 + len(places)])
+    intact, groups_lesioned, sets_lesioned = run.performance(places, sets, kept)
     by_group = sets_lesioned.reshape(len(places), n_sets, len(tasks))
     pairs = list(zip(places.values(), walks, strict=True))
     shared = [[np.isin(units, group).mean() for units in walk] for group, walk in pairs]
@@ -429,10 +427,9 @@ def _intervals(n_tasks: int, correct: npt.NDArray[np.bool_]) -> xr.Dataset:
     """Compute standard error and interval of changes; trials are in order of tasks."""
     difference = correct[1:].astype(np.float64) - correct[0]
     by_batch = difference.reshape(difference.shape[0], n_tasks, -1, BATCH_SIZE)
-    cells = dict(
-        zip(("change_se", "change_low", "change_high"), _paired_change(by_batch), strict=True)
-    )
-    return xr.Dataset({name: (("lesion", "task"), values) for name, values in cells.items()})
+    names, dims = ("change_se", "change_low", "change_high"), ("lesion", "task")
+    cells = zip(names, _paired_change(by_batch), strict=True)
+    return xr.Dataset({name: (dims, values) for name, values in cells})
 
 
 def _paired_change(difference: Floats) -> tuple[Floats, Floats, Floats]:
@@ -584,10 +581,16 @@ class _Run:
     n_trials: int
     seed: int
 
-    def performance(self, lesions: Sequence[Places], kept: str | Path | None) -> Floats:
-        """Compute the performance ``(lesion, task)``, except for lesions in the file ``kept``."""
+    def performance(
+        self, groups: Mapping[str, Places], sets: Sequence[Places], kept: str | Path | None
+    ) -> list[Floats]:
+        """Compute the performance ``(lesion, task)``: intact, of groups, and of sets.
+
+        Lesions in the file ``kept`` are not computed again.
+        """
+        lesions = [INTACT, *groups.values(), *sets]
         trials = _random_trials(self.network, self.tasks, self.n_trials, self.seed)
-        return resumed_rows(
+        performance = resumed_rows(
             kept,
             {"sha256": self._key(lesions)},
             len(lesions),
@@ -595,6 +598,7 @@ class _Run:
             at_once=SETS_AT_ONCE,
             description="sets",
         )
+        return np.split(performance, [1, 1 + len(groups)])
 
     def _some(self, trials: TrialDescription, lesions: Sequence[Places]) -> Floats:
         dt_ms = self.network.config.dt_ms
@@ -612,9 +616,5 @@ class _Run:
         return digest.hexdigest()
 
     def attrs(self, analysis: str) -> dict[str, Any]:
-        return {
-            "analysis": analysis,
-            "name": self.network.name,
-            "seed": self.seed,
-            "n_trials": self.n_trials,
-        }
+        attrs = {"analysis": analysis, "name": self.network.name}
+        return attrs | {"seed": self.seed, "n_trials": self.n_trials}

@@ -250,16 +250,11 @@ def rule_composition(
     check_whole("n_random", n_random, 1, "Use n_random=100.")
     composed = _composed(task, expression, rules)
     sums = _sums_by_role(task, composed, rules)
+    role, factors = np.array([role for role, _ in sums]), [sum_ for _, sum_ in sums]
     counts = _count(
-        network,
-        task,
-        [sum_ for _, sum_ in sums],
-        n_batches=n_batches,
-        batch_size=batch_size,
-        entropy=(seed, 0),
+        network, task, factors, n_batches=n_batches, batch_size=batch_size, entropy=(seed, 0)
     )
-    role = np.array([role for role, _ in sums])
-    result = _performance(counts, [format_rule_expression(sum_) for _, sum_ in sums])
+    result = _performance(counts, [format_rule_expression(sum_) for sum_ in factors])
     return (
         result.assign_coords(role=("expression", role))
         .merge(_effect(counts, result["expression"].values, role))
@@ -439,12 +434,11 @@ def _random_sums(
     """Test random sums of two other rules minus a third, and the composed rule on their trials."""
     others = [rule for rule in rules if rule != task]
     every: list[dict[str, float]] = [
-        {a: 1.0, b: 1.0, c: -1.0}
+        sum_
         for a, b in combinations(others, 2)
         for c in others
-        if c not in {a, b}
+        if c not in {a, b} and (sum_ := {a: 1.0, b: 1.0, c: -1.0}) != composed
     ]
-    every = [sum_ for sum_ in every if sum_ != composed]
     rng = np.random.default_rng((seed, 2))
     chosen = rng.choice(len(every), size=min(n_random, len(every)), replace=False)
     sums = [every[place] for place in chosen]
@@ -484,26 +478,16 @@ def _count(
 
     def run(batch: int) -> tuple[Any, Any]:
         rng = np.random.default_rng((*entropy, batch))
-        trials = draw_trials(
-            [task],
-            np.zeros(batch_size, dtype=np.int64),
-            rng,
-            dt_ms=network.config.dt_ms,
-            shared_timing=True,
-        )
+        places, dt_ms = np.zeros(batch_size, dtype=np.int64), network.config.dt_ms
+        trials = draw_trials([task], places, rng, dt_ms=dt_ms, shared_timing=True)
         outputs = _outputs_by_rule(network, trials, sums, rng=rng)
         correct = np.stack([is_correct(output, trials.response) for output in outputs])
         due = np.stack([np.isfinite(trials.response), np.isnan(trials.response)])
         return (correct[:, None] & due).sum(axis=2), due.sum(axis=1)
 
     with one_thread_each(), threads(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-        done = tqdm(
-            pool.map(run, range(n_batches)),
-            total=n_batches,
-            desc=f"{task} by {len(sums)} rules",
-            disable=None,
-        )
-        counted = list(done)
+        batches, desc = pool.map(run, range(n_batches)), f"{task} by {len(sums)} rules"
+        counted = list(tqdm(batches, total=n_batches, desc=desc, disable=None))
     correct, trials = (np.stack(parts, axis=-1) for parts in zip(*counted, strict=True))
     return _Counts(correct, trials)
 

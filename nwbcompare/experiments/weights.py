@@ -68,21 +68,17 @@ def network_weights(network: Network) -> xr.Dataset:
     """
     into = _array(network._whole("input_weight", "rule_weight"))
     out = _array(network.output_weight) * _sending(network)
+    rings = [into[modality_channels(modality)] for modality in MODALITIES]
+    recurrent = _array(network.recurrent_weight) * _sending(network)
+    preferred_output = _preferred(_array(network.output_weight)[:, response_channels()].T)
     weights: dict[str, Any] = {
         "input_weight": (("input_channel", "unit"), into),
-        "recurrent_weight": (
-            ("unit_from", "unit_to"),
-            _array(network.recurrent_weight) * _sending(network),
-        ),
+        "recurrent_weight": (("unit_from", "unit_to"), recurrent),
         "bias": ("unit", _array(network.bias)),
         "output_weight": (("unit", "output_channel"), out),
         "output_bias": ("output_channel", _array(network.output_bias)),
-        "preferred_direction": ("unit", _preferred(_mean_of_rings(into)), {"units": "rad"}),
-        "preferred_output_direction": (
-            "unit",
-            _preferred(_array(network.output_weight)[:, response_channels()].T),
-            {"units": "rad"},
-        ),
+        "preferred_direction": ("unit", _preferred(np.mean(rings, axis=0)), {"units": "rad"}),
+        "preferred_output_direction": ("unit", preferred_output, {"units": "rad"}),
     }
     if network.config.cell == "leaky_gru":
         weights |= _gates(network)
@@ -109,12 +105,6 @@ def _sending(network: Network) -> Floats:
     return _array(network._sent(torch.ones_like(network.bias)))[:, None]
 
 
-def _mean_of_rings(input_weight: Floats) -> Floats:
-    rings = [input_weight[modality_channels(modality)] for modality in MODALITIES]
-    mean: Floats = np.mean(rings, axis=0)
-    return mean
-
-
 def _preferred(ring: Floats) -> npt.NDArray[np.float64]:
     """Return the direction (rad) of the largest weight of ``(ring, unit)`` for each unit."""
     strongest: npt.NDArray[np.float64] = RING_DIRECTIONS[ring.argmax(axis=0)]
@@ -125,12 +115,10 @@ def _gates(network: Network) -> dict[str, Any]:
     def split(stacked: Floats) -> Floats:
         return stacked.reshape(*stacked.shape[:-1], len(GATES), -1)
 
+    into = _array(network._whole("gate_input_weight"))
     recurrent = _array(network.gate_recurrent_weight) * _sending(network)
     return {
-        "gate_input_weight": (
-            ("input_channel", "gate", "unit"),
-            split(_array(network._whole("gate_input_weight"))),
-        ),
+        "gate_input_weight": (("input_channel", "gate", "unit"), split(into)),
         "gate_recurrent_weight": (("unit_from", "gate", "unit_to"), split(recurrent)),
         "gate_bias": (("gate", "unit"), split(_array(network.gate_bias))),
         "gate": ("gate", list(GATES)),

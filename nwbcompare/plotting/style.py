@@ -161,7 +161,8 @@ def interval_bars(value: Array, low: Array, high: Array) -> Array:
     [[0.5], [0.0]]
     """
     # rounding may leave a bound on the wrong side of its value, which matplotlib rejects
-    return np.maximum(np.nan_to_num([value - low, high - value]), 0.0)
+    bars: Array = np.maximum(np.nan_to_num([value - low, high - value]), 0.0)
+    return bars
 
 
 def source_colour(result: xr.Dataset) -> str:

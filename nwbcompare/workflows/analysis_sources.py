@@ -138,12 +138,9 @@ class FileSource:
     def identity(self) -> dict[str, Any]:
         """Return the checksum of the file, or of the activity of a registered model."""
         path = Path(self.source)
-        is_file = path.is_file()
-        return (
-            {"file_sha256": sha256_of_file(path)}
-            if is_file
-            else {"activity_sha256": activity_digest(self.activity)}
-        )
+        if path.is_file():
+            return {"file_sha256": sha256_of_file(path)}
+        return {"activity_sha256": activity_digest(self.activity)}
 
     def provenance(self) -> dict[str, Any]:
         """Return the checksum and the provenance in the file."""

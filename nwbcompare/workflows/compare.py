@@ -96,16 +96,9 @@ def compare(
     more_sections = _sections_of(analyses)
     choice = choose_recording(recording, settings.pair, settings.seed)
     chosen = mapping_of(choice.activity, mapping)
-    source = ComparisonSource(
-        choice,
-        load_models(
-            [os.fspath(model) for model in models],
-            settings.pair,
-            network_pair(settings.pair, chosen),
-        ),
-        chosen,
-        settings,
-    )
+    paths = [os.fspath(model) for model in models]
+    loaded = load_models(paths, settings.pair, network_pair(settings.pair, chosen))
+    source = ComparisonSource(choice, loaded, chosen, settings)
     configuration = settings.parameters(*PARAMETERS)
     with results_folder(Path(out), configuration, resume=resume, overwrite=overwrite) as folder:
         runs = compute_sections([source], selected, settings, folder, "compare")
@@ -124,8 +117,14 @@ def compare(
                 *methods(results, settings),
                 *(f"{one.heading}: {one.method}" for one in selected if one.method),
             ],
-            # without the command, whose paths differ between machines
-            provenance=_provenance(measurements, settings),
+            provenance={
+                # without the command, whose paths differ between machines
+                **environment(with_command=False),
+                "settings": configuration,
+                "mapping": measurements.mapping,
+                "recording": json.loads(measurements.variance.attrs["provenance"]),
+                "models": {model.source: model.provenance for model in measurements.models},
+            },
             simulated=measurements.simulated,
             how_to_get=choice.guidance,
             left_out=choice.left_out,
@@ -195,12 +194,3 @@ def _caution(measurements: Measurements) -> str:
         f"{counted(n_networks, 'network')} and {counted(n_animals, 'animal')}. Each finding says "
         f"what it generalises over: {generalises}"
     )
-
-
-def _provenance(measurements: Measurements, settings: Settings) -> dict[str, Any]:
-    return environment(with_command=False) | {
-        "settings": settings.parameters(*PARAMETERS),
-        "mapping": measurements.mapping,
-        "recording": json.loads(measurements.variance.attrs["provenance"]),
-        "models": {model.source: model.provenance for model in measurements.models},
-    }

@@ -109,7 +109,12 @@ def continual(
         finished = [one for one in networks if not one.failure]
         measures = measure_networks(folder.path, finished, choice.activity, chosen, plan, settings)
         source = StudySource.of(networks, measures, recorded, plan, settings)
-        folder.version = _version(source)
+        # what a later run may change, so that sections are computed again
+        folder.version = {
+            "plan": plan.parameters(),
+            "settings": settings.parameters(*PARAMETERS),
+            "contents": source.digest(),
+        }
         computed = compute_sections([source], selected, settings, folder, "continual")
         page = Page(
             title=f"Continual learning against {source.name}",
@@ -184,14 +189,10 @@ def plan_of(runs: str | os.PathLike[str], **changes: Any) -> StudyPlan:
         "regimes": tuple(regime for regime in REGIMES if regime in names),
         "also": tuple(name.replace(" ", ":") for name in names if name not in REGIMES),
         "n_networks": max(seed for _, seed in present) + 1,
-        **_training_of(folder),
+        **STUDY.defaults,
+        **json.loads((folder / STUDY.configuration).read_text(encoding="utf-8")),
     }
     return StudyPlan(**values | {name: v for name, v in changes.items() if v is not None})
-
-
-def _training_of(folder: Path) -> dict[str, Any]:
-    training = json.loads((folder / STUDY.configuration).read_text(encoding="utf-8"))
-    return dict(STUDY.defaults) | dict(training)
 
 
 def _networks_in(runs: Path, plan: StudyPlan) -> list[StudyNetwork]:
@@ -206,15 +207,6 @@ def _networks_in(runs: Path, plan: StudyPlan) -> list[StudyNetwork]:
             "Train them with nwbcompare continual --train-only --resume.",
         )
     return networks
-
-
-def _version(source: StudySource) -> dict[str, Any]:
-    """Return what a later run may change, so that sections are computed again."""
-    return {
-        "plan": source.plan.parameters(),
-        "settings": source.settings.parameters(*PARAMETERS),
-        "contents": source.digest(),
-    }
 
 
 def _caution(plan: StudyPlan, choice: RecordingChoice) -> str:

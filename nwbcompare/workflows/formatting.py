@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nwbcompare.core.number_text import p_text
+from nwbcompare.report.page_section import Cell, Row
 from nwbcompare.tasks import RULES, display_name
 
 if TYPE_CHECKING:
@@ -30,6 +31,30 @@ def number(value: object) -> float | None:
     """
     value = float(np.asarray(value))
     return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def records(table: xr.Dataset, **columns: Cell) -> list[Row]:
+    """Return a row for each cell of a table, with its coordinates and rounded numbers.
+
+    Parameters
+    ----------
+    table
+        Variables on common dimensions, in the order of the rows; other coordinates are left out.
+    **columns
+        Columns of the same value in every row, before the others.
+
+    Examples
+    --------
+    >>> records(xr.Dataset({"rate": ("unit", [0.5, 1 / 3])}, {"unit": ["a", "b"]}), source="x")[1]
+    {'source': 'x', 'unit': 'b', 'rate': 0.333333}
+    """
+    others = set(table.coords) - set(table.dims)
+    rows = table.drop_vars(others).to_dataframe(list(map(str, table.dims))).reset_index()
+    return [
+        columns
+        | {str(name): c if isinstance(c, str | int) else number(c) for name, c in row.items()}
+        for row in rows.to_dict("records")
+    ]
 
 
 def interval(low: object, high: object) -> str:

@@ -84,7 +84,8 @@ class StudyPlan:
         check_whole("warm_up_steps", self.warm_up_steps, 0, "Use 0 for none.")
         if self.n_also is not None:
             check_whole("n_also", self.n_also, 1, "Leave it out for all seeds.")
-        if not self.regimes or set(self.regimes) - set(REGIMES) or _repeats(self.regimes):
+        repeats = len(set(self.regimes)) < len(self.regimes)
+        if not self.regimes or set(self.regimes) - set(REGIMES) or repeats:
             raise InputError(
                 "regimes",
                 f"some of {listing(REGIMES)}, each once",
@@ -152,10 +153,6 @@ class StudyPlan:
         if consolidation is None:
             return network, training
         return network, replace(training, consolidation=consolidation)
-
-
-def _repeats(names: tuple[str, ...]) -> bool:
-    return len(set(names)) < len(names)
 
 
 def _check_further(regimes: list[TrainingRegime], strength: float) -> None:

@@ -144,11 +144,5 @@ def chains_of(regimes: Mapping[str, TrainingRegime]) -> list[tuple[TrainingRegim
 
 def strongest_last(regimes: Iterable[TrainingRegime]) -> list[TrainingRegime]:
     """Sort regimes: plain training, synaptic intelligence by strength, then other methods."""
-
-    def place(regime: TrainingRegime) -> tuple[int, float, str]:
-        order = ["none", METHODS[DONOR]]
-        method = str(regime.method)
-        rank = order.index(method) if method in order else len(order)
-        return rank, regime.strength, regime.name
-
-    return sorted(regimes, key=place)
+    rank: dict[str, int] = {"none": 0, METHODS[DONOR]: 1}
+    return sorted(regimes, key=lambda one: (rank.get(str(one.method), 2), one.strength, one.name))

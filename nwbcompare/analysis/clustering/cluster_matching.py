@@ -182,13 +182,9 @@ def _jackknife_interval(correlation: Array) -> Array:
     if n < 3:
         warnings.warn("two networks have no interval: it is NaN", UnitWarning, stacklevel=3)
         return np.full(2, np.nan)
-    without = np.array(
-        [
-            _mean_of_pairs(np.delete(np.delete(correlation, one, axis=0), one, axis=1))
-            for one in range(n)
-        ]
-    )
+    rest = [np.delete(np.arange(n), one) for one in range(n)]
+    without = np.array([_mean_of_pairs(correlation[np.ix_(kept, kept)]) for kept in rest])
     # jackknife variance over networks: pairs that share a network are not independent
-    error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
+    error = np.sqrt((n - 1) * without.var())
     half = student_half_width(error, n - 1)
     return _mean_of_pairs(correlation) + np.array([-half, half])

@@ -168,26 +168,15 @@ def describe_shuffled(
     """
     table = complete_table(variance)
     search = _Search(tuple(n_clusters_tried), threshold, n_init, seed)
-    observed, n_clusters = search.checked(table)
+    observed = search.checked(table)
     rng = np.random.default_rng(seed)
     shuffled = [
         search(rng.permuted(table.values, axis=0))
         for _ in tqdm(range(n_shuffles), desc="shuffles", disable=None)
     ]
-    return xr.Dataset(
-        {
-            "observed": observed,
-            "n_clusters": n_clusters,
-            "shuffled_silhouette": ("shuffle", [silhouette for silhouette, _ in shuffled]),
-            "shuffled_n_clusters": ("shuffle", [number for _, number in shuffled]),
-        },
-        attrs={
-            **variance.attrs,
-            **search.attrs(),
-            "analysis": "describe_shuffled",
-            "n_shuffles": n_shuffles,
-        },
-    )
+    result = _described("shuffled", "shuffle", observed, shuffled)
+    attrs = variance.attrs | search.attrs()
+    return result.assign_attrs(attrs, analysis="describe_shuffled", n_shuffles=n_shuffles)
 
 
 def describe_rotated(
@@ -246,7 +235,7 @@ def describe_rotated(
     variance = task_variance(activity)
     table = variance_table(variance)
     search = _Search(tuple(n_clusters_tried), threshold, n_init, seed)
-    observed, n_clusters = search.checked(table)
+    observed = search.checked(table)
     by_task, _ = task_covariances(activity, None, estimator="per_time", conditions=None)
     covariances = np.stack(list(by_task.values()))
     rng = np.random.default_rng(seed)
@@ -256,19 +245,22 @@ def describe_rotated(
         # the diagonal of R C R' alone
         variances = (rotation @ covariances * rotation).sum(axis=-1).T
         rotated.append(search(variances))
+    result = _described("rotated", "rotation", observed, rotated)
+    attrs = variance.attrs | search.attrs()
+    return result.assign_attrs(attrs, analysis="describe_rotated", n_rotations=n_rotations)
+
+
+def _described(
+    prefix: str, dim: str, observed: tuple[float, int], tables: Sequence[tuple[float, int]]
+) -> xr.Dataset:
+    """Return silhouettes and numbers of clusters of the data and of altered tables."""
     return xr.Dataset(
         {
-            "observed": observed,
-            "n_clusters": n_clusters,
-            "rotated_silhouette": ("rotation", [silhouette for silhouette, _ in rotated]),
-            "rotated_n_clusters": ("rotation", [number for _, number in rotated]),
-        },
-        attrs={
-            **variance.attrs,
-            **search.attrs(),
-            "analysis": "describe_rotated",
-            "n_rotations": n_rotations,
-        },
+            "observed": observed[0],
+            "n_clusters": observed[1],
+            f"{prefix}_silhouette": (dim, [silhouette for silhouette, _ in tables]),
+            f"{prefix}_n_clusters": (dim, [number for _, number in tables]),
+        }
     )
 
 

@@ -77,17 +77,10 @@ def cluster_stability(
             "Give the variance that cluster_units was given.",
         )
     active = clusters["active"].values
-    repeat = _Repeat(
-        clusters.attrs["method"],
-        clusters.attrs["n_clusters"],
-        clusters.attrs["n_init"],
-        clusters.attrs["seed"],
-    )
+    settings = ("method", "n_clusters", "n_init", "seed")
+    repeat = _Repeat(*(clusters.attrs[name] for name in settings))
     rng = np.random.default_rng(seed)
-    rows, labels = (
-        clusters["normalised_variance"].values[active],
-        clusters["cluster"].values[active],
-    )
+    rows, labels = (clusters[name].values[active] for name in ("normalised_variance", "cluster"))
     with tqdm(total=n_bootstraps + n_surrogates, desc="stability", disable=None) as bar:
         agreement = []
         for _ in range(n_bootstraps):

@@ -238,10 +238,9 @@ def variance_table(variance: xr.Dataset) -> xr.DataArray:
         )
     lacking = np.isnan(table.values).any(axis=1)
     if lacking.any():
-        names = listing(table["unit"].values[lacking], most=5)
         warnings.warn(
             f"{int(lacking.sum())} units have no variance (NaN) in some column and are left "
-            f"out: {names}",
+            f"out: {listing(table['unit'].values[lacking], most=5)}",
             UnitWarning,
             stacklevel=3,
         )

@@ -89,17 +89,17 @@ def group_weights(
     """
     label = _labels(weights, groups)
     masks = {group: label == group for group in GROUPS}
-    _warn_of_small_groups(masks)
+    small = [f"{group!r} ({int(mask.sum())})" for group, mask in masks.items() if mask.sum() < 2]
+    if small:
+        _warn(f"groups with fewer than two units have no mean or no error: {listing(small)}")
     recurrent = _recurrent_by_group(weights, masks, within)
-    _warn_without_pairs(recurrent["near"])
-    rule = weights["input_rule"].values
+    absent = [f"{a} to {b}" for a, b in _without_pairs(recurrent["near"], GROUPS)]
+    if absent:
+        _warn(f"no pairs of like preferred direction from group {listing(absent)}: NaN there")
+    rule, selected = weights["input_rule"].values, ("selection", "group_from", "group_to")
     return xr.Dataset(
         {
-            **_split(
-                ("selection", "group_from", "group_to"),
-                "recurrent_weight",
-                list(recurrent.values()),
-            ),
+            **_split(selected, "recurrent_weight", list(recurrent.values())),
             **_channels_by_group(weights, masks),
             "group_size": ("group", [int(mask.sum()) for mask in masks.values()]),
         },
@@ -288,7 +288,8 @@ def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int 
     """
     check_whole("n_bins", n_bins, 1, "Use n_bins=12.")
     two = _two_groups(weights, groups)
-    apart = _bins(_apart(two.direction), n_bins, np.pi, wrap=False)
+    distance = angular_distance(two.direction[:, None], two.direction)
+    apart = _bins(distance, n_bins, np.pi, wrap=False)
     # exclude pairs of a unit with itself
     np.fill_diagonal(apart, -1)
     same = two.in_second[:, None] == two.in_second
@@ -305,7 +306,8 @@ def weight_by_direction(weights: xr.Dataset, groups: xr.Dataset, *, n_bins: int 
         },
         attrs=_attrs("weight_by_direction", weights, groups, n_bins=n_bins),
     )
-    _warn_of_empty_bins(result)
+    if result["weight_se"].isnull().any():
+        _warn("bins of preferred direction without pairs of several units: NaN there")
     return result
 
 
@@ -367,13 +369,9 @@ def _recurrent(weights: xr.Dataset) -> Array:
     return ordered.transpose("unit_from", "unit_to").values.astype(np.float64)
 
 
-def _apart(direction: Array) -> Array:
-    return angular_distance(direction[:, None], direction)
-
-
 def _near(direction: Array, within: float) -> Mask:
     """Return which pairs of different units differ by less in preferred direction."""
-    near: Mask = _apart(direction) < within - ON_BOUND
+    near: Mask = angular_distance(direction[:, None], direction) < within - ON_BOUND
     np.fill_diagonal(near, val=False)
     return near
 
@@ -479,25 +477,8 @@ def _without_pairs(
                 yield a, b
 
 
-def _warn_of_small_groups(masks: dict[str, Mask]) -> None:
-    small = [f"{group!r} ({int(mask.sum())})" for group, mask in masks.items() if mask.sum() < 2]
-    if small:
-        _warn(f"groups with fewer than two units have no mean or no error: {listing(small)}")
-
-
-def _warn_without_pairs(means: Sequence[Sequence[PairMean]]) -> None:
-    absent = [f"{a} to {b}" for a, b in _without_pairs(means, GROUPS)]
-    if absent:
-        _warn(f"no pairs of like preferred direction from group {listing(absent)}: NaN there")
-
-
-def _warn_of_empty_bins(result: xr.Dataset) -> None:
-    if result["weight_se"].isnull().any():
-        _warn("bins of preferred direction without pairs of several units: NaN there")
-
-
 def _warn(message: str) -> None:
-    warnings.warn(message, UnitWarning, stacklevel=4)
+    warnings.warn(message, UnitWarning, stacklevel=3)
 
 
 def _attrs(

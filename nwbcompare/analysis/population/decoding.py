@@ -21,11 +21,7 @@ from nwbcompare.analysis.population.kernels.decoding import (
     permuted_labels,
     pseudo_trials,
 )
-from nwbcompare.analysis.population.kernels.dimensionality import (
-    dichotomies,
-    dichotomy_accuracy,
-    split_pseudo_trials,
-)
+from nwbcompare.analysis.population.kernels.dimensionality import dichotomies, dichotomy_accuracy
 from nwbcompare.analysis.population.population import (
     LEAVE_OUT,
     TrialRates,
@@ -143,7 +139,7 @@ def decode(
     halves = unit_halves(resampling_units(units)[0], n_resamples, rng)
     accuracies, bootstrap, by_half = [], [], []
     for place in tqdm(range(n_resamples), desc=f"decoding {what}", disable=None, leave=False):
-        trials = _draw(cells, n_trials, rng)
+        trials = _draw(cells, n_trials, rng).reshape(labels.size, -1)
         labelled = permuted_labels(labels, strata, n_permutations, rng)
         chosen = np.sort(rng.permutation(trials.shape[1])[:size])
         accuracies.append(fold_accuracy(trials[:, chosen], labelled, folds))
@@ -263,11 +259,9 @@ def _with_enough(
     rates: TrialRates, n_trials: int | None, multiple: int
 ) -> tuple[TrialRates, int, int]:
     """Select units with enough trials in every condition, and the number of trials to take."""
-    n_units, n_conditions = rates.table.sizes["unit"], rates.table.sizes["condition"]
-    counts = np.bincount(
-        rates.unit * n_conditions + rates.condition, minlength=n_units * n_conditions
-    )
-    fewest = counts.reshape(n_units, n_conditions).min(axis=1)
+    counts = np.zeros((rates.table.sizes["unit"], rates.table.sizes["condition"]), dtype=np.int64)
+    np.add.at(counts, (rates.unit, rates.condition), 1)
+    fewest = counts.min(axis=1)
     least = multiple if n_trials is None else n_trials
     if least < multiple or least % multiple:
         raise InputError(
@@ -299,11 +293,11 @@ def _n_units(n_units: int | None, available: int) -> int:
 
 
 def _draw(cells: TrialRates, n_trials: int, rng: np.random.Generator) -> Array:
+    """Draw pseudo-trials ``(condition, trial, unit)``."""
     shape = (cells.table.sizes["unit"], cells.table.sizes["condition"])
-    drawn = pseudo_trials(
+    return pseudo_trials(
         cells.rate, cells.unit, cells.condition, shape=shape, n_trials=n_trials, rng=rng
     )
-    return drawn.reshape(-1, shape[0])
 
 
 def _drawn(weight: Array, size: int, rng: np.random.Generator) -> Numbers:
@@ -426,10 +420,10 @@ def implementable_classifications(
     accuracies, boot, null = [], [], []
     for weight in tqdm(weights, desc="classifications", disable=None, leave=False):
         chosen, drawn = rng.permutation(weight.size)[:size], _drawn(weight, size, rng)
-        train, test = _split(cells, n_trials, rng)
+        train, test = np.split(_draw(cells, n_trials, rng), 2, axis=1)
         accuracies.append(dichotomy_accuracy(train[..., chosen], test[..., chosen], sides))
         boot.append(dichotomy_accuracy(train[..., drawn], test[..., drawn], sides))
-        train, test = _split(shuffled, n_trials, rng)
+        train, test = np.split(_draw(shuffled, n_trials, rng), 2, axis=1)
         null.append(dichotomy_accuracy(train[..., chosen], test[..., chosen], sides))
     accuracy = np.mean(accuracies, axis=0)
     share = float((accuracy > threshold).mean())
@@ -485,13 +479,6 @@ def _permuted_within(cells: TrialRates, rng: np.random.Generator) -> Numbers:
     # each unit keeps its numbers of trials per condition
     condition[order] = cells.condition[shuffled[np.argsort(cells.unit[shuffled], kind="stable")]]
     return condition
-
-
-def _split(cells: TrialRates, n_trials: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    shape = (cells.table.sizes["unit"], cells.table.sizes["condition"])
-    return split_pseudo_trials(
-        cells.rate, cells.unit, cells.condition, shape=shape, n_trials=n_trials, rng=rng
-    )
 
 
 def _dimension(share: float, n_conditions: int) -> float:

@@ -52,6 +52,7 @@ from nwbcompare.kernels.variance import group_moments
 
 Array = npt.NDArray[np.float64]
 Metric = Literal["crossvalidated", "euclidean", "correlation"]
+METRICS = ("crossvalidated", "euclidean", "correlation")
 LEAVE_OUT = ("fix1",)
 
 
@@ -98,11 +99,10 @@ def trial_rates(
         raise unknown_name("time", time, ["mean", "time"])
     names = _wanted_tasks(activity, tasks)
     parts = [
-        part
+        _rates_of_task(block, task, conditions, time, leave_out)
         for block in blocks(activity).values()
         for task in names
         if task in tasks_of(block)
-        for part in [_rates_of_task(block, task, conditions, time, leave_out)]
     ]
     parts.sort(key=lambda part: names.index(str(part.table["task"].values[0])))
     if time == "time":
@@ -180,9 +180,7 @@ def _check_clocks(parts: Sequence[TrialRates]) -> None:
 
 
 def _joined_tables(tables: Sequence[xr.Dataset]) -> xr.Dataset:
-    names = dict.fromkeys(
-        str(name) for table in tables for name in table.coords if name in _on_condition(table)
-    )
+    names = dict.fromkeys(name for table in tables for name in columns_on(table, "condition"))
     columns: dict[str, Any] = {}
     for name in names:
         like = next(table[name] for table in tables if name in table.coords)
@@ -195,16 +193,11 @@ def _joined_tables(tables: Sequence[xr.Dataset]) -> xr.Dataset:
         ]
         columns[name] = ("condition", np.concatenate(values), dict(like.attrs))
     first = tables[0]
-    rest = {name: c for name, c in first.coords.items() if name not in _on_condition(first)}
+    rest = {name: c for name, c in first.coords.items() if "condition" not in c.dims}
     joined = xr.Dataset(coords={**rest, **columns}, attrs=first.attrs)
     deterministic = int(all(table.attrs["deterministic"] for table in tables))
-    return joined.assign_coords(condition=_condition_labels(joined)).assign_attrs(
-        deterministic=deterministic
-    )
-
-
-def _on_condition(table: xr.Dataset) -> dict[str, xr.DataArray]:
-    return columns_on(table, "condition")
+    labelled = joined.assign_coords(condition=_condition_labels(joined))
+    return labelled.assign_attrs(deterministic=deterministic)
 
 
 def _condition_labels(table: xr.Dataset) -> list[str]:
@@ -213,22 +206,18 @@ def _condition_labels(table: xr.Dataset) -> list[str]:
     Two sources have a condition in common where these names are equal.
     """
     columns = {
-        name: column.values for name, column in _on_condition(table).items() if name != "condition"
+        name: [str(v) if isinstance(v, str) else f"{float(v):.6g}" for v in column.values]
+        for name, column in columns_on(table, "condition").items()
+        if name not in {"condition", "task"}
     }
-    tasks = columns.pop("task")
+    # a variable that a task does not use is "" or NaN there
     return [
         f"{task}: "
         + ", ".join(
-            f"{name}={_shown(values[i])}"
-            for name, values in columns.items()
-            if _shown(values[i]) not in {"", "nan"}
+            f"{name}={texts[i]}" for name, texts in columns.items() if texts[i] not in {"", "nan"}
         )
-        for i, task in enumerate(tasks)
+        for i, task in enumerate(table["task"].values)
     ]
-
-
-def _shown(value: Any) -> str:
-    return str(value) if isinstance(value, str) else f"{float(value):.6g}"
 
 
 def population_means(
@@ -290,6 +279,7 @@ def population_means(
     {'condition': 4, 'unit': 3}
     """
     rates = trial_rates(activity, tasks, conditions=conditions, time=time, leave_out=leave_out)
+    first = next(iter(blocks(activity).values()))
     n_units, n_conditions = rates.table.sizes["unit"], rates.table.sizes["condition"]
     dims = ("condition", "unit", "time")[: 1 + rates.rate.ndim]
     shape = (n_conditions, n_units, *rates.rate.shape[1:])
@@ -298,14 +288,16 @@ def population_means(
     n_groups = n_conditions * n_units
     count, mean, squares = (
         moment.reshape(shape)
-        for moment in group_moments(_columns(rates.rate), group, n_groups, squares=noisy)
+        for moment in group_moments(
+            rates.rate.reshape(group.size, -1), group, n_groups, squares=noisy
+        )
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         error = squares / (count - 1) / count if noisy else np.where(count > 0, 0.0, np.nan)
     halves = _half_means(rates.rate, group, (n_splits, *shape), seed) if noisy else None
     fewest = count.reshape(n_conditions, n_units, -1).min(axis=-1)
     result = rates.table.assign(
-        rate_mean=(dims, mean, _rate_attrs(activity)),
+        rate_mean=(dims, mean, dict(first["rate"].attrs)),
         n_trials=(dims[:2], fewest.astype(np.int64)),
         mean_variance=(dims, error),
         half_mean=(
@@ -314,7 +306,6 @@ def population_means(
         ),
     )
     means = keep_units(result, fewest.min(axis=0) >= 1 + noisy, f"{1 + noisy} trials")
-    first = next(iter(blocks(activity).values()))
     return means.assign_attrs(
         analysis="population_means",
         population="pseudo" if is_ragged(first) else "simultaneous",
@@ -327,26 +318,17 @@ def population_means(
     )
 
 
-def _rate_attrs(activity: Activity) -> dict[str, Any]:
-    return dict(next(iter(blocks(activity).values()))["rate"].attrs)
-
-
-def _columns(rate: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return rate.reshape(len(rate), -1)
-
-
 def _half_means(
     rate: npt.NDArray[Any], group: npt.NDArray[np.int64], shape: tuple[int, ...], seed: int
 ) -> Array:
     """Compute means ``(split, half, condition, unit, ...)``; the first half has the odd trial."""
     rng = np.random.default_rng(seed)
-    n_groups = shape[1] * shape[2]
+    columns, n_groups = rate.reshape(len(rate), -1), shape[1] * shape[2]
     halves = np.empty((shape[0], 2, *shape[1:]))
     for split in halves:
         half = _halves(group, n_groups, rng)
-        _, mean, _ = group_moments(
-            _columns(rate), half * n_groups + group, 2 * n_groups, squares=False
-        )
+        of_half = half * n_groups + group
+        _, mean, _ = group_moments(columns, of_half, 2 * n_groups, squares=False)
         split[...] = mean.reshape(2, *shape[1:])
     return halves
 
@@ -683,8 +665,8 @@ def dissimilarity(
     >>> dissimilarity(example_block())["dissimilarity"].shape
     (4, 4)
     """
-    if metric not in {"crossvalidated", "euclidean", "correlation"}:
-        raise unknown_name("metric", metric, ["crossvalidated", "euclidean", "correlation"])
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
     means = population_means(
         activity,
         tasks,
@@ -704,16 +686,12 @@ def dissimilarity(
     ]
     unit = means["rate_mean"].attrs["units"]
     squared = "1" if unit == "1" or metric == "correlation" else f"({unit})^2"
-    table = means[["condition"]]
-    other = means["condition"].values
+    dims, distances = ("condition", "other_condition"), _distances(means, metric, every)
     return (
-        table.assign_coords(other_condition=("other_condition", other))
+        means[["condition"]]
+        .assign_coords(other_condition=("other_condition", means["condition"].values))
         .assign(
-            dissimilarity=(
-                ("condition", "other_condition"),
-                _distances(means, metric, every),
-                {"units": squared},
-            ),
+            dissimilarity=(dims, distances, {"units": squared}),
             reliability=("split", reliability),
             n_units=int(every.size),
         )

@@ -188,8 +188,7 @@ def _shared_conditions(a: xr.Dataset, b: xr.Dataset) -> tuple[xr.Dataset, xr.Dat
             f"{len(shared)}, of {listing(names[0], most=2)} against {listing(names[1], most=2)}",
             "Name columns that both have with conditions=[...].",
         )
-    places = ([side.index(name) for name in shared] for side in names)
-    left, right = places
+    left, right = ([side.index(name) for name in shared] for side in names)
     return a.isel(condition=left), b.isel(condition=right)
 
 

@@ -426,18 +426,12 @@ def _moment_vectors(
 
 
 def _names(task: str, means: xr.Dataset, columns: Sequence[str]) -> npt.NDArray[np.str_]:
-    def shown(value: Any) -> str:
-        return str(value) if isinstance(value, str) else f"{value:g}"
-
-    rows = zip(*(means[name].values.tolist() for name in columns), strict=True)
-    if not columns:
-        return np.full(means.sizes["condition"], task)
-    return np.array(
-        [
-            " ".join([task, *(f"{n}={shown(v)}" for n, v in zip(columns, row, strict=True))])
-            for row in rows
-        ]
-    )
+    names = [task] * means.sizes["condition"]
+    for column in columns:
+        values = means[column].values.tolist()
+        texts = [value if isinstance(value, str) else f"{value:g}" for value in values]
+        names = [f"{name} {column}={text}" for name, text in zip(names, texts, strict=True)]
+    return np.array(names)
 
 
 def _bins_at(
@@ -508,9 +502,5 @@ def _refuse_or_warn(units: npt.NDArray[np.str_], *, everything: bool, missing: M
 def _attrs(activity: Activity, analysis: str, epoch: str, at: Moment) -> dict[str, Any]:
     first = next(iter(blocks(activity).values()))
     source = ("name", "source", "deterministic", "provenance")
-    return {
-        **{name: first.attrs[name] for name in source},
-        "analysis": analysis,
-        "epoch": epoch,
-        "at": at,
-    }
+    attrs = {name: first.attrs[name] for name in source}
+    return attrs | {"analysis": analysis, "epoch": epoch, "at": at}

@@ -77,7 +77,8 @@ def stabilise_variance(activity: AnyActivity, *, method: Method = "anscombe") ->
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
-    return _each(activity, lambda block: _stabilised(block, method))
+    parts = {leaf: _stabilised(block, method) for leaf, block in blocks(activity).items()}
+    return _as_given(activity, parts)
 
 
 def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> AnyActivity:
@@ -142,10 +143,6 @@ def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> An
         )
     divided = {leaf: _divided(block, mean) for leaf, block in blocks(chosen).items()}
     return select(_as_given(activity, divided), units=[str(unit) for unit in units[~silent]])  # type: ignore[return-value]
-
-
-def _each(activity: AnyActivity, change: Any) -> AnyActivity:
-    return _as_given(activity, {leaf: change(block) for leaf, block in blocks(activity).items()})
 
 
 def _as_given(activity: AnyActivity, parts: dict[str, xr.Dataset]) -> AnyActivity:

@@ -253,15 +253,9 @@ def _cross(
     names = list(dict.fromkeys([CHOICE, *variables] if factors is None else factors))
     rows = np.flatnonzero(labels(block["task"]) == task)
     codes, n_levels = _levels(block, task, names, rows, default=factors is None)
-    if interactions is None:
-        stimulus = [name for name in names if name in variables]
-        joint: list[Sequence[str]] = [
-            *chain.from_iterable(
-                combinations(stimulus, size) for size in range(2, len(stimulus) + 1)
-            )
-        ]
-    else:
-        joint = list(interactions)
+    stimulus = [name for name in names if name in variables]
+    sets = [combinations(stimulus, size) for size in range(2, len(stimulus) + 1)]
+    joint = list(chain.from_iterable(sets)) if interactions is None else interactions
     for name in chain.from_iterable(joint):
         if name not in names:
             raise unknown_name("interactions", name, names)

@@ -88,10 +88,11 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         )
         + "."
     ]
-    for summarise in (_null, _epairs, _stability):
-        sentences, more = summarise(name, tables)
-        findings += sentences
-        numbers |= more
+    for key, summarise in {"null": _null, "epairs": _epairs, "stability": _stability}.items():
+        if key in tables:
+            sentence, more = summarise(name, tables)
+            findings.append(sentence)
+            numbers |= more
     findings += refusal_sentences(name, tables)
     return Summary(
         findings=findings,
@@ -100,9 +101,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     )
 
 
-def _null(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
-    if "null" not in results:
-        return [], {}
+def _null(name: str, results: Results) -> tuple[str, dict[str, Cell]]:
     null, shuffled = results["null"], results.get("shuffled")
     silhouettes = null["surrogate_silhouette"].values
     low, median, high = np.quantile(silhouettes, [0.025, 0.5, 0.975])
@@ -123,32 +122,28 @@ def _null(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
             rotated = float(results["rotated"]["rotated_silhouette"].median())
             text += f", rotated units {rotated:.3f}"
         text += "."
-    return [text], {"p (clusters)": p_value, "null silhouette": float(median)}
+    return text, {"p (clusters)": p_value, "null silhouette": float(median)}
 
 
-def _epairs(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
-    if "epairs" not in results:
-        return [], {}
+def _epairs(name: str, results: Results) -> tuple[str, dict[str, Cell]]:
     test = results["epairs"]
     p_value, effect = float(test["p_value"]), float(test["effect_size"])
-    return [
+    return (
         f"{name}: by ePAIRS units are {abs(effect):.1f} s.d. "
         f"{'nearer to' if effect > 0 else 'farther from'} their neighbours than Gaussian ones of "
         f"equal covariance ({p_text(p_value)})."
-    ], {"ePAIRS (s.d.)": effect, "p (ePAIRS)": p_value}
+    ), {"ePAIRS (s.d.)": effect, "p (ePAIRS)": p_value}
 
 
-def _stability(name: str, results: Results) -> tuple[list[str], dict[str, Cell]]:
-    if "stability" not in results:
-        return [], {}
+def _stability(name: str, results: Results) -> tuple[str, dict[str, Cell]]:
     stability = results["stability"]
     low, high = stability["interval"].values
     continuum = float(stability["surrogate_adjusted_rand"].mean())
-    return [
+    return (
         f"{name}: clusters of resampled units agree with an adjusted Rand index of "
         f"{float(stability['mean']):.2f} [{low:.2f}, {high:.2f}]; clusters of a continuum with "
         f"{continuum:.2f}."
-    ], {"adjusted Rand": float(stability["mean"]), "its continuum": continuum}
+    ), {"adjusted Rand": float(stability["mean"]), "its continuum": continuum}
 
 
 def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
@@ -188,18 +183,14 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
             )
         )
     if "by_epoch" in results:
+        epochs = variance["epoch"]
         panels.append(
             picture(
                 f"clusters-epochs-{name}",
                 f"{name}: variance by task and epoch. Above: units in the order of their clusters "
                 "by task; below: clustered by task and epoch, "
                 f"{results['by_epoch'].attrs['n_clusters']} clusters as published.",
-                partial(
-                    plot_variance_heatmap,
-                    variance=variance["epoch"],
-                    clusters=clusters,
-                    names=NAMES,
-                ),
+                partial(plot_variance_heatmap, variance=epochs, clusters=clusters, names=NAMES),
                 partial(plot_cluster_heatmap, clusters=results["by_epoch"], names=NAMES),
                 size=(12, 10),
                 n_rows=2,
@@ -207,21 +198,15 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
         )
     tasks = variance["time"]["task"].values
     timed = [task for task in TIMED_TASKS if task in tasks] or list(tasks[:2])
+    in_time = partial(
+        plot_variance_in_time, variance=variance["time"], clusters=clusters, names=NAMES
+    )
     panels.append(
         picture(
             f"clusters-time-{name}",
             f"{name}: variance across conditions in time, the mean over each cluster's units, "
             "relative to its maximum over all tasks and times.",
-            *(
-                partial(
-                    plot_variance_in_time,
-                    variance=variance["time"],
-                    task=str(task),
-                    clusters=clusters,
-                    names=NAMES,
-                )
-                for task in timed
-            ),
+            *(partial(in_time, task=str(task)) for task in timed),
             size=(5 * len(timed), 3.4),
         )
     )
@@ -267,10 +252,10 @@ def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Resu
 
 def _excess(networks: Mapping[str, Results]) -> list[str]:
     """Test over networks how far silhouettes and nearest neighbours are from their nulls."""
+    nulls = {name: r["null"] for name, r in networks.items() if "null" in r}
     silhouette = {
-        name: float(r["null"]["observed"] - r["null"]["surrogate_silhouette"].median())
-        for name, r in networks.items()
-        if "null" in r
+        name: float(null["observed"] - null["surrogate_silhouette"].median())
+        for name, null in nulls.items()
     }
     nearer = {
         name: float(r["epairs"]["effect_size"]) for name, r in networks.items() if "epairs" in r

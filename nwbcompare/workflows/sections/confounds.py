@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,44 +18,13 @@ from nwbcompare.plotting.confounds import plot_confounds, plot_ftv_in_time, plot
 from nwbcompare.plotting.style import BLUE, RECORDING_COLOUR
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.formatting import counted, interval, number, percent
+from nwbcompare.workflows.formatting import counted, interval, number, percent, records
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
 FACTORS = {"choice": "choice", "coherence_1_sign": "motion", "coherence_2_sign": "colour"}
 """Display names of the factors of Mante et al. 2013; others go by their own."""
-
-
-@dataclass(frozen=True)
-class Confounds:
-    """FTV of a source under variants, in time, and by factor.
-
-    Attributes
-    ----------
-    table, in_time
-        From `confound_table` and `ftv_in_time` of `nwbcompare.analysis.selectivity`.
-    components, coding
-        From `variance_components` and `ftv_by_factor`; None where they do not apply.
-    refusals
-        Analyses that do not apply, with the reason.
-    """
-
-    table: xr.Dataset
-    in_time: xr.Dataset
-    components: xr.Dataset | None
-    coding: xr.Dataset | None
-    refusals: Mapping[str, str]
-
-    @classmethod
-    def of(cls, results: Results) -> Confounds:
-        """Return the results of one source."""
-        table = results["table"]
-        reasons = json.loads(table.attrs["left_out"])
-        reasons |= {name: refusal.reason for name, refusal in results.refusals.items()}
-        return cls(
-            table, results["in_time"], results.get("components"), results.get("coding"), reasons
-        )
 
 
 def _compute(
@@ -95,17 +63,17 @@ def measure_confounds(activity: xr.DataTree, settings: Settings) -> Results:
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     del name
     measurements, tables = Measurements.of(results["samples"]), results["confounds"]
-    sources = [Confounds.of(tables.group("source 0"))]
-    if model := tables.group("source 1"):
-        sources.append(Confounds.of(model))
+    groups = (tables.group(f"source {place}") for place in range(2))
+    sources = [group for group in groups if group]
     recording = sources[0]
-    findings: list[str | Finding] = [_variants(recording.table)]
-    if recording.coding is not None:
-        findings.append(_coding(recording.coding))
-    if recording.components is not None:
-        findings.append(_shares(measurements, recording.components))
-    findings += [f"Does not apply: {what}. {why}" for what, why in recording.refusals.items()]
-    findings += [text for one in sources for text in _without_units(one.table)]
+    findings: list[str | Finding] = [_variants(recording["table"])]
+    if "components" in recording:
+        findings.append(_coding(recording["coding"]))
+        findings.append(_shares(measurements, recording["components"]))
+    reasons = json.loads(recording["table"].attrs["left_out"])
+    reasons |= {name: refusal.reason for name, refusal in recording.refusals.items()}
+    findings += [f"Does not apply: {what}. {why}" for what, why in reasons.items()]
+    findings += [text for one in sources for text in _without_units(one["table"])]
     return Summary(
         findings=findings,
         rows=_rows(sources),
@@ -113,15 +81,15 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     )
 
 
-def _pictures(measurements: Measurements, sources: Sequence[Confounds]) -> list[Picture]:
-    components = sources[0].components
+def _pictures(measurements: Measurements, sources: Sequence[Results]) -> list[Picture]:
+    components = sources[0].get("components")
     pictures = [
         picture(
             "confounds",
             "S.d. of FTV over units with one possible confound taken out at a time, with 95 % "
             "intervals (bootstrap of whole sessions): the recording, and a network sampled as it "
             "was.",
-            *(partial(plot_confounds, table=one.table) for one in sources),
+            *(partial(plot_confounds, table=one["table"]) for one in sources),
             size=(4.6 * len(sources), 3.6),
             data=_rows(sources),
             banner=measurements.banner,
@@ -137,6 +105,7 @@ def _pictures(measurements: Measurements, sources: Sequence[Confounds]) -> list[
     ]
     if components is not None:
         names = measurements.task_names | FACTORS
+        rows = components[["component_corrected"]].rename(component_corrected="component")
         pictures.append(
             picture(
                 "components",
@@ -144,16 +113,16 @@ def _pictures(measurements: Measurements, sources: Sequence[Confounds]) -> list[
                 "choice, with each stimulus variable, and with their interaction.",
                 partial(plot_variance_components, components=components, names=names),
                 size=(6.4, 2.8),
-                data=_component_rows(components),
+                data=records(rows.transpose("unit", "task", "factor")),
                 banner=measurements.banner,
             )
         )
     return pictures
 
 
-def _in_time(ax: Axes, sources: Sequence[Confounds]) -> None:
+def _in_time(ax: Axes, sources: Sequence[Results]) -> None:
     for one, colour in zip(sources, (RECORDING_COLOUR, BLUE), strict=False):
-        plot_ftv_in_time(ax, one.in_time, colour=colour)
+        plot_ftv_in_time(ax, one["in_time"], colour=colour)
 
 
 def _variants(table: xr.Dataset) -> Finding:
@@ -215,12 +184,13 @@ def _factor(name: str) -> str:
     return " × ".join(FACTORS.get(component, component) for component in name.split(":"))
 
 
-def _rows(sources: Sequence[Confounds]) -> list[Row]:
+def _rows(sources: Sequence[Results]) -> list[Row]:
     rows: list[Row] = []
-    for table in [one.table for one in sources]:
+    for table in [one["table"] for one in sources]:
         for variant in table["variant"].values:
             for estimate in table["estimate"].values:
                 values = table.sel(variant=variant, estimate=estimate)
+                low, high = (values[f"standard_deviation_{end}"] for end in ("low", "high"))
                 rows.append(
                     {
                         "source": str(table.attrs["name"]),
@@ -228,9 +198,7 @@ def _rows(sources: Sequence[Confounds]) -> list[Row]:
                         "estimate": str(estimate),
                         "mean": number(values["mean"]),
                         "s.d.": number(values["standard_deviation"]),
-                        "s.d. interval": interval(
-                            values["standard_deviation_low"], values["standard_deviation_high"]
-                        ).strip(),
+                        "s.d. interval": interval(low, high).strip(),
                         "units": int(values["n_units"]),
                         "censored": int(values["n_censored"]),
                     }
@@ -238,30 +206,10 @@ def _rows(sources: Sequence[Confounds]) -> list[Row]:
     return rows
 
 
-def _time_rows(sources: Sequence[Confounds]) -> list[Row]:
-    names = ("standard_deviation", "standard_deviation_low", "standard_deviation_high", "pooled")
-    return [
-        {"source": str(table.attrs["name"]), "time": number(table["time"].values[place])}
-        | {name: number(table[name].values[place]) for name in names}
-        for table in [one.in_time for one in sources]
-        for place in range(table.sizes["time"])
-    ]
-
-
-def _component_rows(components: xr.Dataset) -> list[Row]:
-    return [
-        {
-            "unit": str(unit),
-            "task": str(task),
-            "factor": str(factor),
-            "component": number(
-                components["component_corrected"].sel(unit=unit, task=task, factor=factor)
-            ),
-        }
-        for unit in components["unit"].values
-        for task in components["task"].values
-        for factor in components["factor"].values
-    ]
+def _time_rows(sources: Sequence[Results]) -> list[Row]:
+    names = ["standard_deviation", "standard_deviation_low", "standard_deviation_high", "pooled"]
+    tables = [one["in_time"] for one in sources]
+    return [row for one in tables for row in records(one[names], source=str(one.attrs["name"]))]
 
 
 SECTION = Section(

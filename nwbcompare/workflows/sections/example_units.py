@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,34 +15,13 @@ from nwbcompare.core.activity import blocks, condition_variables_of, select
 from nwbcompare.plotting.task_variance import plot_condition_rates
 from nwbcompare.report.page_section import Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.formatting import number
+from nwbcompare.workflows.formatting import number, records
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.sampling_protocols import RATE
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
 PERCENTILES = (5, 50, 95)
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Condition means of example units of one source by task, and their FTV."""
-
-    name: str
-    units: list[str]
-    ftv: list[float]
-    means: dict[str, xr.Dataset]
-
-    @classmethod
-    def of(cls, results: Results) -> Examples:
-        """Return the results of one source."""
-        units = results["units"]
-        return cls(
-            name=str(units.attrs["name"]),
-            units=[str(unit) for unit in units["unit"].values],
-            ftv=[float(value) for value in units["fractional_task_variance"].values],
-            means=dict(results.group("means")),
-        )
 
 
 def _compute(
@@ -96,11 +74,11 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     del name
     measurements, tables = Measurements.of(results["samples"]), results["examples"]
     groups = (tables.group(f"source {place}") for place in range(2))
-    examples = [Examples.of(group) for group in groups if group]
+    examples = [group for group in groups if group]
     rows: list[Row] = [
-        {"source": one.name, "unit": unit, "FTV": number(fraction)}
+        {"source": one["units"].attrs["name"], "unit": unit, "FTV": number(fraction)}
         for one in examples
-        for unit, fraction in zip(one.units, one.ftv, strict=True)
+        for unit, fraction in _units(one)
     ]
     return Summary(
         findings=[
@@ -111,11 +89,18 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     )
 
 
-def _picture(measurements: Measurements, examples: Sequence[Examples]) -> Picture:
+def _units(example: Results) -> list[tuple[str, float]]:
+    """Return the units of one source, each with its FTV."""
+    units = example["units"]
+    values = units["unit"].values, units["fractional_task_variance"].values
+    return [(str(unit), float(fraction)) for unit, fraction in zip(*values, strict=True)]
+
+
+def _picture(measurements: Measurements, examples: Sequence[Results]) -> Picture:
     panels = [
         partial(_panel, one=one, unit=unit, fraction=fraction, task=task, measurements=measurements)
         for one in examples
-        for unit, fraction in zip(one.units, one.ftv, strict=True)
+        for unit, fraction in _units(one)
         for task in measurements.pair
     ]
     return picture(
@@ -131,49 +116,40 @@ def _picture(measurements: Measurements, examples: Sequence[Examples]) -> Pictur
     )
 
 
-def _variables(examples: Sequence[Examples]) -> str:
+def _variables(examples: Sequence[Results]) -> str:
     """Return the names of the condition variables."""
-    names = condition_variables_of(next(iter(examples[0].means.values())))
+    names = condition_variables_of(next(iter(examples[0].group("means").values())))
     every = dict.fromkeys(name for variables in names.values() for name in variables)
     return ", ".join(every).replace("_", " ")
 
 
 def _panel(
-    ax: Axes, one: Examples, unit: str, fraction: float, task: str, measurements: Measurements
+    ax: Axes, one: Results, unit: str, fraction: float, task: str, measurements: Measurements
 ) -> None:
-    plot_condition_rates(ax, one.means[task], unit, task, names=measurements.task_names)
+    plot_condition_rates(ax, one[f"means.{task}"], unit, task, names=measurements.task_names)
     label = unit if len(unit) <= 22 else f"{unit[:21]}…"
     ax.set_title(f"{label}\n{measurements.task_names[task]}, FTV {fraction:+.2f}", fontsize=7.5)
-    tops = [float(one.means[t]["rate_mean"].sel(unit=unit).max()) for t in measurements.pair]
-    bottoms = [float(one.means[t]["rate_mean"].sel(unit=unit).min()) for t in measurements.pair]
-    ax.set_ylim(min(0.0, *bottoms), 1.08 * max(tops))
-    if task == measurements.pair[0] and unit == one.units[0]:
+    rates = [one[f"means.{t}"]["rate_mean"].sel(unit=unit) for t in measurements.pair]
+    bottom, top = min(float(rate.min()) for rate in rates), max(float(rate.max()) for rate in rates)
+    ax.set_ylim(min(0.0, bottom), 1.08 * top)
+    if task == measurements.pair[0] and unit == one["units"]["unit"].values[0]:
         ax.legend(fontsize=6, handlelength=1.4, loc="best")
-        ax.set_ylabel(f"{one.name}\n{ax.get_ylabel()}")
+        ax.set_ylabel(f"{one['units'].attrs['name']}\n{ax.get_ylabel()}")
     else:
         ax.set_ylabel("")
 
 
-def _rates(examples: Sequence[Examples]) -> list[Row]:
-    return [
-        {
-            "source": one.name,
-            "unit": unit,
-            "task": task,
-            "condition": place,
-            "time": number(time),
-            "rate": number(rate),
-        }
-        for one in examples
-        for task, means in one.means.items()
-        for unit in one.units
-        for place in range(means.sizes["condition"])
-        for time, rate in zip(
-            means["time"].values,
-            means["rate_mean"].sel(unit=unit).isel(condition=place).values,
-            strict=True,
-        )
-    ]
+def _rates(examples: Sequence[Results]) -> list[Row]:
+    rows: list[Row] = []
+    for one in examples:
+        name = str(one["units"].attrs["name"])
+        for task, means in one.group("means").items():
+            rates = (
+                means[["rate_mean"]].rename(rate_mean="rate").transpose("condition", "time", ...)
+            )
+            for unit, _ in _units(one):
+                rows += records(rates.sel(unit=unit), source=name, unit=unit, task=task)
+    return rows
 
 
 SECTION = Section(

@@ -22,7 +22,7 @@ from nwbcompare.plotting.lesions import (
 )
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analysis_sources import AnalysisSource, NetworkSource
 from nwbcompare.workflows.formatting import NAMES, over
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
@@ -45,12 +45,11 @@ def _groups(earlier: SourceResults) -> dict[str, npt.NDArray[np.intp]]:
 
 
 def _compute(
-    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: NetworkSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
     del cache
     from nwbcompare.experiments.lesions import lesion_performance  # noqa: PLC0415 - imports torch
 
-    assert source.network is not None  # noqa: S101 - _applies_to checks it
     profile = earlier["clusters"]["clusters"]["profile"]
     lesions = lesion_performance(
         source.network,
@@ -142,11 +141,10 @@ SECTION = Section(
 
 
 def _compute_controls(
-    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: NetworkSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
     from nwbcompare.experiments.lesions import lesion_controls, matched_lesion_controls  # noqa: PLC0415 - imports torch
 
-    assert source.network is not None  # noqa: S101 - _applies_to checks it
     clusters, variance = earlier["clusters"]["clusters"], earlier["variance"]["task"]
     tasks = [str(task) for task in clusters["profile"]["task"].values]
     active = np.flatnonzero(clusters["active"].values)

@@ -15,7 +15,7 @@ from nwbcompare.plotting.psychometrics import plot_psychometric
 from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
 from nwbcompare.report.training_progress import plot_learning
-from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analysis_sources import AnalysisSource, NetworkSource
 from nwbcompare.workflows.formatting import NAMES, over
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
@@ -38,13 +38,12 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 
 
 def _compute(
-    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: NetworkSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
     del earlier, cache
     from nwbcompare.experiments.psychometrics import pooled_over, psychometric_curves  # noqa: PLC0415
     from nwbcompare.model.checkpoint import read_log  # noqa: PLC0415 - imports torch
 
-    assert source.network is not None  # noqa: S101 - _applies_to checks it
     results = Results()
     log = read_log(run_folder(source.source))
     if log:

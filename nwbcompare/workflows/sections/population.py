@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.similarity import plot_decoding, plot_dissimilarity, plot_similarity
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.formatting import counted, interval, number
+from nwbcompare.workflows.formatting import counted, interval, number, records
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
@@ -39,45 +38,6 @@ MOST_PANELS = 4
 """Sources in a figure; the table has all."""
 N_DISTANCES = 2
 """Sources whose distances between conditions are plotted: the recording and one network."""
-
-
-@dataclass(frozen=True)
-class Population:
-    """Population analyses of one source.
-
-    Attributes
-    ----------
-    name
-        Name of the source.
-    decoding
-        From `nwbcompare.population.decode`, by task and by each condition variable.
-    dimensions, classifications
-        From `nwbcompare.population.dimensionality` and
-        `nwbcompare.population.implementable_classifications`.
-    geometry
-        Similarity of a network's condition means with the recording's; None for the recording.
-    distances
-        Distances between conditions, where they are plotted.
-    """
-
-    name: str
-    decoding: list[xr.Dataset]
-    dimensions: xr.Dataset
-    classifications: xr.Dataset
-    geometry: xr.Dataset | None
-    distances: xr.Dataset | None
-
-    @classmethod
-    def of(cls, results: Results) -> Population:
-        """Return the results of one source."""
-        return cls(
-            name=str(results["dimensions"].attrs["source_name"]),
-            decoding=results.series("decoding"),
-            dimensions=results["dimensions"],
-            classifications=results["classifications"],
-            geometry=results.get("geometry"),
-            distances=results.get("distances"),
-        )
 
 
 def _compute(
@@ -173,13 +133,13 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     del name
     measurements, tables = Measurements.of(results["samples"]), results["population"]
     groups = dict.fromkeys(key.partition(".")[0] for key in tables)
-    populations = [Population.of(tables.group(group)) for group in groups]
-    geometry = {one.name: one.geometry for one in populations if one.geometry is not None}
+    populations = {_name(tables.group(group)): tables.group(group) for group in groups}
+    geometry = {name: one["geometry"] for name, one in populations.items() if "geometry" in one}
     findings: list[str | Finding] = []
     if geometry:
         findings += _geometry(geometry)
-    findings += [_dimensions(one.name, one.dimensions) for one in populations]
-    findings += [_decoding(one.name, one.decoding) for one in populations]
+    findings += [_dimensions(name, one["dimensions"]) for name, one in populations.items()]
+    findings += [_decoding(name, one.series("decoding")) for name, one in populations.items()]
     findings += [
         f"Does not apply to {source}. {why.reason}" for source, why in tables.refusals.items()
     ]
@@ -188,6 +148,11 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         rows=_rows(populations),
         pictures=_pictures(measurements, populations, geometry) if pictures else (),
     )
+
+
+def _name(population: Results) -> str:
+    """Return the name of the source, which results keep."""
+    return str(population["dimensions"].attrs["source_name"])
 
 
 def _geometry(geometry: Mapping[str, xr.Dataset]) -> list[Finding]:
@@ -247,30 +212,28 @@ def _decoding(name: str, results: list[xr.Dataset]) -> str:
     )
 
 
-def _rows(populations: Sequence[Population]) -> list[Row]:
+def _rows(populations: Mapping[str, Results]) -> list[Row]:
     rows: list[Row] = []
-    for one in populations:
+    for name, one in populations.items():
         row: Row = {
-            "source": one.name,
-            "participation ratio": number(one.dimensions["participation_ratio"]),
-            "share of classifications": number(one.classifications["share"]),
+            "source": name,
+            "participation ratio": number(one["dimensions"]["participation_ratio"]),
+            "share of classifications": number(one["classifications"]["share"]),
         }
         row |= {
             f"decoding {str(r.attrs['what']).replace('_', ' ')}": number(r["accuracy"])
-            for r in one.decoding
+            for r in one.series("decoding")
         }
-        if one.geometry is not None:
-            row |= {
-                str(measure): number(one.geometry["value"].sel(measure=measure))
-                for measure in one.geometry["measure"].values
-            }
+        if "geometry" in one:
+            values = one["geometry"]["value"]
+            row |= {str(m): number(values.sel(measure=m)) for m in values["measure"].values}
         rows.append(row)
     return rows
 
 
 def _pictures(
     measurements: Measurements,
-    populations: Sequence[Population],
+    populations: Mapping[str, Results],
     geometry: Mapping[str, xr.Dataset],
 ) -> list[Picture]:
     pictures = []
@@ -289,7 +252,7 @@ def _pictures(
                 banner=measurements.banner,
             )
         )
-    distances = [one.distances for one in populations if one.distances is not None]
+    distances = [one["distances"] for one in populations.values() if "distances" in one]
     if distances:
         pictures.append(
             picture(
@@ -304,7 +267,8 @@ def _pictures(
                 banner=measurements.banner,
             )
         )
-    every = [one for population in populations[:MOST_PANELS] for one in population.decoding]
+    decoding = {name: one.series("decoding") for name, one in populations.items()}
+    every = [one for several in list(decoding.values())[:MOST_PANELS] for one in several]
     if every:
         pictures.append(
             picture(
@@ -313,7 +277,7 @@ def _pictures(
                 "95 % intervals, against chance and permuted labels.",
                 partial(plot_decoding, results=every),
                 size=(6.4, 1.4 + 0.5 * len(every)),
-                data=_decoding_rows(populations),
+                data=_decoding_rows(decoding),
                 banner=measurements.banner,
             )
         )
@@ -326,40 +290,22 @@ def _similarity(ax: Axes, name: str, result: xr.Dataset) -> None:
 
 
 def _geometry_rows(geometry: Mapping[str, xr.Dataset]) -> list[Row]:
-    return [
-        {"network": name, "measure": str(measure)}
-        | {
-            column: number(one[column].sel(measure=measure))
-            for column in ("value", "low", "high", "p_value")
-        }
-        for name, one in geometry.items()
-        for measure in one["measure"].values
-    ]
+    columns = ["value", "low", "high", "p_value"]
+    return [row for name, one in geometry.items() for row in records(one[columns], network=name)]
 
 
 def _distance_rows(distances: Sequence[xr.Dataset]) -> list[Row]:
-    return [
-        {
-            "source": str(one.attrs["name"]),
-            "condition": str(a),
-            "other condition": str(b),
-            "distance": number(one["dissimilarity"].values[i, j]),
-        }
-        for one in distances
-        for i, a in enumerate(one["condition"].values)
-        for j, b in enumerate(one["condition"].values)
-    ]
+    names = {"dissimilarity": "distance", "other_condition": "other condition"}
+    tables = [one[["dissimilarity"]].rename(names) for one in distances]
+    return [row for one in tables for row in records(one, source=str(one.attrs["name"]))]
 
 
-def _decoding_rows(populations: Sequence[Population]) -> list[Row]:
+def _decoding_rows(decoding: Mapping[str, Sequence[xr.Dataset]]) -> list[Row]:
+    columns = ("accuracy", "accuracy_low", "accuracy_high", "chance", "p_value")
     return [
-        {"source": population.name, "what": str(one.attrs["what"])}
-        | {
-            column: number(one[column])
-            for column in ("accuracy", "accuracy_low", "accuracy_high", "chance", "p_value")
-        }
-        for population in populations
-        for one in population.decoding
+        {"source": name, "what": str(one.attrs["what"])} | {c: number(one[c]) for c in columns}
+        for name, several in decoding.items()
+        for one in several
     ]
 
 

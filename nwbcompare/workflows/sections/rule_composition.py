@@ -12,7 +12,7 @@ from nwbcompare.inference.networks import over_networks
 from nwbcompare.plotting.compositionality import plot_rule_composition
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analysis_sources import AnalysisSource, NetworkSource
 from nwbcompare.workflows.formatting import NAMES, over
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
@@ -38,12 +38,11 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 
 
 def _compute(
-    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: NetworkSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
     del earlier, cache
     from nwbcompare.experiments.rule_composition import rule_composition  # noqa: PLC0415 - imports torch
 
-    assert source.network is not None  # noqa: S101 - _applies_to checks it
     return Results(
         {
             task: rule_composition(source.network, task, seed=settings.seed)

@@ -35,7 +35,7 @@ from nwbcompare.plotting.compositionality import (
 from nwbcompare.plotting.task_vectors import plot_differences, plot_task_space
 from nwbcompare.report.page_section import Cell, Picture
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.analysis_sources import AnalysisSource
+from nwbcompare.workflows.analysis_sources import AnalysisSource, NetworkSource
 from nwbcompare.workflows.formatting import NAMES, estimate, over
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
@@ -71,14 +71,13 @@ def _sets(tasks: tuple[str, ...]) -> list[str]:
 
 
 def _compute(
-    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: NetworkSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
     del earlier, cache
     from nwbcompare.experiments.control_networks import untrained, with_gaussian_rules  # noqa: PLC0415
     from nwbcompare.experiments.weights import network_weights  # noqa: PLC0415 - imports torch
 
     network = source.network
-    assert network is not None  # noqa: S101 - _applies_to checks it
     sets = _sets(source.tasks)
     members = tuple(dict.fromkeys(task for name in sets for task in TASK_SETS[name]))
     end, matched = _network_vectors(network, source.tasks, settings.seed)
@@ -168,7 +167,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         share = (
             ""
             if rank is None
-            else (f", above {float(rank['share_smaller']):.1%} of the other quadruples")
+            else f", above {float(rank['share_smaller']):.1%} of the other quadruples"
         )
         findings.append(
             f"{name}: {_cosine_name(one)} is {cosines['end']:+.2f} at the end of the first "

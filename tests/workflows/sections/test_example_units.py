@@ -9,19 +9,20 @@ from report_inputs import CONTEXTS
 from nwbcompare.analysis.selectivity.task_variance import means_by_task
 from nwbcompare.plotting import new_figure
 from nwbcompare.plotting.task_variance import plot_condition_rates
-from nwbcompare.workflows.sections.example_units import Examples, choose_examples
+from nwbcompare.workflows.sections.example_units import choose_examples
 
 
 def test_example_units_are_those_nearest_to_the_percentiles(comparison, measurements):
     ftv = measurements.recorded.ftv
     values = ftv["fractional_task_variance"].values
-    examples = Examples.of(choose_examples("x", comparison.recording, ftv, CONTEXTS))
-    assert examples.name == "x"
-    assert len(set(examples.units)) == 3
+    examples = choose_examples("x", comparison.recording, ftv, CONTEXTS)
+    units = examples["units"]
+    assert units.attrs["name"] == "x"
+    assert len(set(units["unit"].values)) == 3
     levels = np.nanpercentile(values, [5, 50, 95])
-    for value, level in zip(examples.ftv, levels, strict=True):
+    for value, level in zip(units["fractional_task_variance"].values, levels, strict=True):
         assert np.sum(np.abs(values - level) < abs(value - level)) <= 2
-    assert set(examples.means) == set(CONTEXTS)
+    assert set(examples.group("means")) == set(CONTEXTS)
 
 
 # -- figures --------------------------------------------------------------------------------------

@@ -43,30 +43,6 @@ class Copula:
         return np.take_along_axis(self.ordered, rank, axis=0)
 
 
-def ranks(values: Array) -> Array:
-    """Rank values from 1; equal ones share the mean of their ranks.
-
-    Parameters
-    ----------
-    values
-        ``(row,)``.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(row,)``.
-
-    Examples
-    --------
-    >>> ranks(np.array([5.0, 1.0, 5.0])).tolist()
-    [2.5, 1.0, 2.5]
-    """
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    shared: Array = (last - (count - 1) / 2)[place]
-    return shared
-
-
 def rank_correlation(table: Array) -> Array:
     """Compute the Spearman correlation of the columns; 0 with a constant column.
 
@@ -85,10 +61,11 @@ def rank_correlation(table: Array) -> Array:
     >>> rank_correlation(np.array([[1.0, 9.0], [2.0, 4.0], [3.0, 1.0]])).round(6).tolist()
     [[1.0, -1.0], [-1.0, 1.0]]
     """
-    centred = np.stack([ranks(column) for column in table.T])
+    from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
+
+    centred = rankdata(table, axis=0).T
     centred -= centred.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    unit = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
+    unit = _of_unit_length(centred)
     correlation: Array = unit @ unit.T
     np.fill_diagonal(correlation, 1)
     return correlation
@@ -141,12 +118,18 @@ def mean_neighbour_angle(vectors: Array, n_neighbours: int) -> float:
     >>> round(mean_neighbour_angle(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), 1), 4)
     0.5236
     """
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    unit = _of_unit_length(vectors)
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -np.inf)
     nearest = np.partition(cosine, -n_neighbours, axis=1)[:, -n_neighbours:]
     return float(np.arccos(np.clip(nearest, -1, 1)).mean())
+
+
+def _of_unit_length(vectors: Array) -> Array:
+    """Scale rows to length 1; rows of length 0 stay 0."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Array = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    return scaled
 
 
 def normal_scores(table: Array) -> Array:
@@ -169,9 +152,9 @@ def normal_scores(table: Array) -> Array:
     [0.967, -0.967, 0.0]
     """
     from scipy.special import ndtri  # noqa: PLC0415 - only where it is needed
+    from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
 
-    rank = np.stack([ranks(column) for column in table.T], axis=1)
-    scores: Array = ndtri((rank - 0.5) / len(table))
+    scores: Array = ndtri((rankdata(table, axis=0) - 0.5) / len(table))
     return scores
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nwbcompare.analysis.population.kernels.decoding import Array, pseudo_trials
+from nwbcompare.analysis.population.kernels.decoding import Array
 
 MOST_LISTED = 16
 """Conditions up to which all dichotomies are listed before some are drawn."""
@@ -186,39 +186,3 @@ def dichotomy_accuracy(train: Array, test: Array, sides: npt.NDArray[np.bool_]) 
         predicted = machine.fit(kernel, np.repeat(side, train.shape[1])).predict(cross)
         accuracy[place] = (predicted[target].mean() + (~predicted[~target]).mean()) / 2
     return accuracy
-
-
-def split_pseudo_trials(
-    rate: Array,
-    unit: npt.NDArray[np.int64],
-    condition: npt.NDArray[np.int64],
-    *,
-    shape: tuple[int, int],
-    n_trials: int,
-    rng: np.random.Generator,
-) -> tuple[Array, Array]:
-    """Draw pseudo-trials for training and as many for testing that share no trial.
-
-    Parameters
-    ----------
-    rate, unit, condition, shape, rng
-        See `nwbcompare.analysis.population.kernels.decoding.pseudo_trials`.
-    n_trials
-        Trials of each unit and condition, an even number: half for either.
-
-    Returns
-    -------
-    train, test : numpy.ndarray
-        ``(condition, trial, unit)`` each.
-
-    Examples
-    --------
-    >>> rate, unit, condition = np.arange(4.0), np.array([0, 0, 1, 1]), np.zeros(4, dtype=int)
-    >>> train, test = split_pseudo_trials(rate, unit, condition, shape=(2, 1), n_trials=2,
-    ...                                   rng=np.random.default_rng(0))
-    >>> (train + test).ravel().tolist()
-    [1.0, 5.0]
-    """
-    drawn = pseudo_trials(rate, unit, condition, shape=shape, n_trials=n_trials, rng=rng)
-    half = n_trials // 2
-    return drawn[:, :half], drawn[:, half:]

@@ -1,11 +1,9 @@
-"""Surrogate units: ranks, rank correlations, angles, Gaussian draws."""
+"""Surrogate units: rank correlations, angles, Gaussian draws."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
-from hypothesis.extra import numpy as hnp
 from scipy import stats
 from simulated_clusters import continuum
 
@@ -15,16 +13,10 @@ from nwbcompare.analysis.clustering.kernels.surrogates import (
     mean_neighbour_angle,
     normal_scores,
     rank_correlation,
-    ranks,
     square_root,
 )
 
 # surrogates --------------------------------------------------------------------------------
-
-
-@given(hnp.arrays(float, 8, elements=st.integers(0, 4)))
-def test_ranks_equal_scipys(values):
-    np.testing.assert_array_equal(ranks(values), stats.rankdata(values))
 
 
 def test_rank_correlations_equal_scipys_and_are_0_with_a_constant(rng):
