@@ -75,6 +75,7 @@ def _rule_rows(network: Network) -> list[torch.Tensor]:
     if "rule_weight" in weights:
         return [weights["rule_weight"]]
     names = ("input_weight", "gate_input_weight")
+    # rule channels come after the sensory ones
     return [weights[name][N_SENSORY:] for name in names if name in weights]
 
 
@@ -100,5 +101,6 @@ def untrained(network: Network, seed: int) -> Network:
     >>> untrained(Network(NetworkConfig(n_units=8), name="mine"), seed=3).name
     'mine, untrained 3'
     """
+    # the seed of a configuration is that of the initial weights
     config = replace(network.config, seed=seed)
     return Network(config, name=f"{network.name}, untrained {seed}").to(network.device)

@@ -64,7 +64,9 @@ def lesion_statistic(
     _check("profile", variance)
     _check("lesions", drop)
     rng = np.random.default_rng(seed)
+    # the mean product of standard ranks is Spearman's correlation
     ranks, drop_ranks = _standard_ranks(variance), _standard_ranks(drop)
+    # whole profiles, since the tasks of a cluster are not independent
     orders = [rng.permutation(drop.shape[0]) for _ in range(n_permutations)]
     null = [float((ranks[order] * drop_ranks).mean()) for order in orders]
     return xr.Dataset(
@@ -115,6 +117,7 @@ def _check(subject: str, values: Array) -> None:
         )
     if not np.isfinite(values).all():
         raise InputError(subject, "finite values", "NaN or infinity", "Leave such clusters out.")
+    # equal values have no variance of ranks to divide by
     if np.ptp(values) == 0:
         raise NotApplicableError(
             subject, "values that differ", "all alike", "Lesion other clusters, or in other tasks."

@@ -91,6 +91,7 @@ def outputs_by_lesion(
     """
     parts = parts_of_like_length(trials)
     noise = None if seed is None else FreshNoise(seed, network.device)
+    # lesions that the network has already add to these
     remaining = [np.setdiff1d(network.intact_units, lesion) for lesion in lesions]
 
     def run(place: int) -> Floats:
@@ -100,6 +101,7 @@ def outputs_by_lesion(
         return _plain_outputs(network, stimulus, lesions, dt_ms)
 
     outputs = np.empty((len(lesions), trials.n_trials, len(OUTPUT_CHANNELS)), dtype=np.float32)
+    # products of one part are too small to gain from several threads each
     with one_thread_each(), threads(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         results = pool.map(run, range(len(parts)))
         hidden = True if label is None else None
@@ -165,6 +167,7 @@ def _remaining_output(
     # infinite rates stay infinite, so the last ones show an overflow
     if activation.overflows and not bool(torch.isfinite(rates).all()):
         rates = _last_rates(drive, weight, rows, last, alpha, SAFE_SOFTPLUS)
+    # the last step alone decides whether a trial is correct
     output = torch.sigmoid(rates.t() @ network.output_weight[rows] + network.output_bias)
     return output.cpu().numpy()
 
@@ -181,10 +184,12 @@ def _last_rates(
     total, scratch, rate, final = (
         torch.zeros(rows.numel(), drive.shape[2], device=drive.device) for _ in range(4)
     )
+    # trials are in order of length: those that end at a step are neighbours
     ends = np.searchsorted(last, np.arange(drive.shape[0]), side="right").tolist()
     ended = 0
     for step, end in zip(drive.unbind(0), ends, strict=True):
         torch.index_select(step, 0, rows, out=total)
+        # some activations take the negated argument (softplus by its logistic form)
         total.addmm_(weight, rate, beta=activation.sign, alpha=activation.sign)
         rate.mul_(1 - alpha).add_(activation.value(total, scratch), alpha=activation.sign * alpha)
         if end > ended:

@@ -30,10 +30,14 @@ Places = npt.NDArray[np.int64]
 Groups: TypeAlias = Mapping[str, Sequence[int] | Sequence[str] | npt.NDArray[Any]]
 """Units of each group by its name: places counted from 0, or names in the unit table."""
 
+# an interval over batches needs two
 LEAST_TRIALS = 2 * BATCH_SIZE
 N_SIZES = 6
+# lesions between two writes of the file that an interrupted run continues from
 SETS_AT_ONCE = 20
+# many, so that each set depends little on the one before it
 SWAPS_PER_UNIT = 50
+# no lesion, as one of the lesions: all are tested on the same trials
 INTACT = np.empty(0, dtype=np.int64)
 
 
@@ -203,6 +207,7 @@ def lesion_controls(
     check_whole("n_sets", n_sets, 1, "Use n_sets=100.")
     pool = _read_pool(network, among, places)
     of_size = _read_sizes(sizes, places)
+    # a stream beside those of trials and noise
     rng = np.random.default_rng((seed, 1))
     sets = [rng.choice(pool, size, replace=False) for size in of_size for _ in range(n_sets)]
     run = _Run(network, tasks, n_trials, seed)
@@ -447,10 +452,13 @@ def _paired_change(difference: Floats) -> tuple[Floats, Floats, Floats]:
     """
     n_batches, batch_size = difference.shape[-2:]
     mean = difference.mean(axis=(-2, -1))
+    # trials of a batch share their timing: batches are the observations
     between = difference.mean(axis=-1).var(axis=-1, ddof=1) / n_batches
+    # half a trial more in each cell of the 2 x 2 table (Agresti & Min 2005)
     n_more = n_batches * batch_size + 2
     changed, balance = np.abs(difference).sum((-2, -1)) + 1, difference.sum((-2, -1))
     independent = (changed - balance**2 / n_more) / n_more**2
+    # batches without any change would have an error of 0
     error = np.sqrt(np.maximum(between, independent))
     half = student_half_width(error, n_batches - 1)
     return error, np.maximum(mean - half, -1), np.minimum(mean + half, 1)
@@ -473,6 +481,7 @@ def _read_pool(
                 "Add them.",
             )
         pool = read_units(network, "among", among)
+    # else the only set of that size would be the group itself
     if pool.size <= largest:
         raise NotApplicableError(
             "among",
@@ -532,6 +541,7 @@ def _walk(
 ) -> list[Places]:
     """Draw sets of a group's size with a summed variance within the tolerance of the group's."""
     inside, outside = group.tolist(), np.setdiff1d(pool, group).tolist()
+    # plain lists, whose items a loop reads faster than those of arrays
     value, target = variance.tolist(), float(variance[group].sum())
     total, allowed, sets = target, tolerance * target, []
     n_swaps = SWAPS_PER_UNIT * group.size
@@ -548,6 +558,7 @@ def _walk(
 
 def _interpolated(change: Floats, sizes: Places, n_units: Places) -> Floats:
     """Interpolate the changes of sets in size, to the groups' sizes ``(lesion, set, task)``."""
+    # sets of two sizes are no pairs: their quantiles are interpolated
     ordered = np.sort(change, axis=1)
     above = np.clip(np.searchsorted(sizes, n_units), 1, max(sizes.size - 1, 1)) % sizes.size
     below = np.maximum(above - 1, 0)
@@ -567,6 +578,7 @@ def _compared(change: Floats, null: Floats) -> dict[str, tuple[tuple[str, str], 
         "expected_low": low,
         "expected_high": high,
         "excess": change - expected,
+        # one-sided: at least as harmful as the group's lesion
         "p_value": p_values(reaches(-null, -change[:, None], axis=1), axis=1),
     }
     return {name: (("lesion", "task"), values) for name, values in cells.items()}

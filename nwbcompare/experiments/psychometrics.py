@@ -24,12 +24,16 @@ from nwbcompare.tasks.registry import Psychometric, get_task, task_names
 from nwbcompare.tasks.sweep import sweep
 
 Floats = npt.NDArray[np.float64]
+# as published; a correct trial in training is within 0.2 pi
 NEAR_TARGET_RAD = 0.3 * np.pi
+# the published ones of tasks with simultaneous targets
 COHERENCES = (-0.025, -0.0075, -0.0025, 0.0, 0.0025, 0.0075, 0.025)
 DURATIONS_MS = (200.0, 400.0, 800.0)
 DECISIONS = {"direction", "coherence_1", "coherence_2"}
+# with equal coherences in both modalities their sum is never a tie
 SUMMED_TASKS = ("multidm", "multidelaydm")
 LESION_TASKS = ("dm1", "dm2", "contextdm1", "contextdm2", "multidm")
+# four between -0.1 and 0.1, as published, without 0
 LESION_COHERENCES = (-0.1, -0.1 / 3, 0.1 / 3, 0.1)
 
 
@@ -265,6 +269,7 @@ def _right_and_wrong(
     conditions = {name: swept[name] for name in ("direction", *names)}
     trials = _trials(network, task, conditions, duration_ms)
     first, second = _choices(network, trials, lesions, seed)
+    # equal but for rounding
     first_is_right = angular_distance(trials.response, trials.columns["direction"]) < 1e-6
     right = np.where(first_is_right, first, second)
     wrong = np.where(first_is_right, second, first)
@@ -346,6 +351,7 @@ def _shares(
     attrs: dict[str, Any],
 ) -> xr.Dataset:
     """Compute shares with Wilson's interval, with a warning for cells without valid choices."""
+    # choices near neither target do not count, as published
     valid = counted + others
     low, high = wilson_interval(counted, valid)
     share = np.divide(counted, valid, out=np.full(valid.shape, np.nan), where=valid > 0)

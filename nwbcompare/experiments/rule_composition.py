@@ -44,6 +44,7 @@ RULE_COMPOSITIONS: dict[str, str] = {
 """Published compositions: the sum of other rules that may replace the rule of each task."""
 MEASURES = ("performance", "balanced_accuracy")
 DUE = ("response", "fixation")
+# 100 trials resolve steps of 0.01 in the share of correct ones
 N_RANDOM_BATCHES, RANDOM_BATCH_SIZE = 5, 20
 """Trials of each random combination; few, since there are many combinations."""
 ROWS_AT_ONCE = 256
@@ -350,6 +351,7 @@ class _Counts(NamedTuple):
         """Compute performance and balanced accuracy over some batches ``(measure, sum)``."""
         trials = self.trials[:, batches].sum(axis=1)
         correct = self.correct[:, :, batches].sum(axis=2)
+        # where every trial demands a response, both measures are equal
         occurs = trials > 0
         return np.stack(
             [correct.sum(axis=1) / trials.sum(), (correct[:, occurs] / trials[occurs]).mean(axis=1)]
@@ -439,6 +441,7 @@ def _random_sums(
         for c in others
         if c not in {a, b} and (sum_ := {a: 1.0, b: 1.0, c: -1.0}) != composed
     ]
+    # streams 0 and 1 are those of the trials
     rng = np.random.default_rng((seed, 2))
     chosen = rng.choice(len(every), size=min(n_random, len(every)), replace=False)
     sums = [every[place] for place in chosen]
@@ -451,6 +454,7 @@ def _random_sums(
         entropy=(seed, 1),
     )
     scores = counts.scores(counts.every)
+    # ties count half: scores of 100 trials often are equal
     below = (scores[:, 1:] < scores[:, :1]) + 0.5 * (scores[:, 1:] == scores[:, :1])
     return xr.Dataset(
         {
@@ -477,6 +481,7 @@ def _count(
     """Count the correct trials of each sum in the same random trials, batch by batch."""
 
     def run(batch: int) -> tuple[Any, Any]:
+        # a stream for each batch: the number of threads changes no result
         rng = np.random.default_rng((*entropy, batch))
         places, dt_ms = np.zeros(batch_size, dtype=np.int64), network.config.dt_ms
         trials = draw_trials([task], places, rng, dt_ms=dt_ms, shared_timing=True)
@@ -561,7 +566,9 @@ def _rnn_outputs(
 ) -> npt.NDArray[np.float32]:
     """Run a leaky RNN on the trials of several rules at once."""
     drive = network.drive(inputs, noise=noise)
+    # constant in time, and so computed once for all steps
     offsets = network.drive(rules[None])[0] - network.bias
+    # lesioned units send nothing
     weight = network._sent(network.recurrent_weight.t()).t().contiguous()
     activation = ACTIVATIONS[network.config.nonlinearity]
     alpha = network.config.dt_ms / network.config.tau_ms

@@ -141,7 +141,9 @@ def rule_learning_configs(
         regularisation=Regularisation(l1_rate=1e-8),
         evaluate_every=500,
         evaluation_trials=settings.evaluation_trials,
+        # one thread a network, since networks are trained side by side
         n_shards=1,
+        # the weights of the last step, as published, not the best ones
         keep="last",
         seed=seed,
     )
@@ -221,6 +223,7 @@ def _train_chain(
     network, pretraining, learning = rule_learning_configs(name, seed=seed, settings=settings)
     with redirect_stderr(io.StringIO()) if quiet else nullcontext():
         start = _trained(run_folder(out, name, seed), network, pretraining)
+        # new tasks would not be composed of learned ones
         if _shortfall(run_folder(out, name, seed)):
             return
         for (target, weights), config in learning.items():
@@ -245,6 +248,7 @@ def _trained(
     if not (is_run(out) and read_evaluation(out)):
         return train(network, training, out=out, resume=True, start=start)
     if start is not None:
+        # a run that began with other weights is another run
         training = replace(training, start=digest(start.state_dict()))
     trained, expected = as_json(*read_configs(out)), as_json(network, training)
     differing = [
@@ -340,6 +344,7 @@ def _runs(out: str | os.PathLike[str]) -> dict[Path, list[str]]:
             "none",
             "Train them with nwbcompare.experiments.rule_learning.learn_rules.",
         )
+    # seeds by number: as text 10 comes before 2
     order = sorted(parts_of.items(), key=lambda item: (item[1][0], int(item[1][1]), item[1][2:]))
     return dict(order)
 

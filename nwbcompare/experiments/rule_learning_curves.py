@@ -153,6 +153,7 @@ def _changed_weights(before: Network, after: Network) -> list[str]:
 
 
 def _bits(weight: torch.Tensor) -> bytes:
+    # as bytes, since numbers can be equal where bits are not (0.0 and -0.0)
     return weight.detach().cpu().numpy().tobytes()
 
 
@@ -220,6 +221,7 @@ def as_record(
         if curve in moved:
             mean = moved[curve].mean("network")
             for measure in ("largest_change", "rms_change"):
+                # digits enough for a record that is kept with the code
                 values = [float(f"{value:.4g}") for value in mean[measure].values]
                 entry[measure] = dict(zip(mean["rule"].values.tolist(), values, strict=True))
         curves.append(entry)
@@ -232,6 +234,7 @@ def as_record(
 
 def _thinned(log: Log, task: str) -> list[list[float]]:
     every = -(-len(log) // MOST_POINTS)
+    # always with the last row, at which training ended
     rows = [*log[:-1:every], log[-1]]
     return [[row["step"], row["performance"][task]] for row in rows]
 

@@ -67,9 +67,11 @@ def network_weights(network: Network) -> xr.Dataset:
     4
     """
     into = _array(network._whole("input_weight", "rule_weight"))
+    # outgoing weights of lesioned units act as 0
     out = _array(network.output_weight) * _sending(network)
     rings = [into[modality_channels(modality)] for modality in MODALITIES]
     recurrent = _array(network.recurrent_weight) * _sending(network)
+    # of the weights as trained: a lesioned unit keeps its preferred direction
     preferred_output = _preferred(_array(network.output_weight)[:, response_channels()].T)
     weights: dict[str, Any] = {
         "input_weight": (("input_channel", "unit"), into),

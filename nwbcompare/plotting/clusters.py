@@ -48,7 +48,13 @@ def plot_cluster_heatmap(
     order = order_by_cluster(clusters)
     values = clusters["normalised_variance"].isel(unit=order)
     image = ax.imshow(
-        values, aspect="auto", cmap=SEQUENTIAL, vmin=0, vmax=1, interpolation="nearest"
+        # not interpolated: a row is a unit, which must not blend with the next
+        values,
+        aspect="auto",
+        cmap=SEQUENTIAL,
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
     )
     label_columns(ax, clusters, names)
     plot_cluster_strip(ax, clusters["cluster"].values[order])
@@ -145,7 +151,9 @@ def plot_embedding(ax: Axes, embedding: xr.Dataset) -> Axes:
                 fontweight="bold",
                 bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": colour, "alpha": 0.85},
             )
+    # distances can be compared by eye only at equal scales
     ax.set(aspect="equal")
+    # the axes of an embedding have no unit
     ax.set_axis_off()
     ax.set_title(EMBEDDING_NAMES[embedding.attrs["embedding_method"]])
     return ax
@@ -171,6 +179,7 @@ def plot_matched_profiles(
     reference = matches.attrs["reference"]
     others = chosen["matched_profile"].sel(network=matches["network"] != reference)
     columns = np.arange(others.shape[1])
+    # NaN: a network with fewer clusters has none to match
     matched = np.isfinite(others.values).all(axis=1)
     for place, profile in enumerate(others.values[matched]):
         ax.plot(columns, profile, color=GREY, lw=0.8, label="" if place else "other networks")
@@ -180,6 +189,7 @@ def plot_matched_profiles(
     correlation = chosen["matched_correlation"].sel(network=matches["network"] != reference)
     median = f", median r = {np.nanmedian(correlation):.2f}" if matched.any() else ""
     ax.set_title(f"cluster {cluster}: matched in {matched.sum()} of {matched.size}{median}")
+    # room for the legend above profiles that reach 1
     ax.set(ylabel="variance / unit's maximum", ylim=(0, 1.2))
     ax.legend(loc="upper left", ncols=2, frameon=False)
     return ax
@@ -189,7 +199,9 @@ def order_by_cluster(clusters: xr.Dataset) -> npt.NDArray[np.int64]:
     """Return the places of the active units in order of clusters; noise (label < 0) is last."""
     labels = clusters["cluster"].values
     key = np.where(labels < 0, labels.max() + 1, labels)
+    # stable: units of one cluster keep the order of the unit table
     order = np.argsort(key, kind="stable")
+    # inactive units have the label of noise: only the column tells them apart
     active: npt.NDArray[np.int64] = order[clusters["active"].values[order]]
     return active
 
@@ -199,6 +211,7 @@ def plot_cluster_strip(ax: Axes, labels: npt.NDArray[np.int64]) -> None:
     strip = ax.inset_axes(STRIP)
     n_clusters = int(labels.max()) + 1
     colours = ListedColormap([*islice(cycle(CATEGORICAL), n_clusters), LIGHT_GREY])
+    # noise has the last colour, beside those of the clusters
     code = np.where(labels < 0, n_clusters, labels)
     strip.imshow(
         code[:, None],

@@ -25,6 +25,7 @@ from nwbcompare.plotting.style import (
 )
 
 Array = npt.NDArray[np.float64]
+# more names are vertical, since slanted ones would overlap
 MOST_SLANTED = 8
 MEASURE_LABELS = {"performance": "share correct", "balanced_accuracy": "balanced accuracy"}
 RANDOM = {"performance": "random_performance", "balanced_accuracy": "random_balanced_accuracy"}
@@ -58,11 +59,13 @@ def plot_cosine_rank(ax: Axes, rank: xr.Dataset, *, names: Mapping[str, str] | N
         The axes.
     """
     every, cosine = rank["all_cosines"].values, float(rank["cosine"])
+    # one range for all networks, so that their panels can be compared
     counts, edges = np.histogram(every, bins=40, range=(-1, 1))
     shares = counts / every.size
     ax.stairs(shares, edges, fill=True, color=LIGHT_GREY, label="all quadruples")
     ax.axvline(
         cosine,
+        # up to the tallest bin: the room above is for the key
         ymax=0.74,
         color=VERMILION,
         lw=1.8,
@@ -201,6 +204,7 @@ def plot_rule_composition(
         ax.scatter(
             values,
             across,
+            # small marks for the hundred random sums, which would hide each other
             s=14 if values.size > 30 else 24,
             alpha=0.6 if values.size > 1 else 1,
             color=ROLE_COLOURS[role],
@@ -230,6 +234,7 @@ def _rows(
         expression, role = (str(results[0][key].values[place]) for key in ("expression", "role"))
         values = np.array([float(result[measure].values[place]) for result in results])
         rows.append((_label(expression, role, names), role, values))
+    # chosen and scored on different batches: a plain maximum is biased upwards
     best = np.array([float(result["best_wrong"].sel(measure=measure)) for result in results])
     random = np.array([float(result[RANDOM[measure]].mean()) for result in results])
     return [*rows, ("best wrong rule", "wrong", best), ("random sums, mean", "random", random)]
@@ -313,6 +318,7 @@ def plot_condition_cosines(
     ticks = []
     for place, one in enumerate(cosines):
         null = np.quantile(one["null_cosine"], (0.025, 0.975))
+        # without round ends, which would make the range look wider
         ax.plot(null, [place, place], color=LIGHT_GREY, lw=8, solid_capstyle="butt")
         ax.plot(one["interval"], [place, place], color=BLUE, lw=1.5)
         ax.plot(float(one["cosine"]), place, color=BLUE, marker="o", ms=5)

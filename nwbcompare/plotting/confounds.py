@@ -48,8 +48,10 @@ def plot_variance_components(
     """
     fitted = components["fitted"].transpose("task", "factor").values
     corrected = components["component_corrected"].transpose("task", "factor", "unit").values
+    # a factor that a task lacks adds nothing; an unknown one (NaN) excludes the unit
     corrected = np.where(fitted[:, :, None], corrected, 0.0)
     whole = np.isfinite(corrected).all(axis=1)
+    # noise can bring a sum below 0, for which there is no bar
     total = np.maximum(np.where(whole[:, None], corrected, 0.0).sum(axis=-1), 0.0)
     share = total / np.maximum(total.sum(axis=1, keepdims=True), TINY)
     rows = np.arange(components.sizes["task"])
@@ -64,6 +66,7 @@ def plot_variance_components(
             number.set_color("w" if colour in DARK else BLACK)
     counted = zip(components["task"].values.astype(str), whole.sum(axis=1), strict=True)
     ax.set_yticks(rows, [f"{display_name(task, names)}\n(n = {n})" for task, n in counted])
+    # the first task on top, as in tables
     ax.invert_yaxis()
     ax.set(
         xlim=(0, 1),
@@ -98,6 +101,7 @@ def plot_ftv_in_time(
     ax.set(
         xlabel=f"time from {time.attrs['aligned_to']} (s)",
         ylabel="s.d. of FTV over units",
+        # FTV lies between -1 and 1, so that its s.d. is at most 1
         ylim=(0, 1.02),
     )
     ax.legend(loc="lower right", frameon=False)
@@ -120,6 +124,7 @@ def plot_confounds(ax: Axes, table: xr.Dataset) -> Axes:
     for place, estimate in enumerate(table["estimate"].values.astype(str)):
         marker, colour = ESTIMATE_MARKS[estimate]
         rows_of = table.sel(estimate=estimate)
+        # both estimates of a variant within its row, one above the other
         y = rows + (place - 0.5) * 0.34
         value, low, high = (
             rows_of[f"standard_deviation{end}"].values for end in ("", "_low", "_high")
@@ -127,6 +132,7 @@ def plot_confounds(ax: Axes, table: xr.Dataset) -> Axes:
         ax.hlines(y, low, high, color=colour, lw=1.5)
         label = "noise taken out" if estimate == "corrected" else estimate
         ax.scatter(value, y, marker=marker, s=22, color=colour, zorder=3, label=label)
+        # the first variant is the published analysis, the reference of the others
         ax.axvline(value[0], color=colour, lw=0.8, ls=":", zorder=0)
         counts = zip(y, rows_of["n_units"].values, rows_of["n_censored"].values, strict=True)
         for row, n, censored in counts:

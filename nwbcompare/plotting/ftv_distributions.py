@@ -91,6 +91,7 @@ def plot_distributions(
         ylabel="share of units" if kind == "histogram" else "share of units up to it",
         xlim=(-1, 1),
     )
+    # the ends and the middle of FTV: one task only, and both alike
     ax.set_xticks([-1, -0.5, 0, 0.5, 1])
     # a histogram needs room for the legend above it
     ax.set_ylim(0, ax.dataLim.y1 * 1.45 if kind == "histogram" else 1)
@@ -137,8 +138,10 @@ def plot_effects(
                 marker=MARKS[place % len(MARKS)],
                 ms=5,
                 color=colour,
+                # one entry in the legend for each protocol, not for each row
                 label=protocol if row == 0 else None,
             )
+            # equal distributions have a distance above 0: their range is the reference
             if measure in DISTANCES:
                 ends = float(one["null_mean"]), float(one["null_high"])
                 ax.plot(ends, [height, height], color=NULL_COLOUR, lw=6, alpha=0.5, zorder=0)

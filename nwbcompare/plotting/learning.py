@@ -59,6 +59,7 @@ def plot_performance_matrix(
     mean = matrix.mean("network") if "network" in matrix.dims else matrix
     shares = mean["performance"].transpose("stage", "task").values
     rows = [_stage_name(str(stage), names) for stage in matrix["stage"].values]
+    # logs without an evaluation at step 0 do not know the untrained network
     untrained = bool(mean["before"].notnull().all())
     if untrained:
         shares, rows = np.vstack([mean["before"].values, shares]), ["untrained", *rows]
@@ -133,6 +134,7 @@ def plot_stages(
             one, colour = course.sel(task=task), REGIME_COLOURS[place % len(REGIME_COLOURS)]
             _plot_band(ax, one["progress"].values, one, colour, label=regime)
         ax.set_title(_stage_name(str(task), names), pad=2)
+        # a little above 1, so that lines at 1 are not cut
         ax.set(xlim=(0, first.sizes["stage"]), ylim=(0, 1.04), yticks=(0, 0.5, 1))
     stages = [_stage_name(str(stage), names, " +\n") for stage in first["stage"].values]
     for ax in panels:
@@ -198,8 +200,10 @@ def plot_final_performance(
         mean, low, high = (final[name].values for name in ("mean", "mean_low", "mean_high"))
         beside = at + 0.25 / n_regimes
         finite = ~np.isnan(low)
+        # Student's interval may reach beyond 1, a share cannot
         ax.vlines(beside[finite], low[finite], np.minimum(high[finite], 1), color=BLACK, lw=1.2)
         ax.scatter(beside, mean, marker="_", s=50, color=BLACK, lw=1.6, zorder=3)
+    # the last column is no task but the mean over tasks
     ax.axvline(labels.size - 1.5, color=LIGHT_GREY, lw=0.8)
     _label_tasks(ax, [_stage_name(str(label), names) for label in labels])
     ax.set(ylabel="final share of correct trials", ylim=(0, 1.04))
@@ -233,6 +237,7 @@ def plot_learning_curves(ax: Axes, curves_by_name: Mapping[str, xr.Dataset]) -> 
         thousands = curves["trial"].values / 1000
         for network in curves["network"].values:
             one = curves.sel(network=network)
+            # after the end of training a curve only repeats its last value
             trained = curves["trial"].values <= int(one["ended"])
             shares = one["performance"].values[trained]
             ax.plot(thousands[trained], shares, color=colour, lw=0.6, alpha=0.5)
@@ -249,6 +254,7 @@ def _plot_band(
 ) -> None:
     """Plot a mean as a line, and its interval, if any, as a band."""
     low, high = one["mean_low"].values, one["mean_high"].values
+    # a single network has no interval
     if not np.isnan(low).all():
         ax.fill_between(at, low, high, color=colour, alpha=0.25, lw=0)
     ax.plot(at, one["mean"].values, color=colour, lw=1.8, label=label)

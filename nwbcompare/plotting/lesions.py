@@ -42,6 +42,7 @@ def plot_lesions(ax: Axes, lesions: xr.Dataset, names: Mapping[str, str] | None 
         Display names of tasks.
     """
     change = lesions["change"].transpose("lesion", "task").values
+    # the scale is symmetric, so that no change has the middle colour
     most = max(float(np.abs(change).max()), 0.01)
     image = ax.imshow(change, cmap=DIVERGING, vmin=-most, vmax=most, aspect="auto")
     ax.figure.colorbar(image, ax=ax, label="change of performance")
@@ -82,6 +83,7 @@ def plot_lesion_scatter(ax: Axes, statistic: xr.Dataset) -> Axes:
             alpha=0.8,
             lw=0,
             color=CATEGORICAL[place % len(CATEGORICAL)],
+            # another mark after each round of colours keeps clusters distinct
             marker=MARKS[place // len(CATEGORICAL) % len(MARKS)],
             label=str(one["cluster"].item()),
         )
@@ -111,6 +113,7 @@ def plot_lesion_controls(
     names
         Display names of tasks.
     """
+    # drops point upwards, as positive numbers
     drop, groups = -controls["change"], -controls["group_change"]
     chosen = drop.mean("task") if task is None else drop.sel(task=task)
     points = groups.mean("task") if task is None else groups.sel(task=task)
@@ -155,9 +158,11 @@ def plot_group_lesions(
             fmt=MARKS[place % len(MARKS)],
             ms=4.5,
             lw=1.2,
+            # the first is the intact network
             color=(BLACK, *CATEGORICAL[:6])[place % 7],
             label=label if label == "intact" else f"{label} lesioned (n = {int(one['n_units'])})",
         )
+    # chance between two targets
     ax.axhline(0.5, color=NULL_COLOUR, lw=0.8, ls=":")
     _label_tasks(ax, lesions, names)
     ax.set(ylabel="share of correct choices", ylim=(-0.02, 1.04))
@@ -190,6 +195,7 @@ def plot_over_networks(
     mean, low, high = (float(inference[name]) for name in ("mean", "mean_low", "mean_high"))
     reach = None if np.isnan(low) else [[mean - low], [high - mean]]
     ax.errorbar([at + 0.15], [mean], reach, fmt="D", ms=5, capsize=3, color=BLACK)
+    # once, where several statistics share the axes
     if not any(line.get_label() == "null" for line in ax.lines):
         ax.axhline(inference.attrs["null"], color=NULL_COLOUR, lw=0.9, ls="--", label="null")
     p, n = float(inference["p_value"]), int(inference["n_networks"])

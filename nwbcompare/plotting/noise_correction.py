@@ -46,9 +46,11 @@ def plot_noise_share(
         raise unknown_name("task", task, tasks)
     one = variance.sel(task=task)
     raw, noise = one["uncorrected"].values, one["noise"].values
+    # without raw variance there is no share, and no place on a logarithmic axis
     positive = np.isfinite(raw) & (raw > 0)
     share = noise[positive] / raw[positive]
     ax.scatter(raw[positive], share, s=12, color=source_colour(variance), alpha=0.6, lw=0)
+    # by its own error the noise can exceed the raw variance
     ax.axhline(1, color=BLACK, lw=0.8, ls="--")
     median = float(np.median(share))
     ax.axhline(median, color=GREY, lw=1.2)
@@ -94,7 +96,9 @@ def plot_corrected_ftv(
     label = f"raw, s.d. {np.nanstd(values):.2f}"
     ax.stairs(ftv_shares(values), FTV_EDGES, fill=True, color=LIGHT_GREY, label=label)
     fractions, censored = corrected[FTV].values, corrected["censored"].values
+    # censored units are in the denominator, so that all bars sum to 1
     n_units = int(np.isfinite(fractions).sum())
+    # censored values are at -1 and 1 by convention: they have bars of their own
     inside = np.where(censored == "", fractions, np.nan)
     label = f"corrected, s.d. {np.nanstd(fractions):.2f}"
     ax.stairs(ftv_shares(inside, n_units), FTV_EDGES, color=colour, lw=1.6, label=label)

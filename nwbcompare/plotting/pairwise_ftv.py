@@ -67,6 +67,7 @@ def plot_pairs(
     """
     columns, rows, tasks = _cells(pairs)
     share = _shares(pairs)
+    # above 0, since a pair without active units has no tallest bin
     top = np.nanmax(share, axis=1, initial=1e-9)
     colours, kinds = [BLUE] * len(columns), None
     if shapes is not None:
@@ -119,6 +120,7 @@ def plot_pair(
         turned = rotated.sel(pair=pair)
         mean, low, high = (turned[f"share{end}"].values for end in ("", "_low", "_high"))
         band: Any = {"baseline": low, "fill": True, "color": NULL_COLOUR, "alpha": 0.35}
+        # the range is that of single rotations, as the null of one network
         ax.stairs(high, edges, label="rotated (95 %)", **band)
         ax.stairs(mean, edges, baseline=None, color=BLACK, lw=1.2, label="rotated (mean)")
     a, b = (display_name(str(one[key].values.item()), names) for key in ("task_a", "task_b"))
@@ -224,6 +226,7 @@ def _plot_frames(ax: Axes, columns: npt.NDArray[np.intp], rows: npt.NDArray[np.i
 def _label_tasks(ax: Axes, tasks: list[str], names: Mapping[str, str] | None) -> None:
     labels = [display_name(task, names) for task in tasks]
     n = len(tasks)
+    # without the diagonal the last task has no column, and the first no row
     ax.set(xlim=(-0.6, n - 1.4), ylim=(n - 0.4, 0.4), aspect="equal")
     ax.set_xticks(range(n - 1), labels[:-1], rotation=90)
     ax.set_yticks(range(1, n), labels[1:])

@@ -57,6 +57,7 @@ def plot_psychometric(ax: Axes, curves: xr.Dataset, title: str = "") -> Axes:
             elinewidth=0.9,
             label=f"{float(one['duration']):g} ms",
         )
+    # without a bias the curves cross where both lines do
     ax.axhline(0.5, color=NULL_COLOUR, lw=0.7, ls=":")
     ax.axvline(0, color=NULL_COLOUR, lw=0.7, ls=":")
     ax.set(

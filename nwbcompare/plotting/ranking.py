@@ -50,6 +50,7 @@ def plot_split_half_and_families(
     names
         Display names of families.
     """
+    # the closest family on top
     order = np.argsort(ranking["distance"].values)
     labels = []
     for place, which in enumerate(order):
@@ -72,6 +73,7 @@ def plot_split_half_and_families(
     ax.set_yticks(range(len(labels)), labels)
     measure = MEASURE_NAMES.get(ranking.attrs["measure"], ranking.attrs["measure"])
     ax.set(ylim=(len(labels) - 0.4, -0.6), xlabel=f"{measure} to {ranking.attrs['name']}")
+    # from 0 on, so that lengths show how many times farther one family is
     ax.set_xlim(left=0)
     return ax
 
@@ -131,6 +133,7 @@ def plot_power(ax: Axes, power: xr.Dataset, *, legend: bool = True) -> Axes:
     ax.text(1.0, alpha, f" {alpha:g}", transform=right, va="center", fontsize=8, color=GREY)
     ax.set(xscale="log", ylim=(-0.02, 1.02), xlabel="recorded units", ylabel="power")
     ax.set_xticks(units, [str(number) for number in units])
+    # ticks are the designs that were simulated, and no others
     ax.minorticks_off()
     ax.set_title(f"s.d. of FTV {power.attrs['sd_a']:g} against {power.attrs['sd_b']:g}")
     if legend:

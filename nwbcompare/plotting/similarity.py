@@ -186,6 +186,7 @@ def plot_similarity(ax: Axes, result: xr.Dataset) -> Axes:
 
 def _alike(row: xr.Dataset, name: str) -> xr.DataArray:
     values = row[name]
+    # a right angle, the largest there is, becomes 0
     return 1 - values / (np.pi / 2) if bool(row["distance"]) else values
 
 

@@ -32,10 +32,12 @@ DIVERGING = "PuOr_r"
 NETWORK_COLOURS = (BLUE, SKY, GREEN, PINK)
 RECORDING_COLOUR = VERMILION
 NULL_COLOUR = GREY
+# 20 bins, as in the published histograms of FTV
 FTV_EDGES = np.linspace(-1, 1, 21)
 STYLE: Any = {
     "font.size": 9,
     "font.family": "sans-serif",
+    # comes with matplotlib: figures do not depend on the fonts of a machine
     "font.sans-serif": ["DejaVu Sans"],
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -43,7 +45,9 @@ STYLE: Any = {
     "axes.titlelocation": "left",
     "legend.frameon": False,
     "legend.fontsize": 8,
+    # ids in SVG are random without a salt, and equal figures would differ
     "svg.hashsalt": "nwbcompare",
+    # outlines look alike where the font is missing
     "svg.fonttype": "path",
 }
 
@@ -76,6 +80,7 @@ def new_figure(
     (1, 2)
     """
     with mpl.rc_context(STYLE):
+        # not by pyplot, which keeps every figure in memory and may open a window
         figure = Figure(figsize=size, layout="constrained")
         return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
 
@@ -90,6 +95,7 @@ def as_svg(figure: Figure) -> bytes:
     """
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
+        # without a date, so that equal figures have equal bytes
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
@@ -208,5 +214,6 @@ def ftv_shares(values: npt.ArrayLike, number: int | None = None) -> Array:
     values = np.asarray(values, dtype=np.float64)
     finite = values[np.isfinite(values)]
     counts = np.histogram(finite, bins=FTV_EDGES)[0]
+    # without finite values shares are 0, not NaN
     shares: Array = counts / max(finite.size if number is None else number, 1)
     return shares

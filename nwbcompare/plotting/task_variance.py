@@ -42,6 +42,7 @@ def plot_variance_heatmap(
     order = order_by_cluster(clusters)
     rows = variance["task_variance"].transpose("unit", ...).isel(unit=order)
     image = ax.imshow(
+        # a unit without any variance stays 0
         rows.values / np.maximum(rows.values.max(axis=1, keepdims=True), TINY),
         aspect="auto",
         cmap=SEQUENTIAL,
@@ -81,6 +82,7 @@ def plot_variance_in_time(
         Display names of tasks.
     """
     every = variance["task_variance"]
+    # times outside of the task are NaN in all units
     in_task = every.sel(task=task).dropna("time", how="all").transpose("unit", "time")
     ax.set_title(display_name(task, names))
     ax.set_xlabel("time (s)")
@@ -98,6 +100,7 @@ def plot_variance_in_time(
     labels = clusters["cluster"].values
     n_clusters = labels.max() + 1
     members = [labels == which for which in range(n_clusters)]
+    # over all tasks, so that panels of different tasks have one scale
     most = [float(every.isel(unit=units).mean("unit").max()) for units in members]
     means = [in_task.isel(unit=units).mean("unit") for units in members]
     image = ax.imshow(
@@ -146,6 +149,7 @@ def plot_unit_rates(
     rates = by_level.mean("condition", keep_attrs=True)
     levels = rates[variable].values
     numeric = levels.dtype.kind in "fiu"
+    # text has no scale: its levels are spaced evenly
     scale = levels.astype(float) if numeric else np.arange(len(levels), dtype=float)
     norm = Normalize(scale.min(), scale.max())
     colours = mpl.colormaps[SEQUENTIAL](norm(scale))
@@ -157,6 +161,7 @@ def plot_unit_rates(
     unit_of_variable = conditions[variable].attrs.get("units", "1")
     readable = variable.replace("_", " ")
     readable += "" if unit_of_variable == "1" else f" ({unit_of_variable})"
+    # more lines are easier to read off a colour bar than off a legend
     if len(levels) <= 6:
         ax.legend(title=readable, frameon=False)
     else:
@@ -188,11 +193,13 @@ def plot_condition_rates(
     conditions = condition_means.isel(condition=condition_means["task"].values == task)
     rates = conditions["rate_mean"].sel(unit=unit)
     variables = json.loads(condition_means.attrs["condition_variables"])[task]
+    # without the pale end, which is hardly visible on white
     colours = mpl.colormaps[SEQUENTIAL](np.linspace(0, 0.9, rates.sizes["condition"]))
     for place, colour in enumerate(colours):
         levels = [conditions[name].values[place] for name in variables]
         # a legend of many conditions would cover the curves
         label = ", ".join(_level(level) for level in levels) if len(colours) <= 8 else None
+        # neighbouring lines have similar colours and differ in style
         style = "-" if place % 2 == 0 else "--"
         ax.plot(rates["time"], rates.isel(condition=place), color=colour, ls=style, label=label)
     _label_rates(ax, rates, f"{unit}, {display_name(task, names)}")
@@ -210,5 +217,6 @@ def _level(level: object) -> str:
 
 
 def _edges(time: xr.DataArray) -> tuple[float, float]:
+    # times are the centres of bins
     half = time.attrs["bin_width_s"] / 2
     return float(time[0]) - half, float(time[-1]) + half

@@ -82,12 +82,14 @@ def _write_name(ax: Axes, means: Array, place: int, name: str, colour: str) -> N
         fontsize=8,
         color=colour,
         fontweight="bold",
+        # a white rim keeps names legible over points
         path_effects=[withStroke(linewidth=2, foreground="white", alpha=0.7)],
         zorder=5,
     )
 
 
 def _unit(vector: Array) -> Array:
+    # a task at the origin has no direction, and stays there
     scaled: Array = vector / max(np.hypot(*vector), np.finfo(float).tiny)
     return scaled
 

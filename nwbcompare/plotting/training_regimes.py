@@ -72,6 +72,7 @@ def plot_regimes(
     places = np.arange(distance.shape[1])
     for row in distance:
         paired = np.isfinite(row)
+        # lines show the pairs that the test compares
         ax.plot(places[paired] - 0.1, row[paired], color=GREY, alpha=0.6, lw=0.6, zorder=1)
     for place, column in enumerate(distance.T):
         colour = REGIME_COLOURS[place % len(REGIME_COLOURS)]
@@ -80,6 +81,7 @@ def plot_regimes(
     mean, *bounds = (one[name].values for name in ("mean", "mean_low", "mean_high"))
     reach = interval_bars(mean, *bounds)
     ax.errorbar(places + 0.15, mean, reach, fmt="D", ms=5, capsize=3, color=BLACK, zorder=3)
+    # halves of the recording are compared by this measure only
     if name == result.attrs["distance"]:
         _plot_split_half(ax, result)
     regimes = [display_name(str(regime), names) for regime in result["regime"].values]

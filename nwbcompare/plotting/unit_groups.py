@@ -25,6 +25,7 @@ from nwbcompare.plotting.style import (
 GROUP_COLOURS = {"1": BLUE, "2": VERMILION, "12": GREEN, "": LIGHT_GREY}
 GROUP_MARKS = {"1": "o", "2": "s", "12": "^", "": "."}
 GROUP_LINES = {"1": "-", "2": "--", "12": "-."}
+# Yang et al. 2019; the value 1 is variance in the first task alone
 GROUP_BOUNDS = {"2": (0.0, 0.1), "12": (0.4, 0.6), "1": (0.9, 1.0)}
 SHARE_EDGES = np.linspace(0, 1, 31)
 DEGREE_TICKS = (-180, -90, 0, 90, 180)
@@ -91,6 +92,7 @@ def plot_normalised_variance(
     share = groups["normalised_variance"].values
     counts, _ = np.histogram(share[np.isfinite(share)], bins=SHARE_EDGES)
     ax.stairs(counts, SHARE_EDGES, fill=True, color=GREY, zorder=2)
+    # at least 1, since axes need some height
     top = 1.15 * max(counts.max(), 1)
     for group, (low, high) in GROUP_BOUNDS.items():
         ax.axvspan(low, high, color=GROUP_COLOURS[group], alpha=0.25, lw=0)
@@ -127,11 +129,13 @@ def plot_group_matrix(ax: Axes, result: xr.Dataset, *, selection: str = "near") 
     means = chosen["recurrent_weight"].transpose("group_to", "group_from").values
     n_pairs = chosen["n_pairs"].transpose("group_to", "group_from").values
     sizes = np.abs(means[np.isfinite(means)])
+    # symmetric, so that the colour shows the sign of a weight
     limit = float(sizes.max()) if sizes.size and sizes.max() > 0 else 1.0
     colours = mpl.colormaps[DIVERGING].with_extremes(bad="#EEEEEE")
     ax.imshow(np.ma.masked_invalid(means), cmap=colours, vmin=-limit, vmax=limit)
     scale = Normalize(-limit, limit)
     for (row, column), mean in np.ndenumerate(means):
+        # a minus sign as wide as the plus, not a hyphen
         number = f"{mean:+.3f}".replace("-", "−") if np.isfinite(mean) else "no pairs"
         colour = _on(colours(scale(mean))) if np.isfinite(mean) else BLACK
         text = f"{number}\n({n_pairs[row, column]})"
@@ -318,5 +322,6 @@ def _groups_with_units(means: xr.DataArray) -> list[str]:
 
 def _on(colour: tuple[float, float, float, float]) -> str:
     """Return the text colour, black or white, with more contrast to a colour."""
+    # shares of red, green and blue in perceived brightness (ITU-R BT.709)
     luminance = float(np.dot(colour[:3], (0.2126, 0.7152, 0.0722)))
     return "white" if luminance < WHITE_BELOW else BLACK

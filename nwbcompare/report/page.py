@@ -106,6 +106,7 @@ def write_page(folder: str | os.PathLike[str], page: Page) -> None:
     # the last file: its presence says that the page is whole
     numbers = json.dumps(page.as_json(), indent=1, allow_nan=False)
     files[folder / NUMBERS] = f"{numbers}\n".encode()
+    # files of an earlier page with other sections must not stay beside the new ones
     for name in (FIGURES, TABLES):
         (folder / name).mkdir(exist_ok=True)
         for file in (folder / name).iterdir():
@@ -133,6 +134,7 @@ def read_sections(folder: str | os.PathLike[str]) -> list[PageSection]:
     try:
         numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
         return [_section(folder, values) for values in numbers["sections"]]
+    # whichever part is damaged, the remedy is the same
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             str(folder),
@@ -166,6 +168,7 @@ def _finding(plain: str | Mapping[str, Any]) -> str | Finding:
 
 def _csv(rows: Sequence[Row]) -> bytes:
     """Return rows as CSV; a column that a row lacks is empty there."""
+    # the csv module writes its own ends of lines, which must not be translated
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
     writer.writeheader()

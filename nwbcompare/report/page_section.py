@@ -82,6 +82,7 @@ class Picture:
     @property
     def uri(self) -> str:
         """The figure as the address of an HTML image."""
+        # inside of the page, which thereby needs no other file
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
 
 
@@ -170,6 +171,7 @@ def evidence_text(evidence: Evidence) -> str:
 
 def _plain(row: Row) -> Row:
     """Return cells as JSON, which has no NaN."""
+    # Python would write NaN, which other readers of JSON reject
     return {name: None if _is_nan(cell) else cell for name, cell in row.items()}
 
 

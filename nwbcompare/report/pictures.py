@@ -45,9 +45,11 @@ def picture(
     with mpl.rc_context(STYLE):
         for ax, one in zip(axes.flat, draw, strict=False):
             one(ax)
+        # the last row may have panels to spare
         for ax in axes.flat[len(draw) :]:
             ax.axis("off")
         if banner:
+            # in the figure, so that a copy of it still says that its recording is simulated
             figure.suptitle(banner, color="#B00020", fontweight="bold")
     # a source's name may have any character
     return Picture(

@@ -22,6 +22,7 @@ def render(template: str, **contents: Any) -> str:
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_text),
+        # names of sources and files may contain < and &
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

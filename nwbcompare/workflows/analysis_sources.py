@@ -76,6 +76,7 @@ class NetworkSource:
 
     def forget(self) -> None:
         """Free the activity, which is recorded again on the next access."""
+        # where cached_property keeps its value
         self.__dict__.pop("activity", None)
 
     def identity(self) -> dict[str, Any]:
@@ -127,11 +128,13 @@ class FileSource:
     def protocol(self) -> str:
         """Name of the protocol on which the activity was recorded."""
         protocols = {_protocol_of(block) for block in blocks(self.activity).values()}
+        # blocks on different protocols have none in common
         return protocols.pop() if len(protocols) == 1 else "as recorded"
 
     @property
     def n_hidden(self) -> int:
         """Number of hidden units; on the matched protocol each gives several samples."""
+        # there a hidden unit is a sample on each of six axes of targets
         column = "network_unit" if "network_unit" in self.first.coords else "unit"
         return int(np.unique(self.first[column].values).size)
 
@@ -202,6 +205,7 @@ def activity_digest(activity: xr.DataTree) -> str:
     digest = hashlib.sha256()
     for block in blocks(activity).values():
         digest.update(block["rate"].values.tobytes())
+        # sorted: the order of columns is no part of the data
         for name in sorted(map(str, block.coords)):
             digest.update(name.encode())
             digest.update(_text_of(block[name].values).tobytes())
@@ -222,9 +226,11 @@ def _text_of(values: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
 def _protocol_of(block: xr.Dataset) -> str:
     """Return the protocol on which an activity was recorded, from its provenance."""
     provenance = json.loads(block.attrs["provenance"])
+    # a file that does not state its parameters has the default ones
     default = parameters_of(MatchedProtocol(), smoothed=True)
     is_default = provenance.get("matched_protocol", default) == default
     if provenance.get("protocol") == "matched" and is_default:
         return "matched"
+    # test trials on another clock are not the published protocol any more
     from_start = block["time"].attrs["aligned_to"] == "trial start"
     return "published" if provenance.get("kind") == "test" and from_start else "as recorded"

@@ -88,6 +88,7 @@ def analyze(
     selected = select_sections("analyze", sections)
     if not sources:
         raise InputError("sources", "at least one source", "none", "Use pretrained:all20-fast-0.")
+    # before sources are loaded, which takes a while
     check_report_folder(Path(out), resume=resume, overwrite=overwrite)
     loaded = [analysis_source(source) for source in sources]
     check_source_names(loaded)
@@ -114,5 +115,6 @@ def _title(sources: Sequence[AnalysisSource]) -> str:
     networks = [source.name for source in sources if source.network is not None]
     recordings = [source.name for source in sources if source.network is None]
     if len(networks) > 1:
+        # ten names would fill the page's head
         networks = [f"{len(networks)} networks"]
     return f"Selectivity and composition: {', '.join([*networks, *recordings])}"

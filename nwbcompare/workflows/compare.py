@@ -24,6 +24,7 @@ from nwbcompare.workflows.sections.limits import limits
 from nwbcompare.workflows.sections.methods import methods
 from nwbcompare.workflows.settings import Settings
 
+# several of one recipe, so that there are findings over networks
 MODELS = ("pretrained:all20-fast-0", "pretrained:all20-fast-1", "pretrained:all20-fast-2")
 PARAMETERS = ("pair", "seed", "n_permutations", "n_bootstrap", "n_draws", "n_splits", "margin")
 """Settings that the results depend on."""
@@ -161,6 +162,7 @@ def _with_figure(finding: str | Finding, number: int) -> str | Finding:
 def _title(measurements: Measurements) -> str:
     n_networks = len({model.name for model in measurements.models})
     title = f"{counted(n_networks, 'network')} against {measurements.name}"
+    # a page must not pass for one about neurons, not even by its title
     return f"SIMULATED: {title}" if measurements.simulated else title
 
 

@@ -176,6 +176,7 @@ def plan_of(runs: str | os.PathLike[str], **changes: Any) -> StudyPlan:
         Where the folder has no networks of a study.
     """
     folder = Path(runs)
+    # hidden folders are those of interrupted writers
     present = [name_of(run) for run in sorted((folder / RUNS).glob("[!.]*")) if run.is_dir()]
     if not STUDY.is_in(folder) or not present:
         raise InputError(
@@ -188,6 +189,7 @@ def plan_of(runs: str | os.PathLike[str], **changes: Any) -> StudyPlan:
     values: dict[str, Any] = {
         "regimes": tuple(regime for regime in REGIMES if regime in names),
         "also": tuple(name.replace(" ", ":") for name in names if name not in REGIMES),
+        # seeds count from 0
         "n_networks": max(seed for _, seed in present) + 1,
         **STUDY.defaults,
         **json.loads((folder / STUDY.configuration).read_text(encoding="utf-8")),

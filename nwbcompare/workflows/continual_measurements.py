@@ -38,6 +38,7 @@ PRIMARY = TUNING.name
 AT_LEVEL = "rate_at_{:.2f}"
 """Name of the rate-matched protocol at a level of performance."""
 WITH_LEVELS = ("interleaved", "sequential", DONOR)
+# what comparisons need; others would only make the files larger
 COLUMNS = ("unit", "draw", "network_unit", "recorded_unit", "session", "subject")
 
 
@@ -112,6 +113,7 @@ def measure_networks(
     source = _Recording(recording, mapping, settings, plan)
     identity = source.identity()
     seeds = sorted({one.seed for one in networks})
+    # how similar networks are before any training
     untrained = [StudyNetwork(UNTRAINED, k, run_folder_of(out, UNTRAINED, k)) for k in seeds]
     jobs: list[Job] = [
         (one.folder.name, _read_or_measure, (out, one, source, identity))
@@ -133,6 +135,7 @@ def _read_or_measure(
     outdated = results is not None and PRIMARY not in {*results, *results.refusals}
     if results is None or (outdated and weights.is_file()):
         results = _measure(one, source)
+        # compressed, since studies of a hundred networks are published with these files
         keep_results(file, results, identity, small=True)
     return NetworkMeasures(one.regime, one.seed, results)
 
@@ -157,6 +160,7 @@ def _measure(one: StudyNetwork, source: _Recording) -> Results:
 def _network(one: StudyNetwork, plan: StudyPlan) -> Network:
     if one.regime != UNTRAINED:
         return load(one.folder)
+    # of any regime: all networks of a seed share their initial weights
     config, _ = plan.configs_of(regime_of_study(DONOR, plan.strength), one.seed)
     return Network(config, name=one.folder.name)
 

@@ -96,6 +96,7 @@ def train_networks(out: Path, plan: StudyPlan, *, n_jobs: int = 1) -> list[Study
         By regime, then seed; those whose loss diverged or whose training stalled have a failure.
     """
     (out / RUNS).mkdir(parents=True, exist_ok=True)
+    # controls are in the job of the regime whose importances they take
     jobs: list[Job] = [
         (f"{chain[0].name}, seed {seed}", _train_chain, (out, plan, seed, chain))
         for seed in range(plan.n_networks)
@@ -105,6 +106,7 @@ def train_networks(out: Path, plan: StudyPlan, *, n_jobs: int = 1) -> list[Study
     chains, _ = run_all(jobs, n_jobs, "networks")
     networks = [network for chain in chains for network in chain]
     order = list(plan.all_regimes)
+    # jobs are by seed, tables by regime
     return sorted(networks, key=lambda one: (order.index(one.regime), one.seed))
 
 
@@ -161,9 +163,11 @@ def _train_chain(
 
 def _train_one(out: Path, plan: StudyPlan, regime: TrainingRegime, seed: int) -> StudyNetwork:
     folder = run_folder_of(out, regime.name, seed)
+    # a run without a final evaluation was interrupted, and is continued
     if is_run(folder) and read_evaluation(folder):
         return StudyNetwork(regime.name, seed, folder)
     if (folder / FAILURE).is_file():
+        # training is deterministic: it would fail again
         return StudyNetwork(regime.name, seed, folder, (folder / FAILURE).read_text().strip())
     donor = regime.donor
     try:

@@ -78,6 +78,7 @@ def export_source(
             return [write_nwb(activity, out, **options)]
         parts = parts_of(activity, per_task=True)
         paths = [Path(out).with_stem(f"{Path(out).stem}-{in_path(leaf)}") for leaf in parts]
+        # all paths before the first file, so that no half of an export is left
         for path in paths:
             check_output(path, overwrite=overwrite)
         return [

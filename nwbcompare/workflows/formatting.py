@@ -30,6 +30,7 @@ def number(value: object) -> float | None:
     (0.333333, None)
     """
     value = float(np.asarray(value))
+    # six digits hide rounding that differs between machines; JSON has no NaN
     return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
@@ -48,6 +49,7 @@ def records(table: xr.Dataset, **columns: Cell) -> list[Row]:
     >>> records(xr.Dataset({"rate": ("unit", [0.5, 1 / 3])}, {"unit": ["a", "b"]}), source="x")[1]
     {'source': 'x', 'unit': 'b', 'rate': 0.333333}
     """
+    # columns of the unit table would be repeated in every row
     others = set(table.coords) - set(table.dims)
     rows = table.drop_vars(others).to_dataframe(list(map(str, table.dims))).reset_index()
     return [

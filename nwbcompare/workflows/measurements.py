@@ -28,6 +28,7 @@ from nwbcompare.workflows.sampling_protocols import PROTOCOLS, RATE, Pair
 from nwbcompare.workflows.section import Refusal, Results
 from nwbcompare.workflows.settings import Settings
 
+# fewer values are no distribution to compare
 LEAST_ACTIVE = 3
 SAMPLE_COORDS = frozenset({"unit", "recorded_unit", "session", "subject", "task"})
 """Coordinates of a sample table that all draws share."""
@@ -75,6 +76,7 @@ class ComparisonSource:
 
     def forget(self) -> None:
         """Free the sampled activity, which is drawn again on the next access."""
+        # where cached_property keeps its value
         self.__dict__.pop("sampled", None)
 
     def seeds_of(self, model: Model) -> range:
@@ -243,6 +245,7 @@ class Measurements:
 
     def tables(self, samples: Sequence[Sample]) -> list[xr.Dataset]:
         """Return sample tables with the recording's names of the two tasks."""
+        # on the published protocol tasks have the names of networks
         names = {"task_a": self.pair[0], "task_b": self.pair[1]}
         return [sample.ftv.assign_attrs(names) for sample in samples]
 
@@ -286,6 +289,7 @@ def sample_table(activities: Sequence[xr.DataTree], pair: Pair, protocol: str) -
         fractional_task_variance(task_variance(activity), *pair, missing="nan")
         for activity in activities
     ]
+    # draws differ in their network units: the worst one decides
     n_active = min(int(table["active"].sum()) for table in tables)
     if n_active < LEAST_ACTIVE:
         raise NotApplicableError(
@@ -301,6 +305,7 @@ def _joined(tables: Sequence[xr.Dataset]) -> xr.Dataset:
     """Join the tables of draws along ``draw``, without coordinates that differ between draws."""
     if len(tables) == 1:
         return tables[0]
+    # a recorded unit is represented by another network unit in each draw
     aligned = [
         table.assign_coords(unit=table["recorded_unit"].values).drop_vars(
             set(table.coords) - SAMPLE_COORDS, errors="ignore"
@@ -313,6 +318,7 @@ def _joined(tables: Sequence[xr.Dataset]) -> xr.Dataset:
         data_vars="all",
         coords="minimal",
         compat="override",
+        # units are in the same order in every draw
         join="override",
         combine_attrs="override",
     )

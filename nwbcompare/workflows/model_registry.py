@@ -68,6 +68,7 @@ def model_loaders() -> dict[str, ModelLoader]:
 
 def model_loader(source: str) -> ModelLoader | None:
     """Return the loader of a SOURCE, or None where it names no registered model."""
+    # options first, since their values may contain a colon
     return model_loaders().get(source.partition("?")[0].partition(":")[0])
 
 

@@ -52,6 +52,7 @@ def _load(text: str, pair: tuple[str, str], network_pair: tuple[str, str]) -> Mo
             "models", "SOURCE, or FAMILY=SOURCE", repr(text), "Use fast=pretrained:all20-fast-0."
         )
     path = Path(source)
+    # a missing file is reported as a file, not as a network
     is_file = not path.is_dir() and (path.is_file() or path.suffix in {".nwb", ".nc"})
     if is_file or is_activity_model(source):
         return FileSource(source, _activity(source, pair), family)
@@ -95,6 +96,7 @@ def _check_names(models: Sequence[Model]) -> None:
         (model.name, protocol)
         for model in models
         for protocol in (
+            # networks are recorded on both protocols, a file has one
             (model.protocol,) if isinstance(model, FileSource) else ("matched", "published")
         )
     )

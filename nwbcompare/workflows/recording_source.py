@@ -22,6 +22,7 @@ from nwbcompare.datasets.registry import get_loader
 from nwbcompare.workflows.sources import find_network, load, resolve
 
 DATASET = "mante2013"
+# none of the default models, which it would resemble too much
 SIMULATED_FROM = "pretrained:all20-fast-3"
 
 
@@ -94,6 +95,7 @@ def _choose(source: str | None, seed: int) -> RecordingChoice:
     try:
         present = animals(find_dataset(DATASET))
     except DatasetNotFoundError:
+        # a folder that was named has to exist: no simulation in its place
         if os.environ.get(ENVIRONMENT_VARIABLE):
             raise
         return RecordingChoice(

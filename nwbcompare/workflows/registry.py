@@ -65,6 +65,7 @@ OF_PACKAGE: tuple[Section[Any], ...] = (
 """Sections in the order of the pages."""
 
 
+# installed packages do not change during a run
 @cache
 def sections_of(report: ReportName) -> dict[str, Section[Any]]:
     """Return the sections of a report by name, in the order of its page.

@@ -52,6 +52,7 @@ class FolderKind:
 
 
 REPORT = FolderKind("report", "configuration.json", RESULTS)
+# studies from before there was a warm-up had none
 STUDY = FolderKind("study", "continual.json", "runs", {"warm_up_steps": 0})
 
 
@@ -133,6 +134,7 @@ def results_folder(
         to another configuration (the differences are shown), or is written to by another process.
     """
     check_report_folder(out, kind=kind, resume=resume, overwrite=overwrite)
+    # claimed first: two processes must not both see the folder as free
     with claimed(out), folder_in_progress(out, resume=resume, overwrite=overwrite) as path:
         if resume and kind.is_in(path):
             present = _read_json(path / kind.configuration)
@@ -149,6 +151,7 @@ def check_report_folder(
     out: Path, *, kind: FolderKind = REPORT, resume: bool, overwrite: bool
 ) -> None:
     """Check before any work that a report can be written to a folder; see `results_folder`."""
+    # only a folder of this kind may exist, and only to be resumed
     if overwrite or not (resume and kind.is_in(out)):
         check_output_folder(out, kind=kind.name, is_kind=kind.is_in, overwrite=overwrite)
 
@@ -189,6 +192,7 @@ def read_results(file: Path, identity: Mapping[str, Any] | None = None) -> Resul
     if not file.is_file():
         return None
     try:
+        # tables are loaded at once: the file may be replaced later in the run
         with xr.open_datatree(file, engine="h5netcdf") as tree:
             if not _is_of(tree.attrs, identity or {}):
                 return None
@@ -253,6 +257,7 @@ def keep_results(
 def _packing(table: xr.Dataset) -> dict[str, dict[str, Any]]:
     return {
         str(name): {"zlib": True, "complevel": 6}
+        # HDF5 does not compress strings of variable length
         | ({"dtype": "S1"} if values.dtype.kind in "UO" else {})
         for name, values in table.variables.items()
         if values.ndim

@@ -102,6 +102,7 @@ class Results(dict[str, xr.Dataset]):
 
     def group(self, prefix: str) -> Results:
         """Return the results whose names begin with ``prefix.``, without the prefix."""
+        # with the dot, so that "source 1" does not match "source 10"
         start = f"{prefix}."
         return Results(
             {k.removeprefix(start): v for k, v in self.items() if k.startswith(start)},
@@ -119,6 +120,7 @@ class Results(dict[str, xr.Dataset]):
     def series(self, prefix: str) -> list[xr.Dataset]:
         """Return the results ``prefix.0``, ``prefix.1``, ... in order."""
         group = self.group(prefix)
+        # by number: as text 10 comes before 2
         return [group[str(place)] for place in range(len(group))]
 
     def add_series(self, prefix: str, tables: Iterable[xr.Dataset]) -> None:

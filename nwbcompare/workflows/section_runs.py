@@ -96,6 +96,7 @@ def compute_sections(
     desc
         Title of the progress bar.
     """
+    # the order of the page need not be that of the computation
     ordered = _in_order_of_needs(sections)
     runs = {section.name: SectionRun(section) for section in sections}
     # all sources are checked before any is computed: a wrong one must not cost hours
@@ -130,6 +131,7 @@ def check_source_names(sources: Iterable[Source]) -> None:
     InputError
         Where two sources have one name.
     """
+    # results and tables are by name: equal names would replace each other
     name, number = Counter(source.name for source in sources).most_common(1)[0]
     if number > 1:
         raise InputError(
@@ -143,6 +145,7 @@ def _in_order_of_needs(sections: Sequence[Section[Any]]) -> list[Section[Any]]:
     ordered: dict[str, Section[Any]] = {}
 
     def add(name: str, path: tuple[str, ...]) -> None:
+        # only other packages can cause this, and it would never end
         if name in path:
             raise InputError(
                 "sections",
@@ -221,6 +224,7 @@ def _over_networks(run: SectionRun, kinds: Mapping[str, str]) -> list[Summary]:
         {name: results for name, results in run.results.items() if kinds[name] == kind}
         for kind in ("network", "control")
     )
+    # one network allows no inference over networks
     if run.section.summarise_over is None or len(networks) < 2:
         return []
     try:

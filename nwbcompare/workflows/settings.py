@@ -118,6 +118,7 @@ class Settings:
             return self.n_jobs
         from joblib import cpu_count  # noqa: PLC0415 - slow to import
 
+        # for a small recording starting processes takes longer than the work
         n_values = sum(block["rate"].size for block in blocks(recording).values())
         return int(cpu_count()) if n_values >= MANY_VALUES else 1
 

@@ -171,8 +171,10 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
         return record_test_trials(
             network, tasks_of_network(source, network), inputs_and_outputs=inputs_and_outputs
         )
+    # a path counts first: a file may have the name of a loader
     if Path(source).exists():
         return open(source)
+    # only now, since the name of a file may contain a question mark
     head, _, query = source.partition("?")
     if query and Path(head).exists():
         return open(head, **parse_options(query, READING_OPTIONS))
@@ -217,6 +219,7 @@ def is_network(source: str) -> bool:
     >>> is_network("pretrained:ctxdm-0"), is_network("session.nwb")
     (True, False)
     """
+    # by its name, without importing torch
     if source.startswith(f"{PRETRAINED}:"):
         return True
     if not Path(source).is_dir():

@@ -25,6 +25,7 @@ from nwbcompare.workflows.training_regimes import (
 
 LEVELS = (0.8, 0.9, 0.95)
 """Performances in the last stage's tasks at which networks of all regimes are compared."""
+# other values make other networks, whereas more seeds or regimes only add some
 OF_TRAINING = ("steps_per_task", "n_units", "strength", "warm_up_steps")
 
 
@@ -111,6 +112,7 @@ class StudyPlan:
     @property
     def further_seeds(self) -> range:
         """Seeds of the further regimes."""
+        # the first seeds, so that each network has partners of the main regimes
         return range(self.n_networks)[: self.n_also]
 
     def seeds_of(self, regime: str) -> range:
@@ -141,6 +143,7 @@ class StudyPlan:
         seed
             Seed of the network.
         """
+        # by the seed alone, so that regimes can be compared in pairs
         network = sequential_network(n_units=self.n_units, seed=seed)
         consolidation = regime.consolidation(seed)
         build = interleaved_config if consolidation is None else sequential_config
@@ -157,6 +160,7 @@ class StudyPlan:
 
 def _check_further(regimes: list[TrainingRegime], strength: float) -> None:
     """Check that further regimes differ from each other and from those of the study."""
+    # one training under two names would count twice
     of_study = {(method, float(strength)) for method in METHODS.values() if method != "none"}
     names = [regime.name for regime in regimes]
     for regime in regimes:

@@ -71,6 +71,7 @@ class StudySource:
         performance = {one: dict(read_evaluation(one.folder)["performance"]) for one in trained}
         exclusions = {one.name: one.failure for one in networks if one.failure}
         for one, shares in performance.items():
+            # the published rule: a network counts if no task of the last stage ends below 0.8
             worst = min(YANG2019[-1], key=shares.__getitem__)
             if shares[worst] < settings.least_performance:
                 exclusions[one.name] = (

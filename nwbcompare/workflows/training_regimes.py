@@ -102,6 +102,7 @@ def read_regime(text: str) -> TrainingRegime:
     method, colon, number = text.partition(":")
     try:
         strength = float(number)
+    # 0 fails the check below, as does any other text that is no strength
     except ValueError:
         strength = 0.0
     if not colon or not 0 < strength < float("inf") or method == "none":
@@ -113,12 +114,14 @@ def read_regime(text: str) -> TrainingRegime:
         )
     # the configuration checks the method
     checked = Consolidation(method=method, strength=strength).method  # type: ignore[arg-type]
+    # of equal strength, so that only the place of the importances differs
     donor = _name(METHODS[DONOR], strength) if method in CONTROLS else None
     return TrainingRegime(_name(method, strength), checked, strength, donor)
 
 
 def _name(method: str, strength: float) -> str:
     """Return the label of a regime, with all digits of the strength."""
+    # all digits, so that two strengths never share a label
     return f"{method} {strength!r}".removesuffix(".0")
 
 

@@ -148,6 +148,7 @@ def _correlations(a: Array, b: Array) -> Array:
     for rows in (a, b):
         centred = rows - rows.mean(axis=1, keepdims=True)
         length = np.linalg.norm(centred, axis=1, keepdims=True)
+        # a constant profile correlates with nothing: 0, not NaN
         unit.append(np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-12))
     correlation: Array = unit[0] @ unit[1].T
     return correlation

@@ -309,6 +309,7 @@ def _surrogates(
     table: Array, search: _Search, n: int, n_jobs: int | None, kept: str | PathLike[str] | None
 ) -> Array:
     """Compute the silhouette and the number of clusters of n surrogates, ``(surrogate, 2)``."""
+    # fitted to all units: the threshold is part of what is tested
     copula = Copula.of(table)
 
     def rows(indices: range) -> list[tuple[float, int]]:

@@ -15,6 +15,7 @@ from nwbcompare.analysis.clustering.kernels.surrogates import Copula
 from nwbcompare.core.errors import InputError
 
 Array = npt.NDArray[np.float64]
+# few are enough, since only the mean over surrogates is reported
 BOOTSTRAPS_OF_A_SURROGATE = 5
 
 
@@ -122,6 +123,7 @@ class _Repeat:
     seed: int
 
     def __call__(self, rows: Array) -> npt.NDArray[np.int64]:
+        # units that are drawn twice leave fewer different rows
         tried = [max(1, min(self.n_clusters, most_clusters(rows)))]
         return cluster(rows, tried, method=self.method, n_init=self.n_init, seed=self.seed).labels
 

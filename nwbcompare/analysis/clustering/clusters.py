@@ -25,8 +25,11 @@ from nwbcompare.core.errors import (
 Array = npt.NDArray[np.float64]
 Method = Literal["kmeans", "ward", "hdbscan"]
 COLUMN_DIMS = ("task", "task_epoch")
+# as published
 N_CLUSTERS_TRIED = range(2, 30)
+# as published: by task and epoch there is no search
 N_CLUSTERS_BY_EPOCH = 10
+# a silhouette needs two clusters, and fewer clusters than units
 FEWEST_UNITS = 3
 
 
@@ -174,6 +177,7 @@ def embed_units(
         rows = variance["normalised_variance"].values[active]
     else:
         rows, active = active_rows(variance_table(variance), threshold)
+    # scikit-learn raises an error of its own for as few
     if method == "tsne" and len(rows) <= clustering.PERPLEXITY:
         raise NotApplicableError(
             "variance",
@@ -428,6 +432,7 @@ def _result(
     values = np.full(table.shape, np.nan)
     values[active] = rows
     column = str(table.dims[1])
+    # inactive units are no members, and have no row here
     profile = np.array([rows[labels == which].mean(axis=0) for which in range(len(preferred))])
     return xr.Dataset(
         {

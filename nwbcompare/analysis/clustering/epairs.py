@@ -98,6 +98,7 @@ def epairs(
                 for _ in tqdm(range(n_surrogates), desc="ePAIRS", disable=None)
             ]
         )
+    # units may also be farther apart than Gaussian ones
     one_sided = min(p_value(reaches(sign * null, sign * observed)) for sign in (-1, 1))
     return xr.Dataset(
         {

@@ -28,6 +28,7 @@ WITHIN_RAD = np.pi / 6
 """Pairs count as of like preference below this difference of preferred direction."""
 ON_BOUND = 1e-9
 """Differences this near a bound (rad) lie on it: multiples of a ring's step are not exact."""
+# of the test that a call of inhibition rests on
 LEVEL = 0.05
 INHIBITING = ("1", "2")
 FROM_PREFERRED = np.arange(RING_SIZE) - RING_SIZE // 2
@@ -211,6 +212,7 @@ def mutual_inhibition(
     lower, upper = (
         p_value(reaches(sign * null, sign * statistic) | np.isnan(null)) for sign in (-1, 1)
     )
+    # the statistic is negative, too, where units only excite their own group
     both_negative = means[0][1].mean < 0 and means[1][0].mean < 0
     return xr.Dataset(
         {
@@ -378,6 +380,7 @@ def _near(direction: Array, within: float) -> Mask:
 
 def _bins(angle: Array, n_bins: int, whole: float, *, wrap: bool = True) -> npt.NDArray[np.int64]:
     bins = np.floor((angle + ON_BOUND) / whole * n_bins).astype(np.int64)
+    # a full turn is the angle 0 again; a difference of pi is in the last bin
     return bins % n_bins if wrap else np.minimum(bins, n_bins - 1)
 
 
@@ -390,6 +393,7 @@ def _n_exchangeable(in_second: Mask, bins: npt.NDArray[np.int64]) -> int:
 def _recurrent_by_group(
     weights: xr.Dataset, masks: dict[str, Mask], within: float
 ) -> dict[str, list[list[PairMean]]]:
+    # a unit with itself is no pair, as published
     matrix = _recurrent(weights)
     near = _near(weights["preferred_direction"].values, within)
     chosen = {"all": ~np.eye(len(matrix), dtype=bool), "near": near}

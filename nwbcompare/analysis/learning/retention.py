@@ -120,9 +120,12 @@ def retention(matrix: xr.Dataset) -> xr.Dataset:
             "Join matrices of the same stages.",
         )
     place = xr.DataArray(np.arange(matrix.sizes["stage"]), dims="stage")
+    # all stages but one are NaN, so that the maximum is its value
     learned = performance.where(place == stage_of_task).max("stage")
     final = performance.isel(stage=-1, drop=True)
+    # nothing is trained after the last stage
     later = stage_of_task < matrix.sizes["stage"] - 1
+    # before its own stage a task has nothing to forget
     best = performance.where((place >= stage_of_task) & (place < place[-1])).max("stage")
     result = xr.Dataset(
         {
@@ -194,6 +197,7 @@ def retention_over_networks(
         name: _matrix(log, curriculum, _subject(name)) for name, log in logs_by_network.items()
     }
     unmeasured = [name for name, matrix in matrices.items() if matrix["before"].isnull().any()]
+    # the mean would be over some networks in one measure and over all in another
     if 0 < len(unmeasured) < len(matrices):
         raise InputError(
             "logs_by_network",
@@ -599,10 +603,12 @@ def _inferred(value: xr.DataArray, tested: Sequence[str], seed: int) -> xr.Datas
         warnings.filterwarnings("ignore", "One network", UserWarning)
         for place in np.argwhere(value.notnull().all("network").values):
             row, column = (int(number) for number in place)
+            # the same seed in every cell: all are tested by the same sign flips
             cell = over_networks(value[row, :, column], seed=seed)
             for name, numbers in inferred.items():
                 numbers[row, column] = cell[name]
             smallest = float(cell["p_smallest"])
+    # neither a performance nor a forgetting of 0 is a null hypothesis
     inferred["p_value"][~np.isin(value["measure"].values, tested)] = np.nan
     return xr.Dataset(
         {
@@ -650,6 +656,7 @@ def _band(values: Array, dims: tuple[str, ...]) -> dict[str, tuple[tuple[str, ..
     mean, low, high = mean_interval(values)
     return {
         "mean": (dims, mean),
+        # Student's interval may reach beyond a share's range
         "mean_low": (dims, np.maximum(low, 0)),
         "mean_high": (dims, np.minimum(high, 1)),
     }

@@ -26,6 +26,7 @@ COMPOSITIONS: dict[str, tuple[str, str, str, str]] = {
     "matching": ("dmsgo", "dmcgo", "dmsnogo", "dmcnogo"),
 }
 """Yang et al. 2019, Fig. 6: tasks a, b, c, d with a - b parallel to c - d, by set."""
+# which have 1.4 million quadruples
 MOST_VECTORS = 50
 INTERVAL = (0.025, 0.975)
 BOUND = ["low", "high"]
@@ -149,9 +150,11 @@ def pairing_null(
     _, values = vectors_of(vectors, names)
     cosine = _cosine(values, names)
     first, second = values[0] - values[1], values[2] - values[3]
+    # the same for all pairings, which only change the order
     length = np.linalg.norm(first) * np.linalg.norm(second)
     rng = np.random.default_rng(seed)
     null = np.array([first @ rng.permutation(second) for _ in range(n_permutations)]) / length
+    # two tails of their own, since the null is not centred on 0
     tails = p_value(reaches(null, cosine)), p_value(reaches(-null, -cosine))
     return xr.Dataset(
         {
@@ -279,6 +282,7 @@ def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
     """
     if not results:
         raise InputError("results", "at least one", "none", "Analyse some networks first.")
+    # networks may differ in everything but what is measured
     subject = {name: str(results[0].attrs[name]) for name in SUBJECT if name in results[0].attrs}
     for result in results[1:]:
         other = {name: str(result.attrs.get(name)) for name in subject}

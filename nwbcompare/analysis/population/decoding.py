@@ -153,6 +153,7 @@ def decode(
     return xr.Dataset(
         {
             "accuracy": accuracy,
+            # 20 resamples have no 2.5th percentile: a normal interval
             "accuracy_low": max(0.0, accuracy - 1.96 * error),
             "accuracy_high": min(1.0, accuracy + 1.96 * error),
             "chance": 1 / design.classes.size,
@@ -209,12 +210,14 @@ def _design(table: xr.Dataset, what: str, *, generalise: bool) -> _Design:
             "Decode something else, or take more tasks.",
         )
     others = np.array([code for name, (_, code) in columns.items() if name != what])
+    # everything else that a trial is: labels are exchangeable within it only
     stratum = (
         np.unique(others, axis=1, return_inverse=True)[1].reshape(-1)
         if others.size
         else np.zeros_like(label)
     )
     present = np.zeros((stratum.max() + 1, classes.size), dtype=bool)
+    # where cells are empty, another variable would tell the class
     present[stratum, label] = True
     if not present.all():
         raise NotApplicableError(
@@ -430,6 +433,7 @@ def implementable_classifications(
     null_share = float((np.mean(null, axis=0) > threshold).mean())
     shares = (np.array(boot) > threshold).mean(axis=1)
     dimension = _dimension(share, n_conditions)
+    # of the dimension itself, which is not linear in the share
     error = np.std([_dimension(one, n_conditions) for one in shares], ddof=1)
     low = max(1.0, dimension - 1.96 * error)
     high = min(float(n_conditions), dimension + 1.96 * error)

@@ -53,6 +53,7 @@ from nwbcompare.kernels.variance import group_moments
 Array = npt.NDArray[np.float64]
 Metric = Literal["crossvalidated", "euclidean", "correlation"]
 METRICS = ("crossvalidated", "euclidean", "correlation")
+# as published: before the stimulus all conditions are alike
 LEAVE_OUT = ("fix1",)
 
 
@@ -104,6 +105,7 @@ def trial_rates(
         for task in names
         if task in tasks_of(block)
     ]
+    # blocks may have another order than the argument
     parts.sort(key=lambda part: names.index(str(part.table["task"].values[0])))
     if time == "time":
         _check_clocks(parts)
@@ -160,6 +162,7 @@ def _rates_of_task(
 
 def _mean_of_observed(rate: npt.NDArray[Any]) -> Array:
     is_observed = np.isfinite(rate)
+    # rates are float32, sums are accumulated in float64
     total = np.where(is_observed, rate, 0).sum(axis=1, dtype=np.float64)
     with np.errstate(invalid="ignore"):
         mean: Array = total / is_observed.sum(axis=1)
@@ -184,6 +187,7 @@ def _joined_tables(tables: Sequence[xr.Dataset]) -> xr.Dataset:
     columns: dict[str, Any] = {}
     for name in names:
         like = next(table[name] for table in tables if name in table.coords)
+        # in conditions of tasks that do not use the variable
         blank = "" if like.dtype.kind == "U" else np.nan
         values = [
             table[name].values
@@ -293,6 +297,7 @@ def population_means(
         )
     )
     with np.errstate(invalid="ignore", divide="ignore"):
+        # the variance over trials divided by their number; none without noise
         error = squares / (count - 1) / count if noisy else np.where(count > 0, 0.0, np.nan)
     halves = _half_means(rates.rate, group, (n_splits, *shape), seed) if noisy else None
     fewest = count.reshape(n_conditions, n_units, -1).min(axis=-1)
@@ -426,6 +431,7 @@ def unit_halves(
         order = rng.permutation(sizes.size)
         before = np.cumsum(sizes[order]) - sizes[order]
         first = np.zeros(sizes.size, dtype=bool)
+        # a cluster is in the half in which its middle lies
         first[order[before + sizes[order] / 2 <= clusters.size / 2]] = True
         # no half is empty, unless there is a single cluster
         first[order[0]], first[order[-1]] = True, sizes.size == 1
@@ -471,6 +477,7 @@ def bootstrap_weights(
     for which in np.flatnonzero(sizes > 1):
         members = np.flatnonzero(clusters == which)
         n = members.size
+        # a session drawn twice has twice as many draws of its units
         weights[:, members] = rng.multinomial(draws[:, which] * n, np.full(n, 1 / n))
     return weights
 
@@ -566,6 +573,7 @@ def dimensionality(
         )
     low, high = _percentiles(np.array(boot))
     products = gram(x)
+    # without the last, which is 0 for centred means
     spectrum = np.maximum(np.linalg.eigvalsh(products)[:0:-1], 0.0)
     return xr.Dataset(
         {
@@ -680,6 +688,7 @@ def dissimilarity(
     halves = unit_halves(resampling_units(columns_on(means, "unit"))[0], n_splits, rng)
     reliability = [
         compare_distances(_distances(means, metric, half), _distances(means, metric, ~half))
+        # a single session has no halves
         if 0 < half.sum() < half.size and means.sizes["condition"] > 2
         else np.nan
         for half in halves

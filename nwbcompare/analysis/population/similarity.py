@@ -126,6 +126,7 @@ def compare_populations(
     result = xr.concat(parts, dim=xr.Variable("measure", list(measures)))
     n_conditions = recording_means.sizes["condition"]
     return result.assign(
+        # few conditions have few orders, whatever the number of permutations
         p_smallest=max(
             1 / (1 + n_permutations), 1 / _n_orders(recording_means["task"].values, permute)
         ),
@@ -222,6 +223,7 @@ def _compare(
     describe, compare, square, distance = MEASURES[name]
     x, noise = recording_means["rate_mean"].values, recording_means["mean_variance"].values
     every = np.ones(x.shape[1])
+    # once, since permutations and bootstraps concern the recording alone
     of_model = describe(
         model_means["rate_mean"].values,
         model_means["mean_variance"].values,
@@ -247,6 +249,7 @@ def _compare(
     return xr.Dataset(
         {
             "value": value,
+            # not percentiles, which are biased: bootstraps repeat units
             "low": np.clip(value - 1.96 * error, least, most),
             "high": np.clip(value + 1.96 * error, least, most),
             "standard_error": error,
@@ -262,6 +265,7 @@ def _compare(
 def _half_noise(means: xr.Dataset) -> tuple[Array, Array]:
     """Return the squared standard errors of the means over the halves of the trials."""
     n = means["n_trials"].values
+    # of one trial; a half has about half of the trials to average it
     noise = means["mean_variance"].values * n
     first = noise / ((n + 1) // 2)
     # a single trial, which only a deterministic source may have, is noise-free in both halves

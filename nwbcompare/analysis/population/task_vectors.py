@@ -278,6 +278,7 @@ def task_space(vectors: xr.Dataset, tasks: Sequence[str], *, n_axes: int = 2) ->
     """
     dim, values = vectors_of(vectors, tasks)
     position, axes, shares = principal_axes(values, max(1, n_axes))
+    # a share of rounding errors is no axis
     spanned = int((shares > 1e-12).sum())
     check_whole("n_axes", n_axes, 1, "Use n_axes=2.")
     if n_axes > spanned:
@@ -370,6 +371,7 @@ def _blocks_with(
     if lacking and (tasks is not None or len(lacking) == len(selection)):
         epochs = _epochs(where[lacking[0]], lacking[0])
         error = unknown_name(f"epoch of {listing(lacking)}", epoch, epochs)
+        # unless tasks were named, it is a property of the source
         raise error if tasks is not None else NotApplicableError(*error.args)
     if lacking:
         warnings.warn(f"{listing(lacking)} left out: no epoch {epoch!r}", UserWarning, stacklevel=3)
@@ -405,6 +407,7 @@ def _moment_vectors(
     names = _names(task, means, columns)
     groups = {name: names == name for name in dict.fromkeys(names.tolist())}
     first = [int(np.argmax(members)) for members in groups.values()]
+    # a unit that was not observed in every bin lacks the condition
     rate = means["rate_mean"].mean("time", skipna=False).transpose("condition", "unit").values
     return xr.Dataset(
         {

@@ -30,6 +30,7 @@ from nwbcompare.kernels.variance import fractional_variance
 
 Array = npt.NDArray[np.float64]
 ESTIMATES = ("raw", "corrected")
+# variants in which the absolute threshold of activity has no meaning
 RESCALED = ("rates matched", "rates stabilised")
 INTERVAL = (2.5, 97.5)
 
@@ -101,6 +102,7 @@ def confound_table(
             try:
                 by_variant[variant] = measure(pair, task_a, task_b)
             except NotApplicableError as error:
+                # without the reference there is no change to report
                 if variant == "as published":
                     raise
                 left_out[variant] = error.reason
@@ -200,6 +202,7 @@ def ftv_in_time(
     a, b = value.transpose("task", "time", "unit").values
     fraction, _ = fractional_variance(a, b, threshold=ACTIVE_THRESHOLD)
     if corrected:
+        # a corrected variance below 0 gives values beyond the ends
         fraction = np.clip(fraction, -1, 1)
     cluster, column = resampling_units(unit_table(next(iter(blocks(pair).values()))))
     draws = _weights(cluster, n_draws, seed)[:, cluster]
@@ -330,12 +333,14 @@ def _mean_and_sd(values: Array, weights: Array) -> tuple[Array, Array]:
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = first / count
+        # rounding can bring a variance of 0 below it
         return mean, np.sqrt(np.maximum(second / count - mean**2, 0))
 
 
 def _pooled(a: Array, b: Array, weights: Array) -> Array:
     """Compute the FTV of variances summed over units, ``(draw, time)``."""
     finite = np.isfinite(a + b)
+    # units that lack a task at a time are in neither sum
     sums = [weights @ np.where(finite, x, 0.0).T for x in (a, b)]
     pooled, _ = fractional_variance(sums[0], sums[1], threshold=0.0)
     return np.clip(pooled, -1, 1)

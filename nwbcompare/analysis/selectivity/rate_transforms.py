@@ -25,6 +25,7 @@ from nwbcompare.core.errors import NotApplicableError, UnitWarning, listing, unk
 AnyActivity = TypeVar("AnyActivity", xr.DataTree, xr.Dataset)
 Method = Literal["anscombe", "freeman_tukey", "square_root"]
 METHODS = ("anscombe", "freeman_tukey", "square_root")
+# Anscombe 1948: the constant with the most even variance
 ANSCOMBE = 3 / 8
 WHOLE = 1e-3
 """Counts this near to whole numbers are whole: rates are kept as float32."""
@@ -153,8 +154,10 @@ def _as_given(activity: AnyActivity, parts: dict[str, xr.Dataset]) -> AnyActivit
 
 def _stabilised(block: xr.Dataset, method: Method) -> xr.Dataset:
     rate = _positive(block)
+    # rates of a network are no counts, to which a constant could be added
     if block["rate"].attrs["units"] == "1":
         return _with_rate(block, np.sqrt(rate), transform="sqrt(rate)")
+    # float32 as the rates: float64 would take twice their memory
     count = rate * np.float32(block["time"].attrs["bin_width_s"])
     if method == "freeman_tukey":
         _check_whole(count)

@@ -39,6 +39,7 @@ def resampling_units(units: Mapping[str, xr.DataArray]) -> tuple[npt.NDArray[np.
     """
     for column in COLUMNS:
         names, code = np.unique(units.get(column, []), return_inverse=True)
+        # a bootstrap over a single session would draw it again and again
         if names.size > 1:
             return code.reshape(-1).astype(np.int64), column
     return np.arange(units["unit"].size), "unit"

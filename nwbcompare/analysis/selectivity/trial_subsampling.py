@@ -143,6 +143,7 @@ def _checked(activity: xr.DataTree | xr.Dataset, tasks: Sequence[str] | None) ->
         if task not in available:
             raise unknown_name("tasks", task, available)
     if len(names) < 2:
+        # one task is a property of the source, unless it was named
         error = NotApplicableError if tasks is None else InputError
         raise error("tasks", "two or more tasks", listing(names), "Name the tasks to equalise.")
     return names
@@ -156,6 +157,7 @@ def _rows_of(
     columns = []
     for block in parts.values():
         text = labels(block["task"])
+        # in a dense block all units share their trials
         unit = unit_positions(block) if is_ragged(block) else np.zeros(text.size, dtype=np.int64)
         condition = np.zeros_like(unit)
         if by_condition:

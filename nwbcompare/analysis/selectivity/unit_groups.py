@@ -14,6 +14,7 @@ from nwbcompare.core.errors import UnitWarning, listing
 
 GROUPS = ("1", "2", "12")
 """The groups of a pair of tasks: units of the first, of the second, and of both."""
+# Yang et al. 2019, as the next; bounds are excluded
 ONE_TASK = (0.1, 0.9)
 BOTH_TASKS = (0.4, 0.6)
 

@@ -51,6 +51,7 @@ from nwbcompare.core.errors import (
 
 Array = npt.NDArray[np.float64]
 CHOICE = "choice"
+# bounds the design, which has a row for each cell
 MOST_CELLS = 4096
 NOISE_SDS = 2.0
 """A factor counts from this many standard deviations of its noise on; with one degree of freedom
@@ -222,6 +223,7 @@ def ftv_by_factor(
     # a factor that a task lacks adds nothing; a confounded one makes the sum unknown (NaN)
     fitted = summed["fitted"]
     total = added.where(fitted, 0.0).sum("factor", skipna=False).transpose("unit", "task")
+    # variances add up where components are independent
     squared = (summed["standard_error"] ** 2).where(fitted, 0.0).sum("factor", skipna=False)
     error = squared.transpose("unit", "task") ** 0.5
     variance = xr.Dataset(
@@ -323,6 +325,7 @@ def _components_of_units(
     names = [field.name for field in fields(Components)]
     values = np.full((len(names), block.sizes["unit"], len(crossing.terms)), np.nan)
     n_trials = np.zeros(block.sizes["unit"])
+    # units with the same trials share one fit
     fits: dict[bytes, Fit] = {}
     trials = _trials_of_units(block, crossing, bins)
     description = f"components, {crossing.task}"
@@ -345,6 +348,7 @@ def _trials_of_units(
             yield unit, rates[:, :, unit], crossing.cell
         return
     place = unit_positions(block)[crossing.rows]
+    # one sort instead of a search through all rows for each unit
     order = np.argsort(place, kind="stable")
     bounds = np.cumsum(np.bincount(place, minlength=block.sizes["unit"]))
     for unit, mine in enumerate(np.split(order, bounds[:-1])):

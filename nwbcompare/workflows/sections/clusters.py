@@ -49,6 +49,7 @@ def _compute(
 ) -> Results:
     variance = earlier["variance"]["task"]
     clusters = cluster_units(variance, seed=settings.seed)
+    # surrogates take minutes: an interrupted run continues from this file
     surrogates = cache.with_suffix(".json")
     draws: dict[str, Any] = {"n_surrogates": settings.n_surrogates, "seed": settings.seed}
     results = Results({"clusters": clusters})
@@ -66,6 +67,7 @@ def _compute(
         "rotated": lambda: describe_rotated(source.activity, seed=settings.seed),
         "stability": lambda: cluster_stability(variance, clusters, seed=settings.seed),
     }
+    # one may not apply, such as t-SNE of too few units; the others do
     for name, compute in analyses.items():
         results.attempt(name, compute)
     surrogates.unlink(missing_ok=True)
@@ -106,6 +108,7 @@ def _null(name: str, results: Results) -> tuple[str, dict[str, Cell]]:
     silhouettes = null["surrogate_silhouette"].values
     low, median, high = np.quantile(silhouettes, [0.025, 0.5, 0.975])
     p_value = float(null["p_value"])
+    # a p above the level does not show that units form a continuum
     verdict = "more clustered" if p_value < 0.05 else "not shown to be more clustered"
     text = (
         f"{name}: its units are {verdict} than a continuum with the same values and rank "
@@ -242,6 +245,7 @@ def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Resu
         "the other networks.",
         *(
             partial(plot_matched_profiles, matches=matches, cluster=int(which), names=NAMES)
+            # spread over the clusters, which are in order of preferred task
             for which in np.linspace(0, matches.sizes["cluster"] - 1, n_panels).round()
         ),
         size=(13, 6.4),

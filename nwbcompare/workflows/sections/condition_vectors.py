@@ -57,13 +57,19 @@ def _compute(
     results = Results()
     for a, b, variable in _shared(source):
         vectors = condition_vectors(
-            source.activity, [variable], at="mean", tasks=[a, b], missing="leave_out"
+            # over the whole epoch, since single bins of a recording are noisy
+            source.activity,
+            [variable],
+            at="mean",
+            tasks=[a, b],
+            missing="leave_out",
         )
         # high minus low in either task; each task's two levels stand in ascending order
         (a_low, a_high), (b_low, b_high) = (
             vectors["condition"].values[vectors["task"].values == task] for task in (a, b)
         )
         four = tuple(map(str, (a_high, a_low, b_high, b_low)))
+        # keeps means over units: where units define the signs, these are not 0
         null = pairing_null(
             vectors, *four, n_permutations=settings.n_unit_permutations, seed=settings.seed
         )

@@ -121,6 +121,7 @@ def _pictures(measurements: Measurements, sources: Sequence[Results]) -> list[Pi
 
 
 def _in_time(ax: Axes, sources: Sequence[Results]) -> None:
+    # a recording and, where there is one, a network beside it
     for one, colour in zip(sources, (RECORDING_COLOUR, BLUE), strict=False):
         plot_ftv_in_time(ax, one["in_time"], colour=colour)
 
@@ -128,6 +129,7 @@ def _in_time(ax: Axes, sources: Sequence[Results]) -> None:
 def _variants(table: xr.Dataset) -> Finding:
     corrected = table.sel(estimate="corrected")
     values = corrected.sel(variant=[v for v in table["variant"].values if v != "as published"])
+    # NaN: a variant that leaves no unit
     place = int(np.nanargmax(np.abs(values["change"].values)))
     most = values.isel(variant=place)
     return Finding(
@@ -168,6 +170,7 @@ def _coding(coding: xr.Dataset) -> str:
 def _shares(measurements: Measurements, components: xr.Dataset) -> str:
     texts = []
     for task in measurements.pair:
+        # sums over units are unbiased; shares of single units are not
         summed = components["component_corrected"].sel(task=task).sum("unit").clip(0)
         shares = summed / summed.sum()
         listed = ", ".join(

@@ -53,6 +53,7 @@ def _comparison(source: StudySource, *, with_excluded: bool) -> xr.Dataset:
     further controls also the regime whose importances they take less the control.
     """
     plan = source.plan
+    # the main regimes of these seeds only, so that all networks have partners
     seeds = {str(seed) for seed in plan.further_seeds}
     regimes = [plan.all_regimes[name] for name in COMPARED_WITH if name in plan.all_regimes]
     tables = source.tables(RATE.name, with_excluded=with_excluded)
@@ -64,6 +65,7 @@ def _comparison(source: StudySource, *, with_excluded: bool) -> xr.Dataset:
             if regime.name in tables
         },
         [
+            # first, since the first contrast is the one that is not adjusted
             CONTRASTS[0],
             *((name, other) for other in COMPARED_WITH for name in names),
             *((one.donor, one.name) for one in plan.further_regimes if one.donor),
@@ -77,6 +79,7 @@ def _learning(source: StudySource, regime: str) -> xr.Dataset:
     by_seed = source.performance.get(regime, {})
     n_planned = len(source.plan.seeds_of(regime))
     mean = np.mean([list(shares.values()) for shares in by_seed.values()]) if by_seed else np.nan
+    # the worse of the two context tasks decides on inclusion
     last = [min(shares[task] for task in YANG2019[-1]) for shares in by_seed.values()]
     return xr.Dataset(
         {

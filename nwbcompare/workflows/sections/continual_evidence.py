@@ -40,6 +40,7 @@ def contrast_finding(
     difference = float(values["difference"])
     n, p = int(values["n_pairs"]), float(values["p_value"])
     low, high = float(values["difference_low"]), float(values["difference_high"])
+    # p is about this recording, the interval also about other sessions: both count
     differs = np.isfinite([low, high]).all() and (high < 0 or low > 0) and p < 0.05
     side = "closer to" if difference < 0 else "further from"
     verdict = (
@@ -48,6 +49,7 @@ def contrast_finding(
         else f"no difference in similarity to {result.attrs['name']} is shown between {first} and "
         f"{second} networks"
     )
+    # exact flips of 5 pairs or fewer cannot reach p < 0.05
     few = "" if float(values["p_smallest"]) < 0.05 else ", too few for a sign-flip test"
     text = f"{before}{verdict} ({counted(n, 'pair')}{few})."
     return Finding(

@@ -41,6 +41,7 @@ def _compute(
 ) -> Results:
     del earlier, settings, cache
     results = Results({"about": xr.Dataset(attrs=_counts(source))})
+    # interleaved training has no earlier tasks to retain
     regimes = [name for name in REGIMES if name in source.logs and name != "interleaved"]
     results.add_series(
         "retention", (_retention(source.logs[name]).assign_attrs(regime=name) for name in regimes)
@@ -179,6 +180,7 @@ def _pictures(retention: dict[str, xr.Dataset], courses: dict[str, xr.Dataset]) 
 def _stages_picture(
     courses: dict[str, xr.Dataset], tasks: Sequence[str], names: dict[str, str]
 ) -> Picture:
+    # one function plots all panels, so that they can share an axis
     figure, axes = new_figure(len(tasks), 1, (8.6, 1.2 * len(tasks)), sharex=True)
     plot_stages(list(axes.flat), courses, names=names)
     axes.flat[0].legend(loc="lower right")

@@ -123,6 +123,7 @@ def _compute(
                 if regime in tables
             ),
         )
+    # attribution is part of the primary test alone, with both controls
     if protocol == PRIMARY and not with_excluded:
         contrasts = set(results["comparison"]["contrast"].values)
         if {f"consolidated - {other}" for other in ("sequential", *CONTROLS)} <= contrasts:
@@ -149,6 +150,7 @@ def _summarise(
     ]
     if is_main:
         findings.insert(1, _attribution_sentence(tables))
+    # other sections already state the distance of the halves
     if not note:
         findings.append(split_half_sentence(comparison))
     if is_main:

@@ -21,6 +21,7 @@ from nwbcompare.workflows.sampling_protocols import RATE
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
+# a rule, so that no unit is picked for its looks
 PERCENTILES = (5, 50, 95)
 
 
@@ -34,8 +35,10 @@ def _compute(
         "source 0",
         choose_examples(source.name, source.recording, measurements.recorded.ftv, settings.pair),
     )
+    # one network is enough for an illustration
     for name, activity in list(source.sampled.items())[:1]:
         sample = next(s for s in measurements.on(RATE.name) if s.name == name)
+        # the activity is that of the first draw
         ftv = sample.ftv.isel(draw=0) if "draw" in sample.ftv.dims else sample.ftv
         units = next(iter(blocks(activity).values()))["unit"].values
         results.add_group(
@@ -53,6 +56,7 @@ def choose_examples(
     positions: list[int] = []
     for level in np.nanpercentile(values, PERCENTILES):
         distance = np.abs(values - level)
+        # a unit counts once, also where it is nearest to two percentiles
         distance[positions] = np.nan
         positions.append(int(np.nanargmin(distance)))
     units = [str(unit) for unit in ftv["unit"].values[positions]]
@@ -127,9 +131,11 @@ def _panel(
     ax: Axes, one: Results, unit: str, fraction: float, task: str, measurements: Measurements
 ) -> None:
     plot_condition_rates(ax, one[f"means.{task}"], unit, task, names=measurements.task_names)
+    # longer names would run into the next panel
     label = unit if len(unit) <= 22 else f"{unit[:21]}…"
     ax.set_title(f"{label}\n{measurements.task_names[task]}, FTV {fraction:+.2f}", fontsize=7.5)
     rates = [one[f"means.{t}"]["rate_mean"].sel(unit=unit) for t in measurements.pair]
+    # both tasks of a unit have one scale
     bottom, top = min(float(rate.min()) for rate in rates), max(float(rate.max()) for rate in rates)
     ax.set_ylim(min(0.0, bottom), 1.08 * top)
     if task == measurements.pair[0] and unit == one["units"]["unit"].values[0]:

@@ -149,6 +149,7 @@ def _compute_controls(
     tasks = [str(task) for task in clusters["profile"]["task"].values]
     active = np.flatnonzero(clusters["active"].values)
     common: dict[str, Any] = {
+        # inactive units would make random sets harmless
         "among": active,
         "n_sets": N_SETS,
         "n_trials": SET_TRIALS,
@@ -171,6 +172,7 @@ def _compute_controls(
     )
     for file in caches:
         file.unlink(missing_ok=True)
+    # the drop beyond random sets takes the place of the drop
     excess = results["sizes"].assign(change=results["sizes"]["excess"])
     results["statistic"] = lesion_statistic(excess, clusters["profile"], seed=settings.seed)
     return results
@@ -187,6 +189,7 @@ def _summarise_controls(name: str, results: SourceResults, *, pictures: bool) ->
     for what, one in (("size", sizes), ("size and summed variance", matched)):
         p_values = one["p_value"].values.ravel()
         below = int((p_values < LEVEL).sum())
+        # of hundreds of pairs some pass 0.05 by chance
         discovered = int((adjust_p(p_values, "fdr_bh") <= LEVEL).sum())
         findings.append(
             f"{name}: against random sets of the same {what}, {below} of {p_values.size} pairs of "
@@ -209,6 +212,7 @@ def _summarise_controls(name: str, results: SourceResults, *, pictures: bool) ->
 def _floor(n_tests: int, n_sets: int) -> str:
     """Return how many tests must have the smallest p for any to pass, where that is several."""
     smallest = 1 / (1 + n_sets)
+    # Benjamini and Hochberg: the k-th smallest of n has to be below k / n of the level
     needed = math.ceil(smallest * n_tests / LEVEL)
     return f" (with p of at least {smallest:.2g}, {needed} have to be there)" if needed > 1 else ""
 

@@ -28,6 +28,7 @@ ATTENDED = {
     "contextdm2": "coherence_2",
 }
 """The coherence that each of these tasks asks for."""
+# the ends of the published range of durations
 LONGEST_MS, SHORTEST_MS = 800.0, 200.0
 
 
@@ -77,7 +78,9 @@ def _slope(curves: xr.Dataset, task: str, duration: float) -> float:
     chosen = curves.sel(duration=duration)
     coherence = chosen[ATTENDED[task]].values
     share = chosen["choice_1"].values
+    # at a coherence of 0 no choice is right
     right = np.where(coherence > 0, share, 1 - share)[coherence != 0]
+    # NaN: no choice near either target
     return float(np.nanmean(right))
 
 

@@ -126,6 +126,7 @@ def measure_population(
 def _n_trials(activity: xr.DataTree, pair: list[str]) -> int | None:
     """Return the trials of a condition to decode from: five folds of those that all units have."""
     least = int(population_means(activity, pair)["n_trials"].min())
+    # whole folds, which need equal numbers of trials
     return min(MOST_TRIALS, least // N_FOLDS * N_FOLDS) or None
 
 
@@ -161,6 +162,7 @@ def _geometry(geometry: Mapping[str, xr.Dataset]) -> list[Finding]:
     raw = np.array(
         [[float(geometry[n]["p_value"].sel(measure=m)) for m in measures] for n in names]
     )
+    # over networks and measures together, since all of them are reported
     holm = np.asarray(adjust_p(raw.ravel(), method="holm")).reshape(raw.shape)
     findings = []
     for place, name in enumerate(names):

@@ -50,6 +50,7 @@ def _examples(activity: Activity, variance: xr.Dataset) -> dict[str, xr.Dataset]
     """Return condition means of example units in their two tasks of largest variance."""
     values = variance["task_variance"].transpose("unit", "task").values
     total = np.nansum(values, axis=1)
+    # a unit that lacks a condition has no share to be ordered by
     active = np.flatnonzero((total > ACTIVE_THRESHOLD) & np.isfinite(values).all(axis=1))
     if not active.size:
         return {}

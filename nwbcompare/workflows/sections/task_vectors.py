@@ -93,6 +93,7 @@ def _compute(
             results[f"cosine_{kind}_{name}"] = composition_cosine(
                 results[kind], *quadruple, seed=settings.seed
             )
+        # four tasks have no other quadruple to be ranked among
         if end.sizes["task"] > 4:
             results[f"rank_{name}"] = composition_rank(end, quadruple)
             results[f"matched_rank_{name}"] = composition_rank(matched, quadruple)
@@ -114,8 +115,10 @@ def _network_vectors(
     at_end, at_matched = [], []
     for place, task in enumerate(tasks):
         trials = make_trials(task, "test", dt_ms=network.config.dt_ms, rules=network.config.rules)
+        # in RT tasks the stimulus is the go cue, and there is no such epoch
         if "stim1" not in trials["epoch"].values:
             continue
+        # with noise, as published, of another stream for each task
         block = record(network, trials, seed=seed + place)
         activity = make_activity({task: block})
         at_end.append(task_vectors(activity))

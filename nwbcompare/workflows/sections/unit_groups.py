@@ -53,6 +53,7 @@ def _compute(
     results = Results({"groups": groups})
     label = groups["group"].values
     places = {g: (label == g).nonzero()[0] for g in ("1", "2", "12") if (label == g).any()}
+    # weights are known of networks only
     if source.network is None or not {"1", "2"} <= set(places):
         return results
     from nwbcompare.experiments.psychometrics import group_lesions  # noqa: PLC0415 - imports torch

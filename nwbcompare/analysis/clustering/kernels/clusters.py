@@ -13,6 +13,7 @@ Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 METHODS = ("kmeans", "ward", "hdbscan")
 EMBEDDINGS = ("tsne", "pca", "mds")
+# as published
 PERPLEXITY = 30
 SMALLEST_CLUSTER = 5
 """Fewest units of a cluster in HDBSCAN (scikit-learn's default)."""
@@ -133,6 +134,7 @@ def _kmeans(rows: Array, tried: Sequence[int], n_init: int, seed: int) -> list[L
     from sklearn.cluster import KMeans  # noqa: PLC0415 - slow to import
 
     return [
+        # Lloyd's algorithm, as in the published analysis
         KMeans(k, n_init=n_init, random_state=seed, algorithm="lloyd")
         .fit_predict(rows)
         .astype(np.int64)
@@ -203,8 +205,10 @@ def _mean_silhouette(distances: Array, labels: Labels) -> float:
     names, cluster = np.unique(labels[inside], return_inverse=True)
     if len(names) < 2:
         return 0.0
+    # sums over all clusters are one matrix product
     member = np.eye(len(names))[cluster.reshape(-1)]
     size, every = member.sum(axis=0), np.arange(len(member))
+    # noise of HDBSCAN is in no cluster, and in no silhouette
     total = distances[np.ix_(inside, inside)] @ member
     alone = size[cluster] == 1
     within = total[every, cluster] / np.where(alone, 1, size[cluster] - 1)

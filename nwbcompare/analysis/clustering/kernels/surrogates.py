@@ -67,6 +67,7 @@ def rank_correlation(table: Array) -> Array:
     centred -= centred.mean(axis=1, keepdims=True)
     unit = _of_unit_length(centred)
     correlation: Array = unit @ unit.T
+    # a constant column would have 0 with itself
     np.fill_diagonal(correlation, 1)
     return correlation
 
@@ -93,6 +94,7 @@ def square_root(correlation: Array) -> Array:
     [[1.0, 0.5], [0.5, 1.0]]
     """
     values, vectors = np.linalg.eigh(correlation)
+    # rank correlations turned Gaussian need not be positive semidefinite
     factor = vectors * np.sqrt(np.maximum(values, 0))
     scaled: Array = factor / np.linalg.norm(factor, axis=1, keepdims=True)
     return scaled
@@ -120,6 +122,7 @@ def mean_neighbour_angle(vectors: Array, n_neighbours: int) -> float:
     """
     unit = _of_unit_length(vectors)
     cosine = unit @ unit.T
+    # a unit is not a neighbour of itself
     np.fill_diagonal(cosine, -np.inf)
     nearest = np.partition(cosine, -n_neighbours, axis=1)[:, -n_neighbours:]
     return float(np.arccos(np.clip(nearest, -1, 1)).mean())
@@ -154,6 +157,7 @@ def normal_scores(table: Array) -> Array:
     from scipy.special import ndtri  # noqa: PLC0415 - only where it is needed
     from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
 
+    # half a rank less, since the quantile of 1 is infinite
     scores: Array = ndtri((rankdata(table, axis=0) - 0.5) / len(table))
     return scores
 
@@ -183,6 +187,7 @@ def gaussian_like(table: Array, rng: np.random.Generator) -> Array:
     """
     mean = table.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(table.T, ddof=0))
+    # centred rows have no variance along their mean: that direction is left out
     positive = values > 1e-10 * values[-1]
     scale = np.sqrt(len(table) * values[positive])
     raw = rng.standard_normal((len(table), int(positive.sum())))

@@ -98,6 +98,7 @@ def _means_between(weights: Array, pairs: Mask, in_second: Mask) -> Array:
     >>> _means_between(weights, np.ones((2, 2), dtype=bool), np.array([[False, True]])).tolist()
     [[[0.0, 1.0], [2.0, 0.0]]]
     """
+    # as numbers, whose products count pairs
     groups = np.stack([~in_second, in_second]).astype(np.float64)
 
     def sums(matrix: Array) -> Array:

@@ -101,6 +101,7 @@ def corrected_participation_ratio(
     norm = pairs - w**2 @ (size**2 - 2 * mixed + squared) + w @ squares
     signal = size - trace
     square = (w @ signal) ** 2 - w**2 @ signal**2 + w @ squares
+    # after subtraction of the noise either sum may be negative
     above = norm > 0 and w @ signal > 0
     return float(square / norm) if above else float("nan")
 
@@ -175,10 +176,13 @@ def dichotomy_accuracy(train: Array, test: Array, sides: npt.NDArray[np.bool_]) 
 
     fit, left_out = (part.reshape(-1, part.shape[-1]) for part in (train, test))
     middle, spread = fit.mean(axis=0), fit.std(axis=0)
+    # a constant unit is 0 after centring and tells nothing
     spread[spread == 0] = 1
     fit, left_out = (fit - middle) / spread, (left_out - middle) / spread
+    # 1 where no unit varies, instead of a division by 0
     scale = np.square(fit).sum(axis=1).mean() or 1.0
     kernel, cross = fit @ fit.T / scale, left_out @ fit.T / scale
+    # balanced, since sides may have different numbers of conditions
     machine = SVC(kernel="precomputed", C=ERROR_COST, class_weight="balanced")
     accuracy = np.empty(len(sides))
     for place, side in enumerate(sides):

@@ -47,6 +47,7 @@ def gram(means: Array, weights: Array | None = None, noise: Array | None = None)
     product: Array = (x * w) @ x.T
     if noise is not None:
         product -= _centred(np.diag(noise @ w))
+    # per unit, so that populations of different sizes can be compared
     product /= w.sum()
     return product
 
@@ -211,6 +212,7 @@ def _doubly_centred(products: Array) -> Array:
 
 def _factor_of_gram(products: Array) -> Array:
     """Return A with ``A A' = products``; negative eigenvalues are rounding and count as 0."""
+    # the Gram matrix fixes the means up to a rotation, which the measure ignores
     values, vectors = np.linalg.eigh(products)
     factor: Array = vectors * np.sqrt(np.maximum(values, 0.0))
     return factor

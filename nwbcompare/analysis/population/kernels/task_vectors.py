@@ -61,6 +61,7 @@ def composition_cosines(distances: Array, quadruples: Integers) -> Array:
     [1.0]
     """
     a, b, c, d = quadruples.T
+    # from distances alone, which are computed once for millions of quadruples
     product = (distances[a, d] + distances[b, c]) - (distances[a, c] + distances[b, d])
     lengths = np.sqrt(distances[a, b] * distances[c, d])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -151,6 +152,7 @@ def principal_axes(vectors: Array, n_axes: int) -> tuple[Array, Array, Array]:
     centred = vectors - vectors.mean(axis=0)
     _, sizes, components = np.linalg.svd(centred, full_matrices=False)
     axes: Array = components[:n_axes]
+    # within the first two axes, whose common share of variance stays
     axes[:2] = _rotated(axes[:2], centred[:2] @ axes[:2].T)
     total = (sizes**2).sum()
     return centred @ axes.T, axes, sizes**2 / total if total > 0 else np.zeros_like(sizes)
@@ -163,6 +165,7 @@ def _rotated(axes: Array, first_two: Array) -> Array:
     x, y = first_two[0] / max(np.hypot(*first_two[0]), np.finfo(float).tiny)
     turn = np.array([[x, y], [-y, x]])
     if len(first_two) > 1 and (turn @ first_two[1])[1] < 0:
+        # the sign of a principal axis is arbitrary: networks agree after a reflection
         turn[1] *= -1
     rotated: Array = turn @ axes
     return rotated
