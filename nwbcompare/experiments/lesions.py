@@ -108,18 +108,18 @@ def lesion_performance(
     if trials not in ("random", "test"):
         raise unknown_name("trials", trials, ("random", "test"))
     random = trials == "random"
-    tested = (
+    description = (
         _random_trials(network, tasks, n_trials, seed) if random else _test_trials(network, tasks)
     )
     correct = correct_by_lesion(
         network,
-        tested,
+        description,
         [INTACT, *places.values()],
         dt_ms=network.config.dt_ms,
         seed=seed if random else None,
         label="lesions",
     )
-    result = _lesion_table(network, places, tasks, tested, correct)
+    result = _lesion_table(network, places, tasks, description, correct)
     if random:
         result = result.merge(_intervals(len(tasks), correct), combine_attrs="override")
     return result.assign_attrs(
@@ -375,11 +375,11 @@ def _read_tasks(network: Network, tasks: Sequence[str] | None) -> tuple[str, ...
     rules = network.config.rules
     if tasks is not None and not tasks:
         raise InputError("tasks", "at least one task", "none", "Name one, e.g. 'contextdm1'.")
-    chosen = rules if tasks is None else tuple(tasks)
-    for task in chosen:
+    selection = rules if tasks is None else tuple(tasks)
+    for task in selection:
         if task not in rules:
             raise unknown_name("tasks", task, rules)
-    return tuple(dict.fromkeys(chosen))
+    return tuple(dict.fromkeys(selection))
 
 
 def _random_trials(
@@ -403,15 +403,15 @@ def _lesion_table(
 ) -> xr.Dataset:
     share = _share_by_task(correct, trials, len(tasks))
     units = unit_table({"recurrent": network.config.n_units}, network.name)
-    lesioned = np.stack([np.isin(np.arange(network.config.n_units), u) for u in places.values()])
+    is_lesioned = np.stack([np.isin(np.arange(network.config.n_units), u) for u in places.values()])
     return xr.Dataset(
         {
             "performance": (("lesion", "task"), share[1:]),
             "intact": ("task", share[0]),
             "change": (("lesion", "task"), share[1:] - share[0]),
             "n_trials": ("task", np.bincount(trials.task, minlength=len(tasks))),
-            "n_units": ("lesion", lesioned.sum(axis=1)),
-            "lesioned": (("lesion", "unit"), lesioned),
+            "n_units": ("lesion", is_lesioned.sum(axis=1)),
+            "lesioned": (("lesion", "unit"), is_lesioned),
         },
         coords={
             "lesion": list(places),
@@ -559,25 +559,25 @@ def _walk(
 def _interpolated(change: Floats, sizes: Places, n_units: Places) -> Floats:
     """Interpolate the changes of sets in size, to the groups' sizes ``(lesion, set, task)``."""
     # sets of two sizes are no pairs: their quantiles are interpolated
-    ordered = np.sort(change, axis=1)
+    quantiles = np.sort(change, axis=1)
     above = np.clip(np.searchsorted(sizes, n_units), 1, max(sizes.size - 1, 1)) % sizes.size
     below = np.maximum(above - 1, 0)
     span = np.maximum(sizes[above] - sizes[below], 1)
     part = ((n_units - sizes[below]) / span)[:, None, None]
-    mixed: Floats = (1 - part) * ordered[below] + part * ordered[above]
-    return mixed
+    interpolation: Floats = (1 - part) * quantiles[below] + part * quantiles[above]
+    return interpolation
 
 
 def _compared(change: Floats, null: Floats) -> dict[str, tuple[tuple[str, str], Floats]]:
     """Compare groups' changes ``(lesion, task)`` with those of sets ``(lesion, set, task)``."""
-    expected = null.mean(axis=1)
+    mean = null.mean(axis=1)
     low, high = np.quantile(null, (0.025, 0.975), axis=1)
     cells = {
         "group_change": change,
-        "expected_change": expected,
+        "expected_change": mean,
         "expected_low": low,
         "expected_high": high,
-        "excess": change - expected,
+        "excess": change - mean,
         # one-sided: at least as harmful as the group's lesion
         "p_value": p_values(reaches(-null, -change[:, None], axis=1), axis=1),
     }

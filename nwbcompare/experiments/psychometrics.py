@@ -109,8 +109,8 @@ def psychometric_curves(
     durations = _read_durations(durations_ms)
     check_whole("n_directions", n_directions, 1, "Use n_directions=100.")
     lesion = INTACT if units is None else read_units(network, "units", units)
-    swept = sweep(direction=_directions(n_directions), **dict.fromkeys(names, values))
-    trials = concatenate([_trials(network, task, swept, duration) for duration in durations])
+    conditions = sweep(direction=_directions(n_directions), **dict.fromkeys(names, values))
+    trials = concatenate([_trials(network, task, conditions, duration) for duration in durations])
     first, second = _choices(network, trials, [lesion], seed)
     shape = (len(durations), n_directions, *[values.size] * len(names))
     n_first, n_second = (choices[0].reshape(shape).sum(axis=1) for choices in (first, second))
@@ -335,9 +335,9 @@ def _choices(
     outputs = outputs_by_lesion(
         network, trials, lesions, dt_ms=network.config.dt_ms, seed=seed, label=trials.tasks[0]
     )
-    read = read_direction(outputs[:, :, response_channels()])
+    direction = read_direction(outputs[:, :, response_channels()])
     first, second = (
-        angular_distance(read, trials.columns[name]) < NEAR_TARGET_RAD
+        angular_distance(direction, trials.columns[name]) < NEAR_TARGET_RAD
         for name in ("direction", "direction_2")
     )
     return first, second

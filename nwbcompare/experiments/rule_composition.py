@@ -443,8 +443,8 @@ def _random_sums(
     ]
     # streams 0 and 1 are those of the trials
     rng = np.random.default_rng((seed, 2))
-    chosen = rng.choice(len(every), size=min(n_random, len(every)), replace=False)
-    sums = [every[place] for place in chosen]
+    places = rng.choice(len(every), size=min(n_random, len(every)), replace=False)
+    sums = [every[place] for place in places]
     counts = _count(
         network,
         task,
@@ -492,8 +492,8 @@ def _count(
 
     with one_thread_each(), threads(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         batches, desc = pool.map(run, range(n_batches)), f"{task} by {len(sums)} rules"
-        counted = list(tqdm(batches, total=n_batches, desc=desc, disable=None))
-    correct, trials = (np.stack(parts, axis=-1) for parts in zip(*counted, strict=True))
+        counts = list(tqdm(batches, total=n_batches, desc=desc, disable=None))
+    correct, trials = (np.stack(parts, axis=-1) for parts in zip(*counts, strict=True))
     return _Counts(correct, trials)
 
 

@@ -81,15 +81,15 @@ def plot_silhouette(ax: Axes, clusters: xr.Dataset, *, null: xr.Dataset | None =
         ax.axhspan(low, high, color=LIGHT_GREY, alpha=0.5, lw=0, label="null, highest: 95 %")
         ax.axhline(middle, color=NULL_COLOUR, lw=1, ls="--", label="null, highest: median")
     ax.plot(clusters["n_clusters"], clusters["silhouette"], "o-", ms=3, color=BLUE, label="data")
-    chosen = clusters.attrs["n_clusters"]
+    best = clusters.attrs["n_clusters"]
     ax.plot(
-        chosen,
-        clusters["silhouette"].sel(n_clusters=chosen),
+        best,
+        clusters["silhouette"].sel(n_clusters=best),
         "o",
         ms=8,
         mfc="none",
         color=VERMILION,
-        label=f"chosen: {chosen}",
+        label=f"chosen: {best}",
     )
     ax.set(xlabel="number of clusters", ylabel="mean silhouette")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
@@ -175,20 +175,20 @@ def plot_matched_profiles(
     names
         Display names of tasks.
     """
-    chosen = matches.isel(cluster=cluster)
+    of_cluster = matches.isel(cluster=cluster)
     reference = matches.attrs["reference"]
-    others = chosen["matched_profile"].sel(network=matches["network"] != reference)
+    others = of_cluster["matched_profile"].sel(network=matches["network"] != reference)
     columns = np.arange(others.shape[1])
     # NaN: a network with fewer clusters has none to match
-    matched = np.isfinite(others.values).all(axis=1)
-    for place, profile in enumerate(others.values[matched]):
+    has_match = np.isfinite(others.values).all(axis=1)
+    for place, profile in enumerate(others.values[has_match]):
         ax.plot(columns, profile, color=GREY, lw=0.8, label="" if place else "other networks")
-    profile = chosen["matched_profile"].sel(network=reference)
+    profile = of_cluster["matched_profile"].sel(network=reference)
     ax.plot(columns, profile, color=BLUE, lw=1.8, label=reference)
     label_columns(ax, matches, names)
-    correlation = chosen["matched_correlation"].sel(network=matches["network"] != reference)
-    median = f", median r = {np.nanmedian(correlation):.2f}" if matched.any() else ""
-    ax.set_title(f"cluster {cluster}: matched in {matched.sum()} of {matched.size}{median}")
+    correlation = of_cluster["matched_correlation"].sel(network=matches["network"] != reference)
+    median = f", median r = {np.nanmedian(correlation):.2f}" if has_match.any() else ""
+    ax.set_title(f"cluster {cluster}: matched in {has_match.sum()} of {has_match.size}{median}")
     # room for the legend above profiles that reach 1
     ax.set(ylabel="variance / unit's maximum", ylim=(0, 1.2))
     ax.legend(loc="upper left", ncols=2, frameon=False)

@@ -64,8 +64,8 @@ def plot_variance_components(
             middle = left[row, place] + width[row] / 2
             number = ax.text(middle, row, f"{width[row]:.0%}", ha="center", va="center", fontsize=8)
             number.set_color("w" if colour in DARK else BLACK)
-    counted = zip(components["task"].values.astype(str), whole.sum(axis=1), strict=True)
-    ax.set_yticks(rows, [f"{display_name(task, names)}\n(n = {n})" for task, n in counted])
+    counts = zip(components["task"].values.astype(str), whole.sum(axis=1), strict=True)
+    ax.set_yticks(rows, [f"{display_name(task, names)}\n(n = {n})" for task, n in counts])
     # the first task on top, as in tables
     ax.invert_yaxis()
     ax.set(

@@ -115,14 +115,14 @@ def plot_lesion_controls(
     """
     # drops point upwards, as positive numbers
     drop, groups = -controls["change"], -controls["group_change"]
-    chosen = drop.mean("task") if task is None else drop.sel(task=task)
+    of_sets = drop.mean("task") if task is None else drop.sel(task=task)
     points = groups.mean("task") if task is None else groups.sel(task=task)
-    low, high = (chosen.quantile(q, "set") for q in (0.025, 0.975))
+    low, high = (of_sets.quantile(q, "set") for q in (0.025, 0.975))
     sizes = controls["size"].values
     ax.fill_between(
         sizes, low, high, color=LIGHT_GREY, alpha=0.6, lw=0, label="95 % of random sets"
     )
-    ax.plot(sizes, chosen.mean("set"), color=NULL_COLOUR, marker=".", label="random sets, mean")
+    ax.plot(sizes, of_sets.mean("set"), color=NULL_COLOUR, marker=".", label="random sets, mean")
     ax.scatter(controls["n_units"], points, s=22, color=VERMILION, zorder=3, label="groups")
     groups_at = (controls["lesion"].values, controls["n_units"].values, points.values)
     for name, x, y in zip(*groups_at, strict=True):

@@ -77,9 +77,9 @@ def plot_pairs(
     steps = _steps(share / top[:, None], columns, rows)
     ax.add_collection(PolyCollection(list(steps), facecolors=colours, edgecolors="none"))
     if rotated is not None:
-        turned = _shares(rotated.sel(pair=pairs["pair"].values))
+        null = _shares(rotated.sel(pair=pairs["pair"].values))
         # scaled like the histogram of the pair, and cut at its top
-        lines = _steps(np.minimum(turned / top[:, None], 1), columns, rows)
+        lines = _steps(np.minimum(null / top[:, None], 1), columns, rows)
         ax.add_collection(LineCollection(list(lines[:, 1:-1]), colors=BLACK, linewidths=0.5))
     _label_tasks(ax, tasks, names)
     _plot_key(ax, len(tasks), kinds, rotated=rotated is not None)
@@ -117,8 +117,8 @@ def plot_pair(
     share = _shares(one)[0]
     ax.stairs(share, edges, fill=True, color=colour, alpha=0.75, label="units")
     if rotated is not None:
-        turned = rotated.sel(pair=pair)
-        mean, low, high = (turned[f"share{end}"].values for end in ("", "_low", "_high"))
+        null = rotated.sel(pair=pair)
+        mean, low, high = (null[f"share{end}"].values for end in ("", "_low", "_high"))
         band: Any = {"baseline": low, "fill": True, "color": NULL_COLOUR, "alpha": 0.35}
         # the range is that of single rotations, as the null of one network
         ax.stairs(high, edges, label="rotated (95 %)", **band)

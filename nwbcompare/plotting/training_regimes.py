@@ -71,9 +71,11 @@ def plot_regimes(
     distance = one["distance"].transpose("pair", "regime").values
     places = np.arange(distance.shape[1])
     for row in distance:
-        paired = np.isfinite(row)
+        with_partner = np.isfinite(row)
         # lines show the pairs that the test compares
-        ax.plot(places[paired] - 0.1, row[paired], color=GREY, alpha=0.6, lw=0.6, zorder=1)
+        ax.plot(
+            places[with_partner] - 0.1, row[with_partner], color=GREY, alpha=0.6, lw=0.6, zorder=1
+        )
     for place, column in enumerate(distance.T):
         colour = REGIME_COLOURS[place % len(REGIME_COLOURS)]
         x = np.full(column.size, place - 0.1)
@@ -85,8 +87,8 @@ def plot_regimes(
     if name == result.attrs["distance"]:
         _plot_split_half(ax, result)
     regimes = [display_name(str(regime), names) for regime in result["regime"].values]
-    counted = zip(regimes, result["n_networks"].values, strict=True)
-    ax.set_xticks(places, [f"{regime}\n(n = {n})" for regime, n in counted])
+    counts = zip(regimes, result["n_networks"].values, strict=True)
+    ax.set_xticks(places, [f"{regime}\n(n = {n})" for regime, n in counts])
     ax.set(xlim=(-0.5, places.size - 0.5), ylabel=_name(result, name))
     ax.set_ylim(bottom=0)
     return ax
@@ -124,13 +126,13 @@ def plot_contrasts(
     InputError
         For a measure that the result does not have.
     """
-    chosen = [str(result.attrs["distance"])] if measures is None else list(measures)
-    _check_measures(result, chosen)
+    selection = [str(result.attrs["distance"])] if measures is None else list(measures)
+    _check_measures(result, selection)
     rows = np.arange(result.sizes["contrast"])
-    for place, measure in enumerate(chosen):
+    for place, measure in enumerate(selection):
         contrasts = result.sel(measure=measure)
         mean, *bounds = (contrasts[f"difference{end}"].values for end in ("", "_low", "_high"))
-        height = rows + SPREAD * ((place + 0.5) / len(chosen) - 0.5)
+        height = rows + SPREAD * ((place + 0.5) / len(selection) - 0.5)
         ax.errorbar(
             mean,
             height,
@@ -143,11 +145,11 @@ def plot_contrasts(
         )
     ax.axvline(0, color=GREY, lw=0.9, ls="--", zorder=0)
     right = ax.get_yaxis_transform()
-    for row, p in enumerate(result["p_adjusted"].sel(measure=chosen[0]).values):
+    for row, p in enumerate(result["p_adjusted"].sel(measure=selection[0]).values):
         ax.text(1.02, row, p_text(p), transform=right, va="center", fontsize=8)
     ax.set_yticks(rows, [_row(result.isel(contrast=row), names) for row in rows])
-    ax.set(ylim=(rows.size - 0.5, -0.5), xlabel=_contrast_label(result, chosen))
-    if len(chosen) > 1:
+    ax.set(ylim=(rows.size - 0.5, -0.5), xlabel=_contrast_label(result, selection))
+    if len(selection) > 1:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
     return ax
 

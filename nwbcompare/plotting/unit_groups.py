@@ -125,9 +125,9 @@ def plot_group_matrix(ax: Axes, result: xr.Dataset, *, selection: str = "near") 
     selection
         "near" for pairs with similar preferred directions, or "all".
     """
-    chosen = result.sel(selection=selection)
-    means = chosen["recurrent_weight"].transpose("group_to", "group_from").values
-    n_pairs = chosen["n_pairs"].transpose("group_to", "group_from").values
+    pairs = result.sel(selection=selection)
+    means = pairs["recurrent_weight"].transpose("group_to", "group_from").values
+    n_pairs = pairs["n_pairs"].transpose("group_to", "group_from").values
     sizes = np.abs(means[np.isfinite(means)])
     # symmetric, so that the colour shows the sign of a weight
     limit = float(sizes.max()) if sizes.size and sizes.max() > 0 else 1.0
@@ -140,7 +140,7 @@ def plot_group_matrix(ax: Axes, result: xr.Dataset, *, selection: str = "near") 
         colour = _on(colours(scale(mean))) if np.isfinite(mean) else BLACK
         text = f"{number}\n({n_pairs[row, column]})"
         ax.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
-    groups = [str(group) for group in chosen["group_from"].values]
+    groups = [str(group) for group in pairs["group_from"].values]
     ax.set(
         xticks=range(len(groups)),
         yticks=range(len(groups)),
@@ -209,12 +209,12 @@ def plot_rule_weights(
         Display names of tasks.
     """
     chosen_rules = [str(rule) for rule in (result["rule"].values if rules is None else rules)]
-    chosen = result.sel(rule=chosen_rules)
-    for place, group in enumerate(_groups_with_units(chosen["rule_weight"])):
+    weights = result.sel(rule=chosen_rules)
+    for place, group in enumerate(_groups_with_units(weights["rule_weight"])):
         ax.errorbar(
             np.arange(len(chosen_rules)) + 0.22 * (place - 1),
-            chosen["rule_weight"].sel(group=group),
-            chosen["rule_weight_se"].sel(group=group),
+            weights["rule_weight"].sel(group=group),
+            weights["rule_weight_se"].sel(group=group),
             color=GROUP_COLOURS[group],
             marker=GROUP_MARKS[group],
             ms=4,

@@ -85,26 +85,26 @@ def analyze(
     the page.
     """
     settings = settings or Settings()
-    selected = select_sections("analyze", sections)
+    selection = select_sections("analyze", sections)
     if not sources:
         raise InputError("sources", "at least one source", "none", "Use pretrained:all20-fast-0.")
     # before sources are loaded, which takes a while
     check_report_folder(Path(out), resume=resume, overwrite=overwrite)
-    loaded = [analysis_source(source) for source in sources]
-    check_source_names(loaded)
+    inputs = [analysis_source(source) for source in sources]
+    check_source_names(inputs)
     parameters = settings.parameters(*PARAMETERS)
     with results_folder(Path(out), parameters, resume=resume, overwrite=overwrite) as folder:
-        runs = compute_sections(loaded, selected, settings, folder, "analyze")
+        runs = compute_sections(inputs, selection, settings, folder, "analyze")
         page = Page(
-            title=_title(loaded),
+            title=_title(inputs),
             lead=LEAD,
             caution=CAUTION,
-            sections=page_sections(runs, loaded),
-            methods=[f"{section.heading}: {section.method}" for section in selected],
+            sections=page_sections(runs, inputs),
+            methods=[f"{section.heading}: {section.method}" for section in selection],
             provenance={
                 **environment(),
                 "settings": parameters,
-                "sources": {one.name: {"source": one.source, **one.identity()} for one in loaded},
+                "sources": {one.name: {"source": one.source, **one.identity()} for one in inputs},
             },
         )
         write_page(folder.path, page)

@@ -91,18 +91,18 @@ def compare(
     """
     settings = settings or Settings()
     # the title, the limits and the methods are of the samples
-    selected = select_sections("compare", ["samples", *sections] if sections else sections)
+    selection = select_sections("compare", ["samples", *sections] if sections else sections)
     # before recordings and networks are loaded, which takes a minute
     check_report_folder(Path(out), resume=resume, overwrite=overwrite)
     more_sections = _sections_of(analyses)
     choice = choose_recording(recording, settings.pair, settings.seed)
     chosen = mapping_of(choice.activity, mapping)
     paths = [os.fspath(model) for model in models]
-    loaded = load_models(paths, settings.pair, network_pair(settings.pair, chosen))
-    source = ComparisonSource(choice, loaded, chosen, settings)
+    model_sources = load_models(paths, settings.pair, network_pair(settings.pair, chosen))
+    source = ComparisonSource(choice, model_sources, chosen, settings)
     configuration = settings.parameters(*PARAMETERS)
     with results_folder(Path(out), configuration, resume=resume, overwrite=overwrite) as folder:
-        runs = compute_sections([source], selected, settings, folder, "compare")
+        runs = compute_sections([source], selection, settings, folder, "compare")
         results = {name: run.results[source.name] for name, run in runs.items() if run.results}
         measurements = Measurements.of(results["samples"])
         # warnings about units are limits of the findings, so they belong on the page
@@ -116,7 +116,7 @@ def compare(
             limits=limits(measurements, warnings),
             methods=[
                 *methods(results, settings),
-                *(f"{one.heading}: {one.method}" for one in selected if one.method),
+                *(f"{one.heading}: {one.method}" for one in selection if one.method),
             ],
             provenance={
                 # without the command, whose paths differ between machines

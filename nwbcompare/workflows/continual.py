@@ -89,7 +89,7 @@ def continual(
     plan, settings = plan or StudyPlan(), settings or Settings()
     # a study without further regimes has no section on them, not even to say so
     absent = () if plan.also else ("also",)
-    selected = [one for one in select_sections("continual", None) if one.name not in absent]
+    selection = [one for one in select_sections("continual", None) if one.name not in absent]
     # a wrong folder of runs is found before the recording is loaded
     trained = None if runs is None else _networks_in(Path(runs), plan)
     choice = choose_recording(recording, settings.pair, settings.seed)
@@ -106,8 +106,8 @@ def continual(
         Path(out), plan.training, kind=STUDY, resume=resume, overwrite=overwrite
     ) as folder:
         networks = trained or train_networks(folder.path, plan, n_jobs=settings.n_jobs or 1)
-        finished = [one for one in networks if not one.failure]
-        measures = measure_networks(folder.path, finished, choice.activity, chosen, plan, settings)
+        complete = [one for one in networks if not one.failure]
+        measures = measure_networks(folder.path, complete, choice.activity, chosen, plan, settings)
         source = StudySource.of(networks, measures, recorded, plan, settings)
         # what a later run may change, so that sections are computed again
         folder.version = {
@@ -115,11 +115,11 @@ def continual(
             "settings": settings.parameters(*PARAMETERS),
             "contents": source.digest(),
         }
-        computed = compute_sections([source], selected, settings, folder, "continual")
+        section_runs = compute_sections([source], selection, settings, folder, "continual")
         page = Page(
             title=f"Continual learning against {source.name}",
             lead=LEAD,
-            sections=page_sections(computed, [source]),
+            sections=page_sections(section_runs, [source]),
             caution=_caution(plan, choice),
             methods=_methods(plan),
             provenance={

@@ -74,10 +74,10 @@ def choose_recording(source: str | None, pair: tuple[str, str], seed: int) -> Re
             "Name a pair of tasks that both sides have (--pair A:B).",
         )
     # a selection has the type of what it is taken from
-    selected = cast("xr.DataTree", select(choice.activity, task=list(pair)))
+    trials = cast("xr.DataTree", select(choice.activity, task=list(pair)))
     # every analysis takes all rates, which would be read from files each time
-    loaded = make_activity({leaf: block.load() for leaf, block in blocks(selected).items()})
-    return replace(choice, activity=loaded)
+    activity = make_activity({leaf: block.load() for leaf, block in blocks(trials).items()})
+    return replace(choice, activity=activity)
 
 
 def _choose(source: str | None, seed: int) -> RecordingChoice:

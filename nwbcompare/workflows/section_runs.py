@@ -63,15 +63,15 @@ def select_sections(report: ReportName, names: Sequence[str] | None) -> list[Sec
         names = [section.name for section in sections.values() if not section.is_long]
     if not names:
         raise InputError("sections", "at least one section", "none", "Leave it out for all.")
-    selected: set[str] = set()
+    names_with_needs: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
         if name not in sections:
             raise unknown_name("sections", name, sections)
-        selected.add(name)
-        waiting += set(sections[name].needs) - selected
-    return [section for section in sections.values() if section.name in selected]
+        names_with_needs.add(name)
+        waiting += set(sections[name].needs) - names_with_needs
+    return [section for section in sections.values() if section.name in names_with_needs]
 
 
 def compute_sections(
@@ -97,7 +97,7 @@ def compute_sections(
         Title of the progress bar.
     """
     # the order of the page need not be that of the computation
-    ordered = _in_order_of_needs(sections)
+    sequence = _in_order_of_needs(sections)
     runs = {section.name: SectionRun(section) for section in sections}
     # all sources are checked before any is computed: a wrong one must not cost hours
     for source in sources:
@@ -105,7 +105,7 @@ def compute_sections(
     with tqdm(total=len(sections) * len(sources), desc=desc, disable=None) as bar:
         for source in sources:
             earlier: dict[str, Results] = {}
-            for section in ordered:
+            for section in sequence:
                 bar.set_postfix_str(f"{source.name}: {section.name}")
                 refusal = section.applies_to(source) or _lack(section, earlier)
                 if refusal is None:
@@ -142,7 +142,7 @@ def check_source_names(sources: Iterable[Source]) -> None:
 def _in_order_of_needs(sections: Sequence[Section[Any]]) -> list[Section[Any]]:
     """Return sections in the order of the page, each after those that it needs."""
     by_name = {section.name: section for section in sections}
-    ordered: dict[str, Section[Any]] = {}
+    sequence: dict[str, Section[Any]] = {}
 
     def add(name: str, path: tuple[str, ...]) -> None:
         # only other packages can cause this, and it would never end
@@ -155,11 +155,11 @@ def _in_order_of_needs(sections: Sequence[Section[Any]]) -> list[Section[Any]]:
             )
         for needed in by_name[name].needs:
             add(needed, (*path, name))
-        ordered[name] = by_name[name]
+        sequence[name] = by_name[name]
 
     for name in by_name:
         add(name, ())
-    return list(ordered.values())
+    return list(sequence.values())
 
 
 def _lack(section: Section[Any], earlier: SourceResults) -> Refusal | None:

@@ -77,9 +77,9 @@ class StudySource:
                 exclusions[one.name] = (
                     f"{worst} ended at {shares[worst]:.3f}, below {settings.least_performance:g}"
                 )
-        for measured in measures:
-            if PRIMARY in measured.results.refusals and measured.name not in exclusions:
-                exclusions[measured.name] = measured.results.refusals[PRIMARY].reason
+        for sample in measures:
+            if PRIMARY in sample.results.refusals and sample.name not in exclusions:
+                exclusions[sample.name] = sample.results.refusals[PRIMARY].reason
         included = [one for one in trained if one.name not in exclusions]
         return cls(
             plan=plan,

@@ -184,7 +184,7 @@ def _jackknife_interval(correlation: Array) -> Array:
         warnings.warn("two networks have no interval: it is NaN", UnitWarning, stacklevel=3)
         return np.full(2, np.nan)
     rest = [np.delete(np.arange(n), one) for one in range(n)]
-    without = np.array([_mean_of_pairs(correlation[np.ix_(kept, kept)]) for kept in rest])
+    without = np.array([_mean_of_pairs(correlation[np.ix_(others, others)]) for others in rest])
     # jackknife variance over networks: pairs that share a network are not independent
     error = np.sqrt((n - 1) * without.var())
     half = student_half_width(error, n - 1)

@@ -90,10 +90,10 @@ def cluster_stability(
         copula = Copula.of(table.values[~np.isnan(table.values).any(axis=1)])
         continuum = []
         for _ in range(n_surrogates):
-            drawn, _ = normalised(copula.draw(rng), clusters.attrs["threshold"])
-            reference = repeat(drawn)
+            surrogate, _ = normalised(copula.draw(rng), clusters.attrs["threshold"])
+            reference = repeat(surrogate)
             draws = range(BOOTSTRAPS_OF_A_SURROGATE)
-            continuum.append(np.mean([repeat.agreement(drawn, reference, rng) for _ in draws]))
+            continuum.append(np.mean([repeat.agreement(surrogate, reference, rng) for _ in draws]))
             bar.update()
     return xr.Dataset(
         {
@@ -133,8 +133,8 @@ class _Repeat:
         """Compute the adjusted Rand index of the labels and those of resampled units."""
         from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415 - slow to import
 
-        drawn = rng.integers(len(rows), size=len(rows))
-        again = self(rows[drawn])
+        draw = rng.integers(len(rows), size=len(rows))
+        again = self(rows[draw])
         # each unit once: repeated units would agree with themselves
-        units, first = np.unique(drawn, return_index=True)
+        units, first = np.unique(draw, return_index=True)
         return float(adjusted_rand_score(labels[units], again[first]))

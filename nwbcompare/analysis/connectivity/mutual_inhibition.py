@@ -97,10 +97,10 @@ def group_weights(
     absent = [f"{a} to {b}" for a, b in _without_pairs(recurrent["near"], GROUPS)]
     if absent:
         _warn(f"no pairs of like preferred direction from group {listing(absent)}: NaN there")
-    rule, selected = weights["input_rule"].values, ("selection", "group_from", "group_to")
+    rule, dims = weights["input_rule"].values, ("selection", "group_from", "group_to")
     return xr.Dataset(
         {
-            **_split(selected, "recurrent_weight", list(recurrent.values())),
+            **_split(dims, "recurrent_weight", list(recurrent.values())),
             **_channels_by_group(weights, masks),
             "group_size": ("group", [int(mask.sum()) for mask in masks.values()]),
         },
@@ -396,13 +396,13 @@ def _recurrent_by_group(
     # a unit with itself is no pair, as published
     matrix = _recurrent(weights)
     near = _near(weights["preferred_direction"].values, within)
-    chosen = {"all": ~np.eye(len(matrix), dtype=bool), "near": near}
+    selections = {"all": ~np.eye(len(matrix), dtype=bool), "near": near}
     return {
         selection: [
             [mean_over_pairs(matrix, pairs & a[:, None] & b) for b in masks.values()]
             for a in masks.values()
         ]
-        for selection, pairs in chosen.items()
+        for selection, pairs in selections.items()
     }
 
 

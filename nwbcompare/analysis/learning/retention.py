@@ -196,13 +196,13 @@ def retention_over_networks(
     matrices = {
         name: _matrix(log, curriculum, _subject(name)) for name, log in logs_by_network.items()
     }
-    unmeasured = [name for name, matrix in matrices.items() if matrix["before"].isnull().any()]
+    without_start = [name for name, matrix in matrices.items() if matrix["before"].isnull().any()]
     # the mean would be over some networks in one measure and over all in another
-    if 0 < len(unmeasured) < len(matrices):
+    if 0 < len(without_start) < len(matrices):
         raise InputError(
             "logs_by_network",
             "a row at step 0 in every log or in none",
-            f"none in those of {listing(unmeasured, most=5)}",
+            f"none in those of {listing(without_start, most=5)}",
             "Evaluate every network before its training.",
         )
     by_network = [retention(matrix) for matrix in matrices.values()]

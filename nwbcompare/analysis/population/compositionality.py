@@ -89,9 +89,9 @@ def composition_cosine(
     _, values = vectors_of(vectors, names)
     cosine = _cosine(values, names)
     rng = np.random.default_rng(seed)
-    drawn = bootstrap_cosines(values[0] - values[1], values[2] - values[3], n_bootstrap, rng)
+    cosines = bootstrap_cosines(values[0] - values[1], values[2] - values[3], n_bootstrap, rng)
     return xr.Dataset(
-        {"cosine": cosine, "interval": ("bound", np.nanquantile(drawn, INTERVAL))},
+        {"cosine": cosine, "interval": ("bound", np.nanquantile(cosines, INTERVAL))},
         coords={"bound": BOUND},
         attrs={
             **vectors.attrs,
@@ -215,7 +215,7 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
     names = _four(quadruple)
     dim = next((dim for dim, variable in VECTOR.items() if variable in vectors), "task")
     names_of_vectors = [str(name) for name in vectors[dim].values] if dim in vectors.coords else []
-    _, chosen = vectors_of(vectors, names)
+    _, of_quadruple = vectors_of(vectors, names)
     if not 5 <= len(names_of_vectors) <= MOST_VECTORS:
         raise NotApplicableError(
             "vectors",
@@ -227,7 +227,7 @@ def composition_rank(vectors: xr.Dataset, quadruple: Sequence[str]) -> xr.Datase
     distances = squared_distances(values)
     _refuse_equal(distances, names_of_vectors)
     members = disjoint_quadruples(len(names_of_vectors))
-    every, cosine = composition_cosines(distances, members), _cosine(chosen, names)
+    every, cosine = composition_cosines(distances, members), _cosine(of_quadruple, names)
     return xr.Dataset(
         {
             "cosine": cosine,
@@ -294,11 +294,11 @@ def composition_over_networks(results: Sequence[xr.Dataset]) -> xr.Dataset:
     if len(set(names)) < len(names):
         raise InputError("results", "different networks", listing(names), "Give each once.")
     variables = [name for name in BY_NETWORK if name in results[0]]
-    joined = xr.concat(
+    table = xr.concat(
         [result[variables] for result in results], dim="network", join="exact", combine_attrs="drop"
     )
-    joined = joined.assign_coords(network=names)
-    return joined.merge(_inferred(joined)).assign_attrs(
+    table = table.assign_coords(network=names)
+    return table.merge(_inferred(table)).assign_attrs(
         {**subject, "analysis": "composition_over_networks", "of": subject["analysis"]}
     )
 

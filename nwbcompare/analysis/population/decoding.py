@@ -140,12 +140,12 @@ def decode(
     accuracies, bootstrap, by_half = [], [], []
     for place in tqdm(range(n_resamples), desc=f"decoding {what}", disable=None, leave=False):
         trials = _draw(cells, n_trials, rng).reshape(labels.size, -1)
-        labelled = permuted_labels(labels, strata, n_permutations, rng)
-        chosen = np.sort(rng.permutation(trials.shape[1])[:size])
-        accuracies.append(fold_accuracy(trials[:, chosen], labelled, folds))
+        labellings = permuted_labels(labels, strata, n_permutations, rng)
+        subset = np.sort(rng.permutation(trials.shape[1])[:size])
+        accuracies.append(fold_accuracy(trials[:, subset], labellings, folds))
         sides = (np.flatnonzero(side)[:size] for side in (halves[place], ~halves[place]))
-        drawn = _drawn(weights[place], size, rng)
-        bootstrap.append(_accuracy(trials[:, drawn], labels, folds))
+        bootstrap_units = _drawn(weights[place], size, rng)
+        bootstrap.append(_accuracy(trials[:, bootstrap_units], labels, folds))
         by_half.append([_accuracy(trials[:, side], labels, folds) for side in sides])
     table = np.array(accuracies)
     by_resample = p_values(reaches(table[:, 1:], table[:, :1], axis=1), axis=1)
@@ -422,12 +422,14 @@ def implementable_classifications(
     shuffled = TrialRates(cells.rate, cells.unit, _permuted_within(cells, rng), cells.table)
     accuracies, boot, null = [], [], []
     for weight in tqdm(weights, desc="classifications", disable=None, leave=False):
-        chosen, drawn = rng.permutation(weight.size)[:size], _drawn(weight, size, rng)
+        subset, bootstrap_units = rng.permutation(weight.size)[:size], _drawn(weight, size, rng)
         train, test = np.split(_draw(cells, n_trials, rng), 2, axis=1)
-        accuracies.append(dichotomy_accuracy(train[..., chosen], test[..., chosen], sides))
-        boot.append(dichotomy_accuracy(train[..., drawn], test[..., drawn], sides))
+        accuracies.append(dichotomy_accuracy(train[..., subset], test[..., subset], sides))
+        boot.append(
+            dichotomy_accuracy(train[..., bootstrap_units], test[..., bootstrap_units], sides)
+        )
         train, test = np.split(_draw(shuffled, n_trials, rng), 2, axis=1)
-        null.append(dichotomy_accuracy(train[..., chosen], test[..., chosen], sides))
+        null.append(dichotomy_accuracy(train[..., subset], test[..., subset], sides))
     accuracy = np.mean(accuracies, axis=0)
     share = float((accuracy > threshold).mean())
     null_share = float((np.mean(null, axis=0) > threshold).mean())

@@ -214,19 +214,19 @@ def rule_vectors(weights: xr.Dataset, tasks: Sequence[str] | None = None) -> xr.
         for place, name in enumerate(channels)
         if name.startswith(prefix)
     }
-    chosen = list(places if tasks is None else tasks)
-    for task in chosen:
+    selection = list(places if tasks is None else tasks)
+    for task in selection:
         if task not in places:
             raise unknown_name("tasks", task, places)
-    if not chosen:
+    if not selection:
         raise NotApplicableError(
             "weights", "channels rule_TASK", "none", "Use the weights of a network with rules."
         )
     rows = weights["input_weight"].transpose("input_channel", "unit")
-    values = rows.values[[places[task] for task in chosen]].astype(np.float64)
+    values = rows.values[[places[task] for task in selection]].astype(np.float64)
     return xr.Dataset(
         {"task_vector": (("task", "unit"), values, {"units": "1"})},
-        coords={"task": chosen, **columns_on(weights, "unit")},
+        coords={"task": selection, **columns_on(weights, "unit")},
         attrs={
             **{name: weights.attrs[name] for name in ("name", "source") if name in weights.attrs},
             "analysis": "rule_vectors",
@@ -474,14 +474,14 @@ def _joined(parts: list[xr.Dataset], dim: str, missing: Missing) -> xr.Dataset:
             raise InputError(
                 "activity", "the same units in every block", "others", "Select units in common."
             )
-    joined = xr.concat(parts, dim="condition", coords="minimal", compat="override", join="override")
-    lacking = np.isnan(joined["vector"].values).any(axis=0)
+    table = xr.concat(parts, dim="condition", coords="minimal", compat="override", join="override")
+    lacking = np.isnan(table["vector"].values).any(axis=0)
     if lacking.any():
         _refuse_or_warn(units[lacking], everything=bool(lacking.all()), missing=missing)
-        joined = joined.isel(unit=np.flatnonzero(~lacking))
+        table = table.isel(unit=np.flatnonzero(~lacking))
     if dim == "task":
-        joined = joined.drop_vars("condition").swap_dims(condition="task")
-    return joined.rename(vector=VECTOR[dim])
+        table = table.drop_vars("condition").swap_dims(condition="task")
+    return table.rename(vector=VECTOR[dim])
 
 
 def _refuse_or_warn(units: npt.NDArray[np.str_], *, everything: bool, missing: Missing) -> None:

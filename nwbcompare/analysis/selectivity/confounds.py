@@ -312,8 +312,8 @@ def _noise_in_time(pair: Activity, variance: xr.Dataset) -> xr.DataArray:
         mean = means["mean_variance"].mean("condition", skipna=False) * (n - 1) / n
         # times of tasks within a thousandth of a bin were joined as one
         noise[task] = mean.reindex(time=variance["time"], method="nearest", tolerance=slack)
-    joined = xr.concat(list(noise.values()), "task", coords="minimal", compat="override")
-    return joined.assign_coords(task=list(noise))
+    table = xr.concat(list(noise.values()), "task", coords="minimal", compat="override")
+    return table.assign_coords(task=list(noise))
 
 
 def _weights(number: npt.NDArray[np.int64], n_draws: int, seed: int) -> Array:

@@ -124,10 +124,10 @@ def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> An
     for task in tasks or ():
         if task not in available:
             raise unknown_name("tasks", task, available)
-    chosen = select(activity, task=available if tasks is None else list(tasks))
-    mean = _mean_rates(chosen)
+    selection = select(activity, task=available if tasks is None else list(tasks))
+    mean = _mean_rates(selection)
     silent = ~(np.stack(list(mean.values())) > 0).all(axis=0)
-    units = next(iter(blocks(chosen).values()))["unit"].values
+    units = next(iter(blocks(selection).values()))["unit"].values
     if silent.all():
         raise NotApplicableError(
             "activity",
@@ -142,7 +142,7 @@ def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> An
             UnitWarning,
             stacklevel=2,
         )
-    divided = {leaf: _divided(block, mean) for leaf, block in blocks(chosen).items()}
+    divided = {leaf: _divided(block, mean) for leaf, block in blocks(selection).items()}
     return select(_as_given(activity, divided), units=[str(unit) for unit in units[~silent]])  # type: ignore[return-value]
 
 

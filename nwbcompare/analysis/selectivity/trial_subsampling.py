@@ -114,8 +114,8 @@ def subsample_trials(
     """
     if within not in ("condition", "task"):
         raise unknown_name("within", within, ["condition", "task"])
-    chosen = select(activity, task=_checked(activity, tasks))
-    parts = blocks(chosen)
+    selection = select(activity, task=_checked(activity, tasks))
+    parts = blocks(selection)
     if len({is_ragged(block) for block in parts.values()}) > 1:
         raise NotApplicableError(
             "activity",
@@ -124,16 +124,16 @@ def subsample_trials(
             "Equalise tasks of one layout at a time.",
         )
     rows = _rows_of(parts, conditions, by_condition=within == "condition")
-    selected = _drawn(rows, np.random.default_rng(seed))
-    if not selected.any():
+    in_draw = _drawn(rows, np.random.default_rng(seed))
+    if not in_draw.any():
         raise NotApplicableError(
             "conditions",
             "at least one that all tasks have trials of",
-            f"none that {listing(tasks_of(chosen))} share",
+            f"none that {listing(tasks_of(selection))} share",
             "Name shared columns with conditions=[...], or use within='task'.",
         )
     _warn_of_lacking(parts, rows)
-    return _without_empty_units(activity, _taken(parts, selected))
+    return _without_empty_units(activity, _taken(parts, in_draw))
 
 
 def _checked(activity: xr.DataTree | xr.Dataset, tasks: Sequence[str] | None) -> list[str]:
@@ -188,9 +188,9 @@ def _drawn(rows: _Rows, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     order = np.lexsort((rng.random(group.size), group))
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     place = np.arange(group.size) - np.repeat(starts, np.diff(starts, append=group.size))
-    selected = np.zeros(group.size, dtype=bool)
-    selected[order] = place < least[rows.key[order]]
-    return selected
+    in_draw = np.zeros(group.size, dtype=bool)
+    in_draw[order] = place < least[rows.key[order]]
+    return in_draw
 
 
 def _warn_of_lacking(parts: dict[str, xr.Dataset], rows: _Rows) -> None:

@@ -218,13 +218,13 @@ def ftv_by_factor(
     for name in names:
         if name not in every:
             raise unknown_name("factors", name, every)
-    summed = pair.sel(factor=names)
-    added = summed["component_corrected" if corrected else "component"]
+    parts = pair.sel(factor=names)
+    component = parts["component_corrected" if corrected else "component"]
     # a factor that a task lacks adds nothing; a confounded one makes the sum unknown (NaN)
-    fitted = summed["fitted"]
-    total = added.where(fitted, 0.0).sum("factor", skipna=False).transpose("unit", "task")
+    fitted = parts["fitted"]
+    total = component.where(fitted, 0.0).sum("factor", skipna=False).transpose("unit", "task")
     # variances add up where components are independent
-    squared = (summed["standard_error"] ** 2).where(fitted, 0.0).sum("factor", skipna=False)
+    squared = (parts["standard_error"] ** 2).where(fitted, 0.0).sum("factor", skipna=False)
     error = squared.transpose("unit", "task") ** 0.5
     variance = xr.Dataset(
         {"task_variance": total, "standard_error": error},
@@ -426,21 +426,21 @@ def _warn(message: str, units: npt.NDArray[Any]) -> None:
 def _what_units_code(pair: xr.Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Classify units by whether choice or stimulus counts, and by their largest component."""
     factors = pair["factor"].values.astype(str)
-    summed = pair["component_corrected"].where(pair["fitted"], 0.0).sum("task", skipna=False).values
+    sums = pair["component_corrected"].where(pair["fitted"], 0.0).sum("task", skipna=False).values
     noise = (pair["noise_sd"] ** 2).where(pair["fitted"], 0.0).sum("task", skipna=False).values
     is_choice = np.array([CHOICE in name.split(":") for name in factors])
-    whole = np.maximum(summed, 0.0).sum(axis=1)
+    whole = np.maximum(sums, 0.0).sum(axis=1)
     counts = []
     for members in (is_choice, ~is_choice):
-        component = summed[:, members].sum(axis=1)
+        component = sums[:, members].sum(axis=1)
         clear = component > NOISE_SDS * np.sqrt(noise[:, members].sum(axis=1))
         counts.append(clear & (component >= LEAST_SHARE * whole) & (component > 0))
     choice, stimulus = counts
     codes = np.select(
-        [np.isnan(summed).any(axis=1), choice & stimulus, choice, stimulus],
+        [np.isnan(sums).any(axis=1), choice & stimulus, choice, stimulus],
         ["unknown", "choice and stimulus", "choice alone", "stimulus alone"],
         "neither",
     )
-    largest = np.nan_to_num(summed, nan=-np.inf)
+    largest = np.nan_to_num(sums, nan=-np.inf)
     dominant = np.where(largest.max(axis=1) > 0, factors[largest.argmax(axis=1)], "")
     return codes, dominant

@@ -158,10 +158,10 @@ def _without_units(table: xr.Dataset) -> list[str]:
 
 def _coding(coding: xr.Dataset) -> str:
     names, numbers = np.unique(coding["codes"].values.astype(str), return_counts=True)
-    listed = ", ".join(f"{n} {name}" for name, n in zip(names, numbers, strict=True))
+    codes = ", ".join(f"{n} {name}" for name, n in zip(names, numbers, strict=True))
     alone = coding["codes"].values == "choice alone"
     return (
-        f"What units code, by components that stand out of their noise: {listed}. Units that code "
+        f"What units code, by components that stand out of their noise: {codes}. Units that code "
         f"choice alone ({int(alone.sum())}) have an FTV near 0 whatever the stimulus does and are "
         "not mixed."
     )
@@ -171,13 +171,13 @@ def _shares(measurements: Measurements, components: xr.Dataset) -> str:
     texts = []
     for task in measurements.pair:
         # sums over units are unbiased; shares of single units are not
-        summed = components["component_corrected"].sel(task=task).sum("unit").clip(0)
-        shares = summed / summed.sum()
-        listed = ", ".join(
+        totals = components["component_corrected"].sel(task=task).sum("unit").clip(0)
+        shares = totals / totals.sum()
+        factors = ", ".join(
             f"{_factor(str(name))} {percent(shares.sel(factor=name))}"
             for name in components["factor"].values
         )
-        texts.append(f"{measurements.task_names[task]}: {listed}")
+        texts.append(f"{measurements.task_names[task]}: {factors}")
     return (
         "Shares of the noise-corrected task variance, summed over units: " + "; ".join(texts) + "."
     )

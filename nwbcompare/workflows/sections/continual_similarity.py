@@ -74,26 +74,26 @@ def compare_tables(
     NotApplicableError
         Where no seed has both regimes of the primary contrast.
     """
-    paired = [
+    pairs = [
         (first, second)
         for first, second in contrasts
         if set(tables.get(first, ())) & set(tables.get(second, ()))
     ]
-    if not paired or paired[0] != CONTRASTS[0]:
+    if not pairs or pairs[0] != CONTRASTS[0]:
         raise NotApplicableError(
             "networks",
             "a seed with both a sequential and a consolidated network on this protocol",
             "none",
             "Train more networks, or for longer.",
         )
-    regimes = {name for pair in paired for name in pair}
+    regimes = {name for pair in pairs for name in pair}
     with warnings.catch_warnings():
         # contrasts with one pair, whose number the page shows
         warnings.simplefilter("ignore", UserWarning)
         return compare_regimes(
             {regime: by_seed for regime, by_seed in tables.items() if regime in regimes},
             source.recorded,
-            paired,
+            pairs,
             n_bootstrap=source.settings.n_bootstrap,
             n_splits=source.settings.n_splits,
             seed=source.settings.seed,

@@ -213,8 +213,8 @@ def _floor(n_tests: int, n_sets: int) -> str:
     """Return how many tests must have the smallest p for any to pass, where that is several."""
     smallest = 1 / (1 + n_sets)
     # Benjamini and Hochberg: the k-th smallest of n has to be below k / n of the level
-    needed = math.ceil(smallest * n_tests / LEVEL)
-    return f" (with p of at least {smallest:.2g}, {needed} have to be there)" if needed > 1 else ""
+    least = math.ceil(smallest * n_tests / LEVEL)
+    return f" (with p of at least {smallest:.2g}, {least} have to be there)" if least > 1 else ""
 
 
 def _summarise_controls_over(

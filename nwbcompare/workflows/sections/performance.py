@@ -75,9 +75,9 @@ def _compute(
 
 def _slope(curves: xr.Dataset, task: str, duration: float) -> float:
     """Return the mean share of correct choices: the first target above 0, the second below."""
-    chosen = curves.sel(duration=duration)
-    coherence = chosen[ATTENDED[task]].values
-    share = chosen["choice_1"].values
+    cells = curves.sel(duration=duration)
+    coherence = cells[ATTENDED[task]].values
+    share = cells["choice_1"].values
     # at a coherence of 0 no choice is right
     right = np.where(coherence > 0, share, 1 - share)[coherence != 0]
     # NaN: no choice near either target

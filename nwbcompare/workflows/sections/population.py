@@ -201,17 +201,15 @@ def _dimensions(name: str, one: xr.Dataset) -> str:
 
 
 def _decoding(name: str, results: list[xr.Dataset]) -> str:
-    listed = ", ".join(
+    variables = ", ".join(
         f"{one.attrs['what'].replace('_', ' ')} {float(one['accuracy']):.2f}"
         f"{interval(one['accuracy_low'], one['accuracy_high'])} (chance "
         f"{float(one['chance']):.2f}, "
         f"{p_text(float(one['p_value']))})"
         for one in results
     )
-    first = results[0]
-    return (
-        f"{name}: decoded from pseudo-population trials of {int(first['n_units'])} units: {listed}."
-    )
+    n_units = int(results[0]["n_units"])
+    return f"{name}: decoded from pseudo-population trials of {n_units} units: {variables}."
 
 
 def _rows(populations: Mapping[str, Results]) -> list[Row]:

@@ -232,12 +232,12 @@ def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Resu
     common = [s for s in TASK_SETS if all(f"space_{s}" in r for r in networks.values())]
     findings, pictures = [], []
     for one in common:
-        joined = _over_kinds(one, networks, controls)
-        end = joined[KINDS["end"]]
+        by_kind = _over_kinds(one, networks, controls)
+        end = by_kind[KINDS["end"]]
         text = over(_cosine_name(one), end)
         text += " Controls: " + ", ".join(
             f"{label} {estimate(value)}"
-            for label, value in joined.items()
+            for label, value in by_kind.items()
             if label != KINDS["end"] and "mean_low" in value
         )
         findings += [text + ".", _beyond_controls(one, networks)]
@@ -255,7 +255,7 @@ def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Resu
         ranks = [r[f"rank_{one}"] for r in networks.values() if f"rank_{one}" in r]
         if ranks:
             panels.append(partial(plot_cosine_ranks, ranks=ranks, names=NAMES))
-        panels.append(partial(plot_cosine_controls, cosines=joined))
+        panels.append(partial(plot_cosine_controls, cosines=by_kind))
         pictures.append(
             picture(
                 f"vectors-over-networks-{one}",
@@ -287,7 +287,7 @@ def _over_kinds(
     one: str, networks: Mapping[str, Results], controls: Mapping[str, Results]
 ) -> dict[str, xr.Dataset]:
     """Join the cosines of a composition over networks, and over networks of mixed rules."""
-    joined = {
+    by_kind = {
         label: composition_over_networks([r[f"cosine_{kind}_{one}"] for r in networks.values()])
         for kind, label in KINDS.items()
     }
@@ -297,9 +297,9 @@ def _over_kinds(
         # one mixed network has no interval, which the figure shows
         warnings.simplefilter("ignore", UserWarning)
         if mixed:
-            joined["rules mixed"] = composition_over_networks(mixed)
-            joined["rules mixed: weights"] = composition_over_networks(rules)
-    return joined
+            by_kind["rules mixed"] = composition_over_networks(mixed)
+            by_kind["rules mixed: weights"] = composition_over_networks(rules)
+    return by_kind
 
 
 SECTION = Section(

@@ -136,7 +136,7 @@ def _inhibition_numbers(results: Results) -> dict[str, Cell]:
 def _inhibition_sentences(name: str, results: Results) -> list[str]:
     inhibition, lesions = results["inhibition"], results["lesions"]["performance"]
     means = _inhibition_numbers(results)
-    called = (
+    verdict = (
         "mutual inhibition" if bool(inhibition["called_inhibition"]) else "no mutual inhibition"
     )
     of = {
@@ -149,7 +149,7 @@ def _inhibition_sentences(name: str, results: Results) -> list[str]:
         f"{means['W12']:+.3f} from group 1 to 2 and {means['W21']:+.3f} back, "
         f"{means['W11']:+.3f} and {means['W22']:+.3f} within; the statistic is "
         f"{float(inhibition['statistic']):+.3f}, {p_text(float(inhibition['p_lower']))} with "
-        f"groups permuted at the same preferred direction: called {called}.",
+        f"groups permuted at the same preferred direction: called {verdict}.",
         f"{name}: right choices in Ctx DM 1 are {of['intact', CONTEXTS[0]]:.2f} intact, "
         f"{of['1', CONTEXTS[0]]:.2f} without group 1, {of['2', CONTEXTS[0]]:.2f} without group 2; "
         f"in Ctx DM 2 {of['intact', CONTEXTS[1]]:.2f}, {of['1', CONTEXTS[1]]:.2f} and "
@@ -203,12 +203,12 @@ def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Resu
     beyond = {
         name: float(r["statistic"] - r["null_statistic"].mean()) for name, r in with_both.items()
     }
-    called = sum(bool(r["called_inhibition"]) for r in with_both.values())
+    n_called = sum(bool(r["called_inhibition"]) for r in with_both.values())
     inference = over_networks(beyond)
     findings += [
         over("W12 + W21 − W11 − W22, less its mean with groups permuted,", inference),
         f"Groups 1 and 2 are called mutually inhibiting (W12 and W21 negative, p < 0.05 in the "
-        f"network) in {called} of {len(with_both)}.",
+        f"network) in {n_called} of {len(with_both)}.",
     ]
     pictures = [
         picture(

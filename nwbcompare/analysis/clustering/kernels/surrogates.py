@@ -194,5 +194,5 @@ def gaussian_like(table: Array, rng: np.random.Generator) -> Array:
     white, upper = np.linalg.qr(raw - raw.mean(axis=0))
     # as in random_rotation: QR alone is not uniform
     white *= np.sign(np.diagonal(upper))
-    drawn: Array = mean + (white * scale) @ vectors[:, positive].T
-    return drawn
+    draw: Array = mean + (white * scale) @ vectors[:, positive].T
+    return draw

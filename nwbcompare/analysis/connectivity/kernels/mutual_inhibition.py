@@ -52,9 +52,9 @@ def mean_over_pairs(weights: Array, pairs: Mask) -> PairMean:
     n_pairs = int(pairs.sum())
     if not n_pairs:
         return PairMean(np.nan, np.nan, 0)
-    counted = np.where(pairs, weights, 0.0)
-    total = counted.sum()
-    lost, lost_pairs = _touching(counted), _touching(pairs.astype(np.float64))
+    in_pairs = np.where(pairs, weights, 0.0)
+    total = in_pairs.sum()
+    lost, lost_pairs = _touching(in_pairs), _touching(pairs.astype(np.float64))
     units = lost_pairs > 0
     with np.errstate(invalid="ignore", divide="ignore"):
         without = (total - lost[units]) / (n_pairs - lost_pairs[units])
@@ -173,8 +173,8 @@ def permuted_statistic(
     # in pieces, to bound the memory
     for start in range(0, n_permutations, DRAWS_AT_ONCE):
         part = statistic[start : start + DRAWS_AT_ONCE]
-        drawn = _shuffled_within(in_second, bins, n_draws=part.size, rng=rng)
-        part[:] = inhibition_statistic(_means_between(weights, pairs, drawn))
+        draws = _shuffled_within(in_second, bins, n_draws=part.size, rng=rng)
+        part[:] = inhibition_statistic(_means_between(weights, pairs, draws))
     return statistic
 
 

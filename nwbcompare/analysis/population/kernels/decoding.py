@@ -56,8 +56,8 @@ def pseudo_trials(
     n_units, n_cells = shape
     order, first = shuffled_groups(cell * n_units + unit, n_units * n_cells, rng)
     rows = order[first[:, None] + np.arange(n_trials)]
-    drawn: Array = rate[rows].reshape(n_cells, n_units, n_trials).transpose(0, 2, 1)
-    return drawn
+    trials: Array = rate[rows].reshape(n_cells, n_units, n_trials).transpose(0, 2, 1)
+    return trials
 
 
 def shuffled_groups(

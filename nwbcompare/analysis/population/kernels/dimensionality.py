@@ -138,8 +138,8 @@ def dichotomies(n_conditions: int, most: int, rng: np.random.Generator) -> npt.N
     n_free = n_conditions - 1
     if n_conditions <= MOST_LISTED:
         every = np.arange(1, 2**n_free)
-        chosen = every if every.size <= most else np.sort(rng.choice(every, most, replace=False))
-        bits = (chosen[:, None] >> np.arange(n_free)) & 1
+        numbers = every if every.size <= most else np.sort(rng.choice(every, most, replace=False))
+        bits = (numbers[:, None] >> np.arange(n_free)) & 1
     else:
         # equal draws and empty sides have a negligible probability
         bits = rng.integers(2, size=(most, n_free))

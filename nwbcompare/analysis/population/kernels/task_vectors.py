@@ -90,9 +90,9 @@ def disjoint_quadruples(n_vectors: int) -> Integers:
     >>> disjoint_quadruples(17).shape
     (14280, 4)
     """
-    chosen = np.array(list(combinations(range(n_vectors), 4)), dtype=np.int64).reshape(-1, 4)
+    choices = np.array(list(combinations(range(n_vectors), 4)), dtype=np.int64).reshape(-1, 4)
     orders = [(0, 1, 2, 3), (0, 1, 3, 2), (0, 2, 1, 3), (0, 2, 3, 1), (0, 3, 1, 2), (0, 3, 2, 1)]
-    return chosen[:, np.array(orders)].reshape(-1, 4)
+    return choices[:, np.array(orders)].reshape(-1, 4)
 
 
 def bootstrap_cosines(x: Array, y: Array, n_draws: int, rng: np.random.Generator) -> Array:
@@ -118,8 +118,8 @@ def bootstrap_cosines(x: Array, y: Array, n_draws: int, rng: np.random.Generator
     >>> bootstrap_cosines(x, 2 * x, 2, np.random.default_rng(0)).round(6).tolist()
     [1.0, 1.0]
     """
-    drawn = rng.multinomial(x.size, np.full(x.size, 1 / x.size), size=n_draws)
-    xy, xx, yy = (drawn @ np.stack([x * y, x * x, y * y], axis=1)).T
+    counts = rng.multinomial(x.size, np.full(x.size, 1 / x.size), size=n_draws)
+    xy, xx, yy = (counts @ np.stack([x * y, x * x, y * y], axis=1)).T
     with np.errstate(invalid="ignore", divide="ignore"):
         cosines: Array = xy / np.sqrt(xx * yy)
     return cosines
