@@ -98,8 +98,7 @@ def network_weights(network: Network) -> xr.Dataset:
 
 
 def _array(weight: torch.Tensor) -> Floats:
-    values: Floats = weight.cpu().numpy().copy()
-    return values
+    return weight.cpu().numpy().copy()
 
 
 def _sending(network: Network) -> Floats:

@@ -192,8 +192,7 @@ def jitter(number: int) -> Array:
     >>> jitter(3).round(3).tolist()
     [-0.5, 0.118, -0.264]
     """
-    offsets: Array = (np.arange(number, dtype=np.float64) * 0.618034) % 1 - 0.5
-    return offsets
+    return (np.arange(number, dtype=np.float64) * 0.618034) % 1 - 0.5
 
 
 def ftv_shares(values: npt.ArrayLike, number: int | None = None) -> Array:
@@ -215,5 +214,4 @@ def ftv_shares(values: npt.ArrayLike, number: int | None = None) -> Array:
     finite = values[np.isfinite(values)]
     counts = np.histogram(finite, bins=FTV_EDGES)[0]
     # without finite values shares are 0, not NaN
-    shares: Array = counts / max(finite.size if number is None else number, 1)
-    return shares
+    return counts / max(finite.size if number is None else number, 1)

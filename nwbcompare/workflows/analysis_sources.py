@@ -219,8 +219,7 @@ def _text_of(values: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
     # by bits, which tell -0.0 from 0.0 as text does
     bits = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
     _, first, inverse = np.unique(bits, return_index=True, return_inverse=True)
-    text: npt.NDArray[np.str_] = values.ravel()[first].astype(str)[inverse]
-    return text
+    return values.ravel()[first].astype(str)[inverse]
 
 
 def _protocol_of(block: xr.Dataset) -> str:

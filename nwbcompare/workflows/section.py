@@ -144,7 +144,7 @@ class Summary:
 class Summarise(Protocol):
     """Summarise the results of one source."""
 
-    def __call__(self, name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    def __call__(self, name: str, results: SourceResults, /, *, pictures: bool) -> Summary:
         """Return sentences and numbers, and pictures on demand.
 
         Parameters
@@ -162,7 +162,9 @@ class Summarise(Protocol):
 class SummariseOver(Protocol):
     """Summarise the results of several networks."""
 
-    def __call__(self, networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
+    def __call__(
+        self, networks: Mapping[str, Results], controls: Mapping[str, Results], /
+    ) -> Summary:
         """Return what holds over networks, the unit of inference.
 
         Parameters
@@ -175,8 +177,7 @@ class SummariseOver(Protocol):
 ReportName = Literal["analyze", "compare", "continual"]
 
 
-def _applies_to_all(source: Source) -> Refusal | None:
-    del source
+def _applies_to_all(_source: Source) -> Refusal | None:
     return None
 
 

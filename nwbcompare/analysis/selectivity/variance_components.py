@@ -391,8 +391,7 @@ def _shares(corrected: Array, fitted: npt.NDArray[np.bool_]) -> Array:
     positive = np.where(fitted, np.maximum(corrected, 0.0), 0.0)
     total = positive.sum(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        share: Array = np.where(fitted & (total > 0), positive / total, np.nan)
-    return share
+        return np.where(fitted & (total > 0), positive / total, np.nan)
 
 
 def _warn_of_unknown(

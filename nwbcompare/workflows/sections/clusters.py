@@ -216,8 +216,7 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
     return panels
 
 
-def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
-    del controls
+def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
     clusters = [results["clusters"] for results in networks.values()]
     numbers = np.array([one.attrs["n_clusters"] for one in clusters])
     p_values = np.array([float(r["null"]["p_value"]) for r in networks.values() if "null" in r])

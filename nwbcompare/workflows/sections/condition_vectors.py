@@ -51,9 +51,8 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 
 
 def _compute(
-    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: AnalysisSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
-    del earlier, cache
     results = Results()
     for a, b, variable in _shared(source):
         vectors = condition_vectors(

@@ -28,9 +28,8 @@ FACTORS = {"choice": "choice", "coherence_1_sign": "motion", "coherence_2_sign":
 
 
 def _compute(
-    source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: ComparisonSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
-    del earlier, cache
     # the recording, and the first sampled network beside it
     activities = {source.name: source.recording, **dict(list(source.sampled.items())[:1])}
     jobs: list[Job] = [
@@ -60,8 +59,7 @@ def measure_confounds(activity: xr.DataTree, settings: Settings) -> Results:
     return results
 
 
-def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
-    del name
+def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
     measurements, tables = Measurements.of(results["samples"]), results["confounds"]
     groups = (tables.group(f"source {place}") for place in range(2))
     sources = [group for group in groups if group]

@@ -30,9 +30,8 @@ COMPARED_WITH = ("sequential", DONOR)
 
 
 def _compute(
-    source: StudySource, earlier: SourceResults, settings: Settings, cache: Path
+    source: StudySource, _earlier: SourceResults, _settings: Settings, _cache: Path
 ) -> Results:
-    del earlier, settings, cache
     results = Results()
     for name, with_excluded in (("comparison", False), ("with_excluded", True)):
         results.attempt(name, partial(_comparison, source, with_excluded=with_excluded))
@@ -93,8 +92,7 @@ def _learning(source: StudySource, regime: str) -> xr.Dataset:
     )
 
 
-def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
-    del name
+def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
     tables = results["also"]
     learning = tables.series("learning")
     findings: list[str | Finding] = [

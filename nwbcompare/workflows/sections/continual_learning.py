@@ -37,9 +37,8 @@ Logs = Mapping[str, Mapping[str, list[dict[str, Any]]]]
 
 
 def _compute(
-    source: StudySource, earlier: SourceResults, settings: Settings, cache: Path
+    source: StudySource, _earlier: SourceResults, _settings: Settings, _cache: Path
 ) -> Results:
-    del earlier, settings, cache
     results = Results({"about": xr.Dataset(attrs=_counts(source))})
     # interleaved training has no earlier tasks to retain
     regimes = [name for name in REGIMES if name in source.logs and name != "interleaved"]
@@ -116,8 +115,7 @@ def _counts(source: StudySource) -> dict[str, str]:
     }
 
 
-def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
-    del name
+def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
     tables = results["learning"]
     retention = {str(one.attrs["regime"]): one for one in tables.series("retention")}
     courses = {str(one.attrs["regime"]): one for one in tables.series("course")}

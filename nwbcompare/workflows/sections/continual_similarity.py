@@ -102,14 +102,13 @@ def compare_tables(
 
 def _compute(
     source: StudySource,
-    earlier: SourceResults,
+    _earlier: SourceResults,
     settings: Settings,
-    cache: Path,
+    _cache: Path,
     *,
     protocol: str,
     with_excluded: bool = False,
 ) -> Results:
-    del earlier, cache
     tables = source.tables(protocol, with_excluded=with_excluded)
     results = Results({"comparison": compare_tables(tables, CONTRASTS, source)})
     if protocol not in PAIRINGS and not with_excluded:
@@ -135,9 +134,8 @@ def _compute(
 
 
 def _summarise(
-    name: str, results: SourceResults, *, pictures: bool, section: str, note: str = ""
+    _name: str, results: SourceResults, *, pictures: bool, section: str, note: str = ""
 ) -> Summary:
-    del name
     tables = results[section]
     comparison, is_main = tables["comparison"], section == f"ftv-{PRIMARY}"
     contrasts = [str(contrast) for contrast in comparison["contrast"].values]
@@ -193,9 +191,8 @@ def _distributions(section: str, curves: Sequence[xr.Dataset]) -> Picture:
 
 
 def _compute_levels(
-    source: StudySource, earlier: SourceResults, settings: Settings, cache: Path
+    source: StudySource, _earlier: SourceResults, _settings: Settings, _cache: Path
 ) -> Results:
-    del earlier, settings, cache
     results = Results()
     for level in LEVELS:
         tables = source.tables(AT_LEVEL.format(level))
@@ -207,8 +204,8 @@ def _compute_levels(
     return results
 
 
-def _summarise_levels(name: str, results: SourceResults, *, pictures: bool) -> Summary:
-    del name, pictures
+def _summarise_levels(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    del pictures
     tables = results["levels"]
     rows: list[Row] = []
     findings: list[str | Finding] = []

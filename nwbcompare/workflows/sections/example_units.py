@@ -26,9 +26,8 @@ PERCENTILES = (5, 50, 95)
 
 
 def _compute(
-    source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: ComparisonSource, earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
-    del cache
     measurements = Measurements.of(earlier["samples"])
     results = Results()
     results.add_group(
@@ -74,8 +73,7 @@ def choose_examples(
     return results
 
 
-def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
-    del name
+def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
     measurements, tables = Measurements.of(results["samples"]), results["examples"]
     groups = (tables.group(f"source {place}") for place in range(2))
     examples = [group for group in groups if group]

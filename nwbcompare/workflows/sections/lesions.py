@@ -45,9 +45,8 @@ def _groups(earlier: SourceResults) -> dict[str, npt.NDArray[np.intp]]:
 
 
 def _compute(
-    source: NetworkSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: NetworkSource, earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
-    del cache
     from nwbcompare.experiments.lesions import lesion_performance  # noqa: PLC0415 - imports torch
 
     profile = earlier["clusters"]["clusters"]["profile"]
@@ -105,8 +104,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[figure])
 
 
-def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
-    del controls
+def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
     return _correlation_over(networks, "lesions", "the drop without it")
 
 
@@ -218,9 +216,8 @@ def _floor(n_tests: int, n_sets: int) -> str:
 
 
 def _summarise_controls_over(
-    networks: Mapping[str, Results], controls: Mapping[str, Results]
+    networks: Mapping[str, Results], _controls: Mapping[str, Results]
 ) -> Summary:
-    del controls
     return _correlation_over(networks, "controls", "the drop beyond random sets of its size")
 
 

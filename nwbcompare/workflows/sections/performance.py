@@ -39,9 +39,8 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 
 
 def _compute(
-    source: NetworkSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: NetworkSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
-    del earlier, cache
     from nwbcompare.experiments.psychometrics import pooled_over, psychometric_curves  # noqa: PLC0415
     from nwbcompare.model.checkpoint import read_log  # noqa: PLC0415 - imports torch
 
@@ -139,8 +138,7 @@ def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
     return figures
 
 
-def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
-    del controls
+def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
     tasks = [task for task in ATTENDED if all(task in results for results in networks.values())]
     findings, panels = [], []
     for task in tasks:

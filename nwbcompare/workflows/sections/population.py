@@ -41,9 +41,8 @@ N_DISTANCES = 2
 
 
 def _compute(
-    source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: ComparisonSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
-    del earlier, cache
     activities = {source.name: source.recording, **source.sampled}
     jobs: list[Job] = [
         (
@@ -130,11 +129,10 @@ def _n_trials(activity: xr.DataTree, pair: list[str]) -> int | None:
     return min(MOST_TRIALS, least // N_FOLDS * N_FOLDS) or None
 
 
-def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
-    del name
+def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
     measurements, tables = Measurements.of(results["samples"]), results["population"]
     groups = dict.fromkeys(key.partition(".")[0] for key in tables)
-    populations = {_name(tables.group(group)): tables.group(group) for group in groups}
+    populations = {_source_name(tables.group(group)): tables.group(group) for group in groups}
     geometry = {name: one["geometry"] for name, one in populations.items() if "geometry" in one}
     findings: list[str | Finding] = []
     if geometry:
@@ -151,7 +149,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     )
 
 
-def _name(population: Results) -> str:
+def _source_name(population: Results) -> str:
     """Return the name of the source, which results keep."""
     return str(population["dimensions"].attrs["source_name"])
 

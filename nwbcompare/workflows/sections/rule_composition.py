@@ -38,9 +38,8 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 
 
 def _compute(
-    source: NetworkSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: NetworkSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
-    del earlier, cache
     from nwbcompare.experiments.rule_composition import rule_composition  # noqa: PLC0415 - imports torch
 
     return Results(
@@ -95,8 +94,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=[figure])
 
 
-def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
-    del controls
+def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
     cases = [
         task for task in next(iter(networks.values())) if all(task in r for r in networks.values())
     ]

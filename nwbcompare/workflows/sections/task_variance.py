@@ -30,9 +30,8 @@ EXAMPLE_PERCENTILES = {"mixed": 5, "typical": 50, "selective": 95}
 
 
 def _compute(
-    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: AnalysisSource, _earlier: SourceResults, _settings: Settings, _cache: Path
 ) -> Results:
-    del earlier, settings, cache
     activity = source.activity
     variance = task_variance(activity)
     with warnings.catch_warnings():

@@ -71,9 +71,8 @@ def _sets(tasks: tuple[str, ...]) -> list[str]:
 
 
 def _compute(
-    source: NetworkSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: NetworkSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
-    del earlier, cache
     from nwbcompare.experiments.control_networks import untrained, with_gaussian_rules  # noqa: PLC0415
     from nwbcompare.experiments.weights import network_weights  # noqa: PLC0415 - imports torch
 

@@ -46,9 +46,8 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 
 
 def _compute(
-    source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
+    source: AnalysisSource, earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
-    del cache
     groups = unit_groups(earlier["variance"]["task"], *CONTEXTS)
     results = Results({"groups": groups})
     label = groups["group"].values
@@ -191,8 +190,7 @@ def _weight_pictures(name: str, results: Results) -> list[Picture]:
     ]
 
 
-def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
-    del controls
+def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
     with_both = {name: r["inhibition"] for name, r in networks.items() if "inhibition" in r}
     lacking = [name for name in networks if name not in with_both]
     findings = [

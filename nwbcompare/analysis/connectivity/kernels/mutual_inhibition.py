@@ -106,8 +106,7 @@ def _means_between(weights: Array, pairs: Mask, in_second: Mask) -> Array:
         return total
 
     with np.errstate(invalid="ignore"):
-        means: Array = sums(np.where(pairs, weights, 0.0)) / sums(pairs.astype(np.float64))
-    return means
+        return sums(np.where(pairs, weights, 0.0)) / sums(pairs.astype(np.float64))
 
 
 def inhibition_statistic(means: Array) -> Array:
@@ -128,8 +127,7 @@ def inhibition_statistic(means: Array) -> Array:
     >>> float(inhibition_statistic(np.array([[1.0, -1.0], [-1.0, 1.0]])))
     -4.0
     """
-    statistic: Array = means[..., 0, 1] + means[..., 1, 0] - means[..., 0, 0] - means[..., 1, 1]
-    return statistic
+    return means[..., 0, 1] + means[..., 1, 0] - means[..., 0, 0] - means[..., 1, 1]
 
 
 def permuted_statistic(

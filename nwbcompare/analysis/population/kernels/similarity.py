@@ -164,8 +164,7 @@ def upper(matrix: Array) -> Array:
     >>> upper(np.arange(9.0).reshape(3, 3)).tolist()
     [1.0, 2.0, 5.0]
     """
-    values: Array = matrix[np.triu_indices(len(matrix), 1)]
-    return values
+    return matrix[np.triu_indices(len(matrix), 1)]
 
 
 def _cosine(a: Array, b: Array) -> float:

@@ -167,5 +167,4 @@ def _rotated(axes: Array, first_two: Array) -> Array:
     if len(first_two) > 1 and (turn @ first_two[1])[1] < 0:
         # the sign of a principal axis is arbitrary: networks agree after a reflection
         turn[1] *= -1
-    rotated: Array = turn @ axes
-    return rotated
+    return turn @ axes
