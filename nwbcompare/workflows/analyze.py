@@ -112,6 +112,7 @@ def analyze(
 
 
 def _title(sources: Sequence[AnalysisSource]) -> str:
+    """Return the title: a single network by its name, several by their number."""
     networks = [source.name for source in sources if source.network is not None]
     recordings = [source.name for source in sources if source.network is None]
     if len(networks) > 1:

@@ -160,6 +160,7 @@ def _with_figure(finding: str | Finding, number: int) -> str | Finding:
 
 
 def _title(measurements: Measurements) -> str:
+    """Return the title, which says where the recording is simulated."""
     n_networks = len({model.name for model in measurements.models})
     title = f"{counted(n_networks, 'network')} against {measurements.name}"
     # a page must not pass for one about neurons, not even by its title
@@ -167,6 +168,7 @@ def _title(measurements: Measurements) -> str:
 
 
 def _cards(measurements: Measurements) -> dict[str, Any]:
+    """Return the sizes of the comparison: networks, animals, sessions, units and trials."""
     n_trials = measurements.variance["n_trials_per_condition"].median()
     n_hidden = sorted({model.n_hidden for model in measurements.models})
     animals = "simulated animals" if measurements.simulated else "animals"
@@ -184,6 +186,7 @@ def _cards(measurements: Measurements) -> dict[str, Any]:
 
 
 def _caution(measurements: Measurements) -> str:
+    """Return what findings generalise over, given the numbers of networks and animals."""
     n_animals = measurements.n_of("subject")
     n_networks = len({model.name for model in measurements.models})
     generalises = (

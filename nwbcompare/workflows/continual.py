@@ -212,6 +212,7 @@ def _networks_in(runs: Path, plan: StudyPlan) -> list[StudyNetwork]:
 
 
 def _caution(plan: StudyPlan, choice: RecordingChoice) -> str:
+    """Return the limits of the study: length of training, one recording, other animals."""
     share = plan.steps_per_task / PUBLISHED_STEPS
     simulated = f" SIMULATED recording: {choice.guidance}" if choice.guidance else ""
     others = f" {choice.left_out}" if choice.left_out else ""
@@ -224,6 +225,7 @@ def _caution(plan: StudyPlan, choice: RecordingChoice) -> str:
 
 
 def _methods(plan: StudyPlan) -> list[str]:
+    """Return the paragraphs on regimes, training, the primary test and equal performance."""
     warm_up = (
         f" after a linear rise over {plan.warm_up_steps} steps in every stage"
         if plan.warm_up_steps

@@ -66,6 +66,7 @@ class _Recording:
     plan: StudyPlan
 
     def identity(self) -> dict[str, Any]:
+        """Return what measures depend on; a file of other values is not used."""
         training = {name: str(value) for name, value in self.plan.training.items()}
         if not self.plan.warm_up_steps:
             # measures from before there was a warm-up stay valid
@@ -126,6 +127,7 @@ def measure_networks(
 def _read_or_measure(
     out: Path, one: StudyNetwork, source: _Recording, identity: dict[str, Any]
 ) -> NetworkMeasures:
+    """Return the measures of a network, from its file where that is up to date."""
     file, weights = out / MEASURES / f"{one.folder.name}.nc", one.folder / WEIGHTS
     if weights.is_file():
         # without weights, as in a repository, measures are valid by themselves
@@ -141,6 +143,7 @@ def _read_or_measure(
 
 
 def _measure(one: StudyNetwork, source: _Recording) -> Results:
+    """Measure a network on every protocol, and at levels of performance."""
     network = _network(one, source.plan)
     results = Results()
     others = (RANKED, REVERSED, MATCHED, PUBLISHED) if one.regime in {*REGIMES, UNTRAINED} else ()
@@ -158,6 +161,7 @@ def _measure(one: StudyNetwork, source: _Recording) -> Results:
 
 
 def _network(one: StudyNetwork, plan: StudyPlan) -> Network:
+    """Load a trained network, or make the untrained one of a seed."""
     if one.regime != UNTRAINED:
         return load(one.folder)
     # of any regime: all networks of a seed share their initial weights

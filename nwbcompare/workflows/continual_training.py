@@ -150,6 +150,7 @@ def _failure(folder: Path) -> str:
 def _train_chain(
     out: Path, plan: StudyPlan, seed: int, chain: Sequence[TrainingRegime]
 ) -> list[StudyNetwork]:
+    """Train a regime, then the controls that take its importances; these fail where it fails."""
     first, controls = chain[0], chain[1:]
     network = _train_one(out, plan, first, seed)
     if not network.failure:
@@ -162,6 +163,7 @@ def _train_chain(
 
 
 def _train_one(out: Path, plan: StudyPlan, regime: TrainingRegime, seed: int) -> StudyNetwork:
+    """Train one network, or return it as it is where it is finished or has failed before."""
     folder = run_folder_of(out, regime.name, seed)
     # a run without a final evaluation was interrupted, and is continued
     if is_run(folder) and read_evaluation(folder):

@@ -43,6 +43,7 @@ def load_models(
 
 
 def _load(text: str, pair: tuple[str, str], network_pair: tuple[str, str]) -> Model:
+    """Load one model of SOURCE or FAMILY=SOURCE."""
     head, equals, rest = text.partition("=")
     # a path, and the options of a source, may contain "="
     has_family = bool(equals) and "?" not in head and not Path(text).exists()

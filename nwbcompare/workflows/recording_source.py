@@ -81,6 +81,7 @@ def choose_recording(source: str | None, pair: tuple[str, str], seed: int) -> Re
 
 
 def _choose(source: str | None, seed: int) -> RecordingChoice:
+    """Return the recording that is named, or the one on this machine, or a simulated one."""
     if source is not None:
         activity = resolve(source)
         first = next(iter(blocks(activity).values()))

@@ -220,6 +220,7 @@ def read_results(file: Path, identity: Mapping[str, Any] | None = None) -> Resul
 
 
 def _is_of(attrs: Mapping[Any, Any], identity: Mapping[str, Any]) -> bool:
+    """Test whether the attributes of a file have all values of an identity."""
     # files of version 1 have the checksum of the weights beside the identity
     present = {k: attrs[k] for k in ("weights_sha256",) if k in attrs}
     present |= json.loads(attrs.get("identity", "{}"))
@@ -255,6 +256,7 @@ def keep_results(
 
 
 def _packing(table: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Return the encoding of a table's variables for compression."""
     return {
         str(name): {"zlib": True, "complevel": 6}
         # HDF5 does not compress strings of variable length

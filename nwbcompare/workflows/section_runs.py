@@ -163,6 +163,7 @@ def _in_order_of_needs(sections: Sequence[Section[Any]]) -> list[Section[Any]]:
 
 
 def _lack(section: Section[Any], earlier: SourceResults) -> Refusal | None:
+    """Return a refusal where a section lacks results that it needs."""
     lacking = [name for name in section.needs if name not in earlier]
     return Refusal(f"It needs section {lacking[0]!r}, which does not apply.") if lacking else None
 
@@ -196,6 +197,7 @@ def page_sections(runs: Runs, sources: Sequence[Source]) -> list[PageSection]:
 
 
 def _page_section(run: SectionRun, runs: Runs, sources: Sequence[Source]) -> PageSection:
+    """Return the section of the page: over networks first, then the sources with pictures."""
     kinds = {source.name: source.kind for source in sources}
     names = [source.name for source in sources if source.name in run.results]
     networks = [name for name in names if kinds[name] in {"network", "control"}]
@@ -220,6 +222,7 @@ def _page_section(run: SectionRun, runs: Runs, sources: Sequence[Source]) -> Pag
 
 
 def _over_networks(run: SectionRun, kinds: Mapping[str, str]) -> list[Summary]:
+    """Summarise over networks, where there are several; controls are never pooled with them."""
     networks, controls = (
         {name: results for name, results in run.results.items() if kinds[name] == kind}
         for kind in ("network", "control")

@@ -89,6 +89,7 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
 
 
 def _open_files(paths: list[Path], reading: dict[str, Any], vendor: dict[str, Any]) -> xr.DataTree:
+    """Open NWB files together, or one file of another format by neo."""
     if len(paths) == 1 and paths[0].is_file() and not _is_nwb(paths[0]):
         from nwbcompare.io.neo.vendor_files import open_vendor  # noqa: PLC0415 - neo is optional
 
@@ -107,6 +108,7 @@ def _is_nwb(path: Path) -> bool:
 
 
 def _check_no_options(path: Path, options: dict[str, Any]) -> None:
+    """Check that no options of reading are passed with activity that has a time axis already."""
     names = [name for name, value in options.items() if value is not None]
     if names:
         raise InputError(
@@ -235,6 +237,7 @@ def is_activity_model(source: str) -> bool:
 
 
 def _registered_as(source: str) -> str | None:
+    """Return what a registered model of this SOURCE consists of, "network" or "activity"."""
     from nwbcompare.workflows.model_registry import model_loader  # noqa: PLC0415 - rarely needed
 
     loader = model_loader(source)
@@ -321,6 +324,7 @@ READING_OPTIONS: dict[str, Callable[[str], Any]] = {
 
 
 def _open_folder(path: Path, reading: dict[str, Any], vendor: dict[str, Any]) -> xr.DataTree:
+    """Open a run folder as its network's activity, or all NWB files below a folder as one."""
     from nwbcompare.model.checkpoint import is_run  # noqa: PLC0415
 
     if is_run(path):
@@ -347,6 +351,7 @@ def _hidden(file: Path, folder: Path) -> bool:
 
 
 def _open_netcdf(path: Path) -> xr.DataTree:
+    """Open a netCDF file with its tables in memory and its rates on disk."""
     try:
         activity = xr.open_datatree(path, engine="h5netcdf")
         _load_tables(activity)

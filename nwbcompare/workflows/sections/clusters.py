@@ -47,6 +47,12 @@ TIMED_TASKS = ("delaygo", "contextdelaydm1")
 def _compute(
     source: AnalysisSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
+    """Compute clusters, their embeddings, and tests of whether there are any.
+
+    ``clusters`` always; as far as they apply: ``by_epoch``, ``ward`` and ``hdbscan`` (other
+    clusters of the same units); ``tsne``, ``pca`` and ``mds (unit, axis)``; ``null``, ``epairs``
+    and ``stability``; ``shuffled`` and ``rotated``, which are described only.
+    """
     variance = earlier["variance"]["task"]
     clusters = cluster_units(variance, seed=settings.seed)
     # surrogates take minutes: an interrupted run continues from this file
@@ -75,6 +81,7 @@ def _compute(
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return findings about one source, its row, and its pictures."""
     tables = results["clusters"]
     clusters = tables["clusters"]
     best = clusters.attrs["n_clusters"]
@@ -104,6 +111,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
 
 
 def _null(name: str, results: Results) -> tuple[str, dict[str, Cell]]:
+    """Return what the test against surrogates shows, and its numbers for the table."""
     null, shuffled = results["null"], results.get("shuffled")
     silhouettes = null["surrogate_silhouette"].values
     low, median, high = np.quantile(silhouettes, [0.025, 0.5, 0.975])
@@ -129,6 +137,7 @@ def _null(name: str, results: Results) -> tuple[str, dict[str, Cell]]:
 
 
 def _epairs(name: str, results: Results) -> tuple[str, dict[str, Cell]]:
+    """Return whether units have nearer neighbours than Gaussian ones, and the numbers."""
     test = results["epairs"]
     p_value, effect = float(test["p_value"]), float(test["effect_size"])
     return (
@@ -139,6 +148,7 @@ def _epairs(name: str, results: Results) -> tuple[str, dict[str, Cell]]:
 
 
 def _stability(name: str, results: Results) -> tuple[str, dict[str, Cell]]:
+    """Return how well clusters are recovered from resampled units, beside those of a continuum."""
     stability = results["stability"]
     low, high = stability["interval"].values
     continuum = float(stability["surrogate_adjusted_rand"].mean())
@@ -150,6 +160,7 @@ def _stability(name: str, results: Results) -> tuple[str, dict[str, Cell]]:
 
 
 def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
+    """Plot clusters, tests, embeddings, and variance by epoch and in time."""
     clusters = results["clusters"]
     panels = [
         picture(
@@ -217,6 +228,7 @@ def _pictures(name: str, results: Results, variance: Results) -> list[Picture]:
 
 
 def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
+    """Match clusters between networks, and test over networks what the single tests measure."""
     clusters = [results["clusters"] for results in networks.values()]
     numbers = np.array([one.attrs["n_clusters"] for one in clusters])
     p_values = np.array([float(r["null"]["p_value"]) for r in networks.values() if "null" in r])

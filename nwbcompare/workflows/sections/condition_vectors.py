@@ -43,6 +43,7 @@ def _shared(source: AnalysisSource) -> list[tuple[str, str, str]]:
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
+    """Refuse networks, which have task vectors, and sources without a shared variable."""
     if source.network is not None:
         return Refusal("Its test trials have many levels; the task vectors are analysed.")
     if not _shared(source):
@@ -53,6 +54,7 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 def _compute(
     source: AnalysisSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
+    """Compute ``VARIABLE_A_B`` for each two tasks: cosine, interval and null."""
     results = Results()
     for a, b, variable in _shared(source):
         vectors = condition_vectors(
@@ -80,6 +82,7 @@ def _compute(
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return a finding for each two tasks, one row of all cosines, and their picture."""
     tables = results["conditions"]
     findings: list[str] = []
     numbers: dict[str, Cell] = {}

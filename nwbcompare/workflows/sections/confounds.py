@@ -30,6 +30,11 @@ FACTORS = {"choice": "choice", "coherence_1_sign": "motion", "coherence_2_sign":
 def _compute(
     source: ComparisonSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
+    """Measure the recording (``source 0``) and the first sampled network (``source 1``) alike.
+
+    Each has ``table (variant, estimate)`` and ``in_time (time)``, and, where trials have choices,
+    ``components (unit, task, factor)`` and ``coding (unit)``.
+    """
     # the recording, and the first sampled network beside it
     activities = {source.name: source.recording, **dict(list(source.sampled.items())[:1])}
     jobs: list[Job] = [
@@ -60,6 +65,7 @@ def measure_confounds(activity: xr.DataTree, settings: Settings) -> Results:
 
 
 def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return which variant matters most, what units code, and what does not apply."""
     measurements, tables = Measurements.of(results["samples"]), results["confounds"]
     groups = (tables.group(f"source {place}") for place in range(2))
     sources = [group for group in groups if group]
@@ -80,6 +86,7 @@ def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary
 
 
 def _pictures(measurements: Measurements, sources: Sequence[Results]) -> list[Picture]:
+    """Plot variants and FTV in time of all sources, and variance components of the recording."""
     components = sources[0].get("components")
     pictures = [
         picture(
@@ -119,12 +126,14 @@ def _pictures(measurements: Measurements, sources: Sequence[Results]) -> list[Pi
 
 
 def _in_time(ax: Axes, sources: Sequence[Results]) -> None:
+    """Plot all sources in one panel, since their time courses are to be compared."""
     # a recording and, where there is one, a network beside it
     for one, colour in zip(sources, (RECORDING_COLOUR, BLUE), strict=False):
         plot_ftv_in_time(ax, one["in_time"], colour=colour)
 
 
 def _variants(table: xr.Dataset) -> Finding:
+    """Return the variant with the largest change of the corrected s.d. of FTV."""
     corrected = table.sel(estimate="corrected")
     values = corrected.sel(variant=[v for v in table["variant"].values if v != "as published"])
     # NaN: a variant that leaves no unit
@@ -155,6 +164,7 @@ def _without_units(table: xr.Dataset) -> list[str]:
 
 
 def _coding(coding: xr.Dataset) -> str:
+    """Return how many units code choice, stimulus, or both."""
     names, numbers = np.unique(coding["codes"].values.astype(str), return_counts=True)
     codes = ", ".join(f"{n} {name}" for name, n in zip(names, numbers, strict=True))
     alone = coding["codes"].values == "choice alone"
@@ -166,6 +176,7 @@ def _coding(coding: xr.Dataset) -> str:
 
 
 def _shares(measurements: Measurements, components: xr.Dataset) -> str:
+    """Return the share of each factor in the variance summed over units, by task."""
     texts = []
     for task in measurements.pair:
         # sums over units are unbiased; shares of single units are not
@@ -186,6 +197,7 @@ def _factor(name: str) -> str:
 
 
 def _rows(sources: Sequence[Results]) -> list[Row]:
+    """Return a row for each source, variant and estimate."""
     rows: list[Row] = []
     for table in [one["table"] for one in sources]:
         for variant in table["variant"].values:

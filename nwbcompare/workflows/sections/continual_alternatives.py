@@ -32,6 +32,11 @@ COMPARED_WITH = ("sequential", DONOR)
 def _compute(
     source: StudySource, _earlier: SourceResults, _settings: Settings, _cache: Path
 ) -> Results:
+    """Compare further regimes with the recording, and count and describe their networks.
+
+    ``comparison`` and ``with_excluded``, the same without the inclusion rule; ``learning.N`` and
+    ``retention N`` of the N-th further regime.
+    """
     results = Results()
     for name, with_excluded in (("comparison", False), ("with_excluded", True)):
         results.attempt(name, partial(_comparison, source, with_excluded=with_excluded))
@@ -93,6 +98,7 @@ def _learning(source: StudySource, regime: str) -> xr.Dataset:
 
 
 def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return how each further regime learned and retained, and its contrasts with the main ones."""
     tables = results["also"]
     learning = tables.series("learning")
     findings: list[str | Finding] = [

@@ -39,6 +39,11 @@ Logs = Mapping[str, Mapping[str, list[dict[str, Any]]]]
 def _compute(
     source: StudySource, _earlier: SourceResults, _settings: Settings, _cache: Path
 ) -> Results:
+    """Compute retention by regime from the training logs, and the difference of the two main ones.
+
+    ``about`` (counts and exclusions as text), ``retention.N`` and ``course.N`` by regime, and
+    ``difference (task, measure)`` on the seeds that both regimes have.
+    """
     results = Results({"about": xr.Dataset(attrs=_counts(source))})
     # interleaved training has no earlier tasks to retain
     regimes = [name for name in REGIMES if name in source.logs and name != "interleaved"]
@@ -60,6 +65,7 @@ def _compute(
 
 
 def _retention(logs: Mapping[str, Any]) -> xr.Dataset:
+    """Compute retention over networks without a warning about a single one."""
     with warnings.catch_warnings():
         # a single network, whose number the page shows
         warnings.simplefilter("ignore", UserWarning)
@@ -116,6 +122,7 @@ def _counts(source: StudySource) -> dict[str, str]:
 
 
 def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return the difference in final performance, counts, and a row for each regime."""
     tables = results["learning"]
     retention = {str(one.attrs["regime"]): one for one in tables.series("retention")}
     courses = {str(one.attrs["regime"]): one for one in tables.series("course")}
@@ -139,6 +146,7 @@ def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary
 
 
 def _difference_finding(difference: xr.Dataset) -> Finding:
+    """Return the difference of mean final performance between the two main regimes."""
     mean = difference.sel(task=MEAN, measure="final")
     return Finding(
         text=f"Mean final performance of consolidated less sequential networks: "
@@ -158,6 +166,7 @@ def _difference_finding(difference: xr.Dataset) -> Finding:
 
 
 def _pictures(retention: dict[str, xr.Dataset], courses: dict[str, xr.Dataset]) -> list[Picture]:
+    """Plot final performance by regime and, where it is known, its course."""
     tasks = [task for stage in YANG2019 for task in stage]
     names = {task: display_name(task) for task in tasks}
 
@@ -178,6 +187,7 @@ def _pictures(retention: dict[str, xr.Dataset], courses: dict[str, xr.Dataset]) 
 def _stages_picture(
     courses: dict[str, xr.Dataset], tasks: Sequence[str], names: dict[str, str]
 ) -> Picture:
+    """Plot the performance in each task over the stages, a panel for each task."""
     # one function plots all panels, so that they can share an axis
     figure, axes = new_figure(len(tasks), 1, (8.6, 1.2 * len(tasks)), sharex=True)
     plot_stages(list(axes.flat), courses, names=names)

@@ -109,6 +109,12 @@ def _compute(
     protocol: str,
     with_excluded: bool = False,
 ) -> Results:
+    """Compare regimes on one protocol; see `compare_tables` for ``comparison``.
+
+    ``curves.N`` are distributions by regime. On the primary protocol also ``attribution``, where
+    both controls have pairs, and ``animals``, the distances between animals, where there are
+    several.
+    """
     tables = source.tables(protocol, with_excluded=with_excluded)
     results = Results({"comparison": compare_tables(tables, CONTRASTS, source)})
     if protocol not in PAIRINGS and not with_excluded:
@@ -136,6 +142,7 @@ def _compute(
 def _summarise(
     _name: str, results: SourceResults, *, pictures: bool, section: str, note: str = ""
 ) -> Summary:
+    """Return all contrasts, on the primary protocol with the attribution."""
     tables = results[section]
     comparison, is_main = tables["comparison"], section == f"ftv-{PRIMARY}"
     contrasts = [str(contrast) for contrast in comparison["contrast"].values]
@@ -161,6 +168,7 @@ def _summarise(
 
 
 def _attribution_sentence(tables: Results) -> str:
+    """Return whether similarity is attributed to consolidation, or why that cannot be said."""
     if "attribution" not in tables:
         contrasts = set(tables["comparison"]["contrast"].values)
         absent = [one for one in CONTROLS if f"consolidated - {one}" not in contrasts]
@@ -175,6 +183,7 @@ def _attribution_sentence(tables: Results) -> str:
 
 
 def _distributions(section: str, curves: Sequence[xr.Dataset]) -> Picture:
+    """Plot the distribution of FTV by regime, over that of the recording."""
     names = {task: display_name(task) for task in CONTEXTS}
 
     def panel(ax: Axes, one: xr.Dataset) -> None:
@@ -193,6 +202,7 @@ def _distributions(section: str, curves: Sequence[xr.Dataset]) -> Picture:
 def _compute_levels(
     source: StudySource, _earlier: SourceResults, _settings: Settings, _cache: Path
 ) -> Results:
+    """Compare weights from when both context tasks first reached a level, level by level."""
     results = Results()
     for level in LEVELS:
         tables = source.tables(AT_LEVEL.format(level))
@@ -205,6 +215,7 @@ def _compute_levels(
 
 
 def _summarise_levels(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return the primary contrast at each level, with the numbers of networks that reached it."""
     del pictures
     tables = results["levels"]
     rows: list[Row] = []
@@ -234,6 +245,7 @@ def _summarise_levels(_name: str, results: SourceResults, *, pictures: bool) -> 
 def _section(
     name: str, heading: str, protocol: str, *, with_excluded: bool = False, note: str = ""
 ) -> Section[StudySource]:
+    """Return a section that compares regimes on one protocol."""
     return Section(
         name=name,
         heading=heading,
@@ -244,6 +256,7 @@ def _section(
 
 
 def _of_protocol(protocol: sampling_protocols.SamplingProtocol) -> Section[StudySource]:
+    """Return the section of a protocol, headed by its phrase."""
     heading = f"Similarity to the recording, {protocol.phrase}"
     return _section(f"ftv-{protocol.name}", heading, protocol.name)
 

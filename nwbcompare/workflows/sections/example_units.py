@@ -28,6 +28,10 @@ PERCENTILES = (5, 50, 95)
 def _compute(
     source: ComparisonSource, earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
+    """Choose units of the recording (``source 0``) and of a sampled network (``source 1``).
+
+    Each has ``units (unit)`` with FTV, and ``means.TASK``, their condition means.
+    """
     measurements = Measurements.of(earlier["samples"])
     results = Results()
     results.add_group(
@@ -74,6 +78,7 @@ def choose_examples(
 
 
 def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return the rule by which units were chosen, their FTV, and their rates."""
     measurements, tables = Measurements.of(results["samples"]), results["examples"]
     groups = (tables.group(f"source {place}") for place in range(2))
     examples = [group for group in groups if group]
@@ -99,6 +104,7 @@ def _units(example: Results) -> list[tuple[str, float]]:
 
 
 def _picture(measurements: Measurements, examples: Sequence[Results]) -> Picture:
+    """Plot rates in both tasks, side by side for each unit and a row for each source."""
     panels = [
         partial(_panel, one=one, unit=unit, fraction=fraction, task=task, measurements=measurements)
         for one in examples
@@ -128,6 +134,7 @@ def _variables(examples: Sequence[Results]) -> str:
 def _panel(
     ax: Axes, one: Results, unit: str, fraction: float, task: str, measurements: Measurements
 ) -> None:
+    """Plot the rates of one unit in one task, scaled like its other task."""
     plot_condition_rates(ax, one[f"means.{task}"], unit, task, names=measurements.task_names)
     # longer names would run into the next panel
     label = unit if len(unit) <= 22 else f"{unit[:21]}…"
@@ -144,6 +151,7 @@ def _panel(
 
 
 def _rates(examples: Sequence[Results]) -> list[Row]:
+    """Return the plotted rates, a row for each unit, task, condition and time."""
     rows: list[Row] = []
     for one in examples:
         name = str(one["units"].attrs["name"])

@@ -33,6 +33,7 @@ N_SETS, SET_TRIALS = 100, 64
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
+    """Refuse recordings, whose units cannot be lesioned."""
     return None if source.network is not None else Refusal("Recorded units cannot be silenced.")
 
 
@@ -47,6 +48,7 @@ def _groups(earlier: SourceResults) -> dict[str, npt.NDArray[np.intp]]:
 def _compute(
     source: NetworkSource, earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
+    """Lesion each cluster: ``lesions (lesion, task)``, and their ``statistic``."""
     from nwbcompare.experiments.lesions import lesion_performance  # noqa: PLC0415 - imports torch
 
     profile = earlier["clusters"]["clusters"]["profile"]
@@ -62,6 +64,7 @@ def _compute(
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return how drop and variance are correlated in one network, and where performance drops."""
     tables = results["lesions"]
     lesions, statistic = tables["lesions"], tables["statistic"]
     worst = lesions["change"].min("lesion")
@@ -105,6 +108,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
 
 
 def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
+    """Test the rank correlation of variance and drop over networks."""
     return _correlation_over(networks, "lesions", "the drop without it")
 
 
@@ -141,6 +145,10 @@ SECTION = Section(
 def _compute_controls(
     source: NetworkSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
+    """Lesion random sets by size (``sizes``), and by size and variance (``matched``).
+
+    The ``statistic`` is that of lesions, of the drop beyond sets of equal size.
+    """
     from nwbcompare.experiments.lesions import lesion_controls, matched_lesion_controls  # noqa: PLC0415 - imports torch
 
     clusters, variance = earlier["clusters"]["clusters"], earlier["variance"]["task"]
@@ -177,6 +185,7 @@ def _compute_controls(
 
 
 def _summarise_controls(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return how many drops exceed those of random sets, beside the number expected by chance."""
     sizes, matched = results["controls"]["sizes"], results["controls"]["matched"]
     correlation = float(results["controls"]["statistic"]["rank_correlation"])
     findings = [
@@ -218,6 +227,7 @@ def _floor(n_tests: int, n_sets: int) -> str:
 def _summarise_controls_over(
     networks: Mapping[str, Results], _controls: Mapping[str, Results]
 ) -> Summary:
+    """Test over networks the correlation of variance and drop beyond random sets."""
     return _correlation_over(networks, "controls", "the drop beyond random sets of its size")
 
 

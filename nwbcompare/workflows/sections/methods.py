@@ -78,6 +78,7 @@ def methods(results: SourceResults, settings: Settings) -> list[str]:
 
 
 def _distributions(measurements: Measurements, settings: Settings) -> str:
+    """Describe the tests of the comparison and what they generalise over."""
     draws = (
         f" Estimates are means over {counted(settings.n_draws, 'draw')} of each network."
         if RATE.name in measurements.protocols
@@ -93,6 +94,7 @@ def _distributions(measurements: Measurements, settings: Settings) -> str:
 
 
 def _populations(measurements: Measurements, settings: Settings) -> str:
+    """Describe decoding, dimensionality and, for sampled networks, similarity."""
     similarity = (
         " Similarity of the sampled networks' condition means with the recording's by RSA, CKA and "
         f"Procrustes distance ({settings.n_permutations} permutations of conditions)."
@@ -107,6 +109,7 @@ def _populations(measurements: Measurements, settings: Settings) -> str:
 
 
 def _recording(measurements: Measurements) -> str:
+    """Describe the recording and how it was read; a simulated one is called so first."""
     provenance = json.loads(measurements.variance.attrs["provenance"])
     if measurements.simulated:
         return (
@@ -127,6 +130,7 @@ def _recording(measurements: Measurements) -> str:
 
 
 def _models(models: Sequence[ModelRecord]) -> list[str]:
+    """Describe networks and files, models with the same description together."""
     paragraphs = []
     for is_network, title in ((True, "Networks"), (False, "Networks as recorded elsewhere")):
         names: dict[str, list[str]] = {}
@@ -140,6 +144,7 @@ def _models(models: Sequence[ModelRecord]) -> list[str]:
 
 
 def _protocol(name: str, measurements: Measurements) -> str:
+    """Describe a protocol and, of sampled networks, how units and trials are matched."""
     protocol, mapping = PROTOCOLS[name], measurements.mapping
     if protocol != RATE or mapping is None:
         return protocol.title + protocol.method

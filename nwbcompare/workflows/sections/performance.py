@@ -33,6 +33,7 @@ LONGEST_MS, SHORTEST_MS = 800.0, 200.0
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
+    """Refuse recordings, and networks without a decision task."""
     if source.network is None:
         return Refusal("A recording cannot be tested on other trials.")
     return None if set(ATTENDED) & set(source.tasks) else Refusal("It has no decision task.")
@@ -41,6 +42,7 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 def _compute(
     source: NetworkSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
+    """Compute ``training (evaluation, task)`` from the log, and curves of each task."""
     from nwbcompare.experiments.psychometrics import pooled_over, psychometric_curves  # noqa: PLC0415
     from nwbcompare.model.checkpoint import read_log  # noqa: PLC0415 - imports torch
 
@@ -84,6 +86,7 @@ def _slope(curves: xr.Dataset, task: str, duration: float) -> float:
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return the share of right choices after the shortest and the longest stimulus, by task."""
     tables = results["performance"]
     tasks = [task for task in ATTENDED if task in tables]
     numbers: dict[str, Cell] = {}
@@ -103,6 +106,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
 
 
 def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
+    """Plot psychometric curves of all tasks and, where there is a log, the course of training."""
     figures = [
         picture(
             f"performance-{name}",
@@ -139,6 +143,7 @@ def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
 
 
 def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
+    """Test over networks how much a longer stimulus improves choices."""
     tasks = [task for task in ATTENDED if all(task in results for results in networks.values())]
     findings, panels = [], []
     for task in tasks:

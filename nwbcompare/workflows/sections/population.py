@@ -43,6 +43,7 @@ N_DISTANCES = 2
 def _compute(
     source: ComparisonSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
+    """Analyse the recording (``source 0``) and sampled networks (``source 1``, ...)."""
     activities = {source.name: source.recording, **source.sampled}
     jobs: list[Job] = [
         (
@@ -130,6 +131,7 @@ def _n_trials(activity: xr.DataTree, pair: list[str]) -> int | None:
 
 
 def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return similarity, dimensions and decoding of all sources, and refusals."""
     measurements, tables = Measurements.of(results["samples"]), results["population"]
     groups = dict.fromkeys(key.partition(".")[0] for key in tables)
     populations = {_source_name(tables.group(group)): tables.group(group) for group in groups}
@@ -155,6 +157,7 @@ def _source_name(population: Results) -> str:
 
 
 def _geometry(geometry: Mapping[str, xr.Dataset]) -> list[Finding]:
+    """Return the RSA of each network with the recording, with adjusted p values."""
     names = list(geometry)
     measures = [str(m) for m in geometry[names[0]]["measure"].values]
     raw = np.array(
@@ -189,6 +192,7 @@ def _geometry(geometry: Mapping[str, xr.Dataset]) -> list[Finding]:
 
 
 def _dimensions(name: str, one: xr.Dataset) -> str:
+    """Return the participation ratio of one source with its interval and null."""
     return (
         f"{name}: the condition means fill {float(one['participation_ratio']):.2f}"
         f"{interval(one['participation_ratio_low'], one['participation_ratio_high'])} dimensions "
@@ -199,6 +203,7 @@ def _dimensions(name: str, one: xr.Dataset) -> str:
 
 
 def _decoding(name: str, results: list[xr.Dataset]) -> str:
+    """Return the accuracy of decoding the task and each condition variable of one source."""
     variables = ", ".join(
         f"{one.attrs['what'].replace('_', ' ')} {float(one['accuracy']):.2f}"
         f"{interval(one['accuracy_low'], one['accuracy_high'])} (chance "
@@ -211,6 +216,7 @@ def _decoding(name: str, results: list[xr.Dataset]) -> str:
 
 
 def _rows(populations: Mapping[str, Results]) -> list[Row]:
+    """Return a row for each source: dimensions, classifications, accuracies and similarities."""
     rows: list[Row] = []
     for name, one in populations.items():
         row: Row = {
@@ -234,6 +240,7 @@ def _pictures(
     populations: Mapping[str, Results],
     geometry: Mapping[str, xr.Dataset],
 ) -> list[Picture]:
+    """Plot similarity, distances and decoding, each for the first few sources."""
     pictures = []
     panels = dict(list(geometry.items())[:MOST_PANELS])
     if geometry:
@@ -283,22 +290,26 @@ def _pictures(
 
 
 def _similarity(ax: Axes, name: str, result: xr.Dataset) -> None:
+    """Plot similarity under the network's name, since all are to one recording."""
     plot_similarity(ax, result)
     ax.set_title(name)
 
 
 def _geometry_rows(geometry: Mapping[str, xr.Dataset]) -> list[Row]:
+    """Return a row for each network and measure."""
     columns = ["value", "low", "high", "p_value"]
     return [row for name, one in geometry.items() for row in records(one[columns], network=name)]
 
 
 def _distance_rows(distances: Sequence[xr.Dataset]) -> list[Row]:
+    """Return a row for each source and two conditions."""
     names = {"dissimilarity": "distance", "other_condition": "other condition"}
     tables = [one[["dissimilarity"]].rename(names) for one in distances]
     return [row for one in tables for row in records(one, source=str(one.attrs["name"]))]
 
 
 def _decoding_rows(decoding: Mapping[str, Sequence[xr.Dataset]]) -> list[Row]:
+    """Return a row for each source and decoded variable."""
     columns = ("accuracy", "accuracy_low", "accuracy_high", "chance", "p_value")
     return [
         {"source": name, "what": str(one.attrs["what"])} | {c: number(one[c]) for c in columns}

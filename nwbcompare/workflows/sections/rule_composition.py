@@ -22,6 +22,7 @@ MATCHING = "dmsgo"
 
 
 def _cases(source: AnalysisSource) -> list[str]:
+    """Return the published cases whose task and rules the network has."""
     from nwbcompare.experiments.rule_composition import RULE_COMPOSITIONS, parse_rule_expression  # noqa: PLC0415 - imports torch
 
     return [
@@ -32,6 +33,7 @@ def _cases(source: AnalysisSource) -> list[str]:
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
+    """Refuse recordings, and networks that have none of the published cases."""
     if source.network is None:
         return Refusal("A recording has no rule input.")
     return None if _cases(source) else Refusal("It lacks tasks of every published case.")
@@ -40,6 +42,7 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 def _compute(
     source: NetworkSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
+    """Test each case: ``TASK (expression, ...)``, see `nwbcompare.experiments.rule_composition`."""
     from nwbcompare.experiments.rule_composition import rule_composition  # noqa: PLC0415 - imports torch
 
     return Results(
@@ -51,14 +54,17 @@ def _compute(
 
 
 def _measure(task: str) -> str:
+    """Return the measure of performance that a case is judged by."""
     return "balanced_accuracy" if task == MATCHING else "performance"
 
 
 def _value(result: xr.Dataset, measure: str, role: str) -> float:
+    """Return the performance under the expression of a role, such as "composed"."""
     return float(result[measure].values[result["role"].values == role][0])
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return performance under composed, right, best wrong and random rules, by case."""
     tables = results["composition"]
     findings: list[str] = []
     numbers: dict[str, Cell] = {}
@@ -95,6 +101,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
 
 
 def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
+    """Test over networks how much better the composed rule is than the best single wrong one."""
     cases = [
         task for task in next(iter(networks.values())) if all(task in r for r in networks.values())
     ]

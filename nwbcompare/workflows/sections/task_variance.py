@@ -32,6 +32,7 @@ EXAMPLE_PERCENTILES = {"mixed": 5, "typical": 50, "selective": 95}
 def _compute(
     source: AnalysisSource, _earlier: SourceResults, _settings: Settings, _cache: Path
 ) -> Results:
+    """Compute variance by ``task``, by ``epoch``, and in ``time``, and rates of example units."""
     activity = source.activity
     variance = task_variance(activity)
     with warnings.catch_warnings():
@@ -68,6 +69,7 @@ def _examples(activity: Activity, variance: xr.Dataset) -> dict[str, xr.Dataset]
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return how many units are active and what that stands on, and plot the example units."""
     tables = results["variance"]
     variance = tables["task"]["task_variance"]
     total = variance.sum("task").values

@@ -59,6 +59,7 @@ KINDS = {
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
+    """Refuse recordings, which have condition vectors, and networks without a set."""
     if source.network is None:
         return Refusal("The condition vectors of a recording are analysed.")
     if not _sets(source.tasks):
@@ -67,12 +68,19 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 
 
 def _sets(tasks: tuple[str, ...]) -> list[str]:
+    """Return the published sets of four tasks that a network has."""
     return [name for name, members in TASK_SETS.items() if set(members) <= set(tasks)]
 
 
 def _compute(
     source: NetworkSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
+    """Compute task vectors, and the cosine of each composition with its controls.
+
+    Vectors ``end``, ``matched`` and ``rules (task, unit)``; by set ``space_SET`` and
+    ``rule_space_SET``, ``cosine_KIND_SET`` of each kind in `KINDS`, and, with other tasks beside
+    the set, ``rank_SET`` and ``matched_rank_SET``.
+    """
     from nwbcompare.experiments.control_networks import untrained, with_gaussian_rules  # noqa: PLC0415
     from nwbcompare.experiments.weights import network_weights  # noqa: PLC0415 - imports torch
 
@@ -126,6 +134,7 @@ def _network_vectors(
 
 
 def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
+    """Join the vectors of tasks, whose units are the same."""
     return xr.concat(
         parts, dim="task", coords="minimal", compat="override", combine_attrs="override"
     )
@@ -158,6 +167,7 @@ def _control_cosines(
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return the cosine of each composition beside its controls, its rank, and the pictures."""
     tables = results["vectors"]
     sets = [one for one in TASK_SETS if f"space_{one}" in tables]
     findings: list[str] = []
@@ -185,16 +195,19 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
 
 
 def _cosine_name(one: str) -> str:
+    """Return the two differences of a composition in words."""
     a, b, c, d = (NAMES[task] for task in COMPOSITIONS[one])
     return f"the cosine between ({a} − {b}) and ({c} − {d})"
 
 
 def _space(ax: Axes, spaces: list[xr.Dataset], one: str) -> None:
+    """Plot the tasks of a set, with arrows along both differences."""
     plot_task_space(ax, spaces, names=NAMES)
     plot_differences(ax, spaces, COMPOSITIONS[one])
 
 
 def _pictures(name: str, results: Results, sets: list[str]) -> list[Picture]:
+    """Plot the plane of each set and, where there are other tasks, the rank of its composition."""
     spaces = [
         picture(
             f"vectors-{name}",
@@ -228,6 +241,7 @@ def _pictures(name: str, results: Results, sets: list[str]) -> list[Picture]:
 
 
 def _summarise_over(networks: Mapping[str, Results], controls: Mapping[str, Results]) -> Summary:
+    """Test over networks each composition, its rank, and by how much it exceeds its controls."""
     common = [s for s in TASK_SETS if all(f"space_{s}" in r for r in networks.values())]
     findings, pictures = [], []
     for one in common:

@@ -41,6 +41,7 @@ LESION_DIRECTIONS = 100
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
+    """Refuse sources without trials of both context tasks."""
     lacking = [task for task in CONTEXTS if task not in source.tasks]
     return Refusal(f"It has no trials of {lacking[0]}.") if lacking else None
 
@@ -48,6 +49,7 @@ def _applies_to(source: AnalysisSource) -> Refusal | None:
 def _compute(
     source: AnalysisSource, earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
+    """Compute ``groups`` and, of networks, their weights, inhibition and lesions."""
     groups = unit_groups(earlier["variance"]["task"], *CONTEXTS)
     results = Results({"groups": groups})
     label = groups["group"].values
@@ -81,6 +83,7 @@ def _compute(
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
+    """Return the sizes of the groups and, of networks, whether they inhibit each other."""
     tables = results["groups"]
     groups = tables["groups"]
     sizes = dict(zip(groups["group_label"].values, groups["group_size"].values, strict=True))
@@ -113,6 +116,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
 
 
 def _inhibition_numbers(results: Results) -> dict[str, Cell]:
+    """Return mean weights, the statistic, and performance without each group, for the table."""
     inhibition, lesions = results["inhibition"], results["lesions"]
     means = {
         f"W{a}{b}": float(inhibition["mean_weight"].sel(group_from=a, group_to=b))
@@ -133,6 +137,7 @@ def _inhibition_numbers(results: Results) -> dict[str, Cell]:
 
 
 def _inhibition_sentences(name: str, results: Results) -> list[str]:
+    """Return the mean weights with their test, and the choices without each group."""
     inhibition, lesions = results["inhibition"], results["lesions"]["performance"]
     means = _inhibition_numbers(results)
     verdict = (
@@ -157,11 +162,13 @@ def _inhibition_sentences(name: str, results: Results) -> list[str]:
 
 
 def _plot_lesions(ax: Axes, lesions: xr.Dataset) -> None:
+    """Plot lesions of groups with the legend above, where no interval lies."""
     plot_group_lesions(ax, lesions, names=NAMES)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
 
 def _weight_pictures(name: str, results: Results) -> list[Picture]:
+    """Plot weights between groups, and from inputs, to outputs and from rules."""
     weights = results["weights"]
     return [
         picture(
@@ -191,6 +198,7 @@ def _weight_pictures(name: str, results: Results) -> list[Picture]:
 
 
 def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
+    """Test mutual inhibition over the networks that have units in both groups."""
     with_both = {name: r["inhibition"] for name, r in networks.items() if "inhibition" in r}
     lacking = [name for name in networks if name not in with_both]
     findings = [
