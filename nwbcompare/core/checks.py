@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from numbers import Integral, Real
 
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.errors import InputError, unknown_name
 
 
 def is_finite(value: object) -> bool:
@@ -17,6 +18,33 @@ def is_finite(value: object) -> bool:
     (True, False, False)
     """
     return isinstance(value, Real) and math.isfinite(value)
+
+
+def check_known(subject: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Check that all names are among the known ones.
+
+    Parameters
+    ----------
+    subject
+        The argument, for the message.
+    names
+        The names to check.
+    known
+        The known names.
+
+    Raises
+    ------
+    InputError
+        For the first unknown name, with the nearest known ones.
+
+    Examples
+    --------
+    >>> check_known("tasks", ["dm1"], ["dm1", "dm2"])
+    """
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise unknown_name(subject, name, known)
 
 
 def check_whole(name: str, value: object, least: int, remedy: str) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.checks import check_not_negative, check_whole
+from nwbcompare.core.checks import check_known, check_not_negative, check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.core.partial_results import resumed_rows
 from nwbcompare.experiments.lesioned_forward import correct_by_lesion
@@ -105,8 +105,7 @@ def lesion_performance(
     """
     places = read_groups(network, groups)
     tasks = _read_tasks(network, tasks)
-    if trials not in ("random", "test"):
-        raise unknown_name("trials", trials, ("random", "test"))
+    check_known("trials", [trials], ("random", "test"))
     random = trials == "random"
     description = (
         _random_trials(network, tasks, n_trials, seed) if random else _test_trials(network, tasks)
@@ -376,9 +375,7 @@ def _read_tasks(network: Network, tasks: Sequence[str] | None) -> tuple[str, ...
     if tasks is not None and not tasks:
         raise InputError("tasks", "at least one task", "none", "Name one, e.g. 'contextdm1'.")
     selection = rules if tasks is None else tuple(tasks)
-    for task in selection:
-        if task not in rules:
-            raise unknown_name("tasks", task, rules)
+    check_known("tasks", selection, rules)
     return tuple(dict.fromkeys(selection))
 
 

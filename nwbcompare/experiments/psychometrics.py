@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.activity import columns_on
-from nwbcompare.core.checks import check_whole
+from nwbcompare.core.checks import check_known, check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.experiments.lesioned_forward import outputs_by_lesion
 from nwbcompare.experiments.lesions import INTACT, Groups, Places, read_groups, read_units
@@ -153,8 +153,7 @@ def pooled_over(curves: xr.Dataset, coherence: str) -> xr.Dataset:
     ('duration', 'coherence_1')
     """
     names = [str(dim) for dim in curves["choice_1"].dims if dim != "duration"]
-    if coherence not in names:
-        raise unknown_name("coherence", coherence, names)
+    check_known("coherence", [coherence], names)
     if len(names) < 2:
         raise NotApplicableError(
             "coherence", "curves over two coherences", "one", "Plot them as they are."
@@ -278,8 +277,7 @@ def _right_and_wrong(
 
 def _coherences_of(network: Network, task: str) -> list[str]:
     """Return the names of the coherences of a decision task."""
-    if task not in network.config.rules:
-        raise unknown_name("task", task, network.config.rules)
+    check_known("task", [task], network.config.rules)
     variables = get_task(task).given_variables
     if not _is_decision(variables):
         decisions = [n for n in task_names() if _is_decision(get_task(n).given_variables)]

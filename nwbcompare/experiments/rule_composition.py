@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
-from nwbcompare.core.checks import check_whole
+from nwbcompare.core.checks import check_known, check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, unknown_name
 from nwbcompare.model.activation import ACTIVATIONS, SAFE_SOFTPLUS, Activation
 from nwbcompare.model.batch import render
@@ -295,8 +295,7 @@ def _check(
     network: Network, task: str, n_batches: int, batch_size: int, seed: int
 ) -> tuple[str, ...]:
     rules = network.config.rules
-    if task not in rules:
-        raise unknown_name("task", task, rules)
+    check_known("task", [task], rules)
     check_whole("n_batches", n_batches, 2, "Use n_batches=20: the error is taken over batches.")
     check_whole("batch_size", batch_size, 1, "Use batch_size=50.")
     check_whole("seed", seed, 0, "Use seed=0.")

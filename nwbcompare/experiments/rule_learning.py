@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from nwbcompare.core.checks import check_above_zero, check_whole
+from nwbcompare.core.checks import check_above_zero, check_known, check_whole
 from nwbcompare.core.claim import claimed
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.model.checkpoint import (
     digest,
@@ -123,8 +123,7 @@ def rule_learning_configs(
     >>> learning["delayanti", "rules"].trainable
     ('rule_weight',)
     """
-    if pretraining not in PRETRAINING:
-        raise unknown_name("pretraining", pretraining, PRETRAINING)
+    check_known("pretraining", [pretraining], PRETRAINING)
     settings = settings or RuleLearning()
     network = NetworkConfig(
         n_units=settings.n_units, nonlinearity="relu", separate_rule_input=True, seed=seed

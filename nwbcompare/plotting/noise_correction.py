@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from nwbcompare.core.errors import unknown_name
+from nwbcompare.core.checks import check_known
 from nwbcompare.plotting.style import (
     BLACK,
     FTV_EDGES,
@@ -42,8 +42,7 @@ def plot_noise_share(
         Display names of tasks.
     """
     tasks = variance["task"].values.astype(str)
-    if task not in tasks:
-        raise unknown_name("task", task, tasks)
+    check_known("task", [task], tasks)
     one = variance.sel(task=task)
     raw, noise = one["uncorrected"].values, one["noise"].values
     # without raw variance there is no share, and no place on a logarithmic axis

@@ -14,7 +14,8 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.checks import check_known
+from nwbcompare.core.errors import InputError
 from nwbcompare.plotting.style import (
     BLACK,
     BLUE,
@@ -111,8 +112,7 @@ def plot_pair(
     colour
         Colour of the histogram; `SHAPE_COLOURS` has the colours of shapes.
     """
-    if pair not in pairs["pair"].values:
-        raise unknown_name("pair", pair, pairs["pair"].values.astype(str))
+    check_known("pair", [pair], pairs["pair"].values.astype(str))
     one, edges = pairs.sel(pair=[pair]), pairs.attrs["bin_edges"]
     share = _shares(one)[0]
     ax.stairs(share, edges, fill=True, color=colour, alpha=0.75, label="units")

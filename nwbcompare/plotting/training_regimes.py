@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from nwbcompare.core.errors import unknown_name
+from nwbcompare.core.checks import check_known
 from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.learning import REGIME_COLOURS
 from nwbcompare.plotting.ranking import MEASURE_NAMES
@@ -66,7 +66,7 @@ def plot_regimes(
         For a measure that the result does not have.
     """
     name = result.attrs["distance"] if measure is None else measure
-    _check_measures(result, [name])
+    check_known("measure", [name], result["measure"].values.astype(str))
     one = result.sel(measure=name)
     distance = one["distance"].transpose("pair", "regime").values
     places = np.arange(distance.shape[1])
@@ -127,7 +127,7 @@ def plot_contrasts(
         For a measure that the result does not have.
     """
     selection = [str(result.attrs["distance"])] if measures is None else list(measures)
-    _check_measures(result, selection)
+    check_known("measure", selection, result["measure"].values.astype(str))
     rows = np.arange(result.sizes["contrast"])
     for place, measure in enumerate(selection):
         contrasts = result.sel(measure=measure)
@@ -152,13 +152,6 @@ def plot_contrasts(
     if len(selection) > 1:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
     return ax
-
-
-def _check_measures(result: xr.Dataset, measures: Sequence[str]) -> None:
-    available = [str(name) for name in result["measure"].values]
-    for measure in measures:
-        if measure not in available:
-            raise unknown_name("measure", measure, available)
 
 
 def _plot_split_half(ax: Axes, result: xr.Dataset) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.checks import check_known
+from nwbcompare.core.errors import InputError
 from nwbcompare.core.files import check_output
 from nwbcompare.datasets.location import find_dataset
 from nwbcompare.datasets.registry import get_loader
@@ -74,10 +75,9 @@ def convert(
     all_sessions = conversion.sessions(source)
     targets: dict[str, Path] = {}
     metadata_by_session = {}
+    check_known("sessions", sessions or (), all_sessions)
     # all paths are checked before the first, slow conversion
     for session in all_sessions if sessions is None else sessions:
-        if session not in all_sessions:
-            raise unknown_name("sessions", session, all_sessions)
         values = merged(conversion.metadata(session), metadata)
         path_in_folder = dandi_path(values) if dandiset else Path(f"{in_path(session)}.nwb")
         targets[session] = check_output(Path(out) / path_in_folder, overwrite=overwrite)

@@ -9,7 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nwbcompare.core.errors import InputError, NotApplicableError, unknown_name
+from nwbcompare.core.checks import check_known
+from nwbcompare.core.errors import InputError, NotApplicableError
 from nwbcompare.report.page_section import PageSection
 from nwbcompare.workflows.registry import sections_of
 from nwbcompare.workflows.results_folder import ResultsFolder, keep_results, read_results
@@ -67,8 +68,7 @@ def select_sections(report: ReportName, names: Sequence[str] | None) -> list[Sec
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name not in sections:
-            raise unknown_name("sections", name, sections)
+        check_known("sections", [name], sections)
         names_with_needs.add(name)
         waiting += set(sections[name].needs) - names_with_needs
     return [section for section in sections.values() if section.name in names_with_needs]

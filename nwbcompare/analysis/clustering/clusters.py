@@ -14,12 +14,12 @@ import xarray as xr
 from nwbcompare.analysis.clustering.kernels import clusters as clustering
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
 from nwbcompare.core.activity import columns_on
+from nwbcompare.core.checks import check_known
 from nwbcompare.core.errors import (
     InputError,
     NotApplicableError,
     UnitWarning,
     listing,
-    unknown_name,
 )
 
 Array = npt.NDArray[np.float64]
@@ -170,8 +170,7 @@ def embed_units(
     >>> embed_units(tv, method="pca")["embedding"].shape
     (4, 2)
     """
-    if method not in clustering.EMBEDDINGS:
-        raise unknown_name("method", method, clustering.EMBEDDINGS)
+    check_known("method", [method], clustering.EMBEDDINGS)
     if "normalised_variance" in variance:
         active = variance["active"].values
         rows = variance["normalised_variance"].values[active]
@@ -385,8 +384,7 @@ def numbers_within(
 def _numbers_to_try(
     rows: Array, dim: Any, method: str, n_clusters: int | None, n_clusters_tried: Sequence[int]
 ) -> list[int]:
-    if method not in clustering.METHODS:
-        raise unknown_name("method", method, clustering.METHODS)
+    check_known("method", [method], clustering.METHODS)
     if method == "hdbscan":
         if n_clusters is not None:
             raise InputError(

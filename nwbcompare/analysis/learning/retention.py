@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.checks import check_known, check_whole
+from nwbcompare.core.errors import InputError, listing
 from nwbcompare.inference.networks import over_networks, warn_of_one_network
 from nwbcompare.kernels.intervals import mean_interval
 
@@ -521,10 +521,8 @@ class _Table:
     def of(cls, log: Log, tasks: Sequence[str], subject: str) -> _Table:
         if not log:
             raise InputError(subject, "a row for each evaluation", "none", "Train the network.")
-        for task in tasks:
-            for row in log:
-                if task not in row["performance"]:
-                    raise unknown_name(f"task of the {subject}", task, row["performance"])
+        for row in log:
+            check_known(f"task of the {subject}", tasks, row["performance"])
         share = np.array([[row["performance"][task] for task in tasks] for row in log], dtype=float)
         step, stage = (
             np.array([row[name] for row in log], dtype=int) for name in ("step", "stage")

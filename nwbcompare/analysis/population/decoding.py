@@ -32,8 +32,8 @@ from nwbcompare.analysis.population.population import (
 )
 from nwbcompare.analysis.selectivity.resampling_units import resampling_units
 from nwbcompare.core.activity import Activity, blocks, columns_on, is_ragged
-from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
+from nwbcompare.core.checks import check_known, check_whole
+from nwbcompare.core.errors import InputError, NotApplicableError, listing
 from nwbcompare.kernels.permutation import p_values, reaches
 
 Array = npt.NDArray[np.float64]
@@ -199,8 +199,7 @@ def _design(table: xr.Dataset, what: str, *, generalise: bool) -> _Design:
         for name, column in columns_on(table, "condition").items()
         if name != "condition"
     }
-    if what not in columns:
-        raise unknown_name("what", what, columns)
+    check_known("what", [what], columns)
     classes, label = columns[what]
     if classes.size < 2:
         raise NotApplicableError(

@@ -40,12 +40,12 @@ from nwbcompare.core.activity import (
     tasks_of,
     unit_positions,
 )
+from nwbcompare.core.checks import check_known
 from nwbcompare.core.errors import (
     InputError,
     NotApplicableError,
     UnitWarning,
     listing,
-    unknown_name,
 )
 from nwbcompare.kernels.permutation import p_value, reaches
 from nwbcompare.kernels.variance import group_moments
@@ -96,8 +96,7 @@ def trial_rates(
     >>> trial_rates(example_block()).rate.shape
     (24,)
     """
-    if time not in {"mean", "time"}:
-        raise unknown_name("time", time, ["mean", "time"])
+    check_known("time", [time], ["mean", "time"])
     names = _wanted_tasks(activity, tasks)
     parts = [
         _rates_of_task(block, task, conditions, time, leave_out)
@@ -120,9 +119,7 @@ def trial_rates(
 
 def _wanted_tasks(activity: Activity, tasks: Sequence[str] | None) -> list[str]:
     available = tasks_of(activity)
-    for task in tasks or ():
-        if task not in available:
-            raise unknown_name("tasks", task, available)
+    check_known("tasks", tasks or (), available)
     names = list(dict.fromkeys(available if tasks is None else tasks))
     if not names:
         raise InputError(
@@ -673,8 +670,7 @@ def dissimilarity(
     >>> dissimilarity(example_block())["dissimilarity"].shape
     (4, 4)
     """
-    if metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
+    check_known("metric", [metric], METRICS)
     means = population_means(
         activity,
         tasks,

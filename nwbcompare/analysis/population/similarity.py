@@ -20,7 +20,8 @@ from nwbcompare.analysis.population.population import (
 )
 from nwbcompare.analysis.selectivity.resampling_units import resampling_units
 from nwbcompare.core.activity import Activity, columns_on, tasks_of
-from nwbcompare.core.errors import NotApplicableError, listing, unknown_name
+from nwbcompare.core.checks import check_known
+from nwbcompare.core.errors import NotApplicableError, listing
 from nwbcompare.kernels.permutation import p_value, reaches
 
 Array = npt.NDArray[np.float64]
@@ -106,11 +107,8 @@ def compare_populations(
     >>> found["measure"].values.tolist()
     ['rsa', 'cka', 'procrustes']
     """
-    for name in measures:
-        if name not in MEASURES:
-            raise unknown_name("measures", name, MEASURES)
-    if permute not in {"all", "within_task"}:
-        raise unknown_name("permute", permute, ["all", "within_task"])
+    check_known("measures", measures, MEASURES)
+    check_known("permute", [permute], ["all", "within_task"])
     shared = _shared_tasks(model, recording, tasks)
     options: dict[str, Any] = {"conditions": conditions, "leave_out": leave_out, "seed": seed}
     model_means = population_means(model, shared, **options)
@@ -154,9 +152,7 @@ def compare_populations(
 def _shared_tasks(model: Activity, recording: Activity, tasks: Sequence[str] | None) -> list[str]:
     by_side = [tasks_of(side) for side in (model, recording)]
     shared = [task for task in by_side[0] if task in by_side[1]]
-    for task in tasks or ():
-        if task not in shared:
-            raise unknown_name("tasks", task, shared)
+    check_known("tasks", tasks or (), shared)
     if not shared:
         raise NotApplicableError(
             "model and recording",

@@ -24,7 +24,7 @@ from nwbcompare.core.activity import (
     row_dim,
     tasks_of,
 )
-from nwbcompare.core.checks import check_whole
+from nwbcompare.core.checks import check_known, check_whole
 from nwbcompare.core.errors import (
     InputError,
     NotApplicableError,
@@ -215,9 +215,7 @@ def rule_vectors(weights: xr.Dataset, tasks: Sequence[str] | None = None) -> xr.
         if name.startswith(prefix)
     }
     selection = list(places if tasks is None else tasks)
-    for task in selection:
-        if task not in places:
-            raise unknown_name("tasks", task, places)
+    check_known("tasks", selection, places)
     if not selection:
         raise NotApplicableError(
             "weights", "channels rule_TASK", "none", "Use the weights of a network with rules."
@@ -346,9 +344,7 @@ def vectors_of(vectors: xr.Dataset, names: Sequence[str]) -> tuple[str, Array]:
         )
     dim, variable = dims[0], VECTOR[dims[0]]
     labels = [str(name) for name in vectors[dim].values]
-    for name in names:
-        if name not in labels:
-            raise unknown_name(dim, name, labels)
+    check_known(dim, names, labels)
     if len(set(names)) < len(names):
         raise InputError(f"{dim}s", "different ones", listing(names), "Name each once.")
     places = [labels.index(name) for name in names]
@@ -362,9 +358,7 @@ def _blocks_with(
     """Return each selected task that has the epoch, with its block."""
     where = {task: block for block in blocks(activity).values() for task in tasks_of(block)}
     selection = list(where if tasks is None else tasks)
-    for task in selection:
-        if task not in where:
-            raise unknown_name("tasks", task, where)
+    check_known("tasks", selection, where)
     if not selection:
         raise InputError("tasks", "at least one task", "none", "Name them, e.g. 'fdgo'.")
     lacking = [t for t in selection if epoch_bounds(where[t], epoch, _rows(where[t], t)) is None]

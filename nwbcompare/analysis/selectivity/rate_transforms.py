@@ -20,7 +20,8 @@ from nwbcompare.core.activity import (
     tasks_of,
     unit_positions,
 )
-from nwbcompare.core.errors import NotApplicableError, UnitWarning, listing, unknown_name
+from nwbcompare.core.checks import check_known
+from nwbcompare.core.errors import NotApplicableError, UnitWarning, listing
 
 AnyActivity = TypeVar("AnyActivity", xr.DataTree, xr.Dataset)
 Method = Literal["anscombe", "freeman_tukey", "square_root"]
@@ -76,8 +77,7 @@ def stabilise_variance(activity: AnyActivity, *, method: Method = "anscombe") ->
     >>> stabilise_variance(example_block())["rate"].attrs["transform"]
     'sqrt(rate)'
     """
-    if method not in METHODS:
-        raise unknown_name("method", method, METHODS)
+    check_known("method", [method], METHODS)
     parts = {leaf: _stabilised(block, method) for leaf, block in blocks(activity).items()}
     return _as_given(activity, parts)
 
@@ -121,9 +121,7 @@ def match_rates(activity: AnyActivity, tasks: Sequence[str] | None = None) -> An
     1.0
     """
     available = tasks_of(activity)
-    for task in tasks or ():
-        if task not in available:
-            raise unknown_name("tasks", task, available)
+    check_known("tasks", tasks or (), available)
     selection = select(activity, task=available if tasks is None else list(tasks))
     mean = _mean_rates(selection)
     silent = ~(np.stack(list(mean.values())) > 0).all(axis=0)

@@ -23,12 +23,12 @@ from nwbcompare.core.activity import (
     tasks_of,
     unit_positions,
 )
+from nwbcompare.core.checks import check_known
 from nwbcompare.core.errors import (
     InputError,
     NotApplicableError,
     UnitWarning,
     listing,
-    unknown_name,
 )
 
 AnyActivity = TypeVar("AnyActivity", xr.DataTree, xr.Dataset)
@@ -112,8 +112,7 @@ def subsample_trials(
     >>> subsample_trials(block).sizes["trial"]
     6
     """
-    if within not in ("condition", "task"):
-        raise unknown_name("within", within, ["condition", "task"])
+    check_known("within", [within], ["condition", "task"])
     selection = select(activity, task=_checked(activity, tasks))
     parts = blocks(selection)
     if len({is_ragged(block) for block in parts.values()}) > 1:
@@ -139,9 +138,7 @@ def subsample_trials(
 def _checked(activity: xr.DataTree | xr.Dataset, tasks: Sequence[str] | None) -> list[str]:
     available = tasks_of(activity)
     names = available if tasks is None else list(dict.fromkeys(tasks))
-    for task in names:
-        if task not in available:
-            raise unknown_name("tasks", task, available)
+    check_known("tasks", names, available)
     if len(names) < 2:
         # one task is a property of the source, unless it was named
         error = NotApplicableError if tasks is None else InputError

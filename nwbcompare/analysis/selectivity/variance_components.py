@@ -41,12 +41,12 @@ from nwbcompare.core.activity import (
     unit_positions,
     unit_table,
 )
+from nwbcompare.core.checks import check_known
 from nwbcompare.core.errors import (
     InputError,
     NotApplicableError,
     UnitWarning,
     listing,
-    unknown_name,
 )
 
 Array = npt.NDArray[np.float64]
@@ -215,9 +215,7 @@ def ftv_by_factor(
     pair = components.sel(task=[task_a, task_b])
     every = [str(name) for name in components["factor"].values]
     names = [n for n in every if CHOICE not in n.split(":")] if factors is None else list(factors)
-    for name in names:
-        if name not in every:
-            raise unknown_name("factors", name, every)
+    check_known("factors", names, every)
     parts = pair.sel(factor=names)
     component = parts["component_corrected" if corrected else "component"]
     # a factor that a task lacks adds nothing; a confounded one makes the sum unknown (NaN)
@@ -258,9 +256,7 @@ def _cross(
     stimulus = [name for name in names if name in variables]
     sets = [combinations(stimulus, size) for size in range(2, len(stimulus) + 1)]
     joint = list(chain.from_iterable(sets)) if interactions is None else interactions
-    for name in chain.from_iterable(joint):
-        if name not in names:
-            raise unknown_name("interactions", name, names)
+    check_known("interactions", chain.from_iterable(joint), names)
     terms = [[name] for name in names] + [list(members) for members in joint]
     n_cells = int(np.prod(n_levels))
     if n_cells > MOST_CELLS:
