@@ -24,7 +24,7 @@ from nwbcompare.plotting.style import (
 
 DIFFERENCES = ("sd", "mean", "mixed_share", "single_share", "cliffs_delta")
 DISTANCES = ("wasserstein", "energy", "kolmogorov_smirnov")
-SHOWN = {
+MEASURE_LABELS = {
     "sd": "s.d.",
     "mean": "mean",
     "mixed_share": "share of mixed units",
@@ -150,7 +150,7 @@ def plot_effects(
             edges = [row - 0.5, row + 0.5]
             ax.fill_betweenx(edges, -margin, margin, color=LIGHT_GREY, alpha=0.5, lw=0, label=label)
     ax.axvline(0, color=BLACK, lw=0.8, ls="--", zorder=0)
-    ax.set_yticks(np.arange(len(measures)), [SHOWN[measure] for measure in measures])
+    ax.set_yticks(np.arange(len(measures)), [MEASURE_LABELS[measure] for measure in measures])
     ax.set(xlabel=_axis_label(measures), ylim=(len(measures) - 0.5, -0.5), title=claim)
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.18))
     return ax

@@ -169,6 +169,7 @@ def _title(measurements: Measurements) -> str:
 
 def _cards(measurements: Measurements) -> dict[str, Any]:
     """Return the sizes of the comparison: networks, animals, sessions, units and trials."""
+    # the median, since units of a recording differ in their trials
     n_trials = measurements.variance["n_trials_per_condition"].median()
     n_hidden = sorted({model.n_hidden for model in measurements.models})
     animals = "simulated animals" if measurements.simulated else "animals"

@@ -141,6 +141,7 @@ def _failure(folder: Path) -> str:
     if not is_run(folder):
         return "not trained"
     if not is_finished(folder):
+        # the holder tells a run in progress from an interrupted one
         return f"not finished: {holder}" if (holder := held_by(folder)) else "not finished"
     if not (folder / WEIGHTS).is_file():
         return "its weights were not kept"

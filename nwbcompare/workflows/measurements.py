@@ -260,6 +260,7 @@ def mapping_of(recording: xr.DataTree, mapping: Any = None) -> ProtocolMapping |
     if mapping is not None:
         return read_mapping(mapping)
     name = mapping_name(next(iter(blocks(recording).values())))
+    # other archives have no mapping: networks are not sampled like them
     return read_mapping(name) if name in mapping_names() else None
 
 

@@ -85,6 +85,7 @@ def _choose(source: str | None, seed: int) -> RecordingChoice:
     if source is not None:
         activity = resolve(source)
         first = next(iter(blocks(activity).values()))
+        # without noise there is nothing to permute, nor to correct for
         if first.attrs["source"] != "recording" or first.attrs["deterministic"]:
             raise InputError(
                 "recording",

@@ -200,6 +200,7 @@ def read_results(file: Path, identity: Mapping[str, Any] | None = None) -> Resul
                 str(name).replace(SLASH, "/"): leaf.to_dataset().load()
                 for name, leaf in tree.children.items()
             }
+            # files of version 1 lack these attributes
             reasons = json.loads(tree.attrs.get("refusals", "{}"))
             warnings = json.loads(tree.attrs.get("warnings", "[]"))
     except (OSError, ValueError, KeyError) as error:

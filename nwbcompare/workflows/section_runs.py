@@ -182,6 +182,7 @@ def _results(
         # intermediate results of long sections, beside the file that they will become
         cache = folder.file(source.name, section.name, suffix=".partial.nc")
         results = section.compute(source, earlier, settings, cache)
+        # at once, so that an interrupt costs one section at most
         keep_results(file, results, folder.version)
         cache.unlink(missing_ok=True)
     return results

@@ -141,6 +141,7 @@ def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) 
     from nwbcompare.datasets.registry import get_loader  # noqa: PLC0415
 
     loader = get_loader(name)
+    # before the dataset is searched for and read
     loader.check_options(options)
     return check_activity(loader.load(find_dataset(name, path), **options))
 

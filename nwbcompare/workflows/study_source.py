@@ -107,6 +107,7 @@ class StudySource:
     def digest(self) -> str:
         """Return the SHA-256 of everything that sections are computed from."""
         digest = hashlib.sha256()
+        # with failures, which the page gives as reasons
         networks = [f"{one.name}: {one.failure}" for one in self.networks]
         values = (networks, self.exclusions, self.performance, self.logs)
         digest.update(json.dumps(values).encode())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import nwbcompare as nc
 from nwbcompare.plotting import new_figure, save
-from nwbcompare.plotting.style import as_svg
+from nwbcompare.plotting.style import as_svg, interval_bars, slanted
 
 
 def test_figures_are_the_same_bytes_again_and_are_saved_by_their_suffix(tmp_path):
@@ -25,3 +26,15 @@ def test_figures_are_the_same_bytes_again_and_are_saved_by_their_suffix(tmp_path
     with pytest.raises(nc.InputError, match="--overwrite"):
         save(figure(), tmp_path / "figure.svg")
     assert save(figure(), tmp_path / "figure.svg", overwrite=True).is_file()
+
+
+def test_error_bars_reach_the_bounds_and_are_never_negative():
+    value, low, high = np.array([0.5, 1.0, 0.2]), np.array([0.4, 1.0 + 1e-12, np.nan]), np.ones(3)
+    bars = interval_bars(value, low, high)
+    np.testing.assert_allclose(bars, [[0.1, 0, 0], [0.5, 0, 0.8]], atol=1e-11)
+    assert (bars >= 0).all()
+
+
+def test_names_are_slanted_where_there_are_many():
+    assert not slanted(range(3))
+    assert slanted(range(4)) == slanted(range(1), most_level=0)

@@ -19,6 +19,7 @@ from nwbcompare.workflows.formatting import (
     number,
     over,
     percent,
+    records,
     refusal_sentences,
     sd_of,
 )
@@ -68,3 +69,26 @@ def test_a_refusal_is_a_sentence_with_its_reason():
     assert refusal_sentences("monkey", results) == [
         "monkey: decoding does not apply. Needed: two tasks; here: one."
     ]
+
+
+def test_records_have_a_row_for_each_cell_in_the_order_of_the_dimensions():
+    table = xr.Dataset(
+        {"rate": (("unit", "time"), [[1 / 3, np.nan], [2.0, 3.0]])},
+        coords={"unit": ["a", "b"], "time": [0.5, 1.0], "session": ("unit", ["s", "t"])},
+    )
+    rows = records(table, source="x")
+    expected = [
+        {
+            "source": "x",
+            "unit": unit,
+            "time": time,
+            "rate": number(table["rate"].sel(unit=unit, time=time)),
+        }
+        for unit in "ab"
+        for time in (0.5, 1.0)
+    ]
+    assert rows == expected
+    assert rows[1]["rate"] is None
+    assert list(rows[0]) == ["source", "unit", "time", "rate"]
+    # a dimension without labels counts from 0
+    assert [row["unit"] for row in records(table[["rate"]].drop_vars("unit"))] == [0, 0, 1, 1]

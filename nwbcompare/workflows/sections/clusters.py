@@ -61,6 +61,7 @@ def _compute(
     results = Results({"clusters": clusters})
     analyses: dict[str, Callable[[], xr.Dataset]] = {
         "by_epoch": lambda: cluster_units(earlier["variance"]["epoch"], seed=settings.seed),
+        # another method may give another number of clusters
         "ward": lambda: cluster_units(variance, method="ward"),
         "hdbscan": lambda: cluster_units(variance, method="hdbscan"),
         **{

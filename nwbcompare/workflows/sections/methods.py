@@ -40,6 +40,7 @@ def methods(results: SourceResults, settings: Settings) -> list[str]:
         *(_protocol(name, measurements) for name in measurements.protocols),
         ESTIMATOR,
     ]
+    # sections that were not computed are not described
     if {"sampled", "published"} & set(results):
         paragraphs.append(_distributions(measurements, settings))
     if margin := results.get("sampled"):

@@ -144,6 +144,7 @@ def _pictures(name: str, results: Results, tasks: list[str]) -> list[Picture]:
 
 def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
     """Test over networks how much a longer stimulus improves choices."""
+    # a mean over networks needs the task in all of them
     tasks = [task for task in ATTENDED if all(task in results for results in networks.values())]
     findings, panels = [], []
     for task in tasks:

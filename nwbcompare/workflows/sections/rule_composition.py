@@ -102,6 +102,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
 
 def _summarise_over(networks: Mapping[str, Results], _controls: Mapping[str, Results]) -> Summary:
     """Test over networks how much better the composed rule is than the best single wrong one."""
+    # a mean over networks needs the case in all of them
     cases = [
         task for task in next(iter(networks.values())) if all(task in r for r in networks.values())
     ]
