@@ -306,7 +306,7 @@ def _joined(tables: Sequence[xr.Dataset]) -> xr.Dataset:
     """Join the tables of draws along ``draw``, without coordinates that differ between draws."""
     if len(tables) == 1:
         return tables[0]
-    # a recorded unit is represented by another network unit in each draw
+    # a recorded unit may be represented by another network unit in each draw
     aligned = [
         table.assign_coords(unit=table["recorded_unit"].values).drop_vars(
             set(table.coords) - SAMPLE_COORDS, errors="ignore"
