@@ -22,7 +22,6 @@ from tqdm import tqdm
 
 from nwbcompare.analysis.selectivity.condition_means import condition_means, condition_table
 from nwbcompare.analysis.selectivity.task_variance import means_by_task
-from nwbcompare.comparison.kernels.residual_noise import ResidualNoise
 from nwbcompare.comparison.kernels.spike_variability import draw_counts
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping, mapping_name, read_mapping
 from nwbcompare.comparison.protocols import step_and_rules
@@ -101,7 +100,7 @@ def sample_like(
         counts are drawn bin by bin with the recorded unit's Fano factor and trial-wide gain
         (`nwbcompare.comparison.dispersion`) and smoothed like the recording. "tuning" scales and
         shifts the rates so that also the sum of the task variances, corrected for noise, is that
-        of the recorded unit, and adds residuals of the recorded unit's own trials. Strength of
+        of the recorded unit; Fano factor and gain are those of the unit in each task. Strength of
         tuning and noise are then those of the recorded unit, and only the share of each task is
         the network's: use it to compare FTV, which depends on both.
     pairing
@@ -157,11 +156,11 @@ def sample_like(
     is common to all bins of a trial and independent between units: noise correlations of recorded
     units are not reproduced.
 
-    "tuning": a trial's noise is the residual of a trial of the same unit and condition, drawn with
-    replacement and multiplied by sqrt(n / (n - 1)) for n trials, so that noise is matched in every
-    task, condition and bin (Davison & Hinkley 1997, section 3.3). Rates are an affine function of
-    the network's and may be negative: rectified rates would have other shares of the tasks. If the
-    corrected variance of a recorded unit is not above 0, its rate is constant (``scale`` 0).
+    "tuning": rates are an affine function of the network's and may be negative, since rectified
+    rates would have other shares of the tasks; a negative rate has no noise. The noise of a trial,
+    drawn counts minus their mean, is added to the rate. If the corrected variance of a recorded
+    unit is not above 0, its rate is constant (``scale`` 0). ``benchmarks/closed_loop.py`` makes
+    recordings from networks and compares them with networks sampled like them.
 
     Examples
     --------
@@ -289,10 +288,26 @@ class _Recorded:
         return strength
 
     @cached_property
-    def residuals(self) -> ResidualNoise:
-        """Residuals of all rows."""
-        _, coarse = condition_table(self.block, None)
-        return ResidualNoise.of(self.block["rate"].values, self.unit, self.condition, coarse)
+    def task(self) -> npt.NDArray[np.int64]:
+        """Index of each row's task ``(row,)``."""
+        _, of_condition = np.unique(self.table["task"].values, return_inverse=True)
+        return of_condition[self.condition].astype(np.int64)
+
+    @cached_property
+    def scatter_by_task(self) -> tuple[Array, Array]:
+        """Fano factors and gain variances of each unit in each task, both ``(unit, task)``."""
+        by_task = []
+        for task in range(int(self.task.max()) + 1):
+            block = self.block.isel(observation=np.flatnonzero(self.task == task))
+            by_task.append(
+                dispersion(block, conditions=self.mapping.columns, smooth_s=self.smooth_s)
+            )
+        fano, gain = (
+            np.stack([one[name].values for one in by_task], axis=1)
+            for name in ("fano_factor", "gain_variance")
+        )
+        # without a spike in a task nothing is known of its noise: Poisson
+        return np.nan_to_num(fano, nan=1.0), np.nan_to_num(gain)
 
     @property
     def bin_width_s(self) -> float:
@@ -607,14 +622,15 @@ def _sample_rates(
         return smoothed[recorded.unit, recorded.condition], units
     fano, gain = _as_noisy(expected, recorded)
     units |= {"drawn_fano_factor": fano, "drawn_gain_variance": gain}
-    return _draw_rates(expected, recorded, fano, gain, seed), units
+    counts = _draw_counts(expected, recorded, recorded.unit, fano, gain, seed)
+    return (counts @ (recorded.smoothing / recorded.bin_width_s)).astype(np.float32), units
 
 
 def _sample_tuning(
     rates: Array, recorded: _Recorded, seed: int, *, noise: bool
 ) -> tuple[npt.NDArray[np.float32], dict[str, Array]]:
-    """Match mean rates and corrected variances of the recorded units, and add their residuals."""
-    block, smoothed = recorded.block, rates @ recorded.smoothing
+    """Match mean rates and corrected variances of the recorded units, and add noise."""
+    block, smoothed, width = recorded.block, rates @ recorded.smoothing, recorded.bin_width_s
     rows = smoothed.astype(np.float32)[recorded.unit, recorded.condition]
     rows[np.isnan(block["rate"].values)] = np.nan
     strength = _strength(block.assign(rate=(block["rate"].dims, rows)))
@@ -622,11 +638,18 @@ def _sample_tuning(
     scale = np.sqrt(ratio.clip(0))
     recorded_mean, mean = _mean_rates(recorded.means, smoothed)
     offset = recorded_mean - scale * mean
-    sampled = scale.astype(np.float32)[recorded.unit, None] * rows
-    sampled += offset.astype(np.float32)[recorded.unit, None]
+    units = {"scale": scale, "offset": offset}
+    expected = scale[:, None, None] * rates + offset[:, None, None]
+    sampled = expected @ recorded.smoothing
+    sampled = sampled.astype(np.float32)[recorded.unit, recorded.condition]
     if noise:
-        sampled += recorded.residuals.draw(np.random.default_rng((seed, 1)))
-    return sampled, {"scale": scale, "offset": offset}
+        positive = expected.clip(0)
+        fano, gain = (values.ravel() for values in recorded.scatter_by_task)
+        group = recorded.unit * recorded.scatter_by_task[0].shape[1] + recorded.task
+        counts = _draw_counts(positive, recorded, group, fano, gain, seed)
+        noise_counts = counts - positive[recorded.unit, recorded.condition] * width
+        sampled += (noise_counts @ (recorded.smoothing / width)).astype(np.float32)
+    return sampled, units
 
 
 def _mean_rates(means: xr.Dataset, smoothed: Array) -> tuple[Array, Array]:
@@ -683,28 +706,38 @@ def _as_noisy(rates: Array, recorded: _Recorded) -> tuple[Array, Array]:
     return np.nan_to_num(fano, nan=1.0), gain
 
 
-def _draw_rates(
-    rates: Array, recorded: _Recorded, fano: Array, gain: Array, seed: int
-) -> npt.NDArray[np.float32]:
-    """Draw and smooth the counts of each row, with a random stream for each unit."""
-    width = recorded.bin_width_s
-    sampled = np.empty((recorded.condition.size, rates.shape[2]), dtype=np.float32)
-    for unit, places in _places_by_unit(recorded.unit, len(rates)):
-        mean = rates[unit][recorded.condition[places]] * width
-        rng = np.random.default_rng((seed, 1, unit))
-        counts = draw_counts(mean, float(fano[unit]), float(gain[unit]), rng)
-        sampled[places] = counts @ (recorded.smoothing / width)
-    return sampled
+def _draw_counts(
+    rates: Array,
+    recorded: _Recorded,
+    group: npt.NDArray[np.int64],
+    fano: Array,
+    gain: Array,
+    seed: int,
+) -> npt.NDArray[np.int64]:
+    """Draw spike counts ``(row, bin)``, with a random stream for each group of one unit's rows.
 
-
-def _places_by_unit(
-    unit: npt.NDArray[np.int64], n_units: int
-) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    order = np.argsort(unit, kind="stable")
-    stops = np.cumsum(np.bincount(unit, minlength=n_units))
-    yield from enumerate(
-        tqdm(np.split(order, stops[:-1]), desc="sample", unit="unit", disable=None)
-    )
+    Parameters
+    ----------
+    rates
+        Mean rates ``(unit, condition, bin)``.
+    recorded
+        The recording.
+    group
+        Group of each row ``(row,)``: its unit, or its unit and task.
+    fano, gain
+        Fano factor and variance of the gain of each group ``(group,)``.
+    seed
+        Seed of the sample.
+    """
+    counts = np.empty((group.size, rates.shape[2]), dtype=np.int64)
+    order = np.argsort(group, kind="stable")
+    stops = np.cumsum(np.bincount(group, minlength=fano.size))
+    rows_of = enumerate(np.split(order, stops[:-1]))
+    for each, rows in tqdm(rows_of, desc="sample", total=fano.size, disable=None):
+        mean = rates[recorded.unit[rows], recorded.condition[rows]] * recorded.bin_width_s
+        rng = np.random.default_rng((seed, 1, each))
+        counts[rows] = draw_counts(mean, float(fano[each]), float(gain[each]), rng)
+    return counts
 
 
 def _unit_table(
