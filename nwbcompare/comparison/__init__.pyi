@@ -3,7 +3,11 @@ from .compare_samples import (
     compare_samples as compare_samples,
     distribution_curves as distribution_curves,
 )
-from .equivalence import equivalence_test as equivalence_test, two_one_sided as two_one_sided
+from .equivalence import (
+    animal_margin as animal_margin,
+    equivalence_test as equivalence_test,
+    two_one_sided as two_one_sided,
+)
 from .matched_sampling import sample_draws as sample_draws, sample_like as sample_like
 from .power import (
     Grouping as Grouping,

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.comparison.kernels.distances import (
-    DISTANCES,
-    EFFECTS,
-    MEASURES,
-    TINY,
-    compare_weighted,
+from nwbcompare.comparison.by_animal import by_animal, over_animals_text
+from nwbcompare.comparison.sample_contrasts import (
+    CLAIMS,
+    DIGITS,
+    Draw,
+    Network,
+    Recording,
+    Samples,
+    infer,
 )
-from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.core.errors import InputError, NotApplicableError, listing
 from nwbcompare.core.unit_samples import (
-    UnitGroups,
     UnitSample,
     animals_of_groups,
     are_matched,
@@ -30,75 +30,10 @@ from nwbcompare.core.unit_samples import (
     matched_groups,
     session_columns,
 )
-from nwbcompare.inference.mixed_effects import two_sided_p
-from nwbcompare.inference.networks import MOST_EXACT, over_networks
-from nwbcompare.kernels.intervals import mean_interval, student_half_width
-from nwbcompare.kernels.permutation import p_values, reaches
 
 Array = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
-Weights = tuple[npt.NDArray[Any], npt.NDArray[Any]]
-CLAIMS = ("these networks", "networks of this kind")
-IS_DISTANCE = np.array([name in DISTANCES for name in MEASURES])
 LEAST_UNITS = 3
-LEVEL = 0.05
-RECORDING_ERROR = 0.005
-"""Part of the error of the test over networks that is spent on the recording's own
-uncertainty (Berger & Boos 1994)."""
-DIGITS = 12
-"""Decimals beyond which differences of values in [-1, 1] are rounding errors."""
 VALUES, EDGES = np.linspace(-1, 1, 201), np.linspace(-1, 1, 21)
-
-
-@dataclass(frozen=True)
-class _Recording:
-    """Active units of a recording, with their sessions and animals."""
-
-    name: str
-    values: Array
-    cluster: Codes
-    """Session of each unit; the unit itself where sessions are unknown, or there is only one."""
-    animal: Codes
-    """Animal of each cluster."""
-    animals: list[str]
-    """Names of the animals; empty where they are unknown."""
-    n_sessions: int
-    n_inactive: int
-    columns: list[str]
-    """Columns of the unit table that identify clusters."""
-    groups: UnitGroups
-    """The clusters by key."""
-
-    @property
-    def n_clusters(self) -> int:
-        return self.animal.size
-
-    @property
-    def degrees_of_freedom(self) -> int:
-        return self.n_clusters - max(1, len(self.animals))
-
-    @property
-    def by_session(self) -> bool:
-        return "session" in self.columns
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """One sample of a network: values of its active units, and their clusters."""
-
-    values: Array
-    unit: Codes
-    """The network unit of each value; several values may be of one unit."""
-    cluster: Codes | None
-    """The cluster of the matched recorded unit."""
-
-
-@dataclass(frozen=True)
-class _Network:
-    name: str
-    draws: list[_Draw]
-    n_units: float
-    n_inactive: float
 
 
 def compare_samples(
@@ -145,15 +80,30 @@ def compare_samples(
     xarray.Dataset
         On ``(measure,)``: ``estimate`` (networks minus recording, or distance; the mean over
         draws, then over networks), ``null_mean`` and ``null_high``, mean and 95th percentile of
-        the estimate (of its size, for differences) where both sides have one distribution, and
-        ``effect_size``, named in ``effect``. On ``(claim, measure)``: the 95 % interval ``low``,
-        ``high``, ``standard_error``, ``degrees_of_freedom``, ``p_value``, ``p_student`` (that of
-        the interval), ``effect_low``, ``effect_high``. On ``(claim,)``: ``p_smallest``, the
-        smallest ``p_value`` that is possible. By network: ``estimate_by_network (network,
-        measure)``, ``effect_by_network (network, measure)``, ``n_units``, ``n_inactive``. With
-        two animals or more ``estimate_by_animal (animal, measure)`` and Student's interval over
-        animals, ``animals_low``, ``animals_high``. Attributes give the basis of each claim:
-        ``unit_of_inference``, ``over_animals``, ``n_networks``, ``n_sessions``, ``n_animals``.
+        the estimate (of its size, for differences) where both sides have one distribution,
+        ``bias``, the bootstrap estimate of a distance's bias, and ``effect_size``, named in
+        ``effect``. On ``(claim, measure)``: the 95 % interval ``low``, ``high``,
+        ``standard_error``, ``degrees_of_freedom``, ``p_value``, ``p_student`` (that of the
+        interval), ``effect_low``, ``effect_high``; NaN where a claim cannot be tested, for the
+        reason in ``attrs["untested"]``. On ``(claim,)``: ``p_smallest``, the smallest p of swaps
+        and sign flips that is possible. By network: ``estimate_by_network (network, measure)``,
+        ``effect_by_network (network, measure)``, ``n_units``, ``n_inactive``.
+
+        With two animals or more, each by itself: ``estimate_by_animal (animal, measure)`` and, on
+        ``(claim, animal, measure)``, ``low_by_animal``, ``high_by_animal``, ``p_by_animal``,
+        ``p_student_by_animal``, ``error_by_animal``, ``freedom_by_animal``. On ``(animal_pair,
+        measure)``: ``animal_difference`` (first minus second, of the estimates), its interval
+        ``animal_difference_low``, ``animal_difference_high`` and ``animal_difference_p``; NaN for
+        distances. On ``(measure,)``: ``n_showing``, the animals in which these networks differ
+        from the recording in one direction, and the ``prevalence`` in animals that this supports,
+        with ``prevalence_low``, ``prevalence_high``, ``prevalence_bound`` (see
+        `nwbcompare.inference.prevalence`). From three animals on also ``animals_mean``,
+        ``animals_low``, ``animals_high``, ``animals_p`` over the population of animals (see
+        `nwbcompare.inference.over_animals`); ``attrs["over_animals"]`` gives the reason where they
+        are refused.
+
+        Attributes give the basis of each claim: ``unit_of_inference``, ``untested``,
+        ``over_animals``, ``n_networks``, ``n_sessions``, ``n_animals``.
 
     Raises
     ------
@@ -161,12 +111,12 @@ def compare_samples(
         For no networks, different pairs of tasks, units matched to sessions that the recording
         lacks, and matched units in some networks only.
     NotApplicableError
-        For fewer than 3 active units, or units that all have one value.
+        For fewer than 3 active units, also of one animal, or units that all have one value.
 
     Warns
     -----
     UserWarning
-        For a single network, which allows no inference over networks: p is 1, the interval NaN.
+        For a single network, which allows no inference over networks.
 
     Notes
     -----
@@ -175,28 +125,37 @@ def compare_samples(
     samples of one distribution differ, compare a distance with ``null_mean``.
 
     *These networks*: inference to other sessions of the same animals. The unit of inference is the
-    session. Each swap exchanges whole sessions between the two sides: recorded units with their
-    matched units or, without matched units, with a random part of each network that is as large
-    as the session's part of the recording. p = (1 + b) / (1 + B), two-sided for differences. The
-    interval is Student's; its standard error is that of a bootstrap, within animals, of whole
-    sessions with their matched units (without matched units: of sessions, and of units within
-    networks). Units are not resampled within sessions, which would count their variance twice
-    (Davison & Hinkley 1997, section 3.8).
+    session. The error of a difference is that of the jackknife over whole sessions with their
+    matched units (without matched units: over sessions, plus that of a bootstrap of units within
+    networks). Test and interval are Student's, with Kish's effective number of sessions less 1
+    degrees of freedom, the sum over animals. The s.d. is tested as the log ratio of the two s.d.,
+    whose error is nearly normal also with few sessions; the interval of the difference is the range
+    over the joint ellipse of both logarithms (`nwbcompare.kernels.jackknife.ellipse_range`), and
+    agrees with the test. Distances have an error by the bootstrap of whole sessions, and the p of
+    swaps: whole sessions are exchanged between the sides, recorded units with their matched units
+    or, without matched units, with a random part of each network that is as large as the session's
+    part of the recording; p = (1 + b) / (1 + B).
 
     *Networks of this kind*: inference to other networks as well. The unit of inference is the
     network. p is that of all sign flips of the networks' estimates
     (`nwbcompare.inference.over_networks`), maximised over the recording's values in its 99.5 %
     interval, plus 0.005 (Berger & Boos 1994); for distances, of their excess over ``null_mean``.
-    The interval adds the variances of networks and recording (Welch).
+    The interval and ``p_student`` add the variances of networks and of the recording, with the
+    degrees of freedom of Satterthwaite; unlike the sign-flip p, ``p_student`` can be small with few
+    networks, which it takes to be normally distributed.
 
-    ``p_student`` of networks of this kind assumes about normally distributed networks; unlike the
-    sign-flip p it can be small with few networks. Intervals of distances are corrected for the
-    bootstrap estimate of their bias, are cut at 0, and include 0 where p (for networks of this
-    kind, ``p_student``) is above 5 %.
+    *Refused*: with fewer than 5 sessions of an animal there is no test and no interval over
+    sessions, with fewer than 3 networks none over networks.
 
-    Coverage (``benchmarks/comparison_errors.py``): with 8 sessions, 95 % intervals of the s.d.
-    contain the true value in 90 to 93 % of data sets; those of the Kolmogorov-Smirnov distance in
-    80 to 93 %, for any number of sessions; those of a share near 0 are invalid over networks.
+    *Animals* are fixed: the population of a test is the sessions of these animals. With several,
+    ``p_value`` and ``p_student`` are not those of pooled animals but the largest p of any animal,
+    and 1 where animals differ in direction: small p mean that each animal has the effect. The
+    interval is of the mean over all units, sessions varying within animals.
+
+    Intervals of distances are corrected for the bootstrap estimate of their bias, are cut at 0, and
+    include 0 where p (for networks of this kind, ``p_student``) is above 5 %. Intervals of the
+    Kolmogorov-Smirnov distance and of a share near 0 cover less than they say
+    (``benchmarks/comparison_errors.py``).
 
     Examples
     --------
@@ -222,14 +181,25 @@ def compare_samples(
     networks = [_read_network(one, recorded, matched=matched) for one in units]
     if len(networks) == 1:
         warnings.warn(
-            "One network allows no inference over networks: p is 1 and there is no interval.",
+            "One network allows no inference over networks: there is no p and no interval.",
             UserWarning,
             stacklevel=2,
         )
     bounds = {"mixed_below": mixed_below, "single_above": single_above}
-    samples = _Samples(networks, recorded, bounds, np.random.default_rng(seed))
-    return _infer(samples, n_bootstrap, n_permutations).assign_attrs(
+    samples = Samples(networks, recorded, bounds, np.random.default_rng(seed))
+    n_animals = len(recorded.animals)
+    each = [_of_animal(samples, which) for which in range(n_animals)] if n_animals > 1 else []
+    result = infer(samples, n_bootstrap, n_permutations).assign(
+        n_units=("network", [network.n_units for network in networks]),
+        n_inactive=("network", [network.n_inactive for network in networks]),
+    )
+    if each:
+        found = [infer(one, n_bootstrap, n_permutations) for one in each]
+        result = result.assign(by_animal(found, recorded.animals))
+    refusals = {claim: why for one in (samples, *each) for claim, why in one.refusals.items()}
+    return result.assign_attrs(
         _attrs(networks, recorded),
+        untested=json.dumps(refusals),
         variable=variable,
         task_a=str(recording.attrs.get("task_a", "")),
         task_b=str(recording.attrs.get("task_b", "")),
@@ -282,8 +252,8 @@ def distribution_curves(
     recorded = _read_recording(UnitSample(recording, variable), [])
     units = [UnitSample(model, variable) for model in models]
     networks = [_read_network(one, recorded, matched=False) for one in units]
-    rng = np.random.default_rng(seed)
-    count = _resampled_sessions(recorded, rng, n_bootstrap)[:, recorded.cluster]
+    samples = Samples(networks, recorded, {}, np.random.default_rng(seed))
+    count = samples.resampled_sessions(n_bootstrap)[:, recorded.cluster]
     weights = count / count.sum(axis=1, keepdims=True)
     result = xr.Dataset(
         coords={
@@ -321,248 +291,22 @@ def distribution_curves(
     return result
 
 
+def _of_animal(samples: Samples, which: int) -> Samples:
+    one = samples.of_animal(which)
+    _check_values(one.recorded.values, f"{samples.recorded.name!r}, {one.recorded.animals[0]}")
+    for network in one.networks:
+        for draw in network.draws:
+            _check_values(draw.values, f"{network.name!r}, {one.recorded.animals[0]}")
+    return one
+
+
 def _in_bins(values: Array) -> npt.NDArray[np.bool_]:
     place = np.clip(np.searchsorted(EDGES, values, side="right") - 1, 0, EDGES.size - 2)
     inside: npt.NDArray[np.bool_] = place[:, None] == np.arange(EDGES.size - 1)
     return inside
 
 
-def _resampled_sessions(
-    recorded: _Recording, rng: np.random.Generator, n: int
-) -> npt.NDArray[np.int64]:
-    """Draw bootstrap samples of sessions within animals, as counts ``(n, session)``."""
-    return resample_hierarchy([np.arange(recorded.n_clusters)], rng, n, strata=recorded.animal)
-
-
-@dataclass(frozen=True)
-class _Samples:
-    """Networks and a recording, compared under several ways of weighting their units.
-
-    Every method returns measures and effect sizes, each ``(network, replicate, measure)``, the
-    mean over draws.
-    """
-
-    networks: list[_Network]
-    recorded: _Recording
-    bounds: dict[str, float]
-    rng: np.random.Generator
-
-    def as_they_are(self) -> tuple[Array, Array]:
-        """Compare with equal weights of all units."""
-        ones = np.ones((1, self.recorded.values.size))
-        return self._compare(lambda draw: (np.ones((1, draw.values.size)), ones))
-
-    def swapped(self, n: int) -> tuple[Array, Array]:
-        """Compare after exchanging each session between the sides with probability 1/2, n times."""
-        swap = self.rng.integers(2, size=(n, self.recorded.n_clusters)).astype(bool)
-        return self._compare(lambda draw: self._swap(draw, swap), across=True)
-
-    def resampled(self, sessions: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """Compare bootstrap samples of sessions with matched units, else of sessions and units."""
-
-        def weights(draw: _Draw) -> Weights:
-            if draw.cluster is not None:
-                return sessions[:, draw.cluster], sessions[:, self.recorded.cluster]
-            units = resample_hierarchy([draw.unit], self.rng, len(sessions))
-            return units, sessions[:, self.recorded.cluster]
-
-        return self._compare(weights)
-
-    def recording_resampled(self, sessions: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """Compare bootstrap samples of the recording's sessions with the networks' units."""
-        counts = sessions[:, self.recorded.cluster]
-        return self._compare(lambda draw: (np.ones((len(counts), draw.values.size)), counts))
-
-    def of_animal(self, animal: int) -> tuple[Array, Array]:
-        """Compare the units of one animal with their matched units."""
-        chosen = (self.recorded.animal == animal)[None].astype(np.int64)
-        return self._compare(
-            lambda draw: (_matched_units(draw, chosen), chosen[:, self.recorded.cluster])
-        )
-
-    def _compare(
-        self, weights: Callable[[_Draw], Weights], *, across: bool = False
-    ) -> tuple[Array, Array]:
-        both = [self._over_draws(network, weights, across=across) for network in self.networks]
-        measures, effects = (np.stack(values) for values in zip(*both, strict=True))
-        return measures, effects
-
-    def _over_draws(
-        self, network: _Network, weights: Callable[[_Draw], Weights], *, across: bool
-    ) -> tuple[Array, Array]:
-        both = []
-        for draw in network.draws:
-            pooled = np.concatenate([draw.values, self.recorded.values])
-            a, b = weights(draw)
-            if not across:
-                a, b = (
-                    np.concatenate([a, np.zeros_like(b)], axis=1),
-                    np.concatenate([np.zeros_like(a), b], axis=1),
-                )
-            both.append(compare_weighted(pooled, a, b, **self.bounds))
-        measures, effects = (np.mean(values, axis=0) for values in zip(*both, strict=True))
-        return measures, effects
-
-    def _swap(self, draw: _Draw, swap: npt.NDArray[np.bool_]) -> Weights:
-        n = draw.values.size
-        if draw.cluster is None:
-            # each session has the same share of the network's units as of the recorded units
-            n_units = int(draw.unit.max()) + 1
-            place = np.arange(n_units) * self.recorded.values.size // n_units
-            slots = np.sort(self.recorded.cluster)[place]
-            shuffled = self.rng.permuted(np.tile(slots, (len(swap), 1)), axis=1)
-            model = np.take_along_axis(swap, shuffled, axis=1)[:, draw.unit]
-        else:
-            model = swap[:, draw.cluster]
-        away = np.concatenate([model, ~swap[:, self.recorded.cluster]], axis=1)
-        # both sides have equal weight, whatever their numbers of units
-        mass = np.concatenate(
-            [np.full(n, 1 / n), np.full(self.recorded.values.size, 1 / self.recorded.values.size)]
-        )
-        return ~away * mass, away * mass
-
-
-def _matched_units(draw: _Draw, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    if draw.cluster is None:
-        return np.ones((len(chosen), draw.values.size), dtype=np.int64)
-    return chosen[:, draw.cluster]
-
-
-def _infer(samples: _Samples, n_bootstrap: int, n_permutations: int) -> xr.Dataset:
-    observed = [part[:, 0] for part in samples.as_they_are()]
-    null = samples.swapped(n_permutations)[0]
-    sessions = _resampled_sessions(samples.recorded, samples.rng, n_bootstrap)
-    both, alone = samples.resampled(sessions), samples.recording_resampled(sessions)
-    # two samples of one distribution are at this distance on average
-    bias = null.mean(axis=1) * IS_DISTANCE
-    estimate, far = observed[0].mean(axis=0), np.abs(null.mean(axis=0))
-    # differences of statistics near 1 have rounding errors of 1e-16, however small they are
-    swap_p = p_values(reaches(far.round(DIGITS), np.abs(estimate).round(DIGITS)))
-    df = samples.recorded.degrees_of_freedom
-    intervals, effects = (
-        _intervals(value, b, r, df) for value, b, r in zip(observed, both, alone, strict=True)
-    )
-    recording_error = alone[0].mean(axis=0).std(axis=0, ddof=1)
-    p_value = np.stack([swap_p, _network_p(observed[0] - bias, recording_error, df)])
-    p_student = _student_p(estimate - bias.mean(axis=0), intervals)
-    # the interval of a distance that equal distributions may have includes 0
-    reaches_0 = IS_DISTANCE & (np.stack([swap_p, p_student[1]]) > LEVEL)
-    for ends in (intervals, effects):
-        ends["low"] = np.where(reaches_0 & np.isfinite(ends["low"]), 0.0, ends["low"])
-    by_claim = ("claim", "measure")
-    result = xr.Dataset(
-        {
-            "estimate": ("measure", estimate),
-            "null_mean": ("measure", bias.mean(axis=0)),
-            "null_high": ("measure", np.quantile(far, 0.95, axis=0)),
-            **{name: (by_claim, values) for name, values in intervals.items()},
-            "p_value": (by_claim, p_value),
-            "p_student": (by_claim, p_student),
-            "p_smallest": ("claim", _smallest_p(samples, n_permutations)),
-            "effect_size": ("measure", observed[1].mean(axis=0)),
-            "effect_low": (by_claim, effects["low"]),
-            "effect_high": (by_claim, effects["high"]),
-            "estimate_by_network": (("network", "measure"), observed[0]),
-            "effect_by_network": (("network", "measure"), observed[1]),
-            "n_units": ("network", [network.n_units for network in samples.networks]),
-            "n_inactive": ("network", [network.n_inactive for network in samples.networks]),
-        },
-        coords={
-            "measure": list(MEASURES),
-            "effect": ("measure", list(EFFECTS)),
-            "claim": list(CLAIMS),
-            "network": [network.name for network in samples.networks],
-        },
-    )
-    return result.assign(_by_animal(samples)).assign_coords(
-        {"animal": samples.recorded.animals} if len(samples.recorded.animals) > 1 else {}
-    )
-
-
-def _intervals(observed: Array, both: Array, alone: Array, df: int) -> dict[str, Array]:
-    """Compute standard error, degrees of freedom and 95 % interval, each ``(claim, measure)``.
-
-    Parameters
-    ----------
-    observed
-        ``(network, measure)``.
-    both, alone
-        ``(network, replicate, measure)``: with sessions and their matched units resampled, and
-        with the sessions of the recording alone.
-    df
-        Degrees of freedom of the recording.
-    """
-    n_networks = len(observed)
-    replicates = both.mean(axis=0)
-    recording_error = alone.mean(axis=0).std(axis=0, ddof=1)
-    spread = observed.std(axis=0, ddof=1) if n_networks > 1 else np.full(len(MEASURES), np.nan)
-    variances = np.stack([spread**2 / n_networks, recording_error**2])
-    error = np.stack([replicates.std(axis=0, ddof=1), np.sqrt(variances.sum(axis=0))])
-    # degrees of freedom of Welch & Satterthwaite
-    shares = variances**2 / np.array([max(n_networks - 1, 1), df])[:, None]
-    with np.errstate(invalid="ignore"):
-        joint = variances.sum(axis=0) ** 2 / shares.sum(axis=0)
-    # without variance they do not matter
-    joint = np.where(variances.sum(axis=0) == 0, df, joint)
-    freedom = np.stack([np.full(len(MEASURES), float(df)), joint])
-    mean = observed.mean(axis=0)
-    centre = mean - (replicates.mean(axis=0) - mean) * IS_DISTANCE
-    half = student_half_width(error, freedom)
-    least = np.where(IS_DISTANCE, 0.0, -np.inf)
-    return {
-        "standard_error": error,
-        "degrees_of_freedom": freedom,
-        "low": np.maximum(centre - half, least),
-        "high": np.maximum(centre + half, least),
-    }
-
-
-def _smallest_p(samples: _Samples, n_permutations: int) -> list[float]:
-    """Return the smallest p that these numbers of sessions, swaps and networks allow, by claim."""
-    n_networks = min(len(samples.networks), MOST_EXACT)
-    return [
-        max(1 / (1 + n_permutations), 2.0 ** (1 - samples.recorded.n_clusters)),
-        min(1.0, 2.0 ** (1 - n_networks) + RECORDING_ERROR),
-    ]
-
-
-def _student_p(away: Array, intervals: dict[str, Array]) -> Array:
-    """Compute Student's two-sided p ``(claim, measure)``; 1 where there is no standard error."""
-    t = away / np.maximum(intervals["standard_error"], TINY)
-    p = two_sided_p(t, intervals["degrees_of_freedom"])
-    return np.where(np.isfinite(p), p, 1.0)
-
-
-def _network_p(values: Array, recording_error: Array, df: int) -> Array:
-    """Compute the sign-flip p of each measure, maximised over the recording's possible values."""
-    if len(values) == 1:
-        return np.ones(len(MEASURES))
-    reach = student_half_width(recording_error, df, 1 - RECORDING_ERROR)
-    p_by_measure = []
-    for column, half in zip(values.T, reach, strict=True):
-        mean = column.mean()
-        # p falls as the null moves away from the mean: its maximum is at the interval's near end
-        nearest = float(np.copysign(half, mean))
-        p = 1.0 if abs(mean) <= half else float(over_networks(column, null=nearest)["p_value"])
-        p_by_measure.append(min(1.0, p + RECORDING_ERROR))
-    return np.array(p_by_measure)
-
-
-def _by_animal(samples: _Samples) -> dict[str, Any]:
-    """Compute estimates by animal with Student's interval, with two animals or more."""
-    n = len(samples.recorded.animals)
-    if n < 2:
-        return {}
-    estimates = np.stack([samples.of_animal(which)[0].mean(axis=0)[0] for which in range(n)])
-    _, low, high = mean_interval(estimates)
-    return {
-        "estimate_by_animal": (("animal", "measure"), estimates),
-        "animals_low": ("measure", low),
-        "animals_high": ("measure", high),
-    }
-
-
-def _attrs(networks: list[_Network], recorded: _Recording) -> dict[str, Any]:
+def _attrs(networks: list[Network], recorded: Recording) -> dict[str, Any]:
     sessions = {0: "sessions are unknown", 1: "one session"}
     alone = f"unit of the recording ({sessions.get(recorded.n_sessions)})"
     n_networks = len(networks)
@@ -575,7 +319,7 @@ def _attrs(networks: list[_Network], recorded: _Recording) -> dict[str, Any]:
         "name": recorded.name,
         "pairing": "none" if networks[0].draws[0].cluster is None else "matched units",
         "unit_of_inference": json.dumps(unit),
-        "over_animals": _over_animals(recorded.animals),
+        "over_animals": over_animals_text(recorded.animals),
         "n_networks": n_networks,
         "n_draws": max(len(network.draws) for network in networks),
         "n_sessions": recorded.n_sessions,
@@ -583,14 +327,6 @@ def _attrs(networks: list[_Network], recorded: _Recording) -> dict[str, Any]:
         "n_recorded_units": recorded.values.size,
         "n_recorded_inactive": recorded.n_inactive,
     }
-
-
-def _over_animals(names: list[str]) -> str:
-    if not names:
-        return "not applicable: the animals of the recording are unknown"
-    if len(names) == 1:
-        return f"not applicable: one animal ({names[0]}) allows no inference over animals"
-    return f"{len(names)} animals ({listing(names)}), Student's t over animals"
 
 
 def _check_models(models: Sequence[xr.Dataset], recording: xr.Dataset, variable: str) -> None:
@@ -623,7 +359,7 @@ def _subject(table: xr.Dataset, otherwise: str) -> str:
     return repr(str(table.attrs["name"])) if "name" in table.attrs else otherwise
 
 
-def _read_recording(sample: UnitSample, matched: Sequence[UnitSample]) -> _Recording:
+def _read_recording(sample: UnitSample, matched: Sequence[UnitSample]) -> Recording:
     subject = _subject(sample.table, "recording")
     (values,), (active,) = sample.values, sample.active
     _check_values(values[active], subject)
@@ -631,7 +367,7 @@ def _read_recording(sample: UnitSample, matched: Sequence[UnitSample]) -> _Recor
     n_sessions = len(sample.groups(*columns).labels) if "session" in columns else 0
     columns = columns if n_sessions > 1 else ["unit"]
     groups = sample.groups(*columns)
-    return _Recording(
+    return Recording(
         name=sample.name or "recording",
         values=values[active],
         cluster=groups.code[active],
@@ -646,7 +382,7 @@ def _read_recording(sample: UnitSample, matched: Sequence[UnitSample]) -> _Recor
     )
 
 
-def _read_network(sample: UnitSample, recorded: _Recording, *, matched: bool) -> _Network:
+def _read_network(sample: UnitSample, recorded: Recording, *, matched: bool) -> Network:
     subject, draws, cluster = _subject(sample.table, "model"), [], None
     if matched:
         columns = ["recorded_unit" if name == "unit" else name for name in recorded.columns]
@@ -657,9 +393,9 @@ def _read_network(sample: UnitSample, recorded: _Recording, *, matched: bool) ->
     for row, active in zip(sample.values, sample.active, strict=True):
         _check_values(row[active], subject)
         unit = np.unique(units[active], return_inverse=True)[1].reshape(-1)
-        draws.append(_Draw(row[active], unit, None if cluster is None else cluster[active]))
+        draws.append(Draw(row[active], unit, None if cluster is None else cluster[active]))
     n_units = float(np.mean([draw.values.size for draw in draws]))
-    return _Network(sample.name or "network", draws, n_units, units.size - n_units)
+    return Network(sample.name or "network", draws, n_units, units.size - n_units)
 
 
 def _check_values(values: Array, subject: str) -> None:

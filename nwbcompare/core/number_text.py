@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-SMALLEST_P = 0.0005
-"""Smaller p values are written "p < 0.001"; tables and JSON have the number."""
+import math
+
+SMALLEST_P = 0.001
+"""Smaller p values are written "p < 0.001"; tables' CSV files and JSON have the number."""
 
 
 def p_text(p: float) -> str:
@@ -11,7 +13,9 @@ def p_text(p: float) -> str:
 
     Examples
     --------
-    >>> p_text(0.0312), p_text(1e-5)
-    ('p = 0.031', 'p < 0.001')
+    >>> p_text(0.0312), p_text(1e-5), p_text(float("nan"))
+    ('p = 0.031', 'p < 0.001', 'no p')
     """
+    if math.isnan(p):
+        return "no p"
     return "p < 0.001" if p < SMALLEST_P else f"p = {float(p):.2g}"

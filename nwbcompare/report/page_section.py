@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from nwbcompare.core.number_text import p_text
+from nwbcompare.core.number_text import SMALLEST_P, p_text
 
 Cell = float | int | str | None
 Row = dict[str, Cell]
+IS_P = re.compile(r"p($|[ :(]|_value)")
+"""Names of columns of p values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,16 +137,18 @@ class PageSection:
         }
 
 
-def number_text(value: Cell) -> str:
+def number_text(value: Cell, column: str = "") -> str:
     """Format a cell of a table: three significant digits, a dash for an unknown number.
 
     Examples
     --------
-    >>> number_text(0.12345), number_text(None), number_text(12)
-    ('0.123', '–', '12')
+    >>> number_text(0.12345), number_text(None), number_text(12), number_text(1e-9, "p Holm")
+    ('0.123', '–', '12', '< 0.001')
     """
     if value is None or _is_nan(value):
         return "–"
+    if isinstance(value, float) and value < SMALLEST_P and IS_P.match(column):
+        return f"< {SMALLEST_P:g}"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -14,7 +14,7 @@ from nwbcompare.comparison.compare_samples import compare_samples, distribution_
 from nwbcompare.comparison.equivalence import equivalence_test
 from nwbcompare.comparison.kernels.distances import DISTANCES, MEASURES
 from nwbcompare.core.errors import InputError, NotApplicableError
-from nwbcompare.inference import over_networks
+from nwbcompare.inference import over_animals, over_networks
 from nwbcompare.plotting import new_figure
 from nwbcompare.plotting.ftv_distributions import (
     DIFFERENCES,
@@ -51,45 +51,103 @@ def test_estimates_are_means_over_draws_and_networks(rng):
         assert own["estimate"].item() == pytest.approx(np.mean(by_network))
     assert found["n_units"].values.tolist() == [75.5, 78, 78]
     assert found["n_inactive"].values.tolist() == [2.5, 0, 0]
-    ratio = np.mean([np.log(x.std() / y.std()) for one in draws for x in one])
+    mean_sd = np.mean([np.mean([x.std() for x in one]) for one in draws])
+    ratio = np.log(mean_sd / y.std())
     assert found["effect_size"].sel(measure="sd").item() == pytest.approx(ratio)
 
 
 def test_swaps_exchange_whole_sessions_with_their_matched_units(rng):
-    session = np.repeat(np.arange(4), [2, 3, 4, 5])
+    session = np.repeat(np.arange(5), [2, 3, 4, 5, 3])
     monkey = recorded(rng, session=session)
     model = networks(rng, 0.6, 2, session=session)
     found = compare_samples(model, monkey, n_bootstrap=10, n_permutations=4000)
-    # all 16 swaps, one by one
+    # all 32 swaps, one by one
     far = []
-    for code in range(16):
+    for code in range(32):
         swap = np.array([code >> s & 1 for s in session], bool)
         parts = [
             (np.where(swap, monkey[FTV], m[FTV]), np.where(swap, m[FTV], monkey[FTV]))
             for m in model
         ]
-        far.append(abs(np.mean([a.std() - b.std() for a, b in parts])))
+        far.append(np.mean([DISTANCES["wasserstein"](a, b) for a, b in parts]))
     exact = np.mean(np.array(far) >= far[0] - 1e-12)
-    assert found["p_value"].sel(claim=THESE, measure="sd").item() == pytest.approx(exact, abs=0.03)
-    assert exact >= found["p_smallest"].sel(claim=THESE).item() == 2 / 16
+    p = found["p_value"].sel(claim=THESE, measure="wasserstein").item()
+    assert p == pytest.approx(exact, abs=0.03)
+    assert exact >= found["p_smallest"].sel(claim=THESE).item() == 2 / 32
     assert found.attrs["pairing"] == "matched units"
 
 
-def test_interval_is_students_with_the_error_of_whole_sessions(rng):
+def without_each_session(monkey, models, of):
+    """A statistic of networks and recording with one session left out, for each session."""
+    y, x = monkey[FTV].values, [model[FTV].values for model in models]
+    kept = [session != SESSION for session in np.unique(SESSION)]
+    return np.array([of([one[own] for one in x], y[own]) for own in kept])
+
+
+def test_differences_are_tested_by_a_jackknife_over_sessions(rng):
     monkey, models = recorded(rng), networks(rng, 0.5)
-    found = compare_samples(models, monkey, n_bootstrap=3000, n_permutations=9).sel(measure="mean")
-    sizes = np.bincount(SESSION)
-    away = np.mean([m[FTV].values for m in models], axis=0) - monkey[FTV].values
-    # linearised ratio estimate of a mean over clusters
-    own = np.bincount(SESSION, away - away.mean()) / sizes.mean()
-    error = np.sqrt((own**2).mean() / sizes.size)
-    these = found.sel(claim=THESE)
-    assert these["standard_error"].item() == pytest.approx(error, rel=0.15)
-    half = stats.t.ppf(0.975, 11) * these["standard_error"]
-    assert these["high"].item() == pytest.approx(float(found["estimate"] + half))
-    assert these["degrees_of_freedom"].item() == 11
-    spread = found["estimate_by_network"].std(ddof=1) / np.sqrt(3)
-    assert found["standard_error"].sel(claim=KIND).item() > spread
+    found = compare_samples(models, monkey, **FEW).sel(claim=THESE)
+    size = np.bincount(SESSION)
+    df = size.sum() ** 2 / (size**2).sum() - 1
+    for name, of in {
+        "mean": lambda x, y: np.mean(x) - y.mean(),
+        "sd": lambda x, y: np.log(np.mean([one.std() for one in x]) / y.std()),
+    }.items():
+        each = without_each_session(monkey, models, of)
+        error = np.sqrt((each.size - 1) * each.var())
+        value = of([model[FTV].values for model in models], monkey[FTV].values)
+        own = found.sel(measure=name)
+        assert own["degrees_of_freedom"].item() == pytest.approx(df)
+        assert own["p_value"].item() == pytest.approx(2 * stats.t.sf(abs(value) / error, df))
+        end, place = ("high", 1) if name == "mean" else ("effect_high", 1)
+        limit = stats.t.interval(0.95, df, value, error)[place]
+        assert own[end].item() == pytest.approx(limit)
+
+
+def test_intervals_of_the_sd_hold_zero_exactly_where_the_test_does_not_reject():
+    for seed in range(30):
+        rng = np.random.default_rng([5, seed])
+        found = compare_samples(networks(rng, 0.42), recorded(rng), n_bootstrap=2, n_permutations=2)
+        sd = found.sel(measure="sd")
+        holds = (sd["low"] <= 0) & (sd["high"] >= 0)
+        np.testing.assert_array_equal(holds, sd["p_student"] > 0.05)
+        assert bool(((sd["low"] < sd["estimate"]) & (sd["estimate"] < sd["high"])).all())
+
+
+def test_over_networks_the_variances_of_networks_and_recording_add(rng):
+    monkey, models = recorded(rng), networks(rng, 0.5, n=6)
+    found = compare_samples(models, monkey, **FEW).sel(claim=KIND, measure="mean")
+    each = without_each_session(monkey, [], lambda _, y: y.mean())
+    parts = np.array([(each.size - 1) * each.var(), found["estimate_by_network"].var(ddof=1) / 6])
+    size = np.bincount(SESSION)
+    kish = size.sum() ** 2 / (size**2).sum() - 1
+    df = parts.sum() ** 2 / (parts**2 / [kish, 5]).sum()
+    assert found["standard_error"].item() == pytest.approx(np.sqrt(parts.sum()))
+    assert found["degrees_of_freedom"].item() == pytest.approx(df)
+
+
+@pytest.mark.parametrize(("n_sessions", "is_tested"), [(1, False), (4, False), (5, True)])
+def test_fewer_than_five_sessions_are_not_tested_and_it_is_said(rng, n_sessions, is_tested):
+    session = np.arange(60) % n_sessions
+    found = compare_samples(networks(rng, session=session), recorded(rng, session=session), **FEW)
+    for name in ("p_value", "p_student", "low", "high", "standard_error", "effect_low"):
+        assert bool(found[name].notnull().all()) is is_tested
+    untested = json.loads(found.attrs["untested"])
+    plural = "s" * (n_sessions > 1)
+    reason = f"{n_sessions} session{plural} of A: a test over sessions needs 5 or more"
+    assert untested == ({} if is_tested else {THESE: reason, KIND: reason})
+
+
+@pytest.mark.parametrize("n_networks", [2, 3])
+def test_two_networks_allow_no_p_over_networks(rng, n_networks):
+    found = compare_samples(networks(rng, n=n_networks), recorded(rng), **FEW)
+    assert bool(found["p_student"].sel(claim=KIND).isnull().all()) is (n_networks == 2)
+    assert bool(found["p_value"].sel(claim=KIND).isnull().all()) is (n_networks == 2)
+    assert found["p_value"].sel(claim=THESE).notnull().all()
+    reasons = json.loads(found.attrs["untested"])
+    assert reasons == (
+        {KIND: "2 networks: a test over networks needs 3 or more"} if n_networks == 2 else {}
+    )
 
 
 def test_over_networks_is_the_sign_flip_test_at_the_nearest_recording(rng):
@@ -179,49 +237,116 @@ def test_one_network_says_nothing_over_networks(rng):
     with pytest.warns(UserWarning, match="allows no inference over networks"):
         found = compare_samples(networks(rng, 0.6, 1), recorded(rng), **FEW)
     kind = found.sel(claim=KIND)
-    assert (kind["p_value"] == 1).all()
-    assert (kind["p_student"] == 1).all()
+    assert kind["p_value"].isnull().all()
+    assert kind["p_student"].isnull().all()
     assert kind["low"].isnull().all()
     assert found["low"].sel(claim=THESE).notnull().all()
     unit = json.loads(found.attrs["unit_of_inference"])
     assert unit == {THESE: "session of the recording", KIND: "none: one network"}
     alike = equivalence_test(found, margin=0.5).sel(claim=KIND)
-    assert (alike["p_value"].item(), bool(alike["equivalent"])) == (1, False)
+    assert np.isnan(alike["p_value"].item())
+    assert not alike["equivalent"]
 
 
-def test_one_animal_is_refused_with_the_reason_and_two_get_students_interval(rng):
+def test_one_animal_is_refused_with_the_reason(rng):
     alone = compare_samples(networks(rng), recorded(rng), **FEW)
     assert alone.attrs["over_animals"] == (
         "not applicable: one animal (A) allows no inference over animals"
     )
-    assert "animals_low" not in alone
-    animal = np.where(SESSION < 8, "A", "B")
-    monkeys = recorded(rng, subject=animal)
-    models = networks(rng, 0.5)
-    found = compare_samples(models, monkeys, **FEW)
-    assert found.attrs["over_animals"].startswith("2 animals (A, B)")
-    for which in "AB":
-        own = animal == which
-        expected = (
-            np.mean([m[FTV].values[own].std() for m in models]) - monkeys[FTV].values[own].std()
-        )
-        got = found["estimate_by_animal"].sel(animal=which, measure="sd").item()
-        assert got == pytest.approx(expected)
-    both = found["estimate_by_animal"].sel(measure="sd").values
-    half = stats.t.ppf(0.975, 1) * both.std(ddof=1) / np.sqrt(2)
-    assert found["animals_high"].sel(measure="sd").item() == pytest.approx(both.mean() + half)
-    assert found["degrees_of_freedom"].sel(claim=THESE, measure="sd") == 10
+    assert "p_by_animal" not in alone
     unknown = compare_samples(networks(rng), recorded(rng).drop_vars("subject"), **FEW)
     assert "animals of the recording are unknown" in unknown.attrs["over_animals"]
 
 
-@pytest.mark.parametrize("columns", [{}, {"session": np.zeros(78, int)}])
-def test_without_sessions_units_stand_for_themselves_and_it_is_said(rng, columns):
-    monkey = table(normal(rng, 0.33, 78), "monkey", **columns)
+SEVERAL = np.repeat(np.arange(24), [1, 2, 3, 4, 5, 6] * 4)
+
+
+def several_animals(rng, sds, names="ABCDE"):
+    """A recording of animals with their own s.d., and networks matched to it of s.d. 0.33."""
+    animal = np.array(list(names))[SEVERAL * len(sds) // 24]
+    monkeys = recorded(rng, session=SEVERAL, subject=animal)
+    spread = np.array(sds)[SEVERAL * len(sds) // 24]
+    monkeys[FTV].values[:] = np.clip(rng.normal(0, spread), -1, 1)
+    return [
+        model.assign_coords(subject=("unit", animal))
+        for model in networks(rng, 0.33, 4, session=SEVERAL)
+    ], monkeys
+
+
+def test_each_animal_is_compared_as_if_it_were_alone(rng):
+    models, monkeys = several_animals(rng, [0.33, 0.6])
+    found = compare_samples(models, monkeys, **FEW)
+    assert "two animals (A, B) are fixed" in found.attrs["over_animals"]
+    assert "animals_mean" not in found
+    alone = [
+        compare_samples(
+            [m.isel(unit=m["subject"].values == which) for m in models],
+            monkeys.isel(unit=monkeys["subject"].values == which),
+            **FEW,
+        )
+        for which in "AB"
+    ]
+    differences = [name for name in MEASURES if name not in DISTANCES]
+    for animal, expected in zip("AB", alone, strict=True):
+        own = found.sel(animal=animal, measure=differences)
+        ours = expected.sel(measure=differences)
+        np.testing.assert_allclose(own["estimate_by_animal"], ours["estimate"])
+        np.testing.assert_allclose(own["low_by_animal"], ours["low"])
+        np.testing.assert_allclose(own["p_student_by_animal"], ours["p_student"])
+    first, second = (one.sel(claim=THESE, measure="mean") for one in alone)
+    pair = found.sel(animal_pair="A - B", measure="mean")
+    assert pair["animal_difference"].item() == pytest.approx(
+        float(first["estimate"] - second["estimate"])
+    )
+    error = np.hypot(first["standard_error"], second["standard_error"])
+    half = float(pair["animal_difference_high"] - pair["animal_difference"])
+    assert 1.96 * error < half < 2.3 * error
+
+
+def test_an_effect_is_in_both_animals_only_if_each_rejects_in_one_direction(rng):
+    for sds, showing in (([0.33, 0.6], 1), ([0.6, 0.6], 2), ([0.15, 0.6], 1)):
+        found = compare_samples(*several_animals(rng, sds), **FEW).sel(measure="sd")
+        p = found["p_by_animal"].sel(claim=THESE).values
+        assert found["n_showing"] == showing
+        together = found["p_value"].sel(claim=THESE).item()
+        # opposite effects are no common one, however sure
+        opposite = sds[0] < 0.2
+        assert together == (1 if opposite else pytest.approx(p.max()))
+        assert (together <= 0.05) == (showing == 2)
+        assert bool(found["animal_difference_p"].item() < 0.05) is (sds[0] != sds[1])
+    assert found["prevalence_bound"] < found["prevalence"] < found["prevalence_high"]
+
+
+def test_from_three_animals_on_there_is_a_mean_over_animals(rng):
+    found = compare_samples(*several_animals(rng, [0.45, 0.5, 0.6]), **FEW)
+    assert found.attrs["over_animals"].endswith("random-effects mean, very wide")
+    sd = found.sel(measure="sd")
+    expected = over_animals(
+        sd["estimate_by_animal"].values, sd["error_by_animal"].sel(claim=THESE).values
+    )
+    assert sd["animals_high"].item() == pytest.approx(expected["high"].item())
+    assert found["animals_mean"].sel(measure="wasserstein").isnull()
+    assert json.loads(found.attrs["untested"]) == {}
+
+
+def test_an_animal_with_too_few_sessions_or_units_is_said(rng):
+    models, monkeys = several_animals(rng, [0.33] * 5)
+    found = compare_samples(models, monkeys, **FEW)
+    assert found["p_by_animal"].sel(animal="E").isnull().all()
+    assert found["p_value"].isnull().all()
+    assert "sessions of" in json.loads(found.attrs["untested"])[THESE]
+    monkeys[FTV].values[monkeys["subject"].values == "C"] = np.nan
+    with pytest.raises(NotApplicableError, match="'monkey', C: expected 3 or more active units"):
+        compare_samples(models, monkeys, **FEW)
+
+
+def test_without_sessions_units_stand_for_themselves_and_it_is_said(rng):
+    monkey = table(normal(rng, 0.33, 78), "monkey")
     found = compare_samples(networks(rng, matched=False), monkey, **FEW)
     unit = json.loads(found.attrs["unit_of_inference"])[THESE]
-    assert unit == f"unit of the recording ({'one session' if columns else 'sessions are unknown'})"
-    assert (found["degrees_of_freedom"].sel(claim=THESE) == 77).all()
+    assert unit == "unit of the recording (sessions are unknown)"
+    # both sides have 77
+    assert found["degrees_of_freedom"].sel(claim=THESE, measure="mean") > 77
     matched = networks(rng, session=np.zeros(78, int))
     paired = compare_samples(matched, monkey.assign_coords(unit=np.arange(78)), **FEW)
     assert paired.attrs["pairing"] == "matched units"

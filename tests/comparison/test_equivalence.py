@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from session_samples import FEW, networks, recorded
+from session_samples import FEW, FTV, networks, recorded, table
 
 from nwbcompare.comparison.compare_samples import compare_samples
-from nwbcompare.comparison.equivalence import equivalence_test, two_one_sided
-from nwbcompare.core.errors import InputError
+from nwbcompare.comparison.equivalence import animal_margin, equivalence_test, two_one_sided
+from nwbcompare.core.errors import InputError, NotApplicableError
 
 
 @pytest.fixture
@@ -62,12 +62,84 @@ def test_equivalence_of_networks_and_recording(rng):
     assert not equivalence_test(wide, margin=0.15)["equivalent"].any()
 
 
-def test_equivalence_refuses_what_it_cannot_test(rng):
+def test_a_distance_is_tested_by_its_bound_without_bias(rng):
+    session = np.repeat(np.arange(60), 4)
+    found = compare_samples(
+        networks(rng, n=5, session=session), recorded(rng, session=session), **FEW
+    )
+    own = found.sel(measure="wasserstein", claim="these networks")
+    tested = equivalence_test(found, margin=0.1, measure="wasserstein", reason="as in 8 animals")
+    ours = tested.sel(claim="these networks")
+    error, df = float(own["standard_error"]), float(own["degrees_of_freedom"])
+    bound = max(float(own["estimate"] - own["bias"]), 0) + stats.t.ppf(0.95, df) * error
+    assert ours["high"].item() == pytest.approx(bound)
+    assert (float(ours["low"]), bool(ours["equivalent"])) == (0, bound <= 0.1)
+    assert tested.attrs["margin_reason"] == "as in 8 animals"
+    # equal distributions have a positive distance, which is bias
+    assert float(own["bias"]) > 0.2 * float(own["estimate"])
+
+
+def test_equivalence_of_several_animals_needs_that_of_each(rng):
+    session = np.repeat(np.arange(40), 4)
+    animal = np.where(session < 20, "A", "B")
+    monkeys = recorded(rng, session=session, subject=animal)
+    models = [m.assign_coords(subject=("unit", animal)) for m in networks(rng, session=session)]
+    for model in models:
+        model[FTV].values[animal == "B"] *= 2
+    found = compare_samples(models, monkeys, **FEW)
+    assert not equivalence_test(found, margin=0.15)["equivalent"].any()
+    least = equivalence_test(found, margin=0.15)["smallest_margin"].sel(claim="these networks")
+    error, df = (
+        found[name].sel(claim="these networks", measure="sd", animal="B").item()
+        for name in ("error_by_animal", "freedom_by_animal")
+    )
+    estimate = found["estimate_by_animal"].sel(animal="B", measure="sd").item()
+    assert least.item() == pytest.approx(estimate + stats.t.ppf(0.95, df) * error)
+
+
+@pytest.mark.parametrize("margin", [0, -1, 1.01, np.inf, np.nan])
+def test_a_margin_is_above_0_and_at_most_1(rng, margin):
+    with pytest.raises(InputError, match="margin: expected a number above 0 and at most 1"):
+        two_one_sided(0, margin=margin, standard_error=1)
     found = compare_samples(networks(rng), recorded(rng), **FEW)
-    with pytest.raises(InputError, match="'wasserstein', a distance"):
-        equivalence_test(found, margin=0.1, measure="wasserstein")
+    for measure in ("sd", "wasserstein"):
+        with pytest.raises(InputError, match="margin: expected a number above 0 and at most 1"):
+            equivalence_test(found, margin=margin, measure=measure)
+
+
+def test_equivalence_refuses_an_unknown_measure(rng):
+    found = compare_samples(networks(rng), recorded(rng), **FEW)
     with pytest.raises(InputError, match="Did you mean 'mixed_share'"):
         equivalence_test(found, margin=0.1, measure="mixed_shar")
-    for margin in (0, -1, np.inf, np.nan):
-        with pytest.raises(InputError, match="margin: expected an absolute difference above 0"):
-            two_one_sided(0, margin=margin, standard_error=1)
+
+
+def animals(rng, sds, n_sessions=8):
+    """A recording of animals with their own s.d."""
+    n = n_sessions * 10
+    which = np.repeat(np.arange(len(sds)), n)
+    return table(
+        np.clip(rng.normal(0, np.array(sds)[which]), -1, 1),
+        "monkeys",
+        subject=np.array(list("ABCDEFGH"))[which],
+        session=np.arange(which.size) // 10,
+    )
+
+
+def test_a_margin_from_animals_is_their_typical_difference(rng):
+    sds = [0.1, 0.2, 0.3, 0.25, 0.15, 0.2, 0.3, 0.1]
+    found = animal_margin(animals(rng, sds, 40))
+    assert found["margin"].item() == pytest.approx(np.sqrt(2) * np.std(sds, ddof=1), rel=0.1)
+    assert found["animal"].values.tolist() == list("ABCDEFGH")
+
+
+def test_a_margin_needs_five_animals_with_sessions_that_differ(rng):
+    with pytest.raises(NotApplicableError, match="5 animals or more .* got 4"):
+        animal_margin(animals(rng, [0.1, 0.2, 0.3, 0.4]))
+    with pytest.raises(NotApplicableError, match="with 4, 4, 4, 4, 4 sessions"):
+        animal_margin(animals(rng, [0.1, 0.2, 0.3, 0.4, 0.5], n_sessions=4))
+    alike = animals(rng, [0.2] * 5)
+    alike[FTV].values[:] = np.tile(alike[FTV].values[:80], 5)
+    with pytest.raises(NotApplicableError, match="differ by more than their sessions do"):
+        animal_margin(alike)
+    with pytest.raises(InputError, match="Did you mean 'mean'"):
+        animal_margin(alike, measure="meen")

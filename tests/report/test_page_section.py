@@ -19,3 +19,11 @@ def test_a_table_shows_numbers_short_and_what_is_not_known_as_a_dash():
         "12345",
         "a",
     ]
+
+
+def test_small_p_values_are_not_printed_in_full():
+    assert number_text(4.36e-22, "p Student over networks") == "< 0.001"
+    assert number_text(4.36e-22, "p_value") == number_text(4e-22, "p (lower)") == "< 0.001"
+    assert number_text(0.001, "p") == "0.001"
+    # other columns show small numbers
+    assert number_text(4.36e-22, "power") == number_text(4.36e-22, "p_closest") == "4.36e-22"

@@ -43,7 +43,12 @@ def test_what_is_not_known_is_not_said():
     assert (counted(1, "unit"), counted(0, "unit")) == ("1 unit", "0 units")
     assert percent(xr.DataArray(0.126)) == "13 %"
     assert evidence_text(Evidence(measure="a distance")) == "a distance"
-    for p, text in ((4e-22, "p < 0.001"), (0.000999, "p = 0.001"), (0.255, "p = 0.26")):
+    for p, text in (
+        (4e-22, "p < 0.001"),
+        (0.000999, "p < 0.001"),
+        (0.001, "p = 0.001"),
+        (0.255, "p = 0.26"),
+    ):
         assert evidence_text(Evidence(measure="a distance", p_value=p)) == f"a distance; {text}"
     assert evidence_text(Evidence(measure="a", effect=0.5, low=0.1)) == "a +0.500"
 

@@ -138,6 +138,32 @@ def compare_weighted(
     return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
 
 
+def weighted_sd(values: Array, weights: npt.NDArray[Any]) -> Array:
+    """Compute the population s.d. of weighted samples of the same values.
+
+    Parameters
+    ----------
+    values
+        ``(value,)``, without NaN.
+    weights
+        ``(replicate, value)``, 0 or more.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(replicate,)``; 0 where nothing has a weight.
+
+    Examples
+    --------
+    >>> weighted_sd(np.array([0.0, 1.0, 5.0]), np.array([[1, 1, 0]])).tolist()
+    [0.5]
+    """
+    share = _to_one(weights)
+    away = values - (values.mean() if values.size else 0.0)
+    sd: Array = np.sqrt(np.maximum(share @ away**2 - (share @ away) ** 2, 0.0))
+    return sd
+
+
 class _Grid:
     """Values of both samples, sorted by value and by absolute value."""
 
