@@ -1,3 +1,7 @@
+from .animal_distance import (
+    distance_beside_animal as distance_beside_animal,
+    match_animals as match_animals,
+)
 from .attribution import attribution as attribution
 from .compare_samples import (
     compare_samples as compare_samples,

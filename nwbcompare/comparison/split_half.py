@@ -147,9 +147,10 @@ def between_animal_distance(
     -------
     xarray.Dataset
         On ``(animal_pair, measure)``: ``value``, the distance; ``null_mean`` and ``null_high``,
-        mean and 95th percentile with sessions permuted; ``p_value``, (1 + b) / (1 + B), under the
-        null hypothesis that the sessions of both animals have one distribution. Coordinates
-        ``animal_a``, ``animal_b`` name the animals.
+        mean and 95th percentile with sessions exchanged; ``excess``, value less ``null_mean``,
+        since a distance of two samples is positive also where animals are alike; ``p_value``,
+        (1 + b) / (1 + B), under the null hypothesis that the sessions of both animals have one
+        distribution. Coordinates ``animal_a``, ``animal_b`` name the animals.
 
     Raises
     ------
@@ -347,6 +348,7 @@ def _animal_result(observed: Array, null: Array, pairs: npt.NDArray[np.str_]) ->
     return xr.Dataset(
         {
             "value": (dims, observed),
+            "excess": (dims, observed - null.mean(axis=1)),
             "null_mean": (dims, null.mean(axis=1)),
             "null_high": (dims, np.percentile(null, 95, axis=1)),
             "p_value": (dims, p_values(as_far, axis=1)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,10 @@ from nwbcompare.kernels.intervals import student_half_width
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[Any]
+LEAST_RANDOM_ANIMALS = 5
+"""Fewer animals are fixed: they do not tell how much animals differ."""
+LEAST_NETWORKS, LEAST_SESSIONS = 3, 5
+"""Fewer give no p: see `nwbcompare.compare_samples`."""
 SINGULAR_SHARE = 1e-5
 """A component below this share of the variance is on the edge of what it can be (0)."""
 
@@ -58,6 +62,10 @@ class _Fit:
     n_units: int
     n_left_out: int
     inference: str
+    model: str
+    """What was fitted, in words."""
+    untested: str = ""
+    """Why there is no p, else empty."""
 
     @property
     def singular(self) -> bool:
@@ -97,7 +105,7 @@ def mixed_effects(
     Raises
     ------
     InputError
-        For an unknown variable, recordings without sessions, and names that occur twice.
+        For an unknown variable, names that occur twice, and an animal in two recordings.
     NotApplicableError
         For no network or no recording, task variances in different units, fewer than two groups,
         and values that do not vary.
@@ -110,10 +118,16 @@ def mixed_effects(
     Notes
     -----
     The model is y = source + animal + session + e for neurons and y = source + network + unit + e
-    for networks (units may be sampled several times, as on several axes of targets). Each source
-    has its own variances, the residual one included, so that the restricted likelihood is a product
-    of two, which are maximised separately (`nwbcompare.inference.kernels.random_intercepts`; tests
-    compare it with MixedLM of statsmodels). Several draws of a unit are averaged first.
+    for networks (units may be sampled several times, as on several axes of targets). Networks,
+    units and sessions are random. Animals are random from 5 on; fewer are fixed, each with a mean
+    and variances of its own, of which the mean is taken: the result is about these animals.
+    ``attrs["model"]`` says what was fitted. Each source has its own variances, the residual one
+    included, so that the restricted likelihood is a product of two, which are maximised separately
+    (`nwbcompare.inference.kernels.random_intercepts`; tests compare it with MixedLM of
+    statsmodels). Several draws of a unit are averaged first.
+
+    With fewer than 3 networks, or fewer than 5 sessions of a fixed animal, there is no p and no
+    interval of the effect; ``attrs["untested"]`` has the reason.
 
     The variance of a level with one member cannot be estimated; the level is left out, ``left_out``
     has the reason, and ``unit_of_inference`` the resulting scope of the test. z tests are too
@@ -190,6 +204,15 @@ def _check(models: list[xr.Dataset], recordings: list[xr.Dataset], variable: str
             )
     for table in recordings:
         UnitSample(table).check_sessions()
+    animals = [name for table in recordings for name in np.unique(UnitSample(table).animals)]
+    if twice := sorted({str(name) for name in animals if animals.count(name) > 1}):
+        raise InputError(
+            "tables",
+            "each animal in one recording",
+            f"{listing(twice)} in two",
+            "Join the sessions of one animal in one recording, or name two animals differently "
+            "(unit column subject).",
+        )
     if variable == "log_task_variance":
         units = {str(t["task_variance"].attrs.get("units")) for t in (*models, *recordings)}
         if len(units) > 1:
@@ -215,12 +238,59 @@ def _values(table: xr.Dataset, variable: str) -> Array:
 
 
 def _fit_recordings(tables: list[xr.Dataset], variable: str) -> _Fit:
+    """Fit animals as random where there are enough, else the mean of fixed ones."""
     values = _all_values(tables, variable)
     keys = [key for table in tables for key in UnitSample(table).session_keys()]
     levels = {"animal": _codes([key[:1] for key in keys]), "session": _codes(keys)}
-    if levels["animal"].any():
-        return _fit(values, levels, "animals")
-    return _fit(values, {"session": levels["session"]}, "sessions of one animal")
+    # animals without a value do not count
+    n_animals = np.unique(levels["animal"][np.isfinite(values)]).size
+    if n_animals >= LEAST_RANDOM_ANIMALS:
+        return _fit(values, levels, "animals", "animals and their sessions random")
+    if n_animals < 2:
+        return _of_animal(values, levels["session"])
+    each = []
+    for animal in range(int(levels["animal"].max()) + 1):
+        own = levels["animal"] == animal
+        session = np.unique(levels["session"][own], return_inverse=True)[1]
+        if np.isfinite(values[own]).any():
+            each.append(_of_animal(values[own], session))
+    return _of_fixed_animals(each)
+
+
+def _of_animal(values: Array, session: Labels) -> _Fit:
+    """Fit the sessions of one animal, which is fixed."""
+    fit = _fit(
+        values, {"session": session}, "sessions of one animal", "one animal, sessions random"
+    )
+    if fit.n_groups >= LEAST_SESSIONS:
+        return fit
+    few = f"{fit.n_groups} sessions: a test over sessions needs {LEAST_SESSIONS} or more"
+    return replace(fit, untested=few)
+
+
+def _of_fixed_animals(fits: list[_Fit]) -> _Fit:
+    """Return the mean over fixed animals, whose errors are independent."""
+    n = len(fits)
+    squares = np.array([fit.squared_error for fit in fits])
+    degrees = np.array([fit.degrees for fit in fits])
+    # an animal with one unit in each session has no component of sessions
+    names = dict.fromkeys(name for fit in fits for name in fit.components)
+    return _Fit(
+        mean=float(np.mean([fit.mean for fit in fits])),
+        squared_error=float(squares.sum()) / n**2,
+        degrees=float(satterthwaite(squares, degrees)),
+        components={
+            name: float(np.mean([fit.components.get(name, 0.0) for fit in fits])) for name in names
+        },
+        converged=all(fit.converged for fit in fits),
+        message="; ".join(fit.message for fit in fits if fit.message),
+        n_groups=sum(fit.n_groups for fit in fits),
+        n_units=sum(fit.n_units for fit in fits),
+        n_left_out=sum(fit.n_left_out for fit in fits),
+        inference=f"sessions of {n} fixed animals",
+        model=f"{n} animals fixed, their sessions random",
+        untested=next((fit.untested for fit in fits if fit.untested), ""),
+    )
 
 
 def _fit_models(tables: list[xr.Dataset], variable: str) -> _Fit:
@@ -232,8 +302,17 @@ def _fit_models(tables: list[xr.Dataset], variable: str) -> _Fit:
     levels = {"network": _codes([key[:1] for key in keys]), "network unit": _codes(keys)}
     values = _all_values(tables, variable)
     if len(tables) == 1:
-        return _fit(values, {"network unit": levels["network unit"]}, "units of one network")
-    return _fit(values, levels, "networks")
+        return _fit(
+            values,
+            {"network unit": levels["network unit"]},
+            "units of one network",
+            "one network, units random",
+        )
+    fit = _fit(values, levels, "networks", "networks and their units random")
+    if fit.n_groups >= LEAST_NETWORKS:
+        return fit
+    few = f"{fit.n_groups} networks: a test over networks needs {LEAST_NETWORKS} or more"
+    return replace(fit, untested=few)
 
 
 def _codes(keys: list[Key]) -> Labels:
@@ -245,7 +324,7 @@ def _all_values(tables: list[xr.Dataset], variable: str) -> Array:
     return np.concatenate([_values(table, variable) for table in tables])
 
 
-def _fit(values: Array, levels: dict[str, Labels], inference: str) -> _Fit:
+def _fit(values: Array, levels: dict[str, Labels], inference: str, model: str) -> _Fit:
     """Fit an intercept with the random levels that have something to estimate."""
     finite = np.isfinite(values)
     y = values[finite]
@@ -272,6 +351,7 @@ def _fit(values: Array, levels: dict[str, Labels], inference: str) -> _Fit:
         n_units=y.size,
         n_left_out=int((~finite).sum()),
         inference=inference,
+        model=model,
     )
 
 
@@ -281,7 +361,10 @@ def _result(fits: dict[str, _Fit], confidence: float) -> xr.Dataset:
     degrees = np.array([fit.degrees for fit in fits.values()])
     effect, df = model.mean - recording.mean, satterthwaite(squares, degrees)
     error = np.sqrt(squares.sum())
-    half = student_half_width(error, df, confidence)
+    untested = model.untested or recording.untested
+    half, p = student_half_width(error, df, confidence), two_sided_p(effect / error, df)
+    if untested:
+        half, p = half * np.nan, p * np.nan
     # both sources count equally, whatever their numbers of units
     spread = np.sqrt(np.mean([sum(fit.components.values()) for fit in fits.values()]))
     by_source = {
@@ -303,7 +386,7 @@ def _result(fits: dict[str, _Fit], confidence: float) -> xr.Dataset:
             "effect_size": effect / spread,
             "t": effect / error,
             "df": df,
-            "p_value": two_sided_p(effect / error, df),
+            "p_value": p,
             **{name: ("source", values) for name, values in by_source.items()},
             "mean_low": ("source", np.array(by_source["mean"]) - halves),
             "mean_high": ("source", np.array(by_source["mean"]) + halves),
@@ -317,6 +400,8 @@ def _result(fits: dict[str, _Fit], confidence: float) -> xr.Dataset:
             "analysis": "mixed_effects",
             "confidence": confidence,
             "test": "two-sided t, degrees of freedom by Satterthwaite from those of the sources",
+            "model": "; ".join(fit.model for fit in fits.values()),
+            "untested": untested,
             "unit_of_inference": "; ".join(fit.inference for fit in fits.values()),
             "left_out": json.dumps(_left_out(fits)),
         },
@@ -337,7 +422,9 @@ def _left_out(fits: dict[str, _Fit]) -> list[str]:
     if "network" not in fits["model"].components and fits["model"].inference != "networks":
         reasons.append("network: one only, so nothing can be inferred about other networks")
     if "animal" not in fits["recording"].components:
-        reasons.append("animal: one only, so nothing can be inferred about other animals")
+        one = fits["recording"].inference == "sessions of one animal"
+        number = "one only" if one else "few, and fixed"
+        reasons.append(f"animal: {number}, so nothing can be inferred about other animals")
     return reasons
 
 

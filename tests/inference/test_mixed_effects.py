@@ -253,17 +253,60 @@ def test_one_network_and_one_animal_are_said_to_be_alone():
     assert found["source_df"].values.tolist() == [39, 11]
 
 
-def test_two_animals_are_the_units_of_inference():
+def test_two_animals_are_fixed_and_their_sessions_random():
     rng = np.random.default_rng(7)
     brain = recording(rng, subject=np.repeat(["A", "F"], 30))
+    nets = networks(rng)
+    found = mixed_effects([*nets, brain])
+    assert found.attrs["unit_of_inference"] == "networks; sessions of 2 fixed animals"
+    assert found.attrs["model"] == (
+        "networks and their units random; 2 animals fixed, their sessions random"
+    )
+    assert "animal: few, and fixed" in found.attrs["left_out"]
+    alone = [
+        mixed_effects([*nets, brain.isel(unit=part)]).sel(source="recording")
+        for part in (slice(30), slice(30, 60))
+    ]
+    own = found.sel(source="recording")
+    assert own["mean"].item() == pytest.approx(np.mean([one["mean"] for one in alone]))
+    errors = [
+        float(one["mean_high"] - one["mean"]) / stats.t.ppf(0.975, one["source_df"].item())
+        for one in alone
+    ]
+    half = stats.t.ppf(0.975, own["source_df"].item()) * np.hypot(*errors) / 2
+    assert float(own["mean_high"] - own["mean"]) == pytest.approx(half)
+    assert 5 <= own["source_df"] <= 10
+    # animals may be in two files, but an animal only in one
+    halves = [brain.isel(unit=slice(30)), brain.isel(unit=slice(30, 60))]
+    assert mixed_effects([*nets, *halves])["p_value"].item() == pytest.approx(
+        found["p_value"].item()
+    )
+    with pytest.raises(nc.InputError, match="each animal in one recording, got A in two"):
+        mixed_effects([*nets, brain, halves[0]])
+
+
+def test_five_animals_are_random():
+    rng = np.random.default_rng(8)
+    brain = recording(rng, sessions=25, subject=np.repeat(list("ABCDE"), 25))
     found = mixed_effects([*networks(rng), brain])
     assert found.attrs["unit_of_inference"] == "networks; animals"
-    assert found["source_df"].sel(source="recording") == 1
+    assert found.attrs["model"].endswith("animals and their sessions random")
+    assert found["source_df"].sel(source="recording") == 4
     assert {"recording: animal", "recording: session"} <= set(found["component"].values)
-    # the same sessions in two files
-    halves = [brain.isel(unit=slice(30)), brain.isel(unit=slice(30, 60))]
-    apart = mixed_effects([*networks(np.random.default_rng(7)), *halves])
-    assert apart["source_df"].sel(source="recording") == 1
+
+
+def test_two_networks_and_four_sessions_give_no_p():
+    rng = np.random.default_rng(9)
+    nets, brain = networks(rng), recording(rng)
+    for tables, reason in (
+        ([*nets[:2], brain], "2 networks: a test over networks needs 3 or more"),
+        ([*nets, brain.isel(unit=slice(20))], "4 sessions: a test over sessions needs 5 or more"),
+    ):
+        found = mixed_effects(tables)
+        assert found.attrs["untested"] == reason
+        assert found[["p_value", "effect_low", "effect_high"]].to_array().isnull().all()
+        assert np.isfinite(found["effect"])
+    assert mixed_effects([*nets, brain]).attrs["untested"] == ""
 
 
 def test_other_variables_and_the_log_of_task_variance():
