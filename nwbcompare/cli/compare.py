@@ -36,9 +36,10 @@ _options = options_of(
     click.option(
         "--margin",
         type=float,
-        help="Margin of equivalence (s.d. of FTV); by default the difference between halves "
-        "of the recording.",
+        help="Margin of equivalence (s.d. of FTV, at most 1), stated beforehand; without one "
+        "no equivalence is claimed.",
     ),
+    click.option("--margin-reason", default="", help="Why a difference below the margin is none."),
     click.option(
         "--permutations", "n_permutations", default=1000, help="Permutations for the tests."
     ),

@@ -35,7 +35,8 @@ def distance_beside_animal(
     Parameters
     ----------
     models
-        Sample tables of networks, sampled as the units of ``animal`` were recorded.
+        Sample tables of networks. Of those with a unit column ``subject``, which are matched to
+        recorded units, the units matched to ``animal`` are taken.
     recording
         Sample table of both animals, with unit columns ``subject`` and ``session``.
     animal
@@ -96,8 +97,14 @@ def distance_beside_animal(
     own, other = (recording.isel(unit=sample.animals == name) for name in (animal, reference))
     # whole sessions of the reference are resampled, as the units of a lone network are
     other = other.assign_coords(network_unit=other["session"]).assign_attrs(name=reference)
+    own_models = [
+        model.isel(unit=model["subject"].values.astype(str) == animal)
+        if "subject" in model.coords
+        else model
+        for model in models
+    ]
     ranking = rank_families(
-        {NETWORKS: models, reference: [other]},
+        {NETWORKS: own_models, reference: [other]},
         own.assign_attrs(name=animal),
         distance=distance,
         n_bootstrap=n_bootstrap,

@@ -26,7 +26,16 @@ from nwbcompare.workflows.settings import Settings
 
 # several of one recipe, so that there are findings over networks
 MODELS = ("pretrained:all20-fast-0", "pretrained:all20-fast-1", "pretrained:all20-fast-2")
-PARAMETERS = ("pair", "seed", "n_permutations", "n_bootstrap", "n_draws", "n_splits", "margin")
+PARAMETERS = (
+    "pair",
+    "seed",
+    "n_permutations",
+    "n_bootstrap",
+    "n_draws",
+    "n_splits",
+    "margin",
+    "margin_reason",
+)
 """Settings that the results depend on."""
 LEAD = "Hidden units and recorded units, through the same functions, under the same conditions."
 

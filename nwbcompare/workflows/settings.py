@@ -49,8 +49,10 @@ class Settings:
     n_splits
         Random splits of the recording into halves.
     margin
-        Margin of equivalence (difference in s.d. of FTV, 0 to 1); None for the difference between
-        halves of the recording.
+        Margin of equivalence (difference in s.d. of FTV, above 0 and at most 1), stated
+        beforehand; None claims no equivalence.
+    margin_reason
+        Why a difference below the margin would not matter.
     least_performance
         Share of correct trials in each task of the last stage that a network must reach to be
         compared after continual learning; 0.8 as published.
@@ -79,6 +81,7 @@ class Settings:
     n_draws: int = 4
     n_splits: int = 200
     margin: float | None = None
+    margin_reason: str = ""
     least_performance: float = 0.8
     n_surrogates: int = 999
     n_rotations: int = 1000
@@ -93,10 +96,10 @@ class Settings:
             check_whole(name, getattr(self, name), least, f"Use {name}={default}.")
         if self.n_jobs is not None:
             check_whole("n_jobs", self.n_jobs, 1, "Use n_jobs=1.")
-        if self.margin is not None and not 0 < self.margin < 1:
+        if self.margin is not None and not 0 < self.margin <= 1:
             raise InputError(
                 "margin",
-                "a difference in s.d. of FTV between 0 and 1",
+                "a difference in s.d. of FTV above 0 and at most 1",
                 repr(self.margin),
                 "Use 0.05.",
             )

@@ -126,7 +126,10 @@ COMPARE = ["compare", "--model", "pretrained:ctxdm-0", "--recording", "nowhere",
     [
         (["--pair", "contextdm1"], r"--pair: expected TASK_A:TASK_B, got 'contextdm1'"),
         (["--pair", "contextdm1:contextdm1"], "pair: expected two different tasks"),
-        (["--margin", "2"], r"margin: expected a difference in s.d. of FTV between 0 and 1, got 2"),
+        (
+            ["--margin", "2"],
+            r"margin: expected a difference in s.d. of FTV above 0 and at most 1, got 2",
+        ),
         (["--margin", "0"], "margin: expected a difference"),
         (["--permutations", "0"], "n_permutations: expected .*, got 0"),
         (["--bootstraps", "0"], "n_bootstrap: expected .*, got 0"),

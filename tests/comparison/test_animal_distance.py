@@ -39,6 +39,19 @@ def test_networks_are_nearer_as_near_or_further_than_the_other_animal(sd_network
     assert (found["p_value"] < 0.05) == (sign != 0)
 
 
+def test_units_matched_to_the_animal_are_compared_with_it():
+    rng = np.random.default_rng(7)
+    both = monkeys(rng)
+    values = [np.where(ANIMAL == "A", normal(rng, 0.33, 240), 1.0) for _ in range(2)]
+    models = [
+        table(own, f"n{i}", subject=ANIMAL, session=SESSION, recorded_unit=np.arange(240))
+        for i, own in enumerate(values)
+    ]
+    found = distance_beside_animal(models, both, n_bootstrap=50, **OF_BOTH)
+    assert found["networks_distance"] < 0.1
+    assert found.attrs["n_values"] == 120
+
+
 def test_whole_sessions_of_the_reference_are_resampled():
     rng = np.random.default_rng(2)
     models = [table(normal(rng, 0.33, 150), f"n{i}") for i in range(4)]

@@ -27,7 +27,7 @@ from nwbcompare.workflows import sampling_protocols
 from nwbcompare.workflows.formatting import LEVEL, interval, number, sample_sizes, sd_of
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
-from nwbcompare.workflows.sections.split_half import SplitHalf
+from nwbcompare.workflows.sections.by_animal import animal_findings, untested
 from nwbcompare.workflows.settings import Settings
 
 Kind = Literal["histogram", "cumulative"]
@@ -36,6 +36,10 @@ MAIN = sampling_protocols.TUNING.name
 PAIRINGS = (sampling_protocols.RANKED.name, sampling_protocols.REVERSED.name)
 ALIKE = (MAIN, *PAIRINGS, sampling_protocols.RATE.name)
 """Protocols on which networks are sampled with the recording's noise."""
+NO_MARGIN = (
+    "No equivalence is claimed: no margin was stated beforehand (--margin, with --margin-reason). "
+    "The recording gives none, since what its own parts differ by is sampling noise."
+)
 MEASURES = {
     "sd": "difference of s.d. of FTV",
     "mean": "difference of mean FTV",
@@ -123,7 +127,9 @@ def _compare(
                 ),
             }
             if margin is not None:
-                group["equivalence"] = equivalence_test(result, margin=margin)
+                group["equivalence"] = equivalence_test(
+                    result, margin=margin, reason=settings.margin_reason
+                )
             results.add_group(f"comparison {len(results)}", group)
     return results
 
@@ -132,18 +138,7 @@ def _compute_sampled(
     source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
     del source, cache
-    margin, margin_source = settings.margin, "given beforehand"
-    if margin is None:
-        margin = SplitHalf.of(earlier["split-half"]).margin
-        margin_source = (
-            "what halves of the recording, brought to its whole size, differ by in all but 5 % of "
-            "splits"
-        )
-    measurements = Measurements.of(earlier["samples"])
-    results = _compare(measurements, settings, ALIKE, margin)
-    if results:
-        results["margin"] = xr.Dataset({"margin": margin}, attrs={"margin_source": margin_source})
-    return results
+    return _compare(Measurements.of(earlier["samples"]), settings, ALIKE, settings.margin)
 
 
 def _compute_published(
@@ -171,8 +166,6 @@ def _summarise_sampled(name: str, results: SourceResults, *, pictures: bool) -> 
     comparisons = _comparisons(results["sampled"])
     if not comparisons:
         return Summary()
-    margin = float(results["sampled"]["margin"]["margin"])
-    margin_source = str(results["sampled"]["margin"].attrs["margin_source"])
     findings: list[str | Finding] = []
     by_protocol = {(one.family, one.protocol): one for one in comparisons}
     for one in comparisons:
@@ -183,7 +176,11 @@ def _summarise_sampled(name: str, results: SourceResults, *, pictures: bool) -> 
             others = [by_protocol[one.family, pairing] for pairing in PAIRINGS]
             findings.append(_pairings(one, others))
             findings.append(_distance(measurements, one))
-            findings.append(_equivalence(measurements, one, margin, margin_source))
+            findings.append(_equivalence(measurements, one))
+            who = _who(measurements, one)
+            findings += animal_findings(one.result, who, "effects-sampled")
+    tested = comparisons[0].equivalence
+    margin = None if tested is None else float(tested.attrs["margin"])
     panels = [
         _distributions("ftv-sampled", measurements, comparisons),
         _effects("effects-sampled", comparisons, margin, measurements.banner),
@@ -222,9 +219,14 @@ def _spread(
     ]
 
 
+def _widest_claim(one: FamilyComparison) -> str:
+    """Return the claim over networks of this kind where it is tested."""
+    return THESE if untested(one.result, KIND) else KIND
+
+
 def _pairings(one: FamilyComparison, others: Sequence[FamilyComparison]) -> str:
     """Return whether the difference in s.d. holds however units are paired by strength."""
-    claim = KIND if len(one.names) > 1 else THESE
+    claim = _widest_claim(one)
     values = [each.result.sel(measure="sd", claim=claim) for each in (one, *others)]
     effects = [float(each["estimate"]) for each in values]
     p = [float(each["p_value"]) for each in values]
@@ -246,10 +248,15 @@ def _pairings(one: FamilyComparison, others: Sequence[FamilyComparison]) -> str:
 def _spread_text(measurements: Measurements, one: FamilyComparison, claim: str) -> str:
     values = one.result.sel(measure="sd", claim=claim)
     effect, p = float(values["estimate"]), float(values["p_value"])
+    if claim == KIND and (why := untested(one.result, claim)):
+        return f"Nothing is tested over networks of this kind ({why})."
     if claim == THESE:
+        verdict = _verdict(effect, p)
+        if why := untested(one.result, claim):
+            verdict = f"not tested ({why})"
         return (
             f"{_who(measurements, one)}: s.d. of FTV {one.sd:.3f}, against "
-            f"{sd_of(measurements.recorded.ftv):.3f} of {measurements.name}; {_verdict(effect, p)}."
+            f"{sd_of(measurements.recorded.ftv):.3f} of {measurements.name}; {verdict}."
         )
     n, smallest = len(one.names), float(one.result["p_smallest"].sel(claim=claim))
     if smallest <= LEVEL:
@@ -294,18 +301,18 @@ def _distance(measurements: Measurements, one: FamilyComparison) -> Finding:
     )
 
 
-def _equivalence(
-    measurements: Measurements, one: FamilyComparison, margin: float, margin_source: str
-) -> Finding:
-    claim = KIND if len(one.names) > 1 else THESE
-    assert one.equivalence is not None  # noqa: S101 - sampled alike
-    test = one.equivalence.sel(claim=claim)
-    equivalent = bool(test["equivalent"])
-    smallest = float(test["smallest_margin"])
+def _equivalence(measurements: Measurements, one: FamilyComparison) -> str | Finding:
+    claim = _widest_claim(one)
+    if one.equivalence is None:
+        return NO_MARGIN
+    test, attrs = one.equivalence.sel(claim=claim), one.equivalence.attrs
+    if why := untested(one.result, claim):
+        return f"{_who(measurements, one)}: equivalence is not tested ({why})."
+    reason = attrs["margin_reason"] or "stated beforehand without a reason"
     return Finding(
-        text=f"{_who(measurements, one)}: {'' if equivalent else 'not shown to be '}equivalent "
-        f"within a margin of {margin:.3f} in s.d. of FTV ({margin_source}); the smallest margin "
-        f"that would be accepted is {smallest:.3f}.",
+        text=f"{_who(measurements, one)}: {'' if test['equivalent'] else 'not shown to be '}"
+        f"equivalent within a margin of {attrs['margin']:.3f} in s.d. of FTV ({reason}); the "
+        f"smallest margin that would be accepted is {float(test['smallest_margin']):.3f}.",
         evidence=Evidence(
             measure="equivalence, two one-sided tests (90 % interval)",
             effect=number(test["estimate"]),
@@ -487,7 +494,7 @@ SAMPLED = Section(
     report="compare",
     compute=_compute_sampled,
     summarise=_summarise_sampled,
-    needs=("samples", "split-half"),
+    needs=("samples",),
 )
 PUBLISHED = Section(
     name="published",

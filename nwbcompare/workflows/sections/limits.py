@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nwbcompare.comparison.sample_contrasts import LEAST_SESSIONS
+from nwbcompare.inference.random_effects import ENOUGH_ANIMALS, LEAST_ANIMALS
 from nwbcompare.workflows.formatting import counted, percent
 from nwbcompare.workflows.measurements import Measurements
 from nwbcompare.workflows.sampling_protocols import RATE
@@ -14,7 +16,7 @@ from nwbcompare.workflows.sections.noise_correction import noise_share
 FEW_NETWORKS = 6
 """Below it no sign-flip test over networks reaches p < 0.05 two-sided."""
 FEW_SESSIONS = 20
-"""Below it simulated errors of the s.d. lie above their level; see docs/statistics.md."""
+"""Below it intervals are wide; see docs/statistics.md."""
 LEAST_TRIALS = 3
 IMBALANCE = 1.5
 SAMPLED_NOISE = (
@@ -49,10 +51,17 @@ def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
         f"Networks were not sampled at equal tuning. {why.reason}"
         for why in measurements.refusals.values()
     ]
-    if measurements.n_of("session") < FEW_SESSIONS:
+    n_sessions = measurements.n_of("session")
+    if n_sessions < LEAST_SESSIONS:
         lines.append(
-            f"Few sessions ({measurements.n_of('session')}): tests and intervals over sessions of "
-            "the s.d. err more often than they say (7 to 10 % instead of 5 % with 8 sessions)."
+            f"{counted(n_sessions, 'session')}: below {LEAST_SESSIONS} sessions of an animal "
+            "nothing is tested over sessions, and there are no intervals."
+        )
+    elif n_sessions < FEW_SESSIONS:
+        lines.append(
+            f"Few sessions ({n_sessions}): intervals over sessions are wide, and where the spread "
+            "of units differs strongly from session to session tests err in up to 8 % instead of "
+            "5 %."
         )
     if measurements.mapping is None:
         lines.append(
@@ -86,7 +95,13 @@ def _animals(measurements: Measurements) -> str:
             f"One animal ({measurements.name}): intervals over animals are refused, since nothing "
             "in one animal tells how much animals differ. Nothing here is about animals in general."
         )
-    return f"{counted(n, 'animal')}: an interval over so few is wide, or not to be had."
+    if n < LEAST_ANIMALS:
+        return (
+            f"{counted(n, 'animal')}, which are fixed: each is tested by itself, p values of all "
+            "are the largest of any animal, and nothing in two tells how much animals differ."
+        )
+    wide = "" if n >= ENOUGH_ANIMALS else "; its interval is very wide"
+    return f"{counted(n, 'animal')}: a random-effects mean over animals is given{wide}."
 
 
 def _networks(measurements: Measurements) -> str:

@@ -43,9 +43,11 @@ def methods(results: SourceResults, settings: Settings) -> list[str]:
     # sections that were not computed are not described
     if {"sampled", "published"} & set(results):
         paragraphs.append(_distributions(measurements, settings))
-    if margin := results.get("sampled"):
-        source = margin["margin"].attrs["margin_source"]
-        paragraphs.append(f"Equivalence: two one-sided tests at 5 %; the margin is {source}.")
+    if "sampled" in results and settings.margin is not None:
+        paragraphs.append(
+            f"Equivalence: two one-sided tests at 5 %; the margin, {settings.margin:g}, was given "
+            f"beforehand ({settings.margin_reason or 'without a reason'})."
+        )
     if "noise" in results:
         paragraphs.append(
             "Noise: TV corrected by the squared standard errors of the condition means; the "

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from nwbcompare.comparison.animal_distance import distance_beside_animal, match_animals
 from nwbcompare.comparison.ranking import rank_families
 from nwbcompare.comparison.split_half import By, between_animal_distance, split_half_distance
+from nwbcompare.core.number_text import p_text
+from nwbcompare.core.unit_samples import UnitSample
 from nwbcompare.inference.mixed_effects import mixed_effects
 from nwbcompare.plotting.ranking import plot_split_half_and_families
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
@@ -21,6 +24,8 @@ from nwbcompare.workflows.section import Refusal, Results, Section, SourceResult
 from nwbcompare.workflows.settings import Settings
 
 DISTANCE = "wasserstein"
+N_FIXED = 2
+"""Animals of which each is the other's reference."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,10 @@ class SplitHalf:
     mixed, ranking, animals
         From `nwbcompare.inference.mixed_effects`, `nwbcompare.comparison.rank_families` and
         `nwbcompare.comparison.between_animal_distance`; None where they do not apply.
+    matched
+        As ``animals``, for units that are alike in noise and strength of tuning.
+    beside
+        From `nwbcompare.comparison.distance_beside_animal`, for each of two animals.
     refusals
         Sentences on analyses that do not apply.
     """
@@ -43,6 +52,8 @@ class SplitHalf:
     mixed: xr.Dataset | None
     ranking: xr.Dataset | None
     animals: xr.Dataset | None
+    matched: xr.Dataset | None
+    beside: Sequence[xr.Dataset]
     refusals: Sequence[str]
 
     @classmethod
@@ -53,6 +64,8 @@ class SplitHalf:
             results.get("mixed"),
             results.get("ranking"),
             results.get("animals"),
+            results.get("matched"),
+            results.series("beside"),
             [f"Does not apply: {what}. {why.reason}" for what, why in results.refusals.items()],
         )
 
@@ -65,13 +78,6 @@ class SplitHalf:
     def by(self) -> str:
         """Split level: "session", or "unit" where there is one session."""
         return str(self.splits.attrs["by"])
-
-    @property
-    def margin(self) -> float:
-        """95 % quantile over splits of the difference (s.d. of FTV) between whole samples."""
-        halves = np.abs(self.splits["value"].sel(measure="sd_difference").values)
-        # halves have half the units, and differ by more than whole samples would
-        return float(np.quantile(halves, 0.95) / float(self.splits.attrs["size_factor"]))
 
 
 def _compute(
@@ -115,7 +121,47 @@ def _compute(
         ),
         called="distance between two animals",
     )
+    names = np.unique(UnitSample(recording).animals)
+    if len(names) == N_FIXED:
+        results.attempt(
+            "matched",
+            lambda: _matched(measurements, (str(names[0]), str(names[1])), settings),
+            called="distance between two animals of units alike in noise and tuning",
+        )
+        results.add_series(
+            "beside",
+            (
+                distance_beside_animal(
+                    tables,
+                    recording,
+                    animal=str(animal),
+                    reference=str(reference),
+                    distance=DISTANCE,
+                    n_bootstrap=settings.n_bootstrap,
+                    seed=seed,
+                )
+                for animal, reference in (names, names[::-1])
+            ),
+        )
     return results
+
+
+def _matched(
+    measurements: Measurements, animals: tuple[str, str], settings: Settings
+) -> xr.Dataset:
+    """Test the distance of two animals' units that are alike in noise and strength of tuning."""
+    corrected = measurements.corrected.sel(task=list(measurements.pair))
+    noise = corrected["noise"].transpose("unit", "task").values
+    units = measurements.recorded.ftv.assign(
+        noise_a=("unit", noise[:, 0]),
+        noise_b=("unit", noise[:, 1]),
+        strength=("unit", corrected["task_variance"].sum("task", skipna=False).values),
+    )
+    chosen = match_animals(units, animals=animals, on=["noise_a", "noise_b", "strength"])
+    found = between_animal_distance(
+        chosen, n_permutations=settings.n_permutations, seed=settings.seed
+    )
+    return found.assign_attrs(n_pairs=chosen.attrs["n_pairs"])
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
@@ -128,6 +174,13 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         findings.append(_mixed(measurements, split_half, split_half.mixed))
     if split_half.ranking is not None:
         findings.append(_ranking(measurements, split_half.ranking))
+    if split_half.animals is not None:
+        findings += _animals(split_half.animals, "all units")
+    if split_half.matched is not None:
+        n_pairs = split_half.matched.attrs["n_pairs"]
+        which = f"{n_pairs} pairs of units alike in noise, trials and strength of tuning"
+        findings += _animals(split_half.matched, which)
+    findings += [_beside(measurements, one) for one in split_half.beside]
     findings += split_half.refusals
     return Summary(
         findings=findings,
@@ -167,9 +220,11 @@ def _network(split_half: SplitHalf, name: str) -> str:
 def _mixed(measurements: Measurements, split_half: SplitHalf, mixed: xr.Dataset) -> Finding:
     troubles = [str(message) for message in np.atleast_1d(mixed["message"].values) if str(message)]
     trouble = f" The fit says: {'; '.join(troubles)}." if troubles else ""
+    why = str(mixed.attrs["untested"])
+    refused = f", not tested ({why})" if why else ""
     return Finding(
-        text="Mixed-effects model of |FTV| with random intercepts for sessions and networks: "
-        f"networks less recording {float(mixed['effect']):+.3f}.{trouble}",
+        text=f"Mixed-effects model of |FTV| ({mixed.attrs['model']}): networks less recording "
+        f"{float(mixed['effect']):+.3f}{refused}.{trouble}",
         evidence=Evidence(
             measure="difference of mean |FTV|",
             effect=number(mixed["effect"]),
@@ -177,7 +232,59 @@ def _mixed(measurements: Measurements, split_half: SplitHalf, mixed: xr.Dataset)
             high=number(mixed["effect_high"]),
             p_value=number(mixed["p_value"]),
             n=sample_sizes(measurements, len(measurements.on(split_half.protocol))),
-            unit_of_inference="network and session",
+            unit_of_inference=str(mixed.attrs["unit_of_inference"]),
+        ),
+    )
+
+
+def _animals(animals: xr.Dataset, which: str) -> list[str | Finding]:
+    """Return how far animals are apart, beyond what exchanged sessions are."""
+    findings: list[str | Finding] = []
+    for pair in animals["animal_pair"].values:
+        values = animals.sel(animal_pair=pair, measure=DISTANCE)
+        mean, sd = (
+            animals.sel(animal_pair=pair, measure=f"{name}_difference") for name in ("mean", "sd")
+        )
+        names = f"{values['animal_a'].item()} and {values['animal_b'].item()}"
+        findings.append(
+            Finding(
+                text=f"{names} ({which}) have a Wasserstein distance of FTV of "
+                f"{float(values['value']):.3f}, and {float(values['null_mean']):.3f} on average "
+                f"with whole sessions exchanged between them: {float(values['excess']):.3f} "
+                f"beyond it. Their means differ by {float(mean['value']):.3f} "
+                f"({p_text(float(mean['p_value']))}), their s.d. by {float(sd['value']):.3f} "
+                f"({p_text(float(sd['p_value']))}). This is a reference for the networks' "
+                "distance, and no ceiling: two animals do not tell how much animals differ.",
+                evidence=Evidence(
+                    measure="Wasserstein distance less that with sessions exchanged",
+                    effect=number(values["excess"]),
+                    p_value=number(values["p_value"]),
+                    unit_of_inference="session, exchanged between the animals",
+                ),
+            )
+        )
+    return findings
+
+
+def _beside(measurements: Measurements, one: xr.Dataset) -> Finding:
+    """Return whether networks are as near an animal as the other animal is."""
+    animal, reference = one.attrs["animal"], one.attrs["reference"]
+    low, high = float(one["difference_low"]), float(one["difference_high"])
+    verdict = "neither is shown to be nearer"
+    if low > 0 or high < 0:
+        verdict = f"{reference if low > 0 else 'the networks'} nearer"
+    return Finding(
+        text=f"To {animal} the networks have a Wasserstein distance of FTV of "
+        f"{float(one['networks_distance']):.3f}, {reference} one of "
+        f"{float(one['animal_distance']):.3f}, at equal numbers of units: {verdict}.",
+        evidence=Evidence(
+            measure=f"distance of networks less that of {reference}",
+            effect=number(one["difference"]),
+            low=number(low),
+            high=number(high),
+            p_value=number(one["p_value"]),
+            n=sample_sizes(measurements, int(one.attrs["n_networks"])),
+            unit_of_inference=str(one.attrs["unit_of_inference"]),
         ),
     )
 
