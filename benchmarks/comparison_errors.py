@@ -30,9 +30,9 @@ Tables:
   of networks.
 
 Run: ``python benchmarks/comparison_errors.py [--level-datasets N] [--datasets N]
-[--power-datasets N] [--seed S] [--parts level,cases,animals,power] [--quick]``. Parts that are not
-run keep the results they had. Results are written to ``comparison_errors.json``
-and ``.md`` in ``benchmarks/results``.
+[--power-datasets N] [--seed S] [--parts level,cases,animals,power] [--only ENDING] [--quick]``.
+Cases that are not run keep the results they had. Results are written to
+``comparison_errors.json`` and ``.md`` in ``benchmarks/results``.
 """
 
 from __future__ import annotations
@@ -405,6 +405,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--parts", default=",".join(PARTS), help="what to run, joined by commas")
+    parser.add_argument("--only", default="", help="cases whose name ends so; others are kept")
     parser.add_argument(
         "--quick", action="store_true", help="20 data sets each; nothing is written"
     )
@@ -416,7 +417,7 @@ def main() -> None:
     results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     with Pool(options.jobs) as pool:
         for part in options.parts.split(","):
-            results[part] = {}
+            results.setdefault(part, {})
             for case, values in PARTS[part](pool, options):
                 results[part][case] = values
                 # kept case by case, since a run takes hours
@@ -443,9 +444,18 @@ def settings(part: str, options: argparse.Namespace) -> dict[str, Any]:
 Cases = Iterator[tuple[str, Any]]
 
 
+def chosen(
+    cases: dict[str, dict[str, Any]], options: argparse.Namespace
+) -> Iterator[tuple[int, tuple[str, dict[str, Any]]]]:
+    """Yield the cases to run, each with its place, on which its seeds depend."""
+    for place, (case, its) in enumerate(tqdm(cases.items(), disable=None)):
+        if case.endswith(options.only):
+            yield place, (case, its)
+
+
 def run_level(pool: Any, options: argparse.Namespace) -> Cases:
     """Yield the shares rejected where nothing differs."""
-    for which, (case, its) in enumerate(tqdm(LEVELS.items(), desc="level", disable=None)):
+    for which, (case, its) in chosen(LEVELS, options):
         drawn = many(pool, options.level_datasets, options.seed, 300 + which, its, level)
         yield case, {name: rate(one[name] for one in drawn) for name in drawn[0]}
 
@@ -454,14 +464,14 @@ def run_cases(pool: Any, options: argparse.Namespace) -> Cases:
     """Yield errors and coverage of every measure."""
     at_margin = truth({"sd": SD + MARGIN}, options.seed)
     margins = (MARGIN, float(at_margin[MEASURES.index("wasserstein")]))
-    for which, (case, its) in enumerate(tqdm(CASES.items(), desc="cases", disable=None)):
+    for which, (case, its) in chosen(CASES, options):
         drawn = many(pool, options.datasets, options.seed, which, its | {"margins": margins})
         yield case, summarise(its, drawn, truth(its, options.seed))
 
 
 def run_animals(pool: Any, options: argparse.Namespace) -> Cases:
     """Yield errors of statements about two animals."""
-    for which, (case, its) in enumerate(tqdm(OF_ANIMALS.items(), desc="animals", disable=None)):
+    for which, (case, its) in chosen(OF_ANIMALS, options):
         drawn = many(pool, options.datasets, options.seed, 500 + which, its, two_animals)
         yield case, {name: rate(one[name] for one in drawn) for name in drawn[0]}
 

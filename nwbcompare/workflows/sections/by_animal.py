@@ -90,8 +90,9 @@ def _together(values: xr.Dataset, names: list[str]) -> str:
     all_of = "both" if n == 2 else "all"
     holds = bool(values["p_value"] <= LEVEL)
     shown = "is shown" if holds else "is not shown"
+    p = p_text(float(values["p_value"]))
     return (
-        f"The difference {shown} in {all_of} of {n} animals ({listed}; {p_text(float(values['p_value']))}, the "
+        f"The difference {shown} in {all_of} of {n} animals ({listed}; {p}, the "
         f"largest of any animal): in {int(showing)} of {n} at 5 %, which supports a prevalence of "
         f"at least {percent(values['prevalence_bound'])} among animals like these (Bayesian, "
         f"probability 0.95; most probable {percent(values['prevalence'])}, 95 % "
