@@ -20,17 +20,18 @@ Tables:
   networks, used for a statement about networks of their kind.
 - ``coverage``: how often 95 % intervals contain the true value, for equal distributions and for an
   s.d. of 0.33 against 0.5.
-- ``called alike``: how often the equivalence test accepts equivalence with a true difference of the
+- ``equivalence``: how often the equivalence test accepts equivalence with a true difference of the
   margin (an error, at most 5 %), and without a difference (power). The margin of the s.d. is 0.1,
   that of the Wasserstein distance the true distance of an s.d. of 0.33 and one of 0.43. "halves as
   margin" takes the recording's own halves for one, which is not offered.
-- ``two animals``: shares of p <= 0.05 for the s.d. in both of two animals of which one differs (an
+- ``animals``: shares of p <= 0.05 for the s.d. in both of two animals of which one differs (an
   error), and for the difference of two animals that are alike.
 - ``power``: shares of p <= 0.05 for the difference of s.d., 0.33 against 0.35 to 0.6, by the number
   of networks.
 
 Run: ``python benchmarks/comparison_errors.py [--level-datasets N] [--datasets N]
-[--power-datasets N] [--seed S] [--parts level,cases,animals,power] [--only ENDING] [--quick]``.
+[--power-datasets N] [--seed S] [--parts level,equivalence,animals,cases,power]
+[--only ENDING] [--quick]``.
 Cases that are not run keep the results they had. Results are written to
 ``comparison_errors.json`` and ``.md`` in ``benchmarks/results``.
 """
@@ -143,7 +144,7 @@ def data_set(
     return models, recording
 
 
-def measure(seed: Sequence[int], *, margins: Sequence[float], **options: Any) -> dict[str, Any]:
+def measure(seed: Sequence[int], **options: Any) -> dict[str, Any]:
     """Draw and compare a data set; return p values and interval limits ``(claim, measure)``."""
     rng = np.random.default_rng(seed)
     is_about_these = options.get("draw") is not of_a_kind
@@ -153,26 +154,34 @@ def measure(seed: Sequence[int], *, margins: Sequence[float], **options: Any) ->
         comparison = compare_samples(
             models, recording, n_bootstrap=N_BOOTSTRAP, n_permutations=N_PERMUTATIONS, seed=seed[-1]
         )
-        halves = split_half_distance(recording, n_splits=40, seed=seed[-1])
     names = ("p_value", "p_student", "low", "high")
+    return {name: comparison[name].values for name in names} | {
+        "units permuted": units_permuted(models, recording, rng) if is_about_these else None,
+        "percentile bootstrap": percentiles(models, recording, rng) if is_about_these else None,
+    }
+
+
+def equivalence(
+    seed: Sequence[int], *, margins: Sequence[float], **options: Any
+) -> dict[str, bool]:
+    """Compare a data set of one network; return by which margins it is called alike."""
+    rng = np.random.default_rng(seed)
+    models, recording = data_set(rng, n_networks=1, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        found = compare_samples(models, recording, n_bootstrap=N_BOOTSTRAP, n_permutations=2)
+        halves = split_half_distance(recording, n_splits=20, seed=seed[-1])
     apart = np.abs(halves["value"].sel(measure="sd_difference").values)
     of_halves = float(np.quantile(apart, 0.95) / halves.attrs["size_factor"])
-    alike = {
-        "called alike": ("sd", margins[0]),
-        "called alike, Wasserstein": ("wasserstein", margins[1]),
-        "halves as margin": ("sd", of_halves),
+    rules = {
+        "s.d.": ("sd", margins[0]),
+        "Wasserstein": ("wasserstein", margins[1]),
+        "s.d., halves as margin": ("sd", of_halves),
     }
-    return (
-        {name: comparison[name].values for name in names}
-        | {
-            name: equivalence_test(comparison, margin=m, measure=which)["equivalent"].values
-            for name, (which, m) in alike.items()
-        }
-        | {
-            "units permuted": units_permuted(models, recording, rng) if is_about_these else None,
-            "percentile bootstrap": percentiles(models, recording, rng) if is_about_these else None,
-        }
-    )
+    return {
+        name: bool(equivalence_test(found, margin=m, measure=which)["equivalent"].values[0])
+        for name, (which, m) in rules.items()
+    }
 
 
 def level(seed: Sequence[int], **options: Any) -> dict[str, bool]:
@@ -253,8 +262,6 @@ CASES: dict[str, dict[str, Any]] = {
         "kind of 10": {"draw": of_a_kind, "n_networks": 10},
         "wider": {"sd": WIDER},
         "kind of 10, wider": {"draw": of_a_kind, "n_networks": 10, "sd": WIDER},
-        "at the margin": {"sd": SD + MARGIN},
-        "kind of 10, at the margin": {"draw": of_a_kind, "n_networks": 10, "sd": SD + MARGIN},
     }.items()
     for n in SESSIONS
 }
@@ -265,6 +272,11 @@ LEVELS: dict[str, dict[str, Any]] = {
         "network's units clustered": {"n_networks": 1, "draw": clustered},
         "3 networks of a kind": {"draw": of_a_kind},
     }.items()
+    for n in SESSIONS
+}
+OF_EQUIVALENCE: dict[str, dict[str, Any]] = {
+    f"{n} sessions, {what}": {"n_sessions": n, "sd": sd}
+    for what, sd in {"no difference": SD, "at the margin": SD + MARGIN}.items()
     for n in SESSIONS
 }
 OF_ANIMALS = {
@@ -334,16 +346,7 @@ def summarise(
                         one["percentile bootstrap"] for one in data_sets
                     )
         rows[name] = row
-    for name, measure_name in ALIKE.items():
-        rows[measure_name][name] = rate(one[name][claim] for one in data_sets)
     return {"claim": CLAIMS[claim], "measures": rows}
-
-
-ALIKE = {
-    "called alike": "sd",
-    "called alike, Wasserstein": "wasserstein",
-    "halves as margin": "sd",
-}
 
 
 def many(
@@ -362,7 +365,7 @@ def rate_text(rates: dict[str, float]) -> str:
 def markdown(results: dict[str, Any]) -> str:
     """Return the tables as Markdown."""
     lines = ["# Errors of the comparison", "", f"Settings: {json.dumps(results['settings'])}", ""]
-    for part in ("level", "animals", "power"):
+    for part in ("level", "equivalence", "animals", "power"):
         lines += as_table(part, results.get(part, {}))
     cases = results.get("cases", {})
     for quantity in (
@@ -372,7 +375,6 @@ def markdown(results: dict[str, Any]) -> str:
         "percentile bootstrap",
         "these, asked of the kind",
         "coverage",
-        *ALIKE,
     ):
         rows = {
             case: {name: row[quantity] for name, row in its["measures"].items() if quantity in row}
@@ -462,11 +464,19 @@ def run_level(pool: Any, options: argparse.Namespace) -> Cases:
 
 def run_cases(pool: Any, options: argparse.Namespace) -> Cases:
     """Yield errors and coverage of every measure."""
+    for which, (case, its) in chosen(CASES, options):
+        drawn = many(pool, options.datasets, options.seed, which, its)
+        yield case, summarise(its, drawn, truth(its, options.seed))
+
+
+def run_equivalence(pool: Any, options: argparse.Namespace) -> Cases:
+    """Yield how often networks are called alike, with a difference of the margin and without."""
     at_margin = truth({"sd": SD + MARGIN}, options.seed)
     margins = (MARGIN, float(at_margin[MEASURES.index("wasserstein")]))
-    for which, (case, its) in chosen(CASES, options):
-        drawn = many(pool, options.datasets, options.seed, which, its | {"margins": margins})
-        yield case, summarise(its, drawn, truth(its, options.seed))
+    for which, (case, its) in chosen(OF_EQUIVALENCE, options):
+        given = its | {"margins": margins}
+        drawn = many(pool, options.datasets, options.seed, 400 + which, given, equivalence)
+        yield case, {name: rate(one[name] for one in drawn) for name in drawn[0]}
 
 
 def run_animals(pool: Any, options: argparse.Namespace) -> Cases:
@@ -480,7 +490,7 @@ def run_power(pool: Any, options: argparse.Namespace) -> Cases:
     """Yield the power of each test by s.d. and number of networks."""
     cells = [(sd, number) for sd in SDS for number in N_NETWORKS]
     for which, (sd, number) in enumerate(tqdm(cells, desc="power", disable=None)):
-        its = {"draw": of_a_kind, "n_networks": number, "sd": sd, "margins": (MARGIN, MARGIN)}
+        its = {"draw": of_a_kind, "n_networks": number, "sd": sd}
         drawn = many(pool, options.power_datasets, options.seed, 1000 + which, its)
         p = np.stack([[*one["p_value"][:, 0], one["p_student"][1, 0]] for one in drawn])
         yield (
@@ -491,6 +501,7 @@ def run_power(pool: Any, options: argparse.Namespace) -> Cases:
 
 PARTS: dict[str, Callable[[Any, argparse.Namespace], Cases]] = {
     "level": run_level,
+    "equivalence": run_equivalence,
     "cases": run_cases,
     "animals": run_animals,
     "power": run_power,

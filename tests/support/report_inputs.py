@@ -49,6 +49,8 @@ def brain(
         seed=seed,
     )
     block = activity["simulated"].to_dataset()
+    # enough sessions for tests over them
+    block = block.assign_coords(session=("unit", [f"day {place // 2}" for place in range(n_units)]))
     provenance = json.loads(block.attrs["provenance"])
     if not mapped:
         del provenance["mapping"], provenance["simulated"]

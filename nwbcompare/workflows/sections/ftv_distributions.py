@@ -207,16 +207,17 @@ def _summarise_published(name: str, results: SourceResults, *, pictures: bool) -
 
 def _spread(
     measurements: Measurements, one: FamilyComparison, *, main: bool, figure: str
-) -> list[Finding]:
+) -> list[str | Finding]:
     """Compare the s.d. of FTV: for these networks, then for networks of this kind."""
-    return [
-        Finding(
-            text=_spread_text(measurements, one, claim),
-            main=main,
-            evidence=_evidence(measurements, one, "sd", claim, figure),
-        )
-        for claim in ((THESE, KIND) if len(one.names) > 1 else (THESE,))
-    ]
+    findings: list[str | Finding] = []
+    for claim in (THESE, KIND) if len(one.names) > 1 else (THESE,):
+        text, why = _spread_text(measurements, one, claim), untested(one.result, claim)
+        if why and claim == KIND:
+            findings.append(f"Nothing is tested over networks of this kind ({why}).")
+            continue
+        evidence = _evidence(measurements, one, "sd", claim, figure)
+        findings.append(Finding(text=text, main=main, evidence=evidence))
+    return findings
 
 
 def _widest_claim(one: FamilyComparison) -> str:
@@ -248,8 +249,6 @@ def _pairings(one: FamilyComparison, others: Sequence[FamilyComparison]) -> str:
 def _spread_text(measurements: Measurements, one: FamilyComparison, claim: str) -> str:
     values = one.result.sel(measure="sd", claim=claim)
     effect, p = float(values["estimate"]), float(values["p_value"])
-    if claim == KIND and (why := untested(one.result, claim)):
-        return f"Nothing is tested over networks of this kind ({why})."
     if claim == THESE:
         verdict = _verdict(effect, p)
         if why := untested(one.result, claim):
