@@ -102,7 +102,9 @@ def corrected_task_variance(
         Each ``(unit, task)``: ``task_variance`` without noise, which can be negative;
         ``uncorrected``; ``noise``, their difference; ``standard_error``; ``untuned_variance`` and
         ``variance_slope``: the sampling variance of a unit with true variance v is
-        ``untuned_variance + variance_slope * v``; ``least_trials`` of any condition; ``n_bins``.
+        ``untuned_variance + variance_slope * v``; ``unbiased_variance``, the sampling variance
+        without bias under any noise, for sums over units (it can be negative); ``least_trials``
+        of any condition; ``n_bins``.
         Each ``(task)``: ``n_conditions``, ``n_trials_per_condition``. ``n_below_3_trials`` in attrs
         counts units with fewer than 3 trials in a condition, whose standard error is unreliable.
         Noise and standard error of a deterministic source are 0.
@@ -156,7 +158,8 @@ def corrected_task_variance(
     units = plain["task_variance"].attrs["units"]
     for name in ("task_variance", "uncorrected", "noise", "standard_error", "variance_slope"):
         result[name].attrs["units"] = units
-    result["untuned_variance"].attrs["units"] = "1" if units == "1" else f"({units})^2"
+    for name in ("untuned_variance", "unbiased_variance"):
+        result[name].attrs["units"] = "1" if units == "1" else f"({units})^2"
     _warn_of_few_trials(result)
     few = (result["least_trials"] < FEW_TRIALS) & (result["standard_error"] > 0)
     return result.assign_attrs(
@@ -533,7 +536,13 @@ def _trials_by_unit(
 def _without_noise(rates: Array, estimator: Estimator) -> dict[str, npt.NDArray[Any]]:
     variance = ESTIMATORS[estimator](rates)
     nothing = np.where(np.isfinite(variance), 0.0, np.nan)
-    names = ("noise", "standard_error", "untuned_variance", "variance_slope")
+    names = (
+        "noise",
+        "standard_error",
+        "untuned_variance",
+        "variance_slope",
+        "unbiased_variance",
+    )
     return {
         "task_variance": variance,
         "uncorrected": variance,
@@ -543,7 +552,9 @@ def _without_noise(rates: Array, estimator: Estimator) -> dict[str, npt.NDArray[
 
 
 def _columns(estimates: list[NoisyVariance]) -> dict[str, npt.NDArray[Any]]:
-    raw, noise, sampling, untuned, slope, n_times = map(np.array, zip(*estimates, strict=True))
+    raw, noise, sampling, untuned, slope, unbiased, n_times = map(
+        np.array, zip(*estimates, strict=True)
+    )
     return {
         "task_variance": raw - noise,
         "uncorrected": raw,
@@ -551,6 +562,7 @@ def _columns(estimates: list[NoisyVariance]) -> dict[str, npt.NDArray[Any]]:
         "standard_error": np.sqrt(sampling),
         "untuned_variance": untuned,
         "variance_slope": slope,
+        "unbiased_variance": unbiased,
         "n_bins": n_times,
     }
 
@@ -564,6 +576,7 @@ def _from_halves(
         "noise": analytic["uncorrected"] - mean,
         "standard_error": np.hypot(analytic["standard_error"], np.sqrt(of_splits)),
         "untuned_variance": analytic["untuned_variance"] + of_splits,
+        "unbiased_variance": analytic["unbiased_variance"] + of_splits,
     }
 
 

@@ -16,6 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nwbcompare.analysis.selectivity.kernels.sampling_variance import (
+    LEAST_TRIALS as FOUR_DIFFERENT,
+    unbiased_sampling_variance,
+)
+
 Array = npt.NDArray[np.float64]
 LEAST_TRIALS = 2
 """Fewest trials of a condition from which its noise can be estimated."""
@@ -36,6 +41,10 @@ class NoisyVariance(NamedTuple):
         Sampling variance without tuning.
     slope
         Increase of the sampling variance with the true variance.
+    unbiased_variance
+        The sampling variance without a lower bound, unbiased for any distribution of trials, but
+        less precise: for sums over units. Where a condition has fewer than 4 trials, or a trial
+        lacks some of the times, it is the formula for normal trials without its bound.
     n_times
         Times used: those where every condition has two trials or more.
     """
@@ -45,10 +54,11 @@ class NoisyVariance(NamedTuple):
     sampling_variance: float
     untuned_variance: float
     slope: float
+    unbiased_variance: float
     n_times: int
 
 
-UNKNOWN = NoisyVariance(np.nan, np.nan, np.nan, np.nan, np.nan, 0)
+UNKNOWN = NoisyVariance(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, 0)
 
 
 def noisy_variance(
@@ -116,6 +126,7 @@ def noisy_variance(
     pooled = estimator == "pooled"
     shared = n_times * of_time_mean.sum() if pooled else total
     forms = _moments(means, root, count.mean(axis=1) - 1, pooled=pooled)
+    normal = 4 * forms.along - 2 * forms.square + forms.of_noise
     return NoisyVariance(
         raw=forms.raw,
         noise=float((total - shared / n_conditions) / size),
@@ -123,8 +134,23 @@ def noisy_variance(
         + forms.of_noise,
         untuned_variance=2 * forms.square + forms.of_noise,
         slope=4 * forms.along / forms.raw if forms.raw > 0 else 0.0,
+        unbiased_variance=_unbiased_variance(trials, observed, estimator, normal),
         n_times=n_times,
     )
+
+
+def _unbiased_variance(
+    trials: Array, observed: npt.NDArray[np.bool_], estimator: str, normal: float
+) -> float:
+    """Return the sampling variance from (condition, trial, time); ``normal`` where it has none."""
+    whole = observed.all(axis=2)
+    if (observed.any(axis=2) != whole).any() or whole.sum(axis=1).min() < FOUR_DIFFERENT:
+        return normal
+    condition, place = np.nonzero(whole)
+    rates = trials[condition, place]
+    if estimator == "time_mean":
+        rates = rates.mean(axis=1, keepdims=True)
+    return unbiased_sampling_variance(rates, condition, len(trials), pooled=estimator == "pooled")
 
 
 class _Moments(NamedTuple):

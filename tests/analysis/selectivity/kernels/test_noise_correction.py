@@ -143,7 +143,7 @@ def test_order_scale_and_offset(rng, estimator):
         noisy_variance(trials[order], condition[order], 4, estimator), found, rtol=1e-9
     )
     scaled = noisy_variance(3 * trials + 100, condition, 4, estimator)
-    np.testing.assert_allclose(scaled, found * np.array([9, 9, 81, 81, 9, 1]), rtol=1e-7)
+    np.testing.assert_allclose(scaled, found * np.array([9, 9, 81, 81, 9, 81, 1]), rtol=1e-7)
     # negative control: labels do matter
     moved = noisy_variance(trials, np.roll(condition, 3), 4, estimator)
     assert abs(moved.raw / found[0] - 1) > 0.01
