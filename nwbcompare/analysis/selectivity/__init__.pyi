@@ -5,6 +5,10 @@ from .ftv_shapes import (
     rotated_pairs as rotated_pairs,
     shape_shares as shape_shares,
 )
+from .ftv_spread import (
+    cross_validated_variance as cross_validated_variance,
+    ftv_spread as ftv_spread,
+)
 from .noise_correction import (
     censoring_table as censoring_table,
     corrected_ftv as corrected_ftv,

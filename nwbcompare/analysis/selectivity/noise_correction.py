@@ -146,7 +146,7 @@ def corrected_task_variance(
         plain = task_variance(activity, estimator=estimator, **chosen)
     measure = _Measure(method, estimator, conditions, n_splits, seed)
     parts = [
-        measure(_block_of(activity, task), means, bins, place)
+        measure(block_of(activity, task), means, bins, place)
         for place, (task, means, bins) in enumerate(means_by_task(activity, **chosen))
     ]
     result = plain.assign(
@@ -222,8 +222,8 @@ def corrected_ftv(
     """
     if rule not in RULES:
         raise unknown_name("rule", rule, RULES)
-    a, b = _pair(variance, "task_variance", task_a, task_b).T
-    error_a, error_b = _pair(variance, "standard_error", task_a, task_b).T
+    a, b = pair_of(variance, "task_variance", task_a, task_b).T
+    error_a, error_b = pair_of(variance, "standard_error", task_a, task_b).T
     with np.errstate(invalid="ignore", divide="ignore"):
         active = a + b > threshold
         fraction = np.where(active, (a - b) / (a + b), np.nan)
@@ -323,9 +323,9 @@ def deconvolved_ftv(
     """
     check_whole("n_bootstrap", n_bootstrap, 1, "Use n_bootstrap=200.")
     names = ("uncorrected", "noise", "untuned_variance", "variance_slope")
-    measured = [_pair(variance, name, task_a, task_b) for name in names]
+    measured = [pair_of(variance, name, task_a, task_b) for name in names]
     defined = np.isfinite(measured).all(axis=(0, 2)) & (measured[0].sum(axis=1) > 0)
-    _refuse_noise_free(variance, measured[2][defined])
+    refuse_noise_free(variance, measured[2][defined])
     likelihoods = likelihood(Tuning(*(values[defined] for values in measured)))
     estimate = deconvolve(likelihoods)
     weights = _bootstrap_weights(variance.isel(unit=defined), within, n_bootstrap, seed)
@@ -469,7 +469,22 @@ def _summary(values: Array, weight: Array) -> tuple[float, float, float, float]:
     return mean, sd, float(weight @ (size < MIXED)), float(weight @ (size > SELECTIVE))
 
 
-def _block_of(activity: Activity, task: str) -> xr.Dataset:
+def block_of(activity: Activity, task: str) -> xr.Dataset:
+    """Return the block that has a task's trials.
+
+    Parameters
+    ----------
+    activity
+        An activity or a block.
+    task
+        The task, which occurs in it.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> block_of(example_block(), "go").sizes["trial"]
+    8
+    """
     return next(block for block in blocks(activity).values() if task in tasks_of(block))
 
 
@@ -493,7 +508,7 @@ class _Measure:
             return _without_noise(mean_rates, self.estimator) | least
         task, n_conditions = str(means["task"].values[0]), means.sizes["condition"]
         analytic, halves = [], []
-        units = _trials_by_unit(block, task, bins, self.conditions)
+        units = trials_by_unit(block, task, bins, self.conditions)
         description = tqdm(units, desc=task, total=block.sizes["unit"], disable=None)
         for unit, (rates, number) in enumerate(description):
             analytic.append(noisy_variance(rates, number, n_conditions, self.estimator))
@@ -509,13 +524,37 @@ class _Measure:
         return estimates | _from_halves(estimates, *np.array(halves).T) if halves else estimates
 
 
-def _trials_by_unit(
+def trials_by_unit(
     block: xr.Dataset,
     task: str,
     bins: npt.NDArray[np.bool_],
     conditions: Sequence[str] | None,
 ) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
-    """Return each unit's rates (trial, time) in a task and the condition of each trial."""
+    """Return each unit's rates in a task and the condition of each trial.
+
+    Parameters
+    ----------
+    block
+        The block of the task.
+    task
+        The task.
+    bins
+        ``(time,)``: the times to return.
+    conditions
+        See `nwbcompare.task_variance`.
+
+    Yields
+    ------
+    rates, condition : numpy.ndarray
+        ``(trial, time)`` and ``(trial,)`` of each unit, in order.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> units = trials_by_unit(example_block(), "go", np.ones(5, dtype=bool), None)
+    >>> [rates.shape for rates, _ in units]
+    [(8, 5), (8, 5), (8, 5)]
+    """
     rate = block["rate"].values
     table, condition = condition_table(block, conditions)
     rows = np.flatnonzero(labels(block["task"]) == task)
@@ -593,8 +632,34 @@ def _warn_of_few_trials(result: xr.Dataset) -> None:
             )
 
 
-def _pair(variance: xr.Dataset, name: str, task_a: str, task_b: str) -> Array:
-    """Return a measure of two tasks, (unit, 2)."""
+def pair_of(variance: xr.Dataset, name: str, task_a: str, task_b: str) -> Array:
+    """Return a measure of two tasks.
+
+    Parameters
+    ----------
+    variance
+        From `corrected_task_variance`.
+    name
+        The measure.
+    task_a, task_b
+        The two tasks.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(..., unit, 2)``.
+
+    Raises
+    ------
+    InputError
+        For unknown tasks, and variances without the measure.
+
+    Examples
+    --------
+    >>> tv = xr.Dataset({"noise": (("unit", "task"), [[1.0, 2.0]])}, {"task": ["a", "b"]})
+    >>> pair_of(tv, "noise", "b", "a").tolist()
+    [[2.0, 1.0]]
+    """
     if name not in variance:
         raise InputError(
             "variance",
@@ -603,11 +668,29 @@ def _pair(variance: xr.Dataset, name: str, task_a: str, task_b: str) -> Array:
             "Use corrected_task_variance.",
         )
     check_pair(variance, task_a, task_b)
-    both: Array = variance[name].sel(task=[task_a, task_b]).transpose("unit", "task").values
+    both: Array = variance[name].sel(task=[task_a, task_b]).transpose(..., "unit", "task").values
     return both
 
 
-def _refuse_noise_free(variance: xr.Dataset, untuned_variance: Array) -> None:
+def refuse_noise_free(variance: xr.Dataset, untuned_variance: Array) -> None:
+    """Raise an error for variances of a source without noise.
+
+    Parameters
+    ----------
+    variance
+        From `corrected_task_variance`.
+    untuned_variance
+        The sampling variances in use, of any shape.
+
+    Raises
+    ------
+    NotApplicableError
+        Where there are some, and all are 0.
+
+    Examples
+    --------
+    >>> refuse_noise_free(xr.Dataset(), np.ones(2))
+    """
     if len(untuned_variance) and not untuned_variance.any():
         raise NotApplicableError(
             "variance",
@@ -617,16 +700,40 @@ def _refuse_noise_free(variance: xr.Dataset, untuned_variance: Array) -> None:
         )
 
 
-def _bootstrap_weights(
-    variance: xr.Dataset, within: str | None, n_bootstrap: int, seed: int
-) -> Array:
-    """Draw units, or values of a column with all their units: how often each unit counts."""
+def observations(variance: xr.Dataset, within: str | None) -> npt.NDArray[np.int64]:
+    """Number the independent observations that a table's units belong to.
+
+    Parameters
+    ----------
+    variance
+        A table of units.
+    within
+        A column of the unit table whose values are the observations; by default units are.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(unit,)``, from 0.
+
+    Raises
+    ------
+    InputError
+        For an unknown column.
+    NotApplicableError
+        For fewer than two observations.
+
+    Examples
+    --------
+    >>> table = xr.Dataset(coords={"unit": [0, 1, 2], "session": ("unit", ["s", "t", "s"])})
+    >>> observations(table, "session").tolist()
+    [0, 1, 0]
+    """
     group = np.arange(variance.sizes["unit"])
     if within is not None:
         columns = columns_on(variance, "unit")
         if within not in columns:
             raise unknown_name("within", within, columns)
-        _, group = np.unique(columns[within].values, return_inverse=True)
+        group = np.unique(columns[within].values, return_inverse=True)[1].reshape(-1)
     n_groups = int(group.max(initial=-1)) + 1
     if n_groups < 2:
         raise NotApplicableError(
@@ -637,6 +744,15 @@ def _bootstrap_weights(
             str(n_groups),
             "A distribution over units needs several to draw from.",
         )
+    return group.astype(np.int64)
+
+
+def _bootstrap_weights(
+    variance: xr.Dataset, within: str | None, n_bootstrap: int, seed: int
+) -> Array:
+    """Draw units, or values of a column with all their units: how often each unit counts."""
+    group = observations(variance, within)
+    n_groups = int(group.max()) + 1
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_bootstrap)
     weights: Array = drawn[:, group].astype(np.float64)

@@ -8,6 +8,8 @@ estimates A^2. The square of the estimate of A less this estimate of A^2 is its 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -65,72 +67,100 @@ def unbiased_sampling_variance(
         same = np.eye(n_times) / size + other
     # a constant changes nothing, but large rates would lose digits
     rates = trials - trials.mean()
-    ones = np.ones((n_conditions, n_conditions))
-    value = _Sums.of_rates(rates, member, same, other)
-    count = _Sums.of_numbers(number)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        pairs = value.pairs / count.pairs
-        overlap = _different(value) / _different(count)
-    square = pairs[:, :, None] * pairs[:, None, :]
-    equal = np.eye(n_conditions)
-    # conditions (c, d) of one pair and (c, f) of another share c, and perhaps more
-    n_shared = 1 + equal[:, :, None] + equal[:, None, :] + equal[None] * ones[:, :, None]
-    return float(4 * ((square - overlap) / n_shared).sum())
+    return float(from_sums(_of_rates(rates, member, same, other), number))
 
 
-class _Sums:
-    """Sums of g over pairs of trials of conditions c, d, f, from which shared trials are taken.
+class Sums(NamedTuple):
+    """Sums over the trials of conditions c, d, f, of which any two can be the same condition.
 
-    ``pairs[c, d]``: sum of g(i, j) over i in c and j in d, i and j different;
-    ``shared[c, d, f]``: sum over i in c of the products of its sums with d and with f;
-    ``squares[c, d]``: sum of g(i, j)^2.
+    Attributes
+    ----------
+    pairs
+        ``(..., c, d)``: g(i, j) over i in c and j in d, i and j different.
+    shared
+        ``(..., c, d, f)``: over i in c, the product of its sums of g with d and with f.
+    squares
+        ``(..., c, d)``: g(i, j)^2, i and j different.
     """
 
-    def __init__(self, pairs: Array, shared: Array, squares: Array) -> None:
-        self.pairs, self.shared, self.squares = pairs, shared, squares
-
-    @classmethod
-    def of_rates(
-        cls, rates: Array, member: npt.NDArray[np.bool_], same: Array, other: Array
-    ) -> _Sums:
-        n_conditions = member.shape[1]
-        indicator = member.astype(np.float64)
-        total = indicator.T @ rates
-        turned_rates = rates @ same
-        own = (turned_rates * rates).sum(axis=1)
-        with_condition = rates @ (other @ total.T)
-        mine = member.argmax(axis=1)
-        with_condition[np.arange(mine.size), mine] = (turned_rates * total[mine]).sum(axis=1) - own
-        pairs = indicator.T @ with_condition
-        parts = [np.flatnonzero(of_condition) for of_condition in member.T]
-        shared = np.stack([(some := with_condition[part]).T @ some for part in parts])
-        moments = np.stack([(some := rates[part]).T @ some for part in parts])
-        turned = other @ moments
-        squares = np.einsum("ctu,dut->cd", turned, turned)
-        of_same = same @ moments
-        diagonal = np.einsum("ctu,cut->c", of_same, of_same) - indicator.T @ own**2
-        squares[np.arange(n_conditions), np.arange(n_conditions)] = diagonal
-        return cls(pairs, shared, squares)
-
-    @classmethod
-    def of_numbers(cls, number: Array) -> _Sums:
-        equal = np.eye(number.size)
-        others = number - equal
-        pairs = number[:, None] * others
-        return cls(pairs, number[:, None, None] * others[:, :, None] * others[:, None, :], pairs)
+    pairs: Array
+    shared: Array
+    squares: Array
 
 
-def _different(sums: _Sums) -> Array:
+def from_sums(sums: Sums, number: Array) -> Array:
+    """Compute the sampling variance from sums over pairs of trials.
+
+    Parameters
+    ----------
+    sums
+        Of one unit, or of many with the same numbers of trials.
+    number
+        ``(condition,)``: trials of each condition.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(...)``, one for each unit.
+
+    Examples
+    --------
+    >>> number = np.full(2, 5.0)
+    >>> pairs = np.full((2, 2), 20.0)
+    >>> found = from_sums(Sums(pairs, np.full((2, 2, 2), 80.0), pairs), number)
+    >>> found.shape
+    ()
+    """
+    equal = np.eye(number.size)
+    others = number - equal
+    pairs = number[:, None] * others
+    shared = number[:, None, None] * others[:, :, None] * others[:, None, :]
+    count = Sums(pairs, shared, pairs)
+    mean = sums.pairs / count.pairs
+    overlap = _different(sums) / _different(count)
+    square = mean[..., :, None] * mean[..., None, :]
+    # conditions (c, d) of one pair and (c, f) of another share c, and perhaps more
+    n_shared = 1 + equal[:, :, None] + equal[:, None, :] + equal[None]
+    variance: Array = 4 * ((square - overlap) / n_shared).sum(axis=(-3, -2, -1))
+    return variance
+
+
+def _of_rates(rates: Array, member: npt.NDArray[np.bool_], same: Array, other: Array) -> Sums:
+    """Sum g over the trials ``(trial, time)`` of each condition, ``member (trial, condition)``."""
+    indicator = member.astype(np.float64)
+    total = indicator.T @ rates
+    turned_rates = rates @ same
+    own = (turned_rates * rates).sum(axis=1)
+    with_condition = rates @ (other @ total.T)
+    mine = member.argmax(axis=1)
+    with_condition[np.arange(mine.size), mine] = (turned_rates * total[mine]).sum(axis=1) - own
+    parts = [np.flatnonzero(of_condition) for of_condition in member.T]
+    shared = np.stack([(some := with_condition[part]).T @ some for part in parts])
+    moments = np.stack([(some := rates[part]).T @ some for part in parts])
+    of_other, of_same = other @ moments, same @ moments
+    squares = np.einsum("ctu,dut->cd", of_other, of_other)
+    diagonal = np.einsum("ctu,cut->c", of_same, of_same) - indicator.T @ own**2
+    squares[np.arange(len(parts)), np.arange(len(parts))] = diagonal
+    return Sums(indicator.T @ with_condition, shared, squares)
+
+
+def _different(sums: Sums) -> Array:
     """Sum g(i, j) g(k, l) over four different trials, i and k of c, j of d and l of f: (c, d, f).
 
     Inclusion and exclusion over the trials that the two pairs can share.
     """
-    pairs, shared, squares = sums.pairs, sums.shared, sums.squares
-    equal = np.eye(len(pairs))
+    pairs, shared, squares = sums
+    equal = np.eye(pairs.shape[-1])
     c_d, c_f, d_f = equal[:, :, None], equal[:, None, :], equal[None]
-    of_c = np.einsum("ccf->cf", shared)  # products of the sums with c itself and with f
-    of_d = np.einsum("dcc->cd", shared)  # squares of the sums of trials of d with c
-    once = shared + c_f * of_c[:, :, None] + c_d * of_c[:, None, :] + d_f * of_d[:, :, None]
-    twice = d_f * squares[:, :, None] + c_d * c_f * np.diag(squares)[:, None, None]
-    different: Array = pairs[:, :, None] * pairs[:, None, :] - once + twice
+    of_c = np.einsum("...ccf->...cf", shared)  # products of the sums with c itself and with f
+    of_d = np.einsum("...dcc->...cd", shared)  # squares of the sums of trials of d with c
+    own = np.einsum("...cc->...c", squares)
+    once = (
+        shared
+        + c_f * of_c[..., :, :, None]
+        + c_d * of_c[..., :, None, :]
+        + d_f * of_d[..., :, :, None]
+    )
+    twice = d_f * squares[..., :, :, None] + c_d * c_f * own[..., :, None, None]
+    different: Array = pairs[..., :, :, None] * pairs[..., :, None, :] - once + twice
     return different
