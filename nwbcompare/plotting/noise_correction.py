@@ -85,8 +85,8 @@ def plot_corrected_ftv(
     corrected
         From `nwbcompare.selectivity.corrected_ftv`; bars beyond -1 and 1 are censored units.
     shrunken
-        From `nwbcompare.selectivity.deconvolved_ftv`: the estimated distribution of the
-        population with its interval.
+        From `nwbcompare.selectivity.deconvolved_ftv`: the shape of the distribution behind the
+        noise, with its interval.
     names
         Display names of tasks.
     """
@@ -114,11 +114,9 @@ def plot_corrected_ftv(
             label="a variance below 0" if end < 0 else None,
         )
     if shrunken is not None:
-        sd, low, high = (float(shrunken[f"population_sd{end}"]) for end in ("", "_low", "_high"))
         share, lower, upper = (shrunken[f"share{end}"].values for end in ("", "_low", "_high"))
         ax.stairs(upper, FTV_EDGES, baseline=lower, fill=True, color=GREEN, alpha=0.25)
-        label = f"population, s.d. {sd:.2f} ({low:.2f} to {high:.2f})"
-        ax.stairs(share, FTV_EDGES, color=GREEN, lw=1.8, label=label)
+        ax.stairs(share, FTV_EDGES, color=GREEN, lw=1.8, label="behind the noise (shape)")
     tasks = [display_name(corrected.attrs[task], names) for task in ("task_a", "task_b")]
     ax.set(
         xlabel=f"FTV ({tasks[0]}, {tasks[1]})",

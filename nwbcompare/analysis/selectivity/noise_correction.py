@@ -266,7 +266,10 @@ def deconvolved_ftv(
     n_bootstrap: int = 200,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Estimate the noise-free distribution of FTV over units, and each unit's posterior FTV.
+    """Estimate the shape of the distribution of FTV without noise, and each unit's posterior FTV.
+
+    Its spread is biased where tuning is weak or depends on FTV: for the mean and the s.d. use
+    `nwbcompare.selectivity.ftv_spread`.
 
     Parameters
     ----------
@@ -305,7 +308,8 @@ def deconvolved_ftv(
     variance over units are fitted by maximum likelihood on a grid, by 100 steps of expectation and
     maximisation from flat distributions (Laird 1978). They are assumed to be independent, so that
     estimates of units with little signal are drawn towards the population. Posterior means vary
-    less than the true values: use ``density`` for the population and posterior means for units.
+    less than the true values: use ``density`` for the shape and posterior means for units. With
+    equal FTV in all units ``population_sd`` is still well above 0, and its interval excludes 0.
     Every bootstrap repeats the whole fit; the posterior's standard deviation includes the variance
     of posterior means between bootstraps (Laird & Louis 1987).
 

@@ -50,9 +50,13 @@ def methods(results: SourceResults, settings: Settings) -> list[str]:
         )
     if "noise" in results:
         paragraphs.append(
-            "Noise: TV corrected by the squared standard errors of the condition means; the "
-            "distribution of FTV behind the noise by empirical Bayes (gamma likelihood of the "
-            "measured variances, 100 steps of expectation and maximisation), "
+            "Noise: TV corrected by the squared standard errors of the condition means. S.d. of "
+            "FTV behind the noise: corrected squares of the difference and of the sum of the two "
+            "variances, summed over units before they are divided; a unit counts by its tuning "
+            "over tuning and noise in a fourth of the trials, FTV comes from the others; interval "
+            "over sessions by Fieller's method. The shape of the distribution behind the noise "
+            "by empirical Bayes (gamma likelihood of the measured variances, 100 steps of "
+            "expectation and maximisation), "
             f"{min(MOST_BOOTSTRAPS, settings.n_bootstrap)} bootstraps."
         )
     if "nulls" in results:

@@ -11,20 +11,30 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from nwbcompare.analysis.selectivity.ftv_spread import cross_validated_variance, ftv_spread
 from nwbcompare.analysis.selectivity.noise_correction import (
     censoring_table,
     corrected_ftv,
     deconvolved_ftv,
 )
 from nwbcompare.comparison.compare_samples import distribution_curves
+from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.plotting.ftv_distributions import plot_distributions
 from nwbcompare.plotting.noise_correction import plot_corrected_ftv, plot_noise_share
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.formatting import counted, interval, number, percent, sample_sizes, sd_of
+from nwbcompare.workflows.formatting import (
+    counted,
+    interval,
+    number,
+    percent,
+    refusal_sentences,
+    sample_sizes,
+    sd_of,
+)
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.sampling_protocols import MATCHED
-from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.sections.ftv_distributions import curve_rows, share_rows
 from nwbcompare.workflows.settings import Settings
 
@@ -43,37 +53,49 @@ class NoiseCorrection:
         `nwbcompare.analysis.selectivity`.
     curves
         Distributions of the networks without noise and of the deconvolved recording, by family.
+    spread
+        From `ftv_spread`; None where trials are too few.
     """
 
     corrected: xr.Dataset
     deconvolved: xr.Dataset
     by_rule: xr.Dataset
     curves: Mapping[str, xr.Dataset]
+    spread: xr.Dataset | None
 
     @classmethod
     def of(cls, results: Results) -> NoiseCorrection:
         """Return the results of the section "noise"."""
         curves = {str(table.attrs["family"]): table for table in results.series("curves")}
-        return cls(results["corrected"], results["deconvolved"], results["by_rule"], curves)
+        return cls(
+            results["corrected"],
+            results["deconvolved"],
+            results["by_rule"],
+            curves,
+            results.get("spread"),
+        )
 
     @property
-    def population_sd(self) -> tuple[float, float, float]:
-        """S.d. of the deconvolved FTV over units, with its interval."""
+    def population_sd(self) -> tuple[float, float, float] | None:
+        """S.d. of FTV behind the noise over units, with its interval; None if not identified."""
+        if self.spread is None or not self.spread["is_identified"]:
+            return None
         names = ("population_sd", "population_sd_low", "population_sd_high")
-        sd, low, high = (float(self.deconvolved[name]) for name in names)
+        sd, low, high = (float(self.spread[name]) for name in names)
         return sd, low, high
 
 
 def _compute(
     source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
-    del source, cache
+    del cache
     measurements = Measurements.of(earlier["samples"])
     variance, pair = measurements.corrected, measurements.pair
+    within = "session" if measurements.n_of("session") > 1 else None
     deconvolved = deconvolved_ftv(
         variance,
         *pair,
-        within="session" if measurements.n_of("session") > 1 else None,
+        within=within,
         n_bootstrap=min(MOST_BOOTSTRAPS, settings.n_bootstrap),
         seed=settings.seed,
     )
@@ -84,6 +106,11 @@ def _compute(
             "by_rule": censoring_table(variance, *pair, shrunken=deconvolved),
         }
     )
+    try:
+        folds = cross_validated_variance(source.recording, seed=settings.seed)
+        results["spread"] = ftv_spread(folds, *pair, within=within)
+    except NotApplicableError as error:
+        results.refusals["spread of FTV behind the noise"] = Refusal(error.reason)
     curves = (
         _curves(measurements, deconvolved, family, settings.seed)
         for family in measurements.families
@@ -126,27 +153,12 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     del name
     measurements = Measurements.of(results["samples"])
     correction = NoiseCorrection.of(results["noise"])
-    sd, low, high = correction.population_sd
-    raw = sd_of(measurements.recorded.ftv)
     attrs = correction.corrected.attrs
     findings: list[str | Finding] = [
         f"{measurements.name}: in the median unit {percent(noise_share(measurements))} of the task "
         "variance is trial noise.",
-        Finding(
-            text=f"{measurements.name}: behind the noise FTV has an s.d. of {sd:.3f} over units "
-            f"(deconvolved), as measured {raw:.3f}.",
-            main=True,
-            evidence=Evidence(
-                measure="s.d. of FTV of the population",
-                effect=number(sd),
-                low=number(low),
-                high=number(high),
-                n=f"{counted(int(correction.deconvolved.attrs['n_units']), 'unit')}, "
-                f"{counted(measurements.n_of('session'), 'session')}",
-                unit_of_inference="session" if correction.deconvolved.attrs["within"] else "unit",
-                figure="noise",
-            ),
-        ),
+        _spread(measurements, correction),
+        *refusal_sentences(measurements.name, results["noise"]),
         "Corrected variance of 0 or less in one task: "
         f"{counted(int(attrs['n_censored']), 'unit')} of "
         f"{measurements.recorded.ftv.sizes['unit']}, "
@@ -157,8 +169,39 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         findings += _networks(measurements, correction, family)
     return Summary(
         findings=findings,
-        rows=_rules(correction.by_rule),
+        rows=_rules(correction),
         pictures=[_picture(measurements, correction)] if pictures else (),
+    )
+
+
+def _spread(measurements: Measurements, correction: NoiseCorrection) -> str | Finding:
+    """Say how much FTV varies over the recorded units behind the noise."""
+    raw = f"As measured, with the noise, FTV of {measurements.name} has an s.d. of "
+    raw += f"{sd_of(measurements.recorded.ftv):.3f} over units."
+    found, spread = correction.population_sd, correction.spread
+    if spread is None:
+        return raw
+    if found is None:
+        return (
+            f"{raw} The s.d. behind the noise is not identified: {spread.attrs['not_identified']}."
+        )
+    sd, low, high = found
+    return Finding(
+        text=f"{measurements.name}: behind the noise FTV has an s.d. of {sd:.3f}"
+        f"{interval(low, high)} over units, weighted by their tuning. {raw}",
+        main=True,
+        evidence=Evidence(
+            measure="s.d. of FTV behind the noise, units weighted by their tuning",
+            effect=number(sd),
+            low=number(low),
+            high=number(high),
+            p_value=number(spread["p_value"]),
+            n=f"{counted(int(spread.attrs['n_units']), 'unit')}, "
+            f"{counted(measurements.n_of('session'), 'session')} "
+            f"({float(spread['n_effective']):.0f} effective)",
+            unit_of_inference="session" if spread.attrs["within"] else "unit",
+            figure="noise",
+        ),
     )
 
 
@@ -185,8 +228,9 @@ def _picture(measurements: Measurements, correction: NoiseCorrection) -> Picture
         "noise",
         f"The share of noise in each unit's task variance ({names[task]}); FTV as measured, with "
         "noise taken out unit by unit (censored units beyond the ends), and its distribution "
-        "behind the noise with 95 % interval; and, for each family, networks shown the "
-        "recording's conditions without noise.",
+        "behind the noise (the shape by deconvolution, with 95 % interval; its s.d. is biased "
+        "where tuning is weak); and, for each family, networks shown the recording's conditions "
+        "without noise.",
         *panels,
         size=(8.6, 3.6 * -(-len(panels) // 2)),
         n_rows=-(-len(panels) // 2),
@@ -197,25 +241,30 @@ def _picture(measurements: Measurements, correction: NoiseCorrection) -> Picture
 
 def _networks(
     measurements: Measurements, correction: NoiseCorrection, family: str
-) -> Sequence[Finding]:
-    """Compare networks without noise with the deconvolved recording."""
+) -> Sequence[str | Finding]:
+    """Compare networks without noise with the recording behind its noise."""
     spreads = np.array([sd_of(sample.ftv) for sample in measurements.on(MATCHED.name, family)])
     if not spreads.size:
         return []
-    sd, low, high = correction.population_sd
     spread = (
         f"{spreads.min():.3f} to {spreads.max():.3f}" if spreads.size > 1 else f"{spreads[0]:.3f}"
     )
+    said = (
+        f"{'Networks' if len(measurements.families) == 1 else family}, shown the recording's "
+        f"conditions without noise, have an s.d. of FTV of {spread}"
+    )
+    if correction.population_sd is None:
+        return [f"{said}; that of the recording behind its noise is not known."]
+    sd, low, high = correction.population_sd
     outside = (spreads < low).all() or (spreads > high).all()
     return [
         Finding(
-            text=f"{'Networks' if len(measurements.families) == 1 else family}, shown the "
-            f"recording's conditions without noise, have an s.d. of FTV of {spread}; "
-            f"{'all' if outside else 'not all'} lie outside the interval of the recording's "
-            f"population behind the noise, {sd:.3f}{interval(low, high)}.",
+            text=f"{said}; {'all' if outside else 'not all'} lie outside the interval of the "
+            f"recording's s.d. behind the noise, {sd:.3f}{interval(low, high)}, its units weighted "
+            "by their tuning.",
             main=True,
             evidence=Evidence(
-                measure="s.d. of FTV, mean of networks less the recording's population",
+                measure="s.d. of FTV, mean of networks less the recording behind its noise",
                 effect=number(spreads.mean() - sd),
                 low=number(spreads.mean() - high),
                 high=number(spreads.mean() - low),
@@ -232,7 +281,8 @@ def _networks_panel(ax: Axes, curves: xr.Dataset, family: str, names: Mapping[st
     ax.set_title(f"{family}: without noise")
 
 
-def _rules(by_rule: xr.Dataset) -> list[Row]:
+def _rules(correction: NoiseCorrection) -> list[Row]:
+    by_rule, spread = correction.by_rule, correction.spread
     names = {
         "mean": "mean",
         "standard_deviation": "s.d.",
@@ -241,11 +291,17 @@ def _rules(by_rule: xr.Dataset) -> list[Row]:
         "n_units": "units",
         "n_censored": "censored",
     }
-    return [
-        {"estimate": str(rule)}
+    rows: list[Row] = [
+        {"estimate": "deconvolved (shape)" if rule == "deconvolved" else str(rule)}
         | {title: number(by_rule[name].sel(rule=rule)) for name, title in names.items()}
         for rule in by_rule["rule"].values
     ]
+    if spread is not None:
+        own = dict.fromkeys(names.values())
+        own |= {"mean": number(spread["population_mean"]), "s.d.": number(spread["population_sd"])}
+        own |= {"units": number(spread.attrs["n_units"])}
+        rows.insert(0, {"estimate": "weighted by tuning", **own})
+    return rows
 
 
 def _unit_rows(measurements: Measurements, correction: NoiseCorrection) -> list[Row]:

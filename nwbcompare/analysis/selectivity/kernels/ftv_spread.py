@@ -70,6 +70,9 @@ class Spread(NamedTuple):
     n_effective: float
 
 
+UNKNOWN = Spread(*[np.nan] * 8)
+
+
 def fold_variances(
     values: npt.NDArray[np.floating],
     condition: npt.NDArray[np.integer],
@@ -251,7 +254,7 @@ def weighted_spread(squares: Squares, group: npt.NDArray[np.integer]) -> Spread:
     n_groups, weight = total.size, total.sum()
     n_effective = float(weight**2 / (total**2).sum()) if total.any() else 0.0
     if weight <= 0 or n_effective < LEAST_EFFECTIVE:
-        return Spread(*[np.nan] * 7, n_effective)
+        return UNKNOWN._replace(n_effective=n_effective)
     quantile = float(stdtrit(n_effective - 1, (1 + CONFIDENCE) / 2))
     scale = n_groups / (n_groups - 1)
     mean = product.sum() / weight
@@ -263,7 +266,7 @@ def weighted_spread(squares: Squares, group: npt.NDArray[np.integer]) -> Spread:
     factor = quantile**2 * scale
     square = weight**2 - factor * (total**2).sum()
     if square <= 0:
-        return Spread(*[np.nan] * 7, n_effective)
+        return UNKNOWN._replace(n_effective=n_effective)
     half = above * weight - factor * (about_mean * total).sum()
     constant = above**2 - factor * (about_mean**2).sum()
     root = np.sqrt(max(half**2 - square * constant, 0.0))
