@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from tqdm import tqdm
 
 from nwbcompare.analysis.selectivity.kernels.ftv_spread import (
-    Folds,
     Spread,
     capped_weights,
     equal_weights,
@@ -18,6 +19,7 @@ from nwbcompare.analysis.selectivity.kernels.ftv_spread import (
     unbiased_squares,
     weighted_spread,
 )
+from nwbcompare.analysis.selectivity.kernels.noise_correction import LEAST_TRIALS
 from nwbcompare.analysis.selectivity.noise_correction import (
     block_of,
     observations,
@@ -28,11 +30,19 @@ from nwbcompare.analysis.selectivity.noise_correction import (
 from nwbcompare.analysis.selectivity.task_variance import Estimator, means_by_task
 from nwbcompare.core.activity import Activity, columns_on
 from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
 
 Array = npt.NDArray[np.float64]
 Weights = Literal["capped", "strength", "equal"]
 WEIGHTS = ("capped", "strength", "equal")
+FOLD_NAMES = (
+    "task_variance",
+    "unbiased_variance",
+    "held_out_variance",
+    "held_out_noise",
+    "held_out_error",
+)
+"""Names of the fields of `kernels.ftv_spread.Folds` in a table."""
 LEAST_STRENGTH = 2.0
 """Standard errors above 0 from which a unit counts as tuned, with equal weights."""
 
@@ -69,8 +79,7 @@ def cross_validated_variance(
         Each ``(fold, unit, task)``: ``task_variance``, without noise, from all trials outside the
         fold, and ``unbiased_variance``, its sampling variance; from the trials of the fold
         ``held_out_variance``, ``held_out_noise`` and ``held_out_error``. NaN where a fold has
-        fewer than 2 trials of a condition; the units without a value are counted in attrs,
-        ``n_unknown``.
+        fewer than 2 trials of a condition; ``n_unknown`` in attrs counts units without a value.
 
     Raises
     ------
@@ -79,12 +88,17 @@ def cross_validated_variance(
     NotApplicableError
         For a source without noise, and as `nwbcompare.task_variance`.
 
+    Warns
+    -----
+    UnitWarning
+        For units with fewer than ``2 n_folds`` trials of a condition: they are NaN.
+
     Examples
     --------
     >>> from nwbcompare.testing import example_block
-    >>> found = cross_validated_variance(example_block(), n_folds=2)
-    >>> found.attrs["n_unknown"], found.sizes["unit"]  # 2 trials a condition are too few
-    (3, 3)
+    >>> trials = example_block().isel(trial=np.tile(np.arange(8), 4))
+    >>> dict(cross_validated_variance(trials).sizes)["fold"]
+    4
     """
     check_whole("n_folds", n_folds, 2, "Use n_folds=4.")
     chosen: dict[str, Any] = {"conditions": conditions, "epochs": epochs, "leave_out": leave_out}
@@ -92,6 +106,8 @@ def cross_validated_variance(
     for place, (task, means, bins) in enumerate(means_by_task(activity, **chosen)):
         block = block_of(activity, task)
         refuse_noise_free(block, np.array([not block.attrs["deterministic"]]))
+        units = trials_by_unit(block, task, bins, conditions)
+        description = tqdm(units, desc=f"folds, {task}", total=block.sizes["unit"], disable=None)
         folds = [
             fold_variances(
                 rates,
@@ -101,29 +117,24 @@ def cross_validated_variance(
                 n_folds=n_folds,
                 rng=np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place, unit))),
             )
-            for unit, (rates, number) in enumerate(trials_by_unit(block, task, bins, conditions))
+            for unit, (rates, number) in enumerate(description)
         ]
         tasks.append(task)
         parts.append(np.array(folds))
         columns, about = columns_on(means, "unit"), block.attrs
     measured = np.stack(parts, axis=-1)  # (unit, kind, fold, task)
-    names = dict(
-        zip(
-            Folds._fields,
-            (
-                "task_variance",
-                "unbiased_variance",
-                "held_out_variance",
-                "held_out_noise",
-                "held_out_error",
-            ),
-            strict=True,
+    unknown = np.isnan(measured).any(axis=(1, 2, 3))
+    if unknown.any():
+        warnings.warn(
+            f"{int(unknown.sum())} units have fewer than {LEAST_TRIALS * n_folds} trials of a "
+            f"condition and get NaN: {listing(columns['unit'].values[unknown], most=5)}",
+            UnitWarning,
+            stacklevel=2,
         )
-    )
     return xr.Dataset(
         {
             name: (("fold", "unit", "task"), measured[:, kind].transpose(1, 0, 2))
-            for kind, name in enumerate(names.values())
+            for kind, name in enumerate(FOLD_NAMES)
         },
         coords={**columns, "task": tasks},
         attrs={
@@ -133,7 +144,7 @@ def cross_validated_variance(
             "estimator": estimator,
             "n_folds": n_folds,
             "seed": seed,
-            "n_unknown": int(np.isnan(measured).any(axis=(1, 2, 3)).sum()),
+            "n_unknown": int(unknown.sum()),
         },
     )
 
@@ -213,9 +224,7 @@ def ftv_spread(
             str(variance.attrs.get("analysis", "others")),
             f"Use {'corrected_task_variance' if has_folds else 'cross_validated_variance'}.",
         )
-    names = ["task_variance", "unbiased_variance"]
-    if weights != "strength":
-        names += ["held_out_variance", "held_out_noise", "held_out_error"]
+    names = FOLD_NAMES if has_folds else FOLD_NAMES[:2]
     measured = np.stack([pair_of(variance, name, task_a, task_b) for name in names])
     if weights == "strength":
         measured = measured[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from nwbcompare.analysis.selectivity.noise_correction import (
     deconvolved_ftv,
 )
 from nwbcompare.comparison.compare_samples import distribution_curves
-from nwbcompare.core.errors import NotApplicableError
+from nwbcompare.core.errors import NotApplicableError, UnitWarning
 from nwbcompare.plotting.ftv_distributions import plot_distributions
 from nwbcompare.plotting.noise_correction import plot_corrected_ftv, plot_noise_share
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
@@ -107,7 +108,10 @@ def _compute(
         }
     )
     try:
-        folds = cross_validated_variance(source.recording, seed=settings.seed)
+        with warnings.catch_warnings():
+            # the finding says how many units count
+            warnings.simplefilter("ignore", UnitWarning)
+            folds = cross_validated_variance(source.recording, seed=settings.seed)
         results["spread"] = ftv_spread(folds, *pair, within=within)
     except NotApplicableError as error:
         results.refusals["spread of FTV behind the noise"] = Refusal(error.reason)
