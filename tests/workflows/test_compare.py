@@ -262,8 +262,10 @@ def test_the_report_on_the_recording_has_its_numbers(recorded_report):
     assert values["simulated"] is False
     assert values["cards"]["sessions"] == 78
     assert values["cards"]["active recorded units"] == 181
-    raw = next(row for row in section(values, "noise")["rows"] if row["estimate"] == "raw")
+    rows = {row["estimate"]: row for row in section(values, "noise")["rows"]}
+    raw, weighted = rows["raw"], rows["weighted by tuning"]
     assert (raw["mean"], raw["s.d."]) == pytest.approx((0.0583, 0.3320), abs=5e-5)
+    assert (weighted["s.d."], weighted["units"]) == pytest.approx((0.362, 181), abs=0.02)
     assert values["provenance"]["recording"]["files"]["count"] == 762
     (made,) = values["provenance"]["models"].values()
     assert len(made["weights_sha256"]) == 64

@@ -19,7 +19,7 @@ from nwbcompare.analysis.selectivity.noise_correction import (
     deconvolved_ftv,
 )
 from nwbcompare.comparison.compare_samples import distribution_curves
-from nwbcompare.core.errors import NotApplicableError, UnitWarning
+from nwbcompare.core.errors import UnitWarning
 from nwbcompare.plotting.ftv_distributions import plot_distributions
 from nwbcompare.plotting.noise_correction import plot_corrected_ftv, plot_noise_share
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
@@ -34,8 +34,8 @@ from nwbcompare.workflows.formatting import (
     sd_of,
 )
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
-from nwbcompare.workflows.sampling_protocols import MATCHED
-from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.sampling_protocols import MATCHED, Pair
+from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.sections.ftv_distributions import curve_rows, share_rows
 from nwbcompare.workflows.settings import Settings
 
@@ -107,20 +107,27 @@ def _compute(
             "by_rule": censoring_table(variance, *pair, shrunken=deconvolved),
         }
     )
-    try:
-        with warnings.catch_warnings():
-            # the finding says how many units count
-            warnings.simplefilter("ignore", UnitWarning)
-            folds = cross_validated_variance(source.recording, seed=settings.seed)
-        results["spread"] = ftv_spread(folds, *pair, within=within)
-    except NotApplicableError as error:
-        results.refusals["spread of FTV behind the noise"] = Refusal(error.reason)
+    results.attempt(
+        "spread",
+        partial(_spread_behind_noise, source.recording, pair, within, settings.seed),
+        called="spread of FTV behind the noise",
+    )
     curves = (
         _curves(measurements, deconvolved, family, settings.seed)
         for family in measurements.families
     )
     results.add_series("curves", [one for one in curves if one is not None])
     return results
+
+
+def _spread_behind_noise(
+    recording: xr.DataTree, pair: Pair, within: str | None, seed: int
+) -> xr.Dataset:
+    with warnings.catch_warnings():
+        # the finding says how many units count
+        warnings.simplefilter("ignore", UnitWarning)
+        folds = cross_validated_variance(recording, seed=seed)
+    return ftv_spread(folds, *pair, within=within)
 
 
 def _curves(
