@@ -38,21 +38,21 @@ def plot_ftv_nulls(
     ftv
         From `nwbcompare.fractional_task_variance`, with or without a dimension ``draw``.
     null
-        From `nwbcompare.selectivity.context_label_null`: labels of the two tasks permuted.
+        From `nwbcompare.selectivity.ftv_null`: units if their FTV was 0.
     rotation
-        From `nwbcompare.selectivity.rotation_control`: random mixtures of the units.
+        From `nwbcompare.selectivity.rotation_control`: random mixtures of the units, a description.
     names
         Display names of tasks.
     """
     values, colour = ftv[FTV].values, source_colour(ftv)
     ax.stairs(ftv_shares(values), FTV_EDGES, fill=True, color=colour, alpha=0.25)
     ax.stairs(ftv_shares(values), FTV_EDGES, color=colour, lw=1.6, label="units")
-    for distribution, colour_of_null, style, label in (
-        (null, NULL_COLOUR, "--", "task labels permuted"),
-        (rotation, PINK, ":", "units rotated"),
+    for distribution, name, colour_of_null, style, label in (
+        (null, "null_ftv", NULL_COLOUR, "--", "if FTV was 0"),
+        (rotation, FTV, PINK, ":", "units rotated"),
     ):
         if distribution is not None:
-            shares = ftv_shares(distribution[FTV].values)
+            shares = ftv_shares(distribution[name].values)
             ax.stairs(shares, FTV_EDGES, color=colour_of_null, lw=1.4, ls=style, label=label)
     tasks = [display_name(ftv.attrs[task], names) for task in ("task_a", "task_b")]
     ax.set(

@@ -223,7 +223,8 @@ def test_the_methods_say_what_ran(simulated_report):
         "20 swaps",
         "intervals from 50 bootstraps of whole sessions",
         "means over 1 draw of each",
-        "20 permutations each",
+        "20 permutations",
+        "20 resamples",
         "100 random rotations",
         "mapping 'mante2013.yaml', epoch 'stim1'",
         "ctxdm-0, ctxdm-1: a leaky rnn of 256 relu units trained on",
@@ -390,7 +391,7 @@ def test_a_page_of_some_sections_has_the_numbers_of_the_whole_and_describes_no_o
     for name in ("published", "nulls"):
         assert section(some, name) == section(whole, name)
     text = " ".join(some["methods"])
-    assert "Nulls: task labels permuted" in text
+    assert "Nulls: FTV = 0 by the difference" in text
     assert "Split-half" not in text
     assert "Confounds" not in text
     assert some["cards"] == whole["cards"]
@@ -583,9 +584,8 @@ def test_conditions_that_tasks_do_not_share_leave_analyses_out_with_the_reason(i
     block = brain().assign_attrs(condition_variables=json.dumps(table))
     written(inputs / "unshared.nc", block)
     text = " ".join(texts(quick(["net"], "unshared.nc", sections=["nulls", "confounds"])))
-    assert (
-        "Does not apply: permutation of context labels. Needed: the same conditions in both" in text
-    )
+    # the tasks are compared by variance: FTV = 0 can be tested
+    assert "have an FTV other than 0 at p <= 0.05" in text
     assert "Does not apply: equal trials. Needed: at least one that all tasks have" in text
 
 
@@ -596,9 +596,7 @@ def test_unequal_epochs_are_an_error_where_networks_are_sampled_and_else_said(in
     values = quick(["net"], "apart-unmapped.nc", name="unmapped", sections=["nulls"])
     limits = " ".join(values["limits"])
     assert "recorded for unequal times (0.75 s and 0.4 s a trial)" in limits
-    assert (
-        "Does not apply: permutation of context labels. Needed: contextdm1, contextdm2 in one"
-    ) in " ".join(texts(values))
+    assert "have an FTV other than 0 at p <= 0.05" in " ".join(texts(values))
 
 
 # -- bad input ------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 from .condition_means import condition_means as condition_means
 from .confounds import confound_table as confound_table, ftv_in_time as ftv_in_time
+from .ftv_null import ftv_null as ftv_null
 from .ftv_shapes import (
     classify_pairs as classify_pairs,
     rotated_pairs as rotated_pairs,
@@ -18,7 +19,6 @@ from .noise_correction import (
 from .pairwise_ftv import median_histogram as median_histogram, pairwise_ftv as pairwise_ftv
 from .permutation_nulls import (
     condition_label_null as condition_label_null,
-    context_label_null as context_label_null,
     rotation_control as rotation_control,
 )
 from .rate_transforms import match_rates as match_rates, stabilise_variance as stabilise_variance

@@ -1,4 +1,4 @@
-"""Shapes of the distributions of FTV of pairs of tasks, and their control by rotations."""
+"""Shapes of the distributions of FTV of pairs of tasks, and the FTV of rotated units."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
 from nwbcompare.inference.networks import warn_of_one_network
 from nwbcompare.kernels.intervals import mean_interval
-from nwbcompare.kernels.permutation import p_values, reaches
 
 Array = npt.NDArray[np.float64]
 
@@ -190,7 +189,7 @@ def rotated_pairs(
         An activity or a block. Of a ragged recording the condition means are used, as a
         pseudo-population.
     n_rotations
-        Random rotations of all units; 1000 give p values down to 1/1001.
+        Random rotations of all units.
     seed
         Seed of the rotations. Each has its own random stream, and rotates all tasks alike.
     estimator, conditions, threshold
@@ -205,8 +204,7 @@ def rotated_pairs(
         Over rotations: ``share (pair, bin)``, the mean share of active rotated units, and
         ``share_low``, ``share_high``, which include 95 % of the rotations; ``ftv_mean``, ``ftv_sd``
         and ``n_active``, each ``(rotation, pair)``. Of the units: ``observed_mean`` and
-        ``observed_sd (pair)`` (ddof 0); ``p_value (pair)``, (1 + b) / (1 + B), where b counts
-        rotations with at least the observed s.d.
+        ``observed_sd (pair)`` (ddof 0).
 
     Raises
     ------
@@ -219,14 +217,17 @@ def rotated_pairs(
     -----
     UnitWarning
         For pairs without an active unit (NaN), before or after a rotation. Such rotations are left
-        out of the shares and count against the observation in the p value.
+        out of the shares.
 
     Notes
     -----
     Yang et al. 2019 show one rotation. The variance of a rotated unit needs only the covariance of
     the units over conditions, averaged over time (`nwbcompare.kernels.variance.centred`). A
-    rotation preserves the variance summed over units. The test is whether the axes of the units are
-    special in one network; it does not generalise over networks.
+    rotation preserves the variance summed over units.
+
+    This is a description, not a test of whether the axes of single units are special: whether units
+    or their mixtures have the wider distribution also depends on the distribution of rates and of
+    tuning strength over units, which a mixture averages out.
 
     Examples
     --------
@@ -270,7 +271,6 @@ def rotated_pairs(
             "n_active": (("rotation", "pair"), histogram.sum(axis=-1)),
             "observed_mean": ("pair", observed_mean),
             "observed_sd": ("pair", observed_sd),
-            "p_value": ("pair", _p_values(observed_sd, sd)),
         },
         coords=coords,
         attrs={
@@ -296,12 +296,6 @@ def _shares_over_rotations(histogram: npt.NDArray[np.int64]) -> dict[str, Any]:
         low, high = np.nanpercentile(shares, [2.5, 97.5], axis=0)
     dims = ("pair", "bin")
     return {"share": (dims, mean), "share_low": (dims, low), "share_high": (dims, high)}
-
-
-def _p_values(observed: Array, rotated: Array) -> Array:
-    """Compute one-sided p values; a rotation without active units counts as at least as wide."""
-    as_wide = reaches(rotated, observed) | np.isnan(rotated)
-    return np.where(np.isfinite(observed), p_values(as_wide), np.nan)
 
 
 def _warn_of_inactive(pairs: npt.NDArray[Any], observed: Array, rotated: Array) -> None:

@@ -1,4 +1,4 @@
-"""Null distributions of task variance and FTV: permuted labels and rotated units."""
+"""Task variance with condition labels permuted, and the FTV of rotated units."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,11 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from nwbcompare.analysis.selectivity.condition_means import condition_table
+from nwbcompare.analysis.selectivity.history_variables import refuse_history
 from nwbcompare.analysis.selectivity.kernels.rotation import (
     TOLERANCE,
     factorise,
     mixed_variances,
-    spread,
 )
 from nwbcompare.analysis.selectivity.task_variance import (
     ACTIVE_THRESHOLD,
@@ -34,8 +34,8 @@ from nwbcompare.core.activity import (
     Activity,
     blocks,
     columns_on,
+    condition_variables_of,
     is_ragged,
-    tasks_of,
     unit_positions,
 )
 from nwbcompare.core.checks import check_whole
@@ -45,156 +45,20 @@ from nwbcompare.core.errors import (
     listing,
     unknown_name,
 )
-from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.kernels.permutation import (
     Alike,
     cells_alike,
     label_means,
-    p_values,
     random_rotation,
-    reaches,
     shuffled,
     unshuffled,
 )
 from nwbcompare.kernels.variance import ESTIMATORS, centred, fractional_variance
 
 Array = npt.NDArray[np.float64]
-LEVEL = 0.05
 PERMUTATIONS_AT_ONCE = 256
 VALUES_AT_ONCE = 8_000_000
 """Means held at a time by one thread (64 MB)."""
-
-
-def context_label_null(
-    activity: Activity,
-    task_a: str,
-    task_b: str,
-    *,
-    n_permutations: int = 200,
-    seed: int = 0,
-    estimator: Estimator = "per_time",
-    conditions: Sequence[str] | None = None,
-    threshold: float = ACTIVE_THRESHOLD,
-    n_jobs: int | None = None,
-) -> xr.Dataset:
-    """Test each unit's FTV against task labels permuted among trials of one condition.
-
-    Null hypothesis: the unit responds alike in both tasks, so that within each condition (the same
-    values of the condition variables in both tasks) the trials of the tasks are exchangeable.
-    Permutations preserve the numbers of trials, and with them their effect on FTV.
-
-    Parameters
-    ----------
-    activity
-        An activity or a block, with noisy trials of both tasks in one block.
-    task_a, task_b
-        The two tasks.
-    n_permutations
-        Permutations; 200 give p values down to 1/201.
-    seed
-        Seed of the permutations.
-    estimator, conditions, threshold
-        See `nwbcompare.task_variance` and `nwbcompare.fractional_task_variance`.
-    n_jobs
-        Threads; by default one per core. The result does not depend on it.
-
-    Returns
-    -------
-    xarray.Dataset
-        By ``unit``: ``observed``, the FTV; ``fractional_task_variance (permutation, unit)``;
-        ``p_value``, two-sided, (1 + b) / (1 + B), where b counts permutations whose absolute FTV is
-        at least the observed one, or undefined; ``q_value``, adjusted for the false discovery rate
-        over units (Benjamini & Hochberg 1995); NaN for units that are inactive or lack a condition.
-        Of the population: ``ftv_sd`` over active units, ``null_ftv_sd (permutation)`` and the
-        one-sided ``ftv_sd_p_value``; ``n_tested``, and the shares of tested units with p
-        (``share_significant``, 0.05 under the null hypothesis) and q (``share_discovered``) of at
-        most 0.05. The columns of the unit table.
-
-    Raises
-    ------
-    InputError
-        For an unknown task, and no permutation.
-    NotApplicableError
-        For a deterministic source, tasks in different blocks, and conditions that differ between
-        the tasks.
-
-    Warns
-    -----
-    UnitWarning
-        For units that lack a condition.
-
-    Notes
-    -----
-    The unit of inference is the trial, within one unit. Every unit has its own permutations, so
-    that the null distribution of the population does not include correlations between units that
-    were recorded together. In the recordings of this package most units were recorded one after
-    another.
-
-    Examples
-    --------
-    >>> from nwbcompare.testing import example_block
-    >>> block = example_block()
-    >>> other = block.assign_coords(task=block["task"].copy(data=[1] * 8))
-    >>> both = xr.concat([block, other], dim="trial")
-    >>> both["task"].attrs["categories"] = '["go", "stay"]'
-    >>> both.attrs["condition_variables"] = '{"go": ["direction"], "stay": ["direction"]}'
-    >>> context_label_null(both, "go", "stay", n_permutations=19)["p_value"].sizes["unit"]
-    3
-    """
-    block = _counted(_block_with(activity, [task_a, task_b]), [task_a, task_b])
-    table, condition = condition_table(block, conditions)
-    stratum, context, n_conditions = _matched_conditions(table, condition, task_a, task_b)
-    design = _Design(stratum, context, n_conditions, 2, conditions_are="strata")
-    permuted, observed = _shuffled_variances(
-        block, design, n_permutations, np.random.SeedSequence(seed), estimator, n_jobs
-    )
-    _warn_of_lacking(block, observed[0, 0] + observed[0, 1], f"task {task_a!r} or {task_b!r}")
-    null, truth = _fraction(permuted, threshold), _fraction(observed, threshold)[0]
-    # undefined draws count against the observation
-    as_far = reaches(np.abs(null), np.abs(truth)) | np.isnan(null)
-    p_value = np.where(np.isfinite(truth), p_values(as_far), np.nan)
-    return xr.Dataset(
-        {
-            "fractional_task_variance": (("permutation", "unit"), null),
-            "observed": ("unit", truth),
-            "p_value": ("unit", p_value),
-            **_population(null, truth, p_value),
-        },
-        coords=columns_on(block, "unit"),
-        attrs={
-            "analysis": "context_label_null",
-            "task_a": task_a,
-            "task_b": task_b,
-            "estimator": estimator,
-            "conditions": json.dumps(None if conditions is None else list(conditions)),
-            "seed": seed,
-            "n_permutations": n_permutations,
-            "threshold": threshold,
-            "name": block.attrs["name"],
-            "source": block.attrs["source"],
-        },
-    )
-
-
-def _population(null: Array, truth: Array, p_value: Array) -> dict[str, Any]:
-    """Test the spread of FTV over units, and count the units that are not as in the null."""
-    tested = np.isfinite(truth)
-    q_value = adjust_p(p_value, "fdr_bh")
-    sd = spread(truth[None])[1][0]
-    # the same units in every draw; undefined FTVs are left out
-    null_sd = spread(null[:, tested])[1]
-    n_tested = int(tested.sum())
-    return {
-        "q_value": ("unit", q_value),
-        "ftv_sd": sd,
-        "null_ftv_sd": ("permutation", null_sd),
-        "ftv_sd_p_value": p_values(reaches(null_sd, sd) | np.isnan(null_sd))
-        if n_tested
-        else np.nan,
-        "n_tested": n_tested,
-        "share_significant": _share_significant(p_value[tested]),
-        "share_discovered": _share_significant(q_value[tested]),
-    }
 
 
 def _warn_of_lacking(block: xr.Dataset, variance: Array, where: str) -> None:
@@ -206,10 +70,6 @@ def _warn_of_lacking(block: xr.Dataset, variance: Array, where: str) -> None:
             UnitWarning,
             stacklevel=3,
         )
-
-
-def _share_significant(p: Array) -> float:
-    return float((p <= LEVEL).mean()) if p.size else float("nan")
 
 
 def condition_label_null(
@@ -248,7 +108,8 @@ def condition_label_null(
     InputError
         For no permutation.
     NotApplicableError
-        For a deterministic source: without noise there is no floor.
+        For a deterministic source: without noise there is no floor; and for conditions that are
+        defined by earlier trials (`nwbcompare.analysis.selectivity.history_variables`).
 
     Warns
     -----
@@ -258,8 +119,7 @@ def condition_label_null(
     Notes
     -----
     Permuted trials include the differences between conditions: the floor of a tuned unit is
-    slightly above the noise in its condition means. Every unit has its own permutations, as in
-    `context_label_null`.
+    slightly above the noise in its condition means. Every unit has its own permutations.
 
     Examples
     --------
@@ -273,22 +133,23 @@ def condition_label_null(
     for block in blocks(activity).values():
         _refuse_deterministic(block)
         table, condition = condition_table(block, conditions)
+        variables = condition_variables_of(block)
         for task in dict.fromkeys(map(str, table["task"].values)):
+            refuse_history(block, [task], variables[task] if conditions is None else conditions)
             members = np.flatnonzero(table["task"].values == task)
             label = np.where(np.isin(condition, members), condition - members[0], -1)
-            design = _Design(np.minimum(label, 0), label, 1, members.size, conditions_are="labels")
             variance, observed = _shuffled_variances(
-                _counted(block, [task]),
-                design,
+                block.isel(time=counted_bins(block, task)),
+                _Design(label, members.size),
                 n_permutations,
                 root.spawn(1)[0],
                 estimator,
                 n_jobs,
             )
-            _warn_of_lacking(block, observed[0, 0], f"task {task!r}")
+            _warn_of_lacking(block, observed[0], f"task {task!r}")
             parts.append(
                 xr.Dataset(
-                    {"task_variance": (("permutation", "unit"), variance[:, 0])},
+                    {"task_variance": (("permutation", "unit"), variance)},
                     coords={**columns_on(block, "unit"), "task": task},
                 )
             )
@@ -350,12 +211,12 @@ def rotation_control(
     -----
     Each estimator is a quadratic form, so that the variance of a rotated unit needs only the
     covariance of the units over conditions, averaged over time
-    (`nwbcompare.kernels.variance.centred`).
+    (`nwbcompare.kernels.variance.centred`). This is a description, not a test: see
+    `nwbcompare.selectivity.rotated_pairs`.
 
     Examples
     --------
     >>> from nwbcompare.testing import example_block
-
     >>> block = example_block().assign_coords(task=("trial", ["a"] * 4 + ["b"] * 4))
     >>> block.attrs["condition_variables"] = '{"a": ["correct"], "b": ["correct"]}'
     >>> rotation_control(block, "a", "b", n_rotations=2)["fractional_task_variance"].shape
@@ -500,38 +361,6 @@ def _unit_groups(units: dict[str, xr.DataArray], within: str | None) -> list[npt
     return [np.flatnonzero(values == value) for value in np.unique(values)]
 
 
-def _block_with(activity: Activity, tasks: list[str]) -> xr.Dataset:
-    available: list[str] = []
-    for block in blocks(activity).values():
-        _refuse_deterministic(block)
-        here = tasks_of(block)
-        available += here
-        if all(task in here for task in tasks):
-            return block
-    for task in tasks:
-        if task not in available:
-            raise unknown_name("task", task, available)
-    raise NotApplicableError(
-        "activity",
-        f"{listing(tasks)} in one block",
-        "two blocks",
-        "Labels can only be permuted among trials on one clock: align both tasks alike.",
-    )
-
-
-def _counted(block: xr.Dataset, tasks: list[str]) -> xr.Dataset:
-    """Keep the time bins that `task_variance` counts by default, which the tasks must share."""
-    bins = [counted_bins(block, task) for task in tasks]
-    if any((other != bins[0]).any() for other in bins):
-        raise NotApplicableError(
-            "activity",
-            f"the same bins of {listing(tasks)}",
-            "epochs that differ",
-            "Labels can only be permuted among trials on one clock: align both tasks alike.",
-        )
-    return block.isel(time=bins[0])
-
-
 def _refuse_deterministic(block: xr.Dataset) -> None:
     if block.attrs["deterministic"]:
         raise NotApplicableError(
@@ -542,46 +371,16 @@ def _refuse_deterministic(block: xr.Dataset) -> None:
         )
 
 
-def _matched_conditions(
-    table: xr.Dataset, condition: npt.NDArray[np.int64], task_a: str, task_b: str
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """Number the conditions alike in both tasks: (condition, task) of each trial."""
-    names = [str(name) for name in table.coords if name != "task"]
-    keys = list(zip(*(table[name].values.tolist() for name in names), strict=True))
-    by_task = {
-        task: {keys[i]: i for i in np.flatnonzero(table["task"].values == task)}
-        for task in (task_a, task_b)
-    }
-    if by_task[task_a].keys() != by_task[task_b].keys():
-        raise NotApplicableError(
-            "conditions",
-            "the same conditions in both tasks",
-            f"{len(by_task[task_a])} in {task_a!r} and {len(by_task[task_b])} in {task_b!r}",
-            "Name shared columns with conditions=[...].",
-        )
-    number = np.full(len(keys) + 1, -1)
-    context = np.full(len(keys) + 1, -1)
-    for which, places in enumerate(by_task.values()):
-        for place, key in enumerate(sorted(places)):
-            number[places[key]], context[places[key]] = place, which
-    return number[condition], context[condition], len(by_task[task_a])
-
-
 @dataclass(frozen=True)
 class _Design:
-    """Which labels are permuted in which stratum; both -1 in a row that is left out."""
+    """The condition of each row, -1 in a row that is left out, and the number of conditions."""
 
-    stratum: npt.NDArray[np.int64]
     label: npt.NDArray[np.int64]
-    n_strata: int
     n_labels: int
-    conditions_are: Literal["strata", "labels"]
 
     def variances(self, means: Array, estimator: str) -> Array:
-        """Compute task variances (permutation, task, unit) from the means of `label_means`."""
-        condition = 1 if self.conditions_are == "strata" else 2
-        variance = ESTIMATORS[estimator](np.moveaxis(means, (4, condition), (0, 3)))
-        return np.swapaxes(variance, 1, 2)
+        """Compute task variances (permutation, unit) from the means of `label_means`."""
+        return ESTIMATORS[estimator](np.moveaxis(means[:, 0], 3, 0))
 
 
 @dataclass(frozen=True)
@@ -602,7 +401,7 @@ def _shuffled_variances(
     estimator: str,
     n_jobs: int | None,
 ) -> tuple[Array, Array]:
-    """Compute task variances (permutation, task, unit) for permuted and for true labels.
+    """Compute task variances (permutation, unit) for permuted and for true labels.
 
     Every piece of work, some permutations of some units, has a random stream of its own, so
     that the number of workers changes nothing.
@@ -611,24 +410,23 @@ def _shuffled_variances(
         raise unknown_name("estimator", estimator, ESTIMATORS)
     check_whole("n_permutations", n_permutations, 1, "Use n_permutations=200.")
     n_units = block.sizes["unit"]
-    n_tasks = design.n_labels if design.conditions_are == "strata" else design.n_strata
-    permuted = np.empty((n_permutations, n_tasks, n_units))
-    observed = np.empty((1, n_tasks, n_units))
+    permuted = np.empty((n_permutations, n_units))
+    observed = np.empty((1, n_units))
     pieces = _pieces(n_permutations, PERMUTATIONS_AT_ONCE)
-    values = design.n_strata * design.n_labels * block.sizes["time"] * pieces[0].stop
+    values = design.n_labels * block.sizes["time"] * pieces[0].stop
     # units per piece: bounds the memory of a thread
     at_once = max(1, VALUES_AT_ONCE // values)
 
     def work(task: tuple[_Units, slice, np.random.SeedSequence]) -> int:
         units, piece, stream = task
         rng = np.random.default_rng(stream)
-        shape = (units.n, design.n_strata, design.n_labels)
+        shape = (units.n, 1, design.n_labels)
         n = len(range(*piece.indices(n_permutations)))
         means = label_means(units.rates, shuffled(units.groups, n, rng), (*shape, n))
-        permuted[piece, :, units.place] = design.variances(means, estimator)
+        permuted[piece, units.place] = design.variances(means, estimator)
         if piece.start == 0:
             means = label_means(units.rates, unshuffled(units.groups), (*shape, 1))
-            observed[:, :, units.place] = design.variances(means, estimator)
+            observed[:, units.place] = design.variances(means, estimator)
         return n * units.n
 
     with (
@@ -673,7 +471,7 @@ def _units_at_once(block: xr.Dataset, design: _Design, at_once: int) -> Iterator
         rates, rows = rates[used], rows[used]
         groups = cells_alike(
             unit[used],
-            design.stratum[rows],
+            np.zeros_like(rows),
             design.label[rows],
             design.n_labels,
             np.isfinite(rates).all(axis=1),

@@ -61,9 +61,11 @@ def methods(results: SourceResults, settings: Settings) -> list[str]:
         )
     if "nulls" in results:
         paragraphs.append(
-            "Nulls: task labels permuted within condition, condition labels within task "
-            f"({settings.n_permutations} permutations each), {N_ROTATIONS} random rotations; false "
-            "discovery rates by Benjamini and Hochberg."
+            "Nulls: FTV = 0 by the difference of the corrected task variances over its error, with "
+            f"residuals of trials resampled within cells ({settings.n_permutations} resamples) and "
+            "errors over sessions for the population; condition labels permuted within task "
+            f"({settings.n_permutations} permutations); {N_ROTATIONS} random rotations, as a "
+            "description without a test; false discovery rates by Benjamini and Hochberg."
         )
     if "confounds" in results:
         paragraphs.append(

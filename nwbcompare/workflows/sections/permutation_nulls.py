@@ -1,4 +1,4 @@
-"""Nulls of FTV and task variance: permuted labels, and random rotations of the units."""
+"""The test of FTV = 0, the noise floor of task variance, and FTV of rotated units."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from nwbcompare.analysis.selectivity.ftv_null import ftv_null
 from nwbcompare.analysis.selectivity.permutation_nulls import (
     condition_label_null,
-    context_label_null,
     rotation_control,
 )
+from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.permutation_nulls import plot_ftv_nulls, plot_task_variances
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
@@ -31,7 +32,7 @@ N_ROTATIONS = 100
 class Nulls:
     """Nulls of a recording; None where one does not apply."""
 
-    context: xr.Dataset | None
+    ftv: xr.Dataset | None
     condition: xr.Dataset
     rotation: xr.Dataset | None
 
@@ -44,9 +45,9 @@ def _compute(
     n = settings.n_permutations
     results = Results({"condition": condition_label_null(recording, n_permutations=n, seed=seed)})
     results.attempt(
-        "context",
-        lambda: context_label_null(recording, *pair, n_permutations=n, seed=seed),
-        called="permutation of context labels",
+        "ftv",
+        lambda: ftv_null(recording, *pair, n_resamples=n, seed=seed),
+        called="test of FTV = 0",
     )
     results.attempt(
         "rotation",
@@ -59,21 +60,11 @@ def _compute(
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     del name
     measurements, tables = Measurements.of(results["samples"]), results["nulls"]
-    nulls = Nulls(tables.get("context"), tables["condition"], tables.get("rotation"))
+    nulls = Nulls(tables.get("ftv"), tables["condition"], tables.get("rotation"))
     findings: list[str | Finding] = []
-    if nulls.context is not None:
-        findings.append(_context(nulls.context))
+    if nulls.ftv is not None:
+        findings += [*_population(nulls.ftv), _units(nulls.ftv)]
     findings.append(_floor(measurements, nulls.condition))
-    if nulls.rotation is not None:
-        spread = float(np.nanstd(nulls.rotation["fractional_task_variance"].values))
-        single = sd_of(measurements.recorded.ftv)
-        verdict = (
-            "more specialised than their mixtures" if spread < single else "no more specialised"
-        )
-        findings.append(
-            "Random mixtures of the units (rotations, axis alignment) have an s.d. of FTV of "
-            f"{spread:.3f}, single units {single:.3f}: single units are {verdict}."
-        )
     findings += [f"Does not apply: {what}. {why.reason}" for what, why in tables.refusals.items()]
     return Summary(
         findings=findings,
@@ -85,13 +76,14 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
 def _picture(measurements: Measurements, nulls: Nulls) -> Picture:
     return picture(
         "nulls",
-        "Left: FTV of the recorded units; dashed, with the labels of the two tasks permuted within "
-        "condition; dotted, of random rotations of the units. Right: task variance in both tasks, "
-        "a point a unit; dashed, the floor with condition labels shuffled.",
+        "Left: raw FTV of the recorded units; dashed, of the tested units if their FTV was 0 "
+        "(residuals resampled); dotted, of random rotations of the units, a description without a "
+        "test. Right: task variance in both tasks, a point a unit; dashed, the floor with "
+        "condition labels shuffled.",
         partial(
             plot_ftv_nulls,
             ftv=measurements.recorded.ftv,
-            null=nulls.context,
+            null=nulls.ftv,
             rotation=nulls.rotation,
             names=measurements.task_names,
         ),
@@ -118,8 +110,8 @@ def _unit_rows(measurements: Measurements, nulls: Nulls) -> list[Row]:
         },
         "ftv": recorded.ftv["fractional_task_variance"],
     }
-    if nulls.context is not None:
-        columns |= {"p_value": nulls.context["p_value"], "q_value": nulls.context["q_value"]}
+    if nulls.ftv is not None:
+        columns |= {"p_value": nulls.ftv["p_value"], "q_value": nulls.ftv["q_value"]}
     session = recorded.ftv.coords.get("session")
     return [
         {"unit": str(unit)}
@@ -131,46 +123,72 @@ def _unit_rows(measurements: Measurements, nulls: Nulls) -> list[Row]:
 
 def _histograms(measurements: Measurements, nulls: Nulls) -> list[Row]:
     """Return a row for each bin of the distributions in the figure."""
-    distributions = {
-        "recorded units": measurements.recorded.ftv,
-        "task labels permuted": nulls.context,
-        "units rotated": nulls.rotation,
-    }
+    recorded = measurements.recorded.ftv["fractional_task_variance"].values
     return [
         row
-        for what, table in distributions.items()
-        if table is not None
-        for row in share_rows(what, table["fractional_task_variance"].values)
+        for what, values in {"recorded units": recorded, **_null_values(nulls)}.items()
+        for row in share_rows(what, values)
     ]
 
 
-def _context(null: xr.Dataset) -> Finding:
-    spread, p = null["null_ftv_sd"], float(null["ftv_sd_p_value"])
-    observed, expected = float(null["ftv_sd"]), float(spread.mean())
-    verdict = "units tell the two tasks apart" if p < LEVEL else "no difference is shown"
-    low, high = np.quantile(observed - spread.values, [0.025, 0.975])
-    n = counted(int(np.isfinite(null["p_value"].values).sum()), "unit")
-    below, discovered = (_share_below(null[name].values) for name in ("p_value", "q_value"))
-    return Finding(
-        text="With the labels of the two tasks permuted within condition the s.d. of FTV is "
-        f"{expected:.3f}, observed {observed:.3f}: {verdict}. {percent(below)} of {n} differ "
-        f"from the null at p < 0.05 (5 % by chance), {percent(discovered)} at a false discovery "
-        "rate of 5 %.",
-        evidence=Evidence(
-            measure="s.d. of FTV less that of the null (range of the null)",
-            effect=number(observed - expected),
-            low=number(low),
-            high=number(high),
-            p_value=number(p),
-            n=n,
-            unit_of_inference="trial, for these units",
-            figure="nulls",
-        ),
+def _null_values(nulls: Nulls) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the FTV values of each null by its name."""
+    values = {}
+    if nulls.ftv is not None:
+        values["units if FTV was 0"] = nulls.ftv["null_ftv"].values
+    if nulls.rotation is not None:
+        values["units rotated"] = nulls.rotation["fractional_task_variance"].values
+    return values
+
+
+def _population(null: xr.Dataset) -> list[str | Finding]:
+    """Return the tests of the population, over sessions."""
+    spread, mean = float(null["spread_p_value"]), float(null["summed_ftv_p_value"])
+    summed, n_sessions = float(null["summed_ftv"]), int(null["n_sessions"])
+    n = f"{counted(int(null['n_tested']), 'unit')} in {counted(n_sessions, 'session')}"
+    total = f"The FTV of the summed, noise-corrected task variances is {summed:.3f}"
+    if np.isnan(spread):
+        return [f"{total} ({n}; no test over fewer than 5 sessions)."]
+    evidence = partial(
+        Evidence, n=n, unit_of_inference="session, for these animals", figure="nulls"
     )
+    rejected = "is rejected" if spread < LEVEL else "is not rejected"
+    return [
+        Finding(
+            text=f"That every unit has an FTV of 0 {rejected}, {p_text(spread)} ({n}).",
+            evidence=evidence(
+                measure="squared differences of task variance beyond noise", p_value=number(spread)
+            ),
+        ),
+        Finding(
+            text=f"{total}, {p_text(mean)} for a value of 0.",
+            evidence=evidence(
+                measure="FTV of the summed task variances",
+                effect=number(summed),
+                p_value=number(mean),
+            ),
+        ),
+    ]
 
 
-def _share_below(p: npt.NDArray[np.float64]) -> float:
-    return float((p[np.isfinite(p)] < LEVEL).mean())
+def _units(null: xr.Dataset) -> str:
+    n, refused = int(null["n_tested"]), null.attrs["n_in_blocks"]
+    text = (
+        f"{percent(null['share_significant'])} of {counted(n, 'unit')} have an FTV other than 0 at "
+        f"p <= 0.05 (5 % by chance), {percent(null['share_discovered'])} at a false discovery rate "
+        "of 5 %."
+    )
+    if refused:
+        text += (
+            f" {counted(refused, 'unit')} with tasks in too few blocks, where FTV cannot be told "
+            "from drift, are not tested."
+        )
+    elif not null.attrs["order_known"]:
+        text += (
+            " The order of the trials is not known: if the tasks were recorded in few blocks, a "
+            "drift of tuning can appear as FTV."
+        )
+    return text
 
 
 def _floor(measurements: Measurements, null: xr.Dataset) -> str:
@@ -188,13 +206,10 @@ def _rows(measurements: Measurements, nulls: Nulls) -> list[Row]:
     rows: list[Row] = [
         {"FTV of": "recorded units", "s.d.": number(sd_of(measurements.recorded.ftv))}
     ]
-    for name, null in (
-        ("context labels permuted", nulls.context),
-        ("units rotated", nulls.rotation),
-    ):
-        if null is not None:
-            values = null["fractional_task_variance"].values
-            rows.append({"FTV of": name, "s.d.": number(np.nanstd(values))})
+    rows += [
+        {"FTV of": name, "s.d.": number(np.nanstd(values))}
+        for name, values in _null_values(nulls).items()
+    ]
     return rows
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -117,40 +115,6 @@ def recorded_labels(monkeypatch, n_rows):
 
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("estimator", list(ESTIMATORS))
-def test_the_context_null_equals_plain_loops_over_the_same_labels(
-    monkeypatch, rng, estimator, missing
-):
-    block = recording(rng, signal=(1, 1))
-    if missing:
-        block["rate"].values[rng.random(block["rate"].shape) < 0.2] = np.nan
-    rates, unit = block["rate"].values.astype(float), block["observation_unit"].values
-    drawn = recorded_labels(monkeypatch, len(rates))
-    null = nc.selectivity.context_label_null(
-        block, "a", "b", n_permutations=6, estimator=estimator, n_jobs=1
-    )
-    for permutation in range(6):
-        for u in range(4):
-            rows, label = unit == u, drawn[0][:, permutation]
-            a, b = (
-                plain_variance(
-                    rates[rows & (label == task)],
-                    block["c"].values[rows & (label == task)],
-                    2,
-                    estimator,
-                )
-                for task in (0, 1)
-            )
-            got = null["fractional_task_variance"].values[permutation, u]
-            assert got == pytest.approx((a - b) / (a + b), rel=1e-10, nan_ok=True)
-    # the numbers of trials are kept in each condition
-    for u, c, task in np.ndindex(4, 2, 2):
-        rows = (unit == u) & (block["c"].values == c)
-        expected = (rows & (block["task"].values == task)).sum()
-        np.testing.assert_array_equal((drawn[0][rows] == task).sum(axis=0), expected)
-
-
-@pytest.mark.parametrize("missing", [False, True])
-@pytest.mark.parametrize("estimator", list(ESTIMATORS))
 def test_the_condition_null_equals_plain_loops_over_the_same_labels(
     monkeypatch, rng, estimator, missing
 ):
@@ -185,17 +149,6 @@ def test_means_of_true_labels_are_the_condition_means(rng):
     np.testing.assert_allclose(means.swapaxes(1, 2), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("estimator", list(ESTIMATORS))
-@pytest.mark.parametrize("dense", [False, True])
-def test_the_observed_ftv_is_that_of_the_analysis(rng, estimator, dense):
-    block = recording(rng, signal=(1, 1))
-    block = as_dense(block) if dense else block
-    null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=2, estimator=estimator)
-    ftv = nc.fractional_task_variance(nc.task_variance(block, estimator=estimator), "a", "b")
-    np.testing.assert_allclose(null["observed"], ftv["fractional_task_variance"], rtol=1e-10)
-    np.testing.assert_allclose(null["ftv_sd"], ftv["fractional_task_variance"].std(), rtol=1e-10)
-
-
 # the permutations -----------------------------------------------------------------------------
 
 
@@ -206,87 +159,12 @@ def test_the_number_of_workers_changes_nothing_and_seeds_reproduce(monkeypatch, 
     block = recording(rng, n_units=7)
     block = as_dense(block) if dense else block
     one, two = (
-        nc.selectivity.context_label_null(block, "a", "b", n_permutations=30, seed=3, n_jobs=n)
-        for n in (1, 2)
-    )
-    xr.testing.assert_identical(one, two)
-    one, two = (
         nc.selectivity.condition_label_null(block, n_permutations=30, seed=3, n_jobs=n)
         for n in (1, 2)
     )
     xr.testing.assert_identical(one, two)
     other = nc.selectivity.condition_label_null(block, n_permutations=30, seed=4)
     assert not np.isclose(other["task_variance"], one["task_variance"]).any()
-
-
-# p values -------------------------------------------------------------------------------------
-
-
-def test_the_p_value_is_that_of_all_labellings(rng):
-    block = recording(rng, n_units=1, counts=((3, 3), (3, 3)), signal=(1.5, 0))
-    rates, c = block["rate"].values.astype(float), block["c"].values
-    every = []
-    for chosen in combinations(np.flatnonzero(c == 0), 3):
-        for others in combinations(np.flatnonzero(c == 1), 3):
-            a = np.isin(np.arange(12), chosen + others)
-            tv = [plain_variance(rates[rows], c[rows], 2, "per_time") for rows in (a, ~a)]
-            every.append((tv[0] - tv[1]) / sum(tv))
-    null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=4000)
-    observed = null["observed"].item()
-    exact = np.mean(np.abs(every) >= abs(observed) - 1e-9)
-    assert 0.01 < exact < 0.99
-    assert null["p_value"].item() == pytest.approx(
-        exact, abs=4 * np.sqrt(exact * (1 - exact) / 4000)
-    )
-    # the labels as they are come up too, and count as far
-    found = np.unique(np.round(null["fractional_task_variance"], 9))
-    np.testing.assert_allclose(found, np.unique(np.round(every, 9)), atol=2e-9)
-
-
-def interval(n, share=0.05, level=0.999):
-    return np.array(stats.binom.interval(level, n, share)) / n
-
-
-def test_a_unit_has_its_nominal_false_positive_rate_with_unequal_numbers_of_trials():
-    block = recording(np.random.default_rng(5), n_units=800, counts=((4, 12, 6), (15, 5, 9)))
-    null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=99, seed=1)
-    low, high = interval(800)
-    assert low <= (null["p_value"] <= 0.05).mean() <= high
-    assert null["share_significant"] == (null["p_value"] <= 0.05).mean()
-    # fewer trials in task a give it the larger variance: the null is not centred on 0
-    assert null["fractional_task_variance"].mean() > 0.03
-    assert null["share_discovered"] <= 0.01
-
-
-def test_power_against_a_real_difference_and_its_growth():
-    shares = []
-    for size in (0.3, 1.0, 2.0):
-        block = recording(
-            np.random.default_rng(6), n_units=60, counts=((20, 20, 20),) * 2, signal=(size, 0)
-        )
-        null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=199)
-        shares.append(float(null["share_significant"]))
-        assert null["share_discovered"] <= null["share_significant"]
-    assert shares[0] < shares[1] < shares[2]
-    assert shares[2] > 0.9
-
-
-def test_the_population_test_has_its_nominal_rate_and_power():
-    rejected = []
-    for seed in range(400):
-        block = recording(
-            np.random.default_rng(seed), n_units=8, counts=((4, 7), (6, 3)), n_times=1
-        )
-        null = nc.selectivity.context_label_null(
-            block, "a", "b", n_permutations=39, seed=seed, n_jobs=1
-        )
-        rejected.append(float(null["ftv_sd_p_value"]) <= 0.05)
-    low, high = interval(400)
-    assert low <= np.mean(rejected) <= high
-    tuned = recording(np.random.default_rng(0), n_units=40, counts=((20,) * 4,) * 2, signal=(1, 1))
-    null = nc.selectivity.context_label_null(tuned, "a", "b", n_permutations=99)
-    assert null["ftv_sd_p_value"] == 0.01
-    assert null["ftv_sd"] > null["null_ftv_sd"].max()
 
 
 def test_the_floor_is_the_analytic_one(rng):
@@ -334,45 +212,24 @@ def test_units_that_lack_a_condition_are_named_and_not_counted(rng):
     block = recording(rng, n_units=5)
     lacking = (block["observation_unit"].values == 2) & (block["c"].values == 1)
     block = block.isel(observation=~(lacking & (block["task"].values == 0)))
-    with pytest.warns(nc.UnitWarning, match=r"1 units lack a condition of task 'a' or 'b'.*u2"):
-        null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=9)
-    for name in ("observed", "p_value", "q_value"):
-        assert np.isnan(null[name]).values.tolist() == [False, False, True, False, False]
-    assert null["n_tested"] == 4
-    assert np.isfinite(null["null_ftv_sd"]).all()
     with pytest.warns(nc.UnitWarning, match=r"1 units lack a condition of task 'a'.*u2"):
         floor = nc.selectivity.condition_label_null(block, n_permutations=9)["task_variance"]
     assert np.isnan(floor.sel(unit="u2", task="a")).all()
     assert np.isfinite(floor.sel(task="b")).all()
 
 
-def test_without_any_active_unit_nothing_is_tested(rng):
-    null = nc.selectivity.context_label_null(
-        recording(rng), "a", "b", n_permutations=9, threshold=1e6
-    )
-    assert null["n_tested"] == 0
-    assert np.isnan(null["p_value"]).all()
-    for name in ("ftv_sd", "ftv_sd_p_value", "share_significant", "share_discovered"):
-        assert np.isnan(null[name])
-
-
 def test_results_carry_their_units_and_are_saved(rng, tmp_path):
-    block = recording(rng)
-    for result in (
-        nc.selectivity.context_label_null(block, "a", "b", n_permutations=5, conditions=["c"]),
-        nc.selectivity.condition_label_null(block, n_permutations=5),
-    ):
-        assert result["session"].values.tolist() == [0, 0, 1, 1]
-        assert (result.attrs["name"], result.attrs["source"]) == ("toy", "recording")
-        file = tmp_path / f"{result.attrs['analysis']}.nc"
-        result.to_netcdf(file, engine="h5netcdf")
-        xr.testing.assert_identical(xr.load_dataset(file, engine="h5netcdf"), result)
+    result = nc.selectivity.condition_label_null(recording(rng), n_permutations=5)
+    assert result["session"].values.tolist() == [0, 0, 1, 1]
+    assert (result.attrs["name"], result.attrs["source"]) == ("toy", "recording")
+    result.to_netcdf(tmp_path / "null.nc", engine="h5netcdf")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "null.nc", engine="h5netcdf"), result)
 
 
 def test_bad_arguments_are_refused(rng):
     block = recording(rng)
     with pytest.raises(nc.InputError, match="estimator: expected one of per_time"):
-        nc.selectivity.context_label_null(block, "a", "b", estimator="per_tim")
+        nc.selectivity.condition_label_null(block, estimator="per_tim")
     with pytest.raises(
         nc.InputError, match="n_permutations: expected a whole number of 1 or more, got 0"
     ):

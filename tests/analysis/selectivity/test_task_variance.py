@@ -245,36 +245,6 @@ def test_the_variance_of_a_mixture_needs_only_the_covariance(rng, estimator):
 # nulls -------------------------------------------------------------------------------------
 
 
-def test_the_context_null_has_its_nominal_false_positive_rate():
-    block = two_tasks(np.random.default_rng(3), n_units=200, n_trials=60, signal=(0, 0))
-    null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=99, seed=1)
-    share = (null["p_value"] <= 0.05).mean().item()
-    # 200 units: a binomial 99.9 % interval round 0.05
-    assert 0.005 <= share <= 0.11
-
-
-def test_the_context_null_has_power_and_reproduces_the_observed_ftv():
-    block = two_tasks(np.random.default_rng(3), n_units=40, n_trials=60, signal=(2.0, 0.2))
-    null = nc.selectivity.context_label_null(block, "a", "b", n_permutations=99, seed=1)
-    assert (null["p_value"] < 0.05).mean() > 0.9
-    ftv = nc.fractional_task_variance(nc.task_variance(block), "a", "b")
-    np.testing.assert_allclose(null["observed"], ftv["fractional_task_variance"], rtol=1e-9)
-
-
-def test_nulls_are_alike_in_both_layouts_and_seeds_reproduce_them():
-    one, two = (
-        nc.selectivity.context_label_null(
-            two_tasks(np.random.default_rng(0), ragged=r), "a", "b", n_permutations=200
-        )["fractional_task_variance"]
-        for r in (False, True)
-    )
-    np.testing.assert_allclose(one.std("permutation"), two.std("permutation"), rtol=0.25)
-    again = nc.selectivity.context_label_null(
-        two_tasks(np.random.default_rng(0)), "a", "b", n_permutations=200
-    )
-    np.testing.assert_array_equal(again["fractional_task_variance"], one)
-
-
 def test_the_condition_null_is_the_noise_floor():
     noisy = two_tasks(np.random.default_rng(5), n_trials=200, signal=(0, 0))
     floor = nc.selectivity.condition_label_null(noisy, n_permutations=50)["task_variance"].mean(
@@ -288,22 +258,10 @@ def test_the_condition_null_is_the_noise_floor():
     assert tuned.mean() > 10 * floor.mean()
 
 
-def test_a_deterministic_source_has_no_label_nulls():
+def test_a_deterministic_source_has_no_label_null():
     block = example_block().assign_attrs(deterministic=1)
     with pytest.raises(nc.NotApplicableError, match="expected noisy trials"):
         nc.selectivity.condition_label_null(block)
-    with pytest.raises(nc.NotApplicableError, match="expected noisy trials"):
-        nc.selectivity.context_label_null(block, "a", "b")
-
-
-def test_the_context_null_needs_both_tasks_and_the_same_conditions(rng):
-    block = two_tasks(rng)
-    with pytest.raises(nc.InputError, match="task: expected one of a, b"):
-        nc.selectivity.context_label_null(block, "a", "z")
-    fewer = nc.select(block, c=[0.0, 1.0], task="a")
-    joined = xr.concat([fewer, nc.select(block, task="b")], dim="trial")
-    with pytest.raises(nc.NotApplicableError, match="the same conditions in both tasks"):
-        nc.selectivity.context_label_null(joined, "a", "b")
 
 
 def test_rotations_equal_rotating_the_activity(rng):

@@ -22,8 +22,9 @@ def stairs(ax):
 
 def test_ftv_is_drawn_with_its_nulls(ax, measurements):
     ftv = measurements.recorded.ftv
-    null = ftv.assign(fractional_task_variance=ftv["fractional_task_variance"] * 0.5)
-    plot_ftv_nulls(ax, ftv, null=null, rotation=null, names={"contextdm1": "A"})
+    rotation = ftv.assign(fractional_task_variance=ftv["fractional_task_variance"] * 0.5)
+    null = rotation.rename(fractional_task_variance="null_ftv")
+    plot_ftv_nulls(ax, ftv, null=null, rotation=rotation, names={"contextdm1": "A"})
     drawn = stairs(ax)
     assert len(drawn) == 4
     values = ftv["fractional_task_variance"].values
@@ -31,7 +32,7 @@ def test_ftv_is_drawn_with_its_nulls(ax, measurements):
     np.testing.assert_allclose(drawn[0].get_data().values, expected)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
         "units",
-        "task labels permuted",
+        "if FTV was 0",
         "units rotated",
     ]
     assert ax.get_xlabel() == "FTV (A, contextdm2)"
