@@ -64,6 +64,7 @@ class Setting:
 
 
 UNTUNED, TUNED = Setting(), Setting(rate=(20.0, 20.0), variance=(9.0, 9.0))
+LONG = replace(TUNED, variance=(36.0, 36.0), trials=(126, 126))
 OVERDISPERSED = {"fano": 2.0, "gain": 0.3}
 ERRORS = {
     "untuned": UNTUNED,
@@ -90,10 +91,15 @@ ERRORS = {
     "4 blocks, drift": replace(TUNED, n_blocks=4, drift=0.25),
     "8 blocks, drift": replace(TUNED, n_blocks=8, drift=0.25),
     "16 blocks, drift": replace(TUNED, n_blocks=16, drift=0.25),
-    "14 blocks of 72, drift": replace(TUNED, trials=(126, 126), n_blocks=14, drift=0.25),
-    "14 blocks of 72, over-dispersed": replace(
-        TUNED, trials=(126, 126), n_blocks=14, drift=0.25, **OVERDISPERSED
+    "10 blocks of 101, strong, drift": replace(LONG, n_blocks=10, drift=0.25),
+    "14 blocks of 72, strong, no drift": replace(LONG, n_blocks=14),
+    "14 blocks of 72, strong, little drift": replace(LONG, n_blocks=14, drift=0.08),
+    "14 blocks of 72, strong, drift": replace(LONG, n_blocks=14, drift=0.25),
+    "14 blocks of 72, tuned, drift": replace(LONG, variance=(9.0, 9.0), n_blocks=14, drift=0.25),
+    "14 blocks of 72, over-dispersed, drift": replace(
+        LONG, variance=(9.0, 9.0), n_blocks=14, drift=0.25, **OVERDISPERSED
     ),
+    "28 blocks of 36, strong, drift": replace(LONG, n_blocks=28, drift=0.25),
 }
 POWER = {
     f"FTV {ftv}, TV {total / 2:g}, {trials} trials": replace(
@@ -336,8 +342,8 @@ def show(name: str, row: dict[str, Any], *, limit: bool) -> None:
 def main() -> None:
     """Run the benchmark, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--datasets", type=int, default=4000, help="units of each setting")
-    parser.add_argument("--permuted", type=int, default=500, help="units whose labels are permuted")
+    parser.add_argument("--datasets", type=int, default=2000, help="units of each setting")
+    parser.add_argument("--permuted", type=int, default=400, help="units whose labels are permuted")
     parser.add_argument("--populations", type=int, default=2000)
     parser.add_argument("--resamples", type=int, default=299)
     parser.add_argument("--seed", type=int, default=0)

@@ -21,6 +21,7 @@ from nwbcompare.analysis.selectivity.condition_means import condition_table
 from nwbcompare.analysis.selectivity.history_variables import refuse_history
 from nwbcompare.analysis.selectivity.kernels.ftv_null import EqualVariances, equal_variances
 from nwbcompare.analysis.selectivity.kernels.noise_correction import LEAST_TRIALS
+from nwbcompare.analysis.selectivity.kernels.slow_drift import DEGREE, UNKNOWN, Drift, slow_drift
 from nwbcompare.analysis.selectivity.task_variance import counted_bins
 from nwbcompare.core.activity import (
     Activity,
@@ -49,12 +50,18 @@ Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 LEVEL = 0.05
 FEWEST_SESSIONS = 5
-LARGEST_DRIFT_SHARE = 0.05
-"""Largest share of the variance of the task labels that slow drift may explain in a tested unit."""
+LARGEST_DRIFT_Z = 0.25
+"""Largest z that a tested unit would have through the drift of its rate alone.
+
+It raises an error of 0.05 to 0.057.
+"""
+LARGEST_TASK_SHARE = 0.1
+"""Largest share of the variance of the task labels that slow drift may explain in a tested unit.
+
+Above it, with fewer than about 10 blocks, drift is not measured apart from the tasks.
+"""
 RARE_ORDER = 0.001
 """Shares that random orders of few trials exceed no more often than this do not matter."""
-DRIFT_DEGREE = 3
-"""Degree of the polynomial in trial order that stands for slow drift."""
 
 
 def ftv_null(
@@ -101,9 +108,12 @@ def ftv_null(
         ``p_value``, two-sided; ``q_value``, adjusted for the false discovery rate over units
         (Benjamini & Hochberg 1995); ``fractional_task_variance``, raw; ``null_ftv (resample,
         unit)``, raw, of the resamples; ``drift_share``, the share of the variance of the task
-        labels that a cubic polynomial in trial order explains, NaN where the order is unknown.
-        NaN for units that are not tested: fewer than 2 trials of a condition, no noise, or a
-        ``drift_share`` above 0.05 that is rare (1 in 1000) in random orders of as many trials.
+        labels that a cubic polynomial in trial order explains; ``drift_z``, the z of a unit with an
+        FTV of 0 whose tuning drifts in proportion to the polynomial fitted to its rate within
+        cells. Both are NaN where the order is unknown. The other columns are NaN for units that are
+        not tested: fewer than 2 trials of a condition, no noise, an absolute ``drift_z`` above
+        0.25, or a ``drift_share`` above 0.1 that is rare (1 in 1000) in random orders of as many
+        trials. ``n_drifting`` in attrs counts the last two.
         Of the population of tested units: ``n_tested``; the shares of units with p
         (``share_significant``, 0.05 under the null hypothesis) and q (``share_discovered``) of at
         most 0.05; ``summed_ftv``, sum of differences over sum of totals, with its two-sided
@@ -119,7 +129,7 @@ def ftv_null(
     NotApplicableError
         For a deterministic source; tasks or conditions that are defined by earlier trials
         (`nwbcompare.analysis.selectivity.history_variables`); observations of one task that are
-        parts of the same trial; and if no unit can be tested, such as with each task in one block.
+        parts of the same trial; and if no unit can be tested, as with each task in one block.
 
     Warns
     -----
@@ -141,9 +151,9 @@ def ftv_null(
     Labels permuted between tasks do not test this hypothesis: they reject for any difference in
     rate, noise or preferred condition.
 
-    A change of tuning during the session, of drifting gain for example, cannot be told from FTV
-    where the tasks come in few blocks. Tested units have tasks that alternate often or trial by
-    trial. Drift that is as fast as the blocks is not detected.
+    A drift of gain during the session makes task variances differ where the tasks come in blocks.
+    Units are tested where it explains little of z. Drift of the tuning without one of the rate, or
+    as fast as the blocks, is not detected.
 
     The population is tested over sessions, since units of a session are not independent; without
     a column ``session`` every unit counts as one. ``summed_ftv`` has Student's t with an error
@@ -166,18 +176,15 @@ def ftv_null(
     if task_a == task_b:
         raise InputError("task_b", "another task", repr(task_b), "Name two tasks.")
     first = pair[0].block
-    n_units = first.sizes["unit"]
-    drift_share, largest_share = _drift_shares(pair, n_units)
-    in_blocks = drift_share > largest_share
-    results = _by_unit(pair, ~in_blocks, n_resamples, np.random.SeedSequence(seed), n_jobs)
-    tested = np.array([result is not None and np.isfinite(result.z) for result in results])
-    _report_untested(first, in_blocks, tested)
+    results = _by_unit(pair, n_resamples, np.random.SeedSequence(seed), n_jobs)
+    drifting = np.array([result.drifting for result in results])
+    tested = np.array([np.isfinite(result.z) for result in results]) & ~drifting
+    _report_untested(first, drifting, tested)
     units = unit_table(first)
     columns = _columns(results, tested, n_resamples)
     return xr.Dataset(
         {
             **columns,
-            "drift_share": ("unit", drift_share),
             **_population(columns, tested, units),
         },
         coords=units,
@@ -187,8 +194,8 @@ def ftv_null(
             "task_b": task_b,
             "conditions": json.dumps(None if conditions is None else list(conditions)),
             "trial_order": trial_order or "",
-            "order_known": int(np.isfinite(drift_share).any()),
-            "n_in_blocks": int(in_blocks.sum()),
+            "order_known": int(np.isfinite(columns["drift_share"][1]).any()),
+            "n_drifting": int(drifting.sum()),
             "seed": seed,
             "n_resamples": n_resamples,
             "name": first.attrs["name"],
@@ -201,6 +208,7 @@ def ftv_null(
 class _TaskTrials:
     """The trials of one task, sorted by unit."""
 
+    leaf: str
     block: xr.Dataset
     rows: Ints
     bounds: Ints
@@ -219,7 +227,7 @@ class _TaskTrials:
         trial_order: str | None,
     ) -> _TaskTrials:
         """Find the trials of a task, and refuse what cannot be resampled."""
-        block = _block_of(activity, task)
+        leaf, block = _block_of(activity, task)
         own = condition_variables_of(block)[task] if conditions is None else list(conditions)
         refuse_history(block, [task], own)
         table, condition = condition_table(block, conditions)
@@ -229,6 +237,7 @@ class _TaskTrials:
         sort = np.argsort(unit, kind="stable")
         rows, unit = rows[sort], unit[sort]
         trials = cls(
+            leaf,
             block,
             rows,
             np.searchsorted(unit, np.arange(block.sizes["unit"] + 1)),
@@ -252,28 +261,30 @@ class _TaskTrials:
 
     def cells(self, unit: int) -> list[Array] | None:
         """Return the rates of a unit, (trial, time) a condition; None if there are too few."""
-        if is_ragged(self.block):
-            part = slice(self.bounds[unit], self.bounds[unit + 1])
-            rates = self.block["rate"].values[self.rows[part]][:, self.bins]
-            number = self.number[part]
-        else:
-            rates, number = self.block["rate"].values[self.rows][:, self.bins, unit], self.number
-        observed = np.isfinite(rates).all(axis=0)
+        rates, number = self.rates(unit)
         count = np.bincount(number, minlength=self.n_conditions)
-        if not observed.any() or count.min() < LEAST_TRIALS:
+        if not rates.shape[1] or count.min() < LEAST_TRIALS:
             return None
-        rates = rates[:, observed].astype(np.float64)
         return [rates[number == condition] for condition in range(self.n_conditions)]
 
-    def order_of(self, unit: int) -> Ints:
-        """Return session and trial number of each trial of a unit."""
+    def rates(self, unit: int) -> tuple[Array, Ints]:
+        """Return a unit's rates (trial, time) at times that all have, and their conditions."""
+        rows = self.of_unit(self.rows, unit)
+        rates = self.block["rate"].values[rows][:, self.bins]
         if not is_ragged(self.block):
-            return self.order[:, 1:]
-        return self.order[self.bounds[unit] : self.bounds[unit + 1], 1:]
+            rates = rates[:, :, unit]
+        observed = np.isfinite(rates).all(axis=0)
+        return rates[:, observed].astype(np.float64), self.of_unit(self.number, unit)
+
+    def of_unit(self, values: Ints, unit: int) -> Ints:
+        """Select the rows of a unit; all units of a dense block share its trials."""
+        if not is_ragged(self.block):
+            return values
+        return values[self.bounds[unit] : self.bounds[unit + 1]]
 
 
-def _block_of(activity: Activity, task: str) -> xr.Dataset:
-    for block in blocks(activity).values():
+def _block_of(activity: Activity, task: str) -> tuple[str, xr.Dataset]:
+    for leaf, block in blocks(activity).items():
         if task in tasks_of(block):
             if block.attrs["deterministic"]:
                 raise NotApplicableError(
@@ -282,7 +293,7 @@ def _block_of(activity: Activity, task: str) -> xr.Dataset:
                     f"the deterministic source {block.attrs['name']!r}",
                     "Without noise FTV is known, and not tested: use fractional_task_variance.",
                 )
-            return block
+            return leaf, block
     raise unknown_name("task", task, tasks_of(activity))
 
 
@@ -298,62 +309,80 @@ def _order(block: xr.Dataset, rows: Ints, unit: Ints, trial_order: str | None) -
     return np.column_stack([unit, session, number[0][number[1].reshape(-1)]]).astype(np.int64)
 
 
-def _drift_shares(pair: Sequence[_TaskTrials], n_units: int) -> tuple[Array, Array]:
-    """Compute how much of the variance of the task labels a slow drift explains, and may explain.
+def _drift(pair: Sequence[_TaskTrials], unit: int) -> Drift:
+    """Measure the drift of a unit; unknown without one order of the trials of both tasks."""
+    if pair[0].leaf != pair[1].leaf or not all(len(trials.order) for trials in pair):
+        return UNKNOWN
+    order = np.concatenate([trials.of_unit(trials.order, unit) for trials in pair])[:, 1:]
+    if len(np.unique(order, axis=0)) < len(order):
+        return UNKNOWN
+    rates, numbers = zip(*(trials.rates(unit) for trials in pair), strict=True)
+    task = np.repeat([0, 1], [len(number) for number in numbers])
+    rate = np.concatenate([own.mean(axis=1) for own in rates])
+    in_order = np.lexsort(order.T[::-1])
+    return slow_drift(rate[in_order], task[in_order], np.concatenate(numbers)[in_order])
 
-    Each ``(unit,)``. The share of a random order of n trials times n - 1 is about chi-squared.
-    """
-    shares, largest = np.full((2, n_units), np.nan)
-    if not all(len(trials.order) for trials in pair):
-        return shares, largest
-    rare = stats.chi2.isf(RARE_ORDER, DRIFT_DEGREE)
-    for unit in range(n_units):
-        both = [trials.order_of(unit) for trials in pair]
-        together = np.concatenate(both)
-        task = np.repeat([0.0, 1.0], [len(one) for one in both])
-        if len(np.unique(together, axis=0)) == len(together) > DRIFT_DEGREE and task.std() > 0:
-            in_order = task[np.lexsort(together.T[::-1])] - task.mean()
-            drift = np.vander(np.linspace(-1, 1, task.size), DRIFT_DEGREE + 1)
-            fitted = np.linalg.qr(drift)[0].T @ in_order
-            shares[unit] = (fitted @ fitted) / (in_order @ in_order)
-            largest[unit] = max(LARGEST_DRIFT_SHARE, rare / (task.size - 1))
-    return shares, largest
+
+class _Unit(NamedTuple):
+    """Result of one unit; without a test where it has too few trials or noise."""
+
+    test: EqualVariances | None
+    drift: Drift
+    n_trials: int
+
+    @property
+    def z(self) -> float:
+        return np.nan if self.test is None else self.test.z
+
+    @property
+    def drift_z(self) -> float:
+        """The z that a gain with the drift of the rate gives units with equal variances."""
+        if self.test is None or not np.isfinite(self.test.z):
+            return np.nan
+        total = max(self.test.observed.corrected.sum(), 0.0)
+        error = np.sqrt(self.test.observed.squared_error.sum())
+        return float(self.drift.gain_difference * total / error)
+
+    @property
+    def drifting(self) -> bool:
+        """Whether FTV cannot be told from drift; False where the order is unknown."""
+        rare = stats.chi2.isf(RARE_ORDER, DEGREE) / max(self.n_trials - 1, 1)
+        in_blocks = self.drift.task_share > max(LARGEST_TASK_SHARE, rare)
+        return bool(in_blocks or abs(self.drift_z) > LARGEST_DRIFT_Z)
 
 
 def _by_unit(
-    pair: Sequence[_TaskTrials],
-    wanted: npt.NDArray[np.bool_],
-    n_resamples: int,
-    seed: np.random.SeedSequence,
-    n_jobs: int | None,
-) -> list[EqualVariances | None]:
-    def test(unit: int, stream: np.random.SeedSequence) -> EqualVariances | None:
-        cells = [trials.cells(unit) for trials in pair] if wanted[unit] else [None]
-        complete = [own for own in cells if own is not None]
-        if len(complete) < len(pair):
-            return None
-        return equal_variances(complete, n_resamples, np.random.default_rng(stream))
+    pair: Sequence[_TaskTrials], n_resamples: int, seed: np.random.SeedSequence, n_jobs: int | None
+) -> list[_Unit]:
+    def test(unit: int, stream: np.random.SeedSequence) -> _Unit:
+        drift = _drift(pair, unit)
+        cells = [own for own in (trials.cells(unit) for trials in pair) if own is not None]
+        if len(cells) < len(pair):
+            return _Unit(None, drift, 0)
+        result = equal_variances(cells, n_resamples, np.random.default_rng(stream))
+        return _Unit(result, drift, sum(len(cell) for own in cells for cell in own))
 
+    n_units = pair[0].block.sizes["unit"]
     with threadpool_limits(1), ThreadPoolExecutor(n_jobs or os.cpu_count() or 1) as pool:
-        found = pool.map(test, range(wanted.size), seed.spawn(wanted.size))
-        return list(tqdm(found, desc="units", total=wanted.size, disable=None))
+        found = pool.map(test, range(n_units), seed.spawn(n_units))
+        return list(tqdm(found, desc="units", total=n_units, disable=None))
 
 
 def _report_untested(
-    block: xr.Dataset, in_blocks: npt.NDArray[np.bool_], tested: npt.NDArray[np.bool_]
+    block: xr.Dataset, drifting: npt.NDArray[np.bool_], tested: npt.NDArray[np.bool_]
 ) -> None:
     unit = block["unit"].values
     if not tested.any():
         raise NotApplicableError(
             "activity",
-            "units with noise, 2 trials of each condition, and tasks that alternate",
-            f"{unit.size} units without, {int(in_blocks.sum())} of them with tasks in few blocks, "
-            "whose difference could be drift",
+            "units with noise, 2 trials of each condition, and no drift that resembles FTV",
+            f"{unit.size} others, {int(drifting.sum())} of them with tasks in few blocks or a rate "
+            "that drifts between them",
             "Record the tasks in alternation, or in many short blocks.",
         )
     for which, why in (
-        (in_blocks, "have tasks in too few blocks to tell FTV from drift"),
-        (~tested & ~in_blocks, f"have fewer than {LEAST_TRIALS} trials of a condition or no noise"),
+        (drifting, "have tasks in few blocks or a rate that drifts between them, like FTV"),
+        (~tested & ~drifting, f"have fewer than {LEAST_TRIALS} trials of a condition or no noise"),
     ):
         if which.any():
             warnings.warn(
@@ -365,13 +394,13 @@ def _report_untested(
 
 
 def _columns(
-    results: list[EqualVariances | None], tested: npt.NDArray[np.bool_], n_resamples: int
+    results: list[_Unit], tested: npt.NDArray[np.bool_], n_resamples: int
 ) -> dict[str, tuple[str | tuple[str, ...], Array]]:
     n_units = len(results)
     names = ("difference", "total", "squared_error", "z", "p_value", "fractional_task_variance")
     values = np.full((len(names), n_units), np.nan)
     null = np.full((n_resamples, n_units), np.nan)
-    for unit, result in enumerate(results):
+    for unit, result in enumerate(one.test for one in results):
         if result is None or not tested[unit]:
             continue
         a, b = result.observed.corrected
@@ -382,7 +411,14 @@ def _columns(
         null[:, unit] = fraction[1:]
     by_unit = {name: ("unit", value) for name, value in zip(names, values, strict=True)}
     q_value = adjust_p(by_unit["p_value"][1], "fdr_bh")
-    return {**by_unit, "q_value": ("unit", q_value), "null_ftv": (("resample", "unit"), null)}
+    drift = np.array([(one.drift.task_share, one.drift_z) for one in results])
+    return {
+        **by_unit,
+        "q_value": ("unit", q_value),
+        "null_ftv": (("resample", "unit"), null),
+        "drift_share": ("unit", drift[:, 0]),
+        "drift_z": ("unit", drift[:, 1]),
+    }
 
 
 class PopulationTest(NamedTuple):

@@ -172,7 +172,7 @@ def _population(null: xr.Dataset) -> list[str | Finding]:
 
 
 def _units(null: xr.Dataset) -> str:
-    n, refused = int(null["n_tested"]), null.attrs["n_in_blocks"]
+    n, refused = int(null["n_tested"]), null.attrs["n_drifting"]
     text = (
         f"{percent(null['share_significant'])} of {counted(n, 'unit')} have an FTV other than 0 at "
         f"p <= 0.05 (5 % by chance), {percent(null['share_discovered'])} at a false discovery rate "
@@ -180,8 +180,8 @@ def _units(null: xr.Dataset) -> str:
     )
     if refused:
         text += (
-            f" {counted(refused, 'unit')} with tasks in too few blocks, where FTV cannot be told "
-            "from drift, are not tested."
+            f" {counted(refused, 'unit')} with tasks in few blocks or a rate that drifts between "
+            "them, where FTV cannot be told from drift, are not tested."
         )
     elif not null.attrs["order_known"]:
         text += (

@@ -268,17 +268,20 @@ def test_fewer_than_five_sessions_are_not_tested():
 
 
 def test_tasks_in_few_blocks_are_refused_and_unknown_orders_are_said(rng):
-    with pytest.raises(nc.NotApplicableError, match=r"tasks that alternate, got 6 units.*drift"):
+    with pytest.raises(
+        nc.NotApplicableError, match=r"got 6 others, 6 of them with tasks in few blocks"
+    ):
         run(recording(rng, in_blocks=True))
     mixed = recording(rng)
     task = mixed["task"].values[:96]
     mixed["trial_number"].values[:96] = np.argsort(np.argsort(task, kind="stable"))
-    with pytest.warns(nc.UnitWarning, match=r"1 units have tasks in too few blocks.*u0"):
+    with pytest.warns(nc.UnitWarning, match=r"1 units have tasks in few blocks.*u0"):
         found = run(mixed)
     assert np.isnan(found["p_value"]).values.tolist() == [True] + [False] * 5
     assert found["drift_share"][0] > 0.5
     assert (found["drift_share"][1:] < 0.16).all()
-    assert found.attrs["n_in_blocks"] == 1
+    assert found.attrs["n_drifting"] == 1
+    assert (abs(found["drift_z"][1:]) < 0.25).all()
     for unknown in (
         run(recording(rng, in_blocks=True, ordered=False)),
         run(recording(rng, in_blocks=True), trial_order=None),
