@@ -216,7 +216,7 @@ class _TaskTrials:
     n_conditions: int
     bins: npt.NDArray[np.bool_]
     order: Ints
-    """(row, 3) of unit, session and trial number; without rows if the order is unknown."""
+    """(row,): ascends with unit, session and trial number; empty if the order is unknown."""
 
     @classmethod
     def of(
@@ -250,7 +250,7 @@ class _TaskTrials:
         return trials
 
     def _refuse_shared(self, task: str) -> None:
-        if len(np.unique(self.order, axis=0)) < len(self.order):
+        if np.unique(self.order).size < self.order.size:
             raise NotApplicableError(
                 "activity",
                 "one observation of each trial",
@@ -300,26 +300,29 @@ def _block_of(activity: Activity, task: str) -> tuple[str, xr.Dataset]:
 def _order(block: xr.Dataset, rows: Ints, unit: Ints, trial_order: str | None) -> Ints:
     columns = columns_on(block, row_dim(block))
     if trial_order is None or (trial_order not in columns and trial_order == "trial_number"):
-        return np.empty((0, 3), dtype=np.int64)
+        return np.empty(0, dtype=np.int64)
     if trial_order not in columns:
         raise unknown_name("trial_order", trial_order, columns)
-    session = columns["session"].values[rows] if "session" in columns else np.zeros(rows.size)
-    session = np.unique(session, return_inverse=True)[1].reshape(-1)
-    number = np.unique(columns[trial_order].values[rows], return_inverse=True)
-    return np.column_stack([unit, session, number[0][number[1].reshape(-1)]]).astype(np.int64)
+    place = unit
+    for name in ("session", trial_order):
+        if name in columns:
+            # ranks over all tasks, so that those of two tasks compare
+            values, rank = np.unique(columns[name].values, return_inverse=True)
+            place = place * values.size + rank.reshape(-1)[rows]
+    return place.astype(np.int64)
 
 
 def _drift(pair: Sequence[_TaskTrials], unit: int) -> Drift:
     """Measure the drift of a unit; unknown without one order of the trials of both tasks."""
-    if pair[0].leaf != pair[1].leaf or not all(len(trials.order) for trials in pair):
+    if pair[0].leaf != pair[1].leaf or not all(trials.order.size for trials in pair):
         return UNKNOWN
-    order = np.concatenate([trials.of_unit(trials.order, unit) for trials in pair])[:, 1:]
-    if len(np.unique(order, axis=0)) < len(order):
+    order = np.concatenate([trials.of_unit(trials.order, unit) for trials in pair])
+    in_order = np.argsort(order)
+    if (np.diff(order[in_order]) == 0).any():
         return UNKNOWN
     rates, numbers = zip(*(trials.rates(unit) for trials in pair), strict=True)
     task = np.repeat([0, 1], [len(number) for number in numbers])
     rate = np.concatenate([own.mean(axis=1) for own in rates])
-    in_order = np.lexsort(order.T[::-1])
     return slow_drift(rate[in_order], task[in_order], np.concatenate(numbers)[in_order])
 
 
