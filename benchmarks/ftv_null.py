@@ -365,6 +365,8 @@ def main() -> None:
                 cells = [
                     f"{v['share']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for v in row.values()
                 ]
+                    f"{v['share']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for v in row.values()
+                ]
                 print(f"| {name} | {' | '.join(cells)} |", flush=True)
             else:
                 row = single_units(setting, n_units, arguments, rng)
