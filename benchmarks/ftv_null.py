@@ -5,7 +5,8 @@ bins of 200 ms. `ftv_null` tests all units of a setting at once. "Labels permute
 it replaces: the raw FTV against task labels permuted within condition. In settings of drift the
 rate, and with it the tuning, changes by a gain that is smooth over the session (a line and a sine
 of random phase, s.d. 0.25 over the session); the true FTV apart from drift is 0. Populations have
-181 units. Prints a table and writes ``results/ftv_null.json``.
+181 units. Prints a table and writes ``results/ftv_null.json`` setting by setting; results of
+former runs with the same options are kept.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from nwbcompare.analysis.selectivity.kernels.ftv_null import packed, variances
 from nwbcompare.core.errors import NotApplicableError
 
 RESULTS = Path(__file__).parent / "results" / "ftv_null.json"
-N_CONDITIONS, N_TIMES, BIN_S = 4, 4, 0.2
+N_CONDITIONS, WINDOW_S = 4, 0.8
 LEVEL, LIMIT = 0.05, 0.07
 
 
@@ -51,6 +52,8 @@ class Setting:
         Blocks of alternating tasks; 0: the tasks of trials are in random order.
     drift
         Standard deviation of the gain over the session.
+    n_times
+        Bins of the 0.8 s.
     """
 
     rate: tuple[float, float] = (10.0, 10.0)
@@ -61,6 +64,12 @@ class Setting:
     gain: float = 0.0
     n_blocks: int = 0
     drift: float = 0.0
+    n_times: int = 4
+
+    @property
+    def bin_s(self) -> float:
+        """Width of a bin (s)."""
+        return WINDOW_S / self.n_times
 
 
 UNTUNED, TUNED = Setting(), Setting(rate=(20.0, 20.0), variance=(9.0, 9.0))
@@ -100,6 +109,8 @@ ERRORS = {
         LONG, variance=(9.0, 9.0), n_blocks=14, drift=0.25, **OVERDISPERSED
     ),
     "28 blocks of 36, strong, drift": replace(LONG, n_blocks=28, drift=0.25),
+    "rate 8 and 12, untuned, 16 bins": replace(UNTUNED, rate=(8.0, 12.0), n_times=16),
+    "rate 5 and 15, untuned, 16 bins": replace(UNTUNED, rate=(5.0, 15.0), n_times=16),
 }
 POWER = {
     f"FTV {ftv}, TV {total / 2:g}, {trials} trials": replace(
@@ -116,7 +127,7 @@ POWER = {
 def tunings(setting: Setting, n_units: int, rng: np.random.Generator) -> np.ndarray:
     """Draw the noise-free rates ``(unit, task, condition, time)`` less the mean rate."""
     drawn = rng.standard_normal((n_units, 2, N_CONDITIONS, 1))
-    drawn = drawn + 0.5 * rng.standard_normal((n_units, 2, N_CONDITIONS, N_TIMES))
+    drawn = drawn + 0.5 * rng.standard_normal((n_units, 2, N_CONDITIONS, setting.n_times))
     if setting.shape != "other":
         drawn[:, 1] = drawn[:, 0, :: -1 if setting.shape == "reversed" else 1]
     drawn -= drawn.mean(axis=2, keepdims=True)
@@ -162,16 +173,16 @@ def simulate(
     rate = np.maximum(rate, 0)
     if setting.gain:
         rate *= rng.gamma(1 / setting.gain, setting.gain, rate.shape[:2])[..., None]
-    return task, condition, counts(rate * BIN_S, setting.fano, rng) / BIN_S
+    return task, condition, counts(rate * setting.bin_s, setting.fano, rng) / setting.bin_s
 
 
 def as_block(task: np.ndarray, condition: np.ndarray, rate: np.ndarray) -> Any:
     """Make a recording of simulated units, each in its own session."""
-    n_units, n_trials = task.shape
+    (n_units, n_trials), n_times = task.shape, rate.shape[2]
     return nc.make_block(
-        rate.reshape(-1, N_TIMES).astype(np.float32),
-        time_s=(np.arange(N_TIMES) + 0.5) * BIN_S,
-        bin_width_s=BIN_S,
+        rate.reshape(-1, n_times).astype(np.float32),
+        time_s=(np.arange(n_times) + 0.5) * WINDOW_S / n_times,
+        bin_width_s=WINDOW_S / n_times,
         aligned_to="stimulus",
         trials={
             "task": np.array(["a", "b"])[task.ravel()],
@@ -201,7 +212,7 @@ def permuted_labels(
 def _permuted(
     task: np.ndarray, condition: np.ndarray, rate: np.ndarray, n: int, rng: np.random.Generator
 ) -> float:
-    means = np.empty((2, n + 1, N_CONDITIONS, N_TIMES))
+    means = np.empty((2, n + 1, N_CONDITIONS, rate.shape[1]))
     for c in range(N_CONDITIONS):
         own = condition == c
         label, rates = task[own], rate[own]
@@ -307,7 +318,7 @@ def population(
                 rates *= rng.gamma(1 / setting.shared, setting.shared, shared)[number]
             if noise.gain:
                 rates *= rng.gamma(1 / noise.gain, noise.gain, shape)
-            measured.append(corrected(counts(rates * BIN_S, noise.fano, rng) / BIN_S))
+            measured.append(corrected(counts(rates * noise.bin_s, noise.fano, rng) / noise.bin_s))
         a, b = (found.corrected for found in measured)
         squared = sum(found.unbiased_squared_error for found in measured)
         tested = population_test(a - b, a + b, squared, number)
@@ -340,15 +351,20 @@ def main() -> None:
     """Run the benchmark, and print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--datasets", type=int, default=2000, help="units of each setting")
-    parser.add_argument("--permuted", type=int, default=200, help="units whose labels are permuted")
+    parser.add_argument("--permuted", type=int, default=100, help="units whose labels are permuted")
     parser.add_argument("--populations", type=int, default=2000)
     parser.add_argument("--powers", type=int, default=500, help="units of each setting of power")
-    parser.add_argument("--resamples", type=int, default=199)
+    parser.add_argument("--resamples", type=int, default=99)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="settings whose names contain this")
+    parser.add_argument("--only", default="", help="settings with this in their names")
     arguments = parser.parse_args()
     start = time.perf_counter()
-    results: dict[str, Any] = {**vars(arguments), "errors": {}, "power": {}, "populations": {}}
+    options = {name: value for name, value in vars(arguments).items() if name != "only"}
+    results: dict[str, Any] = {"errors": {}, "power": {}, "populations": {}, **options}
+    if RESULTS.exists():
+        former = json.loads(RESULTS.read_text())
+        if {name: former[name] for name in options} == options:
+            results = former
     header = "| {} | ftv_null at 5 % | units refused | labels permuted |"
     for kind, settings, n_units in (
         ("errors", ERRORS, arguments.datasets),
@@ -365,16 +381,13 @@ def main() -> None:
                 cells = [
                     f"{v['share']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for v in row.values()
                 ]
-                    f"{v['share']:.3f} [{v['low']:.3f}, {v['high']:.3f}]" for v in row.values()
-                ]
                 print(f"| {name} | {' | '.join(cells)} |", flush=True)
             else:
                 row = single_units(setting, n_units, arguments, rng)
                 show(name, row, limit=kind == "errors")
             results[kind][name] = row
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(f"{time.perf_counter() - start:.0f} s")
-    if not arguments.only:
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

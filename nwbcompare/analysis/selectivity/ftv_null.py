@@ -210,6 +210,8 @@ class _TaskTrials:
 
     leaf: str
     block: xr.Dataset
+    rate: npt.NDArray[np.float32]
+    ragged: bool
     rows: Ints
     bounds: Ints
     number: Ints
@@ -239,6 +241,8 @@ class _TaskTrials:
         trials = cls(
             leaf,
             block,
+            block["rate"].values,
+            is_ragged(block),
             rows,
             np.searchsorted(unit, np.arange(block.sizes["unit"] + 1)),
             condition[rows] - members[0],
@@ -270,15 +274,14 @@ class _TaskTrials:
     def rates(self, unit: int) -> tuple[Array, Ints]:
         """Return a unit's rates (trial, time) at times that all have, and their conditions."""
         rows = self.of_unit(self.rows, unit)
-        rates = self.block["rate"].values[rows][:, self.bins]
-        if not is_ragged(self.block):
-            rates = rates[:, :, unit]
+        rates = self.rate[rows] if self.ragged else self.rate[rows, :, unit]
+        rates = rates[:, self.bins]
         observed = np.isfinite(rates).all(axis=0)
         return rates[:, observed].astype(np.float64), self.of_unit(self.number, unit)
 
     def of_unit(self, values: Ints, unit: int) -> Ints:
         """Select the rows of a unit; all units of a dense block share its trials."""
-        if not is_ragged(self.block):
+        if not self.ragged:
             return values
         return values[self.bounds[unit] : self.bounds[unit + 1]]
 

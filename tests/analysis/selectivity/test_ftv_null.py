@@ -17,6 +17,7 @@ from nwbcompare.analysis.selectivity.kernels.ftv_null import (
     variances,
 )
 from nwbcompare.analysis.selectivity.kernels.noise_correction import noisy_variance
+from nwbcompare.analysis.selectivity.kernels.slow_drift import slow_drift
 
 N_TIMES = 3
 PAIR = ("a", "b")
@@ -367,3 +368,54 @@ def test_results_carry_their_units_and_are_saved(rng, tmp_path):
     assert result["n_sessions"] == 3
     result.to_netcdf(tmp_path / "null.nc", engine="h5netcdf")
     xr.testing.assert_identical(xr.load_dataset(tmp_path / "null.nc", engine="h5netcdf"), result)
+
+
+# drift ----------------------------------------------------------------------------------------
+
+
+def alternating(n_trials, n_blocks):
+    return np.arange(n_trials) * n_blocks // n_trials % 2
+
+
+def test_the_share_of_the_tasks_that_drift_explains_falls_with_their_blocks(rng):
+    condition = np.tile(np.arange(4), 100)
+    shares = [
+        slow_drift(np.ones(400), alternating(400, n), condition).task_share for n in (2, 4, 10, 40)
+    ]
+    assert shares[0] > 0.8
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] < 0.02
+    by_chance = [
+        slow_drift(np.ones(400), rng.permutation(alternating(400, 2)), condition).task_share
+        for _ in range(400)
+    ]
+    assert np.mean(by_chance) == pytest.approx(3 / 399, rel=0.2)
+
+
+def test_the_drift_of_a_rate_is_found_apart_from_task_and_condition(rng):
+    x, condition = np.linspace(-1, 1, 400), rng.integers(4, size=400)
+    task = alternating(400, 4)
+    gain = 1 + 0.2 * x - 0.1 * x**3
+    expected = gain[task == 0].mean() - gain[task == 1].mean()
+    still = 10 + 3.0 * task + condition
+    found = slow_drift(10 * (gain - 1) + still, task, condition)
+    assert found.gain_difference == pytest.approx(10 * expected / (still + gain).mean(), rel=0.15)
+    assert slow_drift(still, task, condition).gain_difference == pytest.approx(0, abs=1e-12)
+    assert np.isnan(slow_drift(still, task * 0, condition)).all()
+
+
+def test_units_whose_rate_drifts_between_blocks_are_refused():
+    rng = np.random.default_rng(2)
+    block = recording(rng, n_units=8, variance=(60.0, 60.0), rate=(30.0, 30.0), trials=(60, 60))
+    for unit in range(8):
+        rows = slice(unit * 480, (unit + 1) * 480)
+        task, place = block["task"].values[rows], np.empty(480, dtype=int)
+        for which in (0, 1):
+            place[task == which] = np.flatnonzero(alternating(480, 12) == which)
+        block["trial_number"].values[rows] = place
+        if unit < 4:
+            block["rate"].values[rows] *= (1 + 0.6 * (place / 240 - 1))[:, None]
+    with pytest.warns(nc.UnitWarning, match=r"4 units have tasks in few blocks or a rate that"):
+        found = run(block)
+    assert np.isnan(found["p_value"]).values.tolist() == [True] * 4 + [False] * 4
+    assert (found["drift_z"][:4] < -0.25).all()

@@ -8,6 +8,7 @@ two packed matrices is the trace of the product of the matrices.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,9 +134,11 @@ def packed(values: Floats) -> Floats:
     return products
 
 
+@cache
 def _diagonal(n_times: int) -> npt.NDArray[np.int64]:
     """Return the places of the variances among the packed values."""
-    return np.cumsum([0, *range(n_times, 1, -1)])
+    places: npt.NDArray[np.int64] = np.cumsum([0, *range(n_times, 1, -1)])
+    return places
 
 
 class EqualVariances(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,7 @@ def slow_drift(rate: Array, task: Ints, condition: Ints) -> Drift:
     return Drift(share, float(difference / mean) if mean > 0 else 0.0)
 
 
-def _less_means(values: Array, cell: Ints) -> Array:
+def _less_means(values: npt.NDArray[np.floating[Any]], cell: Ints) -> Array:
     """Subtract the mean of each cell from values (trial, column)."""
     count = np.bincount(cell)
     means = np.stack([np.bincount(cell, column) / count for column in values.T], axis=1)
