@@ -224,11 +224,11 @@ def _permuted(
     return float((ftv >= ftv[0] * (1 - 1e-9)).mean())
 
 
-def rejections(p: np.ndarray) -> dict[str, float]:
-    """Return the share of p values of at most 5 % with its exact 95 % interval."""
+def rejections(p: np.ndarray) -> dict[str, Any]:
+    """Return the share of p values of at most 5 % with its exact 95 % interval; None if refused."""
     n, k = int(np.isfinite(p).sum()), int((p <= LEVEL).sum())
     if not n:
-        return {"n_tested": 0, "share": float("nan"), "low": float("nan"), "high": float("nan")}
+        return {"n_tested": 0, "share": None, "low": None, "high": None}
     low, high = stats.binomtest(k, n).proportion_ci(0.95, "exact")
     return {"n_tested": n, "share": k / n, "low": float(low), "high": float(high)}
 
@@ -339,10 +339,12 @@ def corrected(trials: np.ndarray) -> Any:
 
 def show(name: str, row: dict[str, Any], *, limit: bool) -> None:
     """Print a row of the table."""
-    beyond = " ABOVE" if limit and row["high"] > LIMIT else ""
+    error = "refused"
+    if row["n_tested"]:
+        beyond = " ABOVE" if limit and row["high"] > LIMIT else ""
+        error = f"{row['share']:.3f} [{row['low']:.3f}, {row['high']:.3f}]{beyond}"
     print(
-        f"| {name} | {row['share']:.3f} [{row['low']:.3f}, {row['high']:.3f}]{beyond} | "
-        f"{row['refused']:.2f} | {row['labels_permuted']['share']:.2f} |",
+        f"| {name} | {error} | {row['refused']:.2f} | {row['labels_permuted']['share']:.2f} |",
         flush=True,
     )
 
