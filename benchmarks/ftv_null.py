@@ -340,7 +340,7 @@ def corrected(trials: np.ndarray) -> Any:
 def show(name: str, row: dict[str, Any], *, limit: bool) -> None:
     """Print a row of the table."""
     error = "refused"
-    if row["n_tested"]:
+    if row["refused"] < 0.99:
         beyond = " ABOVE" if limit and row["high"] > LIMIT else ""
         error = f"{row['share']:.3f} [{row['low']:.3f}, {row['high']:.3f}]{beyond}"
     print(
@@ -362,10 +362,10 @@ def main() -> None:
     arguments = parser.parse_args()
     start = time.perf_counter()
     options = {name: value for name, value in vars(arguments).items() if name != "only"}
-    results: dict[str, Any] = {"errors": {}, "power": {}, "populations": {}, **options}
+    results: dict[str, Any] = {"errors": {}, "power": {}, "populations": {}, "options": options}
     if RESULTS.exists():
         former = json.loads(RESULTS.read_text())
-        if {name: former[name] for name in options} == options:
+        if former["options"] == options:
             results = former
     header = "| {} | ftv_null at 5 % | units refused | labels permuted |"
     for kind, settings, n_units in (
