@@ -75,12 +75,12 @@ def compare(models: tuple[str, ...], recording: str, out: str, **options: Any) -
 @click.command()
 @click.option("--model", "models", multiple=True, help=MODEL_HELP)
 @click.option(
-    "--recording", help="SOURCE of the recording; by default monkey A of Mante et al. 2013."
+    "--recording", help="SOURCE of the recording; by default the monkeys of Mante et al. 2013."
 )
 @click.option("--out", default="report", type=click.Path(), help="Output folder.")
 @_options
 def report(models: tuple[str, ...], recording: str | None, out: str, **options: Any) -> None:
-    """Compare as nwbcompare compare does, by default three networks with monkey A.
+    """Compare as nwbcompare compare does, by default three networks with both monkeys.
 
     If the recording is not found, the report uses a simulated one, marked SIMULATED, and prints how
     to get the recording.

@@ -140,7 +140,9 @@ def compare_samples(
     network. p is that of all sign flips of the networks' estimates
     (`nwbcompare.inference.over_networks`), maximised over the recording's values in its 99.5 %
     interval, plus 0.005 (Berger & Boos 1994); for distances, of their excess over ``null_mean``.
-    The interval and ``p_student`` add the variances of networks and of the recording, with the
+    The interval and ``p_student`` take the recording for one more network of this kind, as in the
+    comparison of a single case with a sample (Crawford & Howell 1998): the variance of networks
+    counts 1 + 1 / n times for n networks, beside that of the recording's sessions, with the
     degrees of freedom of Satterthwaite; unlike the sign-flip p, ``p_student`` can be small with few
     networks, which it takes to be normally distributed.
 

@@ -377,7 +377,11 @@ def _differences(samples: Samples, observed: Values, n_bootstrap: int) -> dict[s
 
 
 def _over_networks(observed: Values) -> Array:
-    """Compute the covariance of statistics' means over networks, ``(statistic, statistic)``."""
+    """Compute the covariance over networks of means less another network's, ``(statistic,) * 2``.
+
+    The recording is taken for one more network: its own deviation from the mean of its kind counts
+    as each network's does, so that the variance of the mean gets 1 + 1 / n instead of 1 / n.
+    """
     sd = observed.network_sd[:, 0]
     log = np.log(np.maximum(sd.mean(), TINY)) + (sd - sd.mean()) / np.maximum(sd.mean(), TINY)
     effects = observed.effects[:, 0].copy()
@@ -386,7 +390,7 @@ def _over_networks(observed: Values) -> Array:
     if len(every) == 1:
         return np.full((every.shape[1],) * 2, np.nan)
     away = every - every.mean(axis=0)
-    return np.asarray(away.T @ away / (len(every) - 1) / len(every))
+    return np.asarray(away.T @ away / (len(every) - 1) * (1 + 1 / len(every)))
 
 
 def _from_parts(value: Array, parts: list[tuple[Array, float]]) -> dict[str, Array]:
@@ -438,7 +442,7 @@ def _distances(samples: Samples, observed: Values, n_bootstrap: int) -> dict[str
         n_networks, mean = len(values), values.mean(axis=0)
         spread = values.std(axis=0, ddof=1) if n_networks > 1 else np.full(mean.shape, np.nan)
         recording_error = getattr(alone, name).mean(axis=0).std(axis=0, ddof=1)
-        variances = np.stack([spread**2 / n_networks, recording_error**2], axis=-1)
+        variances = np.stack([spread**2 * (1 + 1 / n_networks), recording_error**2], axis=-1)
         degrees = np.array([max(n_networks - 1, 1), df])
         error = np.stack([replicates.std(axis=0, ddof=1), np.sqrt(variances.sum(axis=-1))])
         with np.errstate(invalid="ignore"):

@@ -61,8 +61,8 @@ def compare(
         ``.nc``) of a model's activity in both tasks. With ``FAMILY=`` before it a model belongs to
         a family; two families or more are ranked.
     recording
-        A SOURCE (see `nwbcompare.workflows.sources.resolve`); None for monkey A of Mante et al.
-        2013 where it is found, else a recording simulated from another network, marked as such
+        A SOURCE (see `nwbcompare.workflows.sources.resolve`); None for the monkeys of Mante et al.
+        2013 that are found, else a recording simulated from another network, marked as such
         everywhere.
     out
         The folder: ``index.html`` (one file that needs no other), ``report.json``, ``figures`` and
@@ -104,7 +104,7 @@ def compare(
     # before recordings and networks are loaded, which takes a minute
     check_report_folder(Path(out), resume=resume, overwrite=overwrite)
     more_sections = _sections_of(analyses)
-    choice = choose_recording(recording, settings.pair, settings.seed)
+    choice = choose_recording(recording, settings.pair, settings.seed, every_animal=True)
     chosen = mapping_of(choice.activity, mapping)
     paths = [os.fspath(model) for model in models]
     model_sources = load_models(paths, settings.pair, network_pair(settings.pair, chosen))

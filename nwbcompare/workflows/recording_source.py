@@ -45,7 +45,9 @@ class RecordingChoice:
     left_out: str = ""
 
 
-def choose_recording(source: str | None, pair: tuple[str, str], seed: int) -> RecordingChoice:
+def choose_recording(
+    source: str | None, pair: tuple[str, str], seed: int, *, every_animal: bool = False
+) -> RecordingChoice:
     """Load a recording's trials of two tasks.
 
     Parameters
@@ -58,13 +60,15 @@ def choose_recording(source: str | None, pair: tuple[str, str], seed: int) -> Re
         The two tasks.
     seed
         Seed of the simulation.
+    every_animal
+        Whether to load all animals of Mante et al. 2013 where none is named, not the first alone.
 
     Raises
     ------
     InputError
         Where it does not exist, is a model, or lacks a task of the pair.
     """
-    choice = _choose(source, seed)
+    choice = _choose(source, seed, every_animal=every_animal)
     tasks = tasks_of(choice.activity)
     if not set(pair) <= set(tasks):
         raise InputError(
@@ -80,7 +84,7 @@ def choose_recording(source: str | None, pair: tuple[str, str], seed: int) -> Re
     return replace(choice, activity=activity)
 
 
-def _choose(source: str | None, seed: int) -> RecordingChoice:
+def _choose(source: str | None, seed: int, *, every_animal: bool) -> RecordingChoice:
     """Return the recording that is named, or the one on this machine, or a simulated one."""
     if source is not None:
         activity = resolve(source)
@@ -104,6 +108,8 @@ def _choose(source: str | None, seed: int) -> RecordingChoice:
             activity=simulate_recording(find_network(SIMULATED_FROM), seed=seed),
             guidance=how_to_get(get_loader(DATASET)),
         )
+    if every_animal:
+        return RecordingChoice(activity=load(DATASET))
     first_animal, *others = present
     sentences = [
         f"{SUBJECTS.get(animal, animal)} was found too and is not compared here: "

@@ -118,7 +118,8 @@ def test_over_networks_the_variances_of_networks_and_recording_add(rng):
     monkey, models = recorded(rng), networks(rng, 0.5, n=6)
     found = compare_samples(models, monkey, **FEW).sel(claim=KIND, measure="mean")
     each = without_each_session(monkey, [], lambda _, y: y.mean())
-    parts = np.array([(each.size - 1) * each.var(), found["estimate_by_network"].var(ddof=1) / 6])
+    away = found["estimate_by_network"].var(ddof=1)
+    parts = np.array([(each.size - 1) * each.var(), away * (1 + 1 / 6)])
     size = np.bincount(SESSION)
     kish = size.sum() ** 2 / (size**2).sum() - 1
     df = parts.sum() ** 2 / (parts**2 / [kish, 5]).sum()
