@@ -171,10 +171,12 @@ def _summarise_sampled(name: str, results: SourceResults, *, pictures: bool) -> 
     for one in comparisons:
         if one.protocol in PAIRINGS:
             continue
-        findings += _spread(measurements, one, main=one.protocol == MAIN, figure="ftv-sampled")
-        if one.protocol == MAIN:
-            others = [by_protocol[one.family, pairing] for pairing in PAIRINGS]
-            findings.append(_pairings(one, others))
+        if one.protocol != MAIN:
+            findings += _spread(measurements, one, figure="ftv-sampled")
+        else:
+            pairings = [one, *(by_protocol[one.family, pairing] for pairing in PAIRINGS)]
+            findings += _spread(measurements, one, figure="ftv-sampled", pairings=pairings)
+            findings.append(_pairings(pairings))
             findings.append(_distance(measurements, one))
             findings.append(_equivalence(measurements, one))
             who = _who(measurements, one)
@@ -199,25 +201,45 @@ def _summarise_published(name: str, results: SourceResults, *, pictures: bool) -
         "similarity nor a difference of these distributions is evidence by itself."
     ]
     for one in comparisons:
-        findings += _spread(measurements, one, main=False, figure="ftv-published")
+        findings += _spread(measurements, one, figure="ftv-published")
     findings += _protocol_effect(measurements)
     panels = [_distributions("ftv-published", measurements, comparisons)] if pictures else []
     return Summary(findings=findings, rows=_rows(comparisons), pictures=panels)
 
 
 def _spread(
-    measurements: Measurements, one: FamilyComparison, *, main: bool, figure: str
+    measurements: Measurements,
+    one: FamilyComparison,
+    *,
+    figure: str,
+    pairings: Sequence[FamilyComparison] = (),
 ) -> list[str | Finding]:
-    """Compare the s.d. of FTV: for these networks, then for networks of this kind."""
+    """Compare the s.d. of FTV: for these networks, then for networks of this kind.
+
+    With all ``pairings`` of units by strength the findings are main ones, and a difference is
+    called one only where it holds under all of them.
+    """
     findings: list[str | Finding] = []
     for claim in (THESE, KIND) if len(one.names) > 1 else (THESE,):
         text, why = _spread_text(measurements, one, claim), untested(one.result, claim)
         if why and claim == KIND:
             findings.append(f"Nothing is tested over networks of this kind ({why}).")
             continue
+        if pairings and not why and not _holds(pairings, claim):
+            text += " This does not hold under every pairing of units by strength of tuning."
         evidence = _evidence(measurements, one, "sd", claim, figure)
-        findings.append(Finding(text=text, main=main, evidence=evidence))
+        findings.append(Finding(text=text, main=bool(pairings), evidence=evidence))
     return findings
+
+
+def _holds(pairings: Sequence[FamilyComparison], claim: str) -> bool:
+    """Return whether all pairings have a difference in s.d., in one direction, or none has."""
+    values = [one.result.sel(measure="sd", claim=claim) for one in pairings]
+    shown = [
+        np.sign(float(value["estimate"])) * (float(value[_p_of(one, claim)]) < LEVEL)
+        for one, value in zip(pairings, values, strict=True)
+    ]
+    return len(set(shown)) == 1
 
 
 def _widest_claim(one: FamilyComparison) -> str:
@@ -225,24 +247,21 @@ def _widest_claim(one: FamilyComparison) -> str:
     return THESE if untested(one.result, KIND) else KIND
 
 
-def _pairings(one: FamilyComparison, others: Sequence[FamilyComparison]) -> str:
-    """Return whether the difference in s.d. holds however units are paired by strength."""
-    claim = _widest_claim(one)
-    values = [each.result.sel(measure="sd", claim=claim) for each in (one, *others)]
-    effects = [float(each["estimate"]) for each in values]
-    p = [float(each["p_value"]) for each in values]
-    holds = max(p) < LEVEL and len({effect > 0 for effect in effects}) == 1
+def _pairings(pairings: Sequence[FamilyComparison]) -> str:
+    """Return the difference in s.d. for each pairing of units by strength of tuning."""
+    claim = _widest_claim(pairings[0])
+    values = [one.result.sel(measure="sd", claim=claim) for one in pairings]
     listed = ", ".join(
-        f"{effect:+.3f} ({p_text(p_value)}; {name})"
-        for effect, p_value, name in zip(
-            effects, p, ("random", "by rank", "by reversed rank"), strict=True
+        f"{float(value['estimate']):+.3f} ({p_text(float(value[_p_of(one, claim)]))}; {name})"
+        for one, value, name in zip(
+            pairings, values, ("at random", "by rank", "by reversed rank"), strict=True
         )
     )
-    verdict = "holds" if holds else "does not hold"
+    alike = "alike" if _holds(pairings, claim) else "unlike"
     return (
-        f"The difference in s.d. of FTV {verdict} under all three pairings of network units with "
-        f"recorded units by strength of tuning: {listed}. Where FTV depends on strength, random "
-        "pairing alone would not do."
+        f"Three pairings of network units with recorded units by strength of tuning give {alike} "
+        f"results for the difference in s.d. of FTV: {listed}. They would differ if FTV depended "
+        "on strength."
     )
 
 

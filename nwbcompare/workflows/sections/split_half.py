@@ -297,13 +297,20 @@ def _ranking(measurements: Measurements, ranking: xr.Dataset) -> Finding:
     # differences are the first family's less the second's
     sign = 1 if str(pair["family_a"].item()) == closest else -1
     ends = sorted(sign * float(pair[f"difference_{end}"]) for end in ("low", "high"))
+    # a probability of being closest says little where the difference to the next includes 0
+    is_shown = ends[0] > 0 or ends[1] < 0
+    lead = (
+        f"Closest to {measurements.name} is the family {closest!r}, with a probability of "
+        f"{float(values['p_closest']):.2f} among {ranking.sizes['family']} families"
+        if is_shown
+        else f"Which of {ranking.sizes['family']} families is closest to {measurements.name} is "
+        f"not shown; the smallest distance is that of {closest!r}"
+    )
     return Finding(
-        text=f"Closest to {measurements.name} is the family {closest!r}, with a probability of "
-        f"{float(values['p_closest']):.2f} among {ranking.sizes['family']} families: distance "
-        f"{float(values['distance']):.3f}"
+        text=f"{lead}: distance {float(values['distance']):.3f}"
         f"{interval(values['distance_low'], values['distance_high'])}, "
         f"{float(values['ratio']):.2f} times the split-half distance. The next is {following!r}.",
-        main=True,
+        main=is_shown,
         evidence=Evidence(
             measure=f"distance of {closest} less that of {following} (p adjusted by Holm over "
             "pairs of families)",
