@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from nwbcompare.core.files import sha256_of_file, sha256_of_set
 
 PACKAGES = ("nwbcompare", "numpy", "scipy", "xarray", "torch", "pynwb", "matplotlib")
 
@@ -28,16 +31,46 @@ def environment(*, with_command: bool = True) -> dict[str, Any]:
     """
     record: dict[str, Any] = {
         "versions": {"python": platform.python_version()} | {n: _version(n) for n in PACKAGES},
-        "git_revision": _git_revision(),
+        "git_revision": git_revision(),
     }
     if with_command:
         record["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     return record
 
 
-def _git_revision() -> str:
-    """Return the git revision of the checkout that this package runs from."""
-    root = Path(__file__).resolve().parent.parent
+def sources_sha256() -> str:
+    """Return one SHA-256 for this package's source files, by which equal code is known.
+
+    Unlike the git revision it is there for an installed package too, and does not change where
+    other files of a checkout do.
+
+    Examples
+    --------
+    >>> len(sources_sha256())
+    64
+    """
+    root = Path(__file__).resolve().parents[1]
+    # in a checkout some folders of the package are links
+    files = [
+        Path(folder, name)
+        for folder, _, names in os.walk(root, followlinks=True)
+        for name in names
+        if name.endswith((".py", ".yaml"))
+    ]
+    return sha256_of_set(
+        (file.relative_to(root).as_posix(), sha256_of_file(file)) for file in files
+    )
+
+
+def git_revision() -> str:
+    """Return the git revision of the checkout that this package runs from.
+
+    Examples
+    --------
+    >>> bool(git_revision())
+    True
+    """
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return "not a checkout"
     try:
