@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from nwbcompare.cli.options import names_of, options_of, section_options
+from nwbcompare.cli.options import (
+    check_preregistration_options,
+    names_of,
+    options_of,
+    preregistration_options,
+    print_preregistration,
+    section_options,
+)
 from nwbcompare.core.errors import InputError
 
 MODEL_HELP = (
@@ -46,6 +53,7 @@ _options = options_of(
     click.option("--bootstraps", "n_bootstrap", default=2000, help="Bootstraps for the intervals."),
     click.option("--draws", "n_draws", default=4, help="Random samplings of each network."),
     click.option("--seed", default=0, help="Seed of all random numbers."),
+    preregistration_options,
     click.option("--resume", is_flag=True, help="Continue from the results in the folder."),
     click.option("--overwrite", is_flag=True, help="Replace an existing report."),
 )
@@ -68,6 +76,8 @@ def compare(models: tuple[str, ...], recording: str, out: str, **options: Any) -
         --recording "mante2013?animal=ar" --out report
       nwbcompare compare --model fast=runs/fast-0 --model paper=runs/paper-0 \\
         --recording "mante2013?animal=ar&quality=all" --out report
+      nwbcompare compare --model pretrained:all20-fast-0 \\
+        --recording "mante2013?animal=ar" --out report --preregister plan.json
     """  # noqa: D301 - click's paragraph mark
     _write(models, recording, out, **options)
 
@@ -103,20 +113,41 @@ def _write(
     analyses: tuple[str, ...],
     mapping: str | None,
     sections: str | None,
+    preregister: str | None,
+    preregistration: str | None,
+    note: tuple[str, ...],
     resume: bool,
     overwrite: bool,
     **settings: Any,
 ) -> None:
-    from nwbcompare.workflows.compare import compare as compare_models  # noqa: PLC0415
+    from nwbcompare.workflows.compare import (  # noqa: PLC0415 - imports torch
+        compare as compare_models,
+        preregister as write,
+    )
     from nwbcompare.workflows.settings import Settings  # noqa: PLC0415 - imports torch
 
+    check_preregistration_options()
+    chosen = Settings(pair=read_pair(pair), **settings)
+    if preregister is not None:
+        file = write(
+            models,
+            recording,
+            preregister,
+            settings=chosen,
+            mapping=mapping,
+            notes=note,
+            overwrite=overwrite,
+        )
+        print_preregistration(preregister, file)
+        return
     folder = compare_models(
         models,
         recording,
         out,
-        settings=Settings(pair=read_pair(pair), **settings),
+        settings=chosen,
         mapping=mapping,
         analyses=analyses,
+        preregistration=preregistration,
         sections=names_of(sections),
         resume=resume,
         overwrite=overwrite,

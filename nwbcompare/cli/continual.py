@@ -6,12 +6,19 @@ from typing import Any
 
 import click
 
-from nwbcompare.cli.options import check_not_set, is_set, names_of
+from nwbcompare.cli.options import (
+    check_not_set,
+    check_preregistration_options,
+    is_set,
+    names_of,
+    preregistration_options,
+    print_preregistration,
+)
 
 # the networks of --runs determine these
 OF_TRAINING = ("steps_per_task", "n_units", "warm_up_steps", "strength", "train_only")
 # --train-only does not use these
-OF_MEASURING = ("recording", "mapping", "n_draws", "n_bootstrap", "runs")
+OF_MEASURING = ("recording", "mapping", "n_draws", "n_bootstrap", "runs", "preregistration")
 
 
 @click.command()
@@ -55,6 +62,7 @@ OF_MEASURING = ("recording", "mapping", "n_draws", "n_bootstrap", "runs")
     type=click.Path(),
     help="Folder of --train-only whose networks are measured, without training.",
 )
+@preregistration_options
 @click.option(
     "--resume", is_flag=True, help="Continue from the networks and measures in the folder."
 )
@@ -73,6 +81,9 @@ def continual(
     seed: int,
     train_only: bool,
     runs: str | None,
+    preregister: str | None,
+    preregistration: str | None,
+    note: tuple[str, ...],
     resume: bool,
     overwrite: bool,
     **training: Any,
@@ -89,16 +100,20 @@ def continual(
       nwbcompare continual --networks 8 --out continual --also elastic:200 --resume
       nwbcompare continual --networks 10 --steps-per-task 6250 --train-only --out trained
       nwbcompare continual --runs trained --recording "mante2013?animal=fe" --out monkey-f
+      nwbcompare continual --runs trained --out monkey-a --preregister plan.json
+      nwbcompare continual --runs trained --out monkey-a --preregistration plan.json
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.workflows.continual import (  # noqa: PLC0415 - imports torch
         continual as study,
         plan_of,
+        preregister as write,
         train_only as train_networks,
     )
     from nwbcompare.workflows.settings import Settings  # noqa: PLC0415 - imports torch
     from nwbcompare.workflows.study_plan import StudyPlan  # noqa: PLC0415
     from nwbcompare.workflows.training_regimes import REGIMES  # noqa: PLC0415
 
+    check_preregistration_options()
     names = names_of(regimes)
     if runs is not None:
         check_not_set(OF_TRAINING, "none with --runs", "The networks of --runs determine it.")
@@ -130,13 +145,27 @@ def continual(
         n_finished = sum(not network.failure for network in study_networks)
         click.echo(f"Networks: {n_finished} of {len(study_networks)} trained to the end, in {out}")
         return
+    settings = Settings(n_draws=n_draws, n_bootstrap=n_bootstrap, seed=seed, n_jobs=jobs)
+    if preregister is not None:
+        file = write(
+            preregister,
+            recording=recording,
+            mapping=mapping,
+            plan=plan,
+            settings=settings,
+            notes=note,
+            overwrite=overwrite,
+        )
+        print_preregistration(preregister, file)
+        return
     folder = study(
         out,
         recording=recording,
         mapping=mapping,
         plan=plan,
-        settings=Settings(n_draws=n_draws, n_bootstrap=n_bootstrap, seed=seed, n_jobs=jobs),
+        settings=settings,
         runs=runs,
+        preregistration=preregistration,
         resume=resume,
         overwrite=overwrite,
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from nwbcompare.core.errors import InputError
+
+if TYPE_CHECKING:
+    from nwbcompare.workflows.preregistration import PreregistrationFile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,6 +56,53 @@ def section_options(report: str) -> Callable[[F], F]:
             help="List the sections and exit.",
         ),
     )
+
+
+preregistration_options = options_of(
+    click.option(
+        "--preregister",
+        type=click.Path(),
+        help="Write what is fixed beforehand to this file, print its SHA-256, and compute nothing.",
+    ),
+    click.option(
+        "--preregistration",
+        type=click.Path(),
+        help="File of --preregister; what departs from it stands above all findings.",
+    ),
+    click.option(
+        "--note",
+        multiple=True,
+        help="With --preregister: a sentence to fix too, such as the question, which no program "
+        "checks; may be repeated.",
+    ),
+)
+"""Options by which an analysis is preregistered, and checked later."""
+
+
+def check_preregistration_options() -> None:
+    """Check the options of `preregistration_options`.
+
+    Raises
+    ------
+    InputError
+        For notes that are not written down, and a file that is both written and read.
+    """
+    if is_set("preregister"):
+        names = ("preregistration", "train_only")
+        check_not_set(names, "none with --preregister", "Leave one of them out.")
+    else:
+        check_not_set(("note",), "none without --preregister", "Leave it out.")
+
+
+def print_preregistration(path: str, file: PreregistrationFile) -> None:
+    """Print what to do with a preregistration, and last its SHA-256 as ``sha256sum`` does."""
+    click.echo("Fixed beforehand; nothing was computed. Check a later run with --preregistration.")
+    if file.contents.recording.sha256 is None:
+        click.echo(
+            f"No recording was found at {file.contents.recording.source}: its name is fixed, its "
+            "data are not."
+        )
+    click.echo(f"{file.sha256}  {path}")
 
 
 def names_of(text: str | None) -> list[str] | None:

@@ -9,13 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nwbcompare.core.errors import listing
+from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.provenance import environment
 from nwbcompare.report.page import Page, read_sections, write_page
 from nwbcompare.report.page_section import Finding, PageSection
 from nwbcompare.workflows.formatting import counted
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements, mapping_of
 from nwbcompare.workflows.models import load_models
+from nwbcompare.workflows.preregistration import (
+    PreregistrationFile,
+    check_preregistration_path,
+    read_preregistration,
+    write_preregistration,
+)
+from nwbcompare.workflows.preregistration_contents import (
+    check_networks,
+    contents_of_comparison,
+    recording_if_there,
+)
 from nwbcompare.workflows.recording_source import choose_recording
 from nwbcompare.workflows.results_folder import check_report_folder, results_folder
 from nwbcompare.workflows.sampling_protocols import network_pair
@@ -37,6 +48,8 @@ PARAMETERS = (
     "margin_reason",
 )
 """Settings that the results depend on."""
+PRIMARY = "sampled"
+"""Name of the section of the primary contrast."""
 LEAD = "Hidden units and recorded units, through the same functions, under the same conditions."
 
 
@@ -49,6 +62,7 @@ def compare(
     settings: Settings | None = None,
     mapping: Any = None,
     analyses: Sequence[str | os.PathLike[str]] = (),
+    preregistration: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> Path:
@@ -76,6 +90,8 @@ def compare(
         `nwbcompare.comparison.read_mapping`. By default that of the recording's archive.
     analyses
         Folders of `nwbcompare.analyze` or `nwbcompare.continual`, whose sections are added.
+    preregistration
+        A file of `preregister`; what departs from it stands above all findings.
     resume
         Whether results of an interrupted run in ``out`` are used.
     overwrite
@@ -90,7 +106,8 @@ def compare(
     ------
     InputError
         Where a source does not exist or does not fit, a task of the pair is missing on one side,
-        two models have one name, or ``out`` cannot be written or has results of other settings.
+        two models have one name, ``out`` cannot be written or has results of other settings, or
+        a preregistration is damaged or of another pair, primary contrast or recording.
 
     Notes
     -----
@@ -100,8 +117,13 @@ def compare(
     """
     settings = settings or Settings()
     # the title, the limits and the methods are of the samples
+    if sections and preregistration is not None:
+        sections = [*sections, PRIMARY]
     selection = select_sections("compare", ["samples", *sections] if sections else sections)
     # before recordings and networks are loaded, which takes a minute
+    file = None
+    if preregistration is not None:
+        file = read_preregistration(preregistration, "compare", settings.pair)
     check_report_folder(Path(out), resume=resume, overwrite=overwrite)
     more_sections = _sections_of(analyses)
     choice = choose_recording(recording, settings.pair, settings.seed, every_animal=True)
@@ -110,6 +132,12 @@ def compare(
     model_sources = load_models(paths, settings.pair, network_pair(settings.pair, chosen))
     source = ComparisonSource(choice, model_sources, chosen, settings)
     configuration = settings.parameters(*PARAMETERS)
+    agreement = None
+    if file is not None:
+        run = contents_of_comparison(
+            recording, choice, chosen, model_sources, settings, configuration
+        )
+        agreement = file.compare(run)
     with results_folder(Path(out), configuration, resume=resume, overwrite=overwrite) as folder:
         runs = compute_sections([source], selection, settings, folder, "compare")
         results = {name: run.results[source.name] for name, run in runs.items() if run.results}
@@ -139,8 +167,62 @@ def compare(
             how_to_get=choice.guidance,
             left_out=choice.left_out,
         )
-        write_page(folder.path, page)
+        write_page(folder.path, page if agreement is None else agreement.on(page, PRIMARY))
     return Path(out)
+
+
+def preregister(
+    models: Sequence[str | os.PathLike[str]],
+    recording: str | None,
+    file: str | os.PathLike[str],
+    *,
+    settings: Settings | None = None,
+    mapping: Any = None,
+    notes: Sequence[str] = (),
+    overwrite: bool = False,
+) -> PreregistrationFile:
+    """Write down what a comparison fixes beforehand, without computing anything of it.
+
+    Parameters
+    ----------
+    models, recording, settings, mapping
+        As for `compare`. A recording that is not there yet is fixed by its SOURCE alone.
+    file
+        The file; see `nwbcompare.workflows.preregistration`.
+    notes
+        Sentences that are fixed too and that no program checks, such as the question.
+    overwrite
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    PreregistrationFile
+        Its SHA-256 and contents.
+
+    Raises
+    ------
+    InputError
+        As `compare`; for a margin without its reason, and where there is no network or no mapping,
+        which the primary contrast needs.
+    """
+    settings = settings or Settings()
+    check_preregistration_path(file, overwrite=overwrite)
+    if settings.margin is not None and not settings.margin_reason:
+        raise InputError(
+            "margin_reason",
+            f"why a difference below the margin of {settings.margin:g} would not matter",
+            "none",
+            "State it (--margin-reason), or leave the margin out.",
+        )
+    choice, chosen = recording_if_there(recording, settings, mapping)
+    sources = load_models(
+        [os.fspath(model) for model in models], settings.pair, network_pair(settings.pair, chosen)
+    )
+    check_networks(sources)
+    contents = contents_of_comparison(
+        recording, choice, chosen, sources, settings, settings.parameters(*PARAMETERS), notes
+    )
+    return write_preregistration(file, contents, overwrite=overwrite)
 
 
 def _sections_of(analyses: Sequence[str | os.PathLike[str]]) -> list[PageSection]:

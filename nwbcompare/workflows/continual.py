@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ from nwbcompare.workflows.continual_training import (
     train_networks,
 )
 from nwbcompare.workflows.measurements import mapping_of, sample_table
+from nwbcompare.workflows.preregistration import (
+    PreregistrationFile,
+    check_preregistration_path,
+    read_preregistration,
+    write_preregistration,
+)
+from nwbcompare.workflows.preregistration_contents import contents_of_study, recording_if_there
 from nwbcompare.workflows.recording_source import RecordingChoice, choose_recording
 from nwbcompare.workflows.results_folder import STUDY, check_same, results_folder
 from nwbcompare.workflows.section_runs import compute_sections, page_sections, select_sections
@@ -33,6 +41,8 @@ from nwbcompare.workflows.training_regimes import REGIMES
 
 PARAMETERS = ("pair", "least_performance", "n_draws", "n_bootstrap", "n_splits", "seed")
 """Settings that the results depend on."""
+PRIMARY = "ftv-tuning"
+"""Name of the section of the primary contrast."""
 LEAD = "Hidden units after continual learning and recorded units, through the same functions."
 
 
@@ -44,6 +54,7 @@ def continual(
     plan: StudyPlan | None = None,
     settings: Settings | None = None,
     runs: str | os.PathLike[str] | None = None,
+    preregistration: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> Path:
@@ -67,6 +78,8 @@ def continual(
         Folder of an earlier study or of `train_only`, whose networks are measured; nothing is
         trained, and networks that are missing or unfinished are named on the page. ``plan`` must
         be that of their training (see `plan_of`).
+    preregistration
+        A file of `preregister`; what departs from it stands above all findings.
     resume
         Whether networks and measures in ``out`` are used; with ``overwrite``, those of an
         interrupted replacement. More networks and regimes may be asked for than before; the
@@ -83,8 +96,9 @@ def continual(
     ------
     InputError
         For a recording without both contexts or without a mapping, ``runs`` without networks that
-        can be measured, and a folder that cannot be written, is written to by another process, or
-        has networks of another training; the difference is shown.
+        can be measured, a preregistration that is damaged or of another pair, primary contrast or
+        recording, and a folder that cannot be written, is written to by another process, or has
+        networks of another training; the difference is shown.
     """
     plan, settings = plan or StudyPlan(), settings or Settings()
     # a study without further regimes has no section on them, not even to say so
@@ -92,6 +106,9 @@ def continual(
     selection = [one for one in select_sections("continual", None) if one.name not in absent]
     # a wrong folder of runs is found before the recording is loaded
     trained = None if runs is None else _networks_in(Path(runs), plan)
+    file = None
+    if preregistration is not None:
+        file = read_preregistration(preregistration, "continual", settings.pair)
     choice = choose_recording(recording, settings.pair, settings.seed)
     chosen = mapping_of(choice.activity, mapping)
     if chosen is None:
@@ -100,6 +117,12 @@ def continual(
             "a mapping of the recording's conditions to those of a network",
             "none, and none comes along for this recording",
             "Write one (nwbcompare.comparison.protocol_mapping) and pass it with --mapping.",
+        )
+    agreement = None
+    if file is not None:
+        parameters = settings.parameters(*PARAMETERS)
+        agreement = file.compare(
+            contents_of_study(recording, choice, chosen, plan, settings, parameters)
         )
     recorded = sample_table([choice.activity], settings.pair, "recorded")
     with results_folder(
@@ -127,8 +150,49 @@ def continual(
                 "settings": plan.parameters() | settings.parameters(*PARAMETERS),
             },
         )
-        write_page(folder.path, page)
+        write_page(folder.path, page if agreement is None else agreement.on(page, PRIMARY))
     return Path(out)
+
+
+def preregister(
+    file: str | os.PathLike[str],
+    *,
+    recording: str | None = None,
+    mapping: Any = None,
+    plan: StudyPlan | None = None,
+    settings: Settings | None = None,
+    notes: Sequence[str] = (),
+    overwrite: bool = False,
+) -> PreregistrationFile:
+    """Write down what a study fixes beforehand, without computing anything of it.
+
+    Parameters
+    ----------
+    file
+        The file; see `nwbcompare.workflows.preregistration`.
+    recording, mapping, plan, settings
+        As for `continual`. A recording that is not there yet is fixed by its SOURCE alone.
+    notes
+        Sentences that are fixed too and that no program checks, such as the question.
+    overwrite
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    PreregistrationFile
+        Its SHA-256 and contents.
+
+    Raises
+    ------
+    InputError
+        As `continual`, and where there is no mapping.
+    """
+    plan, settings = plan or StudyPlan(), settings or Settings()
+    check_preregistration_path(file, overwrite=overwrite)
+    choice, chosen = recording_if_there(recording, settings, mapping)
+    parameters = settings.parameters(*PARAMETERS)
+    contents = contents_of_study(recording, choice, chosen, plan, settings, parameters, notes)
+    return write_preregistration(file, contents, overwrite=overwrite)
 
 
 def train_only(
