@@ -214,7 +214,7 @@ def preregister(
             "none",
             "State it (--margin-reason), or leave the margin out.",
         )
-    choice, chosen = recording_if_there(recording, settings, mapping)
+    choice, chosen = recording_if_there(recording, settings, mapping, every_animal=True)
     sources = load_models(
         [os.fspath(model) for model in models], settings.pair, network_pair(settings.pair, chosen)
     )

@@ -29,7 +29,7 @@ CONTENTS, CHECKSUM = "preregistration", "sha256"
 ReportName = Literal["compare", "continual"]
 DESCRIPTIONS = ("written_on", "notes", "code.git_revision", "mapping.origin", "models.source")
 """Places of values on which no result depends, and which are not compared."""
-OF_DATA = ("recording.name", "recording.sha256", "recording.conditions")
+OF_DATA = ("recording.name", "recording.sha256", "recording.conditions", "recording.subjects")
 """Places of values that are known only where the recording is there."""
 NOT_THERE = "not known when the file was written"
 PROOF = (
@@ -58,11 +58,13 @@ class Recording(_Part):
     source
         Its SOURCE on the command line.
     name
-        Its name; None where it is not there yet, as for the next two.
+        Its name; None where it is not there yet, as for the next three.
     sha256
         Of its rates and tables.
     conditions
         Trial columns that define conditions, by task.
+    subjects
+        Its animals.
     simulated
         Whether a simulation stands in for it.
     """
@@ -71,6 +73,7 @@ class Recording(_Part):
     name: str | None = None
     sha256: str | None = None
     conditions: dict[str, list[str]] | None = None
+    subjects: list[str] | None = None
     simulated: bool = False
 
 

@@ -14,7 +14,7 @@ from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
 from nwbcompare.comparison.matched_sampling import ACTIVE_SHARE
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping, read_mapping
 from nwbcompare.comparison.sample_contrasts import LEAST_NETWORKS
-from nwbcompare.core.activity import blocks
+from nwbcompare.core.activity import blocks, labels
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.provenance import git_revision, sources_sha256
 from nwbcompare.datasets.location import DatasetNotFoundError, find_dataset
@@ -148,7 +148,7 @@ def contents_of_study(
 
 
 def recording_if_there(
-    recording: str | None, settings: Settings, mapping: Any
+    recording: str | None, settings: Settings, mapping: Any, *, every_animal: bool = False
 ) -> tuple[RecordingChoice | None, ProtocolMapping]:
     """Return a recording, or None where it is not there yet, with its mapping.
 
@@ -160,6 +160,8 @@ def recording_if_there(
         Settings with the pair of tasks.
     mapping
         A mapping by name or file; by default that of the recording's archive.
+    every_animal
+        As the report chooses its recording.
 
     Raises
     ------
@@ -170,7 +172,7 @@ def recording_if_there(
     source = DATASET if recording is None else recording
     if not _is_there(source):
         return None, read_mapping(mapping, dataset=_head(source).partition(":")[0])
-    choice = choose_recording(recording, settings.pair, settings.seed)
+    choice = choose_recording(recording, settings.pair, settings.seed, every_animal=every_animal)
     chosen = mapping_of(choice.activity, mapping)
     if chosen is None:
         raise InputError(
@@ -252,11 +254,13 @@ def _recording(source: str, choice: RecordingChoice | None) -> Recording:
     conditions: dict[str, list[str]] = {}
     for block in leaves:
         conditions |= json.loads(block.attrs["condition_variables"])
+    subjects = [labels(block["subject"]) for block in leaves if "subject" in block.coords]
     return Recording(
         source=source,
         name=str(leaves[0].attrs["name"]),
         sha256=activity_digest(choice.activity),
         conditions=conditions,
+        subjects=sorted({str(subject) for block in subjects for subject in block}),
         simulated=bool(choice.guidance),
     )
 

@@ -109,6 +109,7 @@ def test_a_comparison_fixes_pair_data_contrast_numbers_and_networks(comparison, 
     contents = comparison[1].contents
     recording = choose_recording(str(folder / "brain.nc"), CONTEXTS, 0).activity
     assert contents.recording.sha256 == activity_digest(recording)
+    assert contents.recording.subjects == ["SIMULATED monkey"]
     assert contents.recording.conditions == {task: ["coherence_1_sign"] for task in CONTEXTS}
     assert contents.pair == list(CONTEXTS)
     assert contents.contrast.protocol == "tuning"
@@ -208,6 +209,7 @@ def test_of_a_recording_that_is_not_there_only_its_source_is_fixed(folder, tmp_p
         "name": None,
         "sha256": None,
         "conditions": None,
+        "subjects": None,
         "simulated": False,
     }
     written(later, brain(16, 2))
@@ -235,6 +237,33 @@ def test_a_simulation_in_place_of_a_recording_that_was_not_there_departs(study):
     recording = Recording(source="mante2013", name="m", sha256="0", conditions={}, simulated=True)
     (departure,) = file.compare(there.model_copy(update={"recording": recording})).departures
     assert departure.setting == "recording.simulated"
+
+
+@pytest.mark.parametrize("report", ["compare", "continual"])
+def test_the_recording_is_chosen_as_by_the_report(report, folder, tmp_path, monkeypatch):
+    asked = []
+
+    def choose(*arguments, every_animal=False):
+        asked.append((arguments, every_animal))
+        raise KeyboardInterrupt
+
+    for name in ("compare", "continual", "preregistration_contents"):
+        monkeypatch.setattr(f"nwbcompare.workflows.{name}.choose_recording", choose)
+    recording = str(folder / "brain.nc")
+    runs = {
+        "compare": (
+            lambda: comparing.compare(models(folder), recording, tmp_path / "out"),
+            lambda: comparing.preregister(models(folder), recording, tmp_path / "x"),
+        ),
+        "continual": (
+            lambda: studying.continual(tmp_path / "out", recording=recording),
+            lambda: studying.preregister(tmp_path / "x", recording=recording),
+        ),
+    }
+    for run in runs[report]:
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    assert asked[0] == asked[1]
 
 
 def test_without_the_archive_no_simulation_is_preregistered(tmp_path, monkeypatch):
