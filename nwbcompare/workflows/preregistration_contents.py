@@ -50,6 +50,11 @@ LOST_NETWORKS = (
     "A network whose training diverges, explodes or stalls counts as lost and is named with the "
     "reason; no seed is added, left out or replaced."
 )
+DECISION = (
+    "over networks by Student's t where sign flips of so few cannot be significant; called a "
+    "difference only where it holds under every pairing of units by strength of tuning"
+)
+"""How the report reads the primary contrast of a comparison."""
 PRIMARY, CONTROL, REFERENCE, SECONDARY = "primary contrast", "control", "reference", "secondary"
 """Parts of training regimes in the tests."""
 
@@ -94,7 +99,7 @@ def contents_of_comparison(
             measure=MEASURES["sd"],
             first="networks of each family",
             second="recording",
-            test=f"nwbcompare.compare_samples, claim about {claim}, two-sided",
+            test=f"nwbcompare.compare_samples, claim about {claim}, two-sided, {DECISION}",
             level=LEVEL,
         ),
         exclusions=_exclusions("No network is left out.", None),
