@@ -166,11 +166,13 @@ def test_the_command_writes_a_page_with_the_networks_left_out(first):
     assert (folder / "index.html").is_file()
     names = [section.name for section in read_sections(folder)]
     assert names == [
-        "ftv-sampled",
+        "ftv-tuning",
         "learning",
         "levels",
         "ftv-every",
-        "ftv-signal",
+        "ftv-ranked",
+        "ftv-reversed",
+        "ftv-rate",
         "ftv-published",
     ]
     text = texts_of(folder)
@@ -197,7 +199,7 @@ def test_a_study_is_resumed_with_more_networks_to_a_whole_page(first, grown):
     for file in first[0].glob("runs/*-0/*"):
         assert (folder / file.relative_to(first[0])).read_bytes() == file.read_bytes()
     with xr.open_datatree(folder / "measures" / "uniform-0.1-0.nc", engine="h5netcdf") as tree:
-        assert list(tree.children) == [PRIMARY]
+        assert list(tree.children) == [PRIMARY, "rate"]
     primary, learning, levels, also, *_ = read_sections(folder)
     _check_further_regimes(also, folder)
     assert isinstance(primary.findings[0], Finding)
@@ -209,7 +211,7 @@ def test_a_study_is_resumed_with_more_networks_to_a_whole_page(first, grown):
     assert all(row["networks"] == 2 for row in learning.rows)
     assert [finding.endswith("no pair.") for finding in levels.findings] == [True] * 3
     figures = {file.name for file in (folder / "figures").glob("*.svg")}
-    assert {"ftv-sampled-pairs.svg", "final-performance.svg"} <= figures
+    assert {"ftv-tuning-pairs.svg", "final-performance.svg"} <= figures
     page = (folder / "index.html").read_text()
     links = re.findall(r'href="#figure-([^"]+)"', page)
     assert links
