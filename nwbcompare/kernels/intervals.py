@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+LEAST_CLUSTERS = 5
+"""Fewest sessions from which the standard error of a jackknife is computed."""
 
 
 def student_half_width(
@@ -64,6 +66,33 @@ def mean_interval(values: npt.ArrayLike, confidence: float = 0.95) -> tuple[Arra
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     half = student_half_width(numbers.std(axis=0, ddof=1) / np.sqrt(n), n - 1, confidence)
     return mean, mean - half, mean + half
+
+
+def jackknife_error(without: npt.ArrayLike) -> float:
+    """Compute the standard error of an estimate from its values without each cluster.
+
+    Parameters
+    ----------
+    without
+        ``(cluster,)``: the estimate with one cluster left out.
+
+    Returns
+    -------
+    float
+        The square root of (n - 1) / n times the sum of squared deviations from their mean (Efron
+        & Stein 1981); NaN for fewer than 5 clusters, which tell too little of how they differ.
+
+    Examples
+    --------
+    >>> values = np.arange(5.0)
+    >>> round(jackknife_error((values.sum() - values) / 4), 6)  # of a mean: s.d. / sqrt(5)
+    0.707107
+    """
+    numbers = np.asarray(without, dtype=np.float64)
+    n = numbers.size
+    if n < LEAST_CLUSTERS:
+        return float("nan")
+    return float(np.sqrt((n - 1) / n * ((numbers - numbers.mean()) ** 2).sum()))
 
 
 def wilson_interval(

@@ -10,6 +10,7 @@ from .ftv_spread import (
     cross_validated_variance as cross_validated_variance,
     ftv_spread as ftv_spread,
 )
+from .mean_ftv import mean_ftv as mean_ftv
 from .noise_correction import (
     censoring_table as censoring_table,
     corrected_ftv as corrected_ftv,

@@ -37,6 +37,7 @@ from nwbcompare.analysis.selectivity.task_variance import (
     check_pair,
     means_by_task,
     task_variance,
+    warn_of_one_condition,
 )
 from nwbcompare.core.activity import (
     Activity,
@@ -119,7 +120,8 @@ def corrected_task_variance(
     Warns
     -----
     UnitWarning
-        For units with fewer than 2 trials of a condition: they are NaN.
+        For units with fewer than 2 trials of a condition: they are NaN. For a task with one
+        condition, over which nothing varies.
 
     Notes
     -----
@@ -161,6 +163,7 @@ def corrected_task_variance(
     for name in ("untuned_variance", "unbiased_variance"):
         result[name].attrs["units"] = "1" if units == "1" else f"({units})^2"
     _warn_of_few_trials(result)
+    warn_of_one_condition(result)
     few = (result["least_trials"] < FEW_TRIALS) & (result["standard_error"] > 0)
     return result.assign_attrs(
         analysis="corrected_task_variance",

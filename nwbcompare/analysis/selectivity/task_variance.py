@@ -33,6 +33,9 @@ from nwbcompare.kernels.variance import ESTIMATORS, complete_times, fractional_v
 Estimator = Literal["per_time", "time_mean", "pooled"]
 ACTIVE_THRESHOLD = 1e-3
 HISTOGRAM_BINS = 20
+TRIALS = "n_trials_per_condition"
+IMBALANCE = 1.5
+"""Ratio of the tasks' trials a condition above which noise alone gives FTV a clear mean."""
 
 
 def task_variance(
@@ -79,7 +82,10 @@ def task_variance(
     Warns
     -----
     UnitWarning
-        For units that lack a condition: their task variance is NaN.
+        For units that lack a condition: their task variance is NaN. For a noisy source whose tasks
+        differ more than 1.5-fold in their median numbers of trials a condition, since noise adds
+        to the variance what trials do not average out. For a task with one condition: its variance
+        is 0 for every unit.
 
     Notes
     -----
@@ -106,7 +112,7 @@ def task_variance(
     ).transpose("unit", "task")
     _warn_of_missing(result["task_variance"])
     first = next(iter(blocks(activity).values()))
-    return result.assign_attrs(
+    result = result.assign_attrs(
         _source_attrs(first),
         analysis="task_variance",
         estimator=estimator,
@@ -114,6 +120,9 @@ def task_variance(
         epochs=json.dumps(None if epochs is None else list(epochs)),
         leave_out=json.dumps(list(leave_out)),
     )
+    warn_of_one_condition(result)
+    _warn_of_imbalance(result, result["task"].values)
+    return result
 
 
 def epoch_variance(
@@ -299,7 +308,15 @@ def fractional_task_variance(
     InputError
         For an unknown task, and a task against itself.
     NotApplicableError
-        For units that lack one of the two tasks.
+        For units that lack one of the two tasks, and for a task with one condition, over which
+        nothing varies.
+
+    Warns
+    -----
+    UnitWarning
+        For units of a noisy source that the threshold leaves out; they are named. For tasks of a
+        noisy source that differ more than 1.5-fold in their median numbers of trials a condition:
+        with 40 and 81 trials permuted labels alone gave monkey-like units a mean FTV of .14.
 
     Notes
     -----
@@ -323,7 +340,10 @@ def fractional_task_variance(
             "Leave them out with nwbcompare.select(activity, units=...), or pass missing='nan' "
             "(--missing nan).",
         )
+    _refuse_one_condition(variance, task_a, task_b)
     fraction, active = fractional_variance(a, b, threshold=threshold)
+    _warn_of_imbalance(variance, [task_a, task_b])
+    _warn_of_inactive(variance, ~active & ~lacking, threshold)
     return xr.Dataset(
         {
             "fractional_task_variance": ("unit", fraction, {"units": "1"}),
@@ -555,6 +575,92 @@ def _warn_of_missing(variance: xr.DataArray) -> None:
                 UnitWarning,
                 stacklevel=3,
             )
+
+
+def _is_noisy(variance: xr.Dataset) -> bool:
+    # tables that were made by hand do not say so
+    return not variance.attrs.get("deterministic", True)
+
+
+def _warn_of_imbalance(variance: xr.Dataset, tasks: Sequence[str]) -> None:
+    """Warn of a noisy source whose tasks differ in their numbers of trials."""
+    # corrected variances have no noise that depends on trials
+    if not _is_noisy(variance) or "uncorrected" in variance or TRIALS not in variance:
+        return
+    trials = {str(task): float(variance["n_trials_per_condition"].sel(task=task)) for task in tasks}
+    fewest, most = (extreme(trials, key=trials.__getitem__) for extreme in (min, max))
+    if trials[most] > IMBALANCE * trials[fewest]:
+        warnings.warn(
+            f"{variance.attrs['name']}: {trials[fewest]:g} trials a condition in task {fewest!r}, "
+            f"{trials[most]:g} in {most!r} "
+            "(medians): trial noise adds more to the variance of the task with fewer, and draws "
+            "raw FTV towards it. Use nwbcompare.selectivity.corrected_task_variance, or equalise "
+            "the trials with nwbcompare.selectivity.subsample_trials",
+            UnitWarning,
+            stacklevel=3,
+        )
+
+
+def _one_condition(variance: xr.Dataset) -> list[str]:
+    if "n_conditions" not in variance:
+        return []
+    return [str(task) for task in variance["task"].values[variance["n_conditions"].values == 1]]
+
+
+def warn_of_one_condition(variance: xr.Dataset, *, stacklevel: int = 3) -> None:
+    """Warn of tasks with one condition, over which nothing varies.
+
+    Parameters
+    ----------
+    variance
+        A table with ``n_conditions (task)``.
+    stacklevel
+        As in `warnings.warn`, counted from this function.
+
+    Warns
+    -----
+    UnitWarning
+        For each such task, in one warning.
+
+    Examples
+    --------
+    >>> warn_of_one_condition(xr.Dataset({"n_conditions": ("task", [4])}, {"task": ["a"]}))
+    """
+    if single := _one_condition(variance):
+        warnings.warn(
+            f"{variance.attrs['name']}: one condition only in {listing(single)}, over which "
+            "nothing varies: the variance is 0 for every unit. Name columns that differ between "
+            "its trials with conditions=[...]",
+            UnitWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def _refuse_one_condition(variance: xr.Dataset, task_a: str, task_b: str) -> None:
+    if single := sorted({task_a, task_b} & set(_one_condition(variance))):
+        raise NotApplicableError(
+            "variance",
+            f"two or more conditions in both {task_a!r} and {task_b!r}",
+            f"one condition in {listing(single)}",
+            "Name columns that differ between its trials with task_variance(..., "
+            "conditions=[...]).",
+        )
+
+
+def _warn_of_inactive(
+    variance: xr.Dataset, inactive: npt.NDArray[np.bool_], threshold: float
+) -> None:
+    # of a network's units the published threshold is meant to leave many out
+    if not _is_noisy(variance) or not inactive.any():
+        return
+    warnings.warn(
+        f"{variance.attrs['name']}: {int(inactive.sum())} of {inactive.size} units have variances "
+        f"that sum to no more than the threshold {threshold:g} and get no FTV: "
+        f"{listing(variance['unit'].values[inactive], most=5)}. They are silent or untuned: report "
+        "how many, or pass a lower threshold",
+        UnitWarning,
+        stacklevel=3,
+    )
 
 
 def check_pair(table: xr.Dataset, task_a: str, task_b: str) -> None:

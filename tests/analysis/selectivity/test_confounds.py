@@ -20,6 +20,7 @@ from nwbcompare.plotting.confounds import plot_confounds, plot_ftv_in_time
 # --- in time
 
 
+@pytest.mark.filterwarnings("ignore:.*trials a condition in task:nwbcompare.UnitWarning")
 def test_variance_in_time_averages_to_the_corrected_task_variance():
     block = recording()
     found = ftv_in_time(block, "a", "b", n_draws=50)
@@ -105,6 +106,7 @@ def test_the_table_holds_every_variant(table, tmp_path):
         xr.testing.assert_identical(read.load(), table)
 
 
+@pytest.mark.filterwarnings("ignore:.*trials a condition in task:nwbcompare.UnitWarning")
 def test_rows_of_the_table_are_the_analyses_that_they_name(table):
     block = recording(n_units=12)
     raw = table["fractional_task_variance"].sel(estimate="raw")

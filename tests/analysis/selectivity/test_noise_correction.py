@@ -58,6 +58,7 @@ def recording(rng, *, ragged=False, n_trials=(40, 24), n_units=6, signal=(1.0, 1
 # labelled ------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*trials a condition in task:nwbcompare.UnitWarning")
 @pytest.mark.parametrize("estimator", list(ESTIMATORS))
 def test_both_layouts_give_the_same_and_fit_task_variance(estimator):
     dense, ragged = (
@@ -166,6 +167,7 @@ def test_the_error_of_ftv_is_that_of_its_slopes(a, b):
     assert error == pytest.approx(0.01 * np.hypot(*slopes), rel=1e-2, abs=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore:.*trials a condition in task:nwbcompare.UnitWarning")
 def test_bad_input_is_refused(rng):
     block = recording(rng)
     found = corrected_task_variance(block)
@@ -282,6 +284,7 @@ def test_the_table_shows_what_the_rule_does():
 # figures and the recording ------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*trials a condition in task:nwbcompare.UnitWarning")
 def test_figures_show_what_they_say(rng):
     variance = corrected_task_variance(recording(rng, n_units=30, signal=(0.4, 0.4)))
     raw = nc.fractional_task_variance(nc.task_variance(recording(rng, n_units=30)), "a", "b")

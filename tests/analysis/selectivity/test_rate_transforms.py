@@ -113,6 +113,7 @@ def test_a_difference_in_gain_makes_ftv_unless_rates_are_matched(ragged):
     assert (ftv_of(match_rates(tuned)) > 0.5).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*trials a condition in task:nwbcompare.UnitWarning")
 def test_matched_rates_have_mean_one_and_variance_a_squared_coefficient_of_variation():
     block = recording()
     matched = match_rates(block)

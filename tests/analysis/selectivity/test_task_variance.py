@@ -121,8 +121,13 @@ def test_rotating_units_keeps_the_total_variance(rng):
 
 def test_conditions_can_be_named(rng):
     block = two_tasks(rng)
-    one = nc.task_variance(block, conditions=[])["task_variance"]
-    np.testing.assert_allclose(one, 0, atol=1e-12)
+    with pytest.warns(nc.UnitWarning, match="one condition only in a, b.*0 for every unit"):
+        one = nc.task_variance(block, conditions=[])
+    np.testing.assert_allclose(one["task_variance"], 0, atol=1e-12)
+    with pytest.raises(nc.NotApplicableError, match="two or more conditions in both 'a' and 'b'"):
+        nc.fractional_task_variance(one, "a", "b")
+    with pytest.warns(nc.UnitWarning, match="one condition only in a, b"):
+        nc.selectivity.corrected_task_variance(block, conditions=[])
     with pytest.raises(nc.InputError, match="conditions: expected one of"):
         nc.task_variance(block, conditions=["colour"])
 
@@ -220,7 +225,48 @@ def test_the_threshold_is_absolute_so_scale_matters_only_with_it(rng):
     plain = nc.fractional_task_variance(tv, "a", "b")["fractional_task_variance"]
     without = nc.fractional_task_variance(small, "a", "b", threshold=0)
     np.testing.assert_allclose(without["fractional_task_variance"], plain, rtol=1e-3)
-    assert not nc.fractional_task_variance(small, "a", "b")["active"].any()
+    with pytest.warns(nc.UnitWarning, match=r"6 of 6 units .* threshold 0\.001 .* u0, u1"):
+        assert not nc.fractional_task_variance(small, "a", "b")["active"].any()
+
+
+def test_a_silent_unit_is_named_and_units_of_a_network_are_not(rng):
+    block = two_tasks(rng)
+    values = block["rate"].values.copy()
+    values[..., 2] = 0
+    silent = block.assign(rate=(block["rate"].dims, values, block["rate"].attrs))
+    with pytest.warns(nc.UnitWarning, match="toy: 1 of 6 units have variances .*: u2. They are"):
+        nc.fractional_task_variance(nc.task_variance(silent), "a", "b")
+    network = nc.task_variance(silent).assign_attrs(deterministic=1)
+    assert not nc.fractional_task_variance(network, "a", "b")["active"].sel(unit="u2")
+
+
+def test_unequal_trials_are_told_where_raw_variances_are_compared(rng):
+    block = two_tasks(rng, n_trials=160)
+    in_b = np.flatnonzero(block["task"].values == 1)
+    fewer = block.drop_isel(trial=in_b[: in_b.size // 2])
+    expected = r"toy: [\d.]+ trials a condition in task 'b', [\d.]+ in 'a' .*subsample_trials"
+    with pytest.warns(nc.UnitWarning, match=expected):
+        variance = nc.task_variance(fewer)
+    with pytest.warns(nc.UnitWarning, match=expected):
+        nc.fractional_task_variance(variance, "a", "b")
+    # equal trials, and no noise, need no warning
+    nc.fractional_task_variance(nc.task_variance(block), "a", "b")
+    nc.fractional_task_variance(variance.assign_attrs(deterministic=1), "a", "b")
+    corrected = nc.selectivity.corrected_task_variance(fewer)
+    nc.fractional_task_variance(corrected, "a", "b")
+
+
+def test_permuted_labels_alone_give_a_mean_ftv_where_trials_are_unequal(rng):
+    means = []
+    for _ in range(5):
+        block = two_tasks(rng, n_trials=160, n_units=60, signal=(0.0, 0.0))
+        in_a = np.flatnonzero(block["task"].values == 0)
+        fewer = block.drop_isel(trial=in_a[: in_a.size // 2])
+        with pytest.warns(nc.UnitWarning, match="trials a condition in task 'a'"):
+            ftv = nc.fractional_task_variance(nc.task_variance(fewer), "a", "b")
+        means.append(float(ftv["fractional_task_variance"].mean()))
+    # noise adds twice the variance where trials are half: (2 - 1) / (2 + 1)
+    assert np.mean(means) == pytest.approx(1 / 3, abs=0.06)
 
 
 def test_results_carry_their_parameters_and_are_saved(rng, tmp_path):

@@ -149,7 +149,8 @@ def test_what_cannot_be_equalised_is_refused():
 
 def test_unequal_trials_push_raw_ftv_and_equal_ones_do_not():
     block = recording(1, n_units=60, n_trials=(400, 40), tuning=0.0)
-    raw = nc.fractional_task_variance(nc.task_variance(block), "a", "b")
+    with pytest.warns(nc.UnitWarning, match="trials a condition in task 'b'"):
+        raw = nc.fractional_task_variance(nc.task_variance(block), "a", "b")
     equal = nc.fractional_task_variance(nc.task_variance(subsample_trials(block)), "a", "b")
     assert raw["fractional_task_variance"].mean() < -0.7
     assert abs(equal["fractional_task_variance"].mean()) < 0.15
