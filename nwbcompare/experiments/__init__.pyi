@@ -1,4 +1,8 @@
-from .control_networks import untrained as untrained, with_gaussian_rules as with_gaussian_rules
+from .control_networks import (
+    stimulus_only as stimulus_only,
+    untrained as untrained,
+    with_gaussian_rules as with_gaussian_rules,
+)
 from .lesion_statistics import lesion_statistic as lesion_statistic
 from .lesions import (
     lesion_controls as lesion_controls,

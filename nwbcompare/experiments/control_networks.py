@@ -1,4 +1,4 @@
-"""Control networks: random rule inputs, or untrained weights."""
+"""Control networks: random rule inputs, untrained weights, or inputs of the stimulus alone."""
 
 from __future__ import annotations
 
@@ -104,3 +104,41 @@ def untrained(network: Network, seed: int) -> Network:
     # the seed of a configuration is that of the initial weights
     config = replace(network.config, seed=seed)
     return Network(config, name=f"{network.name}, untrained {seed}").to(network.device)
+
+
+@torch.no_grad()
+def stimulus_only(network: Network, seed: int) -> Network:
+    """Return units that respond to the stimulus alone, with the inputs of an untrained network.
+
+    Units have random weights of the fixation and stimulus inputs, no rule input and no recurrent
+    connection. Their rates are the same in all tasks with one stimulus: their task variances are
+    equal, FTV is 0, and the task cannot be decoded. Sampled like a recording they show what noise
+    and stimulus alone give.
+
+    Parameters
+    ----------
+    network
+        The network whose configuration is used.
+    seed
+        Seed of the input weights.
+
+    Returns
+    -------
+    Network
+        The units, named "stimulus alone".
+
+    Examples
+    --------
+    >>> from nwbcompare.model import NetworkConfig
+    >>> units = stimulus_only(Network(NetworkConfig(n_units=8), name="mine"), seed=3)
+    >>> units.name, bool(units.recurrent_weight.any())
+    ('stimulus alone', False)
+    """
+    other = untrained(network, seed)
+    other.name = "stimulus alone"
+    for rows in _rule_rows(other):
+        rows.zero_()
+    weights = dict(other.named_parameters())
+    for name in {"recurrent_weight", "gate_recurrent_weight"} & set(weights):
+        weights[name].zero_()
+    return other

@@ -11,7 +11,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.transforms import offset_copy
 
-from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.clusters import colour_bar
 from nwbcompare.plotting.style import (
     BLACK,
@@ -144,7 +143,7 @@ def plot_decoding(
 
 
 def plot_similarity(ax: Axes, result: xr.Dataset) -> Axes:
-    """Plot measures of similarity with 95 % intervals, nulls and ceilings.
+    """Plot measures of similarity with 95 % intervals and ceilings.
 
     All measures are scaled so that 1 means equality and larger values more similarity; the
     Procrustes angle is plotted as 1 - angle / 90°.
@@ -160,8 +159,7 @@ def plot_similarity(ax: Axes, result: xr.Dataset) -> Axes:
     for place, name in enumerate(result["measure"].values):
         row = result.sel(measure=name)
         once = place == 0
-        rows.append(f"{MEASURE_NAMES[str(name)]}\n{p_text(float(row['p_value']))}")
-        _null_band(ax, place, _alike(row, "null"), "null: 95 %" if once else None)
+        rows.append(MEASURE_NAMES[str(name)])
         for which, (ceiling, marker) in enumerate((("units", "|"), ("trials", "x"))):
             ax.scatter(
                 _alike(row, f"ceiling_{ceiling}").mean(),
@@ -175,7 +173,7 @@ def plot_similarity(ax: Axes, result: xr.Dataset) -> Axes:
         value, *bounds = (float(_alike(row, key)) for key in ("value", "low", "high"))
         # the bounds of a distance change places when it is turned into a similarity
         _estimate(ax, place, value, min(bounds), max(bounds), BLUE)
-    _finish(ax, rows, "similarity (1: the same)\n95 % interval over units")
+    _finish(ax, rows, "similarity (1: the same)\n95 % interval over sessions")
     ax.set_xlim(ax.get_xlim()[0] - 0.05, 1.02)
     ax.set_title(
         f"{result.attrs['model']} and {result.attrs['recording']}: "

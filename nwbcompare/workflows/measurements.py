@@ -48,12 +48,16 @@ class ComparisonSource:
         Conditions of the recording as conditions of a network; None where there is no mapping.
     settings
         Settings of the comparison.
+    references
+        First rate-matched draw of each reference by name, with the name of the network that it is
+        the untrained one of ("" for none); None before they were drawn.
     """
 
     choice: RecordingChoice
     models: Sequence[Model]
     mapping: ProtocolMapping | None
     settings: Settings
+    references: dict[str, tuple[str, xr.DataTree]] | None = None
     kind = "comparison"
 
     @property
@@ -78,6 +82,7 @@ class ComparisonSource:
         """Free the sampled activity, which is drawn again on the next access."""
         # where cached_property keeps its value
         self.__dict__.pop("sampled", None)
+        self.references = None
 
     def seeds_of(self, model: Model) -> range:
         """Return the seeds of a model's draws, of which no two models share one."""

@@ -9,8 +9,9 @@ from network_variants import CELLS
 from plain_formulas import brute_cosine
 
 import nwbcompare as nc
-from nwbcompare.experiments.control_networks import untrained, with_gaussian_rules
+from nwbcompare.experiments.control_networks import stimulus_only, untrained, with_gaussian_rules
 from nwbcompare.model import Network, NetworkConfig
+from nwbcompare.tasks.trials import make_trials
 
 
 @pytest.mark.parametrize("cell", ["softplus", "separate", "gru"])
@@ -90,3 +91,21 @@ def test_controls_refuse_bad_seeds_and_single_rules():
         with_gaussian_rules(network, -1)
     with pytest.raises(nc.InputError, match="seed"):
         untrained(network, -1)
+
+
+@pytest.mark.parametrize("cell", ["leaky_rnn", "leaky_gru"])
+def test_units_of_the_stimulus_alone_are_blind_to_the_rule_and_to_each_other(cell):
+    network = Network(NetworkConfig(n_units=12, cell=cell, seed=4), name="mine")
+    units = stimulus_only(network, 4)
+    trials = [
+        make_trials(task, "test", rules=network.config.rules)
+        for task in ("contextdm1", "contextdm2")
+    ]
+    one, two = (nc.record(units, each)["rate"].values for each in trials)
+    np.testing.assert_array_equal(one, two)
+    assert one.std() > 0
+    lesioned = nc.record(units.lesioned([0]), trials[0])["rate"].values
+    np.testing.assert_array_equal(lesioned, one)
+    # the network that it was made from knows its rule
+    own = [nc.record(network, each)["rate"].values for each in trials]
+    assert np.abs(own[0] - own[1]).max() > 1e-3

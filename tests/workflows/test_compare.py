@@ -32,6 +32,7 @@ from nwbcompare.workflows.section import Results, Section, Summary
 
 SECTIONS = [
     "sampled",
+    "references",
     "noise",
     "published",
     "split-half",
@@ -215,6 +216,25 @@ def test_the_matched_protocol_comes_first_and_the_published_one_beside_it(simula
         re.search(r"protocol alone moves .*\(tuning\).*\(rate\).*\(matched\).*\(published\)", text)
         for text in texts(values)
     )
+
+
+def test_references_are_there_whatever_was_chosen(simulated_report):
+    values = read(simulated_report[0])
+    names = [row["source"] for row in section(values, "references")["rows"]]
+    wanted = ["ctxdm-0, untrained", "ctxdm-1, untrained", "stimulus alone"]
+    assert names[-3:] == wanted
+    sentence = section(values, "references")["findings"][0]
+    assert "untrained with the same initial weights" in sentence
+    rows = {row["source"]: row for row in section(values, "population")["rows"]}
+    assert {*wanted, "ctxdm-0", "ctxdm-1"} < set(rows)
+    for name in wanted:
+        assert rows[name]["rsa"] is not None
+    # nothing but noise tells the tasks apart from the stimulus alone
+    assert rows["stimulus alone"]["decoding task"] < rows["ctxdm-0"]["decoding task"]
+    geometry = section(values, "population")["findings"][0]
+    assert "with the same initial weights" in geometry["text"]
+    assert re.search(r"A description: \d+ conditions and 2 networks", geometry["text"])
+    assert geometry["p_value"] is None
 
 
 def test_the_methods_say_what_ran(simulated_report):

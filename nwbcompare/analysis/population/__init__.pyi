@@ -9,6 +9,7 @@ from .decoding import (
     decode as decode,
     implementable_classifications as implementable_classifications,
 )
+from .partial_similarity import partial_similarity as partial_similarity
 from .population import (
     dimensionality as dimensionality,
     dissimilarity as dissimilarity,

@@ -39,6 +39,7 @@ from nwbcompare.core.activity import (
     labels,
     tasks_of,
     unit_positions,
+    unit_table,
 )
 from nwbcompare.core.checks import check_known
 from nwbcompare.core.errors import (
@@ -147,7 +148,7 @@ def _rates_of_task(
         n_trials, n_units = len(rows), block.sizes["unit"]
         rate = rate[:, bins].transpose(2, 0, 1).reshape(n_units * n_trials, -1)
         unit, condition = np.repeat(np.arange(n_units), n_trials), np.tile(condition, n_units)
-    axes = columns_on(block, "unit")
+    axes = unit_table(block)
     if time == "time":
         axes |= columns_on(block.isel(time=bins), "time")
     else:
@@ -197,14 +198,25 @@ def _joined_tables(tables: Sequence[xr.Dataset]) -> xr.Dataset:
     rest = {name: c for name, c in first.coords.items() if "condition" not in c.dims}
     joined = xr.Dataset(coords={**rest, **columns}, attrs=first.attrs)
     deterministic = int(all(table.attrs["deterministic"] for table in tables))
-    labelled = joined.assign_coords(condition=_condition_labels(joined))
+    labelled = joined.assign_coords(condition=condition_labels(joined))
     return labelled.assign_attrs(deterministic=deterministic)
 
 
-def _condition_labels(table: xr.Dataset) -> list[str]:
+def condition_labels(table: xr.Dataset) -> list[str]:
     """Return labels of conditions from their task and variables, such as "go: direction=3.14".
 
     Two sources have a condition in common where these names are equal.
+
+    Parameters
+    ----------
+    table
+        With ``task`` and the condition variables on the dimension ``condition``.
+
+    Examples
+    --------
+    >>> table = xr.Dataset(coords={"task": ("condition", ["go"]), "x": ("condition", [0.5])})
+    >>> condition_labels(table)
+    ['go: x=0.5']
     """
     columns = {
         name: [str(v) if isinstance(v, str) else f"{float(v):.6g}" for v in column.values]
@@ -659,6 +671,12 @@ def dissimilarity(
     InputError
         For an unknown metric, and as `population_means`.
 
+    Warns
+    -----
+    UnitWarning
+        For conditions in which all units have the same rate, with ``metric="correlation"``: the
+        correlation with a constant pattern is NaN.
+
     Notes
     -----
     Kriegeskorte et al. (2008); cross-validated: Walther et al. (2016), with equal weights of the
@@ -680,6 +698,8 @@ def dissimilarity(
         seed=seed,
     )
     every = np.ones(means.sizes["unit"], dtype=bool)
+    if metric == "correlation":
+        _warn_of_constant_patterns(means)
     rng = np.random.default_rng(seed)
     halves = unit_halves(resampling_units(columns_on(means, "unit"))[0], n_splits, rng)
     reliability = [
@@ -702,6 +722,18 @@ def dissimilarity(
         )
         .assign_attrs(means.attrs, analysis="dissimilarity", metric=metric, n_splits=n_splits)
     )
+
+
+def _warn_of_constant_patterns(means: xr.Dataset) -> None:
+    constant = np.ptp(means["rate_mean"].values, axis=1) == 0
+    if constant.any():
+        warnings.warn(
+            f"{means.attrs['name']}: all {means.sizes['unit']} units have the same rate in "
+            f"{int(constant.sum())} conditions, whose correlations are NaN: "
+            f"{listing(means['condition'].values[constant], most=5)}. Use metric='crossvalidated'",
+            UnitWarning,
+            stacklevel=3,
+        )
 
 
 def _distances(means: xr.Dataset, metric: str, units: npt.NDArray[np.bool_]) -> Array:

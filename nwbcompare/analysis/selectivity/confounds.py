@@ -88,8 +88,8 @@ def confound_table(
     >>> from nwbcompare.testing import example_block
     >>> block = example_block().assign_coords(task=("trial", ["a"] * 4 + ["b"] * 4))
     >>> block.attrs["condition_variables"] = '{"a": ["correct"], "b": ["correct"]}'
-    >>> confound_table(block, "a", "b")["variant"].values.tolist()[:2]
-    ['as published', 'correct trials']
+    >>> confound_table(block, "a", "b")["variant"].values.tolist()[:2]  # one condition is correct
+    ['as published', 'equal trials']
     """
     pair = select(activity, task=[task_a, task_b])
     first = next(iter(blocks(pair).values()))

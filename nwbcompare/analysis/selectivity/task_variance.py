@@ -121,7 +121,7 @@ def task_variance(
         leave_out=json.dumps(list(leave_out)),
     )
     warn_of_one_condition(result)
-    _warn_of_imbalance(result, result["task"].values)
+    _warn_of_imbalance(result, list(map(str, result["task"].values)))
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from nwbcompare.analysis.population.kernels.partial_similarity import LEAST_FOR_P
 from nwbcompare.workflows.formatting import counted
 from nwbcompare.workflows.measurements import Measurements, ModelRecord
 from nwbcompare.workflows.sampling_protocols import PROTOCOLS, RATE
@@ -106,7 +107,11 @@ def _populations(measurements: Measurements, settings: Settings) -> str:
     """Describe decoding, dimensionality and, for sampled networks, similarity."""
     similarity = (
         " Similarity of the sampled networks' condition means with the recording's by RSA, CKA and "
-        f"Procrustes distance ({settings.n_permutations} permutations of conditions)."
+        "Procrustes distance, with intervals by a jackknife over sessions. Trained less untrained "
+        "networks: partial correlation of cross-validated Mahalanobis distances (crossnobis), "
+        "given those of the task, the condition variables and the choice; Student's t over "
+        f"networks and sessions; p from {LEAST_FOR_P} conditions on. Networks and references are "
+        "sampled at the recorded units' rates."
         if RATE.name in measurements.protocols
         else ""
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.analysis.population.decoding import N_FOLDS, decode, implementable_classifications
+from nwbcompare.analysis.population.kernels.partial_similarity import (
+    LEAST_FOR_P,
+    LEAST_NETWORKS,
+)
+from nwbcompare.analysis.population.partial_similarity import partial_similarity
 from nwbcompare.analysis.population.population import (
     dimensionality,
     dissimilarity,
@@ -21,12 +27,12 @@ from nwbcompare.core.activity import blocks, condition_variables_of
 from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.core.number_text import p_text
 from nwbcompare.core.process_pool import Job, run_all
-from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.similarity import plot_decoding, plot_dissimilarity, plot_similarity
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.formatting import counted, interval, number, records
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
+from nwbcompare.workflows.references import sample_references
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
@@ -43,24 +49,63 @@ N_DISTANCES = 2
 def _compute(
     source: ComparisonSource, _earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
-    """Analyse the recording (``source 0``) and sampled networks (``source 1``, ...)."""
-    activities = {source.name: source.recording, **source.sampled}
+    """Analyse the recording (``source 0``), sampled networks and references."""
+    if source.references is None:
+        # their results were kept by an earlier run, their activity was not
+        sample_references(source)
+    references = source.references or {}
+    networks = source.sampled
+    activities = {source.name: source.recording, **networks}
+    activities |= {name: first for name, (_, first) in references.items()}
     jobs: list[Job] = [
         (
             f"{name}, population",
             measure_population,
-            (name, activity, source.recording if place else None, settings, place < N_DISTANCES),
+            (
+                name,
+                activity,
+                source.recording if place and source.mapping is not None else None,
+                settings,
+                place < N_DISTANCES,
+                name in references,
+            ),
         )
         for place, (name, activity) in enumerate(activities.items())
+        if source.mapping is not None or not place
     ]
+    names = [name for _, _, (name, *_) in jobs]
+    untrained = {of: first for of, first in references.values() if of in networks}
+    if untrained and source.mapping is not None:
+        trained = {name: networks[name] for name in untrained}
+        jobs.append(
+            ("networks, geometry", _training, (trained, untrained, source.recording, settings))
+        )
     by_source, warnings = run_all(jobs, settings.jobs_for(source.recording), "populations")
     results = Results(warnings=warnings)
-    for place, (name, one) in enumerate(zip(activities, by_source, strict=True)):
+    for place, (name, one) in enumerate(zip(names, by_source[: len(names)], strict=True)):
         if isinstance(one, Refusal):
             results.refusals[name] = one
         else:
             results.add_group(f"source {place}", one)
+    for one in by_source[len(names) :]:
+        if isinstance(one, Refusal):
+            results.refusals["similarity of trained less untrained networks"] = one
+        else:
+            results["training"] = one
     return results
+
+
+def _training(
+    trained: Mapping[str, xr.DataTree],
+    untrained: Mapping[str, xr.DataTree],
+    recording: xr.DataTree,
+    settings: Settings,
+) -> xr.Dataset | Refusal:
+    """Return what training adds to similarity, or why that does not apply."""
+    try:
+        return partial_similarity(trained, untrained, recording, tasks=list(settings.pair))
+    except NotApplicableError as error:
+        return Refusal(error.reason)
 
 
 def measure_population(
@@ -69,6 +114,7 @@ def measure_population(
     recording: xr.DataTree | None,
     settings: Settings,
     with_distances: bool,  # noqa: FBT001 - arguments of a job are positional
+    is_reference: bool = False,  # noqa: FBT001, FBT002
 ) -> Results | Refusal:
     """Compute the population analyses of one source.
 
@@ -82,11 +128,14 @@ def measure_population(
         Settings of the report.
     with_distances
         Whether distances between conditions are computed.
+    is_reference
+        Whether accuracies are given without a test, which takes most of the time.
     """
     pair, seed = list(settings.pair), settings.seed
     variables = condition_variables_of(next(iter(blocks(activity).values())))[pair[0]]
     try:
         n_trials = _n_trials(activity, pair)
+        n_permutations = min(MOST_PERMUTATIONS, settings.n_permutations)
         results = Results()
         results.add_series(
             "decoding",
@@ -96,14 +145,14 @@ def measure_population(
                     what,
                     tasks=pair,
                     n_trials=n_trials,
-                    n_permutations=min(MOST_PERMUTATIONS, settings.n_permutations),
+                    n_permutations=1 if is_reference else n_permutations,
                     seed=seed,
                 )
                 for what in ("task", *variables)
             ),
         )
         results["dimensions"] = dimensionality(activity, pair, seed=seed).assign_attrs(
-            source_name=name
+            source_name=name, is_reference=int(is_reference)
         )
         results["classifications"] = implementable_classifications(
             # halves of the trials train and test: an even number
@@ -113,9 +162,7 @@ def measure_population(
             seed=seed,
         )
         if recording is not None:
-            results["geometry"] = compare_populations(
-                activity, recording, tasks=pair, n_permutations=settings.n_permutations, seed=seed
-            )
+            results["geometry"] = compare_populations(activity, recording, tasks=pair, seed=seed)
         if with_distances:
             results["distances"] = dissimilarity(activity, pair, seed=seed)
     except NotApplicableError as error:
@@ -133,14 +180,21 @@ def _n_trials(activity: xr.DataTree, pair: list[str]) -> int | None:
 def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
     """Return similarity, dimensions and decoding of all sources, and refusals."""
     measurements, tables = Measurements.of(results["samples"]), results["population"]
-    groups = dict.fromkeys(key.partition(".")[0] for key in tables)
+    groups = dict.fromkeys(key.partition(".")[0] for key in tables if "." in key)
     populations = {_source_name(tables.group(group)): tables.group(group) for group in groups}
     geometry = {name: one["geometry"] for name, one in populations.items() if "geometry" in one}
+    compared = {name: one for name, one in populations.items() if not _is_reference(one)}
     findings: list[str | Finding] = []
-    if geometry:
-        findings += _geometry(geometry)
-    findings += [_dimensions(name, one["dimensions"]) for name, one in populations.items()]
-    findings += [_decoding(name, one.series("decoding")) for name, one in populations.items()]
+    if "training" in tables and np.isfinite(tables["training"]["estimate"]):
+        findings.append(_of_training(tables["training"]))
+    findings += [_geometry(network, one) for network, one in geometry.items()]
+    findings += [_dimensions(name, one["dimensions"]) for name, one in compared.items()]
+    findings += [_decoding(name, one.series("decoding")) for name, one in compared.items()]
+    findings += [
+        _reference_decoding(name, one.series("decoding"))
+        for name, one in populations.items()
+        if name not in compared
+    ]
     findings += [
         f"Does not apply to {source}. {why.reason}" for source, why in tables.refusals.items()
     ]
@@ -156,39 +210,79 @@ def _source_name(population: Results) -> str:
     return str(population["dimensions"].attrs["source_name"])
 
 
-def _geometry(geometry: Mapping[str, xr.Dataset]) -> list[Finding]:
-    """Return the RSA of each network with the recording, with adjusted p values."""
-    names = list(geometry)
-    measures = [str(m) for m in geometry[names[0]]["measure"].values]
-    raw = np.array(
-        [[float(geometry[n]["p_value"].sel(measure=m)) for m in measures] for n in names]
+def _is_reference(population: Results) -> bool:
+    return bool(population["dimensions"].attrs["is_reference"])
+
+
+def _of_training(training: xr.Dataset) -> Finding:
+    """Return what training adds to the similarity of geometry, over networks and sessions."""
+    n, n_conditions = int(training["n_networks"]), int(training["n_conditions"])
+    claim = "both" if n > 1 else "sessions"
+    values = training.sel(claim=claim)
+    codes = ", ".join(name.replace("_", " ") for name in json.loads(training.attrs["codes"]))
+    by_training = training["similarity"].mean("network")
+    tested = np.isfinite(values["p_value"])
+    return Finding(
+        text="Geometry: the distances between condition means (crossnobis), beyond what "
+        f"{codes} explain, correlate with the recording's by "
+        f"{float(by_training.sel(training='trained')):.3f} after training and by "
+        f"{float(by_training.sel(training='untrained')):.3f} with the same initial weights (means "
+        f"over {counted(n, 'network')}): a difference of {float(training['estimate']):+.3f}"
+        f"{interval(values['low'], values['high'])}. Plainly correlated they reach "
+        f"{float(training['unadjusted'].sel(training='trained').mean()):.3f} and "
+        f"{float(training['unadjusted'].sel(training='untrained').mean()):.3f}, distances between "
+        f"the stimuli alone {float(training['stimulus']):.3f}."
+        + (
+            ""
+            if tested
+            else f" A description: {n_conditions} conditions and {counted(n, 'network')}; a test "
+            f"needs {LEAST_FOR_P} and {LEAST_NETWORKS}."
+        ),
+        main=bool(np.isfinite(values["low"])),
+        evidence=Evidence(
+            measure="partial correlation of distances, trained less untrained networks",
+            effect=number(training["estimate"]),
+            low=number(values["low"]),
+            high=number(values["high"]),
+            p_value=number(values["p_value"]),
+            n=f"{counted(n, 'network')}, {n_conditions} conditions, "
+            f"{counted(int(training['n_sessions']), 'session')}",
+            unit_of_inference={
+                "both": "networks of this kind and sessions of these animals",
+                "sessions": "session, for this network",
+            }[claim],
+            figure="geometry",
+        ),
     )
-    # over networks and measures together, since all of them are reported
-    holm = np.asarray(adjust_p(raw.ravel(), method="holm")).reshape(raw.shape)
-    findings = []
-    for place, name in enumerate(names):
-        rsa = geometry[name].sel(measure="rsa")
-        findings.append(
-            Finding(
-                text=f"{name}, sampled as the recording: its condition means lie like the "
-                f"recording's with a correlation of distances (RSA) of {float(rsa['value']):.3f}; "
-                "two halves of the recording's units reach "
-                f"{float(rsa['ceiling_units'].mean()):.3f}.",
-                main=place == 0,
-                evidence=Evidence(
-                    measure="RSA correlation (p adjusted by Holm over networks and measures)",
-                    effect=number(rsa["value"]),
-                    low=number(rsa["low"]),
-                    high=number(rsa["high"]),
-                    p_value=number(holm[place, measures.index("rsa")]),
-                    n=f"{int(rsa['n_conditions'])} conditions, "
-                    f"{counted(int(rsa['n_units_recording']), 'recorded unit')}",
-                    unit_of_inference="recorded unit within session; conditions for p",
-                    figure="geometry",
-                ),
-            )
-        )
-    return findings
+
+
+def _geometry(name: str, geometry: xr.Dataset) -> Finding:
+    rsa = geometry.sel(measure="rsa")
+    return Finding(
+        text=f"{name}, sampled as the recording: its condition means lie like the recording's with "
+        f"a correlation of distances (RSA) of {float(rsa['value']):.3f}; two halves of the "
+        f"recording's units reach {float(rsa['ceiling_units'].mean()):.3f}.",
+        evidence=Evidence(
+            measure="RSA correlation",
+            effect=number(rsa["value"]),
+            low=number(rsa["low"]),
+            high=number(rsa["high"]),
+            n=f"{int(rsa['n_conditions'])} conditions, "
+            f"{counted(int(rsa['n_units_recording']), 'recorded unit')}",
+            unit_of_inference="session, for this network and these conditions",
+            figure="geometry",
+        ),
+    )
+
+
+def _reference_decoding(name: str, decoding: Sequence[xr.Dataset]) -> str:
+    listed = ", ".join(
+        f"{result.attrs['what'].replace('_', ' ')} {float(result['accuracy']):.2f}"
+        f"{interval(result['accuracy_low'], result['accuracy_high'])} (chance "
+        f"{float(result['chance']):.2f})"
+        for result in decoding
+    )
+    return f"Reference, {name}: decoded {listed}."
 
 
 def _dimensions(name: str, one: xr.Dataset) -> str:
@@ -242,17 +336,20 @@ def _pictures(
 ) -> list[Picture]:
     """Plot similarity, distances and decoding, each for the first few sources."""
     pictures = []
-    panels = dict(list(geometry.items())[:MOST_PANELS])
+    references = [name for name, one in populations.items() if _is_reference(one)]
+    # references last: a network, the same untrained, and the stimulus alone are always seen
+    networks = [name for name in geometry if name not in references]
+    names = [*networks[: MOST_PANELS - 2], *references[:1], *references[-1:]]
+    panels = {name: geometry[name] for name in dict.fromkeys(names) if name in geometry}
     if geometry:
         pictures.append(
             picture(
                 "geometry",
                 "Similarity of condition means of each network with the recording's: value with "
-                "95 % interval, what permuted conditions give, and what halves of the recording "
-                "reach.",
+                "95 % interval over sessions, and what halves of the recording reach.",
                 *(partial(_similarity, name=name, result=one) for name, one in panels.items()),
-                size=(8.8, 3.7 * -(-len(geometry) // 2)),
-                n_rows=-(-len(geometry) // 2),
+                size=(8.8, 3.7 * -(-len(panels) // 2)),
+                n_rows=-(-len(panels) // 2),
                 data=_geometry_rows(geometry),
                 banner=measurements.banner,
             )
@@ -273,7 +370,8 @@ def _pictures(
             )
         )
     decoding = {name: one.series("decoding") for name, one in populations.items()}
-    every = [one for several in list(decoding.values())[:MOST_PANELS] for one in several]
+    shown = [one for one in populations.values() if not _is_reference(one)][:MOST_PANELS]
+    every = [one for population in shown for one in population.series("decoding")]
     if every:
         pictures.append(
             picture(
@@ -297,7 +395,7 @@ def _similarity(ax: Axes, name: str, result: xr.Dataset) -> None:
 
 def _geometry_rows(geometry: Mapping[str, xr.Dataset]) -> list[Row]:
     """Return a row for each network and measure."""
-    columns = ["value", "low", "high", "p_value"]
+    columns = ["value", "low", "high"]
     return [row for name, one in geometry.items() for row in records(one[columns], network=name)]
 
 
@@ -312,7 +410,10 @@ def _decoding_rows(decoding: Mapping[str, Sequence[xr.Dataset]]) -> list[Row]:
     """Return a row for each source and decoded variable."""
     columns = ("accuracy", "accuracy_low", "accuracy_high", "chance", "p_value")
     return [
-        {"source": name, "what": str(one.attrs["what"])} | {c: number(one[c]) for c in columns}
+        {"source": name, "what": str(one.attrs["what"])}
+        | {c: number(one[c]) for c in columns}
+        # of references no labels were permuted
+        | ({"p_value": None} if one.attrs["n_permutations"] == 1 else {})
         for name, several in decoding.items()
         for one in several
     ]
@@ -324,5 +425,5 @@ SECTION = Section(
     report="compare",
     compute=_compute,
     summarise=_summarise,
-    needs=("samples",),
+    needs=("samples", "references"),
 )

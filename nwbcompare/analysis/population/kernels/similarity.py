@@ -2,7 +2,7 @@
 
 All measures but the correlation distance depend only on the Gram matrix of the conditions: the
 products of the centred means, summed over units. It is small, invariant to rotations of the
-units, and a sum over units, so that bootstraps and permutations are cheap.
+units, and a sum over units, so that resampling them is cheap.
 """
 
 from __future__ import annotations
@@ -232,8 +232,6 @@ class Measure(NamedTuple):
     """Maps means and noise, ``(condition, unit)``, and weights, ``(unit,)``, to
     ``(condition, ...)``."""
     compare: Callable[[Any, Any], float]
-    square: bool
-    """Whether the columns of a description are conditions, too."""
     distance: bool
     """Whether smaller values mean more similar populations."""
 
@@ -242,19 +240,16 @@ MEASURES: dict[str, Measure] = {
     "rsa": Measure(
         lambda means, noise, weights: _distances_of_gram(gram(means, weights, noise)),
         compare_distances,
-        square=True,
         distance=False,
     ),
     "cka": Measure(
         lambda means, noise, weights: _doubly_centred(gram(means, weights, noise)),
         _cosine,
-        square=True,
         distance=False,
     ),
     "procrustes": Measure(
         lambda means, _, weights: _factor_of_gram(gram(means, weights)),
         _angle,
-        square=False,
         distance=True,
     ),
 }
@@ -268,29 +263,3 @@ which bring the biased measure near 1 for unrelated populations of many units. P
 is the sum of singular values; a metric on populations up to translation, rotation and scale.
 All are NaN for a population that does not vary.
 """
-
-
-def permuted(described: Array, order: npt.NDArray[np.integer[Any]], *, square: bool) -> Array:
-    """Reorder the conditions of what a `Measure` describes.
-
-    Parameters
-    ----------
-    described
-        ``(condition, ...)``, from ``Measure.describe``.
-    order
-        ``(condition,)``: the condition at each place.
-    square
-        Whether columns are conditions, too.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of the shape of ``described``.
-
-    Examples
-    --------
-    >>> permuted(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([1, 0]), square=True).tolist()
-    [[3.0, 2.0], [1.0, 0.0]]
-    """
-    rows: Array = described[order]
-    return rows[:, order] if square else rows

@@ -1,0 +1,147 @@
+"""References of every comparison: untrained networks, and units that know the stimulus alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import xarray as xr
+
+from nwbcompare.core.errors import NotApplicableError
+from nwbcompare.core.process_pool import Job, run_all
+from nwbcompare.experiments.control_networks import stimulus_only, untrained
+from nwbcompare.model.config import NetworkConfig
+from nwbcompare.model.network import Network
+from nwbcompare.workflows.analysis_sources import NetworkSource
+from nwbcompare.workflows.measurements import ComparisonSource, sample_table
+from nwbcompare.workflows.models import Model
+from nwbcompare.workflows.sampling_protocols import PUBLISHED, RATE, TUNING, network_pair
+from nwbcompare.workflows.section import Refusal, Results
+
+STIMULUS = "stimulus alone"
+"""Name of the units that know the stimulus alone."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A network that a comparison is seen against.
+
+    Attributes
+    ----------
+    network
+        The network.
+    of
+        Name of the trained network with the same initialisation; "" where there is none.
+    """
+
+    network: Network
+    of: str
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return self.network.name
+
+
+def references_of(models: Sequence[Model]) -> list[Reference]:
+    """Return an untrained network for each network, and units that know the stimulus alone.
+
+    Parameters
+    ----------
+    models
+        Models of a comparison. Where none is a network of this package, a network of the default
+        configuration is the reference.
+    """
+    networks = [model.network for model in models if isinstance(model, NetworkSource)]
+    initial = [
+        Reference(untrained(network, network.config.seed), network.name) for network in networks
+    ]
+    if not networks:
+        networks = [Network(NetworkConfig(), name="default")]
+        initial = [Reference(untrained(networks[0], 0), "")]
+    for reference in initial:
+        reference.network.name = f"{reference.of or 'default'}, untrained"
+    stimulus = stimulus_only(networks[0], networks[0].config.seed)
+    stimulus.name = STIMULUS
+    return [*initial, Reference(stimulus, "")]
+
+
+def sample_references(source: ComparisonSource) -> Results:
+    """Measure all references, and keep their first draws in ``source.references``.
+
+    Parameters
+    ----------
+    source
+        The comparison.
+
+    Returns
+    -------
+    Results
+        A series "sample" of FTV by draw, as `sample_reference`; refusals by name.
+    """
+    references = references_of(source.models)
+    jobs: list[Job] = [
+        (one.name, sample_reference, (place, one, source)) for place, one in enumerate(references)
+    ]
+    n_jobs = source.settings.jobs_for(source.recording)
+    samples, warnings = run_all(jobs, n_jobs, "references")
+    results = Results(warnings=warnings)
+    source.references = {}
+    for one, (table, first) in zip(references, samples, strict=True):
+        if isinstance(table, Refusal):
+            results.refusals[one.name] = table
+        else:
+            source.references[one.name] = (one.of, first)
+    results.add_series("sample", [table for table, _ in samples if isinstance(table, xr.Dataset)])
+    return results
+
+
+def sample_reference(
+    place: int, reference: Reference, source: ComparisonSource
+) -> tuple[xr.Dataset | Refusal, xr.DataTree | None]:
+    """Measure a reference as networks are measured, and return its first rate-matched draw.
+
+    Parameters
+    ----------
+    place
+        Number of the reference, for its seeds.
+    reference
+        The reference.
+    source
+        The comparison.
+
+    Returns
+    -------
+    table : xarray.Dataset or Refusal
+        FTV by draw at equal tuning, or at equal rates where equal tuning does not apply; without a
+        mapping on the published test trials. Why there is none otherwise.
+    activity : xarray.DataTree or None
+        The first draw at equal rates. Equal tuning is no base of geometry and decoding: scaled to
+        the recorded strength of tuning within tasks, units differ far more between tasks.
+    """
+    settings = source.settings
+    first = settings.seed + settings.n_draws * (len(source.models) + place)
+    seeds = range(first, first + settings.n_draws)
+    protocols = (PUBLISHED,) if source.mapping is None else (TUNING, RATE)
+    reasons = []
+    for protocol in protocols:
+        pair = protocol.pair_of(settings.pair, source.mapping)
+        if not set(network_pair(settings.pair, source.mapping)) <= set(
+            reference.network.config.rules
+        ):
+            return Refusal(f"Untrained networks have no rules {' and '.join(pair)}."), None
+        try:
+            activities = protocol.activities(
+                reference.network, source.recording, source.mapping, settings.pair, seeds
+            )
+            table = sample_table(activities, pair, protocol.name)
+        except NotApplicableError as error:
+            reasons.append(error.reason)
+            continue
+        table = table.assign_attrs(protocol=protocol.name, of=reference.of, name=reference.name)
+        if protocol == TUNING:
+            activities = RATE.activities(
+                reference.network, source.recording, source.mapping, settings.pair, seeds[:1]
+            )
+        return table, activities[0]
+    return Refusal(reasons[-1]), None
