@@ -13,6 +13,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.analysis.selectivity.ftv_spread import cross_validated_variance, ftv_spread
+from nwbcompare.analysis.selectivity.mean_ftv import mean_ftv
 from nwbcompare.analysis.selectivity.noise_correction import (
     censoring_table,
     corrected_ftv,
@@ -20,6 +21,7 @@ from nwbcompare.analysis.selectivity.noise_correction import (
 )
 from nwbcompare.comparison.compare_samples import distribution_curves
 from nwbcompare.core.errors import UnitWarning
+from nwbcompare.core.process_pool import run_all
 from nwbcompare.plotting.ftv_distributions import plot_distributions
 from nwbcompare.plotting.noise_correction import plot_corrected_ftv, plot_noise_share
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
@@ -107,6 +109,10 @@ def _compute(
             "by_rule": censoring_table(variance, *pair, shrunken=deconvolved),
         }
     )
+    # its warning, that estimates disagree, belongs on the page
+    (results["mean_ftv"],), results.warnings = run_all(
+        [("recording", mean_ftv, (variance, *pair))], 1, None
+    )
     results.attempt(
         "spread",
         partial(_spread_behind_noise, source.recording, pair, within, settings.seed),
@@ -169,6 +175,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         f"{measurements.name}: in the median unit {percent(noise_share(measurements))} of the task "
         "variance is trial noise.",
         _spread(measurements, correction),
+        _mean(measurements, results["noise"]["mean_ftv"]),
         *refusal_sentences(measurements.name, results["noise"]),
         "Corrected variance of 0 or less in one task: "
         f"{counted(int(attrs['n_censored']), 'unit')} of "
@@ -183,6 +190,15 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         rows=_rules(correction),
         pictures=[_picture(measurements, correction)] if pictures else (),
     )
+
+
+def _mean(measurements: Measurements, means: xr.Dataset) -> str:
+    """Say what the three estimates of the mean FTV are."""
+    listed = ", ".join(
+        f"{float(mean):+.3f} ({name})"
+        for name, mean in zip(means["estimator"].values, means["mean"].values, strict=True)
+    )
+    return f"{measurements.name}: the mean FTV over units is {listed}."
 
 
 def _spread(measurements: Measurements, correction: NoiseCorrection) -> str | Finding:
