@@ -566,8 +566,8 @@ def test_a_report_on_files_alone_says_what_is_known_of_them(files, tmp_path):
     assert values["cards"]["hidden units a network"] == 12
     # nothing could be sampled, and what is on no common protocol is apart
     names = [one["name"] for one in values["sections"]]
-    assert names[:2] == ["noise", "published"]
-    rows = values["sections"][1]["rows"]
+    assert names[:3] == ["references", "noise", "published"]
+    rows = values["sections"][2]["rows"]
     assert list(dict.fromkeys(row["protocol"] for row in rows)) == ["published", "as recorded"]
     methods = "\n".join(values["methods"])
     assert "trained on" not in methods
