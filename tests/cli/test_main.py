@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from report_inputs import brain, network_in, written
 from section_calls import count_calls
 
 import nwbcompare as nc
-from nwbcompare.cli.main import cli
+from nwbcompare.cli.main import cli, main
 from nwbcompare.testing import example_block
 from nwbcompare.workflows.registry import sections_of
 
@@ -75,7 +76,29 @@ def test_training_and_recording_on_the_command_line(tmp_path):
 
 def test_datasets_are_listed_and_explained():
     assert "mante2013" in json.loads(command("datasets", "list", "--json").stdout)
-    assert "Nature 503" in command("datasets", "info", "mante2013").stdout
+    info = CliRunner().invoke(cli, ["datasets", "info", "mante2013"], catch_exceptions=False)
+    assert "Nature 503" in info.output
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """A function that runs the command line in this process; it gives status and standard error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["nwbcompare", *words])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, capsys.readouterr().err
+
+    return run
+
+
+def test_bad_input_ends_a_process_with_status_2(tmp_path):
+    result = command("tv", "nowhere", cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert "source 'nowhere': expected an existing file or folder" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -103,19 +126,23 @@ def test_datasets_are_listed_and_explained():
         (["tv"], "Missing argument"),
     ],
 )
-def test_bad_input_ends_with_status_2_and_leaves_nothing(tmp_path, arguments, match):
-    result = command(*arguments, cwd=tmp_path)
-    assert result.returncode == 2, result.stderr
-    assert re.search(match, result.stderr)
-    assert "Traceback" not in result.stderr
+def test_bad_input_ends_with_status_2_and_leaves_nothing(
+    tmp_path, monkeypatch, refused, arguments, match
+):
+    monkeypatch.chdir(tmp_path)
+    status, said = refused(*arguments)
+    assert status == 2, said
+    assert re.search(match, said)
+    assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_existing_output_is_refused_before_any_work(tmp_path):
+def test_an_existing_output_is_refused_before_any_work(tmp_path, monkeypatch, refused):
     (tmp_path / "report").mkdir()
-    result = command("report", cwd=tmp_path)
-    assert result.returncode == 2
-    assert "--overwrite" in result.stderr
+    monkeypatch.chdir(tmp_path)
+    status, said = refused("report")
+    assert status == 2
+    assert "--overwrite" in said
 
 
 COMPARE = ["compare", "--model", "pretrained:ctxdm-0", "--recording", "nowhere", "--out", "report"]
