@@ -28,6 +28,20 @@ def command(*words):
     return [sys.executable, "-m", "nwbcompare", *map(str, words)]
 
 
+def run(*words):
+    """Run a command in this process, where no signal, kill or other process is tested."""
+    result = CliRunner().invoke(cli, list(map(str, words)), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def few_trials(monkeypatch):
+    """Evaluations of as few trials as there can be, in this process."""
+    monkeypatch.setattr("nwbcompare.model.curricula.EVALUATION_TRIALS", 32)
+    monkeypatch.setattr("nwbcompare.model.training.FINAL_TRIALS", 32)
+
+
 def contents(folder):
     return {
         str(file.relative_to(folder)): file.read_bytes()
@@ -75,10 +89,11 @@ def finished(tmp_path):
     return shutil.copytree(pretrained_path("all20-small-0"), tmp_path / "run")
 
 
+@pytest.mark.usefixtures("few_trials")
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_finished_run_stays_until_its_replacement_is_whole(tmp_path, finished, sent, status):
     before = contents(finished)
-    words = ["train", *TRAINING, "--max-steps", "501", "--out", finished, "--overwrite"]
+    words = ["train", *TRAINING, "--max-steps", "201", "--out", finished, "--overwrite"]
     aside = tmp_path / ".run.replacement"
     code, said = interrupted(words, (aside / "config.json").is_file, sent)
     assert code == status
@@ -87,8 +102,7 @@ def test_a_finished_run_stays_until_its_replacement_is_whole(tmp_path, finished,
     assert contents(finished) == before
     assert sorted(file.name for file in tmp_path.iterdir()) == [".run.replacement", "run"]
 
-    again = subprocess.run(command(*words, "--resume"), capture_output=True, check=False)
-    assert again.returncode == 0
+    run(*words, "--resume")
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
     assert load(finished).config.n_units == 8
     assert load(finished).name == "run"
@@ -110,10 +124,11 @@ def test_overwriting_without_resuming_begins_anew(tmp_path, finished):
 def test_a_run_that_fails_replaces_nothing(tmp_path, finished):
     before = contents(finished)
     words = ["train", *TRAINING, "--units", "9", "--out", str(finished), "--overwrite"]
+    words += ["--max-steps", "20"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nwbcompare.model.rate_stability.EXPLODED_RATE", 0.0)
         patch.setattr("nwbcompare.model.rate_stability.EXPLODED_SHARE", -1.0)
-        with pytest.raises(nc.model.DivergedError, match="rates have exploded by step 500"):
+        with pytest.raises(nc.model.DivergedError, match="rates have exploded by step 20:"):
             CliRunner().invoke(cli, words, catch_exceptions=False)
     assert contents(finished) == before
 
@@ -124,7 +139,7 @@ def test_a_run_that_fails_replaces_nothing(tmp_path, finished):
 def test_a_finished_analysis_stays_until_its_replacement_is_whole(tmp_path):
     out = tmp_path / "analysis"
     words = ["analyze", NETWORK, "--sections", "variance", "--out", out]
-    assert subprocess.run(command(*words), capture_output=True, check=False).returncode == 0
+    run(*words)
     before = contents(out)
     words = ["analyze", NETWORK, "--surrogates", "100000", "--out", out, "--overwrite"]
     aside = tmp_path / ".analysis.replacement"
@@ -148,11 +163,12 @@ STUDY = [
 ]
 
 
+@pytest.mark.usefixtures("few_trials")
 def test_finished_networks_of_a_study_stay_until_their_replacement_is_whole(tmp_path):
     out = tmp_path / "study"
     words = ["continual", *STUDY, "--out", out]
     brief = [*words, "--steps-per-task", "1", "--networks", "1"]
-    assert subprocess.run(command(*brief), capture_output=True, check=False).returncode == 0
+    run(*brief)
     before = contents(out)
     aside = tmp_path / ".study.replacement" / "runs" / "sequential-0"
     code, said = interrupted([*words, "--overwrite"], (aside / "config.json").is_file)
