@@ -241,7 +241,7 @@ def test_the_methods_say_what_ran(simulated_report):
     methods = " ".join(read(simulated_report[0])["methods"])
     for said in (
         "20 swaps",
-        "intervals from 50 bootstraps of whole sessions",
+        "intervals from 20 bootstraps of whole sessions",
         "means over 1 draw of each",
         "20 permutations",
         "20 resamples",
@@ -363,28 +363,28 @@ def fresh(of_net, tmp_path_factory):
     return of_net(tmp_path_factory.mktemp("fresh") / "report", n_jobs=1)
 
 
-def test_the_same_seed_gives_the_same_numbers_on_any_number_of_processes(fresh, of_net, tmp_path):
-    one = (fresh / "report.json").read_bytes()
-    assert one == (of_net(tmp_path / "two", n_jobs=2) / "report.json").read_bytes()
+def test_another_seed_gives_other_numbers(fresh, of_net, tmp_path):
     other = of_net(tmp_path / "three", n_jobs=1, seed=1, sections=["sampled"])
     before, after = (section(values, "sampled")["rows"] for values in (read(fresh), read(other)))
     assert [row["measure"] for row in before] == [row["measure"] for row in after]
     assert [row["estimate"] for row in before] != [row["estimate"] for row in after]
 
 
-def test_an_interrupted_comparison_is_resumed_and_ends_as_if_it_had_not_been(
+def test_an_interrupted_comparison_ends_as_if_it_had_not_been_on_any_number_of_processes(
     fresh, of_net, tmp_path, monkeypatch
 ):
+    # every section is computed once, before or after the interruption, by two processes where
+    # `fresh` had one: the same files mean the same numbers in both ways
     with monkeypatch.context() as patch:
         first = count_calls(patch, "compare", stop=("SIMULATED monkey", "nulls"))
         with pytest.raises(KeyboardInterrupt):
-            of_net(tmp_path / "report", n_jobs=1)
+            of_net(tmp_path / "report", n_jobs=2)
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
         "configuration.json",
         "results",
     ]
     second = count_calls(monkeypatch, "compare")
-    of_net(tmp_path / "report", resume=True)
+    of_net(tmp_path / "report", resume=True, n_jobs=2)
     assert second[0] == first[-1]
     assert not set(first[:-1]) & set(second)
     assert {name for _, name in first + second} == {"samples", *SECTIONS}
