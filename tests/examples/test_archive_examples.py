@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from report_inputs import network_in
+
 import nwbcompare as nc
 from nwbcompare.io import inspect_nwb
 
@@ -33,10 +35,13 @@ def test_a_recording_goes_to_a_dandiset_and_back(repository, tmp_path):
 
 
 def test_a_network_goes_to_a_dandiset_and_into_other_tools(repository, tmp_path):
-    printed = run(repository, "network_to_dandi", "--out", str(tmp_path / "set"))
+    network = network_in(tmp_path, "net")
+    printed = run(
+        repository, "network_to_dandi", "--network", network, "--out", str(tmp_path / "set")
+    )
     assert "messages of the validators: none" in printed
-    assert "by direction {'direction': 20, 'time': 100, 'unit': 256}" in printed
+    assert "by direction {'direction': 20, 'time': 100, 'unit': 16}" in printed
     # 10 trials of 2 s in bins of 1 s
-    assert "pynapple: (20, 256)" in printed
+    assert "pynapple: (20, 16)" in printed
     names = {path.suffix for path in (tmp_path / "set").rglob("sub-*.*")}
     assert names == {".nwb", ".safetensors"}
