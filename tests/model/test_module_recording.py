@@ -595,7 +595,7 @@ def test_a_file_stands_beside_a_network_that_is_recorded(files, tmp_path):
     published = next(one for one in values["sections"] if one["name"] == "published")
     assert "The 2 networks, on the published test trials" in str(published["findings"])
     sampled = values["sections"][0]
-    assert "net, sampled as the recording was" in sampled["findings"][0]["text"]
+    assert "net, tuned as strongly as the recorded units" in sampled["findings"][0]["text"]
     assert values["cards"]["hidden units a network"] == "12, 16"
     assert any("16 softplus units trained on" in text for text in values["methods"])
 
