@@ -10,6 +10,7 @@ equal tuning, to how strongly units are tuned.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,7 +46,13 @@ from nwbcompare.core.activity import (
     tasks_of,
 )
 from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
+from nwbcompare.core.errors import (
+    InputError,
+    NotApplicableError,
+    UnitWarning,
+    listing,
+    unknown_name,
+)
 from nwbcompare.kernels.binning import bin_membership, smoothing_matrix
 from nwbcompare.model.network_recording import record
 from nwbcompare.tasks.channels import angular_distance
@@ -147,7 +154,7 @@ def sample_like(
     Warns
     -----
     UnitWarning
-        For recorded units without spikes; their samples have no spikes either.
+        With ``match="rate"``, for recorded units without spikes; their samples have none either.
 
     Notes
     -----
@@ -299,9 +306,12 @@ class _Recorded:
         by_task = []
         for task in range(int(self.task.max()) + 1):
             block = self.block.isel(observation=np.flatnonzero(self.task == task))
-            by_task.append(
-                dispersion(block, conditions=self.mapping.columns, smooth_s=self.smooth_s)
-            )
+            with warnings.catch_warnings():
+                # units that are silent in a task get no noise there, and FTV names silent units
+                warnings.simplefilter("ignore", UnitWarning)
+                by_task.append(
+                    dispersion(block, conditions=self.mapping.columns, smooth_s=self.smooth_s)
+                )
         fano, gain = (
             np.stack([one[name].values for one in by_task], axis=1)
             for name in ("fano_factor", "gain_variance")

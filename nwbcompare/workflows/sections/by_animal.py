@@ -10,7 +10,7 @@ import xarray as xr
 from nwbcompare.comparison.by_animal import LEVEL, OF_ANIMAL
 from nwbcompare.core.number_text import p_text
 from nwbcompare.report.page_section import Evidence, Finding
-from nwbcompare.workflows.formatting import interval, number, percent
+from nwbcompare.workflows.formatting import counted, interval, number, percent
 
 THESE = "these networks"
 
@@ -76,6 +76,7 @@ def _of_animal(values: xr.Dataset, name: str, who: str, figure: str) -> Finding:
             low=number(its["low"]),
             high=number(its["high"]),
             p_value=number(its["p_value"]),
+            n=f"{counted(int(values.attrs['n_networks']), 'network')}, one animal",
             unit_of_inference=f"session of {name}",
             figure=figure,
         ),

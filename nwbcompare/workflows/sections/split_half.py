@@ -175,11 +175,11 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     if split_half.ranking is not None:
         findings.append(_ranking(measurements, split_half.ranking))
     if split_half.animals is not None:
-        findings += _animals(split_half.animals, "all units")
+        findings += _animals(measurements, split_half.animals, "all units")
     if split_half.matched is not None:
         n_pairs = split_half.matched.attrs["n_pairs"]
         which = f"{n_pairs} pairs of units alike in noise, trials and strength of tuning"
-        findings += _animals(split_half.matched, which)
+        findings += _animals(measurements, split_half.matched, which)
     findings += [_beside(measurements, one) for one in split_half.beside]
     findings += split_half.refusals
     return Summary(
@@ -237,7 +237,7 @@ def _mixed(measurements: Measurements, split_half: SplitHalf, mixed: xr.Dataset)
     )
 
 
-def _animals(animals: xr.Dataset, which: str) -> list[str | Finding]:
+def _animals(measurements: Measurements, animals: xr.Dataset, which: str) -> list[str | Finding]:
     """Return how far animals are apart, beyond what exchanged sessions are."""
     findings: list[str | Finding] = []
     for pair in animals["animal_pair"].values:
@@ -259,6 +259,7 @@ def _animals(animals: xr.Dataset, which: str) -> list[str | Finding]:
                     measure="Wasserstein distance less that with sessions exchanged",
                     effect=number(values["excess"]),
                     p_value=number(values["p_value"]),
+                    n=f"at most {counted(measurements.n_of('session'), 'session')}",
                     unit_of_inference="session, exchanged between the animals",
                 ),
             )
