@@ -184,4 +184,4 @@ def test_a_study_without_networks_is_told(run, tmp_path, mante2013_path, capsys)
             "--study",
             tmp_path,
         )
-    assert "has no networks measured on 'sampled'" in capsys.readouterr().err
+    assert "has no networks measured on 'tuning'" in capsys.readouterr().err

@@ -584,7 +584,7 @@ def test_a_report_on_files_alone_says_what_is_known_of_them(files, tmp_path):
     # its FTV is the file's own
     ftv = nc.fractional_task_variance(nc.task_variance(nc.open(models[1])), *CONTEXTS)
     own = float(ftv["fractional_task_variance"].std())
-    said = next(f for f in values["sections"][1]["findings"] if "published test" in str(f))
+    said = next(f for f in values["sections"][2]["findings"] if "published test" in str(f))
     assert f"s.d. of FTV {own:.3f}, against" in said["text"]
 
 

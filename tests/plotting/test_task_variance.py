@@ -195,6 +195,7 @@ def test_the_mean_over_counted_times_is_the_task_variance(ragged):
     assert found["counted"].sum("time").values.tolist() == [4, 7]
 
 
+@pytest.mark.filterwarnings("ignore:.*one condition only")
 @given(dense_blocks(deterministic=True, missing=False))
 def test_it_is_so_for_any_noise_free_block(block):
     found = variance_in_time(block, leave_out=())

@@ -195,7 +195,7 @@ def test_findings_stand_on_evidence(simulated_report):
         assert found["figure"], found
     # every test of a difference over sessions has its p
     tested = [found for found in every if found["measure"].startswith(("difference", "equiv"))]
-    assert len(tested) > 8
+    assert len(tested) >= 4
     over = [found for found in tested if not found["unit_of_inference"].startswith("network")]
     p = [found["p_value"] for found in over]
     assert all(0 < one <= 1 for one in p)
@@ -479,9 +479,11 @@ def test_families_are_ranked_and_two_animals_are_measured_against_each_other(inp
     )
     assert values["cards"]["families"] == 2
     assert values["cards"]["simulated animals"] == 2
-    closest = [text for text in texts(values) if "Closest to" in text]
-    assert re.search(r"is the family '(wide|narrow)', with a probability of \d", closest[0])
-    assert closest[0] in [found["text"] for found in values["findings"]]
+    # a headline only where the difference to the next family is shown
+    ranked = re.compile("Closest to|families is closest to")
+    closest = [text for text in texts(values) if ranked.search(text)]
+    is_headline = closest[0] in [found["text"] for found in values["findings"]]
+    assert is_headline == closest[0].startswith("Closest to")
     limits = " ".join(values["limits"])
     assert "2 animals, which are fixed: each is tested by itself" in limits
     said = " ".join(texts(values))
@@ -510,12 +512,12 @@ def test_a_ranking_is_of_families_on_its_protocol_and_holds_the_closest_against_
     found = next(
         f
         for f in split_half["findings"]
-        if "Closest to" in (f if isinstance(f, str) else f["text"])
+        if "closest to" in (f if isinstance(f, str) else f["text"]).lower()
     )
     data = pd.read_csv(tmp_path / "report" / "figures" / "split-half.csv").sort_values("distance")
     assert sorted(data["family"]) == ["a", "b", "c"]
     (_, near), (_, far) = list(data.iterrows())[:2]
-    assert f"is the family {near['family']!r}" in found["text"]
+    assert f"{near['family']!r}" in found["text"].split(": distance")[0]
     assert found["text"].endswith(f"The next is {far['family']!r}.")
     difference = near["distance"] - far["distance"]
     assert found["effect"] == pytest.approx(difference, abs=1e-5)

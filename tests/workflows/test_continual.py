@@ -53,6 +53,8 @@ from nwbcompare.workflows.settings import Settings
 from nwbcompare.workflows.study_plan import StudyPlan
 from nwbcompare.workflows.training_regimes import REGIMES, UNTRAINED
 
+# the simulated recording has a unit that is silent in both tasks
+pytestmark = pytest.mark.filterwarnings("ignore:.*get no FTV")
 FURTHER = ("synaptic_intelligence:0.1", "uniform:0.1")
 
 

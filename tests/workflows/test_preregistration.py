@@ -592,6 +592,7 @@ def test_a_comparison_that_departs_lists_how_above_all_findings(folder, tmp_path
     assert "Preregistered: the primary" not in (out / "index.html").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:.*get no FTV")
 def test_a_study_is_checked_too(study, folder, tmp_path, monkeypatch):
     for name, result in (
         ("train_networks", []),

@@ -112,7 +112,8 @@ def test_the_statistic_is_that_of_the_corrected_variances_in_both_layouts(rng):
     np.testing.assert_allclose(found["difference"], difference)
     np.testing.assert_allclose(found["total"], a["task_variance"] + b["task_variance"])
     np.testing.assert_allclose(found["z"], difference / error)
-    ftv = nc.fractional_task_variance(nc.task_variance(block), *PAIR)
+    with pytest.warns(nc.UnitWarning, match="8 trials a condition in task 'a', 20 in 'b'"):
+        ftv = nc.fractional_task_variance(nc.task_variance(block), *PAIR)
     np.testing.assert_allclose(
         found["fractional_task_variance"], ftv["fractional_task_variance"], rtol=1e-6
     )

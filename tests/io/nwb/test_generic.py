@@ -456,6 +456,7 @@ def ready_set_go(path, n_trials=40, n_units=8):
     return written(nwb, path)
 
 
+@pytest.mark.filterwarnings("ignore:.*trials a condition in task")
 def test_a_file_like_dandi_000130_is_read_and_analysed(tmp_path):
     path = ready_set_go(tmp_path / "sub-Haydn_ses-full.nwb")
     activity = nc.open(
@@ -1160,6 +1161,7 @@ def test_xarray_finds_the_engine_and_it_knows_its_files(tmp_path):
     assert not engine.guess_can_open(3)
 
 
+@pytest.mark.filterwarnings("ignore:.*one condition only")
 def test_xarray_opens_what_nwbcompare_opens(tmp_path):
     path = spiking(tmp_path / "a.nwb", cue_time=np.arange(6) + 1.25)
     options = {"align": "cue_time", "window": (-0.2, 0.4), "bin": 0.1, "smooth": 0.05}
@@ -1195,6 +1197,7 @@ def test_variables_can_be_dropped(tmp_path):
     assert "rate" not in tree["stop"].variables
 
 
+@pytest.mark.filterwarnings("ignore:.*one condition only")
 @pytest.mark.parametrize("chunks", [{}, {"trial": 2}, "auto", {"trial": 3, "unit": 1}])
 def test_dask_chunks_rates_and_leaves_the_tables_in_memory(tmp_path, chunks):
     path = spiking(tmp_path / "a.nwb", task=["stop", "go"] * 3)

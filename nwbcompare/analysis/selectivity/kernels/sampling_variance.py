@@ -52,7 +52,7 @@ def unbiased_sampling_variance(
     >>> condition = np.repeat([0, 1], 10)
     >>> draws = [unbiased_sampling_variance(rng.normal(size=(20, 1)), condition, 2, pooled=False)
     ...          for _ in range(500)]
-    >>> bool(abs(np.mean(draws) - 2 * 0.05**2 * 10 / 9) < 0.001)
+    >>> bool(abs(np.mean(draws) - 2 * 0.05**2 * 19 / 18) < 0.0015)
     True
     """
     n_times = trials.shape[1]

@@ -57,7 +57,7 @@ def slow_drift(rate: Array, task: Ints, condition: Ints) -> Drift:
     >>> task = np.repeat([0, 1], 50)
     >>> drift = slow_drift(np.linspace(9, 11, 100), task, np.arange(100) % 2)
     >>> round(drift.task_share, 2), round(drift.gain_difference, 2)
-    (0.98, -0.1)
+    (0.86, -0.1)
     """
     n = task.size
     if n <= 2 * (DEGREE + 1) or task.min() == task.max():
