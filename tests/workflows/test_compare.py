@@ -199,7 +199,7 @@ def test_findings_stand_on_evidence(simulated_report):
     over = [found for found in tested if not found["unit_of_inference"].startswith("network")]
     p = [found["p_value"] for found in over]
     assert all(0 < one <= 1 for one in p)
-    assert len(p) > 4
+    assert len(p) >= 3
 
 
 def test_the_matched_protocol_comes_first_and_the_published_one_beside_it(simulated_report):
