@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.comparison.kernels.distances import DISTANCES
+from nwbcompare.comparison.sample_contrasts import LEVEL, THESE
 from nwbcompare.core.errors import listing
 from nwbcompare.inference.mixed_effects import satterthwaite, two_sided_p
 from nwbcompare.inference.prevalence import prevalence
@@ -18,7 +19,6 @@ from nwbcompare.inference.random_effects import LEAST_ANIMALS, over_animals
 from nwbcompare.kernels.intervals import student_half_width
 
 Array = npt.NDArray[np.float64]
-LEVEL = 0.05
 OF_ANIMAL = {
     "low": "low_by_animal",
     "high": "high_by_animal",
@@ -27,7 +27,6 @@ OF_ANIMAL = {
     "standard_error": "error_by_animal",
     "degrees_of_freedom": "freedom_by_animal",
 }
-THESE = "these networks"
 
 
 def in_every_animal(p: Array, estimate: Array) -> Array:

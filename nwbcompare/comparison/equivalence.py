@@ -10,16 +10,16 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.comparison.kernels.distances import DISTANCES
-from nwbcompare.comparison.sample_contrasts import LEAST_SESSIONS
+from nwbcompare.comparison.sample_contrasts import LEVEL
 from nwbcompare.comparison.split_half import units_of_recording
 from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.core.unit_samples import UnitSample
+from nwbcompare.inference.mixed_effects import LEAST_SESSIONS
 from nwbcompare.inference.random_effects import ENOUGH_ANIMALS, over_animals
 from nwbcompare.kernels.intervals import student_half_width
 from nwbcompare.kernels.jackknife import jackknife_covariance
 
 Array = npt.NDArray[np.float64]
-LEVEL = 0.05
 MARGIN_MEASURES: dict[str, Callable[[Array], float]] = {
     "sd": lambda x: float(x.std()),
     "mean": lambda x: float(x.mean()),

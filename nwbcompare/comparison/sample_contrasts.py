@@ -20,7 +20,12 @@ from nwbcompare.comparison.kernels.distances import (
 )
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.core.unit_samples import UnitGroups
-from nwbcompare.inference.mixed_effects import satterthwaite, two_sided_p
+from nwbcompare.inference.mixed_effects import (
+    LEAST_NETWORKS,
+    LEAST_SESSIONS,
+    satterthwaite,
+    two_sided_p,
+)
 from nwbcompare.inference.networks import MOST_EXACT, over_networks
 from nwbcompare.kernels.intervals import student_half_width
 from nwbcompare.kernels.jackknife import ellipse_range, jackknife_covariance, kish_number
@@ -29,14 +34,11 @@ from nwbcompare.kernels.permutation import p_values, reaches
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 Weights = tuple[npt.NDArray[Any], npt.NDArray[Any]]
-CLAIMS = ("these networks", "networks of this kind")
+THESE, KIND = "these networks", "networks of this kind"
+CLAIMS = (THESE, KIND)
 IS_DISTANCE = np.array([name in DISTANCES for name in MEASURES])
 SD = MEASURES.index("sd")
 LEVEL = 0.05
-LEAST_SESSIONS = 5
-"""Below it simulated tests over sessions do not hold their level."""
-LEAST_NETWORKS = 3
-"""Two networks have one degree of freedom, and one has none."""
 RECORDING_ERROR = 0.005
 """Part of the error of the test over networks that is spent on the recording's own
 uncertainty (Berger & Boos 1994)."""

@@ -21,8 +21,10 @@ Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[Any]
 LEAST_RANDOM_ANIMALS = 5
 """Fewer animals are fixed: they do not tell how much animals differ."""
-LEAST_NETWORKS, LEAST_SESSIONS = 3, 5
-"""Fewer give no p: see `nwbcompare.compare_samples`."""
+LEAST_SESSIONS = 5
+"""Below it simulated tests over sessions do not hold their level; there is no p."""
+LEAST_NETWORKS = 3
+"""Two networks have one degree of freedom, and one has none; there is no p."""
 SINGULAR_SHARE = 1e-5
 """A component below this share of the variance is on the edge of what it can be (0)."""
 

@@ -13,12 +13,13 @@ from typing import Any
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
 from nwbcompare.comparison.matched_sampling import ACTIVE_SHARE
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping, read_mapping
-from nwbcompare.comparison.sample_contrasts import LEAST_NETWORKS
+from nwbcompare.comparison.sample_contrasts import KIND, THESE
 from nwbcompare.core.activity import blocks, labels
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.provenance import git_revision, sources_sha256
 from nwbcompare.datasets.location import DatasetNotFoundError, find_dataset
 from nwbcompare.datasets.registry import loaders
+from nwbcompare.inference.mixed_effects import LEAST_NETWORKS
 from nwbcompare.workflows.analysis_sources import FileSource, NetworkSource, activity_digest
 from nwbcompare.workflows.formatting import LEVEL
 from nwbcompare.workflows.measurements import LEAST_ACTIVE, mapping_of
@@ -37,7 +38,7 @@ from nwbcompare.workflows.preregistration import (
 from nwbcompare.workflows.recording_source import DATASET, RecordingChoice, choose_recording
 from nwbcompare.workflows.sampling_protocols import TUNING
 from nwbcompare.workflows.sections.continual_similarity import CONTRASTS
-from nwbcompare.workflows.sections.ftv_distributions import KIND, MEASURES, THESE
+from nwbcompare.workflows.sections.ftv_distributions import MEASURES
 from nwbcompare.workflows.settings import Settings
 from nwbcompare.workflows.sources import is_activity_model, is_network
 from nwbcompare.workflows.study_plan import StudyPlan

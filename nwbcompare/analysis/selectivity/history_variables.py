@@ -18,7 +18,7 @@ NAME = re.compile(
 
 
 def refuse_history(block: xr.Dataset, tasks: Iterable[str], columns: Iterable[str]) -> None:
-    """Refuse tasks and conditions that are defined by earlier trials.
+    """Check that tasks and conditions are not defined by earlier trials.
 
     Parameters
     ----------

@@ -7,12 +7,11 @@ import json
 import numpy as np
 import xarray as xr
 
-from nwbcompare.comparison.by_animal import LEVEL, OF_ANIMAL
+from nwbcompare.comparison.by_animal import OF_ANIMAL
+from nwbcompare.comparison.sample_contrasts import LEVEL, THESE
 from nwbcompare.core.number_text import p_text
 from nwbcompare.report.page_section import Evidence, Finding
 from nwbcompare.workflows.formatting import counted, interval, number, percent
-
-THESE = "these networks"
 
 
 def untested(result: xr.Dataset, claim: str) -> str:

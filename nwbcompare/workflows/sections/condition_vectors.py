@@ -43,7 +43,7 @@ def _shared(source: AnalysisSource) -> list[tuple[str, str, str]]:
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
-    """Refuse networks, which have task vectors, and sources without a shared variable."""
+    """Return a refusal of networks, and of recordings without a shared variable."""
     if source.network is not None:
         return Refusal("Its test trials have many levels; the task vectors are analysed.")
     if not _shared(source):

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 
 from nwbcompare.comparison.compare_samples import compare_samples, distribution_curves
 from nwbcompare.comparison.equivalence import equivalence_test
+from nwbcompare.comparison.sample_contrasts import KIND, THESE
 from nwbcompare.core.number_text import p_text
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.ftv_distributions import DISTANCES, plot_distributions, plot_effects
@@ -31,7 +32,6 @@ from nwbcompare.workflows.sections.by_animal import animal_findings, untested
 from nwbcompare.workflows.settings import Settings
 
 Kind = Literal["histogram", "cumulative"]
-THESE, KIND = "these networks", "networks of this kind"
 MAIN = sampling_protocols.TUNING.name
 PAIRINGS = (sampling_protocols.RANKED.name, sampling_protocols.REVERSED.name)
 ALIKE = (MAIN, *PAIRINGS, sampling_protocols.RATE.name)

@@ -23,17 +23,16 @@ from nwbcompare.plotting.lesions import (
 from nwbcompare.report.page_section import Cell
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource, NetworkSource
-from nwbcompare.workflows.formatting import NAMES, over
+from nwbcompare.workflows.formatting import LEVEL, NAMES, over
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
-LEVEL = 0.05
 N_SETS, SET_TRIALS = 100, 64
 """Random sets of each size, and trials of each task, as the published control has them."""
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
-    """Refuse recordings, whose units cannot be lesioned."""
+    """Return a refusal of recordings, whose units cannot be lesioned."""
     return None if source.network is not None else Refusal("Recorded units cannot be silenced.")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nwbcompare.comparison.sample_contrasts import LEAST_SESSIONS
+from nwbcompare.inference.mixed_effects import LEAST_SESSIONS
 from nwbcompare.inference.random_effects import ENOUGH_ANIMALS, LEAST_ANIMALS
 from nwbcompare.workflows.formatting import counted, percent
 from nwbcompare.workflows.measurements import Measurements

@@ -193,7 +193,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
 
 
 def _mean(measurements: Measurements, means: xr.Dataset) -> str:
-    """Say what the three estimates of the mean FTV are."""
+    """Return a finding on the three estimates of the mean FTV."""
     listed = ", ".join(
         f"{float(mean):+.3f} ({name})"
         for name, mean in zip(means["estimator"].values, means["mean"].values, strict=True)
@@ -202,7 +202,7 @@ def _mean(measurements: Measurements, means: xr.Dataset) -> str:
 
 
 def _spread(measurements: Measurements, correction: NoiseCorrection) -> str | Finding:
-    """Say how much FTV varies over the recorded units behind the noise."""
+    """Return a finding on how much FTV varies over the recorded units behind the noise."""
     raw = f"As measured, with the noise, FTV of {measurements.name} has an s.d. of "
     raw += f"{sd_of(measurements.recorded.ftv):.3f} over units."
     found, spread = correction.population_sd, correction.spread

@@ -33,7 +33,7 @@ LONGEST_MS, SHORTEST_MS = 800.0, 200.0
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
-    """Refuse recordings, and networks without a decision task."""
+    """Return a refusal of recordings, and of networks without a decision task."""
     if source.network is None:
         return Refusal("A recording cannot be tested on other trials.")
     return None if set(ATTENDED) & set(source.tasks) else Refusal("It has no decision task.")

@@ -33,7 +33,7 @@ def _cases(source: AnalysisSource) -> list[str]:
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
-    """Refuse recordings, and networks that have none of the published cases."""
+    """Return a refusal of recordings, and of networks without a published case."""
     if source.network is None:
         return Refusal("A recording has no rule input.")
     return None if _cases(source) else Refusal("It lacks tasks of every published case.")

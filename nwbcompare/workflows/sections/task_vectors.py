@@ -59,7 +59,7 @@ KINDS = {
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
-    """Refuse recordings, which have condition vectors, and networks without a set."""
+    """Return a refusal of recordings, and of networks without a published set of four tasks."""
     if source.network is None:
         return Refusal("The condition vectors of a recording are analysed.")
     if not _sets(source.tasks):

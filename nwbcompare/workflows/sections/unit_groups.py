@@ -41,7 +41,7 @@ LESION_DIRECTIONS = 100
 
 
 def _applies_to(source: AnalysisSource) -> Refusal | None:
-    """Refuse sources without trials of both context tasks."""
+    """Return a refusal of sources without trials of both context tasks."""
     lacking = [task for task in CONTEXTS if task not in source.tasks]
     return Refusal(f"It has no trials of {lacking[0]}.") if lacking else None
 
