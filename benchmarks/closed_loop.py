@@ -115,17 +115,18 @@ class Monkey:
 def monkey_and_networks() -> tuple[Monkey, dict[str, Array]]:
     """Read monkey A and the networks' responses ``(axis, condition, bin, unit)``."""
     recording = nc.load("mante2013", animal="ar")
-    recorded = matched_sampling._read(recording, None, None)
+    mapping = nc.comparison.read_mapping("mante2013")
+    recorded = nc.comparison.RecordedTrials.of(recording, mapping)
     responses = {
-        name: matched_sampling._responses(
-            nc.model.pretrained(name), recorded, dt_ms=None, rules=None, how={}
+        name: nc.comparison.network_response(
+            nc.model.pretrained(name), recorded, mapping
         ).rates.astype(np.float64)
         for name in NETWORKS
     }
     task = (recorded.table["task"].values == TASKS[1]).astype(np.int64)
-    signs = [np.sign(recorded.table[name].values) for name in recorded.mapping.columns]
+    signs = [np.sign(recorded.table[name].values) for name in mapping.columns]
     pairs, code = np.unique(np.stack([task, *signs]), axis=1, return_inverse=True)
-    scatter = nc.comparison.dispersion(recorded.block, conditions=recorded.mapping.columns)
+    scatter = nc.comparison.dispersion(recorded.block, conditions=mapping.columns)
     corrected = nc.selectivity.corrected_task_variance(recording)
     n = recorded.means["n_trials"].values[:, :, 0].astype(np.float64)
     mean = (n * recorded.means["rate_mean"].values.mean(axis=2)).sum(axis=1) / n.sum(axis=1)

@@ -12,7 +12,8 @@ from .equivalence import (
     equivalence_test as equivalence_test,
     two_one_sided as two_one_sided,
 )
-from .matched_sampling import sample_draws as sample_draws, sample_like as sample_like
+from .matched_sampling import MatchedSampler as MatchedSampler, sample_like as sample_like
+from .model_response import ModelResponse as ModelResponse, network_response as network_response
 from .power import (
     Grouping as Grouping,
     TrialNoise as TrialNoise,
@@ -30,6 +31,7 @@ from .protocols import (
     simulate_recording as simulate_recording,
 )
 from .ranking import rank_families as rank_families
+from .recorded_trials import RecordedTrials as RecordedTrials
 from .spike_variability import dispersion as dispersion
 from .split_half import (
     between_animal_distance as between_animal_distance,

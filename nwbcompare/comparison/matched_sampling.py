@@ -9,11 +9,8 @@ equal tuning, to how strongly units are tuned.
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,42 +18,21 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
-from nwbcompare.analysis.selectivity.condition_means import condition_means, condition_table
-from nwbcompare.analysis.selectivity.task_variance import means_by_task
 from nwbcompare.comparison.kernels.spike_variability import draw_counts
-from nwbcompare.comparison.protocol_mapping import ProtocolMapping, mapping_name, read_mapping
-from nwbcompare.comparison.protocols import step_and_rules
-from nwbcompare.comparison.spike_variability import (
-    dispersion,
-    observations,
-    recorded_block,
-    smoothing_of,
-)
+from nwbcompare.comparison.model_response import ModelResponse, network_response
+from nwbcompare.comparison.protocol_mapping import mapping_name, read_mapping
+from nwbcompare.comparison.recorded_trials import Correspondence, RecordedTrials
+from nwbcompare.comparison.spike_variability import recorded_block
 from nwbcompare.core.activity import (
-    EPOCH_TOLERANCE,
     Activity,
-    bins_in,
     columns_on,
     condition_variables_of,
-    epoch_bounds,
-    labels,
     make_activity,
     make_block,
-    row_dim,
     tasks_of,
 )
 from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import (
-    InputError,
-    NotApplicableError,
-    UnitWarning,
-    listing,
-    unknown_name,
-)
-from nwbcompare.kernels.binning import bin_membership, smoothing_matrix
-from nwbcompare.model.network_recording import record
-from nwbcompare.tasks.channels import angular_distance
-from nwbcompare.tasks.trials import make_trials
+from nwbcompare.core.errors import NotApplicableError, unknown_name
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -178,417 +154,84 @@ def sample_like(
     >>> sample["sample"].sizes["observation"] == recording["simulated"].sizes["observation"]
     True
     """
-    check_whole("seed", seed, 0, "Use seed=0.")
-    reading = {"smooth_s": smooth_s, "dt_ms": dt_ms, "rules": rules, **how}
-    draws = sample_draws(
-        network,
-        recording,
-        mapping,
-        seeds=[seed],
-        match=match,
-        pairing=pairing,
-        noise=noise,
-        **reading,
-    )
-    return next(draws)
+    whole = recorded_block(recording)
+    correspondence = read_mapping(mapping, mapping_name(whole))
+    recorded = RecordedTrials.of(whole, correspondence, smooth_s)
+    response = network_response(network, recorded, correspondence, dt_ms=dt_ms, rules=rules, **how)
+    sampler = MatchedSampler(recorded, response)
+    return sampler.draw(seed, match=match, pairing=pairing, noise=noise)
 
 
-def sample_draws(
-    network: Module,
-    recording: Activity,
-    mapping: Any = None,
-    *,
-    seeds: Iterable[int],
-    match: Match = "rate",
-    pairing: Pairing = "random",
-    noise: bool = True,
-    smooth_s: float | None = None,
-    dt_ms: float | None = None,
-    rules: Sequence[str] | None = None,
-    **how: Any,
-) -> Iterator[xr.DataTree]:
-    """Sample a network several times like a recording, which is read once.
+@dataclass(frozen=True)
+class MatchedSampler:
+    """Samples of a model like a recording, which is read once for all of them.
 
-    Parameters
+    `nwbcompare.sample_like` draws one.
+
+    Attributes
     ----------
-    seeds
-        Seed of each draw: of the choice of units and of the spikes.
-    network, recording, mapping, match, pairing, noise, smooth_s, dt_ms, rules, **how
-        See `sample_like`.
-
-    Yields
-    ------
-    xarray.DataTree
-        The result of `sample_like` for each seed.
-
-    Raises
-    ------
-    InputError, NotApplicableError
-        As `sample_like`.
+    recorded
+        The recorded trials.
+    response
+        The model's rates in their conditions.
 
     Examples
     --------
     >>> import nwbcompare as nc
+    >>> from nwbcompare.comparison import read_mapping
     >>> network = nc.model.pretrained("ctxdm-0")
     >>> recording = nc.comparison.simulate_recording(network, n_units=2)
-    >>> draws = sample_draws(network, recording, seeds=[0, 1])
-    >>> [draw["sample"].sizes["unit"] for draw in draws]
+    >>> mapping = read_mapping("mante2013")
+    >>> recorded = RecordedTrials.of(recording, mapping)
+    >>> sampler = MatchedSampler(recorded, network_response(network, recorded, mapping))
+    >>> [sampler.draw(seed)["sample"].sizes["unit"] for seed in (0, 1)]
     [2, 2]
     """
-    if match not in MATCHES:
-        raise unknown_name("match", match, MATCHES)
-    if pairing not in PAIRINGS:
-        raise unknown_name("pairing", pairing, PAIRINGS)
-    recorded = _read(recording, mapping, smooth_s)
-    response = _responses(network, recorded, dt_ms=dt_ms, rules=rules, how=how)
-    sample = _sample_rates if match == "rate" else _sample_tuning
-    for seed in seeds:
-        drawn = _draw_units(response, recorded, seed, match, pairing)
-        sampled, units = sample(response.rates_of(drawn), recorded, seed, noise=noise)
+
+    recorded: RecordedTrials
+    response: ModelResponse
+
+    def draw(
+        self,
+        seed: int = 0,
+        *,
+        match: Match = "rate",
+        pairing: Pairing = "random",
+        noise: bool = True,
+    ) -> xr.DataTree:
+        """Draw units, match them to the recorded ones, and add noise.
+
+        Parameters
+        ----------
+        seed, match, pairing, noise
+            See `nwbcompare.sample_like`.
+
+        Raises
+        ------
+        InputError
+            For an unknown value of an argument.
+        NotApplicableError
+            For too few trials, and a model without active units.
+        """
+        check_whole("seed", seed, 0, "Use seed=0.")
+        if match not in MATCHES:
+            raise unknown_name("match", match, MATCHES)
+        if pairing not in PAIRINGS:
+            raise unknown_name("pairing", pairing, PAIRINGS)
+        drawn = _draw_units(self.response, self.recorded, seed, match, pairing)
+        sample = _sample_rates if match == "rate" else _sample_tuning
+        rates, units = sample(self.response.rates_of(drawn), self.recorded, seed, noise=noise)
         options = {"match": match, "pairing": pairing, "noise": noise, "seed": seed}
-        yield make_activity(
-            {"sample": _as_block(sampled, recorded, response, drawn, units=units, options=options)}
-        )
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """A recording as rows of one unit and trial, with their conditions.
-
-    Attributes
-    ----------
-    block, mapping
-        The rows, ragged, of the mapping's tasks and epoch; the mapping.
-    table, condition
-        The recorded conditions, in the mapping's columns, and the condition of each row.
-    means
-        Condition means of the rates, from `nwbcompare.selectivity.condition_means`.
-    smooth_s, smoothing
-        Standard deviation (s) of the Gaussian smoothing, and its matrix ``(bin, bin)``.
-    """
-
-    block: xr.Dataset
-    mapping: ProtocolMapping
-    table: xr.Dataset
-    condition: npt.NDArray[np.int64]
-    means: xr.Dataset
-    smooth_s: float
-    smoothing: Array
-
-    @property
-    def unit(self) -> npt.NDArray[np.int64]:
-        """Place of each row's unit in the unit table ``(row,)``."""
-        return self.block["observation_unit"].values.astype(np.int64)
-
-    @cached_property
-    def fano_factor(self) -> Array:
-        """Fano factor of each unit's counts ``(unit,)``."""
-        moments = dispersion(self.block, conditions=self.mapping.columns, smooth_s=self.smooth_s)
-        fano: Array = moments["fano_factor"].values
-        return fano
-
-    @cached_property
-    def strength(self) -> Array:
-        """Strength of tuning: sum over tasks of each unit's corrected task variance ``(unit,)``."""
-        strength = _strength(self.block)
-        _check_strength(self.block, strength)
-        return strength
-
-    @cached_property
-    def task(self) -> npt.NDArray[np.int64]:
-        """Index of each row's task ``(row,)``."""
-        _, of_condition = np.unique(self.table["task"].values, return_inverse=True)
-        return of_condition[self.condition].astype(np.int64)
-
-    @cached_property
-    def scatter_by_task(self) -> tuple[Array, Array]:
-        """Fano factors and gain variances of each unit in each task, both ``(unit, task)``."""
-        by_task = []
-        for task in range(int(self.task.max()) + 1):
-            block = self.block.isel(observation=np.flatnonzero(self.task == task))
-            with warnings.catch_warnings():
-                # units that are silent in a task get no noise there, and FTV names silent units
-                warnings.simplefilter("ignore", UnitWarning)
-                by_task.append(
-                    dispersion(block, conditions=self.mapping.columns, smooth_s=self.smooth_s)
-                )
-        fano, gain = (
-            np.stack([one[name].values for one in by_task], axis=1)
-            for name in ("fano_factor", "gain_variance")
-        )
-        # without a spike in a task nothing is known of its noise: Poisson
-        return np.nan_to_num(fano, nan=1.0), np.nan_to_num(gain)
-
-    @property
-    def bin_width_s(self) -> float:
-        """Width of a bin (s)."""
-        return float(self.block["time"].attrs["bin_width_s"])
-
-    @property
-    def edges(self) -> Array:
-        """Edges of the bins (s)."""
-        half = self.bin_width_s / 2
-        return np.append(self.block["time"].values - half, self.block["time"].values[-1] + half)
-
-    @property
-    def epoch(self) -> tuple[float, float]:
-        """Start and stop of the epoch (s), the same in all rows."""
-        start, stop = (self.block[f"epoch_{w}_time"].values[0, 0] for w in ("start", "stop"))
-        return float(start), float(stop)
-
-
-def _read(recording: Activity, mapping: Any, smooth_s: float | None) -> _Recorded:
-    """Select the rows of a recording that a mapping describes."""
-    whole = recorded_block(recording)
-    mapping = read_mapping(mapping, mapping_name(whole))
-    block = _rows_of(_cut(whole, mapping))
-    sd_s = smoothing_of(whole, smooth_s)
-    table, condition = condition_table(block, mapping.columns)
-    return _Recorded(
-        block=block,
-        mapping=mapping,
-        table=table,
-        condition=condition,
-        means=condition_means(block, conditions=mapping.columns),
-        smooth_s=sd_s,
-        smoothing=smoothing_matrix(block.sizes["time"], sd_s / block["time"].attrs["bin_width_s"]),
-    )
-
-
-@dataclass(frozen=True)
-class _Response:
-    """Responses of a network to the recorded conditions on each axis of targets.
-
-    Rates are ``(axis, condition, bin, unit)``, choices ``(axis, condition)``.
-    """
-
-    rates: npt.NDArray[np.float32]
-    axes: Array
-    units: dict[str, npt.NDArray[Any]]
-    second_chosen: npt.NDArray[np.bool_] | None
-    correct: npt.NDArray[np.bool_] | None
-    name: str
-    provenance: dict[str, Any]
-
-    def rates_of(self, drawn: npt.NDArray[np.int64]) -> Array:
-        """Return the rates ``(unit, condition, bin)`` of drawn pairs (axis, unit)."""
-        return self.rates[drawn[:, 0], :, :, drawn[:, 1]].astype(np.float64)
-
-
-def _cut(block: xr.Dataset, mapping: ProtocolMapping) -> xr.Dataset:
-    """Select the trials of the mapping's tasks, and the bins of its epoch."""
-    recorded_tasks = tasks_of(block)
-    tasks = [task for task in mapping.tasks if task in recorded_tasks]
-    if not tasks:
-        raise InputError(
-            f"{mapping.origin}, tasks",
-            f"at least one of the recording's tasks: {listing(recorded_tasks)}",
-            listing(mapping.tasks),
-            "Write each recorded task with the network's, "
-            f"e.g. tasks: {{{recorded_tasks[0]}: contextdm1}}.",
-        )
-    _check_columns(block, mapping)
-    bounds = {task: _bounds(block, mapping, task) for task in tasks}
-    (start, stop), *others = bounds.values()
-    width = block["time"].attrs["bin_width_s"]
-    if any(not np.allclose(other, (start, stop), atol=EPOCH_TOLERANCE * width) for other in others):
-        raise NotApplicableError(
-            f"epoch {mapping.epoch!r}",
-            "the same bounds in all tasks",
-            listing(f"{a:g} to {b:g} s in {task!r}" for task, (a, b) in bounds.items()),
-            f"Align the trials first: nwbcompare.align(recording, {mapping.epoch!r}).",
-        )
-    bins = bins_in(block["time"].values, start, stop, width)
-    if not bins.any():
-        raise NotApplicableError(
-            f"epoch {mapping.epoch!r}", "at least one bin in it", "none", "Read narrower bins."
-        )
-    places = [list(block["epoch"].values).index(mapping.epoch)]
-    cut = block if bins.all() else block.isel(time=bins)
-    return _of_tasks(cut.isel(epoch=places), tasks, recorded_tasks)
-
-
-def _of_tasks(block: xr.Dataset, tasks: list[str], known: list[str]) -> xr.Dataset:
-    if len(tasks) < len(known):
-        rows = np.flatnonzero(np.isin(labels(block["task"]), tasks))
-        block = block.isel({row_dim(block): rows})
-    return block
-
-
-def _check_columns(block: xr.Dataset, mapping: ProtocolMapping) -> None:
-    columns = columns_on(block, row_dim(block))
-    column_of = {
-        f"conditions.{name}.column": parameter.column
-        for name, parameter in mapping.conditions.items()
-    }
-    for key, column in column_of.items():
-        if column is not None and column not in columns:
-            raise unknown_name(f"{mapping.origin}, {key}", column, columns)
-
-
-def _bounds(block: xr.Dataset, mapping: ProtocolMapping, task: str) -> tuple[float, float]:
-    bounds = epoch_bounds(block, mapping.epoch, labels(block["task"]) == task)
-    if bounds is None:
-        epochs = block["epoch"].values if "epoch" in block.coords else ()
-        raise unknown_name(f"{mapping.origin}, epoch.recording", mapping.epoch, map(str, epochs))
-    return bounds
-
-
-def _rows_of(block: xr.Dataset) -> xr.Dataset:
-    """Return a recording as ragged rows of one unit and trial, without units that have none."""
-    rates, unit, trial = observations(block)
-    row = row_dim(block)
-    if row == "trial" or len(trial) < block.sizes[row]:
-        table = block.drop_vars("rate").isel({row: trial})
-    else:
-        table = block
-    observed = np.unique(unit)
-    block, unit = block.isel(unit=observed), np.searchsorted(observed, unit)
-    columns = {name: column.variable for name, column in columns_on(table, row).items()}
-    columns.pop("observation_unit", None)
-    if row == "trial":
-        columns["observation_trial"] = xr.Variable(row, trial.astype(np.int32))
-    units = {name: column.values for name, column in columns_on(block, "unit").items()}
-    if "session" in columns and "session" not in units:
-        # archives have the session as a column of trials
-        units["session"] = _session_of_units(table["session"], unit, block.sizes["unit"])
-    return make_block(
-        rates,
-        time_s=block["time"].values,
-        bin_width_s=block["time"].attrs["bin_width_s"],
-        aligned_to=block["time"].attrs["aligned_to"],
-        trials={name: values for name, values in columns.items() if name not in units},
-        units={name: values for name, values in units.items() if name != "unit_key"},
-        observation_unit=unit,
-        epochs=_epoch_of(table),
-        condition_variables={
-            task: names
-            for task, names in condition_variables_of(block).items()
-            if task in tasks_of(block)
-        },
-        source="recording",
-        name=block.attrs["name"],
-        provenance=json.loads(block.attrs["provenance"]),
-    )
-
-
-def _epoch_of(block: xr.Dataset) -> dict[str, tuple[Array, Array]]:
-    """Return the only epoch of a block with its bounds (s) in each row."""
-    start, stop = (block[f"epoch_{which}_time"].values[:, 0] for which in ("start", "stop"))
-    return {str(block["epoch"].values[0]): (start, stop)}
-
-
-def _session_of_units(
-    column: xr.DataArray, unit: npt.NDArray[np.int64], n_units: int
-) -> npt.NDArray[np.str_]:
-    names = labels(column).astype(str)
-    sessions = np.full(n_units, "", dtype=names.dtype)
-    sessions[unit] = names
-    return sessions
-
-
-def _responses(
-    network: Module,
-    recorded: _Recorded,
-    *,
-    dt_ms: float | None,
-    rules: Sequence[str] | None,
-    how: dict[str, Any],
-) -> _Response:
-    """Record a network, without noise, in the recorded conditions on each axis of targets."""
-    mapping, table = recorded.mapping, recorded.table
-    timing = step_and_rules(network, dt_ms, rules, recorded.bin_width_s)
-    timing |= {"stimulus_ms": mapping.stimulus_ms, "delay_ms": mapping.delay_ms}
-
-    def run(task: str, axis: float) -> xr.Dataset:
-        of_task = table.isel(condition=table["task"].values == task)
-        conditions = mapping.numbers(mapping.tasks[task], of_task, axis)
-        trials = make_trials(mapping.tasks[task], "psychometric", conditions=conditions, **timing)
-        return _in_bins(record(network, trials, **how), recorded)
-
-    tasks = list(dict.fromkeys(table["task"].values))
-    by_axis = [[run(task, axis) for task in tasks] for axis in mapping.axes_degrees]
-
-    def joined(read: Callable[[xr.Dataset], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        return np.stack([np.concatenate([read(part) for part in parts]) for parts in by_axis])
-
-    first = by_axis[0][0]
-    has_choice = mapping.choice is not None and "choice_direction" in first.coords
-    return _Response(
-        rates=joined(lambda part: part["rate"].values),
-        axes=np.array(mapping.axes_degrees, dtype=np.float64),
-        units={name: column.values for name, column in columns_on(first, "unit").items()},
-        second_chosen=joined(lambda part: _second_chosen(part, mapping)) if has_choice else None,
-        correct=joined(lambda part: part["correct"].values) if has_choice else None,
-        name=first.attrs["name"],
-        provenance=json.loads(first.attrs["provenance"]),
-    )
-
-
-def _in_bins(block: xr.Dataset, recorded: _Recorded) -> xr.Dataset:
-    """Average a network's rates in the recording's bins, with its epoch aligned to the recorded."""
-    mapping, (start, stop) = recorded.mapping, recorded.epoch
-    if not block.attrs["deterministic"]:
-        raise InputError(
-            "network",
-            "a network that runs without noise",
-            f"{block.attrs['name']!r}, which gives other rates each time",
-            "Switch its noise off: samples get the noise of the recording.",
-        )
-    bounds = epoch_bounds(block, mapping.network_epoch)
-    if bounds is None:
-        epochs = map(str, block["epoch"].values)
-        raise unknown_name(f"{mapping.origin}, epoch.network", mapping.network_epoch, epochs)
-    lasts = bounds[1] - bounds[0]
-    if abs(lasts - (stop - start)) > recorded.bin_width_s * (1 + EPOCH_TOLERANCE):
-        raise InputError(
-            f"{mapping.origin}, epoch",
-            f"network epoch {mapping.network_epoch!r} to last as long as the recorded "
-            f"{mapping.epoch!r}, {1000 * (stop - start):g} ms",
-            f"{1000 * lasts:g} ms",
-            f"Write stimulus_ms: {1000 * (stop - start):g}, or delay_ms if the epoch is a delay.",
-        )
-    step_s = block["time"].attrs["bin_width_s"]
-    times = block["time"].values - bounds[0] + start + mapping.latency_ms / 1000
-    membership = bin_membership(times, recorded.edges, EPOCH_TOLERANCE * step_s)
-    if not membership.any(axis=0).all():
-        raise InputError(
-            f"{mapping.origin}, epoch.latency_ms",
-            "bins that lie inside the network's trial",
-            f"bins before or after it at {mapping.latency_ms:g} ms",
-            "Write latency_ms: 0, or one shorter than the network's fixation.",
-        )
-    used = membership.any(axis=1)
-    rates = np.einsum("ctu,tb->cbu", block["rate"].values[:, used], membership[used])
-    timeless = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
-    return timeless.assign(rate=(("trial", "time", "unit"), rates.astype(np.float32)))
-
-
-def _second_chosen(block: xr.Dataset, mapping: ProtocolMapping) -> npt.NDArray[np.bool_]:
-    if "direction_2" not in block.coords:
-        raise InputError(
-            f"{mapping.origin}, choice",
-            "network tasks of two directions",
-            f"{listing(tasks_of(block))}",
-            "Leave choice out.",
-        )
-    chosen = block["choice_direction"].values
-    first, second = (
-        angular_distance(chosen, block[name].values) for name in ("direction", "direction_2")
-    )
-    nearer: npt.NDArray[np.bool_] = second < first
-    return nearer
+        block = _as_block(rates, self.recorded, self.response, drawn, units=units, options=options)
+        return make_activity({"sample": block})
 
 
 def _draw_units(
-    response: _Response, recorded: _Recorded, seed: int, match: Match, pairing: Pairing
+    response: ModelResponse, recorded: RecordedTrials, seed: int, match: Match, pairing: Pairing
 ) -> npt.NDArray[np.int64]:
     """Draw pairs (axis, unit) among those active in the tasks, without replacement if possible."""
     tasks, n_units = recorded.table["task"].values, recorded.block.sizes["unit"]
-    variance = sum(
-        response.rates[:, tasks == task].astype(np.float64).var(axis=1).mean(axis=1)
-        for task in dict.fromkeys(tasks)
-    )
+    variance = response.total_variance(tasks)
     # rates at or below 0 cannot be scaled to spikes
     possible = variance > 0
     if match == "rate":
@@ -614,13 +257,13 @@ def _draw_units(
 
 
 def _sample_rates(
-    rates: Array, recorded: _Recorded, seed: int, *, noise: bool
+    rates: Array, recorded: RecordedTrials, seed: int, *, noise: bool
 ) -> tuple[npt.NDArray[np.float32], dict[str, Array]]:
     """Scale rates to the mean rates of the recorded units over their trials, and draw spikes."""
     positive = rates.clip(0)
-    target, mean = _mean_rates(recorded.means, positive @ recorded.smoothing)
-    scale = np.divide(target, mean, out=np.zeros_like(mean), where=mean > 0)
-    n = recorded.means["n_trials"].values
+    mean = recorded.average(positive @ recorded.smoothing)
+    scale = np.divide(recorded.mean_rate, mean, out=np.zeros_like(mean), where=mean > 0)
+    n = recorded.n_trials
     units = {
         "scale": scale,
         "offset": np.zeros_like(scale),
@@ -628,75 +271,37 @@ def _sample_rates(
     }
     expected = scale[:, None, None] * positive
     if not noise:
-        smoothed = (expected @ recorded.smoothing).astype(np.float32)
-        return smoothed[recorded.unit, recorded.condition], units
+        return _of_rows(expected, recorded), units
     fano, gain = _as_noisy(expected, recorded)
     units |= {"drawn_fano_factor": fano, "drawn_gain_variance": gain}
-    counts = _draw_counts(expected, recorded, recorded.unit, fano, gain, seed)
-    return (counts @ (recorded.smoothing / recorded.bin_width_s)).astype(np.float32), units
+    return _draw_noisy(expected, expected, recorded, recorded.unit, fano, gain, seed), units
 
 
 def _sample_tuning(
-    rates: Array, recorded: _Recorded, seed: int, *, noise: bool
+    rates: Array, recorded: RecordedTrials, seed: int, *, noise: bool
 ) -> tuple[npt.NDArray[np.float32], dict[str, Array]]:
     """Match mean rates and corrected variances of the recorded units, and add noise."""
-    block, smoothed, width = recorded.block, rates @ recorded.smoothing, recorded.bin_width_s
-    rows = smoothed.astype(np.float32)[recorded.unit, recorded.condition]
-    rows[np.isnan(block["rate"].values)] = np.nan
-    strength = _strength(block.assign(rate=(block["rate"].dims, rows)))
+    smoothed = rates @ recorded.smoothing
+    strength = recorded.strength_of(smoothed)
     ratio = np.divide(recorded.strength, strength, out=np.zeros_like(strength), where=strength > 0)
     scale = np.sqrt(ratio.clip(0))
-    recorded_mean, mean = _mean_rates(recorded.means, smoothed)
-    offset = recorded_mean - scale * mean
+    offset = recorded.mean_rate - scale * recorded.average(smoothed)
     units = {"scale": scale, "offset": offset}
     expected = scale[:, None, None] * rates + offset[:, None, None]
-    sampled = expected @ recorded.smoothing
-    sampled = sampled.astype(np.float32)[recorded.unit, recorded.condition]
-    if noise:
-        positive = expected.clip(0)
-        fano, gain = (values.ravel() for values in recorded.scatter_by_task)
-        group = recorded.unit * recorded.scatter_by_task[0].shape[1] + recorded.task
-        counts = _draw_counts(positive, recorded, group, fano, gain, seed)
-        noise_counts = counts - positive[recorded.unit, recorded.condition] * width
-        sampled += (noise_counts @ (recorded.smoothing / width)).astype(np.float32)
-    return sampled, units
+    if not noise:
+        return _of_rows(expected, recorded), units
+    fano, gain = (values.ravel() for values in recorded.scatter_by_task)
+    group = recorded.unit * recorded.scatter_by_task[0].shape[1] + recorded.task
+    return _draw_noisy(expected, expected.clip(0), recorded, group, fano, gain, seed), units
 
 
-def _mean_rates(means: xr.Dataset, smoothed: Array) -> tuple[Array, Array]:
-    """Compute each unit's mean over the recorded trials, of recorded and of smoothed rates."""
-    n = means["n_trials"].values
-    total = n.sum(axis=(1, 2))
-    recorded = (n * np.nan_to_num(means["rate_mean"].values)).sum(axis=(1, 2)) / total
-    return recorded, (n * smoothed).sum(axis=(1, 2)) / total
+def _of_rows(rates: Array, recorded: RecordedTrials) -> npt.NDArray[np.float32]:
+    """Smooth rates ``(unit, condition, bin)``, and return those of each row ``(row, bin)``."""
+    smoothed = (rates @ recorded.smoothing).astype(np.float32)
+    return smoothed[recorded.unit, recorded.condition]
 
 
-def _strength(block: xr.Dataset) -> Array:
-    """Compute each unit's sum over tasks of task variance, minus its trial noise ``(unit,)``.
-
-    The expected variance of C noisy means exceeds that of the true means by (C - 1) / C times
-    their mean squared standard error. `nwbcompare.selectivity.corrected_task_variance` computes
-    the same with a standard error, which takes longer.
-    """
-    total = np.zeros(block.sizes["unit"])
-    for _, means, bins in means_by_task(block):
-        mean, noise = (means[name].values[:, :, bins] for name in ("rate_mean", "mean_variance"))
-        share = (mean.shape[1] - 1) / mean.shape[1]
-        total += (mean.var(axis=1) - share * noise.mean(axis=1)).mean(axis=1)
-    return total
-
-
-def _check_strength(block: xr.Dataset, strength: Array) -> None:
-    unknown = block["unit"].values[np.isnan(strength)]
-    if unknown.size:
-        raise NotApplicableError(
-            "recording",
-            "at least 2 trials in every condition of every unit, for equal tuning",
-            f"{unknown.size} units with fewer: {listing(unknown, most=5)}",
-            "Leave them out with nwbcompare.select(recording, units=...), or use match='rate'.",
-        )
-
-
-def _as_noisy(rates: Array, recorded: _Recorded) -> tuple[Array, Array]:
+def _as_noisy(rates: Array, recorded: RecordedTrials) -> tuple[Array, Array]:
     """Compute Fano factors and gain variances that reproduce the recorded noise, each ``(unit,)``.
 
     The noise of a gain grows with the modulation of a rate. Its variance is therefore solved for,
@@ -716,42 +321,47 @@ def _as_noisy(rates: Array, recorded: _Recorded) -> tuple[Array, Array]:
     return np.nan_to_num(fano, nan=1.0), gain
 
 
-def _draw_counts(
+def _draw_noisy(
     rates: Array,
-    recorded: _Recorded,
+    possible: Array,
+    recorded: RecordedTrials,
     group: npt.NDArray[np.int64],
     fano: Array,
     gain: Array,
     seed: int,
-) -> npt.NDArray[np.int64]:
-    """Draw spike counts ``(row, bin)``, with a random stream for each group of one unit's rows.
+) -> npt.NDArray[np.float32]:
+    """Add the noise of drawn spike counts to rates, and smooth both ``(row, bin)``.
 
     Parameters
     ----------
     rates
         Mean rates ``(unit, condition, bin)``.
+    possible
+        The same without negative ones, from which spikes are drawn.
     recorded
         The recording.
     group
-        Group of each row ``(row,)``: its unit, or its unit and task.
+        Group of each row ``(row,)``, its unit or its unit and task, with its own random stream.
     fano, gain
         Fano factor and variance of the gain of each group ``(group,)``.
     seed
         Seed of the sample.
     """
-    counts = np.empty((group.size, rates.shape[2]), dtype=np.int64)
+    width, smoothing = recorded.bin_width_s, recorded.smoothing / recorded.bin_width_s
+    sampled = np.empty((group.size, rates.shape[2]), dtype=np.float32)
     order = np.argsort(group, kind="stable")
     stops = np.cumsum(np.bincount(group, minlength=fano.size))
     rows_of = enumerate(np.split(order, stops[:-1]))
     for each, rows in tqdm(rows_of, desc="sample", total=fano.size, disable=None):
-        mean = rates[recorded.unit[rows], recorded.condition[rows]] * recorded.bin_width_s
+        place = recorded.unit[rows], recorded.condition[rows]
         rng = np.random.default_rng((seed, 1, each))
-        counts[rows] = draw_counts(mean, float(fano[each]), float(gain[each]), rng)
-    return counts
+        counts = draw_counts(possible[place] * width, float(fano[each]), float(gain[each]), rng)
+        sampled[rows] = (counts + (rates[place] - possible[place]) * width) @ smoothing
+    return sampled
 
 
 def _unit_table(
-    block: xr.Dataset, response: _Response, drawn: npt.NDArray[np.int64]
+    block: xr.Dataset, response: ModelResponse, drawn: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[Any]]:
     axis = response.axes[drawn[:, 0]]
     network_unit = response.units["unit"][drawn[:, 1]]
@@ -765,27 +375,29 @@ def _unit_table(
         ),
         "network_unit": network_unit,
         "axis_degrees": axis,
-        "layer": response.units["layer"][drawn[:, 1]],
         "recorded_unit": recorded,
     }
+    if "layer" in response.units:
+        table["layer"] = response.units["layer"][drawn[:, 1]]
     columns = columns_on(block, "unit")
     origin = [name for name in ("subject", "session") if name in columns]
     return table | {name: columns[name].values for name in origin}
 
 
-def _trial_columns(block: xr.Dataset, mapping: ProtocolMapping) -> dict[str, xr.Variable]:
+def _trial_columns(block: xr.Dataset, correspondence: Correspondence) -> dict[str, xr.Variable]:
     """Return the trial columns of the stimulus; the animal's behaviour is not the network's."""
     variables = (name for names in condition_variables_of(block).values() for name in names)
-    names = ["task", *mapping.columns, *variables, *mapping.shown, "session", "observation_trial"]
+    keys = [name for task in tasks_of(block) for name in correspondence.columns_of(task).values()]
+    names = ["task", *keys, *variables, *correspondence.shown, "session", "observation_trial"]
     columns = columns_on(block, "observation")
     return {name: columns[name].variable for name in names if name in columns}
 
 
 def _choices(
-    response: _Response, drawn: npt.NDArray[np.int64], recorded: _Recorded
+    response: ModelResponse, drawn: npt.NDArray[np.int64], recorded: RecordedTrials
 ) -> dict[str, npt.NDArray[Any]]:
     """Return the network's choice in the condition of each row, in the recording's codes."""
-    choice = recorded.mapping.choice
+    choice = recorded.correspondence.choice
     if choice is None or response.second_chosen is None or response.correct is None:
         return {}
     place = drawn[recorded.unit, 0], recorded.condition
@@ -798,30 +410,30 @@ def _choices(
 
 def _as_block(
     sampled: npt.NDArray[np.float32],
-    recorded: _Recorded,
-    response: _Response,
+    recorded: RecordedTrials,
+    response: ModelResponse,
     drawn: npt.NDArray[np.int64],
     *,
     units: dict[str, Array],
     options: dict[str, Any],
 ) -> xr.Dataset:
     """Make a block of sampled rates with the labels of the recording and of the network."""
-    block, mapping = recorded.block, recorded.mapping
+    block, correspondence = recorded.block, recorded.correspondence
     sampled[np.isnan(block["rate"].values)] = np.nan
     sampling = options | {
         "smooth_s": recorded.smooth_s,
         "recording": block.attrs["name"],
-        "mapping": mapping.parameters(),
+        "mapping": correspondence.parameters(),
     }
     return make_block(
         sampled,
         time_s=block["time"].values,
         bin_width_s=recorded.bin_width_s,
         aligned_to=block["time"].attrs["aligned_to"],
-        trials=_trial_columns(block, mapping) | _choices(response, drawn, recorded),
+        trials=_trial_columns(block, correspondence) | _choices(response, drawn, recorded),
         units=_unit_table(block, response, drawn) | units,
         observation_unit=recorded.unit,
-        epochs=_epoch_of(block),
+        epochs=recorded.epochs,
         condition_variables=condition_variables_of(block),
         source="model",
         rate_units="spikes/s",

@@ -149,6 +149,15 @@ class ProtocolMapping:
         columns = (parameter.column for parameter in self.conditions.values())
         return list(dict.fromkeys(column for column in columns if column is not None))
 
+    def columns_of(self, task: str) -> dict[str, str]:
+        """Return the recorded trial columns of a task's conditions, by their key in the file."""
+        del task  # the conditions of a file are those of all its tasks
+        return {
+            f"conditions.{name}.column": parameter.column
+            for name, parameter in self.conditions.items()
+            if parameter.column is not None
+        }
+
     def parameters(self) -> dict[str, Any]:
         """Return the mapping as plain values, for a file's provenance."""
         table = asdict(self)

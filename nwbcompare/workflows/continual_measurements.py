@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping
+from nwbcompare.comparison.recorded_trials import RecordedTrials
 from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.core.files import sha256_of_file
 from nwbcompare.core.process_pool import Job, run_all
@@ -26,6 +28,7 @@ from nwbcompare.workflows.sampling_protocols import (
     RATE,
     REVERSED,
     TUNING,
+    SampledNetwork,
     SamplingProtocol,
 )
 from nwbcompare.workflows.section import Refusal, Results
@@ -64,6 +67,11 @@ class _Recording:
     mapping: ProtocolMapping
     settings: Settings
     plan: StudyPlan
+
+    @cached_property
+    def recorded(self) -> RecordedTrials:
+        """Its trials in which networks are sampled."""
+        return RecordedTrials.of(self.activity, self.mapping)
 
     def identity(self) -> dict[str, Any]:
         """Return what measures depend on; a file of other values is not used."""
@@ -144,11 +152,11 @@ def _read_or_measure(
 
 def _measure(one: StudyNetwork, source: _Recording) -> Results:
     """Measure a network on every protocol, and at levels of performance."""
-    network = _network(one, source.plan)
+    model = _in_trials(_network(one, source.plan), source)
     results = Results()
     others = (RANKED, REVERSED, MATCHED, PUBLISHED) if one.regime in {*REGIMES, UNTRAINED} else ()
     for protocol in (TUNING, RATE, *others):
-        _add_table(results, protocol.name, network, protocol, one.seed, source)
+        _add_table(results, protocol.name, model, protocol, one.seed, source.settings)
     for level in LEVELS if one.regime in WITH_LEVELS else ():
         name = AT_LEVEL.format(level)
         early = load_milestone(one.folder, level)
@@ -156,7 +164,7 @@ def _measure(one: StudyNetwork, source: _Recording) -> Results:
             reason = f"Its Ctx DM tasks never were both at {level:g}."
             results.refusals[name] = Refusal(reason)
         else:
-            _add_table(results, name, early, RATE, one.seed, source)
+            _add_table(results, name, _in_trials(early, source), RATE, one.seed, source.settings)
     return results
 
 
@@ -169,25 +177,26 @@ def _network(one: StudyNetwork, plan: StudyPlan) -> Network:
     return Network(config, name=one.folder.name)
 
 
+def _in_trials(network: Network, source: _Recording) -> SampledNetwork:
+    return SampledNetwork(network, source.settings.pair, source.mapping, source.recorded)
+
+
 def _add_table(
     results: Results,
     name: str,
-    network: Network,
+    model: SampledNetwork,
     protocol: SamplingProtocol,
     seed: int,
-    source: _Recording,
+    settings: Settings,
 ) -> None:
     """Add the sample table of a network, with the columns that comparisons need."""
-    settings = source.settings
     # regimes of a seed share random numbers, which pairs no units: only the recorded unit, in whose
     # place each sampled unit stands, is shared
     first = settings.seed + settings.n_draws * seed
     seeds = range(first, first + settings.n_draws)
-    pair = protocol.pair_of(settings.pair, source.mapping)
+    pair = protocol.pair_of(model.pair, model.mapping)
     try:
-        activities = protocol.activities(
-            network, source.activity, source.mapping, settings.pair, seeds
-        )
+        activities = protocol.activities(model, seeds)
         table = sample_table(activities, pair, protocol.name)
     except NotApplicableError as error:
         results.refusals[name] = Refusal(error.reason)

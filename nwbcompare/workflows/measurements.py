@@ -17,14 +17,16 @@ from nwbcompare.comparison.protocol_mapping import (
     mapping_names,
     read_mapping,
 )
+from nwbcompare.comparison.recorded_trials import RecordedTrials
 from nwbcompare.core.activity import blocks
 from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.core.unit_samples import SESSION, UnitSample
+from nwbcompare.model.network import Network
 from nwbcompare.tasks.registry import display_name
 from nwbcompare.workflows.analysis_sources import NetworkSource, activity_digest
 from nwbcompare.workflows.models import Model
 from nwbcompare.workflows.recording_source import RecordingChoice
-from nwbcompare.workflows.sampling_protocols import PROTOCOLS, RATE, Pair
+from nwbcompare.workflows.sampling_protocols import PROTOCOLS, RATE, Pair, SampledNetwork
 from nwbcompare.workflows.section import Refusal, Results
 from nwbcompare.workflows.settings import Settings
 
@@ -91,18 +93,21 @@ class ComparisonSource:
         return range(first, first + self.settings.n_draws)
 
     @cached_property
+    def recorded(self) -> RecordedTrials | None:
+        """Trials of the recording in which networks are sampled; None without a mapping."""
+        return None if self.mapping is None else RecordedTrials.of(self.recording, self.mapping)
+
+    def in_trials(self, network: Network) -> SampledNetwork:
+        """Return a network in the trials of the recording."""
+        return SampledNetwork(network, self.settings.pair, self.mapping, self.recorded)
+
+    @cached_property
     def sampled(self) -> dict[str, xr.DataTree]:
         """First rate-matched draw of each network, by name."""
         if self.mapping is None:
             return {}
         return {
-            model.name: RATE.activities(
-                model.network,
-                self.recording,
-                self.mapping,
-                self.settings.pair,
-                self.seeds_of(model)[:1],
-            )[0]
+            model.name: RATE.activities(self.in_trials(model.network), self.seeds_of(model)[:1])[0]
             for model in self.models
             if isinstance(model, NetworkSource)
         }

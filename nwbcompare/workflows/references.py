@@ -119,29 +119,23 @@ def sample_reference(
         The first draw at equal rates. Equal tuning is no base of geometry and decoding: scaled to
         the recorded strength of tuning within tasks, units differ far more between tasks.
     """
-    settings = source.settings
+    settings, network = source.settings, reference.network
     first = settings.seed + settings.n_draws * (len(source.models) + place)
     seeds = range(first, first + settings.n_draws)
-    protocols = (PUBLISHED,) if source.mapping is None else (TUNING, RATE)
-    reasons = []
-    for protocol in protocols:
+    rules = network_pair(settings.pair, source.mapping)
+    if not set(rules) <= set(network.config.rules):
+        return Refusal(f"Untrained networks have no rules {' and '.join(rules)}."), None
+    model, reasons = source.in_trials(network), []
+    for protocol in (PUBLISHED,) if source.mapping is None else (TUNING, RATE):
         pair = protocol.pair_of(settings.pair, source.mapping)
-        if not set(network_pair(settings.pair, source.mapping)) <= set(
-            reference.network.config.rules
-        ):
-            return Refusal(f"Untrained networks have no rules {' and '.join(pair)}."), None
         try:
-            activities = protocol.activities(
-                reference.network, source.recording, source.mapping, settings.pair, seeds
-            )
+            activities = protocol.activities(model, seeds)
             table = sample_table(activities, pair, protocol.name)
         except NotApplicableError as error:
             reasons.append(error.reason)
             continue
         table = table.assign_attrs(protocol=protocol.name, of=reference.of, name=reference.name)
         if protocol == TUNING:
-            activities = RATE.activities(
-                reference.network, source.recording, source.mapping, settings.pair, seeds[:1]
-            )
+            activities = RATE.activities(model, seeds[:1])
         return table, activities[0]
     return Refusal(reasons[-1]), None

@@ -4,16 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import xarray as xr
 
-from nwbcompare.comparison.matched_sampling import Match, Pairing, sample_draws, sample_like
+from nwbcompare.comparison.matched_sampling import Match, MatchedSampler, Pairing
+from nwbcompare.comparison.model_response import network_response
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping
+from nwbcompare.comparison.recorded_trials import RecordedTrials
+from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.model.network import Network
 from nwbcompare.workflows.sources import record_test_trials
 
 Pair = tuple[str, str]
+
+
+@dataclass(eq=False)
+class SampledNetwork:
+    """A network in the trials of a recording, in which it is run once for all protocols.
+
+    Attributes
+    ----------
+    network
+        The network.
+    pair
+        The two tasks by their names in the recording.
+    mapping
+        Conditions of the recording as conditions of a network; None where there is no mapping.
+    recorded
+        The recorded trials; None without a mapping.
+    """
+
+    network: Network
+    pair: Pair
+    mapping: ProtocolMapping | None
+    recorded: RecordedTrials | None
+
+    @cached_property
+    def sampler(self) -> MatchedSampler:
+        """Samples of the network like the recording."""
+        if self.mapping is None or self.recorded is None:
+            raise NotApplicableError(
+                "recording",
+                "a mapping of its conditions to those of a network",
+                "none",
+                "Write one (nwbcompare mapping new), or name one of this package.",
+            )
+        return MatchedSampler(
+            self.recorded, network_response(self.network, self.recorded, self.mapping)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,26 +89,13 @@ class SamplingProtocol:
         """Return the names that the two tasks have in activity on this protocol."""
         return network_pair(pair, mapping) if self.trials == "published" else pair
 
-    def activities(
-        self,
-        network: Network,
-        recording: xr.DataTree,
-        mapping: ProtocolMapping | None,
-        pair: Pair,
-        seeds: Sequence[int],
-    ) -> list[xr.DataTree]:
+    def activities(self, model: SampledNetwork, seeds: Sequence[int]) -> list[xr.DataTree]:
         """Record a network: once without noise, else once for each seed.
 
         Parameters
         ----------
-        network
-            The network.
-        recording
-            The recording that it is sampled like.
-        mapping
-            Conditions of the recording as conditions of a network.
-        pair
-            The two tasks by their names in the recording.
+        model
+            The network in the recorded trials.
         seeds
             Seeds of units and noise; on all noisy protocols a seed draws the same units.
 
@@ -79,13 +106,10 @@ class SamplingProtocol:
             every unit for equal tuning.
         """
         if self.trials == "published":
-            return [record_test_trials(network, network_pair(pair, mapping))]
+            return [record_test_trials(model.network, network_pair(model.pair, model.mapping))]
         if self.match is None:
-            return [sample_like(network, recording, mapping, noise=False, seed=seeds[0])]
-        draws = sample_draws(
-            network, recording, mapping, seeds=seeds, match=self.match, pairing=self.pairing
-        )
-        return list(draws)
+            return [model.sampler.draw(seeds[0], noise=False)]
+        return [model.sampler.draw(seed, match=self.match, pairing=self.pairing) for seed in seeds]
 
 
 TUNING = SamplingProtocol(

@@ -18,7 +18,8 @@ from scipy import stats
 
 import nwbcompare as nc
 import nwbcompare.comparison.protocol_mapping
-from nwbcompare.comparison.matched_sampling import sample_draws, sample_like
+from nwbcompare.comparison import MatchedSampler, RecordedTrials, network_response, read_mapping
+from nwbcompare.comparison.matched_sampling import sample_like
 from nwbcompare.comparison.spike_variability import dispersion
 from nwbcompare.core.activity import tasks_of
 from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning
@@ -229,11 +230,24 @@ class TestSample:
 
     @pytest.mark.parametrize("match", ["rate", "tuning"])
     def test_several_draws_are_those_of_each_seed(self, match):
-        recording, network = make_recording(), small_network()
-        draws = sample_draws(network, recording, table(), seeds=[3, 4], match=match)
-        for seed, drawn in zip([3, 4], draws, strict=True):
+        recording, network, mapping = make_recording(), small_network(), read_mapping(table())
+        recorded = RecordedTrials.of(recording, mapping)
+        sampler = MatchedSampler(recorded, network_response(network, recorded, mapping))
+        for seed in (3, 4):
+            drawn = sampler.draw(seed, match=match)["sample"].to_dataset()
             once = sample(recording, network=network, seed=seed, match=match)
-            xr.testing.assert_identical(drawn["sample"].to_dataset(), once)
+            xr.testing.assert_identical(drawn, once)
+
+    def test_strength_of_mean_rates_is_that_of_rows_with_these_rates(self):
+        recording = make_recording(8, (3, 7))
+        recording["rate"][5, 10:] = np.nan
+        recorded = RecordedTrials.of(recording, read_mapping(table()))
+        rates = np.random.default_rng(0).random((8, recorded.table.sizes["condition"], 15))
+        rows = rates[recorded.unit, recorded.condition]
+        rows[np.isnan(recorded.block["rate"].values)] = np.nan
+        block = recorded.block.copy(data={"rate": rows})
+        twin = nc.selectivity.corrected_task_variance(block)["task_variance"].sum("task")
+        np.testing.assert_allclose(recorded.strength_of(rates), twin, rtol=1e-6)
 
     def test_seeds(self):
         recording = make_recording()

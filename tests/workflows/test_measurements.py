@@ -10,10 +10,11 @@ import pytest
 from report_inputs import brain
 
 import nwbcompare as nc
+from nwbcompare.comparison.matched_sampling import MatchedSampler
 from nwbcompare.comparison.protocol_mapping import read_mapping
 from nwbcompare.workflows.measurements import Measurements, mapping_of
 from nwbcompare.workflows.results_folder import keep_results, read_results
-from nwbcompare.workflows.sampling_protocols import RATE, TUNING, network_pair
+from nwbcompare.workflows.sampling_protocols import network_pair
 from nwbcompare.workflows.section import Refusal
 from nwbcompare.workflows.sections.samples import _sample
 
@@ -75,16 +76,26 @@ def test_networks_are_drawn_again_alike_after_memory_was_freed(comparison):
 
 
 def test_in_other_processes_too_equal_tuning_alone_may_not_apply(comparison, monkeypatch):
-    def fail(*_, **__):
-        raise nc.NotApplicableError("recording", "two trials", "one", "Record more.")
+    draw = MatchedSampler.draw
 
-    monkeypatch.setattr("nwbcompare.workflows.sampling_protocols.sample_draws", fail)
-    # as a process receives them: equal, but not the same objects
-    tuning, rate = pickle.loads(pickle.dumps((TUNING, RATE)))
-    model = comparison.models[0]
-    assert _sample(model, tuning, comparison) == (Refusal("Needed: two trials; here: one."), None)
+    def fails_at(match):
+        def fail(self, seed=0, **options):
+            if options.get("match", "rate") == match:
+                raise nc.NotApplicableError("recording", "two trials", "one", "Record more.")
+            return draw(self, seed, **options)
+
+        monkeypatch.setattr(MatchedSampler, "draw", fail)
+
+    # as a process receives it: equal, but not the same objects
+    model, source = pickle.loads(pickle.dumps((comparison.models[0], comparison)))
+    source.models = [model]
+    fails_at("tuning")
+    samples = _sample(model, source)
+    assert samples.refusals == [Refusal("Needed: two trials; here: one.")] * 3
+    assert [table.attrs["protocol"] for table in samples.tables] == ["rate", "matched", "published"]
+    fails_at("rate")
     with pytest.raises(nc.NotApplicableError, match="two trials"):
-        _sample(model, rate, comparison)
+        _sample(model, source)
 
 
 def test_measurements_of_kept_results_are_those_of_computed_ones(

@@ -46,10 +46,10 @@ def test_references_are_sampled_as_networks_are_and_kept_for_other_sections(comp
 def test_equal_rates_replace_equal_tuning_and_refusals_say_why(comparison, monkeypatch):
     reference = references_of(comparison.models)[0]
 
-    def fail(*_, match, **__):
+    def fail(*_, match="rate", **__):
         raise nc.NotApplicableError("recording", "two trials", f"one ({match})", "Record more.")
 
-    monkeypatch.setattr("nwbcompare.workflows.sampling_protocols.sample_draws", fail)
+    monkeypatch.setattr("nwbcompare.comparison.MatchedSampler.draw", fail)
     found, activity = sample_reference(0, reference, comparison)
     assert found == Refusal("Needed: two trials; here: one (rate).")
     assert activity is None

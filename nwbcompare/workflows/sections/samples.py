@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import xarray as xr
 
 from nwbcompare.analysis.selectivity.noise_correction import corrected_task_variance
 from nwbcompare.analysis.selectivity.task_variance import task_variance
+from nwbcompare.comparison.recorded_trials import RecordedTrials
 from nwbcompare.core.activity import blocks, tasks_of
 from nwbcompare.core.errors import InputError, NotApplicableError, listing
 from nwbcompare.core.process_pool import Job, run_all
@@ -38,27 +41,29 @@ def _compute(
     recording, pair = source.recording, settings.pair
     if source.mapping is not None:
         _check_one_clock(recording)
-    runs = [(model, one) for model in source.models for one in _protocols_of(model, source)]
     jobs: list[Job] = [
         ("recording", sample_table, ([recording], pair, "recorded")),
         ("recording", task_variance, (recording,)),
         ("recording", corrected_task_variance, (recording,)),
-        *((f"{model.name}, {one.name}", _sample, (model, one, source)) for model, one in runs),
+        *((model.name, _sample, (model, source)) for model in source.models),
     ]
     try:
+        # once, and not in each process
+        _, of_recording = run_all([("recording", _estimate, (source.recorded,))], 1)
         (recorded, variance, corrected, *samples), warnings = run_all(
             jobs, settings.jobs_for(recording), "samples"
         )
     except NotApplicableError as error:
         # nothing can be compared with a source that has no units to compare
         raise InputError(error.subject, error.expected, error.got, error.remedy) from error
-    tables = [table for table, _ in samples if isinstance(table, xr.Dataset)]
-    refusals = [one for one, _ in samples if isinstance(one, Refusal)]
+    warnings = [*of_recording, *warnings]
+    tables = [table for one in samples for table in one.tables]
+    refusals = [refusal for one in samples for refusal in one.refusals]
     # other sections analyse the first draws, which would be drawn again
     source.sampled = {
-        model.name: first
-        for (model, protocol), (_, first) in zip(runs, samples, strict=True)
-        if protocol == RATE
+        model.name: one.first
+        for model, one in zip(source.models, samples, strict=True)
+        if one.first is not None
     }
     results = Results(
         {
@@ -122,32 +127,44 @@ def _protocols_of(model: Model, source: ComparisonSource) -> tuple[SamplingProto
     return (TUNING, RANKED, REVERSED, RATE, MATCHED, PUBLISHED)
 
 
-def _sample(
-    model: Model, protocol: SamplingProtocol, source: ComparisonSource
-) -> tuple[xr.Dataset | Refusal, xr.DataTree | None]:
-    """Measure a model on a protocol, and return its first draw where it is sampled.
+class _Samples(NamedTuple):
+    """Samples of a model: FTV by protocol, refusals, and the first draw at equal rates."""
 
-    Equal tuning does not apply to every recording.
-    """
-    if isinstance(model, FileSource):
-        activities, pair = [model.activity], source.settings.pair
-    else:
+    tables: list[xr.Dataset]
+    refusals: list[Refusal]
+    first: xr.DataTree | None
+
+
+def _sample(model: Model, source: ComparisonSource) -> _Samples:
+    """Measure a model on all its protocols; equal tuning does not apply to every recording."""
+    samples, seeds = _Samples([], [], None), source.seeds_of(model)
+    network = None if isinstance(model, FileSource) else source.in_trials(model.network)
+    for protocol in _protocols_of(model, source):
         pair = protocol.pair_of(source.settings.pair, source.mapping)
         try:
-            activities = protocol.activities(
-                model.network,
-                source.recording,
-                source.mapping,
-                source.settings.pair,
-                source.seeds_of(model),
+            activities = (
+                [model.activity] if network is None else protocol.activities(network, seeds)
             )
         except NotApplicableError as error:
             if protocol.match != "tuning":
                 raise
-            return Refusal(error.reason), None
-    table = sample_table(activities, pair, protocol.name)
-    table = table.assign_attrs(family=model.family, protocol=protocol.name)
-    return table, activities[0] if protocol == RATE else None
+            samples.refusals.append(Refusal(error.reason))
+            continue
+        table = sample_table(activities, pair, protocol.name)
+        samples.tables.append(table.assign_attrs(family=model.family, protocol=protocol.name))
+        if protocol == RATE:
+            samples = samples._replace(first=activities[0])
+    return samples
+
+
+def _estimate(recorded: RecordedTrials | None) -> None:
+    """Estimate what all samples need, which is then kept with the recorded trials."""
+    if recorded is None:
+        return
+    _ = recorded.fano_factor
+    # equal tuning does not apply to every recording
+    with suppress(NotApplicableError):
+        _ = recorded.strength, recorded.scatter_by_task
 
 
 def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
