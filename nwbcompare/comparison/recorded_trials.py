@@ -29,11 +29,13 @@ from nwbcompare.core.activity import (
     columns_on,
     condition_variables_of,
     epoch_bounds,
+    epoch_names,
     labels,
     make_block,
     row_dim,
     tasks_of,
 )
+from nwbcompare.core.epochs import with_window_epoch
 from nwbcompare.core.errors import (
     InputError,
     NotApplicableError,
@@ -305,6 +307,7 @@ def _corrected(mean: Array, noise: Array) -> Array:
 
 def _cut(block: xr.Dataset, correspondence: Correspondence) -> xr.Dataset:
     """Select the trials of the tasks, and the bins of its epoch."""
+    block = with_window_epoch(block)
     recorded_tasks = tasks_of(block)
     tasks = [task for task in correspondence.tasks if task in recorded_tasks]
     if not tasks:

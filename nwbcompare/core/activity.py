@@ -24,6 +24,9 @@ RATE_UNITS = {"model": "1", "recording": "spikes/s"}
 EPOCH_TOLERANCE = 1e-3
 """Share of a bin within which a bin centre counts as on an epoch's bound."""
 
+WINDOW_EPOCH = "window"
+"""The only epoch of a block that names none: its whole time axis."""
+
 Source = Literal["model", "recording"]
 Activity: TypeAlias = xr.DataTree | xr.Dataset
 """An activity, or one block of it: the argument of every analysis."""
@@ -74,7 +77,7 @@ def make_block(
         A short name for figures and tables, e.g. "monkey A" or "network 0".
     epochs
         Start and stop (s) of each epoch, each a number or ``(trial,)``; NaN in trials without
-        the epoch.
+        the epoch. With none, the whole time axis is one epoch, "window".
     observation_unit
         For a ragged block: the row of each observation's unit in the unit table
         ``(observation,)``.
@@ -505,6 +508,35 @@ def labels(column: xr.DataArray) -> npt.NDArray[Any]:
     return text
 
 
+def window_bounds(block: xr.Dataset) -> tuple[float, float]:
+    """Return the start of the first bin and the stop of the last (s).
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> window_bounds(example_block())
+    (0.0, 0.5)
+    """
+    centres, width = block["time"].values, float(block["time"].attrs["bin_width_s"])
+    # rounded: centres were computed from the bounds that are wanted here
+    start, stop = centres[0] - width / 2, centres[-1] + width / 2
+    return round(float(start), 9), round(float(stop), 9)
+
+
+def epoch_names(block: xr.Dataset) -> list[str]:
+    """Return the names of a block's epochs; "window", the whole time axis, where it has none.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> epoch_names(example_block()), epoch_names(example_block().drop_dims("epoch"))
+    (['fix1', 'stim1'], ['window'])
+    """
+    if "epoch" not in block.coords:
+        return [WINDOW_EPOCH]
+    return [str(name) for name in block["epoch"].values]
+
+
 def epoch_bounds(
     block: xr.Dataset, epoch: str, rows: npt.NDArray[np.bool_] | None = None
 ) -> tuple[float, float] | None:
@@ -515,7 +547,7 @@ def epoch_bounds(
     block
         A block.
     epoch
-        The epoch's name.
+        The epoch's name; "window" is the whole time axis of a block that names no epochs.
     rows
         Mask of the trials or observations to use, ``(trial,)`` or ``(observation,)``; all by
         default.
@@ -536,8 +568,10 @@ def epoch_bounds(
     >>> epoch_bounds(example_block(), "stim1")
     (0.1, 0.5)
     """
-    if "epoch" not in block.coords or epoch not in block["epoch"].values:
+    if epoch not in epoch_names(block):
         return None
+    if "epoch" not in block.coords:
+        return window_bounds(block)
     place = int(np.flatnonzero(block["epoch"].values == epoch)[0])
     bounds = []
     for column in ("epoch_start_time", "epoch_stop_time"):

@@ -20,7 +20,8 @@ def parse_options(query: str, readers: Readers, of: str = "") -> dict[str, Any]:
     query
         The text after ``?``: ``name=value&name=value``; may be empty.
     readers
-        Options that exist.
+        Options that exist. One called ``word.NAME`` stands for ``word.`` and any name, such as
+        ``epoch.stim``.
     of
         Owner of the options, for messages.
 
@@ -33,16 +34,20 @@ def parse_options(query: str, readers: Readers, of: str = "") -> dict[str, Any]:
     --------
     >>> parse_options("bin=0.05&task=cue", {"bin": float, "task": str})
     {'bin': 0.05, 'task': 'cue'}
+    >>> parse_options("epoch.stim=0.1,0.5", {"epoch.NAME": str})
+    {'epoch.stim': '0.1,0.5'}
     """
     owner = f" of {of}" if of else ""
     values = {}
     for name, text in parse_qsl(query, strict_parsing=bool(query)):
-        if name not in readers:
+        word, dot, _ = name.partition(".")
+        known = f"{word}.NAME" if dot else name
+        if known not in readers:
             raise unknown_name(f"option{owner}", name, readers)
         try:
-            values[name] = readers[name](text)
+            values[name] = readers[known](text)
         except ValueError as error:
-            kind = readers[name].__name__.strip("_")
+            kind = readers[known].__name__.strip("_")
             raise InputError(
                 f"option {name!r}{owner}", f"a value of type {kind}", repr(text), "Correct it."
             ) from error

@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.activity import EPOCH_TOLERANCE, blocks, make_activity, row_dim
+from nwbcompare.core.activity import (
+    EPOCH_TOLERANCE,
+    blocks,
+    epoch_names,
+    make_activity,
+    row_dim,
+)
+from nwbcompare.core.epochs import with_window_epoch
 from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.kernels.binning import bin_membership, smoothing_matrix
 
@@ -155,7 +162,8 @@ def _rebin_block(block: xr.Dataset, width_s: float) -> xr.Dataset:
 
 
 def _align_block(block: xr.Dataset, epoch: str) -> xr.Dataset:
-    epochs = list(block["epoch"].values) if "epoch" in block.coords else []
+    block = with_window_epoch(block)
+    epochs = epoch_names(block)
     if epoch not in epochs:
         raise unknown_name("epoch", epoch, epochs)
     place = epochs.index(epoch)
@@ -176,7 +184,8 @@ def _align_block(block: xr.Dataset, epoch: str) -> xr.Dataset:
             f"epoch {epoch!r}",
             "starts on the edges of bins",
             "starts between them",
-            "Compute the rates again in bins that are aligned to the epoch.",
+            "Compute the rates again in bins that are aligned to the epoch, with align= the trial "
+            "column at which it starts.",
         )
     # the shortest trial's epoch, so that no trial has bins outside of it
     n_bins = int(np.floor((stop - start).min() + EPOCH_TOLERANCE))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.activity import Source, make_activity, make_block
+from nwbcompare.core.epochs import Epochs, with_epochs
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.schema import check_activity
 from nwbcompare.io.columns import (
@@ -46,6 +47,7 @@ def from_arrays(
     smooth: float = 0.0,
     task: str | None = None,
     conditions: Sequence[str] | None = None,
+    epochs: Epochs | None = None,
     aligned_to: str | None = None,
     name: str = "arrays",
     source: Source = "recording",
@@ -85,8 +87,10 @@ def from_arrays(
     smooth
         For spikes, standard deviation of a Gaussian (s); 0 for none. For times from an event
         the edges of the window are padded with the end values.
-    task, conditions
-        See `nwbcompare.io.sessions.Reading`.
+    task, conditions, epochs
+        See `nwbcompare.io.sessions.Reading`. Rates, and spike times from an event, have no clock:
+        there columns of times are from the event, or on the clock of the trial column that
+        ``aligned_to`` names.
     aligned_to
         Name of the event; by default the column ``align``, else "event".
     name
@@ -140,6 +144,7 @@ def from_arrays(
         smooth=smooth,
         task=task,
         conditions=conditions,
+        epochs=epochs,
     )
     description = _Description(aligned_to, name, source, provenance)
     if rates is not None:
@@ -362,7 +367,8 @@ def _block(
         name=description.name,
         provenance=description.provenance,
     )
-    return check_activity(make_activity({description.leaf: block}))
+    block = with_epochs(check_activity(block), reading.epochs)
+    return make_activity({description.leaf: block})
 
 
 def _rows(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.activity import EPOCH_TOLERANCE, Activity, is_ragged, unit_positions
+from nwbcompare.core.epochs import Epochs
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.lazy import Places
 from nwbcompare.io.columns import (
@@ -119,6 +120,7 @@ def from_pynapple(
     smooth: float = 0.0,
     task: str | None = None,
     conditions: Sequence[str] | None = None,
+    epochs: Epochs | None = None,
     name: str = "pynapple",
 ) -> xr.DataTree:
     """Make an activity from objects of pynapple.
@@ -133,7 +135,7 @@ def from_pynapple(
         One interval for each trial: its bounds become the columns ``start_time`` and
         ``stop_time``, its metadata the other trial columns. For several sessions, a mapping with
         the same names.
-    align, window, bin, smooth, task, conditions
+    align, window, bin, smooth, task, conditions, epochs
         See `nwbcompare.io.sessions.Reading`.
     name
         Name of the activity in figures and tables.
@@ -170,7 +172,13 @@ def from_pynapple(
             for session, recording, intervals in _sessions(spikes, trials, name)
         ],
         Reading(
-            align=align, window=window, bin=bin, smooth=smooth, task=task, conditions=conditions
+            align=align,
+            window=window,
+            bin=bin,
+            smooth=smooth,
+            task=task,
+            conditions=conditions,
+            epochs=epochs,
         ),
         name=name,
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import xarray as xr
 
-from nwbcompare.core.activity import make_activity
+from nwbcompare.core.activity import blocks, make_activity
+from nwbcompare.core.epochs import Bound, Epochs, with_epochs
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.schema import check_activity
 from nwbcompare.core.source_options import parse_options
@@ -30,6 +31,7 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     smooth: float | None = None,
     task: str | None = None,
     conditions: Sequence[str] | None = None,
+    epochs: Epochs | None = None,
     series: str | None = None,
     **vendor: Any,
 ) -> xr.DataTree:
@@ -44,6 +46,10 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     align, window, bin, smooth, task, conditions, series
         How trials are aligned, binned and named; see `nwbcompare.io.open_nwb`. Not for netCDF
         files and run folders, whose activity has a time axis already.
+    epochs
+        Start and stop of each epoch: times (s) from the event, ``{"stim": (0.1, 0.85)}``, or trial
+        columns, ``{"delay": ("cue_off", "go")}``; see `nwbcompare.io.sessions.Reading`. By default
+        the epochs of the file; where it has none, the whole window is the epoch, "window".
     **vendor
         Events that define trials in vendors' files; see `nwbcompare.io.open_vendor`.
 
@@ -75,6 +81,7 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
         "smooth": smooth,
         "task": task,
         "conditions": conditions,
+        "epochs": epochs,
         "series": series,
     }
     if not isinstance(path, str | os.PathLike):
@@ -83,8 +90,8 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     if path.is_dir():
         return _open_folder(path, reading, vendor)
     if path.suffix == ".nc" and path.is_file():
-        _check_no_options(path, reading | vendor)
-        return _open_netcdf(path)
+        _check_no_options(path, reading | {"epochs": None} | vendor)
+        return _open_netcdf(path, epochs)
     return _open_files([path], reading, vendor)
 
 
@@ -96,7 +103,7 @@ def _open_files(paths: list[Path], reading: dict[str, Any], vendor: dict[str, An
         options = {name: value for name, value in reading.items() if value is not None}
         return check_activity(open_vendor(paths[0], **options, **vendor))
     for name in vendor:
-        raise unknown_name("option of nwbcompare.open for NWB files", name, READING_OPTIONS)
+        raise unknown_name("option of nwbcompare.open for NWB files", name, reading)
     from nwbcompare.io.nwb.read import open_nwb  # noqa: PLC0415 - imports h5py
 
     return open_nwb(paths, **reading)
@@ -153,7 +160,7 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
     ----------
     source
         A path (see `open`), optionally with options of reading, such as
-        ``day1.nwb?align=cue_time&window=-0.5,1&bin=0.05&conditions=side``;
+        ``day1.nwb?align=cue_time&window=-0.5,1&bin=0.05&conditions=side&epoch.stim=0.1,0.85``;
         ``loader:PATH?option=value&...`` or ``loader`` or ``loader?option=value``;
         ``pretrained:NAME``; or a registered model (see `nwbcompare.workflows.model_registry`).
     inputs_and_outputs
@@ -180,7 +187,7 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
     # only now, since the name of a file may contain a question mark
     head, _, query = source.partition("?")
     if query and Path(head).exists():
-        return open(head, **parse_options(query, READING_OPTIONS))
+        return open(head, **_reading(query))
     from nwbcompare.datasets.registry import get_loader, loaders  # noqa: PLC0415
     from nwbcompare.workflows.model_registry import load_model, model_loaders  # noqa: PLC0415
 
@@ -312,6 +319,18 @@ def _words(text: str) -> list[str]:
     return text.split(",")
 
 
+def _bounds(text: str) -> tuple[Bound, ...]:
+    """Return the start and the stop of an epoch: numbers, or names of columns."""
+    return tuple(_number_or_name(part) for part in text.split(","))
+
+
+def _number_or_name(text: str) -> Bound:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 READING_OPTIONS: dict[str, Callable[[str], Any]] = {
     "align": str,
     "window": _numbers,
@@ -319,9 +338,19 @@ READING_OPTIONS: dict[str, Callable[[str], Any]] = {
     "smooth": float,
     "task": str,
     "conditions": _words,
+    "epoch.NAME": _bounds,
     "series": str,
 }
 """Options of `open` that a SOURCE may have, with the function that parses each."""
+
+
+def _reading(query: str) -> dict[str, Any]:
+    """Return the options of `open` from those of a SOURCE."""
+    options = parse_options(query, READING_OPTIONS)
+    epochs = {name: options.pop(name) for name in list(options) if name.startswith("epoch.")}
+    if epochs:
+        options["epochs"] = {name.removeprefix("epoch."): pair for name, pair in epochs.items()}
+    return options
 
 
 def _open_folder(path: Path, reading: dict[str, Any], vendor: dict[str, Any]) -> xr.DataTree:
@@ -351,7 +380,7 @@ def _hidden(file: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
-def _open_netcdf(path: Path) -> xr.DataTree:
+def _open_netcdf(path: Path, epochs: Epochs | None) -> xr.DataTree:
     """Open a netCDF file with its tables in memory and its rates on disk."""
     try:
         activity = xr.open_datatree(path, engine="h5netcdf")
@@ -363,7 +392,12 @@ def _open_netcdf(path: Path) -> xr.DataTree:
             f"one that cannot be read ({error})",
             "It is damaged or another kind of file: write it again with to_netcdf.",
         ) from error
-    return check_activity(activity)
+    check_activity(activity)
+    if epochs is None:
+        return activity
+    return make_activity(
+        {leaf: with_epochs(block, epochs) for leaf, block in blocks(activity).items()}
+    )
 
 
 def _load_tables(activity: xr.DataTree) -> None:

@@ -20,6 +20,7 @@ from nwbcompare.core.activity import (
     columns_on,
     condition_variables_of,
     epoch_bounds,
+    epoch_names,
     labels,
     row_dim,
     tasks_of,
@@ -379,8 +380,11 @@ def _rows(block: xr.Dataset, task: str) -> npt.NDArray[np.bool_]:
 
 def _epochs(block: xr.Dataset, task: str) -> list[str]:
     """Return the epochs that a task has."""
-    names = map(str, block["epoch"].values) if "epoch" in block.coords else ()
-    return [name for name in names if epoch_bounds(block, name, _rows(block, task)) is not None]
+    names = epoch_names(block)
+    if "epoch" not in block.coords:
+        return names
+    present = np.isfinite(block["epoch_start_time"].values[_rows(block, task)]).any(axis=0)
+    return [name for name, is_there in zip(names, present, strict=True) if is_there]
 
 
 def _moment_vectors(

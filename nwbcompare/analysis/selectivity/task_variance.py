@@ -19,6 +19,7 @@ from nwbcompare.core.activity import (
     blocks,
     columns_on,
     epoch_bounds,
+    epoch_names,
     labels,
 )
 from nwbcompare.core.errors import (
@@ -59,7 +60,7 @@ def task_variance(
     conditions
         Trial columns whose combinations are conditions; by default those of the source.
     epochs
-        Epochs to use; by default all times.
+        Epochs to use; by default all times. A source that names no epochs has one, "window".
     leave_out
         Epochs to leave out; by default fixation, as published. Epochs that a task does not have are
         ignored.
@@ -147,7 +148,8 @@ def epoch_variance(
     -------
     xarray.Dataset
         As `task_variance`, with columns on ``task_epoch``: labels such as "dm1/stim1", with the
-        coordinates ``task`` and ``epoch``. Epochs that contain no bin centre have no column.
+        coordinates ``task`` and ``epoch``. Epochs that contain no bin centre have no column. Of
+        a source without epochs the whole window is one, "window".
 
     Raises
     ------
@@ -174,8 +176,9 @@ def epoch_variance(
     _check_estimator(estimator)
     keys, parts = [], []
     for block, task, means in _means_of_tasks(activity, conditions):
-        for epoch, bins in _bins_by_epoch(block, task).items():
-            if epoch not in leave_out and bins.any():
+        names = [name for name in epoch_names(block) if name not in leave_out]
+        for epoch, bins in _bins_by_epoch(block, task, names).items():
+            if bins.any():
                 keys.append((task, epoch))
                 parts.append(_variance_in(bins, means, estimator))
     if not parts:
@@ -183,7 +186,7 @@ def epoch_variance(
             "activity",
             f"trials with epochs other than {listing(leave_out)}",
             "none",
-            "Give make_block epochs, or use task_variance, which needs none.",
+            "Name other epochs to leave out, or use task_variance, which needs none.",
         )
     result = xr.concat(
         parts, dim="task_epoch", coords="minimal", compat="override", combine_attrs="override"
@@ -454,7 +457,7 @@ def check_epochs(block: xr.Dataset, epochs: Sequence[str] | None) -> None:
     >>> from nwbcompare.testing import example_block
     >>> check_epochs(example_block(), ["stim1"])
     """
-    available = list(block["epoch"].values) if "epoch" in block.coords else []
+    available = epoch_names(block)
     for epoch in epochs or ():
         if epoch not in available:
             raise unknown_name("epochs", epoch, available)
@@ -494,7 +497,8 @@ def counted_bins(
     >>> counted_bins(example_block(), "go").tolist()
     [False, True, True, True, True]
     """
-    inside = _bins_by_epoch(block, task)
+    # bounds of an epoch that nobody asks for may differ between trials
+    inside = _bins_by_epoch(block, task, [*(epochs or ()), *leave_out])
     bins = np.full(block.sizes["time"], epochs is None)
     for epoch in epochs or ():
         bins |= inside.get(epoch, False)
@@ -507,15 +511,17 @@ def counted_bins(
     return bins
 
 
-def _bins_by_epoch(block: xr.Dataset, task: str) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return which time bins lie in each epoch that a task has."""
+def _bins_by_epoch(
+    block: xr.Dataset, task: str, epochs: Sequence[str]
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return which time bins lie in each of the epochs that a task has."""
     rows = labels(block["task"]) == task
     time_s, width = block["time"].values, block["time"].attrs["bin_width_s"]
     inside = {}
-    for epoch in block["epoch"].values if "epoch" in block.coords else ():
+    for epoch in epochs:
         bounds = epoch_bounds(block, epoch, rows)
         if bounds is not None:
-            inside[str(epoch)] = bins_in(time_s, *bounds, width)
+            inside[epoch] = bins_in(time_s, *bounds, width)
     return inside
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.activity import Activity, is_ragged, unit_positions
+from nwbcompare.core.epochs import Epochs
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.lazy import Places
 from nwbcompare.io.columns import (
@@ -55,6 +56,7 @@ def from_neo(
     smooth: float = 0.0,
     task: str | None = None,
     conditions: Sequence[str] | None = None,
+    epochs: Epochs | None = None,
     name: str | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
@@ -80,7 +82,7 @@ def from_neo(
         Further trial columns, with one value for each trial in order of time.
     signal
         Name of an AnalogSignal whose channels are the units; by default, units are spike trains.
-    align, window, bin, smooth, task, conditions
+    align, window, bin, smooth, task, conditions, epochs
         See `nwbcompare.io.sessions.Reading`.
     name
         Name of the activity in figures and tables; by default that of the block, or of its file.
@@ -123,7 +125,13 @@ def from_neo(
     return lay_on_one_clock(
         [Session(name=name, trials=table, units=units, signal=recorded)],
         Reading(
-            align=align, window=window, bin=bin, smooth=smooth, task=task, conditions=conditions
+            align=align,
+            window=window,
+            bin=bin,
+            smooth=smooth,
+            task=task,
+            conditions=conditions,
+            epochs=epochs,
         ),
         name=name,
         provenance=provenance,

@@ -42,8 +42,8 @@ class NwbBackend(BackendEntrypoint):
 
     ``engine="nwbcompare"`` is required, since xarray's netCDF engine claims all HDF5 files.
     Options are those of `nwbcompare.open` (``align``, ``window``, ``bin``, ``smooth``, ``task``,
-    ``conditions``, ``series``). Trial columns and the unit table are in memory, also with
-    ``chunks=``; rates are read when they are indexed.
+    ``conditions``, ``epochs``, ``series``). Trial columns and the unit table are in memory, also
+    with ``chunks=``; rates are read when they are indexed.
 
     Examples
     --------

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from nwbcompare.core.activity import make_activity
+from nwbcompare.core.epochs import Epochs
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.files import check_file
 from nwbcompare.core.hdf5_input import named, opened, scalar
@@ -40,6 +41,7 @@ def open_nwb(
     smooth: float | None = None,
     task: str | None = None,
     conditions: Sequence[str] | None = None,
+    epochs: Epochs | None = None,
     series: str | None = None,
 ) -> xr.DataTree:
     """Open NWB files as labelled arrays, aligned to trials; rates are read when indexed.
@@ -67,6 +69,10 @@ def open_nwb(
         task, called after the file, with a warning.
     conditions
         Trial columns whose combinations are conditions; by default none.
+    epochs
+        Start and stop of each epoch: times (s) from the event, ``{"stim": (0.1, 0.85)}``, or trial
+        columns, ``{"delay": ("cue_off", "go")}``; see `nwbcompare.io.sessions.Reading`. By default
+        the epochs of a native file; else the window is the epoch.
     series
         "units" for spikes, or the name or path of a time series or of a units table. By default
         the rates of a native file; else spikes if there are any; else the only time series.
@@ -109,6 +115,7 @@ def open_nwb(
         smooth=smooth,
         task=task,
         conditions=conditions,
+        epochs=epochs,
         series=series,
     )
     return make_activity(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.activity import EPOCH_TOLERANCE, Source, make_activity, make_block
+from nwbcompare.core.epochs import with_epochs
 from nwbcompare.core.errors import InputError, UnitWarning, listing
 from nwbcompare.core.lazy import Places, lazy_variable
 from nwbcompare.io.sessions.recorded_signals import (
@@ -83,8 +84,9 @@ def lay_on_one_clock(
     Raises
     ------
     InputError
-        If a column does not exist, the window has no bin, some sessions have spikes and others
-        samples, no trial has the event, or no unit was recorded in any trial.
+        If a column does not exist, the window has no bin, an epoch lies outside it, some sessions
+        have spikes and others samples, no trial has the event, or no unit was recorded in any
+        trial.
 
     Warns
     -----
@@ -139,6 +141,7 @@ def lay_on_one_clock(
         # samples of a network that imitate these rates are smoothed alike
         provenance={**(provenance or {}), "smooth_s": float(reading.smooth)},
     )
+    block = with_epochs(block, reading.epochs, event=reading.align)
     # a slash would make a leaf in a leaf
     return make_activity({(leaf or name).replace("/", "_"): block})
 

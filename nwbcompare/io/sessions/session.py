@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nwbcompare.core.epochs import Epochs, check_epochs
 from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.io.sessions.recorded_signals import Signal, Times
 
@@ -37,11 +38,18 @@ class Reading:
         are of one task, with the name of the activity.
     conditions
         Trial columns whose combinations are conditions; by default none.
+    epochs
+        Start and stop of each epoch by its name: times (s) from the event,
+        ``{"stim": (0.1, 0.85)}``, or trial columns of times on the clock of the event,
+        ``{"delay": ("cue_off", "go")}``, which give each trial bounds of its own. Analyses
+        need the same bounds in all trials of a task: `nwbcompare.align` cuts them alike. By default
+        the whole window is the epoch, called "window".
 
     Raises
     ------
     InputError
-        If the window does not ascend, the bin is not above 0 s, or the smoothing is negative.
+        If the window does not ascend, the bin is not above 0 s, the smoothing is negative, or
+        an epoch is no pair of times.
 
     Examples
     --------
@@ -55,6 +63,7 @@ class Reading:
     smooth: float = 0.0
     task: str | None = None
     conditions: Sequence[str] | None = None
+    epochs: Epochs | None = None
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -78,6 +87,8 @@ class Reading:
                 repr(self.conditions),
                 f"Use [{self.conditions!r}].",
             )
+        if self.epochs is not None:
+            check_epochs(self.epochs)
 
 
 def _is_number(value: object) -> bool:
