@@ -20,7 +20,8 @@ from nwbcompare.core.activity import (
     unit_positions,
     unit_table,
 )
-from nwbcompare.core.errors import NotApplicableError, unknown_name
+from nwbcompare.core.conditions import candidate_columns
+from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 from nwbcompare.kernels.variance import group_moments
 
 
@@ -47,7 +48,8 @@ def condition_means(block: xr.Dataset, *, conditions: Sequence[str] | None = Non
     Raises
     ------
     InputError
-        For an unknown condition variable.
+        For an unknown condition variable; and for a source that names none although its trials
+        differ in some columns, which the message lists. ``conditions=[]`` pools all trials.
     NotApplicableError
         For a condition variable with missing values.
 
@@ -126,6 +128,8 @@ def condition_table(
 
 def _variables_by_task(block: xr.Dataset, conditions: Sequence[str] | None) -> dict[str, list[str]]:
     by_default = condition_variables_of(block)
+    if conditions is None and not any(by_default.values()):
+        _refuse_unnamed(block)
     variables = {
         task: list(by_default[task] if conditions is None else conditions)
         for task in tasks_of(block)
@@ -135,6 +139,22 @@ def _variables_by_task(block: xr.Dataset, conditions: Sequence[str] | None) -> d
         if name not in columns:
             raise unknown_name("conditions", name, columns)
     return variables
+
+
+def _refuse_unnamed(block: xr.Dataset) -> None:
+    """Refuse a source that names no conditions, where it has columns that could be some."""
+    candidates = candidate_columns(block)
+    # trials that differ in no column are of one condition
+    if candidates:
+        example = next(iter(candidates))
+        raise InputError(
+            "conditions",
+            f"trial columns whose combinations are the conditions of {block.attrs['name']!r}",
+            "none; columns with few values: "
+            + listing(f"{name} ({number} values)" for name, number in candidates.items()),
+            f"Name them: conditions=[{example!r}], when the source is read or in the analysis; on "
+            f"the command line 'SOURCE?conditions={example}', or --conditions of tv and ftv.",
+        )
 
 
 def _combinations(

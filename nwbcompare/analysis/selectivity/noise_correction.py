@@ -36,6 +36,7 @@ from nwbcompare.analysis.selectivity.task_variance import (
     Estimator,
     check_pair,
     means_by_task,
+    one_condition,
     task_variance,
     warn_of_one_condition,
 )
@@ -64,6 +65,7 @@ Rule = Literal["censor", "keep", "drop"]
 METHODS = ("analytic", "split_half")
 RULES: tuple[Rule, ...] = ("censor", "keep", "drop")
 FEW_TRIALS = 3
+COUNTS = ("least_trials", "n_bins")
 MIXED, SELECTIVE = 0.3, 0.9
 BOOTSTRAPS_AT_ONCE = 50
 
@@ -121,7 +123,7 @@ def corrected_task_variance(
     -----
     UnitWarning
         For units with fewer than 2 trials of a condition: they are NaN. For a task with one
-        condition, over which nothing varies.
+        condition, over which nothing varies: all units are NaN.
 
     Notes
     -----
@@ -162,6 +164,11 @@ def corrected_task_variance(
         result[name].attrs["units"] = units
     for name in ("untuned_variance", "unbiased_variance"):
         result[name].attrs["units"] = "1" if units == "1" else f"({units})^2"
+    # over one condition nothing varies, with noise or without
+    estimates = [name for name in parts[0] if name not in COUNTS]
+    result = result.assign(
+        {name: result[name].where(result["n_conditions"] > 1) for name in estimates}
+    )
     _warn_of_few_trials(result)
     warn_of_one_condition(result)
     few = (result["least_trials"] < FEW_TRIALS) & (result["standard_error"] > 0)
@@ -629,7 +636,7 @@ def _from_halves(
 def _warn_of_few_trials(result: xr.Dataset) -> None:
     for task in result["task"].values:
         lacking = np.isnan(result["task_variance"].sel(task=task).values)
-        if lacking.any():
+        if lacking.any() and task not in one_condition(result):
             warnings.warn(
                 f"{int(lacking.sum())} units have fewer than {LEAST_TRIALS} trials of a condition "
                 f"of task {str(task)!r} and get NaN: "

@@ -76,7 +76,8 @@ def task_variance(
     Raises
     ------
     InputError
-        For an unknown estimator or epoch, and trials whose epochs differ in their bounds.
+        For an unknown estimator or epoch, and trials whose epochs differ in their bounds. For a
+        source that names no conditions: the message lists the columns that could be some.
     NotApplicableError
         For a condition variable with missing values, and where no time bin is left.
 
@@ -86,7 +87,7 @@ def task_variance(
         For units that lack a condition: their task variance is NaN. For a noisy source whose tasks
         differ more than 1.5-fold in their median numbers of trials a condition, since noise adds
         to the variance what trials do not average out. For a task with one condition: its variance
-        is 0 for every unit.
+        is NaN for every unit.
 
     Notes
     -----
@@ -111,7 +112,7 @@ def task_variance(
     result = xr.concat(
         parts, dim="task", coords="minimal", compat="override", combine_attrs="override"
     ).transpose("unit", "task")
-    _warn_of_missing(result["task_variance"])
+    _warn_of_missing(result["task_variance"], result["n_conditions"])
     first = next(iter(blocks(activity).values()))
     result = result.assign_attrs(
         _source_attrs(first),
@@ -161,7 +162,7 @@ def epoch_variance(
     Warns
     -----
     UnitWarning
-        For units that lack a condition: their variance is NaN.
+        For units that lack a condition: their variance is NaN; and for a task with one condition.
 
     Notes
     -----
@@ -196,14 +197,16 @@ def epoch_variance(
         task=("task_epoch", [task for task, _ in keys]),
         epoch=("task_epoch", [epoch for _, epoch in keys]),
     )
-    _warn_of_missing(result["task_variance"])
-    return result.assign_attrs(
+    _warn_of_missing(result["task_variance"], result["n_conditions"])
+    result = result.assign_attrs(
         _source_attrs(next(iter(blocks(activity).values()))),
         analysis="epoch_variance",
         estimator=estimator,
         conditions=json.dumps(None if conditions is None else list(conditions)),
         leave_out=json.dumps(list(leave_out)),
     )
+    warn_of_one_condition(result)
+    return result
 
 
 def variance_in_time(
@@ -227,7 +230,8 @@ def variance_in_time(
     -------
     xarray.Dataset
         ``task_variance (unit, task, time)``, population variance in squared units of the rate, and
-        ``counted (task, time)``, the times that `task_variance` averages over. ``time`` is the
+        ``counted (task, time)``, the times that `task_variance` averages over, and
+        ``n_conditions (task)``. ``time`` is the
         union of the times of all tasks (s); NaN where a task has no such time or a unit lacks a
         condition.
 
@@ -239,7 +243,7 @@ def variance_in_time(
     Warns
     -----
     UnitWarning
-        For units that lack a condition at all counted times.
+        For units that lack a condition at all counted times; and for a task with one condition.
 
     Examples
     --------
@@ -247,9 +251,11 @@ def variance_in_time(
     >>> dict(variance_in_time(example_block())["task_variance"].sizes)
     {'unit': 3, 'task': 1, 'time': 5}
     """
-    variances, counted, clocks = {}, {}, {}
+    variances, counted, clocks, n_conditions = {}, {}, {}, []
     for block, task, means in _means_of_tasks(activity, conditions):
-        variances[task] = means["rate_mean"].values.var(axis=1)
+        of_times = means["rate_mean"].values.var(axis=1)
+        n_conditions.append(means.sizes["condition"])
+        variances[task] = of_times if n_conditions[-1] > 1 else np.full_like(of_times, np.nan)
         counted[task] = counted_bins(block, task, leave_out=leave_out)
         clocks[task] = block["time"]
     time = _joined_time(clocks)
@@ -265,6 +271,7 @@ def variance_in_time(
         {
             "task_variance": (("unit", "task", "time"), values, _squared(means)),
             "counted": (("task", "time"), counts),
+            "n_conditions": ("task", n_conditions),
         },
         coords={**columns_on(means, "unit"), "task": list(clocks), "time": time},
         attrs={
@@ -274,7 +281,9 @@ def variance_in_time(
             "leave_out": json.dumps(list(leave_out)),
         },
     )
-    _warn_of_missing(result["task_variance"].where(result["counted"]).max("time"))
+    of_units = result["task_variance"].where(result["counted"]).max("time")
+    _warn_of_missing(of_units, result["n_conditions"])
+    warn_of_one_condition(result)
     return result
 
 
@@ -334,6 +343,7 @@ def fractional_task_variance(
     0.5
     """
     a, b = _pair(variance, task_a, task_b)
+    _refuse_one_condition(variance, task_a, task_b)
     lacking = np.isnan(a) | np.isnan(b)
     if lacking.any() and missing == "error":
         raise NotApplicableError(
@@ -343,7 +353,6 @@ def fractional_task_variance(
             "Leave them out with nwbcompare.select(activity, units=...), or pass missing='nan' "
             "(--missing nan).",
         )
-    _refuse_one_condition(variance, task_a, task_b)
     fraction, active = fractional_variance(a, b, threshold=threshold)
     _warn_of_imbalance(variance, [task_a, task_b])
     _warn_of_inactive(variance, ~active & ~lacking, threshold)
@@ -551,10 +560,14 @@ def _variance_in(
     bins: npt.NDArray[np.bool_], means: xr.Dataset, estimator: Estimator
 ) -> xr.Dataset:
     rates = means["rate_mean"].values[:, :, bins]
+    variance = ESTIMATORS[estimator](rates)
+    # one condition has no variance across conditions, which is not the same as none
+    if means.sizes["condition"] == 1:
+        variance = np.full_like(variance, np.nan)
     trials = means["n_trials"].values[:, :, int(np.argmax(bins))]
     return xr.Dataset(
         {
-            "task_variance": ("unit", ESTIMATORS[estimator](rates), _squared(means)),
+            "task_variance": ("unit", variance, _squared(means)),
             "n_bins": ("unit", complete_times(rates).sum(axis=-1)),
             "n_conditions": means.sizes["condition"],
             "n_trials_per_condition": float(np.median(trials)),
@@ -568,12 +581,12 @@ def _check_estimator(estimator: str) -> None:
         raise unknown_name("estimator", estimator, ESTIMATORS)
 
 
-def _warn_of_missing(variance: xr.DataArray) -> None:
-    """Warn of units that have no variance in a column ``(unit, column)``."""
+def _warn_of_missing(variance: xr.DataArray, n_conditions: xr.DataArray) -> None:
+    """Warn of units that have no variance in a column ``(unit, column)`` of several conditions."""
     _, dim = variance.dims
     for place, column in enumerate(map(str, variance[dim].values)):
         lacking = np.isnan(variance.values[:, place])
-        if lacking.any():
+        if lacking.any() and n_conditions.values[place] > 1:
             names = listing(variance["unit"].values[lacking], most=5)
             warnings.warn(
                 f"{int(lacking.sum())} units lack a condition of task {column!r} and get NaN: "
@@ -607,10 +620,12 @@ def _warn_of_imbalance(variance: xr.Dataset, tasks: Sequence[str]) -> None:
         )
 
 
-def _one_condition(variance: xr.Dataset) -> list[str]:
+def one_condition(variance: xr.Dataset) -> list[str]:
+    """Return the tasks of a table that have one condition, where it says so."""
     if "n_conditions" not in variance:
         return []
-    return [str(task) for task in variance["task"].values[variance["n_conditions"].values == 1]]
+    tasks = variance["task"].values[variance["n_conditions"].values == 1]
+    return list(dict.fromkeys(map(str, tasks)))
 
 
 def warn_of_one_condition(variance: xr.Dataset, *, stacklevel: int = 3) -> None:
@@ -632,10 +647,10 @@ def warn_of_one_condition(variance: xr.Dataset, *, stacklevel: int = 3) -> None:
     --------
     >>> warn_of_one_condition(xr.Dataset({"n_conditions": ("task", [4])}, {"task": ["a"]}))
     """
-    if single := _one_condition(variance):
+    if single := one_condition(variance):
         warnings.warn(
             f"{variance.attrs['name']}: one condition only in {listing(single)}, over which "
-            "nothing varies: the variance is 0 for every unit. Name columns that differ between "
+            "nothing varies: the variance is NaN for every unit. Name columns that differ between "
             "its trials with conditions=[...]",
             UnitWarning,
             stacklevel=stacklevel,
@@ -643,7 +658,7 @@ def warn_of_one_condition(variance: xr.Dataset, *, stacklevel: int = 3) -> None:
 
 
 def _refuse_one_condition(variance: xr.Dataset, task_a: str, task_b: str) -> None:
-    if single := sorted({task_a, task_b} & set(_one_condition(variance))):
+    if single := sorted({task_a, task_b} & set(one_condition(variance))):
         raise NotApplicableError(
             "variance",
             f"two or more conditions in both {task_a!r} and {task_b!r}",

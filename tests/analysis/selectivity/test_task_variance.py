@@ -121,15 +121,50 @@ def test_rotating_units_keeps_the_total_variance(rng):
 
 def test_conditions_can_be_named(rng):
     block = two_tasks(rng)
-    with pytest.warns(nc.UnitWarning, match="one condition only in a, b.*0 for every unit"):
+    with pytest.warns(nc.UnitWarning, match="one condition only in a, b.*NaN for every unit"):
         one = nc.task_variance(block, conditions=[])
-    np.testing.assert_allclose(one["task_variance"], 0, atol=1e-12)
+    assert one["task_variance"].isnull().all()
     with pytest.raises(nc.NotApplicableError, match="two or more conditions in both 'a' and 'b'"):
         nc.fractional_task_variance(one, "a", "b")
     with pytest.warns(nc.UnitWarning, match="one condition only in a, b"):
         nc.selectivity.corrected_task_variance(block, conditions=[])
     with pytest.raises(nc.InputError, match="conditions: expected one of"):
         nc.task_variance(block, conditions=["colour"])
+
+
+def test_a_source_that_names_no_conditions_is_refused_with_the_columns_that_could_be_some(rng):
+    block = two_tasks(rng)
+    bare = block.assign_attrs(condition_variables='{"a": [], "b": []}')
+    words = (
+        r"conditions: expected trial columns .* got none; columns with few values: .*c \(\d values\)"
+        r".*conditions=\['.*'\].*SOURCE\?conditions="
+    )
+    for compute in (
+        nc.task_variance,
+        nc.selectivity.corrected_task_variance,
+        nc.selectivity.epoch_variance,
+        nc.selectivity.variance_in_time,
+        nc.selectivity.condition_means,
+        nc.selectivity.condition_label_null,
+    ):
+        with pytest.raises(nc.InputError, match=words):
+            compute(bare)
+    xr.testing.assert_equal(
+        nc.task_variance(bare, conditions=["c"])["task_variance"],
+        nc.task_variance(block, conditions=["c"])["task_variance"],
+    )
+    # one task with conditions is enough: the other has one, as it says
+    named = block.assign_attrs(condition_variables='{"a": ["c"], "b": []}')
+    with pytest.warns(nc.UnitWarning) as warned:
+        tv = nc.task_variance(named)["task_variance"]
+    assert any("one condition only in b," in str(one.message) for one in warned)
+    assert tv.sel(task="a").notnull().all()
+    assert tv.sel(task="b").isnull().all()
+    # trials that differ in no column are of one condition
+    alike = bare.drop_vars([name for name in bare.coords if bare[name].dims == ("trial",)])
+    alike = alike.assign_coords(task=bare["task"].variable)
+    with pytest.warns(nc.UnitWarning, match="one condition only in a, b.*NaN for every unit"):
+        assert nc.task_variance(alike)["task_variance"].isnull().all()
 
 
 def test_condition_means_carry_counts_and_standard_errors(rng):
