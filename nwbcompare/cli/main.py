@@ -20,6 +20,7 @@ import nwbcompare as nc
 from nwbcompare.cli.analyze import analyze, compose
 from nwbcompare.cli.compare import compare, read_pair, report
 from nwbcompare.cli.continual import continual
+from nwbcompare.cli.mapping import mapping
 from nwbcompare.cli.nwb import convert, export, validate
 from nwbcompare.cli.options import check_not_set, is_set, names_of, options_of
 from nwbcompare.cli.power import power_command
@@ -471,6 +472,7 @@ for _command in (
     compare,
     report,
     continual,
+    mapping,
     export,
     convert,
     validate,

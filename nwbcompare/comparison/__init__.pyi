@@ -12,7 +12,12 @@ from .equivalence import (
     equivalence_test as equivalence_test,
     two_one_sided as two_one_sided,
 )
-from .matched_sampling import MatchedSampler as MatchedSampler, sample_like as sample_like
+from .mapping_check import check_mapping as check_mapping
+from .mapping_draft import draft_mapping as draft_mapping
+from .matched_sampling import (
+    MatchedSampler as MatchedSampler,
+    sample_like as sample_like,
+)
 from .model_response import ModelResponse as ModelResponse, network_response as network_response
 from .power import (
     Grouping as Grouping,

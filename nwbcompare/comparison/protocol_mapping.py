@@ -21,7 +21,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,7 +41,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass as validated
 
-from nwbcompare.core.activity import labels
+from nwbcompare.core.activity import EPOCH_TOLERANCE, epoch_bounds, labels
 from nwbcompare.core.checks import is_finite
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.tasks.registry import get_task, task_names
@@ -129,6 +130,8 @@ class ProtocolMapping:
     shown
         Other trial columns to keep where the recording has them. They must describe the stimulus,
         not the animal's response.
+    lines
+        Line of the file by key, for messages; empty for a mapping that is no file.
     """
 
     origin: str
@@ -142,6 +145,11 @@ class ProtocolMapping:
     delay_ms: float = 800.0
     choice: Choice | None = None
     shown: tuple[str, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def where(self, key: str) -> str:
+        """Return the file, its line and a key of it, for messages."""
+        return _where(self.origin, self.lines, key)
 
     @property
     def columns(self) -> list[str]:
@@ -161,6 +169,7 @@ class ProtocolMapping:
     def parameters(self) -> dict[str, Any]:
         """Return the mapping as plain values, for a file's provenance."""
         table = asdict(self)
+        del table["lines"]
         for parameter in table["conditions"].values():
             if parameter["values"] is not None:
                 # JSON knows text keys only
@@ -205,8 +214,8 @@ class ProtocolMapping:
             if parameter.column is None:
                 number = np.full(table.sizes["condition"], parameter.value, dtype=np.float64)
             else:
-                where = f"{self.origin}, conditions.{name}"
-                number = _numbers(parameter, labels(table[parameter.column]), where)
+                recorded = labels(table[parameter.column])
+                number = _numbers(self, f"conditions.{name}", parameter, recorded)
             if name.startswith("direction"):
                 number = np.radians(number + axis_degrees) % (2 * np.pi)
             variables[name] = number
@@ -301,8 +310,8 @@ def read_mapping(source: Any, dataset: str | None = None) -> ProtocolMapping:
             "mapping",
             "a mapping of the recording's conditions",
             "none, and a recording whose provenance names none of this package",
-            f"Pass one of {listing(map(repr, mapping_names()))}, or the path of a YAML file; "
-            "nwbcompare.comparison.protocol_mapping has an example.",
+            f"Pass one of {listing(map(repr, mapping_names()))}, or the path of a YAML file: "
+            "nwbcompare mapping new writes a draft.",
         )
     if isinstance(name, str) and name in mapping_names():
         return _read_yaml((FOLDER / f"{name}.yaml").read_bytes(), f"{name}.yaml")
@@ -342,66 +351,159 @@ def mapping_names() -> list[str]:
     return sorted(Path(one.name).stem for one in FOLDER.iterdir() if one.name.endswith(SUFFIXES))
 
 
+def network_bounds(
+    mapping: ProtocolMapping, trials: xr.Dataset, epoch: tuple[float, float], bin_width_s: float
+) -> tuple[float, float]:
+    """Return start and stop (s) of the network's epoch, which lasts as long as the recorded one.
+
+    Parameters
+    ----------
+    mapping
+        The mapping.
+    trials
+        Trials of a network's task, or their activity.
+    epoch
+        Start and stop (s) of the recorded epoch.
+    bin_width_s
+        Width of a bin of the recording (s), by which the lengths may differ.
+
+    Raises
+    ------
+    InputError
+        For an epoch that the task lacks, and one of another length.
+
+    Examples
+    --------
+    >>> from nwbcompare.tasks import make_trials
+    >>> given = {"direction": 0, "coherence_1": 0.1, "coherence_2": 0.1}
+    >>> trials = make_trials("contextdm1", "psychometric", conditions=given, stimulus_ms=740)
+    >>> network_bounds(read_mapping("mante2013"), trials, (0.1, 0.85), 0.05)
+    (0.5, 1.24)
+    """
+    bounds = epoch_bounds(trials, mapping.network_epoch)
+    if bounds is None:
+        epochs = map(str, trials["epoch"].values)
+        raise unknown_name(mapping.where("epoch.network"), mapping.network_epoch, epochs)
+    recorded_s, lasts_s = epoch[1] - epoch[0], bounds[1] - bounds[0]
+    if abs(lasts_s - recorded_s) > bin_width_s * (1 + EPOCH_TOLERANCE):
+        raise InputError(
+            mapping.where("epoch"),
+            f"network epoch {mapping.network_epoch!r} to last as long as the recorded "
+            f"{mapping.epoch!r}, {1000 * recorded_s:g} ms",
+            f"{1000 * lasts_s:g} ms",
+            f"Write stimulus_ms: {1000 * recorded_s:g}, or delay_ms if the epoch is a delay.",
+        )
+    return bounds
+
+
 def _read_yaml(text: bytes, origin: str) -> ProtocolMapping:
     import yaml  # noqa: PLC0415 - only here
 
     try:
+        node = yaml.compose(text, yaml.SafeLoader)
         table = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
         raise InputError(
-            origin, "a YAML file", f"one that cannot be read ({error})", "Correct it."
+            origin if mark is None else f"{origin}, line {mark.line + 1}",
+            "a YAML file",
+            f"one that cannot be read ({getattr(error, 'problem', None) or error})",
+            "Correct it; keys are followed by a colon and a space, and brackets are closed.",
         ) from error
-    return _checked(table, origin)
+    return _checked(table, origin, _lines_of(node, origin))
 
 
-def _checked(table: Any, origin: str) -> ProtocolMapping:
+def _lines_of(node: Any, origin: str, parents: str = "") -> dict[str, int]:
+    """Return the line of each key of a YAML node, by the key with those above it."""
+    lines: dict[str, int] = {}
+    # a scalar has text as its value
+    items = getattr(node, "value", None)
+    for place, item in enumerate(items if isinstance(items, list) else ()):
+        key, value = item if isinstance(item, tuple) else (item, item)
+        name = str(key.value) if isinstance(item, tuple) else str(place)
+        path, line = parents + name, key.start_mark.line + 1
+        if path in lines:
+            # YAML would take the last one without a word
+            raise InputError(
+                _where(origin, {path: line}, path),
+                "each key once",
+                f"it in line {lines[path]} too",
+                "Delete one of the two.",
+            )
+        lines |= {path: line, **_lines_of(value, origin, f"{path}.")}
+    return lines
+
+
+def _where(origin: str, lines: Mapping[str, int], key: str) -> str:
+    """Return a file, the line of a key, or of what it should be in, and the key."""
+    above = key
+    while above and above not in lines:
+        above = above.rpartition(".")[0]
+    line = f"line {lines[above]}" if above else ""
+    return ", ".join(filter(None, (origin, line, key)))
+
+
+def _checked(table: Any, origin: str, lines: Mapping[str, int] | None = None) -> ProtocolMapping:
     """Check the keys of a mapping, its tasks, and that it has all their given variables."""
+    lines = lines or {}
     try:
         file = _File.model_validate(table)
     except ValidationError as error:
-        raise _explained(error, origin) from error
+        raise _explained(error, origin, lines) from error
     for recorded, task in file.tasks.items():
         if task not in task_names():
-            raise unknown_name(f"{origin}, tasks.{recorded}", task, task_names())
+            raise unknown_name(_where(origin, lines, f"tasks.{recorded}"), task, task_names())
     variables = {
         name: task for task in file.tasks.values() for name in get_task(task).given_variables
     }
     for name, task in variables.items():
         if name not in file.conditions:
             raise InputError(
-                f"{origin}, conditions",
+                _where(origin, lines, "conditions"),
                 listing(variables),
                 f"none for {name}, which {task!r} needs",
                 f"Write {name}: {{value: 0}}, or {name}: {{column: ..., values: {{...}}}}.",
             )
     for name in file.conditions:
         if name not in variables:
-            raise unknown_name(f"{origin}, conditions", name, variables)
+            other = unknown_name(_where(origin, lines, f"conditions.{name}"), name, variables)
+            remedy = f"{other.remedy} Delete variables that no task of the mapping has."
+            raise InputError(other.subject, other.expected, other.got, remedy)
     keys = {name: getattr(file, name) for name in _File.model_fields if name != "epoch"}
     return ProtocolMapping(
         origin=origin,
         epoch=file.epoch.recording,
         network_epoch=file.epoch.network,
         latency_ms=file.epoch.latency_ms,
+        lines=lines,
         **keys,
     )
 
 
-def _explained(error: ValidationError, origin: str) -> InputError:
+def _explained(error: ValidationError, origin: str, lines: Mapping[str, int]) -> InputError:
     """Return the first error of a validation in the form of this package."""
-    first = error.errors()[0]
+    # in the order of the file; what is missing may be a name that is misspelt there
+    first = min(
+        error.errors(),
+        key=lambda one: (
+            one["type"] == "missing",
+            lines.get(".".join(map(str, one["loc"])), 0),
+        ),
+    )
     loc = [key for key in first["loc"] if key != "[key]"]
     *parents, key = loc or [""]
+    path = ".".join(map(str, loc))
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         tables = {"conditions": Parameter, "epoch": _Epoch, "choice": Choice}
         keys = tables[str(parents[0])].__annotations__ if parents else _File.model_fields
         within = f" in {'.'.join(map(str, parents))}" if parents else ""
-        return unknown_name(f"{origin}, key{within}", key, keys)
+        start = _where(origin, lines, path).removesuffix(path)
+        return unknown_name(f"{start}key{within}", key, keys)
     # items of a list and of a table are described with the key that they are under
     described = next(k for k in (key, *reversed(parents)) if k in _EXPECTED)
     expected, example = _EXPECTED[described]
     return InputError(
-        ", ".join(filter(None, (origin, ".".join(map(str, loc))))),
+        _where(origin, lines, path),
         expected,
         "nothing" if first["type"] == "missing" else repr(first["input"]),
         f"Write {example}.",
@@ -409,31 +511,34 @@ def _explained(error: ValidationError, origin: str) -> InputError:
 
 
 def _numbers(
-    parameter: Parameter, recorded: npt.NDArray[Any], where: str
+    mapping: ProtocolMapping, key: str, parameter: Parameter, recorded: npt.NDArray[Any]
 ) -> npt.NDArray[np.float64]:
     """Return the number of each recorded value, from the mapping's values or factor."""
     if parameter.values is None:
         if recorded.dtype.kind not in "biuf":
             raise InputError(
-                f"{where}.factor",
+                mapping.where(f"{key}.factor"),
                 f"numbers in the column {parameter.column!r}",
                 f"{recorded[0]!r}",
                 "Write values: {...} instead.",
             )
         return np.asarray(recorded, dtype=np.float64) * float(parameter.factor or 0)
-    number_of = {value: _looked_up(parameter.values, value) for value in np.unique(recorded)}
+    number_of = {value: looked_up(parameter.values, value) for value in np.unique(recorded)}
     for value, number in number_of.items():
         if number is None:
+            texts = [key for key in parameter.values if isinstance(key, str)]
+            near = get_close_matches(str(value), texts, n=1)
+            written = f" ({near[0]!r} is there)" if near else ""
             raise InputError(
-                f"{where}.values",
+                mapping.where(f"{key}.values"),
                 f"a number for every value of the column {parameter.column!r}",
-                f"none for {value}",
+                f"none for {value}{written}",
                 f"Write {value}: and its number there.",
             )
     return np.array([number_of[value] for value in recorded], dtype=np.float64)
 
 
-def _looked_up(values: Mapping[Any, float], value: Any) -> float | None:
+def looked_up(values: Mapping[Any, float], value: Any) -> float | None:
     """Return the number of a value; numbers are compared as float32, so that 0.06 matches."""
     for key, number in values.items():
         same = (

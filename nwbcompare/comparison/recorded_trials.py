@@ -140,7 +140,7 @@ class RecordedTrials:
             For rates without noise, and an epoch with other bounds in each task or without a bin.
         """
         whole = recorded_block(recording)
-        block = _rows_of(_cut(whole, correspondence))
+        block = _rows_of(cut_to_correspondence(whole, correspondence))
         sd_s = smoothing_of(whole, smooth_s)
         variables = {
             task: list(dict.fromkeys(correspondence.columns_of(task).values()))
@@ -305,7 +305,7 @@ def _corrected(mean: Array, noise: Array) -> Array:
     return corrected
 
 
-def _cut(block: xr.Dataset, correspondence: Correspondence) -> xr.Dataset:
+def cut_to_correspondence(block: xr.Dataset, correspondence: Correspondence) -> xr.Dataset:
     """Select the trials of the tasks, and the bins of its epoch."""
     block = with_window_epoch(block)
     recorded_tasks = tasks_of(block)
@@ -360,10 +360,8 @@ def _check_columns(block: xr.Dataset, correspondence: Correspondence, tasks: lis
 def _bounds(block: xr.Dataset, correspondence: Correspondence, task: str) -> tuple[float, float]:
     bounds = epoch_bounds(block, correspondence.epoch, labels(block["task"]) == task)
     if bounds is None:
-        epochs = block["epoch"].values if "epoch" in block.coords else ()
-        raise unknown_name(
-            f"{correspondence.origin}, epoch.recording", correspondence.epoch, map(str, epochs)
-        )
+        where = f"{correspondence.origin}, epoch.recording"
+        raise unknown_name(where, correspondence.epoch, epoch_names(block))
     return bounds
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nwbcompare.comparison.mapping_check import check_mapping
+from nwbcompare.core.activity import blocks
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.provenance import environment
 from nwbcompare.report.page import Page, read_sections, write_page
@@ -128,6 +130,9 @@ def compare(
     more_sections = _sections_of(analyses)
     choice = choose_recording(recording, settings.pair, settings.seed, every_animal=True)
     chosen = mapping_of(choice.activity, mapping)
+    # of several blocks the samples say what they need
+    if chosen is not None and len(blocks(choice.activity)) == 1:
+        check_mapping(choice.activity, chosen)
     paths = [os.fspath(model) for model in models]
     model_sources = load_models(paths, settings.pair, network_pair(settings.pair, chosen))
     source = ComparisonSource(choice, model_sources, chosen, settings)

@@ -116,7 +116,7 @@ def continual(
             "mapping",
             "a mapping of the recording's conditions to those of a network",
             "none, and none comes along for this recording",
-            "Write one (nwbcompare.comparison.protocol_mapping) and pass it with --mapping.",
+            "Write one (nwbcompare mapping new) and pass it with --mapping.",
         )
     agreement = None
     if file is not None:

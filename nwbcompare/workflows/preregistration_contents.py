@@ -185,7 +185,7 @@ def recording_if_there(
             "mapping",
             "a mapping of the recording's conditions, which the primary contrast needs",
             "none, and none comes along for this recording",
-            "Write one (nwbcompare.comparison.protocol_mapping) and pass it with --mapping.",
+            "Write one (nwbcompare mapping new) and pass it with --mapping.",
         )
     return choice, chosen
 

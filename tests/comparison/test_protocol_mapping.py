@@ -103,7 +103,10 @@ class TestMapping:
             (without("conditions"), r"mapping, conditions: .*got nothing"),
             (table(conditions={}), r"mapping, conditions: .*none for direction"),
             (table(conditions=3), r"mapping, conditions: expected for each given variable.*got 3"),
-            (table(conditions=conditions | {"speed": {"value": 1}}), r"conditions: .*'speed'"),
+            (
+                table(conditions=conditions | {"speed": {"value": 1}}),
+                r"conditions\.speed: .*'speed'.*Delete",
+            ),
             (
                 table(conditions=conditions | {"direction": {}}),
                 r"conditions\.direction: .* a constant value, or a column.* got \{\}",
@@ -152,7 +155,9 @@ class TestMapping:
                 read_mapping(changed)
         broken = tmp_path / "broken.yaml"
         broken.write_text("tasks: [")
-        with pytest.raises(InputError, match=r"broken\.yaml: expected a YAML file, got one that"):
+        with pytest.raises(
+            InputError, match=r"broken\.yaml, line 1: expected a YAML file, got one"
+        ):
             read_mapping(broken)
         broken.write_text("3")
         with pytest.raises(InputError, match=r"broken\.yaml: expected a table of keys and values"):

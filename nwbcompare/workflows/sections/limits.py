@@ -67,8 +67,7 @@ def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
         lines.append(
             "There is no mapping from the recording's conditions to a network's, so networks "
             "could not be sampled as the recording was, and protocols and noise differ between "
-            "the sides. Write one (nwbcompare.comparison.protocol_mapping) and pass it with "
-            "--mapping."
+            "the sides. Write one (nwbcompare mapping new) and pass it with --mapping."
         )
     lines.append(
         "FTV is taken over units as they come: it depends on how long networks were trained and on "
