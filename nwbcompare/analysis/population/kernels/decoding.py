@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import solve
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer[Any]]
@@ -126,29 +127,30 @@ def fold_accuracy(trials: Array, labels: Labels, folds: Folds) -> Array:
     >>> fold_accuracy(trials, labels, [(np.array([0, 1]), np.array([2, 3]))]).tolist()
     [1.0]
     """
-    from sklearn import config_context  # noqa: PLC0415 - slow to import
-    from sklearn.kernel_ridge import KernelRidge  # noqa: PLC0415
-    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
-
     n_classes = int(labels.max()) + 1
     right = np.zeros(labels.shape[1])
-    # checks of the input take longer than the fits
-    with config_context(assume_finite=True, skip_parameter_validation=True):
-        for train, test in folds:
-            scaler = StandardScaler().fit(trials[train])
-            fit, left_out = scaler.transform(trials[train]), scaler.transform(trials[test])
-            indicator = labels[train][..., None] == np.arange(n_classes)
-            # of two classes one indicator determines the other
-            indicator = indicator[..., 1:] if n_classes == 2 else indicator
-            target = indicator.reshape(len(train), -1).astype(np.float64)
-            # the kernel form: a population has more units than trials
-            model = KernelRidge(alpha=SHRINKAGE * trials.shape[1], kernel="precomputed")
-            model.fit(fit @ fit.T, target - target.mean(axis=0))
-            score = model.predict(left_out @ fit.T) + target.mean(axis=0)
-            score = score.reshape(len(test), labels.shape[1], -1)
-            predicted = score[..., 0] > 0.5 if n_classes == 2 else score.argmax(axis=-1)
-            right += (predicted == labels[test]).mean(axis=0) / len(folds)
+    for train, test in folds:
+        fit, left_out = _standardised(trials[train], trials[test])
+        indicator = labels[train][..., None] == np.arange(n_classes)
+        # of two classes one indicator determines the other
+        indicator = indicator[..., 1:] if n_classes == 2 else indicator
+        target = indicator.reshape(len(train), -1).astype(np.float64)
+        # the kernel form: a population has more units than trials
+        kernel = fit @ fit.T + SHRINKAGE * trials.shape[1] * np.eye(len(train))
+        weight = solve(kernel, target - target.mean(axis=0), assume_a="pos")
+        score = left_out @ fit.T @ weight + target.mean(axis=0)
+        score = score.reshape(len(test), labels.shape[1], -1)
+        predicted = score[..., 0] > 0.5 if n_classes == 2 else score.argmax(axis=-1)
+        right += (predicted == labels[test]).mean(axis=0) / len(folds)
     return right
+
+
+def _standardised(train: Array, test: Array) -> tuple[Array, Array]:
+    """Return samples in which each unit has mean 0 and s.d. 1 over the training samples."""
+    middle, spread = train.mean(axis=0), train.std(axis=0)
+    # of a constant unit rounding leaves a spread of about this size
+    spread[spread <= len(train) * np.finfo(np.float64).eps * np.abs(middle)] = 1
+    return (train - middle) / spread, (test - middle) / spread
 
 
 def permuted_labels(
