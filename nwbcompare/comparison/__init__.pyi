@@ -7,6 +7,10 @@ from .compare_samples import (
     compare_samples as compare_samples,
     distribution_curves as distribution_curves,
 )
+from .condition_match import (
+    ConditionMatch as ConditionMatch,
+    match_conditions as match_conditions,
+)
 from .equivalence import (
     animal_margin as animal_margin,
     equivalence_test as equivalence_test,
@@ -18,7 +22,11 @@ from .matched_sampling import (
     MatchedSampler as MatchedSampler,
     sample_like as sample_like,
 )
-from .model_response import ModelResponse as ModelResponse, network_response as network_response
+from .model_response import (
+    ModelResponse as ModelResponse,
+    activity_response as activity_response,
+    network_response as network_response,
+)
 from .power import (
     Grouping as Grouping,
     TrialNoise as TrialNoise,

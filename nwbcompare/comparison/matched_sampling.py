@@ -18,8 +18,13 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
+from nwbcompare.comparison.condition_match import match_conditions
 from nwbcompare.comparison.kernels.spike_variability import draw_counts
-from nwbcompare.comparison.model_response import ModelResponse, network_response
+from nwbcompare.comparison.model_response import (
+    ModelResponse,
+    activity_response,
+    network_response,
+)
 from nwbcompare.comparison.protocol_mapping import mapping_name, read_mapping
 from nwbcompare.comparison.recorded_trials import Correspondence, RecordedTrials
 from nwbcompare.comparison.spike_variability import recorded_block
@@ -32,7 +37,7 @@ from nwbcompare.core.activity import (
     tasks_of,
 )
 from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import NotApplicableError, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, unknown_name
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -47,11 +52,11 @@ ACTIVE_SHARE = 1e-3
 
 
 def sample_like(
-    network: Module,
+    model: Module | Activity,
     recording: Activity,
     mapping: Any = None,
     *,
-    match: Match = "rate",
+    match: Match | None = None,
     pairing: Pairing = "random",
     noise: bool = True,
     seed: int = 0,
@@ -60,35 +65,40 @@ def sample_like(
     rules: Sequence[str] | None = None,
     **how: Any,
 ) -> xr.DataTree:
-    """Sample a network like a recording: with its trials, rates and noise.
+    """Sample a model like a recording: with its trials, rates and noise.
 
-    Each recorded unit is matched to a network unit with one axis of targets, drawn at random
-    among those that are active in these conditions, without replacement until all were drawn. Its
-    mean rate in a trial is the network's noise-free rate in that trial's condition, in spikes/s at
-    the mean rate of the recorded unit, and its trials have the noise of that unit.
+    Each recorded unit is matched to a model unit (of a network: with one axis of targets), drawn
+    at random among those that are active in these conditions, without replacement until all were
+    drawn. Its mean rate in a trial is the model's noise-free rate in that trial's condition, in
+    spikes/s at the mean rate of the recorded unit, and its trials have the noise of that unit.
 
     Parameters
     ----------
-    network
-        A `nwbcompare.model.Network`, or any torch module without noise.
+    model
+        A `nwbcompare.model.Network` or any torch module without noise, which is run on the recorded
+        conditions; or the activity of any model, whose conditions match the recorded ones.
     recording
         A recording of one block, in spikes/s, ragged or dense.
     mapping
-        Mapping of the recording's conditions to the network's: a name ("mante2013"), the path of
-        a YAML file, a dict or a `nwbcompare.comparison.ProtocolMapping`; by default the mapping
-        of this package for the recording's archive.
+        For a network, the recording's conditions as conditions of its tasks: a name ("mante2013"),
+        the path of a YAML file, a dict or a `nwbcompare.comparison.ProtocolMapping`; by default the
+        mapping of this package for the recording's archive. For an activity, the match of names and
+        values, such as ``{"side": {"left": -1, "right": 1}, "coherence": "strength"}``, or the path
+        of a file of it; by default names and values are the same. See
+        `nwbcompare.comparison.match_conditions`.
     match
-        "rate" multiplies the rates of a network unit so that their mean over the recorded unit's
-        trials is the mean rate of that unit; the strength of tuning is then the network's. Spike
+        "rate" multiplies the rates of a model unit so that their mean over the recorded unit's
+        trials is the mean rate of that unit; the strength of tuning is then the model's. Spike
         counts are drawn bin by bin with the recorded unit's Fano factor and trial-wide gain
         (`nwbcompare.comparison.dispersion`) and smoothed like the recording. "tuning" scales and
         shifts the rates so that also the sum of the task variances, corrected for noise, is that
         of the recorded unit; Fano factor and gain are those of the unit in each task. Strength of
         tuning and noise are then those of the recorded unit, and only the share of each task is
-        the network's: use it to compare FTV, which depends on both.
+        the model's: use it to compare FTV, which depends on both. By default "rate" for a network,
+        whose rates are those of spikes, and "tuning" for an activity, whose scale is not known.
     pairing
-        Which network unit is matched to which recorded unit: "random"; "rank", so that strongly
-        tuned network units (by their total variance) are matched to strongly tuned recorded units;
+        Which model unit is matched to which recorded unit: "random"; "rank", so that strongly
+        tuned model units (by their total variance) are matched to strongly tuned recorded units;
         or "reversed", to weakly tuned ones. FTV that depends on the strength of tuning differs
         between pairings: a difference to a recording should hold under all three.
     noise
@@ -100,7 +110,7 @@ def sample_like(
         that of its provenance.
     dt_ms, rules, **how
         Time step, tasks that have a rule channel, and ``layer``, ``batch_first`` and ``name`` of
-        a module, as in `nwbcompare.record_matched`.
+        a module, as in `nwbcompare.record_matched`. Not for an activity.
 
     Returns
     -------
@@ -112,25 +122,27 @@ def sample_like(
         outputs of `nwbcompare.tasks`; other columns of the animal's behaviour are left out. Unit
         columns are ``network_unit``, ``axis_degrees``, ``recorded_unit``; ``subject`` and
         ``session`` of the recorded unit, so that sessions are resampled on both sides together;
-        ``scale`` and ``offset`` (spikes/s) of the rates. With "rate": ``clipped_share``, the share
-        of bins with a negative rate (of a network with signed activity), which is set to 0, and,
-        with noise, ``drawn_fano_factor`` and ``drawn_gain_variance``.
+        ``scale`` and ``offset`` (spikes/s) of the rates. With "rate" and noise also
+        ``drawn_fano_factor`` and ``drawn_gain_variance``; with "tuning" ``negative_share``, the
+        share of bins whose rate is negative and has no noise.
 
     Raises
     ------
     InputError
-        For an unknown mapping, errors in it, columns, tasks or epochs that the recording lacks,
-        an epoch of another length than the network's, an unknown smoothing, and a network that
-        runs with noise.
+        For an unknown mapping, errors in it, columns, tasks or epochs that one side lacks, recorded
+        conditions without a partner, an epoch of another length than the network's, an unknown
+        smoothing, a network that runs with noise, and options of networks with an activity.
     NotApplicableError
         For rates without noise, an epoch with unequal bounds or without a bin, too few trials
-        (with ``match="tuning"``, and pairing by strength: fewer than 2 in some condition of some
-        unit), and a network without active units.
+        (with "tuning", and pairing by strength: fewer than 2 in some condition of some unit), a
+        model without active units, negative rates with "rate", and a model whose own noise is
+        above 5 % of its variance over conditions.
 
     Warns
     -----
     UnitWarning
-        With ``match="rate"``, for recorded units without spikes; their samples have none either.
+        With "rate", for recorded units without spikes; their samples have none either. For an
+        activity of which it is not known whether it has noise.
 
     Notes
     -----
@@ -139,7 +151,7 @@ def sample_like(
     is common to all bins of a trial and independent between units: noise correlations of recorded
     units are not reproduced.
 
-    "tuning": rates are an affine function of the network's and may be negative, since rectified
+    "tuning": rates are an affine function of the model's and may be negative, since rectified
     rates would have other shares of the tasks; a negative rate has no noise. The noise of a trial,
     drawn counts minus their mean, is added to the rate. If the corrected variance of a recorded
     unit is not above 0, its rate is constant (``scale`` 0). ``benchmarks/closed_loop.py`` makes
@@ -153,13 +165,30 @@ def sample_like(
     >>> sample = sample_like(network, recording)
     >>> sample["sample"].sizes["observation"] == recording["simulated"].sizes["observation"]
     True
+
+    The activity of another model, here the same network's without noise:
+
+    >>> activity = nc.record_matched(network)
+    >>> signs = {f"coherence_{k}_sign": f"coherence_{k}_sign" for k in (1, 2)}
+    >>> sample_like(activity, recording, signs)["sample"].attrs["source"]
+    'model'
     """
     whole = recorded_block(recording)
-    correspondence = read_mapping(mapping, mapping_name(whole))
-    recorded = RecordedTrials.of(whole, correspondence, smooth_s)
-    response = network_response(network, recorded, correspondence, dt_ms=dt_ms, rules=rules, **how)
-    sampler = MatchedSampler(recorded, response)
-    return sampler.draw(seed, match=match, pairing=pairing, noise=noise)
+    if isinstance(model, xr.DataTree | xr.Dataset):
+        given = {"dt_ms": dt_ms, "rules": rules, **how}
+        for name in (name for name, value in given.items() if value is not None):
+            raise InputError(name, "no option of networks", "one, and an activity", "Leave it out.")
+        conditions = match_conditions(model, whole, mapping)
+        recorded = RecordedTrials.of(whole, conditions, smooth_s)
+        sampler = MatchedSampler(recorded, activity_response(model, recorded, conditions))
+        default: Match = "tuning"
+    else:
+        protocol = read_mapping(mapping, mapping_name(whole))
+        recorded = RecordedTrials.of(whole, protocol, smooth_s)
+        response = network_response(model, recorded, protocol, dt_ms=dt_ms, rules=rules, **how)
+        sampler = MatchedSampler(recorded, response)
+        default = "rate"
+    return sampler.draw(seed, match=match or default, pairing=pairing, noise=noise)
 
 
 @dataclass(frozen=True)
@@ -218,24 +247,28 @@ class MatchedSampler:
             raise unknown_name("match", match, MATCHES)
         if pairing not in PAIRINGS:
             raise unknown_name("pairing", pairing, PAIRINGS)
-        drawn = _draw_units(self.response, self.recorded, seed, match, pairing)
+        if match == "rate" and self.response.signed:
+            raise NotApplicableError(
+                f"model {self.response.name!r}",
+                "rates of 0 or more, for equal rates",
+                "negative rates, which cannot be multiplied to rates of spikes",
+                "Use match='tuning', which scales and shifts them.",
+            )
+        drawn = _draw_units(self.response, self.recorded, seed, pairing)
         sample = _sample_rates if match == "rate" else _sample_tuning
-        rates, units = sample(self.response.rates_of(drawn), self.recorded, seed, noise=noise)
+        rates, units = sample(self.response, drawn, self.recorded, seed, noise=noise)
         options = {"match": match, "pairing": pairing, "noise": noise, "seed": seed}
         block = _as_block(rates, self.recorded, self.response, drawn, units=units, options=options)
         return make_activity({"sample": block})
 
 
 def _draw_units(
-    response: ModelResponse, recorded: RecordedTrials, seed: int, match: Match, pairing: Pairing
+    response: ModelResponse, recorded: RecordedTrials, seed: int, pairing: Pairing
 ) -> npt.NDArray[np.int64]:
     """Draw pairs (axis, unit) among those active in the tasks, without replacement if possible."""
     tasks, n_units = recorded.table["task"].values, recorded.block.sizes["unit"]
     variance = response.total_variance(tasks)
-    # rates at or below 0 cannot be scaled to spikes
     possible = variance > 0
-    if match == "rate":
-        possible &= response.rates.clip(0).max(axis=(1, 2)) > 0
     # relative, since the scale of a network's rates is arbitrary
     least = ACTIVE_SHARE * np.median(variance[possible]) if possible.any() else 0.0
     active = np.argwhere(possible & (variance > least))
@@ -257,19 +290,20 @@ def _draw_units(
 
 
 def _sample_rates(
-    rates: Array, recorded: RecordedTrials, seed: int, *, noise: bool
+    response: ModelResponse,
+    drawn: npt.NDArray[np.int64],
+    recorded: RecordedTrials,
+    seed: int,
+    *,
+    noise: bool,
 ) -> tuple[npt.NDArray[np.float32], dict[str, Array]]:
     """Scale rates to the mean rates of the recorded units over their trials, and draw spikes."""
-    positive = rates.clip(0)
-    mean = recorded.average(positive @ recorded.smoothing)
+    rates = response.rates_of(drawn)
+    mean = recorded.average(rates @ recorded.smoothing)
     scale = np.divide(recorded.mean_rate, mean, out=np.zeros_like(mean), where=mean > 0)
-    n = recorded.n_trials
-    units = {
-        "scale": scale,
-        "offset": np.zeros_like(scale),
-        "clipped_share": (n * (rates < 0)).sum(axis=(1, 2)) / n.sum(axis=(1, 2)),
-    }
-    expected = scale[:, None, None] * positive
+    units = {"scale": scale, "offset": np.zeros_like(scale)}
+    # rounding may have made a rate of 0 negative
+    expected = scale[:, None, None] * rates.clip(0)
     if not noise:
         return _of_rows(expected, recorded), units
     fano, gain = _as_noisy(expected, recorded)
@@ -278,16 +312,22 @@ def _sample_rates(
 
 
 def _sample_tuning(
-    rates: Array, recorded: RecordedTrials, seed: int, *, noise: bool
+    response: ModelResponse,
+    drawn: npt.NDArray[np.int64],
+    recorded: RecordedTrials,
+    seed: int,
+    *,
+    noise: bool,
 ) -> tuple[npt.NDArray[np.float32], dict[str, Array]]:
     """Match mean rates and corrected variances of the recorded units, and add noise."""
+    rates = response.rates_of(drawn)
     smoothed = rates @ recorded.smoothing
-    strength = recorded.strength_of(smoothed)
+    strength = recorded.strength_of(smoothed) * (1 - response.noise_share[drawn[:, 1]])
     ratio = np.divide(recorded.strength, strength, out=np.zeros_like(strength), where=strength > 0)
     scale = np.sqrt(ratio.clip(0))
     offset = recorded.mean_rate - scale * recorded.average(smoothed)
-    units = {"scale": scale, "offset": offset}
     expected = scale[:, None, None] * rates + offset[:, None, None]
+    units = {"scale": scale, "offset": offset, "negative_share": recorded.average(expected < 0)}
     if not noise:
         return _of_rows(expected, recorded), units
     fano, gain = (values.ravel() for values in recorded.scatter_by_task)

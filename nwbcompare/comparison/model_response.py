@@ -1,8 +1,13 @@
-"""Response of a model to the conditions of a recording: of a network that is run on them."""
+"""Response of a model to the conditions of a recording.
+
+A network of this package, or a torch module, is run on them; of any other model the activity is
+taken whose conditions match.
+"""
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,11 +16,32 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.comparison.protocol_mapping import ProtocolMapping
+from nwbcompare.analysis.selectivity.condition_means import condition_means, condition_table
+from nwbcompare.comparison.condition_match import MOST_STRETCH, ConditionMatch
+from nwbcompare.comparison.protocol_mapping import ProtocolMapping, network_bounds
 from nwbcompare.comparison.protocols import step_and_rules
 from nwbcompare.comparison.recorded_trials import RecordedTrials
-from nwbcompare.core.activity import EPOCH_TOLERANCE, columns_on, epoch_bounds, tasks_of
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.activity import (
+    EPOCH_TOLERANCE,
+    Activity,
+    blocks,
+    columns_on,
+    condition_variables_of,
+    epoch_bounds,
+    epoch_names,
+    is_ragged,
+    labels,
+    row_dim,
+    tasks_of,
+    unit_positions,
+)
+from nwbcompare.core.errors import (
+    InputError,
+    NotApplicableError,
+    UnitWarning,
+    listing,
+    unknown_name,
+)
 from nwbcompare.kernels.binning import bin_membership
 from nwbcompare.model.network_recording import record
 from nwbcompare.tasks.channels import angular_distance
@@ -25,6 +51,10 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 Array = npt.NDArray[np.float64]
+LEAST_UNITS = 3
+"""Fewer units are no distribution."""
+MOST_NOISE = 0.05
+"""Largest share of a model's variance over conditions that may be its own noise."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +100,8 @@ class ModelResponse:
     def total_variance(self, tasks: npt.NDArray[Any]) -> Array:
         """Compute the variance over conditions of each task, summed over tasks ``(axis, unit)``.
 
+        The model's own noise is taken off.
+
         Parameters
         ----------
         tasks
@@ -79,7 +111,7 @@ class ModelResponse:
             self.rates[:, tasks == task].astype(np.float64).var(axis=1).mean(axis=1)
             for task in dict.fromkeys(tasks)
         ]
-        variance: Array = np.sum(by_task, axis=0)
+        variance: Array = np.sum(by_task, axis=0) * (1 - self.noise_share)
         return variance
 
 
@@ -142,9 +174,225 @@ def network_response(
     )
 
 
+def activity_response(
+    activity: Activity, recorded: RecordedTrials, match: ConditionMatch
+) -> ModelResponse:
+    """Take a model's rates in the recorded conditions from its activity.
+
+    Parameters
+    ----------
+    activity
+        Activity of the model.
+    recorded
+        The recorded trials, of ``match``.
+    match
+        Their conditions as conditions of the activity.
+
+    Returns
+    -------
+    ModelResponse
+        On one axis. Rates of a condition are averages over the model's trials, its other condition
+        variables, and the bins of the recording.
+
+    Raises
+    ------
+    InputError
+        For fewer than 3 units, tasks with other units, rates that are missing, and recorded
+        conditions that the model has no trial of.
+    NotApplicableError
+        For epochs that differ more than 1.25-fold in length (without ``stretch``), bins that the
+        model has no rates in, and a model whose noise is above 5 % of its variance.
+
+    Warns
+    -----
+    UnitWarning
+        For a model with one trial a condition that does not say whether it is deterministic.
+
+    Notes
+    -----
+    A model is deterministic if it says so, or if its repeats are equal bit for bit. The variance of
+    others is corrected for the noise that their repeats show, as that of recordings is.
+    """
+    parts = [_part(activity, recorded, match, task) for task in tasks_of(recorded.block)]
+    first = parts[0].block
+    _check_units([part.block for part in parts])
+    # all conditions, in the order of the recording's table
+    means = np.concatenate([part.means for part in parts], axis=1)
+    signal = np.sum([part.signal for part in parts], axis=0)
+    noise = np.sum([part.noise for part in parts], axis=0)
+    share = float(noise.sum() / signal.sum()) if signal.sum() > 0 else 0.0
+    name = str(first.attrs["name"])
+    if share > MOST_NOISE:
+        raise NotApplicableError(
+            f"model {name!r}",
+            f"noise of at most {MOST_NOISE:.0%} of its variance over conditions",
+            f"{share:.0%}",
+            "Give more repeats of each condition, or run the model without noise.",
+        )
+    return ModelResponse(
+        rates=means.transpose(1, 2, 0)[None].astype(np.float32),
+        axes=np.zeros(1),
+        units={key: column.values for key, column in columns_on(first, "unit").items()},
+        noise_share=np.divide(noise, signal, out=np.zeros_like(noise), where=signal > 0).clip(0, 1),
+        second_chosen=None,
+        correct=None,
+        name=name,
+        provenance=json.loads(first.attrs["provenance"]),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A model's rates in one task: ``means (unit, condition, bin)``; variance and noise by unit."""
+
+    block: xr.Dataset
+    means: Array
+    signal: Array
+    noise: Array
+
+
+def _part(activity: Activity, recorded: RecordedTrials, match: ConditionMatch, task: str) -> _Part:
+    """Average the rates of the trials that each recorded condition of a task has as partners."""
+    partner = match.tasks[task]
+    whole = next(block for block in blocks(activity).values() if partner in tasks_of(block))
+    rows = np.flatnonzero(labels(whole["task"]) == partner)
+    binned = _rebinned(whole.isel({row_dim(whole): rows}), recorded, match)
+    columns = match.columns[task]
+    variables = condition_variables_of(whole).get(partner, [])
+    every = list(dict.fromkeys([*variables, *columns.values()]))
+    binned = binned.assign_attrs(condition_variables=json.dumps({partner: every}))
+    deterministic = _is_deterministic(binned)
+    table = condition_means(binned.assign_attrs(deterministic=int(deterministic)))
+    means, noise = table["rate_mean"].values, np.nan_to_num(table["mean_variance"].values)
+    places = _places(recorded.table, table, match, task)
+    mean = np.stack([means[:, here].mean(axis=1) for here in places], axis=1)
+    of_mean = np.stack([noise[:, here].mean(axis=1) / here.sum() for here in places], axis=1)
+    share = (len(places) - 1) / len(places)
+    return _Part(
+        binned, mean, mean.var(axis=1).mean(axis=1), share * of_mean.mean(axis=1).mean(axis=1)
+    )
+
+
+def _places(
+    recorded: xr.Dataset, model: xr.Dataset, match: ConditionMatch, task: str
+) -> list[npt.NDArray[np.bool_]]:
+    """Return which of the model's conditions are partners of each recorded condition of a task."""
+    here = recorded.isel(condition=recorded["task"].values == task)
+    places = []
+    for condition in range(here.sizes["condition"]):
+        values = {name: here[name].values[condition] for name in match.columns[task]}
+        partners = np.ones(model.sizes["condition"], dtype=bool)
+        for name, value in values.items():
+            other = match.values[task][name][value.item()]
+            partners &= model[match.columns[task][name]].values == other
+        if not partners.any():
+            raise InputError(
+                f"model {model.attrs['name']!r}",
+                f"trials of every recorded condition of {task!r}",
+                "none of " + listing(f"{name} {value}" for name, value in values.items()),
+                "Record the model in this condition too, or leave the recorded trials out with "
+                "nwbcompare.select.",
+            )
+        places.append(partners)
+    return places
+
+
+def _is_deterministic(block: xr.Dataset) -> bool:
+    """Return whether a model says that it has no noise, or repeats itself bit for bit."""
+    if block.attrs["deterministic"]:
+        return True
+    table, condition = condition_table(block)
+    groups = condition
+    if is_ragged(block):
+        groups = condition + table.sizes["condition"] * unit_positions(block)
+    _, first, code, number = np.unique(
+        groups, return_index=True, return_inverse=True, return_counts=True
+    )
+    rates = block["rate"].values
+    if number.min() == 1:
+        warnings.warn(
+            f"{block.attrs['name']}: one trial in {int((number == 1).sum())} conditions, which "
+            "does not tell whether the model has noise; it is taken to have none there. Record it "
+            "with deterministic=True, or repeat each condition",
+            UnitWarning,
+            stacklevel=2,
+        )
+    return bool((rates == rates[first][code]).all())
+
+
+def _check_units(parts: Sequence[xr.Dataset]) -> None:
+    """Check that a model has units enough, the same in both tasks."""
+    name, units = parts[0].attrs["name"], parts[0]["unit"].values
+    if len(units) < LEAST_UNITS:
+        raise InputError(
+            f"model {name!r}",
+            f"at least {LEAST_UNITS} units",
+            str(len(units)),
+            "Record more units of it: one unit is no distribution.",
+        )
+    for part in parts[1:]:
+        if not np.array_equal(part["unit"].values, units):
+            raise InputError(
+                f"model {name!r}",
+                "the same units in both tasks, in the same order",
+                f"{len(units)} and {part.sizes['unit']} units with other names",
+                "Name units alike in both blocks (column 'unit').",
+            )
+
+
+def _rebinned(block: xr.Dataset, recorded: RecordedTrials, match: ConditionMatch) -> xr.Dataset:
+    """Average rates in the recording's bins, with the model's epoch aligned to the recorded."""
+    name, width, (start, stop) = block.attrs["name"], recorded.bin_width_s, recorded.epoch
+    bounds = epoch_bounds(block, match.model_epoch)
+    if bounds is None:
+        raise unknown_name(f"{match.origin}, epoch.model", match.model_epoch, epoch_names(block))
+    ratio = (stop - start) / (bounds[1] - bounds[0])
+    if abs(stop - start - (bounds[1] - bounds[0])) <= width * (1 + EPOCH_TOLERANCE):
+        ratio = 1.0
+    if not match.stretch and max(ratio, 1 / ratio) > MOST_STRETCH:
+        raise NotApplicableError(
+            f"model {name!r}",
+            f"an epoch {match.model_epoch!r} of {stop - start:g} s as recorded, or up to "
+            f"{MOST_STRETCH:g} times longer or shorter",
+            f"{bounds[1] - bounds[0]:g} s",
+            "Write stretch: true in the match, if times of both correspond nevertheless.",
+        )
+    step_s = float(block["time"].attrs["bin_width_s"]) * ratio
+    if step_s > width * (1 + EPOCH_TOLERANCE):
+        raise NotApplicableError(
+            f"model {name!r}",
+            f"bins no wider than the recording's {width:g} s",
+            f"{step_s:g} s",
+            f"Widen the recording's: nwbcompare.rebin(recording, {step_s:g}).",
+        )
+    times = (block["time"].values - bounds[0]) * ratio + start + match.latency_ms / 1000
+    membership = bin_membership(times, recorded.edges, EPOCH_TOLERANCE * step_s)
+    if not membership.any(axis=0).all():
+        raise NotApplicableError(
+            f"model {name!r}",
+            f"rates for all bins of the epoch at a latency of {match.latency_ms:g} ms",
+            f"none for {int((~membership.any(axis=0)).sum())} of {len(recorded.edges) - 1} bins",
+            "Record the model from before its epoch on, or write latency_ms: 0.",
+        )
+    used = membership.any(axis=1)
+    dims = tuple(dim for dim in ("observation", "trial", "unit") if dim in block["rate"].dims)
+    rates = block["rate"].isel(time=used).transpose("time", *dims).values
+    means = np.einsum("t...,tb->b...", rates, membership[used])
+    if np.isnan(means).any():
+        raise InputError(
+            f"model {name!r}",
+            "rates in all bins of the epoch",
+            "missing ones (NaN)",
+            "Leave these trials or units out with nwbcompare.select.",
+        )
+    timeless = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
+    rate = xr.Variable(("time", *dims), means, block["rate"].attrs)
+    target = xr.Variable("time", recorded.block["time"].values, recorded.block["time"].attrs)
+    return timeless.assign(rate=rate.transpose(*block["rate"].dims)).assign_coords(time=target)
+
+
 def _in_bins(block: xr.Dataset, recorded: RecordedTrials, mapping: ProtocolMapping) -> xr.Dataset:
     """Average a network's rates in the recording's bins, with its epoch aligned to the recorded."""
-    start, stop = recorded.epoch
     if not block.attrs["deterministic"]:
         raise InputError(
             "network",
@@ -152,21 +400,9 @@ def _in_bins(block: xr.Dataset, recorded: RecordedTrials, mapping: ProtocolMappi
             f"{block.attrs['name']!r}, which gives other rates each time",
             "Switch its noise off: samples get the noise of the recording.",
         )
-    bounds = epoch_bounds(block, mapping.network_epoch)
-    if bounds is None:
-        epochs = map(str, block["epoch"].values)
-        raise unknown_name(f"{mapping.origin}, epoch.network", mapping.network_epoch, epochs)
-    lasts = bounds[1] - bounds[0]
-    if abs(lasts - (stop - start)) > recorded.bin_width_s * (1 + EPOCH_TOLERANCE):
-        raise InputError(
-            f"{mapping.origin}, epoch",
-            f"network epoch {mapping.network_epoch!r} to last as long as the recorded "
-            f"{mapping.epoch!r}, {1000 * (stop - start):g} ms",
-            f"{1000 * lasts:g} ms",
-            f"Write stimulus_ms: {1000 * (stop - start):g}, or delay_ms if the epoch is a delay.",
-        )
+    bounds = network_bounds(mapping, block, recorded.epoch, recorded.bin_width_s)
     step_s = block["time"].attrs["bin_width_s"]
-    times = block["time"].values - bounds[0] + start + mapping.latency_ms / 1000
+    times = block["time"].values - bounds[0] + recorded.epoch[0] + mapping.latency_ms / 1000
     membership = bin_membership(times, recorded.edges, EPOCH_TOLERANCE * step_s)
     if not membership.any(axis=0).all():
         raise InputError(

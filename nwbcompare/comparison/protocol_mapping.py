@@ -44,6 +44,7 @@ from pydantic.dataclasses import dataclass as validated
 from nwbcompare.core.activity import EPOCH_TOLERANCE, epoch_bounds, labels
 from nwbcompare.core.checks import is_finite
 from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.yaml_lines import line_of, parse_yaml
 from nwbcompare.tasks.registry import get_task, task_names
 
 SUFFIXES = (".yaml", ".yml")
@@ -149,7 +150,7 @@ class ProtocolMapping:
 
     def where(self, key: str) -> str:
         """Return the file, its line and a key of it, for messages."""
-        return _where(self.origin, self.lines, key)
+        return line_of(self.origin, self.lines, key)
 
     @property
     def columns(self) -> list[str]:
@@ -303,7 +304,7 @@ def read_mapping(source: Any, dataset: str | None = None) -> ProtocolMapping:
     if isinstance(source, ProtocolMapping):
         return source
     if isinstance(source, Mapping):
-        return _checked(dict(source), "mapping")
+        return _checked(dict(source), {}, "mapping")
     name = dataset if source is None else source
     if name is None or (source is None and name not in mapping_names()):
         raise InputError(
@@ -314,7 +315,8 @@ def read_mapping(source: Any, dataset: str | None = None) -> ProtocolMapping:
             "nwbcompare mapping new writes a draft.",
         )
     if isinstance(name, str) and name in mapping_names():
-        return _read_yaml((FOLDER / f"{name}.yaml").read_bytes(), f"{name}.yaml")
+        text, origin = (FOLDER / f"{name}.yaml").read_bytes(), f"{name}.yaml"
+        return _checked(*parse_yaml(text, origin), origin)
     if not isinstance(name, str | os.PathLike):
         raise InputError(
             "mapping",
@@ -330,7 +332,7 @@ def read_mapping(source: Any, dataset: str | None = None) -> ProtocolMapping:
             "a file of another kind" if path.is_file() else "no file",
             "Check the path.",
         )
-    return _read_yaml(path.read_bytes(), str(path))
+    return _checked(*parse_yaml(path.read_bytes(), str(path)), str(path))
 
 
 def mapping_name(block: xr.Dataset) -> str | None:
@@ -396,77 +398,29 @@ def network_bounds(
     return bounds
 
 
-def _read_yaml(text: bytes, origin: str) -> ProtocolMapping:
-    import yaml  # noqa: PLC0415 - only here
-
-    try:
-        node = yaml.compose(text, yaml.SafeLoader)
-        table = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(
-            origin if mark is None else f"{origin}, line {mark.line + 1}",
-            "a YAML file",
-            f"one that cannot be read ({getattr(error, 'problem', None) or error})",
-            "Correct it; keys are followed by a colon and a space, and brackets are closed.",
-        ) from error
-    return _checked(table, origin, _lines_of(node, origin))
-
-
-def _lines_of(node: Any, origin: str, parents: str = "") -> dict[str, int]:
-    """Return the line of each key of a YAML node, by the key with those above it."""
-    lines: dict[str, int] = {}
-    # a scalar has text as its value
-    items = getattr(node, "value", None)
-    for place, item in enumerate(items if isinstance(items, list) else ()):
-        key, value = item if isinstance(item, tuple) else (item, item)
-        name = str(key.value) if isinstance(item, tuple) else str(place)
-        path, line = parents + name, key.start_mark.line + 1
-        if path in lines:
-            # YAML would take the last one without a word
-            raise InputError(
-                _where(origin, {path: line}, path),
-                "each key once",
-                f"it in line {lines[path]} too",
-                "Delete one of the two.",
-            )
-        lines |= {path: line, **_lines_of(value, origin, f"{path}.")}
-    return lines
-
-
-def _where(origin: str, lines: Mapping[str, int], key: str) -> str:
-    """Return a file, the line of a key, or of what it should be in, and the key."""
-    above = key
-    while above and above not in lines:
-        above = above.rpartition(".")[0]
-    line = f"line {lines[above]}" if above else ""
-    return ", ".join(filter(None, (origin, line, key)))
-
-
-def _checked(table: Any, origin: str, lines: Mapping[str, int] | None = None) -> ProtocolMapping:
+def _checked(table: Any, lines: Mapping[str, int], origin: str) -> ProtocolMapping:
     """Check the keys of a mapping, its tasks, and that it has all their given variables."""
-    lines = lines or {}
     try:
         file = _File.model_validate(table)
     except ValidationError as error:
         raise _explained(error, origin, lines) from error
     for recorded, task in file.tasks.items():
         if task not in task_names():
-            raise unknown_name(_where(origin, lines, f"tasks.{recorded}"), task, task_names())
+            raise unknown_name(line_of(origin, lines, f"tasks.{recorded}"), task, task_names())
     variables = {
         name: task for task in file.tasks.values() for name in get_task(task).given_variables
     }
     for name, task in variables.items():
         if name not in file.conditions:
             raise InputError(
-                _where(origin, lines, "conditions"),
+                line_of(origin, lines, "conditions"),
                 listing(variables),
                 f"none for {name}, which {task!r} needs",
                 f"Write {name}: {{value: 0}}, or {name}: {{column: ..., values: {{...}}}}.",
             )
     for name in file.conditions:
         if name not in variables:
-            other = unknown_name(_where(origin, lines, f"conditions.{name}"), name, variables)
+            other = unknown_name(line_of(origin, lines, f"conditions.{name}"), name, variables)
             remedy = f"{other.remedy} Delete variables that no task of the mapping has."
             raise InputError(other.subject, other.expected, other.got, remedy)
     keys = {name: getattr(file, name) for name in _File.model_fields if name != "epoch"}
@@ -497,13 +451,13 @@ def _explained(error: ValidationError, origin: str, lines: Mapping[str, int]) ->
         tables = {"conditions": Parameter, "epoch": _Epoch, "choice": Choice}
         keys = tables[str(parents[0])].__annotations__ if parents else _File.model_fields
         within = f" in {'.'.join(map(str, parents))}" if parents else ""
-        start = _where(origin, lines, path).removesuffix(path)
+        start = line_of(origin, lines, path).removesuffix(path)
         return unknown_name(f"{start}key{within}", key, keys)
     # items of a list and of a table are described with the key that they are under
     described = next(k for k in (key, *reversed(parents)) if k in _EXPECTED)
     expected, example = _EXPECTED[described]
     return InputError(
-        _where(origin, lines, path),
+        line_of(origin, lines, path),
         expected,
         "nothing" if first["type"] == "missing" else repr(first["input"]),
         f"Write {example}.",

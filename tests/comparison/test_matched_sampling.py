@@ -205,14 +205,18 @@ class TestSample:
         scatter = dispersion(block, conditions=LEVELS)  # its smoothing is in its provenance
         assert scatter["fano_factor"].mean().item() == pytest.approx(fano, abs=0.05)
 
-    def test_negative_rates_are_clipped_and_counted(self):
+    def test_negative_rates_are_no_rates_of_spikes(self):
         torch.manual_seed(0)
         signed = torch.nn.RNN(85, 8)
         recording = make_recording(10)
-        block = sample(recording, network=signed, dt_ms=50, noise=False)
-        assert block["clipped_share"].values.max() > 0.05
-        assert block["rate"].values.min() >= 0
-        assert "clipped_share" not in sample(recording, match="tuning", noise=False).coords
+        with pytest.raises(NotApplicableError, match="rates of 0 or more, for equal rates"):
+            sample(recording, network=signed, dt_ms=50, noise=False)
+        block = sample(recording, network=signed, dt_ms=50, match="tuning", noise=False)
+        share = block["negative_share"].values
+        for unit in range(10):
+            rows = block["observation_unit"].values == unit
+            # the smoothing moves few rates across 0
+            assert (block["rate"].values[rows] < 0).mean() == pytest.approx(share[unit], abs=0.15)
 
     def test_the_scale_of_a_network_does_not_matter(self):
         """Units are drawn by their variance relative to the others, since units of rate are free."""
@@ -322,7 +326,8 @@ class TestSample:
     def test_a_module_is_sampled_too(self):
         torch.manual_seed(0)
         module = torch.nn.GRU(85, 8)
-        block = sample(make_recording(4), network=module, dt_ms=50, name="my GRU")
+        how = {"match": "tuning", "dt_ms": 50, "name": "my GRU"}
+        block = sample(make_recording(4), network=module, **how)
         assert block.attrs["name"] == "my GRU"
         assert "choice" not in block.coords
         with pytest.raises(InputError, match="dt_ms: expected the time step"):

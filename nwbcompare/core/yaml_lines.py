@@ -1,0 +1,87 @@
+"""YAML files, and the line of each key in them for messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nwbcompare.core.errors import InputError
+
+
+def parse_yaml(text: bytes, origin: str) -> tuple[Any, dict[str, int]]:
+    r"""Parse a YAML file.
+
+    Parameters
+    ----------
+    text
+        The file.
+    origin
+        Its name, for messages.
+
+    Returns
+    -------
+    table : dict
+        Its keys and values.
+    lines : dict of str to int
+        The line of each key, by the key with those above it.
+
+    Raises
+    ------
+    InputError
+        For text that is no YAML, and a key that comes twice.
+
+    Examples
+    --------
+    >>> parse_yaml(b"tasks:\n  motion: dm1\n", "map.yaml")
+    ({'tasks': {'motion': 'dm1'}}, {'tasks': 1, 'tasks.motion': 2})
+    """
+    import yaml  # noqa: PLC0415 - only here
+
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+        table = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(
+            origin if mark is None else f"{origin}, line {mark.line + 1}",
+            "a YAML file",
+            f"one that cannot be read ({getattr(error, 'problem', None) or error})",
+            "Correct it; keys are followed by a colon and a space, and brackets are closed.",
+        ) from error
+    return table, _lines_of(node, origin)
+
+
+def _lines_of(node: Any, origin: str, parents: str = "") -> dict[str, int]:
+    """Return the line of each key of a YAML node, by the key with those above it."""
+    lines: dict[str, int] = {}
+    # a scalar has text as its value
+    items = getattr(node, "value", None)
+    for place, item in enumerate(items if isinstance(items, list) else ()):
+        key, value = item if isinstance(item, tuple) else (item, item)
+        name = str(key.value) if isinstance(item, tuple) else str(place)
+        path, line = parents + name, key.start_mark.line + 1
+        if path in lines:
+            # YAML would take the last one without a word
+            raise InputError(
+                line_of(origin, {path: line}, path),
+                "each key once",
+                f"it in line {lines[path]} too",
+                "Delete one of the two.",
+            )
+        lines |= {path: line, **_lines_of(value, origin, f"{path}.")}
+    return lines
+
+
+def line_of(origin: str, lines: Mapping[str, int], key: str) -> str:
+    """Return a file, the line of a key, or of what it should be in, and the key.
+
+    Examples
+    --------
+    >>> line_of("map.yaml", {"tasks": 3}, "tasks.motion")
+    'map.yaml, line 3, tasks.motion'
+    """
+    above = key
+    while above and above not in lines:
+        above = above.rpartition(".")[0]
+    line = f"line {lines[above]}" if above else ""
+    return ", ".join(filter(None, (origin, line, key)))
