@@ -41,6 +41,23 @@ _options = options_of(
         "name such as mante2013.",
     ),
     click.option(
+        "--performance",
+        multiple=True,
+        metavar="NAME=P_A,P_B",
+        help="Share of correct trials of a model in the two tasks, as stated: for activity in "
+        "files without a column correct; may be repeated.",
+    ),
+    click.option(
+        "--chance",
+        metavar="C_A,C_B",
+        help="Performance by chance in the two tasks; by default that of permuted targets.",
+    ),
+    click.option(
+        "--include-untrained",
+        is_flag=True,
+        help="Put models that have not learned the two tasks in the findings.",
+    ),
+    click.option(
         "--margin",
         type=float,
         help="Margin of equivalence (s.d. of FTV, at most 1), stated beforehand; without one "
@@ -112,6 +129,8 @@ def _write(
     pair: str,
     analyses: tuple[str, ...],
     mapping: str | None,
+    performance: tuple[str, ...],
+    chance: str | None,
     sections: str | None,
     preregister: str | None,
     preregistration: str | None,
@@ -146,6 +165,8 @@ def _write(
         out,
         settings=chosen,
         mapping=mapping,
+        performance=dict(read_shares("--performance", one) for one in performance),
+        chance=None if chance is None else read_shares("--chance", chance)[1],
         analyses=analyses,
         preregistration=preregistration,
         sections=names_of(sections),
@@ -172,6 +193,31 @@ def read_pair(text: str) -> tuple[str, str]:
     if not colon:
         raise InputError("--pair", "TASK_A:TASK_B", repr(text), "Use contextdm1:contextdm2.")
     return task_a, task_b
+
+
+def read_shares(option: str, text: str) -> tuple[str, tuple[float, ...]]:
+    """Return a model's name and two shares of correct trials.
+
+    Raises
+    ------
+    InputError
+        For a missing name of a model, and text that is no numbers.
+
+    Examples
+    --------
+    >>> read_shares("--performance", "mine=0.93,0.88")
+    ('mine', (0.93, 0.88))
+    """
+    # names may contain "="
+    name, _, numbers = text.rpartition("=")
+    example = "0.5,0.5" if option == "--chance" else "NAME=0.93,0.88"
+    try:
+        shares = tuple(float(part) for part in numbers.split(","))
+    except ValueError:
+        shares = ()
+    if not shares or bool(name) == (option == "--chance"):
+        raise InputError(option, example, repr(text), f"Use {option} {example}.")
+    return name, shares
 
 
 def _print_findings(folder: Path, *, has_recording: bool) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nwbcompare.comparison.mapping_check import check_mapping
+from nwbcompare.comparison.task_performance import CRITERION
 from nwbcompare.core.activity import blocks
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.provenance import environment
@@ -17,7 +18,8 @@ from nwbcompare.report.page import Page, read_sections, write_page
 from nwbcompare.report.page_section import Finding, PageSection
 from nwbcompare.workflows.formatting import counted
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements, mapping_of
-from nwbcompare.workflows.models import load_models
+from nwbcompare.workflows.model_performance import ModelPerformance, measure_performance
+from nwbcompare.workflows.models import Model, load_models
 from nwbcompare.workflows.preregistration import (
     PreregistrationFile,
     check_preregistration_path,
@@ -35,6 +37,7 @@ from nwbcompare.workflows.sampling_protocols import network_pair
 from nwbcompare.workflows.section_runs import compute_sections, page_sections, select_sections
 from nwbcompare.workflows.sections.limits import limits
 from nwbcompare.workflows.sections.methods import methods
+from nwbcompare.workflows.sections.model_performance import performance_text
 from nwbcompare.workflows.settings import Settings
 
 # several of one recipe, so that there are findings over networks
@@ -48,6 +51,7 @@ PARAMETERS = (
     "n_splits",
     "margin",
     "margin_reason",
+    "include_untrained",
 )
 """Settings that the results depend on."""
 PRIMARY = "sampled"
@@ -63,6 +67,8 @@ def compare(
     sections: Sequence[str] | None = None,
     settings: Settings | None = None,
     mapping: Any = None,
+    performance: Mapping[str, Sequence[float]] | None = None,
+    chance: Sequence[float] | None = None,
     analyses: Sequence[str | os.PathLike[str]] = (),
     preregistration: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -90,6 +96,9 @@ def compare(
     mapping
         Conditions of the recording as conditions of a network: a YAML file or a name; see
         `nwbcompare.comparison.read_mapping`. By default that of the recording's archive.
+    performance, chance
+        Shares of correct trials in the two tasks, by name of a model in a file without a column
+        ``correct``, as stated; and chance in the two tasks, by default that of permuted targets.
     analyses
         Folders of `nwbcompare.analyze` or `nwbcompare.continual`, whose sections are added.
     preregistration
@@ -108,14 +117,19 @@ def compare(
     ------
     InputError
         Where a source does not exist or does not fit, a task of the pair is missing on one side,
-        two models have one name, ``out`` cannot be written or has results of other settings, or
-        a preregistration is damaged or of another pair, primary contrast or recording.
+        two models have one name, none has learned the two tasks, ``out`` cannot be written or has
+        results of other settings, or a preregistration is damaged or of another pair, primary
+        contrast or recording.
 
     Notes
     -----
     Networks are sampled as the recording was (its conditions, trial counts, rates and noise), so
     that both sides go through the same analysis; the published protocol is shown beside that.
     The same inputs and seed give the same ``report.json``.
+
+    Models that have not learned the two tasks (see
+    `nwbcompare.workflows.model_performance.ModelPerformance`) are in no finding; the section
+    "models" lists them, with the results of all models. Those of unknown performance are kept.
     """
     settings = settings or Settings()
     # the title, the limits and the methods are of the samples
@@ -135,7 +149,16 @@ def compare(
         check_mapping(choice.activity, chosen)
     paths = [os.fspath(model) for model in models]
     model_sources = load_models(paths, settings.pair, network_pair(settings.pair, chosen))
-    source = ComparisonSource(choice, model_sources, chosen, settings)
+    performances = measure_performance(
+        model_sources,
+        choice.activity,
+        chosen,
+        settings.pair,
+        stated=performance or {},
+        chance=chance,
+    )
+    learned, below = _sorted_by_criterion(model_sources, performances, settings)
+    source = ComparisonSource(choice, learned, chosen, settings, performances, below)
     configuration = settings.parameters(*PARAMETERS)
     agreement = None
     if file is not None:
@@ -149,13 +172,23 @@ def compare(
         measurements = Measurements.of(results["samples"])
         # warnings about units are limits of the findings, so they belong on the page
         warnings = [text for one in results.values() for text in one.warnings]
+        names = {model.name for model in below}
+        left_out, uncertain = (
+            [
+                text
+                for one in performances
+                if (one.name in names) == is_below
+                and (text := performance_text(one, settings.pair, left_out=is_below))
+            ]
+            for is_below in (True, False)
+        )
         page = Page(
             title=_title(measurements),
             lead=LEAD,
             cards=_cards(measurements),
             caution=_caution(measurements),
             sections=[*page_sections(runs, [source]), *more_sections],
-            limits=limits(measurements, warnings),
+            limits=[*limits(measurements, warnings), *uncertain],
             methods=[
                 *methods(results, settings),
                 *(f"{one.heading}: {one.method}" for one in selection if one.method),
@@ -170,10 +203,30 @@ def compare(
             },
             simulated=measurements.simulated,
             how_to_get=choice.guidance,
-            left_out=choice.left_out,
+            left_out=" ".join(filter(None, (choice.left_out, *left_out))),
         )
         write_page(folder.path, page if agreement is None else agreement.on(page, PRIMARY))
     return Path(out)
+
+
+def _sorted_by_criterion(
+    models: Sequence[Model], performances: Sequence[ModelPerformance], settings: Settings
+) -> tuple[list[Model], list[Model]]:
+    """Return the models that findings are about, and those that have not learned the tasks."""
+    learned: list[Model] = []
+    below: list[Model] = []
+    for model, one in zip(models, performances, strict=True):
+        is_below = one.has_learned is False and not settings.include_untrained
+        (below if is_below else learned).append(model)
+    if not learned:
+        raise InputError(
+            "models",
+            "one that has learned the two tasks (at least "
+            f"{CRITERION:g} of what lies between chance and 1)",
+            "; ".join(f"{one.name}: {one.text(settings.pair)}" for one in performances),
+            "Train them on, or pass --include-untrained to put them in findings.",
+        )
+    return learned, below
 
 
 def preregister(

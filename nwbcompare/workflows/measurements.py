@@ -24,6 +24,7 @@ from nwbcompare.core.unit_samples import SESSION, UnitSample
 from nwbcompare.model.network import Network
 from nwbcompare.tasks.registry import display_name
 from nwbcompare.workflows.analysis_sources import NetworkSource, activity_digest
+from nwbcompare.workflows.model_performance import ModelPerformance
 from nwbcompare.workflows.models import Model
 from nwbcompare.workflows.recording_source import RecordingChoice
 from nwbcompare.workflows.sampling_protocols import PROTOCOLS, RATE, Pair, SampledNetwork
@@ -45,11 +46,15 @@ class ComparisonSource:
     choice
         The recording.
     models
-        The models.
+        The models that findings are about.
     mapping
         Conditions of the recording as conditions of a network; None where there is no mapping.
     settings
         Settings of the comparison.
+    performances
+        Performance of all models.
+    below
+        Models that have not learned the two tasks, which no finding is about.
     references
         First rate-matched draw of each reference by name, with the name of the network that it is
         the untrained one of ("" for none); None before they were drawn.
@@ -59,6 +64,8 @@ class ComparisonSource:
     models: Sequence[Model]
     mapping: ProtocolMapping | None
     settings: Settings
+    performances: Sequence[ModelPerformance] = ()
+    below: Sequence[Model] = ()
     references: dict[str, tuple[str, xr.DataTree]] | None = None
     kind = "comparison"
 
@@ -76,7 +83,15 @@ class ComparisonSource:
         """Return checksums of the recording and the models, and the mapping."""
         return {
             "recording": activity_digest(self.recording),
-            "models": {f"{model.family}={model.name}": model.identity() for model in self.models},
+            "models": {
+                f"{model.family}={model.name}": model.identity()
+                for model in (*self.models, *self.below)
+            },
+            "stated performance": {
+                one.name: [*one.performance, *one.chance]
+                for one in self.performances
+                if one.origin == "stated"
+            },
             "mapping": None if self.mapping is None else self.mapping.parameters(),
         }
 
@@ -89,7 +104,10 @@ class ComparisonSource:
     def seeds_of(self, model: Model) -> range:
         """Return the seeds of a model's draws, of which no two models share one."""
         # with shared seeds errors of different networks would be correlated
-        first = self.settings.seed + self.settings.n_draws * self.models.index(model)
+        place = [*self.models, *self.below].index(model)
+        # the references' seeds lie between
+        place += len(self.models) + 2 if place >= len(self.models) else 0
+        first = self.settings.seed + self.settings.n_draws * place
         return range(first, first + self.settings.n_draws)
 
     @cached_property

@@ -58,8 +58,13 @@ def _load(text: str, pair: tuple[str, str], network_pair: tuple[str, str]) -> Mo
     if is_file or is_activity_model(source):
         return FileSource(source, _activity(source, pair), family)
     network = NetworkSource(source, family)
-    if not set(network_pair) <= set(network.network.config.rules):
-        raise _lacking_tasks(f"model {source!r}", network_pair, network.network.config.rules)
+    if not set(network_pair) <= set(network.tasks):
+        raise InputError(
+            f"model {source!r}",
+            f"a network trained on {listing(network_pair)}",
+            f"one trained on {listing(network.tasks)}",
+            "Name a pair of tasks that it was trained on (--pair A:B), or leave it out.",
+        )
     return network
 
 

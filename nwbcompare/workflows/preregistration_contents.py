@@ -14,6 +14,7 @@ from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
 from nwbcompare.comparison.matched_sampling import ACTIVE_SHARE
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping, read_mapping
 from nwbcompare.comparison.sample_contrasts import KIND, THESE
+from nwbcompare.comparison.task_performance import CRITERION
 from nwbcompare.core.activity import blocks, labels
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.provenance import git_revision, sources_sha256
@@ -59,6 +60,11 @@ DECISION = (
 PRIMARY, CONTROL, REFERENCE, SECONDARY = "primary contrast", "control", "reference", "secondary"
 """Parts of training regimes in the tests."""
 
+BELOW_CRITERION = (
+    "Networks whose (performance - chance) / (1 - chance) in the recording's conditions is below "
+    f"{CRITERION:g} in one of the tasks are in no finding."
+)
+
 
 def contents_of_comparison(
     recording: str | None,
@@ -103,7 +109,9 @@ def contents_of_comparison(
             test=f"nwbcompare.compare_samples, claim about {claim}, two-sided, {DECISION}",
             level=LEVEL,
         ),
-        exclusions=_exclusions("No network is left out.", None),
+        exclusions=_exclusions(
+            "No network is left out." if settings.include_untrained else BELOW_CRITERION, None
+        ),
         models=[_record(model) for model in models],
     )
 

@@ -56,6 +56,9 @@ class Settings:
     least_performance
         Share of correct trials in each task of the last stage that a network must reach to be
         compared after continual learning; 0.8 as published.
+    include_untrained
+        Whether models that have not learned the two tasks are in the findings of a comparison;
+        by default they are listed beside.
     n_surrogates
         Surrogates of the nulls for clusters and of ePAIRS.
     n_rotations
@@ -83,6 +86,7 @@ class Settings:
     margin: float | None = None
     margin_reason: str = ""
     least_performance: float = 0.8
+    include_untrained: bool = False
     n_surrogates: int = 999
     n_rotations: int = 1000
     n_unit_permutations: int = 9999

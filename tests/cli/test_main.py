@@ -204,6 +204,7 @@ def test_a_comparison_of_some_sections_is_resumed_with_more(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     words = ["compare", "--model", "net", "--recording", "brain.nc", "--out", "report"]
     words += ["--permutations", "5", "--bootstraps", "20", "--draws", "1"]
+    words += ["--include-untrained"]
 
     def run(*more):
         result = CliRunner().invoke(cli, [*words, *more], catch_exceptions=False)

@@ -32,6 +32,7 @@ from nwbcompare.workflows.section import Results, Section, Summary
 
 SECTIONS = [
     "sampled",
+    "models",
     "references",
     "noise",
     "published",

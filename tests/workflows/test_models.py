@@ -6,6 +6,8 @@ import pytest
 from report_inputs import CONTEXTS, network_in
 
 import nwbcompare as nc
+from nwbcompare.model import Network, NetworkConfig, save_run
+from nwbcompare.model.schedules import training_config
 from nwbcompare.workflows.models import load_models
 
 
@@ -38,5 +40,19 @@ def test_models_that_cannot_be_are_refused(sources, match):
 
 def test_a_network_must_know_the_tasks_that_it_is_shown(tmp_path):
     source = network_in(tmp_path, "net")
-    with pytest.raises(nc.InputError, match="net': expected trials of dm1, dm2, got contextdm1"):
+    with pytest.raises(
+        nc.InputError,
+        match="net': expected a network trained on dm1, dm2, got one trained on contextdm1, contextdm2",
+    ):
         load_models([source], ("motion", "colour"), ("dm1", "dm2"))
+
+
+def test_a_network_with_the_rules_of_tasks_that_it_was_not_trained_on_is_refused(tmp_path):
+    network = Network(NetworkConfig(n_units=4), name="net")
+    source = str(save_run(network, tmp_path / "net", training=training_config(("fdgo", "dm1"))))
+    match = "trained on contextdm1, contextdm2, got one trained on fdgo, dm1"
+    with pytest.raises(nc.InputError, match=match):
+        load_models([source], CONTEXTS, CONTEXTS)
+    # nothing is known of how a network without a training was made
+    untold = str(save_run(network, tmp_path / "untold"))
+    assert load_models([untold], CONTEXTS, CONTEXTS)[0].name == "untold"
