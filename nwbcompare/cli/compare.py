@@ -41,6 +41,11 @@ _options = options_of(
         "name such as mante2013.",
     ),
     click.option(
+        "--match",
+        help="Match of recorded conditions with those of models in files: a YAML file, or "
+        "as-recorded for models that are compared in their own conditions.",
+    ),
+    click.option(
         "--performance",
         multiple=True,
         metavar="NAME=P_A,P_B",
@@ -129,6 +134,7 @@ def _write(
     pair: str,
     analyses: tuple[str, ...],
     mapping: str | None,
+    match: str | None,
     performance: tuple[str, ...],
     chance: str | None,
     sections: str | None,
@@ -154,6 +160,7 @@ def _write(
             preregister,
             settings=chosen,
             mapping=mapping,
+            match=match,
             notes=note,
             overwrite=overwrite,
         )
@@ -165,6 +172,7 @@ def _write(
         out,
         settings=chosen,
         mapping=mapping,
+        match=match,
         performance=dict(read_shares("--performance", one) for one in performance),
         chance=None if chance is None else read_shares("--chance", chance)[1],
         analyses=analyses,
@@ -232,6 +240,10 @@ def _print_findings(folder: Path, *, has_recording: bool) -> None:
         click.echo(f"SIMULATED recording: {reason}")
     if numbers["left_out"]:
         click.echo(numbers["left_out"])
+    for name, rows in numbers["provenance"]["matches"].items():
+        click.echo(f"Conditions of the recording, and of {name}:")
+        for ours, theirs in rows:
+            click.echo(f"  {ours:<28} {theirs}")
     for finding in numbers["findings"]:
         click.echo(f"- {finding['text']}")
     for path in (folder / "index.html", folder / "report.json"):

@@ -154,8 +154,8 @@ class ConditionMatch:
         }
         return table
 
-    def lines(self) -> list[str]:
-        r"""Return the table of matched values, and what has no partner, as lines of text.
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the table of what corresponds, in the recording and in the model.
 
         Examples
         --------
@@ -163,22 +163,21 @@ class ConditionMatch:
         ...     origin="match", tasks={"dots": "dm1"}, columns={"dots": {"side": "direction"}},
         ...     values={"dots": {"side": {"left": 0, "right": 3}}}, epoch="stim",
         ...     model_epoch="stim1")
-        >>> print(*match.lines(), sep="\n")
-        recording                model
-        task dots                task dm1
-          side left              direction 0
-          side right             direction 3
-        epoch stim               epoch stim1, 0 ms earlier
+        >>> for row in match.rows():
+        ...     print(*row, sep=" | ")
+        task dots | task dm1
+          side left | direction 0
+          side right | direction 3
+        epoch stim | epoch stim1, 0 ms earlier
         """
-        rows = [("recording", "model")]
+        rows = []
         for task, partner in self.tasks.items():
             rows.append((f"task {task}", f"task {partner}"))
             for column, pairs in self.values[task].items():
                 other = self.columns[task][column]
                 rows += [(f"  {column} {a}", f"{other} {b}") for a, b in pairs.items()]
         earlier = f"epoch {self.model_epoch}, {self.latency_ms:g} ms earlier"
-        rows.append((f"epoch {self.epoch}", earlier))
-        return [f"{a:<24} {b}" for a, b in rows] + list(self.notes)
+        return [*rows, (f"epoch {self.epoch}", earlier)]
 
 
 def match_conditions(activity: Activity, recording: Activity, match: Any = None) -> ConditionMatch:

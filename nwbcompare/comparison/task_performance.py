@@ -10,8 +10,8 @@ import torch
 import xarray as xr
 
 from nwbcompare.analysis.selectivity.condition_means import condition_table
-from nwbcompare.comparison.matched_sampling import cut_to_mapping
 from nwbcompare.comparison.protocol_mapping import mapping_name, read_mapping
+from nwbcompare.comparison.recorded_trials import cut_to_correspondence
 from nwbcompare.comparison.spike_variability import recorded_block
 from nwbcompare.core.activity import Activity
 from nwbcompare.model.network import Network, at_last_step, input_of, is_correct
@@ -64,7 +64,7 @@ def task_performance(network: Network, recording: Activity, mapping: Any = None)
     """
     whole = recorded_block(recording)
     mapping = read_mapping(mapping, mapping_name(whole))
-    table, condition = condition_table(cut_to_mapping(whole, mapping), mapping.columns)
+    table, condition = condition_table(cut_to_correspondence(whole, mapping), mapping.columns)
     n_trials = np.bincount(condition, minlength=table.sizes["condition"])
     timing = {"stimulus_ms": mapping.stimulus_ms, "delay_ms": mapping.delay_ms}
     tasks = list(dict.fromkeys(table["task"].values))

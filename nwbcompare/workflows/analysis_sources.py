@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from nwbcompare.comparison.condition_match import ConditionMatch
 from nwbcompare.comparison.protocols import MatchedProtocol, parameters_of
 from nwbcompare.core.activity import blocks, tasks_of
 from nwbcompare.core.files import sha256_of_file
@@ -108,11 +109,23 @@ class NetworkSource:
 
 @dataclass(eq=False)
 class FileSource:
-    """A model's activity in a file, of which only what the file says is known."""
+    """A model's activity in a file, of which only what the file says is known.
+
+    Attributes
+    ----------
+    source, family
+        As of a network.
+    activity
+        The activity.
+    match
+        Conditions of the recording as conditions of the activity; None where it is compared as it
+        was recorded.
+    """
 
     source: str
     activity: xr.DataTree
     family: str = FAMILY
+    match: ConditionMatch | None = None
 
     @cached_property
     def first(self) -> xr.Dataset:

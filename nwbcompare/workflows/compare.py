@@ -33,7 +33,7 @@ from nwbcompare.workflows.preregistration_contents import (
 )
 from nwbcompare.workflows.recording_source import choose_recording
 from nwbcompare.workflows.results_folder import check_report_folder, results_folder
-from nwbcompare.workflows.sampling_protocols import network_pair
+from nwbcompare.workflows.sampling_protocols import model_pair
 from nwbcompare.workflows.section_runs import compute_sections, page_sections, select_sections
 from nwbcompare.workflows.sections.limits import limits
 from nwbcompare.workflows.sections.methods import methods
@@ -67,6 +67,7 @@ def compare(
     sections: Sequence[str] | None = None,
     settings: Settings | None = None,
     mapping: Any = None,
+    match: Any = None,
     performance: Mapping[str, Sequence[float]] | None = None,
     chance: Sequence[float] | None = None,
     analyses: Sequence[str | os.PathLike[str]] = (),
@@ -96,6 +97,11 @@ def compare(
     mapping
         Conditions of the recording as conditions of a network: a YAML file or a name; see
         `nwbcompare.comparison.read_mapping`. By default that of the recording's archive.
+    match
+        Conditions of the recording as conditions of models in files: a YAML file or a dict; see
+        `nwbcompare.comparison.match_conditions`. By default names and values are the same, and
+        files of the published or the matched protocol, or all with "as-recorded", are compared in
+        their own conditions.
     performance, chance
         Shares of correct trials in the two tasks, by name of a model in a file without a column
         ``correct``, as stated; and chance in the two tasks, by default that of permuted targets.
@@ -148,7 +154,9 @@ def compare(
     if chosen is not None and len(blocks(choice.activity)) == 1:
         check_mapping(choice.activity, chosen)
     paths = [os.fspath(model) for model in models]
-    model_sources = load_models(paths, settings.pair, network_pair(settings.pair, chosen))
+    model_sources = load_models(
+        paths, settings.pair, model_pair(settings.pair, chosen), choice.activity, match
+    )
     performances = measure_performance(
         model_sources,
         choice.activity,
@@ -199,6 +207,9 @@ def compare(
                 "settings": configuration,
                 "mapping": measurements.mapping,
                 "recording": json.loads(measurements.variance.attrs["provenance"]),
+                "matches": {
+                    model.name: model.match for model in measurements.models if model.match
+                },
                 "models": {model.source: model.provenance for model in measurements.models},
             },
             simulated=measurements.simulated,
@@ -236,6 +247,7 @@ def preregister(
     *,
     settings: Settings | None = None,
     mapping: Any = None,
+    match: Any = None,
     notes: Sequence[str] = (),
     overwrite: bool = False,
 ) -> PreregistrationFile:
@@ -243,7 +255,7 @@ def preregister(
 
     Parameters
     ----------
-    models, recording, settings, mapping
+    models, recording, settings, mapping, match
         As for `compare`. A recording that is not there yet is fixed by its SOURCE alone.
     file
         The file; see `nwbcompare.workflows.preregistration`.
@@ -274,7 +286,11 @@ def preregister(
         )
     choice, chosen = recording_if_there(recording, settings, mapping, every_animal=True)
     sources = load_models(
-        [os.fspath(model) for model in models], settings.pair, network_pair(settings.pair, chosen)
+        [os.fspath(model) for model in models],
+        settings.pair,
+        model_pair(settings.pair, chosen),
+        None if choice is None else choice.activity,
+        match,
     )
     check_networks(sources)
     contents = contents_of_comparison(

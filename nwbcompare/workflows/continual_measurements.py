@@ -28,7 +28,7 @@ from nwbcompare.workflows.sampling_protocols import (
     RATE,
     REVERSED,
     TUNING,
-    SampledNetwork,
+    ModelInTrials,
     SamplingProtocol,
 )
 from nwbcompare.workflows.section import Refusal, Results
@@ -177,14 +177,14 @@ def _network(one: StudyNetwork, plan: StudyPlan) -> Network:
     return Network(config, name=one.folder.name)
 
 
-def _in_trials(network: Network, source: _Recording) -> SampledNetwork:
-    return SampledNetwork(network, source.settings.pair, source.mapping, source.recorded)
+def _in_trials(network: Network, source: _Recording) -> ModelInTrials:
+    return ModelInTrials(network, source.settings.pair, source.mapping, source.recorded)
 
 
 def _add_table(
     results: Results,
     name: str,
-    model: SampledNetwork,
+    model: ModelInTrials,
     protocol: SamplingProtocol,
     seed: int,
     settings: Settings,
@@ -194,7 +194,7 @@ def _add_table(
     # place each sampled unit stands, is shared
     first = settings.seed + settings.n_draws * seed
     seeds = range(first, first + settings.n_draws)
-    pair = protocol.pair_of(model.pair, model.mapping)
+    pair = protocol.pair_of(model.pair, model.correspondence)
     try:
         activities = protocol.activities(model, seeds)
         table = sample_table(activities, pair, protocol.name)

@@ -23,14 +23,27 @@ from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.core.unit_samples import SESSION, UnitSample
 from nwbcompare.model.network import Network
 from nwbcompare.tasks.registry import display_name
-from nwbcompare.workflows.analysis_sources import NetworkSource, activity_digest
+from nwbcompare.workflows.analysis_sources import FileSource, activity_digest
 from nwbcompare.workflows.model_performance import ModelPerformance
 from nwbcompare.workflows.models import Model
 from nwbcompare.workflows.recording_source import RecordingChoice
-from nwbcompare.workflows.sampling_protocols import PROTOCOLS, RATE, Pair, SampledNetwork
+from nwbcompare.workflows.sampling_protocols import (
+    AS_RECORDED,
+    MATCHED,
+    PROTOCOLS,
+    PUBLISHED,
+    RANKED,
+    RATE,
+    REVERSED,
+    TUNING,
+    ModelInTrials,
+    Pair,
+    SamplingProtocol,
+)
 from nwbcompare.workflows.section import Refusal, Results
 from nwbcompare.workflows.settings import Settings
 
+NETWORK_PROTOCOLS = (TUNING, RANKED, REVERSED, RATE, MATCHED, PUBLISHED)
 # fewer values are no distribution to compare
 LEAST_ACTIVE = 3
 SAMPLE_COORDS = frozenset({"unit", "recorded_unit", "session", "subject", "task"})
@@ -93,6 +106,11 @@ class ComparisonSource:
                 if one.origin == "stated"
             },
             "mapping": None if self.mapping is None else self.mapping.parameters(),
+            "matches": {
+                model.name: model.match.parameters()
+                for model in (*self.models, *self.below)
+                if isinstance(model, FileSource) and model.match is not None
+            },
         }
 
     def forget(self) -> None:
@@ -115,20 +133,39 @@ class ComparisonSource:
         """Trials of the recording in which networks are sampled; None without a mapping."""
         return None if self.mapping is None else RecordedTrials.of(self.recording, self.mapping)
 
-    def in_trials(self, network: Network) -> SampledNetwork:
-        """Return a network in the trials of the recording."""
-        return SampledNetwork(network, self.settings.pair, self.mapping, self.recorded)
+    def in_trials(self, model: Model | Network) -> ModelInTrials:
+        """Return a network, or the activity of a file, in the trials of the recording."""
+        pair = self.settings.pair
+        if not isinstance(model, FileSource):
+            network = model if isinstance(model, Network) else model.network
+            return ModelInTrials(network, pair, self.mapping, self.recorded)
+        match = model.match
+        recorded = None if match is None else RecordedTrials.of(self.recording, match)
+        return ModelInTrials(model.activity, pair, match, recorded)
+
+    def protocols_of(self, model: Model) -> tuple[SamplingProtocol, ...]:
+        """Return the protocols on which a model is measured, from the nearest to the recording."""
+        if not isinstance(model, FileSource):
+            return NETWORK_PROTOCOLS if self.mapping is not None else (PUBLISHED,)
+        if model.match is None:
+            return (PROTOCOLS.get(model.protocol, AS_RECORDED),)
+        return (TUNING, RANKED, REVERSED, RATE, AS_RECORDED)
+
+    @property
+    def samples_models(self) -> bool:
+        """Whether any model is sampled like the recording."""
+        matched = [one.match for one in self.models if isinstance(one, FileSource)]
+        return self.mapping is not None or any(one is not None for one in matched)
 
     @cached_property
     def sampled(self) -> dict[str, xr.DataTree]:
         """First rate-matched draw of each network, by name."""
-        if self.mapping is None:
-            return {}
-        return {
-            model.name: RATE.activities(self.in_trials(model.network), self.seeds_of(model)[:1])[0]
-            for model in self.models
-            if isinstance(model, NetworkSource)
-        }
+        sampled = {}
+        for model in self.models:
+            one = self.in_trials(model)
+            if one.correspondence is not None and not one.sampler.response.signed:
+                sampled[model.name] = RATE.activities(one, self.seeds_of(model)[:1])[0]
+        return sampled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +199,10 @@ class ModelRecord:
     is_network: bool
     method: str
     provenance: Mapping[str, Any]
+    match: Sequence[Sequence[str]] = ()
+    """Rows of the table of matched conditions, of activity that is sampled."""
+    match_notes: Sequence[str] = ()
+    """Sentences on what has no partner."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,6 +359,8 @@ def sample_table(activities: Sequence[xr.DataTree], pair: Pair, protocol: str) -
         fractional_task_variance(task_variance(activity), *pair, missing="nan")
         for activity in activities
     ]
+    # of each draw, not of each recorded unit
+    tables = [table.reset_coords(list({"negative_share"} & set(table.coords))) for table in tables]
     # draws differ in their network units: the worst one decides
     n_active = min(int(table["active"].sum()) for table in tables)
     if n_active < LEAST_ACTIVE:

@@ -25,7 +25,7 @@ from nwbcompare.tasks.channels import angular_distance
 from nwbcompare.tasks.registry import display_name
 from nwbcompare.workflows.analysis_sources import FileSource, NetworkSource
 from nwbcompare.workflows.models import Model
-from nwbcompare.workflows.sampling_protocols import Pair, network_pair
+from nwbcompare.workflows.sampling_protocols import Pair, model_pair
 
 ROUNDING = 1e-9
 Floats = npt.NDArray[np.float64]
@@ -128,7 +128,10 @@ def _performance_of(
     own = stated.get(model.name)
     origin: Origin = "measured"
     if isinstance(model, FileSource):
-        found, trials = _of_activity(model.activity, pair), "its own trials"
+        found, trials = (
+            _of_activity(model.activity, model_pair(pair, model.match)),
+            "its own trials",
+        )
         is_measured, how = bool(np.isfinite(found[:, 0]).all()), "in its column 'correct'"
     else:
         found, trials = _of_network(model, recording, mapping, pair)
@@ -162,7 +165,7 @@ def _of_network(
     """Return a network's performance and chance ``(task, 2)``, and in which trials."""
     # of several blocks the samples say what they need
     if mapping is None or len(blocks(recording)) > 1:
-        table = published_performance(model.network, [*network_pair(pair, mapping)])
+        table = published_performance(model.network, [*model_pair(pair, mapping)])
         trials = "the published test trials"
     else:
         check_known(mapping.where("tasks"), pair, mapping.tasks)

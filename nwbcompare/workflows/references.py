@@ -15,7 +15,7 @@ from nwbcompare.model.network import Network
 from nwbcompare.workflows.analysis_sources import NetworkSource
 from nwbcompare.workflows.measurements import ComparisonSource, sample_table
 from nwbcompare.workflows.models import Model
-from nwbcompare.workflows.sampling_protocols import PUBLISHED, RATE, TUNING, network_pair
+from nwbcompare.workflows.sampling_protocols import PUBLISHED, RATE, TUNING, model_pair
 from nwbcompare.workflows.section import Refusal, Results
 
 STIMULUS = "stimulus alone"
@@ -122,7 +122,7 @@ def sample_reference(
     settings, network = source.settings, reference.network
     first = settings.seed + settings.n_draws * (len(source.models) + place)
     seeds = range(first, first + settings.n_draws)
-    rules = network_pair(settings.pair, source.mapping)
+    rules = model_pair(settings.pair, source.mapping)
     if not set(rules) <= set(network.config.rules):
         return Refusal(f"Untrained networks have no rules {' and '.join(rules)}."), None
     model, reasons = source.in_trials(network), []

@@ -9,10 +9,11 @@ from typing import Literal
 
 import xarray as xr
 
+from nwbcompare.comparison.condition_match import ConditionMatch
 from nwbcompare.comparison.matched_sampling import Match, MatchedSampler, Pairing
-from nwbcompare.comparison.model_response import network_response
+from nwbcompare.comparison.model_response import activity_response, network_response
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping
-from nwbcompare.comparison.recorded_trials import RecordedTrials
+from nwbcompare.comparison.recorded_trials import Correspondence, RecordedTrials
 from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.model.network import Network
 from nwbcompare.workflows.sources import record_test_trials
@@ -21,39 +22,52 @@ Pair = tuple[str, str]
 
 
 @dataclass(eq=False)
-class SampledNetwork:
-    """A network in the trials of a recording, in which it is run once for all protocols.
+class ModelInTrials:
+    """A model in the trials of a recording, whose rates in them are computed once.
 
     Attributes
     ----------
-    network
-        The network.
+    model
+        A network, or the activity of any model.
     pair
         The two tasks by their names in the recording.
-    mapping
-        Conditions of the recording as conditions of a network; None where there is no mapping.
+    correspondence
+        Conditions of the recording as conditions of a network, or of the activity; None where there
+        is none, so that the model is not sampled.
     recorded
-        The recorded trials; None without a mapping.
+        The recorded trials; None without a correspondence.
     """
 
-    network: Network
+    model: Network | xr.DataTree
     pair: Pair
-    mapping: ProtocolMapping | None
+    correspondence: ProtocolMapping | ConditionMatch | None
     recorded: RecordedTrials | None
 
     @cached_property
     def sampler(self) -> MatchedSampler:
-        """Samples of the network like the recording."""
-        if self.mapping is None or self.recorded is None:
+        """Samples of the model like the recording."""
+        if self.correspondence is None or self.recorded is None:
             raise NotApplicableError(
                 "recording",
-                "a mapping of its conditions to those of a network",
+                "its conditions as conditions of the model",
                 "none",
-                "Write one (nwbcompare mapping new), or name one of this package.",
+                "Write a mapping (nwbcompare mapping new), or a match (--match) for an activity.",
             )
-        return MatchedSampler(
-            self.recorded, network_response(self.network, self.recorded, self.mapping)
-        )
+        if isinstance(self.model, Network) and isinstance(self.correspondence, ProtocolMapping):
+            response = network_response(self.model, self.recorded, self.correspondence)
+        elif isinstance(self.model, xr.DataTree) and isinstance(
+            self.correspondence, ConditionMatch
+        ):
+            response = activity_response(self.model, self.recorded, self.correspondence)
+        else:
+            raise TypeError("networks have a mapping, activities a match")
+        return MatchedSampler(self.recorded, response)
+
+    def at_latency(self, latency_ms: float) -> ModelInTrials:
+        """Return a model whose activity is matched, at another latency of the neurons (ms)."""
+        if not isinstance(self.correspondence, ConditionMatch):
+            raise TypeError("the latency of a network is that of its mapping")
+        return replace(self, correspondence=self.correspondence.at_latency(latency_ms))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +99,17 @@ class SamplingProtocol:
     pairing: Pairing = "random"
     method: str = "."
 
-    def pair_of(self, pair: Pair, mapping: ProtocolMapping | None) -> Pair:
+    def pair_of(self, pair: Pair, correspondence: Correspondence | None) -> Pair:
         """Return the names that the two tasks have in activity on this protocol."""
-        return network_pair(pair, mapping) if self.trials == "published" else pair
+        return pair if self.trials == "recording" else model_pair(pair, correspondence)
 
-    def activities(self, model: SampledNetwork, seeds: Sequence[int]) -> list[xr.DataTree]:
-        """Record a network: once without noise, else once for each seed.
+    def activities(self, model: ModelInTrials, seeds: Sequence[int]) -> list[xr.DataTree]:
+        """Record a model: once without noise, else once for each seed.
 
         Parameters
         ----------
         model
-            The network in the recorded trials.
+            The model in the recorded trials.
         seeds
             Seeds of units and noise; on all noisy protocols a seed draws the same units.
 
@@ -105,8 +119,12 @@ class SamplingProtocol:
             Where the recording lacks what matching needs, such as two trials in every condition of
             every unit for equal tuning.
         """
-        if self.trials == "published":
-            return [record_test_trials(model.network, network_pair(model.pair, model.mapping))]
+        own = self.trials == "file" or model.correspondence is None
+        if isinstance(model.model, xr.DataTree) and own:
+            return [model.model]
+        if isinstance(model.model, Network) and self.trials == "published":
+            pair = model_pair(model.pair, model.correspondence)
+            return [record_test_trials(model.model, pair)]
         if self.match is None:
             return [model.sampler.draw(seeds[0], noise=False)]
         return [model.sampler.draw(seed, match=self.match, pairing=self.pairing) for seed in seeds]
@@ -119,8 +137,9 @@ TUNING = SamplingProtocol(
     trials="recording",
     match="tuning",
     method=": rates are scaled and shifted so that their mean and the sum of the corrected task "
-    "variances are the recorded unit's, and residuals of its own trials are added; only the split "
-    "of variance between the tasks is the network's. Units are paired at random.",
+    "variances are the recorded unit's, and counts are drawn with its Fano factor and gain in each "
+    "task; only the split of variance between the tasks is the model's. Units are paired at "
+    "random.",
 )
 RANKED = replace(
     TUNING,
@@ -175,7 +194,7 @@ PROTOCOLS = {
 """Protocols by name, from the nearest to a recording."""
 
 
-def network_pair(pair: Pair, mapping: ProtocolMapping | None) -> Pair:
-    """Return the names in networks of the two tasks of a recording."""
-    tasks = {} if mapping is None else mapping.tasks
+def model_pair(pair: Pair, correspondence: Correspondence | None) -> Pair:
+    """Return the names in a model of the two tasks of a recording."""
+    tasks = {} if correspondence is None else correspondence.tasks
     return tasks.get(pair[0], pair[0]), tasks.get(pair[1], pair[1])

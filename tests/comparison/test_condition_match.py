@@ -108,7 +108,7 @@ class TestMatchedActivity:
     def test_conditions_that_are_no_partner_are_averaged_over_and_said(self):
         signs = {name: name for name in ("coherence_1_sign", "coherence_2_sign")}
         match = match_conditions(model_block(), recording(), signs)
-        assert "averaged over coherence_1_level, coherence_2_level" in match.lines()[-1]
+        assert "averaged over coherence_1_level, coherence_2_level" in match.notes[-1]
         assert match.columns["contextdm1"] == signs
 
     def test_text_and_names(self):
@@ -121,7 +121,7 @@ class TestMatchedActivity:
             {"side": {"column": "coherence_1_sign", "values": {"left": -1, "right": 1}}},
         )
         assert match.values["contextdm2"]["side"] == {"left": -1.0, "right": 1.0}
-        assert any(line.startswith("  side left") for line in match.lines())
+        assert ("  side left", "coherence_1_sign -1.0") in match.rows()
 
     def test_what_has_no_partner_is_listed(self):
         model = model_block()

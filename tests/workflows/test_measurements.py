@@ -14,7 +14,7 @@ from nwbcompare.comparison.matched_sampling import MatchedSampler
 from nwbcompare.comparison.protocol_mapping import read_mapping
 from nwbcompare.workflows.measurements import Measurements, mapping_of
 from nwbcompare.workflows.results_folder import keep_results, read_results
-from nwbcompare.workflows.sampling_protocols import network_pair
+from nwbcompare.workflows.sampling_protocols import model_pair
 from nwbcompare.workflows.section import Refusal
 from nwbcompare.workflows.sections.samples import _sample
 
@@ -29,8 +29,8 @@ def test_a_mapping_comes_from_the_name_else_from_the_archive(comparison, measure
     bare = nc.make_activity({"a": brain(mapped=False)})
     assert mapping_of(bare) is None
     assert mapping_of(bare, "mante2013") == read_mapping("mante2013")
-    assert network_pair(("a", "b"), None) == ("a", "b")
-    assert network_pair(("contextdm1", "b"), comparison.mapping) == ("contextdm1", "b")
+    assert model_pair(("a", "b"), None) == ("a", "b")
+    assert model_pair(("contextdm1", "b"), comparison.mapping) == ("contextdm1", "b")
 
 
 # -- what is measured -----------------------------------------------------------------------------

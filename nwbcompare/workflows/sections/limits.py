@@ -10,7 +10,7 @@ from nwbcompare.inference.mixed_effects import LEAST_SESSIONS
 from nwbcompare.inference.random_effects import ENOUGH_ANIMALS, LEAST_ANIMALS
 from nwbcompare.workflows.formatting import counted, percent
 from nwbcompare.workflows.measurements import Measurements
-from nwbcompare.workflows.sampling_protocols import RATE
+from nwbcompare.workflows.sampling_protocols import RATE, TUNING
 from nwbcompare.workflows.sections.noise_correction import noise_share
 
 FEW_NETWORKS = 6
@@ -19,6 +19,7 @@ FEW_SESSIONS = 20
 """Below it intervals are wide; see docs/statistics.md."""
 LEAST_TRIALS = 3
 IMBALANCE = 1.5
+MANY_NEGATIVE = 0.05
 SAMPLED_NOISE = (
     " Sampled networks have the recording's noise, of each unit by itself: what units share from "
     "trial to trial is not in them."
@@ -41,6 +42,8 @@ def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
         *_units(measurements),
         *_trials(measurements),
         *_times(measurements),
+        *_negative(measurements),
+        *(f"{model.name}: {line}" for model in measurements.models for line in model.match_notes),
     ]
     is_sampled = RATE.name in measurements.protocols
     lines.append(
@@ -48,7 +51,7 @@ def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
         + (SAMPLED_NOISE if is_sampled else "")
     )
     lines += [
-        f"Networks were not sampled at equal tuning. {why.reason}"
+        f"Models were not sampled on every protocol. {why.reason}"
         for why in measurements.refusals.values()
     ]
     n_sessions = measurements.n_of("session")
@@ -85,6 +88,21 @@ def _times(measurements: Measurements) -> list[str]:
         f"The two tasks were recorded for unequal times ({a:g} s and {b:g} s a trial): their "
         "variances are means over different epochs, and FTV tells these apart too."
     ]
+
+
+def _negative(measurements: Measurements) -> list[str]:
+    """Return a line for each model that has units with many negative rates at equal tuning."""
+    lines = []
+    for sample in measurements.on(TUNING.name):
+        if "negative_share" in sample.ftv:
+            share = float((sample.ftv["negative_share"] > MANY_NEGATIVE).mean())
+            if share > 0:
+                lines.append(
+                    f"{sample.name}, {sample.protocol}: {percent(share)} of the sampled units have "
+                    f"negative rates in more than {percent(MANY_NEGATIVE)} of bins, which have no "
+                    "noise."
+                )
+    return lines
 
 
 def _animals(measurements: Measurements) -> str:

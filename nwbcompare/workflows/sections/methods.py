@@ -38,6 +38,12 @@ def methods(results: SourceResults, settings: Settings) -> list[str]:
     paragraphs = [
         _recording(measurements),
         *_models(measurements.models),
+        *(
+            f"Conditions of the recording and of {model.name}: "
+            + "; ".join(f"{ours.strip()} = {theirs}" for ours, theirs in model.match)
+            for model in measurements.models
+            if model.match
+        ),
         *(_protocol(name, measurements) for name in measurements.protocols),
         ESTIMATOR,
     ]

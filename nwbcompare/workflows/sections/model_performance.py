@@ -17,12 +17,10 @@ from nwbcompare.comparison.task_performance import CRITERION
 from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.report.page_section import Row
 from nwbcompare.tasks.registry import display_name
-from nwbcompare.workflows.analysis_sources import FileSource
 from nwbcompare.workflows.formatting import counted, number, sd_of
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements, sample_table
 from nwbcompare.workflows.model_performance import ModelPerformance
 from nwbcompare.workflows.models import Model
-from nwbcompare.workflows.sampling_protocols import AS_RECORDED, PROTOCOLS, PUBLISHED, TUNING
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
@@ -72,15 +70,9 @@ def _compute(
 
 def _sample(model: Model, source: ComparisonSource) -> xr.Dataset:
     """Return the FTV of a model that is left out, on the protocol of the main comparison."""
-    pair = source.settings.pair
-    if isinstance(model, FileSource):
-        protocol, activities = PROTOCOLS.get(model.protocol, AS_RECORDED), [model.activity]
-    else:
-        protocol = PUBLISHED if source.mapping is None else TUNING
-        activities = protocol.activities(
-            model.network, source.recording, source.mapping, pair, source.seeds_of(model)
-        )
-        pair = protocol.pair_of(pair, source.mapping)
+    protocol, one = source.protocols_of(model)[0], source.in_trials(model)
+    activities = protocol.activities(one, source.seeds_of(model))
+    pair = protocol.pair_of(source.settings.pair, one.correspondence)
     names = {"task_a": source.settings.pair[0], "task_b": source.settings.pair[1]}
     table = sample_table(activities, pair, protocol.name)
     return table.assign_attrs(names | {"protocol": protocol.name, "name": model.name})

@@ -64,18 +64,18 @@ def _compute(
             (
                 name,
                 activity,
-                source.recording if place and source.mapping is not None else None,
+                source.recording if place and source.samples_models else None,
                 settings,
                 place < N_DISTANCES,
                 name in references,
             ),
         )
         for place, (name, activity) in enumerate(activities.items())
-        if source.mapping is not None or not place
+        if source.samples_models or not place
     ]
     names = [name for _, _, (name, *_) in jobs]
     untrained = {of: first for of, first in references.values() if of in networks}
-    if untrained and source.mapping is not None:
+    if untrained and source.samples_models:
         trained = {name: networks[name] for name in untrained}
         jobs.append(
             ("networks, geometry", _training, (trained, untrained, source.recording, settings))

@@ -12,6 +12,7 @@ import xarray as xr
 
 from nwbcompare.analysis.selectivity.noise_correction import corrected_task_variance
 from nwbcompare.analysis.selectivity.task_variance import task_variance
+from nwbcompare.comparison.condition_match import ConditionMatch
 from nwbcompare.comparison.recorded_trials import RecordedTrials
 from nwbcompare.core.activity import blocks, tasks_of
 from nwbcompare.core.errors import InputError, NotApplicableError, listing
@@ -20,18 +21,15 @@ from nwbcompare.workflows.analysis_sources import FileSource
 from nwbcompare.workflows.measurements import ComparisonSource, ModelRecord, sample_table
 from nwbcompare.workflows.models import Model
 from nwbcompare.workflows.sampling_protocols import (
-    AS_RECORDED,
-    MATCHED,
-    PROTOCOLS,
-    PUBLISHED,
-    RANKED,
     RATE,
-    REVERSED,
     TUNING,
-    SamplingProtocol,
+    ModelInTrials,
 )
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
+
+LATENCIES_MS = (0.0, 100.0, 200.0)
+"""Latencies of neurons (ms) at which matched activity is compared."""
 
 
 def _compute(
@@ -72,12 +70,11 @@ def _compute(
             "corrected": corrected,
             "about": xr.Dataset(attrs=_about(source)),
         },
-        refusals={
-            f"{TUNING.name} {place}": one for place, one in enumerate(dict.fromkeys(refusals))
-        },
+        refusals={f"protocol {place}": one for place, one in enumerate(dict.fromkeys(refusals))},
         warnings=warnings,
     )
     results.add_series("sample", tables)
+    results.add_series("latency", [table for one in samples for table in one.at_latencies])
     return results
 
 
@@ -92,6 +89,8 @@ def _about(source: ComparisonSource) -> dict[str, str]:
             is_network=not isinstance(model, FileSource),
             method=model.method(),
             provenance=model.provenance(),
+            match=() if (found := _match_of(model)) is None else found.rows(),
+            match_notes=() if found is None else found.notes,
         )
         for model in source.models
     ]
@@ -119,42 +118,69 @@ def _check_one_clock(recording: xr.DataTree) -> None:
         )
 
 
-def _protocols_of(model: Model, source: ComparisonSource) -> tuple[SamplingProtocol, ...]:
-    if isinstance(model, FileSource):
-        return (PROTOCOLS.get(model.protocol, AS_RECORDED),)
-    if source.mapping is None:
-        return (PUBLISHED,)
-    return (TUNING, RANKED, REVERSED, RATE, MATCHED, PUBLISHED)
-
-
 class _Samples(NamedTuple):
-    """Samples of a model: FTV by protocol, refusals, and the first draw at equal rates."""
+    """Samples of a model.
+
+    Attributes
+    ----------
+    tables
+        FTV by protocol.
+    refusals
+        Why it was not sampled on others.
+    at_latencies
+        FTV at equal tuning, of activity whose conditions are matched, at several latencies.
+    first
+        The first draw at equal rates.
+    """
 
     tables: list[xr.Dataset]
     refusals: list[Refusal]
+    at_latencies: list[xr.Dataset]
     first: xr.DataTree | None
 
 
 def _sample(model: Model, source: ComparisonSource) -> _Samples:
     """Measure a model on all its protocols; equal tuning does not apply to every recording."""
-    samples, seeds = _Samples([], [], None), source.seeds_of(model)
-    network = None if isinstance(model, FileSource) else source.in_trials(model.network)
-    for protocol in _protocols_of(model, source):
-        pair = protocol.pair_of(source.settings.pair, source.mapping)
+    seeds, pair = source.seeds_of(model), source.settings.pair
+    one = source.in_trials(model)
+    tables: list[xr.Dataset] = []
+    refusals: list[Refusal] = []
+    first = None
+    for protocol in source.protocols_of(model):
+        names = protocol.pair_of(pair, one.correspondence)
         try:
-            activities = (
-                [model.activity] if network is None else protocol.activities(network, seeds)
-            )
+            activities = protocol.activities(one, seeds)
         except NotApplicableError as error:
-            if protocol.match != "tuning":
+            # negative rates are sampled at equal tuning alone
+            if protocol.match != "tuning" and not one.sampler.response.signed:
                 raise
-            samples.refusals.append(Refusal(error.reason))
+            refusals.append(Refusal(error.reason))
             continue
-        table = sample_table(activities, pair, protocol.name)
-        samples.tables.append(table.assign_attrs(family=model.family, protocol=protocol.name))
+        table = sample_table(activities, names, protocol.name)
+        tables.append(table.assign_attrs(family=model.family, protocol=protocol.name))
         if protocol == RATE:
-            samples = samples._replace(first=activities[0])
-    return samples
+            first = activities[0]
+    return _Samples(tables, refusals, _at_latencies(model, one, seeds), first)
+
+
+def _at_latencies(model: Model, one: ModelInTrials, seeds: range) -> list[xr.Dataset]:
+    """Measure matched activity at several latencies of the neurons, where it has rates for them."""
+    if not isinstance(one.correspondence, ConditionMatch):
+        return []
+    tables = []
+    for latency_ms in LATENCIES_MS:
+        try:
+            activities = TUNING.activities(one.at_latency(latency_ms), seeds)
+        except NotApplicableError:
+            # the table of latencies shows which are missing
+            continue
+        table = sample_table(activities, one.pair, TUNING.name)
+        tables.append(table.assign_attrs(family=model.family, latency_ms=latency_ms))
+    return tables
+
+
+def _match_of(model: Model) -> ConditionMatch | None:
+    return model.match if isinstance(model, FileSource) else None
 
 
 def _estimate(recorded: RecordedTrials | None) -> None:

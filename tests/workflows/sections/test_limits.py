@@ -27,7 +27,7 @@ def test_limits_name_what_was_left_out(measurements):
 
 def test_a_protocol_that_did_not_apply_is_a_limit(measurements):
     refused = replace(measurements, refusals={"signal 0": Refusal("Needed: two trials; here: 1.")})
-    assert "Networks were not sampled at equal tuning. Needed: two trials; here: 1." in limits(
+    assert "Models were not sampled on every protocol. Needed: two trials; here: 1." in limits(
         refused, []
     )
     assert not any("equal tuning" in line for line in limits(measurements, []))
