@@ -26,13 +26,13 @@ from .comparison import (
     sample_like as sample_like,
 )
 from .core.activity import (
-    Activity as Activity,
     blocks as blocks,
     labels as labels,
     make_activity as make_activity,
     make_block as make_block,
     select as select,
 )
+from .core.activity_summary import describe as describe
 from .core.errors import (
     InputError as InputError,
     NotApplicableError as NotApplicableError,

@@ -20,6 +20,7 @@ import nwbcompare as nc
 from nwbcompare.cli.analyze import analyze, compose
 from nwbcompare.cli.compare import compare, read_pair, report
 from nwbcompare.cli.continual import continual
+from nwbcompare.cli.info import info
 from nwbcompare.cli.mapping import mapping
 from nwbcompare.cli.nwb import convert, export, validate
 from nwbcompare.cli.options import check_not_set, is_set, names_of, options_of
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
 STAGE_OPTIONS = ("steps_per_task", "consolidation", "strength")
 SOURCE_HELP = (
     "\n\nSOURCE is an NWB file or a folder of them (with options, such as "
-    "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side'), a netCDF file of nwbcompare, a run "
-    "folder, LOADER:PATH?option=value (such as 'mante2013:PATH?quality=all', or 'mante2013' if its "
-    "files are found), or pretrained:NAME."
+    "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side&epoch.stim=0.1,0.85'), a netCDF file of "
+    "nwbcompare, a run folder, LOADER:PATH?option=value (such as 'mante2013:PATH?quality=all', or 'mante2013' if its "
+    "files are found), or pretrained:NAME. 'nwbcompare info SOURCE' prints what it has."
 )
 
 
@@ -478,6 +479,7 @@ for _command in (
     validate,
     power_command,
     rule_learning,
+    info,
 ):
     cli.add_command(_command)
 
@@ -522,4 +524,6 @@ def _plain(result: xr.Dataset) -> dict[str, Any]:
         for name, variable in result.data_vars.items()
     }
     coords = {name: result[name].values.tolist() for name in ("unit", "task") if name in result}
-    return {"attrs": dict(result.attrs), "coords": coords, "values": values}
+    # attributes that were read from a file are numpy's numbers
+    attrs = {k: getattr(value, "item", lambda v=value: v)() for k, value in result.attrs.items()}
+    return {"attrs": attrs, "coords": coords, "values": values}

@@ -13,6 +13,7 @@ import nwbcompare
 METHODS = (
     "align",
     "check_activity",
+    "describe",
     "rebin",
     "select",
     "smooth",
@@ -48,6 +49,14 @@ class NwbcompareAccessor:
 
     def __init__(self, labelled: xr.Dataset | xr.DataTree) -> None:
         self._labelled = labelled
+
+    def __repr__(self) -> str:
+        """Return the text of `nwbcompare.describe`, for notebooks; of a table, its methods."""
+        try:
+            return str(nwbcompare.describe(self._labelled))
+        # also of activities that break the data model, whose errors `check_activity` gives
+        except (nwbcompare.InputError, KeyError):
+            return f"nwbcompare of a {type(self._labelled).__name__}: {', '.join(dir(self))}"
 
     def fractional_task_variance(self, task_a: str, task_b: str, **options: Any) -> xr.Dataset:
         """Compute FTV from a table of task variance, or from an activity by way of it.

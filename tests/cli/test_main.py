@@ -45,6 +45,28 @@ def test_ftv_on_the_command_line(tmp_path):
     assert (tmp_path / "ftv.nc").is_file()
 
 
+def test_tv_of_a_netcdf_file_is_printed_as_json(tmp_path):
+    activity = nc.make_activity({"go": example_block()})
+    activity.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    result = CliRunner().invoke(cli, ["tv", str(tmp_path / "a.nc"), "--json"])
+    assert result.exit_code == 0, result.output
+    values = json.loads(result.output)
+    assert values["attrs"]["deterministic"] == 0
+    assert len(values["values"]["task_variance"]["values"]) == 3
+
+
+def test_a_source_without_conditions_is_refused_with_what_to_type(tmp_path):
+    bare = example_block().assign_attrs(condition_variables='{"go": []}', deterministic=1)
+    path = nc.write_nwb(bare, tmp_path / "a.nwb")
+    result = command("tv", path)
+    assert result.returncode == 2
+    assert "correct (2 values), direction (4 values)" in result.stderr
+    # both ways that it names lead there
+    for words in ([f"{path}?conditions=direction"], [str(path), "--conditions", "direction"]):
+        result = CliRunner().invoke(cli, ["tv", *words])
+        assert result.exit_code == 0, result.output
+
+
 @pytest.mark.shared
 def test_tv_on_the_command_line_takes_a_loader_with_options(mante2013_path):
     result = command("tv", f"mante2013:{mante2013_path}?quality=single&animal=ar", "--json")
