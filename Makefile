@@ -12,6 +12,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# the recordings beside this checkout, unless another folder is named
+ifneq ($(wildcard ../shared/data/mante2013),)
+report: export NWBCOMPARE_DATA ?= $(abspath ../shared/data)
+endif
 report: setup
 	$(RUN)/nwbcompare report --out report --overwrite
 

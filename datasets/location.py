@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 
 import platformdirs
 
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.checks import check_known
+from nwbcompare.core.errors import InputError
 from nwbcompare.datasets.registry import Loader, get_loader
 
 ENVIRONMENT_VARIABLE = "NWBCOMPARE_DATA"
+EXAMPLE = 'Write data = "/data/recordings".'
 
 
 class DatasetNotFoundError(InputError):
@@ -21,7 +24,8 @@ def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of an archive.
 
     The search is in ``path``, if passed; else in the folder of the environment variable
-    NWBCOMPARE_DATA, if set; else in ``../shared/data`` and the user's cache folder.
+    NWBCOMPARE_DATA, if set; else in that of the user's configuration file, if it names one; else
+    in the user's cache folder. The working directory does not matter.
 
     Parameters
     ----------
@@ -40,24 +44,19 @@ def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     DatasetNotFoundError
         If there are no files of it. The message has its source, and the place to unpack it.
     InputError
-        If the dataset is unknown.
+        If the dataset is unknown, or the configuration file is damaged.
     """
     loader = get_loader(name)
-    folder_name = path or os.environ.get(ENVIRONMENT_VARIABLE)
-    places = [Path(folder_name)] if folder_name else [Path("../shared/data"), cache_folder()]
-    # an explicit folder is the only place: falling back to another would hide a mistake
-    for place in places:
-        # a folder of several archives, or that of the archive itself
-        for folder in (place / name, place):
-            if folder.is_dir() and loader.is_archive(folder):
-                return folder
+    # the first that is named is the only place: falling back to another would hide a mistake
+    place = Path(path) if path else named_folder() or cache_folder()
+    # a folder of several archives, or that of the archive itself
+    for folder in (place / name, place):
+        if folder.is_dir() and loader.is_archive(folder):
+            return folder
     raise DatasetNotFoundError(
         f"dataset {name!r}",
-        f"its files in one of {listing(places)}",
-        listing(
-            f"{place}: {'other files or none' if place.is_dir() else 'no such folder'}"
-            for place in places
-        ),
+        f"its files in {place}",
+        "other files or none" if place.is_dir() else "no such folder",
         how_to_get(loader),
     )
 
@@ -65,6 +64,55 @@ def find_dataset(name: str, path: str | os.PathLike[str] | None = None) -> Path:
 def cache_folder() -> Path:
     """Return the user's cache folder for this package."""
     return Path(platformdirs.user_cache_dir("nwbcompare"))
+
+
+def configuration_file() -> Path:
+    """Return the path of the user's configuration file, which need not exist.
+
+    It is a TOML file with one key, the folder of recordings: ``data = "/data/recordings"``.
+    """
+    return Path(platformdirs.user_config_dir("nwbcompare")) / "config.toml"
+
+
+def named_folder() -> Path | None:
+    """Return the folder of recordings that the user names, in the environment or a file.
+
+    Raises
+    ------
+    InputError
+        If the configuration file is damaged.
+    """
+    folder = os.environ.get(ENVIRONMENT_VARIABLE)
+    return Path(folder) if folder else _configured_folder()
+
+
+def _configured_folder() -> Path | None:
+    """Return the folder of recordings in the user's configuration file; None without one.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has other keys, or names no absolute path.
+    """
+    file = configuration_file()
+    if not file.is_file():
+        return None
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            str(file), "a TOML file", f"one that cannot be read ({error})", EXAMPLE
+        ) from error
+    check_known(str(file), table, ["data"])
+    if "data" not in table:
+        return None
+    folder = Path(table["data"]).expanduser() if isinstance(table["data"], str) else None
+    # a relative one would depend on the working directory
+    if folder is None or not folder.is_absolute():
+        raise InputError(
+            f"{file}: data", "the absolute path of a folder", repr(table["data"]), EXAMPLE
+        )
+    return folder
 
 
 def how_to_get(loader: Loader) -> str:
@@ -83,5 +131,6 @@ def how_to_get(loader: Loader) -> str:
     cache = cache_folder() / loader.name
     return (
         f"Obtain it from {loader.source}; {loader.unpack} Unpack it into {cache}, or name its "
-        f"folder with {ENVIRONMENT_VARIABLE} or as a path. Cite: {loader.citation}"
+        f"folder with {ENVIRONMENT_VARIABLE}, as data in {configuration_file()}, or as a path. "
+        f"Cite: {loader.citation}"
     )

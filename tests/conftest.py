@@ -101,6 +101,7 @@ def _simulated_report(folder: Path) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(place, "simulate_recording", small)
         patch.setattr("platformdirs.user_cache_dir", lambda _: str(folder))
+        patch.setattr("platformdirs.user_config_dir", lambda _: str(folder))
         patch.delenv("NWBCOMPARE_DATA", raising=False)
         patch.chdir(folder)
         models = [f"--model=pretrained:ctxdm-{number}" for number in (0, 1)]

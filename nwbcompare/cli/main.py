@@ -45,9 +45,10 @@ if TYPE_CHECKING:
 STAGE_OPTIONS = ("steps_per_task", "consolidation", "strength")
 SOURCE_HELP = (
     "\n\nSOURCE is an NWB file or a folder of them (with options, such as "
-    "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side&epoch.stim=0.1,0.85'), a netCDF file of "
-    "nwbcompare, a run folder, LOADER:PATH?option=value (such as 'mante2013:PATH?quality=all', or 'mante2013' if its "
-    "files are found), or pretrained:NAME. 'nwbcompare info SOURCE' prints what it has."
+    "'day1.nwb?align=cue_time&window=-0.5,1&conditions=side&epoch.stim=0.1,0.85'), a netCDF file "
+    "of nwbcompare, a run folder, LOADER:PATH?option=value (such as 'mante2013:PATH?quality=all', "
+    "or 'mante2013' if its files are found), or pretrained:NAME. 'nwbcompare info SOURCE' prints "
+    "what it has."
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -12,10 +11,10 @@ from nwbcompare.comparison.protocols import simulate_recording
 from nwbcompare.core.activity import blocks, make_activity, select, tasks_of
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.datasets.location import (
-    ENVIRONMENT_VARIABLE,
     DatasetNotFoundError,
     find_dataset,
     how_to_get,
+    named_folder,
 )
 from nwbcompare.datasets.mante2013 import SUBJECTS, animals
 from nwbcompare.datasets.registry import get_loader
@@ -102,7 +101,7 @@ def _choose(source: str | None, seed: int, *, every_animal: bool) -> RecordingCh
         present = animals(find_dataset(DATASET))
     except DatasetNotFoundError:
         # a folder that was named has to exist: no simulation in its place
-        if os.environ.get(ENVIRONMENT_VARIABLE):
+        if named_folder():
             raise
         return RecordingChoice(
             activity=simulate_recording(find_network(SIMULATED_FROM), seed=seed),

@@ -134,8 +134,8 @@ def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) 
     name
         Name of the dataset, such as "mante2013".
     path
-        Folder of the dataset; by default it is searched for in NWBCOMPARE_DATA, ``../shared/data``
-        and the per-user cache.
+        Folder of the dataset; by default it is searched for in the folder of NWBCOMPARE_DATA, else
+        in that of the user's configuration file, else in the user's cache.
     **options
         Options of the loader, listed by ``nwbcompare datasets info NAME``.
 

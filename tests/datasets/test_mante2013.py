@@ -274,26 +274,66 @@ def test_impossible_options_are_refused(tmp_path, option, value):
         load(tmp_path, **{option: value})
 
 
-def test_recordings_are_looked_for_in_the_stated_order(tmp_path, rng, monkeypatch):
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """A user with folders of their own, in a working directory that has recordings beside it."""
     monkeypatch.delenv("NWBCOMPARE_DATA", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda _: str(tmp_path / "cache"))
-    work = tmp_path / "work" / "main"
-    work.mkdir(parents=True)
-    monkeypatch.chdir(work)
+    monkeypatch.setattr("platformdirs.user_config_dir", lambda _: str(tmp_path / "config"))
+    (tmp_path / "work" / "main").mkdir(parents=True)
+    (tmp_path / "config").mkdir()
+    monkeypatch.chdir(tmp_path / "work" / "main")
+    return tmp_path
+
+
+def test_recordings_are_looked_for_in_the_stated_order(places, rng, monkeypatch):
+    record = {"ar090313_1_a1": unit_record(rng)}
+    # what lies beside the working directory does not count
+    archive(places / "work" / "shared" / "data" / "mante2013", record)
     with pytest.raises(DatasetNotFoundError, match=r"(?s)cache.*Mante lab.*Cite: Mante V"):
         find_dataset("mante2013")
-    cached = archive(tmp_path / "cache" / "mante2013", {"ar090313_1_a1": unit_record(rng)})
+    cached = archive(places / "cache" / "mante2013", record)
     assert find_dataset("mante2013") == cached
-    archive(
-        tmp_path / "work" / "shared" / "data" / "mante2013", {"ar090313_1_a1": unit_record(rng)}
-    )
-    assert find_dataset("mante2013").resolve() == tmp_path / "work/shared/data/mante2013"
-    named = archive(tmp_path / "named", {"ar090313_1_a1": unit_record(rng)})
+    configured = archive(places / "lab" / "mante2013", record)
+    file = places / "config" / "config.toml"
+    file.write_text(f'data = "{places / "lab"}"')
+    assert find_dataset("mante2013") == configured
+    named = archive(places / "named", record)
     monkeypatch.setenv("NWBCOMPARE_DATA", str(named))
     assert find_dataset("mante2013") == named
     assert find_dataset("mante2013", cached) == cached
-    monkeypatch.setenv("NWBCOMPARE_DATA", str(tmp_path / "gone"))
-    with pytest.raises(DatasetNotFoundError, match="gone: no such folder"):
+    # a place that is named is the only one
+    monkeypatch.setenv("NWBCOMPARE_DATA", str(places / "gone"))
+    with pytest.raises(DatasetNotFoundError, match="gone, got no such folder"):
+        find_dataset("mante2013")
+    monkeypatch.delenv("NWBCOMPARE_DATA")
+    file.write_text(f'data = "{places / "work"}"')
+    with pytest.raises(DatasetNotFoundError, match="work, got other files or none"):
+        find_dataset("mante2013")
+    # an empty file, and one without a folder, name none
+    file.write_text("")
+    assert find_dataset("mante2013") == cached
+
+
+def test_a_folder_of_the_user_may_be_under_home(places, rng, monkeypatch):
+    monkeypatch.setenv("HOME", str(places))
+    (places / "config" / "config.toml").write_text('data = "~/lab"')
+    configured = archive(places / "lab" / "mante2013", {"ar090313_1_a1": unit_record(rng)})
+    assert find_dataset("mante2013") == configured
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("data = ", r"config.toml: expected a TOML file, got one that cannot be read"),
+        ('folder = "/a"', r"config.toml: expected one of data, got 'folder'"),
+        ('data = "a/b"', r"config.toml: data: expected the absolute path of a folder, got 'a/b'"),
+        ("data = 3", r"absolute path of a folder, got 3. Write data ="),
+    ],
+)
+def test_a_damaged_configuration_file_is_named(places, text, words):
+    (places / "config" / "config.toml").write_text(text)
+    with pytest.raises(nc.InputError, match=words):
         find_dataset("mante2013")
 
 
