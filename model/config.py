@@ -9,6 +9,7 @@ from pydantic import with_config
 
 from nwbcompare.core.checks import check_above_zero, check_not_negative, check_whole
 from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.short_repr import changed_fields
 from nwbcompare.model.file_values import STRICT, Number
 from nwbcompare.tasks.channels import N_SENSORY, RULES
 from nwbcompare.tasks.registry import get_task
@@ -93,6 +94,8 @@ class NetworkConfig:
     sigma_x: Number = 0.01
     seed: int = 0
 
+    __repr__ = changed_fields
+
     def __post_init__(self) -> None:
         check_whole("n_units", self.n_units, 1, "Use n_units=256.")
         check_whole("seed", self.seed, 0, "Use seed=0.")
@@ -152,6 +155,8 @@ class Regularisation:
     l1_weight: Number = 0.0
     l2_weight: Number = 0.0
 
+    __repr__ = changed_fields
+
     def __post_init__(self) -> None:
         for name in ("l1_rate", "l2_rate", "l1_weight", "l2_weight"):
             check_not_negative(name, getattr(self, name), "Use 0 for none.")
@@ -204,6 +209,8 @@ class Stage:
     learning_rates: tuple[Number, Number] = (1e-3, 1e-3)
     tasks: tuple[str, ...] = ()
 
+    __repr__ = changed_fields
+
     def __post_init__(self) -> None:
         check_dt(self.dt_ms)
         check_above_zero("coherence_scale", self.coherence_scale, "Use coherence_scale=1.")
@@ -254,6 +261,8 @@ class Consolidation:
     damping: Number = 0.01
     seed: int = 0
     donor: str = ""
+
+    __repr__ = changed_fields
 
     def __post_init__(self) -> None:
         _check_choices(self)
@@ -360,6 +369,8 @@ class TrainingConfig:
     milestone_tasks: tuple[str, ...] = ()
     start: str = ""
     seed: int = 0
+
+    __repr__ = changed_fields
 
     def __post_init__(self) -> None:
         if not self.tasks:

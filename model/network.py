@@ -93,6 +93,16 @@ class Network(torch.nn.Module):
         """Device of the weights."""
         return str(self.bias.device)
 
+    def __repr__(self) -> str:
+        config = self.config
+        n_rules = f"{len(config.rules)} rule{'s' if len(config.rules) > 1 else ''}"
+        n_lesioned = config.n_units - len(self.intact_units)
+        units = f"{config.n_units} units" + (f" ({n_lesioned} lesioned)" if n_lesioned else "")
+        return (
+            f"<Network {self.name!r}: {config.cell}, {units}, {config.nonlinearity}, {n_rules}, "
+            f"dt {config.dt_ms:g} ms>"
+        )
+
     def forward(
         self,
         inputs: torch.Tensor,

@@ -5,11 +5,21 @@ analysis takes it and cannot know where it came from.
 """
 
 from types import ModuleType
+from typing import Any
 
 import lazy_loader
 import wrapt
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # importlib.metadata is slower to import than this package
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version(__name__)
+    return _public(name)
 
 
 def _register_accessors(_xarray: ModuleType) -> None:

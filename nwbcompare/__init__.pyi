@@ -60,3 +60,5 @@ from .workflows.compare import compare as compare
 from .workflows.continual import continual as continual
 from .workflows.convert import convert as convert
 from .workflows.sources import load as load, open as open
+
+__version__: str

@@ -15,6 +15,7 @@ from nwbcompare.comparison.kernels.distances import DISTANCES, MEASURES, compare
 from nwbcompare.comparison.kernels.resampling import resample_hierarchy
 from nwbcompare.comparison.split_half import GROUPINGS, By, check_number, draws_of
 from nwbcompare.core.errors import NotApplicableError, unknown_name
+from nwbcompare.core.short_repr import fields_with_shapes
 from nwbcompare.core.unit_samples import (
     UnitGroups,
     UnitSample,
@@ -52,6 +53,8 @@ class DistanceToRecording:
     n_animals: int
     matched: bool
     """Whether networks' units are resampled with the sessions of their matched units."""
+
+    __repr__ = fields_with_shapes
 
 
 @dataclass(frozen=True)

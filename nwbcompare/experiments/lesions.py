@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -619,8 +619,16 @@ class _Run:
         digest = hashlib.sha256()
         for name, weight in self.network.state_dict().items():
             digest.update(name.encode() + weight.detach().cpu().numpy().tobytes())
-        config = repr(self.network.config)
-        plain = [config, self.tasks, self.n_trials, self.seed, [u.tolist() for u in lesions]]
+        # all fields, as digests of earlier runs have them
+        config = self.network.config
+        values = ", ".join(f"{one.name}={getattr(config, one.name)!r}" for one in fields(config))
+        plain = [
+            f"NetworkConfig({values})",
+            self.tasks,
+            self.n_trials,
+            self.seed,
+            [u.tolist() for u in lesions],
+        ]
         digest.update(json.dumps([*plain, self.network.intact_units.tolist()]).encode())
         return digest.hexdigest()
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from nwbcompare.core.activity import Activity, blocks, is_ragged, row_dim, unit_positions
 from nwbcompare.core.schema import check_activity
+from nwbcompare.core.short_repr import fields_with_shapes
 from nwbcompare.io.columns import Column, lone_block, trial_columns, unit_columns
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class PlainArrays:
     trials: dict[str, Column]
     units: dict[str, Column]
     observation_unit: npt.NDArray[np.int64] | None
+
+    __repr__ = fields_with_shapes
 
 
 def to_numpy(activity: Activity) -> PlainArrays:

@@ -11,6 +11,7 @@ from nwbcompare.core.activity import blocks
 from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.process_pool import MANY_VALUES
+from nwbcompare.core.short_repr import changed_fields
 
 CONTEXTS = ("contextdm1", "contextdm2")
 LEAST_TRIALS = 64
@@ -92,6 +93,8 @@ class Settings:
     n_unit_permutations: int = 9999
     n_trials: int = 512
     n_jobs: int | None = None
+
+    __repr__ = changed_fields
 
     def __post_init__(self) -> None:
         """Check all numbers before any work."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from nwbcompare.core.checks import check_above_zero, check_whole
 from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.short_repr import changed_fields
 from nwbcompare.model.config import NetworkConfig, TrainingConfig
 from nwbcompare.model.curricula import (
     WARM_UP_STEPS,
@@ -75,6 +76,8 @@ class StudyPlan:
     regimes: tuple[str, ...] = tuple(REGIMES)
     also: tuple[str, ...] = ()
     n_also: int | None = None
+
+    __repr__ = changed_fields
 
     def __post_init__(self) -> None:
         """Check everything before any work."""
