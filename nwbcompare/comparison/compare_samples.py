@@ -21,6 +21,7 @@ from nwbcompare.comparison.sample_contrasts import (
     Samples,
     infer,
 )
+from nwbcompare.core.activity import kind_of
 from nwbcompare.core.errors import InputError, NotApplicableError, listing
 from nwbcompare.core.unit_samples import (
     UnitSample,
@@ -331,10 +332,21 @@ def _attrs(networks: list[Network], recorded: Recording) -> dict[str, Any]:
     }
 
 
-def _check_models(models: Sequence[xr.Dataset], recording: xr.Dataset, variable: str) -> None:
+def _check_models(
+    models: Sequence[xr.Dataset] | xr.Dataset, recording: xr.Dataset, variable: str
+) -> None:
+    if isinstance(models, xr.Dataset):
+        raise InputError("models", "a list of tables", "one table", "Pass [table].")
     if not models:
         raise InputError("models", "at least one network", "none", "Pass a list of tables.")
     for place, table in enumerate([*models, recording]):
+        if not isinstance(table, xr.Dataset):
+            raise InputError(
+                "recording" if place == len(models) else f"model {place}",
+                f"a table with {variable!r}",
+                kind_of(table),
+                "Compute it first, e.g. with nwbcompare.fractional_task_variance.",
+            )
         subject = _subject(table, "recording" if place == len(models) else f"model {place}")
         dims = {"unit"} if place == len(models) else {"unit", "draw"}
         if variable not in table:

@@ -10,6 +10,7 @@ functions that make blocks and read their tables.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -29,7 +30,7 @@ WINDOW_EPOCH = "window"
 
 Source = Literal["model", "recording"]
 Activity: TypeAlias = xr.DataTree | xr.Dataset
-"""An activity, or one block of it: the argument of every analysis."""
+"""An activity, or one block of it: the argument of every analysis. A dict of blocks serves too."""
 
 
 def make_block(
@@ -173,12 +174,22 @@ def make_activity(blocks: Mapping[str, xr.Dataset]) -> xr.DataTree:
     xarray.DataTree
         The activity, with one leaf for each block.
 
+    Raises
+    ------
+    InputError
+        If it is no dict of blocks.
+
     Examples
     --------
     >>> from nwbcompare.testing import example_block
     >>> sorted(make_activity({"go": example_block()}).children)
     ['go']
     """
+    is_dict = isinstance(blocks, Mapping)
+    if not is_dict or not all(isinstance(block, xr.Dataset) for block in blocks.values()):
+        raise InputError(
+            "blocks", "a dict of blocks by name", kind_of(blocks), 'Pass {"name": block, ...}.'
+        )
     return xr.DataTree.from_dict({f"/{name}": block for name, block in blocks.items()})
 
 
@@ -188,39 +199,100 @@ def blocks(activity: Activity) -> dict[str, xr.Dataset]:
     Parameters
     ----------
     activity
-        An activity or a block.
+        An activity, a block, or a dict of blocks by the name of their leaf.
 
     Raises
     ------
     InputError
-        If it is neither, or an empty activity.
+        If it is anything else, which the message names, or an empty activity.
 
     Examples
     --------
     >>> from nwbcompare.testing import example_block
     >>> list(blocks(example_block()))
     ['example']
+    >>> blocks([example_block()])
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: activity: expected an xarray.DataTree of blocks, a block ...
+    """
+    leaves = leaves_of(activity)
+    if leaves and all("rate" in block for block in leaves.values()):
+        return leaves
+    raise InputError(
+        "activity",
+        "an xarray.DataTree of blocks, a block (an xarray.Dataset with rates), or a dict of blocks",
+        kind_of(activity),
+        _remedy(activity),
+    )
+
+
+def leaves_of(activity: object) -> dict[str, xr.Dataset]:
+    """Return the Datasets of an activity by leaf, with rates or not; none of anything else.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> list(leaves_of({"go": example_block()})), leaves_of("session.nwb")
+    (['go'], {})
     """
     if isinstance(activity, xr.Dataset):
         return {str(activity.attrs.get("name", "activity")): activity}
-    got = type(activity).__name__
     if isinstance(activity, xr.DataTree):
-        leaves = {
+        return {
             leaf.path.strip("/") or str(leaf.dataset.attrs.get("name", "activity")): (
                 leaf.to_dataset()
             )
             for leaf in activity.leaves
             if leaf.has_data
         }
-        if leaves:
-            return leaves
-        got = "an empty DataTree"
-    raise InputError(
-        "activity",
-        "an xarray.DataTree with at least one block, or a block (xarray.Dataset)",
-        got,
-        "Make one with nwbcompare.open, load or record, or with make_block and make_activity.",
-    )
+    if not isinstance(activity, Mapping):
+        return {}
+    leaves = {str(leaf): one for leaf, one in activity.items() if isinstance(one, xr.Dataset)}
+    return leaves if len(leaves) == len(activity) else {}
+
+
+def kind_of(item: object) -> str:
+    """Return what an object is, for messages.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> kind_of(example_block()), kind_of([1, 2]), kind_of({"rate": np.zeros(3)})
+    ('a block', 'a list of 2 (int)', 'a dict of 1 (ndarray)')
+    """
+    name = f"a {type(item).__name__}"
+    if isinstance(item, xr.Dataset):
+        has_rates = "rate" in item
+        return "a block" if has_rates else f"a Dataset without rates, of {listing(item.data_vars)}"
+    if isinstance(item, xr.DataTree):
+        return "an activity" if leaves_of(item) else "an empty DataTree"
+    if isinstance(item, Mapping | list | tuple):
+        values = item.values() if isinstance(item, Mapping) else item
+        kinds = listing(dict.fromkeys(type(one).__name__ for one in values))
+        return f"{name} of {len(item)} ({kinds})" if item else f"an empty {name[2:]}"
+    if isinstance(item, str | os.PathLike):
+        return f"the text or path {str(item)!r}"
+    return "None" if item is None else name
+
+
+def _remedy(item: object) -> str:
+    """Return how to make an activity of an object."""
+    if isinstance(item, str | os.PathLike):
+        return f"Open it first: nwbcompare.open({str(item)!r})."
+    if isinstance(item, list | tuple):
+        return (
+            "Take sources one by one; join blocks of one source with "
+            "nwbcompare.make_activity({name: block, ...})."
+        )
+    if isinstance(item, xr.Dataset):
+        return "Pass the activity that it was computed from."
+    if isinstance(item, Mapping | np.ndarray | xr.DataArray):
+        return "Make one: nwbcompare.from_arrays(rates, trials={...}, time_s=...)."
+    # by its methods, since torch takes seconds to import
+    if hasattr(item, "state_dict"):
+        return "Record it first: nwbcompare.record(network, trials)."
+    return "Make one with nwbcompare.open, load or record, or with make_block and make_activity."
 
 
 def is_ragged(block: xr.Dataset) -> bool:

@@ -16,6 +16,7 @@ from nwbcompare.core.activity import (
     blocks,
     columns_on,
     is_ragged,
+    leaves_of,
     row_dim,
     tasks_of,
     unit_rows,
@@ -93,7 +94,7 @@ def check_activity(activity: AnyActivity) -> AnyActivity:
     """
     problems = find_problems(activity)
     if problems:
-        leaf, block = next(iter(blocks(activity).items()))
+        leaf, block = next(iter(leaves_of(activity).items()))
         raise InvalidActivityError(str(block.attrs.get("name", leaf)), problems)
     return activity
 
@@ -118,13 +119,14 @@ def find_problems(activity: Activity) -> list[InputError]:
     ['example: task']
     """
     problems: list[InputError] = []
-    for leaf, block in blocks(activity).items():
+    # also Datasets without rates, which a rule reports; others are refused
+    for leaf, block in (leaves_of(activity) or blocks(activity)).items():
         broken = [problem for rule in STRUCTURE_RULES for problem in rule(block)]
         # rules on values assume dimensions that rules on structure check
         if not broken:
             broken = [problem for rule in CONTENT_RULES for problem in rule(block)]
         problems += [_in_leaf(leaf, problem) for problem in broken]
-    if not problems and isinstance(activity, xr.DataTree):
+    if not problems and not isinstance(activity, xr.Dataset):
         problems += _between_leaves(activity)
     return problems
 

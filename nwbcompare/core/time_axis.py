@@ -124,9 +124,10 @@ def smooth(activity: AnyActivity, sd_s: float) -> AnyActivity:
 
 
 def _each(activity: AnyActivity, change: Callable[[xr.Dataset], xr.Dataset]) -> AnyActivity:
+    changed = {leaf: change(block) for leaf, block in blocks(activity).items()}
     if isinstance(activity, xr.Dataset):
-        return change(activity)
-    return make_activity({leaf: change(b) for leaf, b in blocks(activity).items()})
+        return next(iter(changed.values()))
+    return make_activity(changed)
 
 
 def _times_matrix(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import nwbcompare as nc
 from nwbcompare.core.activity import bins_in, blocks, epoch_bounds, unit_positions
 from nwbcompare.core.errors import listing, unknown_name
 from nwbcompare.core.schema import find_problems
+from nwbcompare.model import Network, NetworkConfig
 from nwbcompare.testing import broken_blocks, dense_blocks, example_block, ragged_blocks
 
 
@@ -117,10 +119,81 @@ def test_blocks_with_other_units_are_refused():
         nc.check_activity(nc.make_activity({"a": example_block(), "b": other}))
 
 
-@pytest.mark.parametrize("wrong", [None, 3, xr.DataTree()])
-def test_what_is_no_activity_is_refused(wrong):
-    with pytest.raises(nc.InputError, match="activity: expected an xarray.DataTree"):
-        blocks(wrong)
+NOT_ACTIVITIES = [
+    (None, "got None. Make one with"),
+    (3, "got a int. Make one with"),
+    (xr.DataTree(), "got an empty DataTree"),
+    ({}, "got an empty dict"),
+    ({"rate": np.zeros((2, 3, 1))}, r"got a dict of 1 .ndarray.*from_arrays\(rates"),
+    (np.zeros((2, 3, 1)), "got a ndarray.*from_arrays"),
+    (example_block()["rate"], "got a DataArray.*from_arrays"),
+    (
+        [example_block()] * 2,
+        r"got a list of 2 \(Dataset\). Take sources one by one; .*make_activity",
+    ),
+    ("a.nwb", r"the text or path 'a.nwb'. Open it first: nwbcompare.open\('a.nwb'\)"),
+    (Path("a.nwb"), "Open it first"),
+    (
+        xr.Dataset({"task_variance": ("unit", [1.0])}),
+        "without rates, of task_variance.*computed from",
+    ),
+    (Network(NetworkConfig(n_units=2)), r"got a Network. Record it first: nwbcompare.record\("),
+]
+
+
+@pytest.mark.parametrize(("wrong", "words"), NOT_ACTIVITIES)
+def test_what_is_no_activity_is_refused_by_its_name(wrong, words):
+    calls = (
+        blocks,
+        nc.task_variance,
+        nc.describe,
+        lambda it: nc.select(it, units=["u0"]),
+        lambda it: nc.align(it, "stim1"),
+        nc.selectivity.corrected_task_variance,
+        nc.population.task_vectors,
+    )
+    for call in calls:
+        with pytest.raises(nc.InputError, match=f"activity: expected an xarray.DataTree.*{words}"):
+            call(wrong)
+
+
+def test_a_dict_of_blocks_is_an_activity():
+    parts = {"a": example_block(), "b": _renamed_task(example_block(1), "stop")}
+    whole = nc.make_activity(parts)
+    assert list(blocks(parts)) == ["a", "b"]
+    xr.testing.assert_identical(nc.task_variance(parts), nc.task_variance(whole))
+    assert nc.check_activity(parts) is parts
+    xr.testing.assert_identical(nc.select(parts, units=["u1"]), nc.select(whole, units=["u1"]))
+    xr.testing.assert_identical(nc.align(parts, "stim1"), nc.align(whole, "stim1"))
+    assert str(nc.describe(parts)) == str(nc.describe(whole))
+    with pytest.raises(nc.InvalidActivityError, match="the same units"):
+        nc.check_activity({"a": parts["a"], "b": parts["b"].assign_coords(unit=["x", "y", "z"])})
+
+
+def test_what_is_no_dict_of_blocks_makes_no_activity():
+    for wrong in ([example_block()], {"rate": np.zeros(3)}, example_block()):
+        with pytest.raises(nc.InputError, match='blocks: expected a dict of blocks.*Pass {"name"'):
+            nc.make_activity(wrong)
+
+
+def test_an_activity_in_place_of_a_table_is_refused_by_its_name():
+    block = example_block()
+    for call in (
+        lambda it: nc.fractional_task_variance(it, "a", "b"),
+        nc.selectivity.pairwise_ftv,
+    ):
+        for wrong, words in (
+            (block, "got a block"),
+            (nc.make_activity({"a": block}), "got an activity"),
+            ([block], "got a list of 1"),
+        ):
+            with pytest.raises(nc.InputError, match=f"table of nwbcompare.task_variance, {words}"):
+                call(wrong)
+    table = xr.Dataset({"fractional_task_variance": ("unit", [0.1, 0.2])})
+    with pytest.raises(nc.InputError, match="model 0: expected a table .* got an activity"):
+        nc.compare_samples([nc.make_activity({"a": block})], table)
+    with pytest.raises(nc.InputError, match=r"models: expected a list of tables.*Pass \[table\]"):
+        nc.compare_samples(table, table)
 
 
 def test_rates_of_wrong_dimensions_are_refused():

@@ -13,7 +13,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.analysis.selectivity.kernels.rotation import histograms, pair_places
-from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD, HISTOGRAM_BINS
+from nwbcompare.analysis.selectivity.task_variance import (
+    ACTIVE_THRESHOLD,
+    HISTOGRAM_BINS,
+    check_table,
+)
 from nwbcompare.core.activity import columns_on
 from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
 from nwbcompare.kernels.variance import fractional_variance
@@ -68,6 +72,7 @@ def pairwise_ftv(
     >>> pairwise_ftv(tv)["fractional_task_variance"].sel(pair="a/c").item()
     1.0
     """
+    check_table(variance)
     tasks = variance["task"].values.astype(str)
     check_tasks(tasks)
     values = variance["task_variance"].transpose("task", "unit").values

@@ -20,6 +20,7 @@ from nwbcompare.core.activity import (
     columns_on,
     epoch_bounds,
     epoch_names,
+    kind_of,
     labels,
 )
 from nwbcompare.core.errors import (
@@ -714,9 +715,40 @@ def check_pair(table: xr.Dataset, task_a: str, task_b: str) -> None:
         )
 
 
+def check_table(variance: object) -> None:
+    """Check that an argument is a table of task variance.
+
+    Parameters
+    ----------
+    variance
+        What a user passed.
+
+    Raises
+    ------
+    InputError
+        If it is an activity or anything else, which the message names.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> check_table(example_block())
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: variance: expected a table of nwbcompare.task_variance, ...
+    """
+    if not isinstance(variance, xr.Dataset) or "task_variance" not in variance:
+        raise InputError(
+            "variance",
+            "a table of nwbcompare.task_variance",
+            kind_of(variance),
+            "Compute it first: nwbcompare.task_variance(activity).",
+        )
+
+
 def _pair(
     variance: xr.Dataset, task_a: str, task_b: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    check_table(variance)
     check_pair(variance, task_a, task_b)
     a, b = (variance["task_variance"].sel(task=task).values for task in (task_a, task_b))
     return a, b
