@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.activity import EPOCH_TOLERANCE, Activity, is_ragged, unit_positions
+from nwbcompare.core.activity import (
+    EPOCH_TOLERANCE,
+    Activity,
+    condition_variables_of,
+    is_ragged,
+    unit_positions,
+)
 from nwbcompare.core.epochs import Epochs
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.lazy import Places
@@ -35,6 +43,10 @@ if TYPE_CHECKING:
 
 EVENT = "event_time"
 """Column with each trial's time 0 on the clock of `to_pynapple` (s)."""
+EPOCH_COLUMN = re.compile("(.+)_epoch_(start|stop)")
+"""Columns with the bounds of an epoch on the clock of `to_pynapple` (s)."""
+CONDITIONS = "condition_variables"
+"""Column with the condition variables of a trial's task (JSON)."""
 BETWEEN_S = 1e-6
 """Time by which pynapple shortens an interval that ends where the next one starts (s)."""
 
@@ -72,7 +84,9 @@ def to_pynapple(activity: Activity) -> PynappleTrials | dict[str, PynappleTrials
         block such a pair for each unit by its id, since units have different trials.
 
         ``from_pynapple(it.rates, it.trials, align="event_time", window=(start, stop))`` converts
-        rates and columns back. Columns of times are not shifted to the new clock;
+        rates, columns, epochs and condition variables back. Epochs are columns of times,
+        ``NAME_epoch_start`` and ``NAME_epoch_stop``; ``condition_variables`` has those of the
+        trial's task, as JSON. Other columns of times are not shifted to the new clock;
         ``start_time`` and ``stop_time`` are replaced by those of the intervals.
 
     Raises
@@ -88,13 +102,15 @@ def to_pynapple(activity: Activity) -> PynappleTrials | dict[str, PynappleTrials
     >>> it = to_pynapple(example_block())
     >>> it.rates.shape, it.trials.shape
     ((40, 3), (8, 2))
+    >>> it.trials["stim1_epoch_start"][:2].tolist()
+    [0.1, 0.6]
     >>> it.rates.restrict(it.trials[it.trials["correct"]]).shape
     (20, 3)
     """
     require("pynapple")
     block = lone_block(activity, to_pynapple)
     even_bin_width(block, to_pynapple)
-    columns, units = trial_columns(block), unit_columns(block)
+    columns, units = _described_trials(block), unit_columns(block)
     if not is_ragged(block):
         return _laid_end_to_end(block, block["rate"].values, columns, units)
     place = unit_positions(block)
@@ -166,10 +182,11 @@ def from_pynapple(
     spike, unless ``time_support`` is passed to it.
     """
     require("pynapple")
+    sessions = list(_sessions(spikes, trials, name))
     return lay_on_one_clock(
         [
             _session(recording, intervals, session, bin)
-            for session, recording, intervals in _sessions(spikes, trials, name)
+            for session, recording, intervals in sessions
         ],
         Reading(
             align=align,
@@ -181,6 +198,7 @@ def from_pynapple(
             epochs=epochs,
         ),
         name=name,
+        condition_variables=_condition_variables(intervals for _, _, intervals in sessions),
     )
 
 
@@ -200,8 +218,9 @@ def _laid_end_to_end(
     stop[:-1] -= BETWEEN_S
     left = float(block["time"].values[0]) - width / 2
     metadata = {k: v for k, v in columns.items() if k not in {"start_time", "stop_time"}}
+    bounds = {k: v + start - left for k, v in metadata.items() if EPOCH_COLUMN.fullmatch(k)}
     trials = nap.IntervalSet(start, stop)
-    _annotate(trials, metadata | {EVENT: start - left})
+    _annotate(trials, metadata | bounds | {EVENT: start - left})
     frame = nap.TsdFrame(
         t=(start[:, None] + (np.arange(n_bins) + 0.5) * width).ravel(),
         d=rates.reshape(-1, n_units),
@@ -212,6 +231,18 @@ def _laid_end_to_end(
     ids = set(units["unit"])
     _annotate(frame, {f"unit_{k}" if k in ids else k: v for k, v in units.items() if k != "unit"})
     return PynappleTrials(frame, trials)
+
+
+def _described_trials(block: xr.Dataset) -> dict[str, Column]:
+    """Return the trial columns, with the bounds of epochs (s from the event) and the conditions."""
+    columns = trial_columns(block)
+    if "epoch" in block.coords:
+        for place, name in enumerate(block["epoch"].values):
+            for which in ("start", "stop"):
+                columns[f"{name}_epoch_{which}"] = block[f"epoch_{which}_time"].values[:, place]
+    variables = condition_variables_of(block)
+    text = [json.dumps(variables.get(task, [])) for task in columns["task"]]
+    return columns | {CONDITIONS: np.array(text, dtype=str)}
 
 
 def _annotate(item: Any, columns: Mapping[str, Column]) -> None:
@@ -247,8 +278,31 @@ def _session(spikes: Any, trials: Any, name: str, bin_s: float | None) -> Sessio
         )
     units, signal = _signal(spikes, bin_s)
     columns = table_columns(_metadata(trials), len(trials), "trial")
-    columns |= {"start_time": np.asarray(trials.start), "stop_time": np.asarray(trials.end)}
-    return Session(name=name, trials=columns, units=units, signal=signal)
+    columns.pop(CONDITIONS, None)
+    start = np.asarray(trials.start)
+    names = dict.fromkeys(match[1] for match in map(EPOCH_COLUMN.fullmatch, columns) if match)
+    epochs = {
+        epoch: (columns[f"{epoch}_epoch_start"] - start, columns[f"{epoch}_epoch_stop"] - start)
+        for epoch in names
+        if {f"{epoch}_epoch_start", f"{epoch}_epoch_stop"} <= set(columns)
+    }
+    columns = {
+        name: values
+        for name, values in columns.items()
+        if not (match := EPOCH_COLUMN.fullmatch(name)) or match[1] not in epochs
+    }
+    columns |= {"start_time": start, "stop_time": np.asarray(trials.end)}
+    return Session(name=name, trials=columns, units=units, signal=signal, epochs=epochs)
+
+
+def _condition_variables(trials: Iterable[Any]) -> dict[str, list[str]]:
+    """Return the condition variables of each task that `to_pynapple` wrote, if it did."""
+    found: dict[str, list[str]] = {}
+    for metadata in map(_metadata, trials):
+        if CONDITIONS in metadata and "task" in metadata:
+            pairs = zip(metadata["task"], metadata[CONDITIONS], strict=True)
+            found |= {str(task): json.loads(text) for task, text in pairs}
+    return found
 
 
 def _metadata(item: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,14 @@ from nwbcompare.io.columns import (
     trial_columns,
     unit_columns,
 )
-from nwbcompare.io.neo.neo_trials import Part, in_seconds, laid_out, loaded, read_trials
+from nwbcompare.io.neo.neo_trials import (
+    SEGMENTS,
+    Part,
+    in_seconds,
+    laid_out,
+    loaded,
+    read_trials,
+)
 from nwbcompare.io.optional import require
 from nwbcompare.io.segments import SampledSegment, SampledSegments
 from nwbcompare.io.sessions.alignment import lay_on_one_clock
@@ -39,6 +47,10 @@ if TYPE_CHECKING:
 
 NOT_OF_UNITS = ("nix_name", "channel_names")
 """Annotations of neo's readers that repeat the id of a unit."""
+CONDITIONS = "condition_variables"
+"""Annotation of a block with the condition variables of each task (JSON), as `to_neo` writes."""
+EPOCHS = "epochs"
+"""Name of the Epoch with a trial's epochs in `to_neo`."""
 RATES = "rates"
 """Name of the signal with the rates in `to_neo`."""
 
@@ -122,8 +134,11 @@ def from_neo(
     table = read_trials(parts, trials, events)
     table |= table_columns(columns, len(table["start_time"]), "trial")
     units, recorded = _spikes(parts) if signal is None else _signal(parts, signal)
+    # what `to_neo` wrote beside the trials
+    variables = getattr(block, "annotations", {}).get(CONDITIONS)
+    kept = _kept_epochs(parts, table) if variables is not None and trials == SEGMENTS else {}
     return lay_on_one_clock(
-        [Session(name=name, trials=table, units=units, signal=recorded)],
+        [Session(name=name, trials=table, units=units, signal=recorded, epochs=kept)],
         Reading(
             align=align,
             window=window,
@@ -134,6 +149,7 @@ def from_neo(
             epochs=epochs,
         ),
         name=name,
+        condition_variables=None if variables is None else json.loads(variables),
         provenance=provenance,
     )
 
@@ -156,7 +172,8 @@ def to_neo(activity: Activity) -> Block:
         were recorded simultaneously.
 
         ``from_neo(it, trials="segments", signal="rates", events={"event": aligned_to},
-        align="event", window=(start, stop))`` converts rates and columns back.
+        align="event", window=(start, stop))`` converts rates, columns, epochs and condition
+        variables back.
 
     Raises
     ------
@@ -178,7 +195,7 @@ def to_neo(activity: Activity) -> Block:
     block = lone_block(activity, to_neo)
     width = even_bin_width(block, to_neo)
     result: Block = neo.Block(name=str(block.attrs["name"]))
-    result.annotate(**{key: block.attrs[key] for key in ("source", "condition_variables")})
+    result.annotate(**{key: block.attrs[key] for key in ("source", CONDITIONS)})
     columns, units = trial_columns(block), unit_columns(block)
     for number, rows in enumerate(_trial_rows(block)):
         segment = neo.Segment(name=f"trial {number}", index=number)
@@ -418,6 +435,23 @@ def _rates_signal(block: xr.Dataset, rows: Places, units: dict[str, Column], wid
     )
 
 
+def _kept_epochs(
+    parts: Sequence[Part], table: Mapping[str, Column]
+) -> dict[str, tuple[Times, Times]]:
+    """Return the epochs that `to_neo` wrote, in s from the start of each segment's trial."""
+    bounds: dict[str, tuple[Times, Times]] = {}
+    for row, part in enumerate(parts):
+        for epoch in (one for one in part.segment.epochs if one.name == EPOCHS):
+            loaded_epoch = loaded(epoch)
+            start = in_seconds(loaded_epoch.times) + part.shift_s - table["start_time"][row]
+            stop = start + in_seconds(loaded_epoch.durations)
+            for place, label in enumerate(map(str, loaded_epoch.labels)):
+                nowhere = (np.full(len(parts), np.nan), np.full(len(parts), np.nan))
+                first, last = bounds.setdefault(label, nowhere)
+                first[row], last[row] = start[place], stop[place]
+    return bounds
+
+
 def _epochs(block: xr.Dataset, row: int) -> Any:
     neo, pq = require("neo"), require("quantities")
     start = block["epoch_start_time"].values[row]
@@ -428,5 +462,5 @@ def _epochs(block: xr.Dataset, row: int) -> Any:
         start[present] * pq.s,
         (stop - start)[present] * pq.s,
         labels=block["epoch"].values[present].astype(str),
-        name="epochs",
+        name=EPOCHS,
     )
