@@ -129,8 +129,11 @@ _variance_options = options_of(
         "--conditions", help="Trial columns whose combinations are conditions, separated by commas."
     ),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+    click.option("--all", "every", is_flag=True, help="Print all units, in their order."),
     click.option("--overwrite", is_flag=True, help="Replace an existing output."),
-    click.option("--out", type=click.Path(), help="File for the result, as netCDF (.nc)."),
+    click.option(
+        "--out", type=click.Path(), help="File for the result: .nc, .csv, .json or .parquet."
+    ),
 )
 """Options of both task-variance and ftv."""
 
@@ -142,6 +145,7 @@ def task_variance(
     estimator: Estimator,
     conditions: str | None,
     as_json: bool,
+    every: bool,
     overwrite: bool,
     out: str | None,
 ) -> None:
@@ -154,7 +158,9 @@ def task_variance(
     """  # noqa: D301 - click's paragraph mark
     _check(out, overwrite)
     result = _task_variance(source, estimator, conditions)
-    _output_result(result, out, overwrite, as_json)
+    from nwbcompare.cli.result_text import variance_text  # noqa: PLC0415 - imports pandas
+
+    _output_result(result, variance_text(result, every=every), out, overwrite, as_json)
 
 
 # the same command under a short name, which help does not list
@@ -179,6 +185,7 @@ def ftv(
     estimator: Estimator,
     conditions: str | None,
     as_json: bool,
+    every: bool,
     overwrite: bool,
     out: str | None,
 ) -> None:
@@ -193,17 +200,9 @@ def ftv(
     task_a, task_b = read_pair(pair)
     variance = _task_variance(source, estimator, conditions)
     result = nc.fractional_task_variance(variance, task_a, task_b, missing=missing)
-    _output_result(result, out, overwrite, as_json)
-    if not as_json:
-        values = result["fractional_task_variance"]
-        click.echo(
-            f"{int(result['active'].sum())} active of {values.size} units: "
-            f"mean {float(values.mean()):.4f}, s.d. {float(values.std()):.4f}"
-        )
-        click.echo(
-            "histogram, 20 bins on [-1, 1]: "
-            + " ".join(map(str, nc.selectivity.ftv_histogram(result)))
-        )
+    from nwbcompare.cli.result_text import ftv_text  # noqa: PLC0415 - imports pandas
+
+    _output_result(result, ftv_text(result, every=every), out, overwrite, as_json)
 
 
 _stage_options = options_of(
@@ -492,9 +491,11 @@ def _task_variance(source: str, estimator: Estimator, conditions: str | None) ->
 
 
 def _check(out: str | None, overwrite: bool) -> None:
+    from nwbcompare.workflows.result_files import check_result_path  # noqa: PLC0415
+
     # before a computation, which may take minutes
     if out is not None:
-        check_output(out, overwrite=overwrite)
+        check_result_path(out, overwrite=overwrite)
 
 
 def _write_netcdf(labelled: xr.Dataset | xr.DataTree, path: str | Path, overwrite: bool) -> None:
@@ -503,28 +504,13 @@ def _write_netcdf(labelled: xr.Dataset | xr.DataTree, path: str | Path, overwrit
     write_netcdf(labelled, path, overwrite=overwrite)
 
 
-def _output_result(result: xr.Dataset, out: str | None, overwrite: bool, as_json: bool) -> None:
+def _output_result(
+    result: xr.Dataset, text: str, out: str | None, overwrite: bool, as_json: bool
+) -> None:
+    from nwbcompare.workflows.result_files import json_text, write_result  # noqa: PLC0415
+
     if out is not None:
-        _write_netcdf(result, out, overwrite)
-    if as_json:
-        click.echo(json.dumps(_plain(result)))
-    elif out is None and "task_variance" in result:
-        click.echo(result["task_variance"].to_pandas().to_string())
-    elif out is not None:
+        write_result(result, out, overwrite=overwrite)
+    click.echo(json_text(result) if as_json else text)
+    if out is not None and not as_json:
         click.echo(f"Result: {out}")
-
-
-def _plain(result: xr.Dataset) -> dict[str, Any]:
-    """Return a result as plain values, with None for NaN, which JSON lacks."""
-    values = {
-        str(name): {
-            "dims": [str(dim) for dim in variable.dims],
-            # JSON has no NaN
-            "values": json.loads(json.dumps(variable.values.tolist()).replace("NaN", "null")),
-        }
-        for name, variable in result.data_vars.items()
-    }
-    coords = {name: result[name].values.tolist() for name in ("unit", "task") if name in result}
-    # attributes that were read from a file are numpy's numbers
-    attrs = {k: getattr(value, "item", lambda v=value: v)() for k, value in result.attrs.items()}
-    return {"attrs": attrs, "coords": coords, "values": values}

@@ -17,6 +17,8 @@ from nwbcompare.report.page_section import Cell, Evidence, Finding, PageSection,
 from nwbcompare.report.template import render
 
 NUMBERS, PAGE, TABLES, FIGURES = "report.json", "index.html", "tables", "figures"
+SCHEMA = {"schema": "nwbcompare-report", "version": 1}
+"""First keys of ``report.json``; ``report.schema.json`` and docs/results.md describe the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,7 @@ class Page:
         """Return everything but the pictures as plain values, equal on every machine."""
         # how_to_get contains a path of this machine
         return {
+            **SCHEMA,
             "title": self.title,
             "lead": self.lead,
             "caution": self.caution,

@@ -71,6 +71,17 @@ def interval(low: object, high: object) -> str:
     return f" [{low:.3f}, {high:.3f}]" if np.isfinite([low, high]).all() else ""
 
 
+def bounds(title: str, low: object, high: object) -> dict[str, Cell]:
+    """Return an interval as two cells of a table.
+
+    Examples
+    --------
+    >>> bounds("95 %", 0.1, 0.25)
+    {'95 % low': 0.1, '95 % high': 0.25}
+    """
+    return {f"{title} low": number(low), f"{title} high": number(high)}
+
+
 def counted(count: int, what: str) -> str:
     """Format a count with its noun in the singular or plural.
 

@@ -75,7 +75,7 @@ def test_the_section_is_listed_computed_kept_and_shown(command, tmp_path):
 def test_the_models_are_sources_of_every_command(command, tmp_path):
     result = command("task-variance", "ring?n_units=12", "--json")
     values = json.loads(result.stdout)
-    assert len(values["coords"]["unit"]) == 12
+    assert len(values["coords"]["unit"]["values"]) == 12
     assert values["attrs"]["deterministic"] == 1
     result = command("record", "random-network:mine?n_units=16", "--out", "mine.nc")
     assert result.returncode == 0, result.stderr

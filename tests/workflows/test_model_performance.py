@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 
+import jsonschema
 import numpy as np
 import pytest
 from report_inputs import CONTEXTS, brain, network_in, settings, written
@@ -47,7 +49,10 @@ def measured(sources, stated=None, chance=None):
 
 
 def read(folder):
-    return json.loads((folder / "report.json").read_text())
+    values = json.loads((folder / "report.json").read_text())
+    schema = files("nwbcompare.report") / "report.schema.json"
+    jsonschema.validate(values, json.loads(schema.read_text("utf-8")))
+    return values
 
 
 def test_each_model_is_measured_where_that_is_possible(inputs):

@@ -18,7 +18,7 @@ from nwbcompare.plotting.confounds import plot_confounds, plot_ftv_in_time, plot
 from nwbcompare.plotting.style import BLUE, RECORDING_COLOUR
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.formatting import counted, interval, number, percent, records
+from nwbcompare.workflows.formatting import bounds, counted, number, percent, records
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
@@ -211,7 +211,7 @@ def _rows(sources: Sequence[Results]) -> list[Row]:
                         "estimate": str(estimate),
                         "mean": number(values["mean"]),
                         "s.d.": number(values["standard_deviation"]),
-                        "s.d. interval": interval(low, high).strip(),
+                        **bounds("s.d., 95 %", low, high),
                         "units": int(values["n_units"]),
                         "censored": int(values["n_censored"]),
                     }

@@ -11,7 +11,7 @@ from nwbcompare.core.number_text import p_text
 from nwbcompare.plotting.training_regimes import plot_contrasts, plot_regimes
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.formatting import counted, interval, number
+from nwbcompare.workflows.formatting import bounds, counted, number
 from nwbcompare.workflows.training_regimes import title_of
 
 ONE_ANIMAL = "One animal: nothing here is about the monkey brain, or about monkeys."
@@ -107,7 +107,7 @@ def rows_of(result: xr.Dataset) -> list[Row]:
             "what": title_of(regime),
             "networks or pairs": int(values["n_networks"]),
             "Wasserstein distance": number(far["mean"]),
-            "95 %": interval(far["mean_low"], far["mean_high"]).strip(),
+            **bounds("95 %", far["mean_low"], far["mean_high"]),
             "times the split-half distance": number(values["ratio"]),
         }
         for statistic in result["statistic"].values:
@@ -126,7 +126,7 @@ def rows_of(result: xr.Dataset) -> list[Row]:
                 "what": title_of(contrast),
                 "networks or pairs": int(values["n_pairs"]),
                 "Wasserstein distance": number(values["difference"]),
-                "95 %": interval(values["difference_low"], values["difference_high"]).strip(),
+                **bounds("95 %", values["difference_low"], values["difference_high"]),
                 "p": number(values["p_value"]),
                 "p Holm": number(values["p_adjusted"]),
             }

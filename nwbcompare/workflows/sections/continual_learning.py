@@ -25,7 +25,7 @@ from nwbcompare.plotting.style import as_svg, new_figure
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.tasks.registry import display_name
-from nwbcompare.workflows.formatting import counted, interval, number
+from nwbcompare.workflows.formatting import bounds, counted, interval, number
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 from nwbcompare.workflows.study_source import StudySource
@@ -139,7 +139,7 @@ def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary
             one = mean.sel(measure=measure)
             title = str(measure).replace("_", " ")
             row[f"{title} (mean of tasks)"] = number(one["mean"])
-            row[f"{title}, 95 %"] = interval(one["mean_low"], one["mean_high"]).strip()
+            row |= bounds(f"{title}, 95 %", one["mean_low"], one["mean_high"])
         rows.append(row)
     panels = _pictures(retention, courses) if pictures and retention else []
     return Summary(findings=findings, rows=rows, pictures=panels)

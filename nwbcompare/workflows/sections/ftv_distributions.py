@@ -25,7 +25,7 @@ from nwbcompare.plotting.style import FTV_EDGES
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows import sampling_protocols
-from nwbcompare.workflows.formatting import LEVEL, interval, number, sample_sizes, sd_of
+from nwbcompare.workflows.formatting import LEVEL, bounds, number, sample_sizes, sd_of
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.sections.by_animal import animal_findings, untested
@@ -394,7 +394,7 @@ def _rows(compared: Sequence[FamilyComparison]) -> list[Row]:
             for claim, what in ((THESE, "sessions"), (KIND, "networks")):
                 its = values.sel(claim=claim)
                 row |= {
-                    f"95 % over {what}": interval(its["low"], its["high"]).strip(),
+                    **bounds(f"95 % over {what}", its["low"], its["high"]),
                     f"p over {what}": number(its["p_value"]),
                 }
                 if claim == KIND:

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import xarray as xr
+
 from nwbcompare.analysis.selectivity.ftv_shapes import classify_pairs, rotated_pairs, shape_shares
 from nwbcompare.analysis.selectivity.kernels.ftv_shapes import SHAPES, UNDECIDED
 from nwbcompare.analysis.selectivity.pairwise_ftv import median_histogram, pairwise_ftv
 from nwbcompare.plotting.pairwise_ftv import plot_pair, plot_pairs, plot_shape_shares
-from nwbcompare.report.page_section import Cell
+from nwbcompare.report.page_section import Cell, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.formatting import NAMES, refusal_sentences
+from nwbcompare.workflows.formatting import NAMES, number, refusal_sentences
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
@@ -73,6 +75,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
             "coloured by shape" + (", and the mean of rotated units (line)." if rotated else "."),
             partial(plot_pairs, pairs=pairs, shapes=shapes, rotated=rotated, names=NAMES),
             size=(side, side),
+            data=_pair_rows(pairs, shapes),
         )
     ]
     if large:
@@ -88,6 +91,24 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
             )
         )
     return Summary(findings=findings, rows=[{"source": name, **numbers}], pictures=panels)
+
+
+def _pair_rows(pairs: xr.Dataset, shapes: xr.Dataset) -> list[Row]:
+    """Return a row for each pair of tasks."""
+    fractions = pairs["fractional_task_variance"]
+    mean, sd = fractions.mean("unit").values, fractions.std("unit").values
+    return [
+        {
+            "task A": str(pairs["task_a"].values[place]),
+            "task B": str(pairs["task_b"].values[place]),
+            "active units": int(pairs["n_active"].values[place]),
+            "mean of FTV": number(mean[place]),
+            "s.d. of FTV": number(sd[place]),
+            "shape": str(shapes["shape"].values[place]),
+            "nearest shape": str(shapes["nearest"].values[place]),
+        }
+        for place in range(pairs.sizes["pair"])
+    ]
 
 
 def _n_tasks(n_pairs: int) -> int:
