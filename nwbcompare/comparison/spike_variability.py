@@ -183,7 +183,8 @@ def smoothing_of(block: xr.Dataset, smooth_s: float | None = None) -> float:
             "smooth_s",
             "the standard deviation (s) that the trials were smoothed with, 0 for none",
             f"{smooth_s!r}, and no smoothing in the recording's provenance",
-            "Pass it, e.g. smooth_s=0.04.",
+            "Pass it, e.g. smooth_s=0.04, or state it when the rates are read: "
+            "nwbcompare.from_arrays(..., provenance={'smooth_s': 0.04}).",
         )
     return float(smooth_s)
 
