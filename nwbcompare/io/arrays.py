@@ -98,7 +98,9 @@ def from_arrays(
     source
         "recording" (rates in spikes/s) or "model" (rates without unit).
     provenance
-        Origin of the arrays, e.g. files with checksums.
+        Origin of the arrays, e.g. files with checksums. For rates that were smoothed, ``smooth_s``,
+        the standard deviation (s), which `nwbcompare.sample_like` imitates; of counts and spikes it
+        is known.
 
     Returns
     -------
@@ -156,12 +158,16 @@ def from_arrays(
             smooth=smooth,
         )
         binned = _rates(rates, dims, time_s, bin)
-        binned = binned.per_second() if counts else binned
-        return _block(binned, trials, units, reading, description)
+        # only counts are known not to be smoothed
+        if not counts:
+            return _block(binned, trials, units, reading, description)
+        described = description.smoothed(0.0)
+        return _block(binned.per_second(), trials, units, reading, described)
     _refuse("spikes", "They are for rates.", time_s=time_s, counts=counts)
     if _is_nested(spikes):
         _refuse("spikes from an event", "Their event is at 0 s.", align=align)
-        return _block(_binned(spikes, dims, reading), trials, units, reading, description)
+        described = description.smoothed(reading.smooth)
+        return _block(_binned(spikes, dims, reading), trials, units, reading, described)
     _refuse("spikes on a session's clock", "Pass one list of times for each unit.", dims=dims)
     return _on_one_clock(spikes, trials, units, reading, description)
 
@@ -180,6 +186,10 @@ class _Description:
         """Name of the only block."""
         # a slash would make a leaf in a leaf
         return self.name.replace("/", "_")
+
+    def smoothed(self, sd_s: float) -> _Description:
+        """Return the labels with the smoothing, which samples of networks imitate."""
+        return replace(self, provenance={"smooth_s": float(sd_s), **(self.provenance or {})})
 
 
 @dataclass(frozen=True)

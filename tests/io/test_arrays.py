@@ -227,3 +227,45 @@ NESTED = [[[0.1], [0.2], []]]
 def test_bad_input_is_refused(options, message):
     with pytest.raises(nc.InputError, match=message):
         from_arrays(options.pop("rates", None), **({"trials": TASK} | options))
+
+
+def test_the_smoothing_is_kept_where_it_is_known():
+    rates = np.random.default_rng(0).poisson(1.0, (3, 6, 2))
+    spikes = [[[0.1], [0.2], []], [[0.3], [], [0.15]]]
+
+    def provenance(*arrays, **options):
+        block = from_arrays(*arrays, trials=TASK, bin=0.1, **options)["arrays"]
+        return json.loads(block.attrs["provenance"])
+
+    assert provenance(rates, counts=True)["smooth_s"] == 0
+    assert provenance(spikes=spikes, window=(0, 0.5), smooth=0.04)["smooth_s"] == 0.04
+    assert "smooth_s" not in provenance(rates)
+    assert provenance(rates, provenance={"smooth_s": 0.05})["smooth_s"] == 0.05
+
+
+def test_counts_without_epochs_are_sampled_by_the_window():
+    rng = np.random.default_rng(0)
+    task, side = np.repeat(["motion", "colour"], 40), np.tile(["l", "r"], 40)
+    brain = from_arrays(
+        rng.poisson(1.0, (80, 10, 4)), counts=True, bin=0.05, conditions=["side"],
+        trials={"task": task, "side": side},
+    )  # fmt: skip
+    mapping = {
+        "tasks": {"motion": "contextdm1", "colour": "contextdm2"},
+        "conditions": {
+            "direction": {"value": 0},
+            "coherence_1": {"column": "side", "values": {"l": -0.1, "r": 0.1}},
+            "coherence_2": {"value": 0.1},
+        },
+        "epoch": {"recording": "window", "network": "stim1"},
+        "stimulus_ms": 500,
+    }
+    network = nc.model.pretrained("all20-small-0")
+    (sample,) = nc.blocks(nc.sample_like(network, brain, mapping=mapping, seed=0)).values()
+    assert sample["epoch"].values.tolist() == ["window"]
+    assert sample.sizes["time"] == 10
+    with pytest.raises(
+        nc.InputError, match=r"epoch.recording.*expected one of window, got 'stim1'"
+    ):
+        epoch = {"recording": "stim1", "network": "stim1"}
+        nc.sample_like(network, brain, mapping=mapping | {"epoch": epoch})
