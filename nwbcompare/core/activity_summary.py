@@ -135,7 +135,7 @@ class BlockSummary:
     rate_units
         "spikes/s" or "1".
     storage
-        "in memory", "in a file, read when indexed" or "in dask chunks".
+        "in memory", "not in memory, read when indexed" or "in dask chunks".
     has_epochs
         Whether it names epochs; else the window is the only one.
     tasks
@@ -288,7 +288,8 @@ def _of_block(leaf: str, block: xr.Dataset) -> BlockSummary:
     if rate.chunks is not None:
         storage = "in dask chunks"
     else:
-        storage = "in memory" if is_in_memory(rate.variable) else "in a file, read when indexed"
+        is_loaded = is_in_memory(rate.variable)
+        storage = "in memory" if is_loaded else "not in memory, read when indexed"
     return BlockSummary(
         leaf=leaf,
         sizes={str(dim): size for dim, size in rate.sizes.items()},

@@ -25,7 +25,7 @@ from nwbcompare.io.columns import (
 from nwbcompare.io.sessions.alignment import DEFAULT_BIN_S, count_bins, lay_on_one_clock
 from nwbcompare.io.sessions.recorded_signals import SpikeTrains, Times
 from nwbcompare.io.sessions.session import Reading, Session
-from nwbcompare.io.sessions.session_tables import joined_columns
+from nwbcompare.io.sessions.session_tables import check_condition_types, joined_columns
 from nwbcompare.kernels.spikes import smooth_observed
 
 RATE_DIMS = ("trial", "time", "unit")
@@ -362,7 +362,7 @@ def _times(spikes: Any) -> Times:
 def _block(
     binned: _Binned, trials: Any, units: Table | None, reading: Reading, description: _Description
 ) -> xr.DataTree:
-    rates, columns, unit = _rows(binned, trials)
+    rates, columns, unit = _rows(binned, trials, reading.conditions)
     with_task(columns, reading.task, len(rates), description.name)
     block = make_block(
         rates,
@@ -382,7 +382,7 @@ def _block(
 
 
 def _rows(
-    binned: _Binned, trials: Any
+    binned: _Binned, trials: Any, conditions: Sequence[str] | None
 ) -> tuple[npt.NDArray[np.float32], dict[str, Column], npt.NDArray[np.int64] | None]:
     """Return rates, trial columns and, if units have different trials, the unit of each row."""
     sizes = [len(unit) for unit in binned.rates]
@@ -404,6 +404,7 @@ def _rows(
             "trials", f"{len(sizes)} tables, one for each unit", f"{len(tables)}", "Pass them all."
         )
     parts = [table_columns(*pair, "trial") for pair in zip(tables, sizes, strict=True)]
+    check_condition_types(conditions, parts)
     names = dict.fromkeys(name for part in parts for name in part)
     columns = {name: joined_columns([part.get(name) for part in parts], sizes) for name in names}
     rates = np.concatenate([np.asarray(unit, dtype=np.float32) for unit in binned.rates])

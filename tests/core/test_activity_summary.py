@@ -52,7 +52,7 @@ def test_every_block_is_described_with_the_counts_of_its_tables(block):
 def test_a_description_does_not_read_rates(tmp_path):
     path = nc.write_nwb(example_block(), tmp_path / "a.nwb")
     activity = nc.open(path)
-    assert "in a file, read when indexed" in str(nc.describe(activity))
+    assert "not in memory, read when indexed" in str(nc.describe(activity))
     leaf = activity["example"].to_dataset()
     assert not leaf["rate"].variable._in_memory
     leaf["rate"].load()

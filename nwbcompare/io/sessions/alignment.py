@@ -26,6 +26,7 @@ from nwbcompare.io.sessions.recorded_signals import (
 )
 from nwbcompare.io.sessions.session import Reading, Session
 from nwbcompare.io.sessions.session_tables import (
+    check_condition_types,
     conditions_by_task,
     epochs_of,
     named_apart,
@@ -114,6 +115,7 @@ def lay_on_one_clock(
         sessions, [_observed(session, _events(session, reading), grid) for session in sessions]
     )
     events = [_events(session, reading) for session in sessions]
+    check_condition_types(reading.conditions, [session.trials for session in sessions])
     trials, attrs = trial_table(sessions)
     trials["task"], attrs["task"] = task_column(trials, attrs, reading.task, name)
     rows = _rows(observed)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nwbcompare.core.activity import encode_labels, is_text
-from nwbcompare.core.errors import unknown_name
+from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.io.sessions.recorded_signals import Times
 from nwbcompare.io.sessions.session import Column, Reading, Session
 
@@ -101,6 +101,42 @@ def joined_columns(columns: Sequence[Column | None], sizes: Sequence[int]) -> Co
             for column, size in zip(columns, sizes, strict=True)
         ]
     return np.concatenate(parts)
+
+
+def check_condition_types(
+    conditions: Sequence[str] | None, tables: Sequence[Mapping[str, Column]]
+) -> None:
+    """Check that condition variables are text in all tables, or numbers in all.
+
+    Parameters
+    ----------
+    conditions
+        The condition variables; None for none.
+    tables
+        The trial columns of each session or unit.
+
+    Raises
+    ------
+    InputError
+        For a column of text in one table and of numbers in another: joined, both would be text.
+
+    Examples
+    --------
+    >>> check_condition_types(["side"], [{"side": np.array(["left"])}, {"side": np.array([1])}])
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: conditions: expected 'side' to be text in all tables, or \
+numbers in all, got text in 1 and numbers in 1. Convert it to one type.
+    """
+    for name in conditions or ():
+        kinds = [is_text(table[name]) for table in tables if name in table]
+        if any(kinds) and not all(kinds):
+            raise InputError(
+                "conditions",
+                f"{name!r} to be text in all tables, or numbers in all",
+                f"text in {sum(kinds)} and numbers in {len(kinds) - sum(kinds)}",
+                "Convert it to one type.",
+            )
 
 
 def task_column(

@@ -109,3 +109,17 @@ def test_epochs_are_told_from_the_event_that_trials_are_aligned_to():
     at_cue = block_of(session, align="cue_time", window=(0, 1))
     np.testing.assert_allclose(at_cue["epoch_start_time"][:, 0], np.arange(4) + 1 - cue)
     np.testing.assert_allclose(at_cue["epoch_stop_time"][:, 0], np.arange(4) + 1.5 - cue)
+
+
+def test_condition_variables_of_other_types_are_not_joined():
+    left = spikes_of(name="day1", side=np.array(["left", "right"] * 2), level=np.arange(4))
+    right = spikes_of(name="day2", side=np.array([0, 1] * 2), level=np.arange(4.0))
+    words = "'side' to be text in all tables, or numbers in all, got text in 1 and numbers in 1"
+    with pytest.raises(nc.InputError, match=words):
+        block_of([left, right], conditions=["side"])
+    # numbers of other types are numbers, and what is no condition is joined as text
+    assert nc.labels(block_of([left, right], conditions=["level"])["side"]).dtype.kind == "U"
+    tables = [{"task": ["a"] * 4, "side": side} for side in (["l", "r"] * 2, [0, 1] * 2)]
+    rates = [np.ones((4, 3))] * 2
+    with pytest.raises(nc.InputError, match=words):
+        nc.from_arrays(rates, trials=tables, bin=0.1, conditions=["side"])
