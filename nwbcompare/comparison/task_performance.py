@@ -92,8 +92,8 @@ def published_performance(network: Network, tasks: list[str]) -> xr.Dataset:
     --------
     >>> import nwbcompare as nc
     >>> network = nc.model.pretrained("ctxdm-0")
-    >>> float(published_performance(network, ["contextdm1"])["score"].round(1))
-    1.0
+    >>> published_performance(network, ["contextdm1"])["score"].values.round(1).tolist()
+    [1.0]
     """
     shares = [_shares(network, task, None, kind="test") for task in tasks]
     numbers = [make_trials(task, "test").sizes["trial"] for task in tasks]

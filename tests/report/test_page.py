@@ -287,7 +287,7 @@ def report(sections, tmp_path_factory):
     save_run(network, tmp / "net", training=training_config(tasks))
     words = ["report", "--model", tmp / "net", "--recording", tmp / "brain.nc"]
     words += ["--permutations", 2, "--bootstraps", 10, "--draws", 1, "--out", tmp / "report"]
-    words += ["--sections", "sampled,noise,published"]
+    words += ["--sections", "sampled,noise,published", "--include-untrained"]
     words += ["--analysis", tmp / "analysis"] * 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nc.UnitWarning)
