@@ -42,6 +42,7 @@ def compare_samples(
     recording: xr.Dataset,
     *,
     variable: str = "fractional_task_variance",
+    weight: str | None = None,
     n_bootstrap: int = 2000,
     n_permutations: int = 1000,
     mixed_below: float = 0.3,
@@ -66,6 +67,12 @@ def compare_samples(
         independent; without sessions every unit counts as independent.
     variable
         The variable that is compared.
+    weight
+        A variable or column ``(unit,)`` of the recording, 0 or more: how much a recorded unit and
+        the network units sampled like it count, in all measures. By default all count alike, and
+        units of noise alone, which have a similar FTV on both sides, dilute a difference.
+        `nwbcompare.selectivity.tuned_share` is such a weight; it raises the power, and measures
+        rather the strongly tuned units. Units of weight 0 count as inactive.
     n_bootstrap
         Bootstrap samples; with 2000 the standard error has an error of 2 %.
     n_permutations
@@ -110,7 +117,8 @@ def compare_samples(
     ------
     InputError
         For no networks, different pairs of tasks, units matched to sessions that the recording
-        lacks, and matched units in some networks only.
+        lacks, and matched units in some networks only; for weights that the recording lacks, that
+        are negative or not finite, or without matched units.
     NotApplicableError
         For fewer than 3 active units, also of one animal, or units that all have one value.
 
@@ -180,8 +188,13 @@ def compare_samples(
     _check_models(models, recording, variable)
     units = [UnitSample(model, variable) for model in models]
     matched = are_matched(units, "models")
-    recorded = _read_recording(UnitSample(recording, variable), units if matched else [])
-    networks = [_read_network(one, recorded, matched=matched) for one in units]
+    whole = UnitSample(recording, variable)
+    weights = _weights(whole, weight, matched=matched)
+    recorded = _read_recording(whole, units if matched else [], weights)
+    networks = [
+        _read_network(one, recorded, _of_matched(weights, one, whole), matched=matched)
+        for one in units
+    ]
     if len(networks) == 1:
         warnings.warn(
             "One network allows no inference over networks: there is no p and no interval.",
@@ -204,6 +217,7 @@ def compare_samples(
         _attrs(networks, recorded),
         untested=json.dumps(refusals),
         variable=variable,
+        weight=weight or "",
         task_a=str(recording.attrs.get("task_a", "")),
         task_b=str(recording.attrs.get("task_b", "")),
         n_bootstrap=n_bootstrap,
@@ -252,9 +266,9 @@ def distribution_curves(
     True
     """
     _check_models(models, recording, variable)
-    recorded = _read_recording(UnitSample(recording, variable), [])
+    recorded = _read_recording(UnitSample(recording, variable), [], None)
     units = [UnitSample(model, variable) for model in models]
-    networks = [_read_network(one, recorded, matched=False) for one in units]
+    networks = [_read_network(one, recorded, None, matched=False) for one in units]
     samples = Samples(networks, recorded, {}, np.random.default_rng(seed))
     count = samples.resampled_sessions(n_bootstrap)[:, recorded.cluster]
     weights = count / count.sum(axis=1, keepdims=True)
@@ -373,9 +387,58 @@ def _subject(table: xr.Dataset, otherwise: str) -> str:
     return repr(str(table.attrs["name"])) if "name" in table.attrs else otherwise
 
 
-def _read_recording(sample: UnitSample, matched: Sequence[UnitSample]) -> Recording:
+def _weights(recording: UnitSample, name: str | None, *, matched: bool) -> Array | None:
+    """Return the weight of each recorded unit ``(unit,)``, if units do not count alike."""
+    if name is None:
+        return None
+    subject = _subject(recording.table, "recording")
+    if name not in recording.table or recording.table[name].dims != ("unit",):
+        raise InputError(
+            subject,
+            f"the weights {name!r} on unit",
+            listing(recording.table.variables),
+            f"Add them: recording.assign({name}=...), e.g. nwbcompare.selectivity.tuned_share.",
+        )
+    if not matched:
+        raise InputError(
+            "models",
+            f"units sampled like recorded ones, which get the weights {name!r} of these",
+            "no columns session and recorded_unit",
+            "Sample the networks with nwbcompare.comparison.sample_like, or leave weight out.",
+        )
+    weights: Array = recording.table[name].values.astype(np.float64)
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise InputError(
+            subject,
+            f"finite weights {name!r} of 0 or more",
+            f"{weights.min():g} to {weights.max():g}",
+            "Give units that should not count a weight of 0.",
+        )
+    return weights
+
+
+def _of_matched(weights: Array | None, sample: UnitSample, recording: UnitSample) -> Array | None:
+    """Return the weights of the recorded units that a network's units are matched to."""
+    if weights is None:
+        return None
+    columns = session_columns([recording, sample])
+    groups = recording.groups(*columns, "unit")
+    subject = _subject(sample.table, "model")
+    place = matched_groups(sample, groups, [*columns, "recorded_unit"], subject)
+    return weights[groups.first[place]]
+
+
+def _counted(sample: UnitSample, weights: Array | None) -> tuple[npt.NDArray[np.bool_], Array]:
+    """Return which units count, ``(draw, unit)``, and the weight of each, ``(unit,)``."""
+    each = np.ones(sample.table.sizes["unit"]) if weights is None else weights
+    return sample.active & (each > 0), each
+
+
+def _read_recording(
+    sample: UnitSample, matched: Sequence[UnitSample], weights: Array | None
+) -> Recording:
     subject = _subject(sample.table, "recording")
-    (values,), (active,) = sample.values, sample.active
+    (values,), ((active,), weight) = sample.values, _counted(sample, weights)
     _check_values(values[active], subject)
     columns = session_columns([sample, *matched])
     n_sessions = len(sample.groups(*columns).labels) if "session" in columns else 0
@@ -384,6 +447,7 @@ def _read_recording(sample: UnitSample, matched: Sequence[UnitSample]) -> Record
     return Recording(
         name=sample.name or "recording",
         values=values[active],
+        weight=weight[active],
         cluster=groups.code[active],
         animal=animals_of_groups(sample, groups, subject),
         animals=[name for (name,) in sample.groups("subject").labels]
@@ -396,7 +460,9 @@ def _read_recording(sample: UnitSample, matched: Sequence[UnitSample]) -> Record
     )
 
 
-def _read_network(sample: UnitSample, recorded: Recording, *, matched: bool) -> Network:
+def _read_network(
+    sample: UnitSample, recorded: Recording, weights: Array | None, *, matched: bool
+) -> Network:
     subject, draws, cluster = _subject(sample.table, "model"), [], None
     if matched:
         columns = ["recorded_unit" if name == "unit" else name for name in recorded.columns]
@@ -404,10 +470,12 @@ def _read_network(sample: UnitSample, recorded: Recording, *, matched: bool) -> 
     units = sample.groups("network_unit").code
     if not sample.has("network_unit"):
         units = np.arange(units.size)
-    for row, active in zip(sample.values, sample.active, strict=True):
+    counted, weight = _counted(sample, weights)
+    for row, active in zip(sample.values, counted, strict=True):
         _check_values(row[active], subject)
         unit = np.unique(units[active], return_inverse=True)[1].reshape(-1)
-        draws.append(Draw(row[active], unit, None if cluster is None else cluster[active]))
+        of_cluster = None if cluster is None else cluster[active]
+        draws.append(Draw(row[active], unit, of_cluster, weight[active]))
     n_units = float(np.mean([draw.values.size for draw in draws]))
     return Network(sample.name or "network", draws, n_units, units.size - n_units)
 

@@ -53,6 +53,8 @@ class Recording:
 
     name: str
     values: Array
+    weight: Array
+    """How much each unit counts."""
     cluster: Codes
     """Session of each unit; the unit itself where sessions are unknown, or there is only one."""
     animal: Codes
@@ -74,7 +76,7 @@ class Recording:
     @property
     def degrees_of_freedom(self) -> float:
         """Kish's effective number of clusters less 1, summed over animals."""
-        size = np.bincount(self.cluster, minlength=self.n_clusters)
+        size = np.bincount(self.cluster, self.weight, minlength=self.n_clusters)
         each = [kish_number(size[self.animal == which]) - 1 for which in np.unique(self.animal)]
         return max(float(sum(each)), TINY)
 
@@ -95,6 +97,7 @@ class Recording:
         return replace(
             self,
             values=self.values[own],
+            weight=self.weight[own],
             cluster=np.searchsorted(cluster, self.cluster[own]),
             animal=np.zeros(cluster.size, dtype=np.int64),
             animals=[self.animals[which]],
@@ -111,6 +114,8 @@ class Draw:
     """The network unit of each value; several values may be of one unit."""
     cluster: Codes | None
     """The cluster of the matched recorded unit."""
+    weight: Array
+    """How much each unit counts: the weight of the matched recorded unit."""
 
     def of_clusters(self, clusters: Codes) -> Draw:
         """Return the units matched to some clusters; all where none are matched."""
@@ -118,7 +123,8 @@ class Draw:
             return self
         own = np.isin(self.cluster, clusters)
         unit = np.unique(self.unit[own], return_inverse=True)[1].reshape(-1).astype(np.int64)
-        return Draw(self.values[own], unit, np.searchsorted(clusters, self.cluster[own]))
+        cluster = np.searchsorted(clusters, self.cluster[own])
+        return Draw(self.values[own], unit, cluster, self.weight[own])
 
 
 @dataclass(frozen=True)
@@ -253,6 +259,7 @@ class Samples:
             a, b = weights(draw)
             spreads = (np.zeros(len(a)), np.zeros(len(a)))
             if not across:
+                a, b = a * draw.weight, b * self.recorded.weight
                 spreads = weighted_sd(draw.values, a), weighted_sd(self.recorded.values, b)
                 a, b = (
                     np.concatenate([a, np.zeros_like(b)], axis=1),
@@ -265,7 +272,6 @@ class Samples:
         return measures, effects, of_network, of_recording
 
     def _swap(self, draw: Draw, swap: npt.NDArray[np.bool_]) -> Weights:
-        n = draw.values.size
         if draw.cluster is None:
             # each session has the same share of the network's units as of the recorded units
             n_units = int(draw.unit.max()) + 1
@@ -278,10 +284,7 @@ class Samples:
         away = np.concatenate([model, ~swap[:, self.recorded.cluster]], axis=1)
         # both sides have equal weight, whatever their numbers of units
         mass = np.concatenate(
-            [
-                np.full(n, 1 / max(n, 1)),
-                np.full(self.recorded.values.size, 1 / self.recorded.values.size),
-            ]
+            [each / max(each.sum(), TINY) for each in (draw.weight, self.recorded.weight)]
         )
         return ~away * mass, away * mass
 

@@ -369,6 +369,71 @@ def test_same_seed_same_result_and_a_netcdf_keeps_it(rng, tmp_path):
         xr.testing.assert_equal(xr.load_dataset(path, engine="h5netcdf"), result)
 
 
+def test_whole_weights_count_as_repeated_units(rng):
+    weight = rng.integers(1, 4, SESSION.size)
+    weight[-5:] = 0
+    name = np.arange(SESSION.size)
+    monkey = recorded(rng, unit=name).assign(weight=("unit", weight))
+    models = networks(rng, 0.5, n_draws=2)
+    models[0][FTV][1, :5] = np.nan
+    found = compare_samples(models, monkey, weight="weight", **FEW)
+    place = np.repeat(name, weight)
+    repeated = compare_samples(
+        [model.isel(unit=place) for model in models], monkey.isel(unit=place), **FEW
+    )
+    for name in ("estimate", "p_value", "low", "high", "effect_size", "null_mean"):
+        np.testing.assert_allclose(found[name], repeated[name], atol=1e-9, err_msg=name)
+    assert found["n_units"].values[1] == (weight > 0).sum()
+    unweighted = compare_samples(models, monkey, **FEW)
+    assert abs(found["estimate"] - unweighted["estimate"]).max() > 0.01
+
+
+def test_equal_weights_change_nothing(rng):
+    monkey, models = (
+        recorded(rng).assign(weight=("unit", np.full(SESSION.size, 2.5))),
+        networks(rng),
+    )
+    found, plain = (compare_samples(models, monkey, weight=w, **FEW) for w in ("weight", None))
+    for name in ("estimate", "p_value", "low", "high"):
+        np.testing.assert_allclose(found[name], plain[name], atol=1e-9, err_msg=name)
+
+
+def test_weights_follow_the_recorded_unit_not_the_order(rng):
+    weight = rng.random(SESSION.size)
+    names = np.array([f"u{place}" for place in range(SESSION.size)])
+    monkey = recorded(rng).assign_coords(unit=names).assign(weight=("unit", weight))
+    models = [m.assign_coords(recorded_unit=("unit", names)) for m in networks(rng, 0.5)]
+    order = rng.permutation(SESSION.size)
+    found, mixed = (
+        compare_samples(each, monkey, weight="weight", **FEW)["estimate"]
+        for each in (models, [m.isel(unit=order) for m in models])
+    )
+    np.testing.assert_allclose(found, mixed)
+
+
+def bad_weights():
+    rng = np.random.default_rng(0)
+    monkey, models = recorded(rng), networks(rng)
+    each = np.ones(SESSION.size)
+    with_weight = monkey.assign(weight=("unit", each))
+    strange = models[0].assign_coords(recorded_unit=("unit", 1000 + np.arange(SESSION.size)))
+    return {
+        "missing": (models, monkey, "the weights 'weight' on unit"),
+        "other dimension": (models, monkey.assign(weight=1.0), "the weights 'weight' on unit"),
+        "negative": (models, monkey.assign(weight=("unit", each - 2)), "0 or more, got -1 to -1"),
+        "unknown": (models, monkey.assign(weight=("unit", each * np.nan)), "finite weights"),
+        "unmatched": (networks(rng, matched=False), with_weight, "sampled like recorded ones"),
+        "other units": ([strange], with_weight, "the recording's own .* got others: .* 1000"),
+    }
+
+
+@pytest.mark.parametrize("case", bad_weights())
+def test_bad_weights_are_refused(case):
+    models, monkey, match = bad_weights()[case]
+    with pytest.raises(InputError, match=match):
+        compare_samples(models, monkey, weight="weight", **FEW)
+
+
 def change(model, **attrs):
     return model.assign_attrs(attrs)
 

@@ -31,6 +31,7 @@ from .task_variance import (
     variance_in_time as variance_in_time,
 )
 from .trial_subsampling import subsample_trials as subsample_trials
+from .tuned_share import tuned_share as tuned_share
 from .unit_groups import unit_groups as unit_groups
 from .variance_components import (
     ftv_by_factor as ftv_by_factor,
