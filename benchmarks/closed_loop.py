@@ -50,6 +50,7 @@ from tqdm import tqdm
 
 import nwbcompare as nc
 from nwbcompare.comparison import matched_sampling
+from nwbcompare.comparison.kernels.distances import weighted_sd
 from nwbcompare.core.files import written_aside
 
 RESULT = Path(__file__).parent / "results" / "closed_loop.json"
@@ -57,9 +58,11 @@ NETWORKS = [f"all20-fast-{seed}" for seed in range(10)]
 TASKS = ("contextdm1", "contextdm2")
 N_DRAWS = 4
 PAIRINGS = ("random", "rank", "reversed")
+WEIGHTS = {"": None, "weighted ": "tuned_share"}
+TESTS = tuple(f"{weighted}{pairing}" for weighted in WEIGHTS for pairing in PAIRINGS)
 DRIFT, N_STEPS = 0.2, 100
 LEVELS = (0.05, 0.01)
-OVER_NETWORKS = ("independent", "wider by 0.10", "wider by 0.20")
+OVER_NETWORKS = ("independent", "wider by 0.20")
 SETTINGS: dict[str, dict[str, Any]] = {
     "independent": {},
     "tied": {"tie": 1},
@@ -221,7 +224,7 @@ class Loop:
         ratio = np.array([1.0, self.setting.get("noise_ratio", 1.0)])
         self.fano = monkey.fano[self.units, None] * ratio
         self.gain = monkey.gain[self.units, None] * ratio
-        means = self.means(self._mean_counts(self.rates, disturbed=True))
+        means = self._mean_counts(self.rates, disturbed=True)
         noise = self._noise_in(self.rates)
         raw = self.variances(means)
         # residuals of about 140 trials and 15 bins tell the noise to 3 %
@@ -230,6 +233,7 @@ class Loop:
         self.strength = (raw - noise).sum(axis=1).clip(0)
         self.mean = (self.rates.mean(axis=2) * self.n).sum(axis=1) / self.n.sum(axis=1)
         self.ftv = fraction(raw)
+        self.tuned_share = self.strength / (self.strength + noise.sum(axis=1))
 
     def _noise_in(self, rates: Array) -> Array:
         """Compute the noise in task variances ``(unit, task)``."""
@@ -255,26 +259,28 @@ class Loop:
         return narrowed
 
     def _mean_counts(self, rates: Array, *, disturbed: bool = False) -> Array:
-        """Draw smoothed rates, averaged over the trials of each condition.
+        """Draw smoothed rates, averaged over the trials of each pair of signs.
 
-        The sum of independent gamma gains is gamma distributed, and so on: no trial is drawn.
+        The sum of independent gamma gains, or of gamma-Poisson counts of one Fano factor, is
+        distributed like each: no trial is drawn.
         """
-        fano, gain = (values[:, self.monkey.task] for values in (self.fano, self.gain))
+        monkey, n = self.monkey, self.n
+        gain = self.gain[:, monkey.task]
         shared = self.setting.get("shared", 0.0) if disturbed else 0.0
-        n, own = self.n, gain * (1 - shared)
+        own = gain * (1 - shared)
         factor = np.where(own > 0, self.rng.gamma(n / np.maximum(own, 1e-9), own + 1e-300) / n, 1)
         if disturbed:
             factor *= 1 + np.sqrt(shared * gain / n) * self._of_session(n.shape[1])
             factor *= 1 + self._drift()
-        mean = rates * self.monkey.bin_width_s * (n * factor.clip(0))[:, :, None]
-        scatter = fano[:, :, None]
+        mean = monkey.coarse.T @ (rates * (n * factor.clip(0))[:, :, None]) * monkey.bin_width_s
+        scatter = self.fano[:, monkey.coarse_task, None]
         extra = np.maximum(scatter - 1, 1e-9)
         counts = self.rng.poisson(self.rng.standard_gamma(mean / extra) * extra)
         # below 1 whole counts of this variance are nearly normal, summed over trials
         regular = mean + np.sqrt(scatter * mean) * self.rng.standard_normal(mean.shape)
         counts = np.where(scatter < 1, regular, counts)
-        averages: Array = counts / (n[:, :, None] * self.monkey.bin_width_s)
-        return averages @ self.monkey.smoothing
+        averages: Array = counts / ((n @ monkey.coarse)[:, :, None] * monkey.bin_width_s)
+        return averages @ monkey.smoothing
 
     def _of_session(self, size: int) -> Array:
         """Draw normal values ``(unit, size)`` that the units of a session share."""
@@ -304,8 +310,8 @@ class Loop:
             rates = rates[order][np.argsort(np.argsort(self.strength, kind="stable"))]
         rates = self.tuned(rates, self.strength, self.mean)
         positive = rates.clip(0)
-        noise = self._mean_counts(positive) - positive @ self.monkey.smoothing
-        return fraction(self.variances(self.means(rates @ self.monkey.smoothing + noise)))
+        without_noise = self.means((rates - positive) @ self.monkey.smoothing)
+        return fraction(self.variances(without_noise + self._mean_counts(positive)))
 
 
 def fraction(variances: Array) -> Array:
@@ -314,7 +320,13 @@ def fraction(variances: Array) -> Array:
     return np.divide(a - b, a + b, out=np.full(a.size, np.nan), where=a + b > 0)
 
 
-def compare(loop: Loop, samples: dict[str, list[Array]]) -> xr.Dataset:
+def spread(ftv: Array, weight: Array) -> float:
+    """Compute the weighted s.d. of the FTV of active units."""
+    active = np.isfinite(ftv)
+    return float(weighted_sd(ftv[active], weight[None, active])[0])
+
+
+def compare(loop: Loop, samples: dict[str, list[Array]], weight: str | None = None) -> xr.Dataset:
     """Compare samples of networks with the recording."""
     attrs = {"task_a": TASKS[0], "task_b": TASKS[1]}
     columns = {
@@ -322,7 +334,10 @@ def compare(loop: Loop, samples: dict[str, list[Array]]) -> xr.Dataset:
         "recorded_unit": ("unit", np.arange(loop.units.size)),
     }
     recording = xr.Dataset(
-        {"fractional_task_variance": ("unit", loop.ftv)},
+        {
+            "fractional_task_variance": ("unit", loop.ftv),
+            "tuned_share": ("unit", loop.tuned_share),
+        },
         {"unit": np.arange(loop.units.size), "session": ("unit", loop.session)},
         attrs | {"name": "recording"},
     )
@@ -334,7 +349,7 @@ def compare(loop: Loop, samples: dict[str, list[Array]]) -> xr.Dataset:
         )
         for name, draws in samples.items()
     ]
-    return nc.compare_samples(models, recording, n_bootstrap=2, n_permutations=2)
+    return nc.compare_samples(models, recording, weight=weight, n_bootstrap=2, n_permutations=2)
 
 
 def run_loop(name: str, seed: int, repeats: int) -> dict[str, float]:
@@ -346,15 +361,18 @@ def run_loop(name: str, seed: int, repeats: int) -> dict[str, float]:
     source = NETWORKS[seed % len(NETWORKS)]
     loop.record(source)
     result = {
-        "recording": float(np.nanstd(loop.ftv)),
+        "recording": spread(loop.ftv, np.ones(loop.ftv.size)),
         "noise share": float(np.nanmedian(loop.noise_share)),
     }
     for pairing in PAIRINGS:
-        draws = [loop.sample(source, pairing) for _ in range(N_DRAWS)]
-        result[f"sample {pairing}"] = float(np.mean([np.nanstd(draw) for draw in draws]))
-        if repeats == 1:
-            values = compare(loop, {source: draws}).sel(measure="sd", claim="these networks")
-            result[f"p {pairing}"] = float(values["p_value"])
+        draws = {source: [loop.sample(source, pairing) for _ in range(N_DRAWS)]}
+        for weighted, weight in WEIGHTS.items():
+            counts = np.ones(loop.ftv.size) if weight is None else loop.tuned_share
+            sampled = [spread(draw, counts) for draw in draws[source]]
+            result[f"{weighted}{pairing}"] = float(np.mean(sampled)) - spread(loop.ftv, counts)
+            if repeats == 1:
+                values = compare(loop, draws, weight).sel(measure="sd", claim="these networks")
+                result[f"p {weighted}{pairing}"] = float(values["p_value"])
     if repeats == 1 and name in OVER_NETWORKS:
         others = {
             other: [loop.sample(other, "random") for _ in range(2)]
@@ -375,34 +393,38 @@ def summarise(loops: list[dict[str, float]]) -> dict[str, float]:
     column = {name: np.array([loop[name] for loop in loops]) for name in loops[0]}
     summary: dict[str, float] = {"n": len(loops), "recording": float(column["recording"].mean())}
     summary["noise share"] = float(column["noise share"].mean())
-    away = {pairing: column[f"sample {pairing}"] - column["recording"] for pairing in PAIRINGS}
-    for pairing, values in away.items():
-        summary[f"bias {pairing}"] = float(values.mean())
-        summary[f"error of bias {pairing}"] = float(values.std(ddof=1) / np.sqrt(values.size))
+    for test in TESTS:
+        away = column[test]
+        summary[f"bias {test}"] = float(away.mean())
+        summary[f"error of bias {test}"] = float(away.std(ddof=1) / np.sqrt(away.size))
     tests = [name for name in column if name.startswith("p ")]
     for level in LEVELS if tests else ():
         for name in tests:
             summary[f"{name} <= {level}"] = float((column[name] <= level).mean())
-        largest = np.max([column[f"p {pairing}"] for pairing in PAIRINGS], axis=0)
-        signs = np.sign(list(away.values()))
-        one_sign = (signs == signs[0]).all(axis=0)
-        summary[f"p all <= {level}"] = float(((largest <= level) & one_sign).mean())
+        for weighted in WEIGHTS:
+            three = [f"{weighted}{pairing}" for pairing in PAIRINGS]
+            largest = np.max([column[f"p {test}"] for test in three], axis=0)
+            signs = np.sign([column[test] for test in three])
+            all_reject = (largest <= level) & (signs == signs[0]).all(axis=0)
+            summary[f"p {weighted}all <= {level}"] = float(all_reject.mean())
     return summary
 
 
-def print_table(summaries: dict[str, dict[str, float]], repeats: int) -> None:
-    """Print the summaries as a Markdown table."""
-    bias = [f"bias, {pairing}" for pairing in PAIRINGS]
-    tests = [] if repeats > 1 else [*PAIRINGS, "all", "over networks", "Student over networks"]
+def print_table(summaries: dict[str, dict[str, float]]) -> None:
+    """Print the summaries as a Markdown table: biases, and rejections at 5 % and at 1 %."""
+    tests = [f"{weighted}{name}" for weighted in WEIGHTS for name in (*PAIRINGS, "all")]
+    tests += ["over networks", "Student over networks"]
     tests = [
         test for test in tests if all(f"p {test} <= 0.05" in one for one in summaries.values())
     ]
-    head = ["setting", "s.d.", "noise share", *bias, *(f"{name}: 5 %, 1 %" for name in tests)]
+    head = ["setting", "loops", "s.d.", "noise share", *(f"bias, {test}" for test in TESTS), *tests]
     print("|", " | ".join(head), "|")
     print("|", " | ".join(["---"] * len(head)), "|")
     for name, one in summaries.items():
-        cells = [name, f"{one['recording']:.3f}", f"{one['noise share']:.2f}"]
-        cells += [f"{one[f'bias {p}']:+.3f} ({one[f'error of bias {p}']:.3f})" for p in PAIRINGS]
+        cells = [name, f"{one['n']}", f"{one['recording']:.3f}", f"{one['noise share']:.2f}"]
+        cells += [
+            f"{one[f'bias {test}']:+.3f} ({one[f'error of bias {test}']:.3f})" for test in TESTS
+        ]
         cells += [
             ", ".join(f"{one[f'p {test} <= {level}']:.3f}" for level in LEVELS) for test in tests
         ]
@@ -423,7 +445,7 @@ def main() -> None:
         jobs = (delayed(run_loop)(name, seed, options.units) for seed in range(options.loops))
         loops = Parallel(n_jobs=options.jobs, return_as="generator")(jobs)
         summaries[name] = summarise(list(tqdm(loops, total=options.loops, desc=name, disable=None)))
-        print_table({name: summaries[name]}, options.units)
+        print_table({name: summaries[name]})
     key = f"{options.units} times the units"
     kept = json.loads(options.out.read_text()) if options.out.is_file() else {}
     with written_aside(options.out, overwrite=True) as aside:

@@ -22,11 +22,22 @@ def loops(repository, mante2013_path):
 
 @pytest.mark.shared
 def test_a_network_is_not_told_from_a_recording_made_from_it(loops):
-    same, wider = (
-        np.array([loop["sample random"] - loop["recording"] for loop in loops[name]])
-        for name in ("independent", "wider by 0.20")
+    for weighted in ("", "weighted "):
+        same, wider = (
+            np.array([loop[f"{weighted}random"] for loop in loops[name]])
+            for name in ("independent", "wider by 0.20")
+        )
+        assert abs(same.mean()) < 0.04
+        assert wider.mean() > 0.05
+        test = f"p {weighted}random"
+        assert np.median([loop[test] for loop in loops["independent"]]) > 0.05
+        assert np.median([loop[test] for loop in loops["wider by 0.20"]]) < 0.05
+
+
+@pytest.mark.shared
+def test_weights_by_tuning_enlarge_a_true_difference(loops):
+    plain, weighted = (
+        np.mean([loop[name] for loop in loops["wider by 0.20"]])
+        for name in ("random", "weighted random")
     )
-    assert abs(same.mean()) < 0.03
-    assert wider.mean() > 0.05
-    assert np.median([loop["p random"] for loop in loops["independent"]]) > 0.05
-    assert np.median([loop["p random"] for loop in loops["wider by 0.20"]]) < 0.05
+    assert weighted > 1.3 * plain
