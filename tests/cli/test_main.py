@@ -69,8 +69,9 @@ def test_a_source_without_conditions_is_refused_with_what_to_type(tmp_path):
 
 @pytest.mark.shared
 def test_tv_on_the_command_line_takes_a_loader_with_options(mante2013_path):
-    result = command("tv", f"mante2013:{mante2013_path}?quality=single&animal=ar", "--json")
-    values = json.loads(result.stdout)["values"]["task_variance"]["values"]
+    words = ["tv", f"mante2013:{mante2013_path}?quality=single&animal=ar", "--json"]
+    result = CliRunner().invoke(cli, words, catch_exceptions=False)
+    values = json.loads(result.output)["values"]["task_variance"]["values"]
     assert len(values) == 181
 
 
@@ -97,7 +98,8 @@ def test_training_and_recording_on_the_command_line(tmp_path):
 
 
 def test_datasets_are_listed_and_explained():
-    assert "mante2013" in json.loads(command("datasets", "list", "--json").stdout)
+    listed = CliRunner().invoke(cli, ["datasets", "list", "--json"], catch_exceptions=False)
+    assert "mante2013" in json.loads(listed.output)
     info = CliRunner().invoke(cli, ["datasets", "info", "mante2013"], catch_exceptions=False)
     assert "Nature 503" in info.output
 

@@ -7,10 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 
 import pytest
 
 import nwbcompare as nc
+from nwbcompare.cli.main import main
+from nwbcompare.workflows.registry import sections_of
 from nwbcompare.workflows.results_folder import read_results
 
 
@@ -48,6 +51,28 @@ def command(site, repository, tmp_path):
     return run
 
 
+@pytest.fixture
+def called(site, tmp_path, monkeypatch, capsys):
+    """A function that runs the command line in this process, where both packages are installed."""
+    # looked for once a process: other tests must not find the section of the package
+    for report in ("analyze", "compare", "continual"):
+        sections_of(report)
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["nwbcompare", *words])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code
+        return status, *capsys.readouterr()
+
+    return call
+
+
 def test_the_section_is_listed_computed_kept_and_shown(command, tmp_path):
     listed = command("analyze", "--list-sections")
     assert "sparseness: Sparseness" in listed.stdout.splitlines(), listed.stderr
@@ -72,13 +97,13 @@ def test_the_section_is_listed_computed_kept_and_shown(command, tmp_path):
     assert (out / "tables" / "sparseness.csv").is_file()
 
 
-def test_the_models_are_sources_of_every_command(command, tmp_path):
-    result = command("task-variance", "ring?n_units=12", "--json")
-    values = json.loads(result.stdout)
+def test_the_models_are_sources_of_every_command(called, tmp_path):
+    _, printed, _ = called("task-variance", "ring?n_units=12", "--json")
+    values = json.loads(printed)
     assert len(values["coords"]["unit"]["values"]) == 12
     assert values["attrs"]["deterministic"] == 1
-    result = command("record", "random-network:mine?n_units=16", "--out", "mine.nc")
-    assert result.returncode == 0, result.stderr
+    status, _, said = called("record", "random-network:mine?n_units=16", "--out", "mine.nc")
+    assert status == 0, said
     blocks = nc.blocks(nc.open(tmp_path / "mine.nc"))
     assert {block.attrs["name"] for block in blocks.values()} == {"mine"}
     assert {block.sizes["unit"] for block in blocks.values()} == {16}
@@ -86,9 +111,9 @@ def test_the_models_are_sources_of_every_command(command, tmp_path):
     assert tasks == {"contextdm1", "contextdm2"}
 
 
-def test_an_unknown_option_is_bad_input(command):
+def test_an_unknown_option_is_bad_input(called):
     for source in ("ring?units=3", "random-network?units=3"):
-        result = command("tv", source)
-        assert result.returncode == 2
-        assert "units'. Did you mean 'n_units'?" in result.stderr
-        assert "Traceback" not in result.stderr
+        status, _, said = called("tv", source)
+        assert status == 2
+        assert "units'. Did you mean 'n_units'?" in said
+        assert "Traceback" not in said
