@@ -21,7 +21,7 @@ report: setup
 
 # one thread a process: processes that each use all cores keep each other from work
 test: setup
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	$(RUN)/ruff check .

@@ -6,8 +6,10 @@ browser is a failure, so that nothing is skipped in silence.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,11 @@ settings.register_profile(
     "thorough", max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("NWBCOMPARE_HYPOTHESIS", "fast"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, so that processes side by side end together."""
+    items.sort(key=lambda item: "workflows" not in item.path.parts)
 
 
 def _missing(what: str, remedy: str) -> None:
@@ -48,12 +55,23 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def mante2013_path(shared: Path) -> Path:
-    """The folder of the recordings of monkeys A and F."""
+def mante2013_path(shared: Path) -> Iterator[Path]:
+    """The folder of the recordings of monkeys A and F, of which each file is unpacked once."""
+    from nwbcompare.datasets import mante2013
+
     folder = shared / "data" / "mante2013"
     if not all((folder / f"PFC data {number}").is_dir() for number in (1, 2)):
         _missing("../shared/data/mante2013", "`nwbcompare datasets info mante2013` says how")
-    return folder
+    read = mante2013._read_unit
+    read_once = functools.cache(read)
+    with pytest.MonkeyPatch.context() as patch:
+        # only of these files is it known that no test changes them
+        patch.setattr(
+            mante2013,
+            "_read_unit",
+            lambda file, *of: (read_once if file.is_relative_to(folder) else read)(file, *of),
+        )
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +130,7 @@ def _simulated_report(folder: Path) -> str:
 
 @pytest.fixture(scope="session")
 def recorded_report(tmp_path_factory: pytest.TempPathFactory, mante2013_path: Path) -> Path:
-    """The report on the single units of monkey A, without decoding, which takes the longest."""
+    """The report on the single units of monkey A, without sections that no test of it reads."""
     from report_inputs import WITHOUT_DECODING
 
     from nwbcompare.core.errors import UnitWarning
@@ -125,6 +143,6 @@ def recorded_report(tmp_path_factory: pytest.TempPathFactory, mante2013_path: Pa
             ["pretrained:all20-fast-0"],
             f"mante2013:{mante2013_path}?animal=ar",
             tmp_path_factory.mktemp("real") / "report",
-            sections=[name for name in WITHOUT_DECODING if name != "examples"],
+            sections=[name for name in WITHOUT_DECODING if name not in {"examples", "references"}],
             settings=Settings(n_permutations=5, n_bootstrap=20, n_draws=1, n_jobs=1),
         )

@@ -546,14 +546,16 @@ def files(tmp_path_factory):
 
 
 def small_report(models, files, out):
-    """Make a report without decoding, which is not what these tests are about."""
-    return compare(
-        models,
-        str(files / "brain.nc"),
-        out,
-        sections=report_inputs.WITHOUT_DECODING,
-        settings=report_inputs.settings(),
-    )
+    """Make a report without decoding and drawing, which these tests are not about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
+        return compare(
+            models,
+            str(files / "brain.nc"),
+            out,
+            sections=report_inputs.WITHOUT_DECODING,
+            settings=report_inputs.settings(),
+        )
 
 
 def test_a_report_on_files_alone_says_what_is_known_of_them(files, tmp_path):
@@ -632,6 +634,7 @@ def test_the_example_runs(repository, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NWBCOMPARE_DATA", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
     # a smaller stand-in for the recording that is not there
     monkeypatch.setattr(
         "nwbcompare.workflows.recording_source.simulate_recording",
