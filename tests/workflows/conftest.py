@@ -12,7 +12,7 @@ from nwbcompare.workflows.recording_source import RecordingChoice
 from nwbcompare.workflows.sections import samples
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def comparison(tmp_path_factory):
     """Two small networks and a small recording."""
     folder = tmp_path_factory.mktemp("networks")
@@ -26,14 +26,14 @@ def comparison(tmp_path_factory):
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sampled_results(comparison, tmp_path_factory):
     """Results of the section "samples"."""
     cache = tmp_path_factory.mktemp("cache") / "samples.nc"
     return samples.SECTION.compute(comparison, {}, comparison.settings, cache)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def measurements(sampled_results):
     """Measurements of the two networks and the recording."""
     return Measurements.of(sampled_results)

@@ -76,6 +76,7 @@ def quick():
             "describe_shuffled": {"n_clusters_tried": TRIED, "n_shuffles": 2},
             "describe_rotated": {"n_clusters_tried": TRIED, "n_rotations": 2},
             "cluster_stability": {"n_bootstraps": 5, "n_surrogates": 2},
+            "match_clusters": {"n_permutations": 19},
         }
         for name, options in less.items():
             patch.setattr(
@@ -365,10 +366,14 @@ def test_an_interrupted_analysis_goes_on_and_ends_as_if_it_had_not_been(
     several, runs, tmp_path, undrawn, monkeypatch
 ):
     out, sources = tmp_path / "out", [runs["a"], runs["b"]]
+    # of the first network the results are there: the second is interrupted between two sections
+    shutil.copytree(several / "results" / "a", out / "results" / "a")
+    shutil.copy(several / "configuration.json", out)
     with monkeypatch.context() as patch:
         first = count_calls(patch, "analyze", stop=("b", "groups"))
         with pytest.raises(KeyboardInterrupt):
-            analyze(sources, out, settings=FEW)
+            analyze(sources, out, settings=FEW, resume=True)
+    assert {name for name, _ in first} == {"b"}
     assert not (out / "index.html").exists()
     assert {p.name for p in (out / "results" / "b").iterdir()} == {
         "identity.json",

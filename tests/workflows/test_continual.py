@@ -55,11 +55,18 @@ from nwbcompare.workflows.training_regimes import REGIMES, UNTRAINED
 
 # the simulated recording has a unit that is silent in both tasks
 pytestmark = pytest.mark.filterwarnings("ignore:.*get no FTV")
+BLANK = ("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
 FURTHER = ("synaptic_intelligence:0.1", "uniform:0.1")
 
 
 def fails(*_, **__):
     pytest.fail("this was to be read, not computed again")
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pages whose figures are not rendered, which takes longest."""
+    monkeypatch.setattr(*BLANK)
 
 
 def no_picture(*_):
@@ -107,7 +114,9 @@ def recorded(tmp_path_factory):
 def first(tmp_path_factory, recorded, small):
     """A study of networks that learned nothing, by the command line; not to be written to."""
     folder = tmp_path_factory.mktemp("studies") / "first"
-    result = command(folder, recorded)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(*BLANK)
+        result = command(folder, recorded)
     assert result.exit_code == 0, result.output
     return folder, result.output
 
@@ -248,7 +257,9 @@ def test_a_resumed_page_is_that_of_computed_results(grown, recorded, tmp_path, m
     assert numbers_in(folder) == numbers_in(grown[0])
 
 
-def test_sections_are_computed_again_for_other_networks(grown, recorded, tmp_path, monkeypatch):
+def test_sections_are_computed_again_for_other_networks(
+    grown, recorded, tmp_path, monkeypatch, undrawn
+):
     folder = shutil.copytree(grown[0], tmp_path / "fewer")
     monkeypatch.setattr(training, "train", fails)
     monkeypatch.setattr(measuring, "_measure", fails)
@@ -393,7 +404,7 @@ def test_networks_lie_in_the_folder_that_was_named(tmp_path, monkeypatch, overwr
 
 
 def test_networks_are_measured_on_any_recording_without_training(
-    alone, first, recorded, tmp_path, monkeypatch
+    alone, first, recorded, tmp_path, monkeypatch, undrawn
 ):
     monkeypatch.setattr(training, "train", fails)
     before = {file: file.stat().st_mtime_ns for file in alone[0].rglob("*")}
@@ -424,7 +435,7 @@ def test_networks_are_measured_on_any_recording_without_training(
     assert again.exit_code == 0, again.output
 
 
-def test_networks_that_cannot_be_measured_are_named(alone, recorded, tmp_path):
+def test_networks_that_cannot_be_measured_are_named(alone, recorded, tmp_path, undrawn):
     runs = shutil.copytree(alone[0], tmp_path / "runs")
     shutil.rmtree(run_folder_of(runs, "interleaved", 0))
     (run_folder_of(runs, "sequential", 0) / "evaluation.json").unlink()
