@@ -14,6 +14,7 @@ def loops(repository, mante2013_path):
 
         patch.setattr(closed_loop, "NETWORKS", ["all20-fast-0"])
         patch.setattr(closed_loop, "OVER_NETWORKS", ())
+        patch.setattr(closed_loop, "PAIRINGS", ("random",))
         yield {
             name: [closed_loop.run_loop(name, seed, 1) for seed in range(3)]
             for name in ("independent", "wider by 0.20")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import numpy as np
 
@@ -29,6 +30,12 @@ def settings(**changes):
     return Settings(**SMALL | changes)
 
 
+@cache
+def _simulated(**options):
+    """A recording made from a network of the package; callers copy it before they change it."""
+    return nc.comparison.simulate_recording(nc.model.pretrained("ctxdm-3"), **options)
+
+
 def brain(
     n_units=16,
     trials=4,
@@ -43,13 +50,11 @@ def brain(
 
     Without a mapping it passes for a recording of animals.
     """
-    activity = nc.comparison.simulate_recording(
-        network or nc.model.pretrained("ctxdm-3"),
-        n_units=n_units,
-        trials_per_condition=trials,
-        seed=seed,
+    options = {"n_units": n_units, "trials_per_condition": trials, "seed": seed}
+    simulated = (
+        nc.comparison.simulate_recording(network, **options) if network else _simulated(**options)
     )
-    block = activity["simulated"].to_dataset()
+    block = simulated["simulated"].to_dataset().copy(deep=True)
     # enough sessions for tests over them
     block = block.assign_coords(session=("unit", [f"day {place // 2}" for place in range(n_units)]))
     provenance = json.loads(block.attrs["provenance"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from importlib.metadata import version
 
 import pytest
@@ -632,12 +630,16 @@ def test_the_section_of_the_primary_contrast_is_one_of_the_report(report):
 # -- the command line -----------------------------------------------------------------------------
 
 
-def test_a_command_writes_the_file_alone_and_prints_its_sha256_last(folder, tmp_path):
-    command = [sys.executable, "-m", "nwbcompare", "compare", "--model", str(folder / "net")]
-    command += ["--recording", str(folder / "brain.nc"), "--out", str(tmp_path / "report")]
-    command += ["--preregister", "fixed.json", "--note", "Why?", "--seed", "7"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert result.returncode == 0, result.stderr
+def invoke(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
+
+
+def test_a_command_writes_the_file_alone_and_prints_its_sha256_last(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["compare", "--model", folder / "net", "--recording", folder / "brain.nc"]
+    words += ["--out", tmp_path / "report", "--preregister", "fixed.json", "--note", "Why?"]
+    result = invoke(*words, "--seed", 7)
+    assert result.exit_code == 0, result.output
     path = tmp_path / "fixed.json"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert result.stdout.splitlines()[-1] == f"{digest}  fixed.json"
@@ -645,10 +647,6 @@ def test_a_command_writes_the_file_alone_and_prints_its_sha256_last(folder, tmp_
     contents = read_preregistration(path, "compare", CONTEXTS).contents
     assert (contents.numbers["seed"], contents.notes) == (7, ["Why?"])
     assert contents.numbers["n_bootstrap"] == Settings().n_bootstrap
-
-
-def invoke(*words):
-    return CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
 
 
 def test_a_study_is_preregistered_by_its_command_and_a_typing_error_is_seen(folder, tmp_path):
