@@ -421,7 +421,8 @@ def test_networks_are_measured_on_any_recording_without_training(
     # the runs are not written to, and another recording gives other measures
     assert before == {file: file.stat().st_mtime_ns for file in alone[0].rglob("*")}
     second = written(tmp_path / "b.nc", brain(16, 2, seed=5))
-    assert run(*words, "--recording", second, "--out", tmp_path / "b").exit_code == 0
+    one_regime = ("--regimes", "sequential", "--recording", second, "--out", tmp_path / "b")
+    assert run(*words, *one_regime).exit_code == 0
     trees = [
         xr.load_dataset(
             tmp_path / name / "measures" / "sequential-0.nc", group=PRIMARY, engine="h5netcdf"
