@@ -7,4 +7,5 @@ from .registry import (
     register as register,
     task_names as task_names,
 )
+from .trial_arrays import trials_from_arrays as trials_from_arrays
 from .trials import make_trials as make_trials
