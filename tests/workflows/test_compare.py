@@ -640,12 +640,17 @@ def test_unequal_epochs_are_an_error_where_networks_are_sampled_and_else_said(in
         (["net"], "net", {}, "recording: expected a recording with noisy trials, got 'net'"),
         (["net"], "nowhere.nc", {}, "source .*nowhere.nc': expected an existing file"),
         (["net"], "elsewhere.nc", {}, "recording: expected trials of contextdm1, contextdm2, got"),
-        (["mine-elsewhere.nc"], "brain.nc", {}, "trials of contextdm1, contextdm2, got colour"),
+        (
+            ["mine-elsewhere.nc"],
+            "brain.nc",
+            {},
+            "tasks: expected a task of both; recorded are contextd",
+        ),
         (
             ["net"],
             "elsewhere.nc",
             {"settings": settings(pair=("motion", "colour"))},
-            "net': expected trials of motion, colour, got contextdm1",
+            "net': expected a network trained on motion, colour, got one trained on contextdm1",
         ),
         (["net"], "brain.nc", {"mapping": "mante"}, "mante: expected a YAML file .*mante2013"),
         (
