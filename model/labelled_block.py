@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.activity import columns_on, make_block, tasks_of
+from nwbcompare.core.activity import columns_on, labels, make_block
 from nwbcompare.model.network import at_last_step, is_correct
 from nwbcompare.tasks.channels import OUTPUT_CHANNELS, read_direction, response_channels
 
@@ -130,7 +130,8 @@ def _condition_variables(trials: xr.Dataset) -> Mapping[str, Sequence[str]]:
     if "condition_variables" in trials.attrs:
         table: dict[str, list[str]] = json.loads(trials.attrs["condition_variables"])
         return table
-    return {task: [] for task in tasks_of(trials)}
+    # trials have no rates, so that they are no block
+    return {str(task): [] for task in np.unique(labels(trials["task"]))}
 
 
 def _epochs(trials: xr.Dataset) -> dict[str, tuple[Any, Any]]:
