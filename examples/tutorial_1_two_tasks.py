@@ -59,6 +59,5 @@ activity = nc.record(network.rnn, trials, name="my network")
 out.mkdir(parents=True, exist_ok=True)
 recording.to_netcdf(out / "recording.nc", engine="h5netcdf")
 nc.write_nwb(activity, out / "network.nwb", overwrite=True)
-settings = Settings(pair=("motion", "colour"))
-files = [out / "network.nwb"], str(out / "recording.nc")
-print(nc.compare(*files, out / "page", settings=settings, chance=(0.5, 0.5), overwrite=True))
+options = {"settings": Settings(pair=("motion", "colour")), "chance": (0.5, 0.5), "overwrite": True}
+print(nc.compare([out / "network.nwb"], str(out / "recording.nc"), out / "page", **options))

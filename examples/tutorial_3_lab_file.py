@@ -19,6 +19,7 @@ out, rng = Path(sys.argv[1] if len(sys.argv) > 1 else "tutorial_3"), np.random.d
 
 # The laboratory's files, six sessions of six units: a cue at one of four places, answered at once
 # ("saccade") or after a delay ("memory"). Spikes and events are on the session's clock.
+tasks = ("saccade", "memory")
 angles = {"right": 0, "up": 90, "left": 180, "down": 270}
 for day in range(1, 7):
     nwb = NWBFile("saccades", f"day-{day}", datetime(2026, 3, day, tzinfo=UTC))
@@ -27,8 +28,7 @@ for day in range(1, 7):
     memory, place = rng.integers(0, 2, 200), rng.choice(list(angles), 200)
     cue = 4.0 * np.arange(200) + rng.uniform(0.5, 1.0, 200)
     for trial in range(200):
-        block = ("saccade", "memory")[memory[trial]]
-        row = {"cue_on": cue[trial], "block": block, "place": place[trial]}
+        row = {"cue_on": cue[trial], "block": tasks[memory[trial]], "place": place[trial]}
         nwb.add_trial(start_time=4.0 * trial, stop_time=4.0 * trial + 3, **row)
     for _ in range(6):
         gain, preferred = rng.normal(0, 0.8, 2), rng.uniform(0, 2 * np.pi)
@@ -46,12 +46,10 @@ recording = resolve(source)
 print(nc.describe(recording))
 
 # The recorded conditions as those of the package's tasks Go and Dly Go.
+place_of = {"column": "place", "values": angles}
 mapping = {
     "tasks": {"saccade": "fdgo", "memory": "delaygo"},
-    "conditions": {
-        "direction": {"column": "place", "values": angles},
-        "modality": {"value": 1},
-    },
+    "conditions": {"direction": place_of, "modality": {"value": 1}},
     "epoch": {"recording": "cue", "network": "stim1"},
     "stimulus_ms": 500,
     "axes_degrees": [0, 22.5, 45, 67.5],

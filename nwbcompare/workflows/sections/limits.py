@@ -45,7 +45,7 @@ def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
         *_negative(measurements),
         *(f"{model.name}: {line}" for model in measurements.models for line in model.match_notes),
     ]
-    is_sampled = RATE.name in measurements.protocols
+    is_sampled = {TUNING.name, RATE.name} & set(measurements.protocols)
     lines.append(
         f"{percent(noise_share(measurements))} of the median unit's task variance is trial noise."
         + (SAMPLED_NOISE if is_sampled else "")
@@ -66,7 +66,7 @@ def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
             "of units differs strongly from session to session tests err in up to 8 % instead of "
             "5 %."
         )
-    if measurements.mapping is None:
+    if measurements.mapping is None and TUNING.name not in measurements.protocols:
         lines.append(
             "There is no mapping from the recording's conditions to a network's, so networks "
             "could not be sampled as the recording was, and protocols and noise differ between "
