@@ -76,7 +76,7 @@ def open_vendor(
     ...         io.write_block(to_neo(example_block()))
     ...     activity = open_vendor(path, trials="segments", signal="rates")
     >>> dict(activity["example"].sizes)
-    {'trial': 8, 'time': 5, 'unit': 3}
+    {'trial': 8, 'time': 5, 'unit': 3, 'epoch': 2}
     """
     path = Path(path)
     require("neo")
