@@ -104,8 +104,8 @@ def quick():
 def undrawn(monkeypatch):
     """Pages without their figures, which take longest."""
 
-    def blank(name, caption, *_, size, **__):
-        return Picture(name=name, svg=b"<svg/>", caption=caption, width=size[0])
+    def blank(name, caption, *_, size, data=(), **__):
+        return Picture(name=name, svg=b"<svg/>", caption=caption, width=size[0], data=data)
 
     for name in ("performance", "task_variance", "pairwise_ftv", "condition_vectors"):
         part = importlib.import_module(f"nwbcompare.workflows.sections.{name}")

@@ -340,7 +340,11 @@ def test_every_value_that_differs_is_found_by_its_place_alone(either):
 @pytest.mark.parametrize("name", [name for name in comparing.PARAMETERS if name != "pair"])
 def test_every_setting_of_a_comparison_is_compared(name, comparison, folder, tmp_path):
     reason = {"margin_reason": "smaller than what a reader could see"}
-    changes = {"margin": reason | {"margin": 0.07}, "margin_reason": reason}.get(name, {name: 3})
+    changes = {
+        "margin": reason | {"margin": 0.07},
+        "margin_reason": reason,
+        "include_untrained": {"include_untrained": False},
+    }.get(name, {name: 3})
     run = comparing.preregister(
         models(folder), str(folder / "brain.nc"), tmp_path / "x", settings=settings(**changes)
     )
