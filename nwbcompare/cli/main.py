@@ -263,7 +263,7 @@ _stage_options = options_of(
     "else 0 as published.",
 )
 @click.option("--target", type=float, help="Performance of the worst task at which training ends.")
-@click.option("--max-steps", type=int, help="Maximum number of steps in the last stage.")
+@click.option("--max-steps", type=int, help="Maximum number of steps of every stage.")
 @click.option("--device", default="cpu", help="Device: cpu or cuda.")
 @click.option(
     "--figure",
