@@ -256,11 +256,7 @@ def _common(
         "margin": Margin(
             value=parameters.get("margin"), reason=parameters.get("margin_reason", "")
         ),
-        "numbers": {
-            key: int(value)
-            for key, value in parameters.items()
-            if key in {"seed", "include_untrained"} or key.startswith("n_")
-        },
+        "numbers": {k: v for k, v in parameters.items() if k == "seed" or k.startswith("n_")},
         "notes": list(notes),
     }
 

@@ -555,6 +555,7 @@ def small_report(models, files, out):
             out,
             sections=report_inputs.WITHOUT_DECODING,
             settings=report_inputs.settings(),
+            match="as-recorded",
         )
 
 
@@ -567,8 +568,8 @@ def test_a_report_on_files_alone_says_what_is_known_of_them(files, tmp_path):
     assert values["cards"]["hidden units a network"] == 12
     # nothing could be sampled, and what is on no common protocol is apart
     names = [one["name"] for one in values["sections"]]
-    assert names[:3] == ["references", "noise", "published"]
-    rows = values["sections"][2]["rows"]
+    assert names[:4] == ["models", "references", "noise", "published"]
+    rows = values["sections"][3]["rows"]
     assert list(dict.fromkeys(row["protocol"] for row in rows)) == ["published", "as recorded"]
     methods = "\n".join(values["methods"])
     assert "trained on" not in methods
@@ -586,7 +587,7 @@ def test_a_report_on_files_alone_says_what_is_known_of_them(files, tmp_path):
     # its FTV is the file's own
     ftv = nc.fractional_task_variance(nc.task_variance(nc.open(models[1])), *CONTEXTS)
     own = float(ftv["fractional_task_variance"].std())
-    said = next(f for f in values["sections"][2]["findings"] if "published test" in str(f))
+    said = next(f for f in values["sections"][3]["findings"] if "published test" in str(f))
     assert f"s.d. of FTV {own:.3f}, against" in said["text"]
 
 

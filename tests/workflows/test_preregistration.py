@@ -351,6 +351,10 @@ def test_every_setting_of_a_comparison_is_compared(name, comparison, folder, tmp
     departures = {
         one.setting: one.present for one in comparison[1].compare(run.contents).departures
     }
+    if name == "include_untrained":
+        assert "below 0.6 in one of the tasks" in departures.pop("exclusions.networks")
+        assert not departures
+        return
     place = {"margin": "margin.value", "margin_reason": "margin.reason"}.get(
         name, f"numbers.{name}"
     )

@@ -15,9 +15,11 @@ import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 
+from nwbcompare.analysis.selectivity.tuned_share import tuned_share
 from nwbcompare.comparison.compare_samples import compare_samples, distribution_curves
 from nwbcompare.comparison.equivalence import equivalence_test
 from nwbcompare.comparison.sample_contrasts import KIND, THESE
+from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.core.number_text import p_text
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.ftv_distributions import DISTANCES, plot_distributions, plot_effects
@@ -25,9 +27,17 @@ from nwbcompare.plotting.style import FTV_EDGES
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows import sampling_protocols
-from nwbcompare.workflows.formatting import LEVEL, bounds, number, sample_sizes, sd_of
+from nwbcompare.workflows.formatting import (
+    LEVEL,
+    bounds,
+    interval,
+    number,
+    refusal_sentences,
+    sample_sizes,
+    sd_of,
+)
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
-from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
+from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.sections.by_animal import animal_findings, untested
 from nwbcompare.workflows.settings import Settings
 
@@ -67,11 +77,14 @@ class FamilyComparison:
         From `nwbcompare.comparison.distribution_curves`.
     equivalence
         From `nwbcompare.comparison.equivalence_test`; None on other protocols.
+    weighted
+        As ``result``, with units weighted by their tuned share; None on other protocols.
     """
 
     result: xr.Dataset
     curves: xr.Dataset
     equivalence: xr.Dataset | None
+    weighted: xr.Dataset | None
 
     @property
     def family(self) -> str:
@@ -126,12 +139,30 @@ def _compare(
                     tables, recording, n_bootstrap=settings.n_bootstrap, seed=settings.seed
                 ),
             }
+            if protocol in (MAIN, *PAIRINGS):
+                try:
+                    group["weighted"] = _weighted(measurements, tables)
+                except NotApplicableError as error:
+                    # too few units that are tuned: the unweighted comparison stands
+                    results.refusals["weights by tuning"] = Refusal(error.reason)
             if margin is not None:
                 group["equivalence"] = equivalence_test(
                     result, margin=margin, reason=settings.margin_reason
                 )
             results.add_group(f"comparison {len(results)}", group)
     return results
+
+
+def _weighted(measurements: Measurements, models: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Compare families with units weighted by the share of their variance that is tuning."""
+    share = tuned_share(measurements.corrected, *measurements.pair)
+    recording = measurements.recorded.ftv.assign(tuned_share=share.fillna(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        # the test of the s.d. is a jackknife over sessions: nothing is drawn for it
+        return compare_samples(
+            models, recording, weight="tuned_share", n_bootstrap=2, n_permutations=2
+        )
 
 
 def _compute_sampled(
@@ -155,7 +186,9 @@ def _comparisons(results: Results) -> list[FamilyComparison]:
     )
     groups = [results.group(prefix) for prefix in prefixes]
     return [
-        FamilyComparison(group["result"], group["curves"], group.get("equivalence"))
+        FamilyComparison(
+            group["result"], group["curves"], group.get("equivalence"), group.get("weighted")
+        )
         for group in groups
     ]
 
@@ -177,10 +210,13 @@ def _summarise_sampled(name: str, results: SourceResults, *, pictures: bool) -> 
             pairings = [one, *(by_protocol[one.family, pairing] for pairing in PAIRINGS)]
             findings += _spread(measurements, one, figure="ftv-sampled", pairings=pairings)
             findings.append(_pairings(pairings))
+            if all(pairing.weighted is not None for pairing in pairings):
+                findings.append(_weighted_text(pairings))
             findings.append(_distance(measurements, one))
             findings.append(_equivalence(measurements, one))
             who = _who(measurements, one)
             findings += animal_findings(one.result, who, "effects-sampled")
+    findings += refusal_sentences(measurements.name, results["sampled"])
     tested = comparisons[0].equivalence
     margin = None if tested is None else float(tested.attrs["margin"])
     panels = [
@@ -262,6 +298,22 @@ def _pairings(pairings: Sequence[FamilyComparison]) -> str:
         f"Three pairings of network units with recorded units by strength of tuning give {alike} "
         f"results for the difference in s.d. of FTV: {listed}. They would differ if FTV depended "
         "on strength."
+    )
+
+
+def _weighted_text(pairings: Sequence[FamilyComparison]) -> str:
+    """Return the difference in weighted s.d. for each pairing."""
+    claim, listed = _widest_claim(pairings[0]), []
+    for one, name in zip(pairings, ("at random", "by rank", "by reversed rank"), strict=True):
+        if one.weighted is not None:
+            value = one.weighted.sel(measure="sd", claim=claim)
+            spread = interval(value["low"], value["high"])
+            p = p_text(float(value[_p_of(one, claim)]))
+            listed.append(f"{float(value['estimate']):+.3f}{spread} ({p}; {name})")
+    return (
+        "With units weighted by the share of the recorded unit's variance that is tuning and not "
+        f"noise, on both sides, the differences in s.d. of FTV are {', '.join(listed)}. Units of "
+        "noise alone dilute the unweighted ones; these are about strongly tuned units."
     )
 
 
