@@ -37,6 +37,7 @@ Markdown table and writes ``benchmarks/results/closed_loop.json``.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 from dataclasses import dataclass, field
 from functools import cache
@@ -443,8 +444,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
+    # by its module, which other processes can import: what they read is kept there
+    run = importlib.import_module(Path(__file__).stem).run_loop
     for name in options.settings:
-        jobs = (delayed(run_loop)(name, seed, options.units) for seed in range(options.loops))
+        jobs = (delayed(run)(name, seed, options.units) for seed in range(options.loops))
         loops = Parallel(n_jobs=options.jobs, return_as="generator")(jobs)
         summary = summarise(list(tqdm(loops, total=options.loops, desc=name, disable=None)))
         print_table({name: summary})

@@ -129,7 +129,7 @@ def measure_population(
     with_distances
         Whether distances between conditions are computed.
     is_reference
-        Whether accuracies are given without a test, which takes most of the time.
+        Whether accuracies are given without a test, and no classifications: both take long.
     """
     pair, seed = list(settings.pair), settings.seed
     variables = condition_variables_of(next(iter(blocks(activity).values())))[pair[0]]
@@ -154,13 +154,14 @@ def measure_population(
         results["dimensions"] = dimensionality(activity, pair, seed=seed).assign_attrs(
             source_name=name, is_reference=int(is_reference)
         )
-        results["classifications"] = implementable_classifications(
-            # halves of the trials train and test: an even number
-            activity,
-            pair,
-            n_trials=n_trials and n_trials // 2 * 2,
-            seed=seed,
-        )
+        if not is_reference:
+            results["classifications"] = implementable_classifications(
+                # halves of the trials train and test: an even number
+                activity,
+                pair,
+                n_trials=n_trials and n_trials // 2 * 2,
+                seed=seed,
+            )
         if recording is not None:
             results["geometry"] = compare_populations(activity, recording, tasks=pair, seed=seed)
         if with_distances:
@@ -316,7 +317,9 @@ def _rows(populations: Mapping[str, Results]) -> list[Row]:
         row: Row = {
             "source": name,
             "participation ratio": number(one["dimensions"]["participation_ratio"]),
-            "share of classifications": number(one["classifications"]["share"]),
+            "share of classifications": (
+                number(one["classifications"]["share"]) if "classifications" in one else None
+            ),
         }
         row |= {
             f"decoding {str(r.attrs['what']).replace('_', ' ')}": number(r["accuracy"])
