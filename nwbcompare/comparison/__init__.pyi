@@ -50,4 +50,5 @@ from .split_half import (
     between_animal_distance as between_animal_distance,
     split_half_distance as split_half_distance,
 )
+from .stimulus_units import stimulus_units as stimulus_units
 from .training_regimes import compare_regimes as compare_regimes

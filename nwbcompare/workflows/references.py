@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import xarray as xr
 
+from nwbcompare.comparison.condition_match import match_conditions
+from nwbcompare.comparison.stimulus_units import stimulus_units
 from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.experiments.control_networks import stimulus_only, untrained
 from nwbcompare.model.config import NetworkConfig
 from nwbcompare.model.network import Network
-from nwbcompare.workflows.analysis_sources import NetworkSource
+from nwbcompare.workflows.analysis_sources import FileSource, NetworkSource
 from nwbcompare.workflows.measurements import ComparisonSource, sample_table
-from nwbcompare.workflows.models import Model
 from nwbcompare.workflows.sampling_protocols import PUBLISHED, RATE, TUNING, model_pair
 from nwbcompare.workflows.section import Refusal, Results
 
@@ -29,12 +29,12 @@ class Reference:
     Attributes
     ----------
     network
-        The network.
+        The network; for models of one's own, activity in their tasks.
     of
         Name of the trained network with the same initialisation; "" where there is none.
     """
 
-    network: Network
+    network: Network | FileSource
     of: str
 
     @property
@@ -43,27 +43,50 @@ class Reference:
         return self.network.name
 
 
-def references_of(models: Sequence[Model]) -> list[Reference]:
+def references_of(source: ComparisonSource) -> list[Reference]:
     """Return an untrained network for each network, and units that know the stimulus alone.
 
     Parameters
     ----------
-    models
-        Models of a comparison. Where none is a network of this package, a network of the default
-        configuration is the reference.
+    source
+        A comparison. Where no model is a network of this package, a network of the default
+        configuration is the reference; of models of one's own, whose conditions are matched, only
+        the stimulus alone is one, since nothing is known of their initial weights.
     """
-    networks = [model.network for model in models if isinstance(model, NetworkSource)]
-    initial = [
-        Reference(untrained(network, network.config.seed), network.name) for network in networks
-    ]
-    if not networks:
-        networks = [Network(NetworkConfig(), name="default")]
-        initial = [Reference(untrained(networks[0], 0), "")]
-    for reference in initial:
-        reference.network.name = f"{reference.of or 'default'}, untrained"
-    stimulus = stimulus_only(networks[0], networks[0].config.seed)
+    networks = [model.network for model in source.models if isinstance(model, NetworkSource)]
+    matched = [one for one in source.models if isinstance(one, FileSource) and one.match]
+    if matched and source.mapping is None:
+        return [Reference(_stimulus_alone(source, matched[0]), "")]
+    default = Network(NetworkConfig(), name="default")
+    stimulus = stimulus_only((networks or [default])[0], (networks or [default])[0].config.seed)
     stimulus.name = STIMULUS
-    return [*initial, Reference(stimulus, "")]
+    initial = [Reference(_untrained(network), network.name) for network in networks]
+    return [*(initial or [Reference(_untrained(default), "")]), Reference(stimulus, "")]
+
+
+def _untrained(network: Network) -> Network:
+    other = untrained(network, network.config.seed)
+    other.name = f"{network.name}, untrained"
+    return other
+
+
+def _stimulus_alone(source: ComparisonSource, matched: FileSource) -> FileSource:
+    """Return units that know the stimulus alone, in the conditions that a model is matched in."""
+    recorded = source.in_trials(matched).recorded
+    if recorded is None:
+        raise TypeError("a matched model has recorded trials")
+    activity, epoch = stimulus_units(recorded), recorded.correspondence.epoch
+    own = {
+        "tasks": {task: task for task in recorded.correspondence.tasks},
+        "conditions": {
+            name: name
+            for task in recorded.correspondence.tasks
+            for name in recorded.correspondence.columns_of(task).values()
+        },
+        "epoch": {"recording": epoch, "model": epoch},
+    }
+    match = match_conditions(activity, source.recording, own)
+    return FileSource(STIMULUS, activity, match=match)
 
 
 def sample_references(source: ComparisonSource) -> Results:
@@ -79,7 +102,7 @@ def sample_references(source: ComparisonSource) -> Results:
     Results
         A series "sample" of FTV by draw, as `sample_reference`; refusals by name.
     """
-    references = references_of(source.models)
+    references = references_of(source)
     jobs: list[Job] = [
         (one.name, sample_reference, (place, one, source)) for place, one in enumerate(references)
     ]
@@ -123,10 +146,11 @@ def sample_reference(
     first = settings.seed + settings.n_draws * (len(source.models) + place)
     seeds = range(first, first + settings.n_draws)
     rules = model_pair(settings.pair, source.mapping)
-    if not set(rules) <= set(network.config.rules):
+    if isinstance(network, Network) and not set(rules) <= set(network.config.rules):
         return Refusal(f"Untrained networks have no rules {' and '.join(rules)}."), None
     model, reasons = source.in_trials(network), []
-    for protocol in (PUBLISHED,) if source.mapping is None else (TUNING, RATE):
+    is_sampled = source.mapping is not None or isinstance(network, FileSource)
+    for protocol in (TUNING, RATE) if is_sampled else (PUBLISHED,):
         pair = protocol.pair_of(settings.pair, source.mapping)
         try:
             activities = protocol.activities(model, seeds)

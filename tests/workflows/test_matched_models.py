@@ -14,7 +14,7 @@ from nwbcompare.workflows.models import load_models
 
 SIDES = ("left", "right")
 MATCH = {"coherence_1_sign": {"column": "side", "values": {-1: "left", 1: "right"}}}
-SECTIONS = ["sampled", "latencies", "published"]
+SECTIONS = ["sampled", "latencies", "references", "published"]
 
 
 def model(*, signed, before=10, name="mine"):
@@ -122,3 +122,12 @@ def test_conditions_of_ones_own_are_compared_without_a_match_only_when_asked(fol
     assert as_is[0].match is None
     with pytest.raises(nc.InputError, match="--match: expected a model in a file"):
         load_models(["pretrained:ctxdm-0"], CONTEXTS, CONTEXTS, activity, MATCH)
+
+
+def test_the_stimulus_alone_is_the_reference_of_a_model_of_ones_own(signed):
+    section = next(one for one in signed["sections"] if one["name"] == "references")
+    spread = {row["source"]: row["s.d. of FTV"] for row in section["rows"]}
+    assert list(spread) == ["SIMULATED monkey", "mine", "stimulus alone"]
+    # noise alone gives it some
+    assert spread["stimulus alone"] < spread["mine"]
+    assert "untrained" not in findings_of(signed, "references")

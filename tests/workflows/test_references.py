@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from report_inputs import CONTEXTS, brain
@@ -20,13 +22,14 @@ from nwbcompare.workflows.section import Refusal
 
 
 def test_every_network_has_its_untrained_one_and_files_have_a_default(comparison):
-    references = references_of(comparison.models)
+    references = references_of(comparison)
     assert [one.name for one in references] == ["net, untrained", "other, untrained", STIMULUS]
     assert [one.of for one in references] == ["net", "other", ""]
     # these networks are as they started
     first = comparison.models[0].network
     assert torch.equal(references[0].network.recurrent_weight, first.recurrent_weight)
-    alone = references_of([FileSource("mine.nc", nc.make_activity({"a": brain()}))])
+    mine = FileSource("mine.nc", nc.make_activity({"a": brain()}))
+    alone = references_of(replace(comparison, models=[mine]))
     assert [one.name for one in alone] == ["default, untrained", STIMULUS]
 
 
@@ -44,7 +47,7 @@ def test_references_are_sampled_as_networks_are_and_kept_for_other_sections(comp
 
 
 def test_equal_rates_replace_equal_tuning_and_refusals_say_why(comparison, monkeypatch):
-    reference = references_of(comparison.models)[0]
+    reference = references_of(comparison)[0]
 
     def fail(*_, match="rate", **__):
         raise nc.NotApplicableError("recording", "two trials", f"one ({match})", "Record more.")
@@ -62,7 +65,7 @@ def test_without_a_mapping_references_are_recorded_on_the_published_trials(compa
         None,
         comparison.settings,
     )
-    references = references_of(unmapped.models)
+    references = references_of(unmapped)
     table, _ = sample_reference(2, references[-1], unmapped)
     assert table.attrs["protocol"] == "published"
     # every stimulus of one context is one of the other, too
@@ -74,7 +77,7 @@ def test_without_a_mapping_references_are_recorded_on_the_published_trials(compa
 
 def test_the_stimulus_alone_tells_contexts_apart_by_unequal_trials_only(comparison):
     spread = {}
-    for reference in references_of(comparison.models):
+    for reference in references_of(comparison):
         activity = nc.sample_like(
             reference.network, comparison.recording, comparison.mapping, match="tuning", noise=False
         )
