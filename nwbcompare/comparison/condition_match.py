@@ -43,6 +43,7 @@ from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.yaml_lines import line_of, parse_yaml
 
 KEYS = frozenset({"tasks", "conditions", "epoch", "stretch"})
+PARTNER_KEYS = frozenset({"column", "values", "by"})
 MOST_STRETCH = 1.25
 """Ratio of the lengths of two epochs up to which times are stretched without being asked to."""
 _ANGLE = re.compile("direction|angle|orient|degree|phase", re.IGNORECASE)
@@ -55,7 +56,7 @@ def _written_out(value: Any) -> Any:
     """Return a partner with its keys, of a column's name or a table of values alone."""
     if isinstance(value, str):
         return {"column": value}
-    if isinstance(value, Mapping) and not {str(key) for key in value} <= {"column", "values", "by"}:
+    if isinstance(value, Mapping) and not PARTNER_KEYS & {str(key) for key in value}:
         return {"values": dict(value)}
     return value
 
@@ -280,8 +281,9 @@ def _explained(error: ValidationError, lines: dict[str, int], origin: str) -> In
     first = error.errors()[0]
     loc = [str(key) for key in first["loc"] if key != "[key]"]
     where = line_of(origin, lines, ".".join(loc))
-    if first["type"] == "extra_forbidden" and len(loc) == 1:
-        return unknown_name(where, loc[0], sorted(KEYS))
+    if first["type"] == "extra_forbidden":
+        known = {"epoch": _Epoch.model_fields, "conditions": PARTNER_KEYS}
+        return unknown_name(where, loc[-1], sorted(known[loc[0]] if len(loc) > 1 else KEYS))
     expected, example = _EXPECTED.get(loc[0] if loc else "", ("a table", "conditions: {...}"))
     return InputError(where, expected, repr(first["input"]), f"Write {example}.")
 

@@ -102,7 +102,8 @@ def _load(
             f"model {source!r}",
             f"a network trained on {listing(network_pair)}",
             f"one trained on {listing(network.tasks)}",
-            "Name a pair of tasks that it was trained on (--pair A:B), or leave it out.",
+            "Name tasks that it was trained on (--pair A:B), or write the network's tasks "
+            "for the recorded ones in a mapping (nwbcompare mapping new; --mapping).",
         )
     return network
 

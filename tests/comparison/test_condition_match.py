@@ -245,6 +245,10 @@ class TestRefusals:
             match_conditions(model, brain, {"tasks": {"dots": "contextdm1"}})
         with pytest.raises(InputError, match="expected one of .*conditions.* got 'condition'"):
             match_conditions(model, brain, {"condition": {}, "stretch": True})
+        with pytest.raises(InputError, match="got 'colum'. Did you mean 'column'"):
+            match_conditions(model, brain, {LEVELS[0]: {"colum": LEVELS[0], "by": "rank"}})
+        with pytest.raises(InputError, match="epoch.modl: expected one of .*got 'modl'"):
+            match_conditions(model, brain, {"epoch": {"modl": "stim1"}})
         with pytest.raises(InputError, match="stretch: expected true or false, got 'no'"):
             match_conditions(model, brain, {"stretch": "no"})
         with pytest.raises(InputError, match="match 'lost.yaml': expected a YAML file, got no"):
