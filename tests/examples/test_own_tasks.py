@@ -64,3 +64,36 @@ def test_a_network_is_trained_on_tasks_of_a_file(recipes):
 def test_it_is_compared_with_a_recording(recipes):
     assert recipes["sample"].leaves[0].sizes["unit"] == 10
     assert np.isfinite(recipes["ftv"]["fractional_task_variance"].values).any()
+
+
+def recording(tasks, column, levels, stop=0.5):
+    """Twelve units of Poisson counts in some conditions of one column."""
+    rng = np.random.default_rng(0)
+    task, level = np.repeat(tasks, 40), np.tile(levels, 40 * len(tasks) // len(levels))
+    return nc.from_arrays(
+        rng.poisson(1.0, (len(task), 10, 12)),
+        counts=True,
+        bin=0.05,
+        trials={"task": task, column: level},
+        conditions=[column],
+        epochs={"stimulus": (0.0, stop)},
+    )
+
+
+def test_a_module_on_an_environment_is_sampled_like_a_recording(recipes):
+    brain = recording(["decide"], "ground_truth", [0, 1])
+    sample = nc.sample_like(recipes["of_environment"], brain)
+    assert sample.leaves[0].sizes["unit"] == 12
+    assert (sample.leaves[0]["scale"].values >= 0).all()
+
+
+def test_a_network_of_tasks_of_a_file_is_sampled_through_a_mapping(recipes):
+    brain = recording(["look", "away"], "place", ["up", "down"], stop=0.4)
+    mapping = {
+        "tasks": {"look": "follow", "away": "oppose"},
+        "conditions": {"direction": {"column": "place", "values": {"up": 90, "down": 270}}},
+        "epoch": {"recording": "stimulus", "network": "go1"},
+        "stimulus_ms": 400,
+    }
+    sample = nc.sample_like(recipes["network"], brain, mapping, match="tuning")
+    assert nc.core.activity.tasks_of(sample) == ["away", "look"]
