@@ -41,6 +41,7 @@ def methods(results: SourceResults, settings: Settings) -> list[str]:
         *(
             f"Conditions of the recording and of {model.name}: "
             + "; ".join(f"{ours.strip()} = {theirs}" for ours, theirs in model.match)
+            + "."
             for model in measurements.models
             if model.match
         ),

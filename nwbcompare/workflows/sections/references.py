@@ -35,14 +35,13 @@ def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary
     by_name = {str(one.attrs["name"]): sd_of(one) for one in tables}
     stimulus = by_name.pop(STIMULUS, np.nan)
     untrained = list(by_name.values())
-    trained = f"{np.mean([sd_of(one) for one in compared]):.3f} trained, " if compared else ""
+    means = [f"{np.mean([sd_of(one) for one in compared]):.3f} trained"] if compared else []
     # nothing is known of the initial weights of a model in a file
-    initial = (
-        f"{np.mean(untrained):.3f} untrained with the same initial weights; " if untrained else ""
-    )
-    exceeded = "What training is said to bring has to exceed the first, and w" if initial else "W"
+    if untrained:
+        means.append(f"{np.mean(untrained):.3f} untrained with the same initial weights")
+    exceeded = "What training is said to bring has to exceed the first, and w" if untrained else "W"
     text = (
-        f"S.d. of FTV, mean over networks {PROTOCOLS[protocol].phrase}: {trained}{initial}units "
+        f"S.d. of FTV, mean over networks {PROTOCOLS[protocol].phrase}: {', '.join(means)}; units "
         f"that respond to the stimulus alone, without any network, {stimulus:.3f} (their FTV is 0 "
         f"but for noise and unequal trials); {measurements.name} "
         f"{sd_of(measurements.recorded.ftv):.3f}. {exceeded}hat a network explains has to exceed "
