@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.activity import encode_labels, is_text
+from nwbcompare.core.activity import trial_column
 from nwbcompare.core.checks import check_known, is_finite
 from nwbcompare.core.epochs import Epochs, with_epochs
 from nwbcompare.core.errors import InputError, listing
@@ -175,9 +175,6 @@ def _columns(trials: Mapping[str, Any] | None, n_trials: int) -> dict[str, Any]:
                 f"shape {values.shape}",
                 "Give a value for each trial of the inputs.",
             )
-        if name == "task" or is_text(values):
-            codes, categories = encode_labels(values.astype(str))
-            columns[name] = ("trial", codes, {"categories": json.dumps(categories)})
-        else:
-            columns[name] = ("trial", values, {})
+        # tasks may be numbered
+        columns[name] = trial_column(values.astype(str) if name == "task" else values, "trial")
     return columns

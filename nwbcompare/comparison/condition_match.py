@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -308,7 +308,7 @@ def _of_task(block: xr.Dataset, task: str) -> dict[str, xr.DataArray]:
 
 
 def _tasks(
-    file: _File, recording: xr.Dataset, model: dict[str, xr.Dataset], where: Any
+    file: _File, recording: xr.Dataset, model: dict[str, xr.Dataset], where: Callable[[str], str]
 ) -> dict[str, str]:
     """Return the model's task for each recorded task that has one."""
     recorded = tasks_of(recording)
@@ -367,7 +367,7 @@ class _Sides:
 
 
 def _named_columns(
-    side: _Sides, conditions: Mapping[str, _Partner], where: Any
+    side: _Sides, conditions: Mapping[str, _Partner], where: Callable[[str], str]
 ) -> dict[str, tuple[str, _Partner]]:
     """Return the model's column for each recorded condition variable and each named column."""
     known = [name for name in side.recorded if name != "task"]

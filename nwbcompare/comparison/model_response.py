@@ -20,7 +20,7 @@ from nwbcompare.analysis.selectivity.condition_means import condition_means, con
 from nwbcompare.comparison.condition_match import MOST_STRETCH, ConditionMatch
 from nwbcompare.comparison.protocol_mapping import ProtocolMapping, network_bounds
 from nwbcompare.comparison.protocols import step_and_rules
-from nwbcompare.comparison.recorded_trials import RecordedTrials
+from nwbcompare.comparison.recorded_trials import RecordedTrials, variance_and_noise
 from nwbcompare.core.activity import (
     EPOCH_TOLERANCE,
     Activity,
@@ -267,10 +267,7 @@ def _part(activity: Activity, recorded: RecordedTrials, match: ConditionMatch, t
     places = _places(recorded.table, table, match, task)
     mean = np.stack([means[:, here].mean(axis=1) for here in places], axis=1)
     of_mean = np.stack([noise[:, here].mean(axis=1) / here.sum() for here in places], axis=1)
-    share = (len(places) - 1) / len(places)
-    return _Part(
-        binned, mean, mean.var(axis=1).mean(axis=1), share * of_mean.mean(axis=1).mean(axis=1)
-    )
+    return _Part(binned, mean, *variance_and_noise(mean, of_mean))
 
 
 def _places(
@@ -365,8 +362,7 @@ def _rebinned(block: xr.Dataset, recorded: RecordedTrials, match: ConditionMatch
             f"{step_s:g} s",
             f"Widen the recording's: nwbcompare.rebin(recording, {step_s:g}).",
         )
-    times = (block["time"].values - bounds[0]) * ratio + start + match.latency_ms / 1000
-    membership = bin_membership(times, recorded.edges, EPOCH_TOLERANCE * step_s)
+    membership = _membership(block, recorded, bounds[0], match.latency_ms, ratio)
     if not membership.any(axis=0).all():
         raise NotApplicableError(
             f"model {name!r}",
@@ -385,10 +381,39 @@ def _rebinned(block: xr.Dataset, recorded: RecordedTrials, match: ConditionMatch
             "missing ones (NaN)",
             "Leave these trials or units out with nwbcompare.select.",
         )
-    timeless = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
     rate = xr.Variable(("time", *dims), means, block["rate"].attrs)
     target = xr.Variable("time", recorded.block["time"].values, recorded.block["time"].attrs)
+    timeless = _without_times(block)
     return timeless.assign(rate=rate.transpose(*block["rate"].dims)).assign_coords(time=target)
+
+
+def _membership(
+    block: xr.Dataset,
+    recorded: RecordedTrials,
+    start_s: float,
+    latency_ms: float,
+    ratio: float = 1.0,
+) -> Array:
+    """Return the weight of each time of a model in each recorded bin ``(time, bin)``.
+
+    Parameters
+    ----------
+    block, recorded
+        Activity of the model, and the recorded trials.
+    start_s
+        Start of the model's epoch (s), which is that of the recorded epoch.
+    latency_ms
+        Delay of the neurons' responses (ms).
+    ratio
+        Length of the recorded epoch over that of the model's.
+    """
+    step_s = float(block["time"].attrs["bin_width_s"]) * ratio
+    times = (block["time"].values - start_s) * ratio + recorded.epoch[0] + latency_ms / 1000
+    return bin_membership(times, recorded.edges, EPOCH_TOLERANCE * step_s)
+
+
+def _without_times(block: xr.Dataset) -> xr.Dataset:
+    return block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
 
 
 def _in_bins(block: xr.Dataset, recorded: RecordedTrials, mapping: ProtocolMapping) -> xr.Dataset:
@@ -401,9 +426,7 @@ def _in_bins(block: xr.Dataset, recorded: RecordedTrials, mapping: ProtocolMappi
             "Switch its noise off: samples get the noise of the recording.",
         )
     bounds = network_bounds(mapping, block, recorded.epoch, recorded.bin_width_s)
-    step_s = block["time"].attrs["bin_width_s"]
-    times = block["time"].values - bounds[0] + recorded.epoch[0] + mapping.latency_ms / 1000
-    membership = bin_membership(times, recorded.edges, EPOCH_TOLERANCE * step_s)
+    membership = _membership(block, recorded, bounds[0], mapping.latency_ms)
     if not membership.any(axis=0).all():
         raise InputError(
             f"{mapping.origin}, epoch.latency_ms",
@@ -413,8 +436,7 @@ def _in_bins(block: xr.Dataset, recorded: RecordedTrials, mapping: ProtocolMappi
         )
     used = membership.any(axis=1)
     rates = np.einsum("ctu,tb->cbu", block["rate"].values[:, used], membership[used])
-    timeless = block.drop_vars([n for n, v in block.variables.items() if "time" in v.dims])
-    return timeless.assign(rate=(("trial", "time", "unit"), rates.astype(np.float32)))
+    return _without_times(block).assign(rate=(("trial", "time", "unit"), rates.astype(np.float32)))
 
 
 def _second_chosen(block: xr.Dataset, mapping: ProtocolMapping) -> npt.NDArray[np.bool_]:

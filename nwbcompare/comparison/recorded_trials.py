@@ -185,16 +185,16 @@ class RecordedTrials:
     def strength(self) -> Array:
         """Strength of tuning: sum over tasks of each unit's corrected task variance ``(unit,)``.
 
-        The expected variance of C noisy means exceeds that of the true means by (C - 1) / C times
-        their mean squared standard error. `nwbcompare.selectivity.corrected_task_variance` computes
-        the same with a standard error, which takes longer.
+        `nwbcompare.selectivity.corrected_task_variance` computes the same with a standard error,
+        which takes longer.
         """
         strength = np.zeros(self.block.sizes["unit"])
         for _, means, bins in means_by_task(self.block):
             mean, noise = (
                 means[name].values[:, :, bins] for name in ("rate_mean", "mean_variance")
             )
-            strength += _corrected(mean, noise)
+            variance, of_noise = variance_and_noise(mean, noise)
+            strength += variance - of_noise
         unknown = self.block["unit"].values[np.isnan(strength)]
         if unknown.size:
             raise NotApplicableError(
@@ -273,7 +273,8 @@ class RecordedTrials:
                 mean = np.einsum("uct,cg->ugt", n * here, place.members) / total
                 squares = np.einsum("uct,cg->ugt", n * here**2, place.members) - total * mean**2
                 noise = squares.clip(0) / (total - 1) / total
-            strength += _corrected(mean[..., place.bins], noise[..., place.bins])
+            variance, of_noise = variance_and_noise(mean[..., place.bins], noise[..., place.bins])
+            strength += variance - of_noise
         return strength
 
     @cached_property
@@ -298,11 +299,24 @@ class _Pooled:
     bins: npt.NDArray[np.bool_]
 
 
-def _corrected(mean: Array, noise: Array) -> Array:
-    """Compute each unit's variance of means ``(unit, condition, bin)`` less their noise."""
+def variance_and_noise(mean: Array, noise: Array) -> tuple[Array, Array]:
+    """Compute each unit's variance over conditions, and how much of it is noise, each ``(unit,)``.
+
+    The expected variance of C noisy means exceeds that of the true means by (C - 1) / C times
+    their mean squared standard error.
+
+    Parameters
+    ----------
+    mean, noise
+        Condition means and their squared standard errors ``(unit, condition, bin)``.
+
+    Examples
+    --------
+    >>> variance_and_noise(np.array([[[1.0], [3.0]]]), np.array([[[0.5], [0.5]]]))
+    (array([1.]), array([0.25]))
+    """
     share = (mean.shape[1] - 1) / mean.shape[1]
-    corrected: Array = (mean.var(axis=1) - share * noise.mean(axis=1)).mean(axis=1)
-    return corrected
+    return mean.var(axis=1).mean(axis=1), share * noise.mean(axis=(1, 2))
 
 
 def cut_to_correspondence(block: xr.Dataset, correspondence: Correspondence) -> xr.Dataset:

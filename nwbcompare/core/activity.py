@@ -132,7 +132,7 @@ def make_block(
             {"units": "s", "aligned_to": aligned_to, "bin_width_s": float(bin_width_s)},
         ),
         **{column: _unit_column(values) for column, values in units.items()},
-        **{column: _trial_column(values, row) for column, values in trials.items()},
+        **{column: trial_column(values, row) for column, values in trials.items()},
     }
     if ragged:
         coords["unit_key"] = ("unit", np.arange(len(coords["unit"][1]), dtype=np.int32))
@@ -805,7 +805,15 @@ def is_text(values: npt.NDArray[Any]) -> bool:
     )
 
 
-def _trial_column(values: Any, row: str) -> tuple[str, npt.NDArray[Any], dict[str, Any]]:
+def trial_column(values: Any, row: str) -> tuple[str, npt.NDArray[Any], dict[str, Any]]:
+    """Return the dimension, the values and the attributes of a trial column; text as codes.
+
+    Examples
+    --------
+    >>> _, codes, attrs = trial_column(["right", "left"], "trial")
+    >>> codes.tolist(), attrs
+    ([1, 0], {'categories': '["left", "right"]'})
+    """
     array, attrs = _with_attrs(values)
     if "categories" not in attrs and is_text(array):
         array, categories = encode_labels(array)

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,8 @@ class NetworkSource:
 
     source: str
     family: str = FAMILY
+    match: ClassVar[None] = None
+    """Networks are run on the recording's conditions."""
 
     def __post_init__(self) -> None:
         """Load the network."""

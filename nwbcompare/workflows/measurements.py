@@ -109,7 +109,7 @@ class ComparisonSource:
             "matches": {
                 model.name: model.match.parameters()
                 for model in (*self.models, *self.below)
-                if isinstance(model, FileSource) and model.match is not None
+                if model.match is not None
             },
         }
 
@@ -154,8 +154,8 @@ class ComparisonSource:
     @property
     def samples_models(self) -> bool:
         """Whether any model is sampled like the recording."""
-        matched = [one.match for one in self.models if isinstance(one, FileSource)]
-        return self.mapping is not None or any(one is not None for one in matched)
+        matched = any(model.match is not None for model in self.models)
+        return self.mapping is not None or matched
 
     @cached_property
     def sampled(self) -> dict[str, xr.DataTree]:

@@ -15,6 +15,7 @@ from nwbcompare.model.config import NetworkConfig
 from nwbcompare.model.network import Network
 from nwbcompare.workflows.analysis_sources import FileSource, NetworkSource
 from nwbcompare.workflows.measurements import ComparisonSource, sample_table
+from nwbcompare.workflows.models import Model
 from nwbcompare.workflows.sampling_protocols import PUBLISHED, RATE, TUNING, model_pair
 from nwbcompare.workflows.section import Refusal, Results
 
@@ -54,7 +55,7 @@ def references_of(source: ComparisonSource) -> list[Reference]:
         the stimulus alone is one, since nothing is known of their initial weights.
     """
     networks = [model.network for model in source.models if isinstance(model, NetworkSource)]
-    matched = [one for one in source.models if isinstance(one, FileSource) and one.match]
+    matched = [model for model in source.models if model.match is not None]
     if matched and source.mapping is None:
         return [Reference(_stimulus_alone(source, matched[0]), "")]
     default = Network(NetworkConfig(), name="default")
@@ -70,7 +71,7 @@ def _untrained(network: Network) -> Network:
     return other
 
 
-def _stimulus_alone(source: ComparisonSource, matched: FileSource) -> FileSource:
+def _stimulus_alone(source: ComparisonSource, matched: Model) -> FileSource:
     """Return units that know the stimulus alone, in the conditions that a model is matched in."""
     recorded = source.in_trials(matched).recorded
     if recorded is None:

@@ -142,7 +142,7 @@ def _variables_by_task(block: xr.Dataset, conditions: Sequence[str] | None) -> d
 
 
 def _refuse_unnamed(block: xr.Dataset) -> None:
-    """Refuse a source that names no conditions, where it has columns that could be some."""
+    """Check that a source names conditions, where it has columns that could be some."""
     candidates = candidate_columns(block)
     # trials that differ in no column are of one condition
     if candidates:

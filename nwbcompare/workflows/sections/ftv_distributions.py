@@ -19,7 +19,6 @@ from nwbcompare.analysis.selectivity.tuned_share import tuned_share
 from nwbcompare.comparison.compare_samples import compare_samples, distribution_curves
 from nwbcompare.comparison.equivalence import equivalence_test
 from nwbcompare.comparison.sample_contrasts import KIND, THESE
-from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.core.number_text import p_text
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.ftv_distributions import DISTANCES, plot_distributions, plot_effects
@@ -37,7 +36,7 @@ from nwbcompare.workflows.formatting import (
     sd_of,
 )
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
-from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
+from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.sections.by_animal import animal_findings, untested
 from nwbcompare.workflows.settings import Settings
 
@@ -139,17 +138,19 @@ def _compare(
                     tables, recording, n_bootstrap=settings.n_bootstrap, seed=settings.seed
                 ),
             }
-            if protocol in (MAIN, *PAIRINGS):
-                try:
-                    group["weighted"] = _weighted(measurements, tables)
-                except NotApplicableError as error:
-                    # too few units that are tuned: the unweighted comparison stands
-                    results.refusals["weights by tuning"] = Refusal(error.reason)
             if margin is not None:
                 group["equivalence"] = equivalence_test(
                     result, margin=margin, reason=settings.margin_reason
                 )
-            results.add_group(f"comparison {len(results)}", group)
+            prefix = f"comparison {len(results)}"
+            results.add_group(prefix, group)
+            if protocol in (MAIN, *PAIRINGS):
+                # where too few units are tuned the unweighted comparison stands
+                results.attempt(
+                    f"{prefix}.weighted",
+                    partial(_weighted, measurements, tables),
+                    called="weights by tuning",
+                )
     return results
 
 

@@ -83,7 +83,7 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
 
 
 def _finding(family: str, by_latency: dict[float, xr.Dataset], measurements: Measurements) -> str:
-    """Say what the difference in spread is at each latency, and where there are no rates."""
+    """Return a sentence on the difference in spread at each latency, and where rates lack."""
     each = ", ".join(
         f"{float(one['estimate']):+.3f}{interval(one['low'], one['high'])} at {latency_ms:g} ms"
         for latency_ms, one in by_latency.items()

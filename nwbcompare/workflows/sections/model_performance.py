@@ -79,7 +79,7 @@ def _sample(model: Model, source: ComparisonSource) -> xr.Dataset:
 
 
 def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:  # noqa: ARG001
-    """Say which models are left out and why, and what the results are with them."""
+    """Return which models are left out and why, and what the results are with them."""
     measurements, own = Measurements.of(results["samples"]), results["models"]
     performances = [_read(one) for one in json.loads(own["about"].attrs["performances"])]
     below = set(json.loads(own["about"].attrs["below"]))

@@ -89,8 +89,8 @@ def _about(source: ComparisonSource) -> dict[str, str]:
             is_network=not isinstance(model, FileSource),
             method=model.method(),
             provenance=model.provenance(),
-            match=() if (found := _match_of(model)) is None else found.rows(),
-            match_notes=() if found is None else found.notes,
+            match=() if model.match is None else model.match.rows(),
+            match_notes=() if model.match is None else model.match.notes,
         )
         for model in source.models
     ]
@@ -160,27 +160,35 @@ def _sample(model: Model, source: ComparisonSource) -> _Samples:
         tables.append(table.assign_attrs(family=model.family, protocol=protocol.name))
         if protocol == RATE:
             first = activities[0]
-    return _Samples(tables, refusals, _at_latencies(model, one, seeds), first)
+    main = next((table for table in tables if table.attrs["protocol"] == TUNING.name), None)
+    at_latencies = [] if main is None else _at_latencies(main, one, seeds)
+    return _Samples(tables, refusals, at_latencies, first)
 
 
-def _at_latencies(model: Model, one: ModelInTrials, seeds: range) -> list[xr.Dataset]:
-    """Measure matched activity at several latencies of the neurons, where it has rates for them."""
+def _at_latencies(main: xr.Dataset, one: ModelInTrials, seeds: range) -> list[xr.Dataset]:
+    """Measure matched activity at several latencies of the neurons, where it has rates for them.
+
+    Parameters
+    ----------
+    main
+        The sample at equal tuning, at the latency of the match.
+    one, seeds
+        The model, and the seeds of its draws.
+    """
     if not isinstance(one.correspondence, ConditionMatch):
         return []
     tables = []
     for latency_ms in LATENCIES_MS:
-        try:
-            activities = TUNING.activities(one.at_latency(latency_ms), seeds)
-        except NotApplicableError:
-            # the table of latencies shows which are missing
-            continue
-        table = sample_table(activities, one.pair, TUNING.name)
-        tables.append(table.assign_attrs(family=model.family, latency_ms=latency_ms))
+        table = main
+        if latency_ms != one.correspondence.latency_ms:
+            try:
+                activities = TUNING.activities(one.at_latency(latency_ms), seeds)
+            except NotApplicableError:
+                # the table of latencies shows which are missing
+                continue
+            table = sample_table(activities, one.pair, TUNING.name)
+        tables.append(table.assign_attrs(family=main.attrs["family"], latency_ms=latency_ms))
     return tables
-
-
-def _match_of(model: Model) -> ConditionMatch | None:
-    return model.match if isinstance(model, FileSource) else None
 
 
 def _estimate(recorded: RecordedTrials | None) -> None:
