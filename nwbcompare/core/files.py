@@ -188,26 +188,32 @@ def written_aside(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     """
     # a link stays a link: its target is replaced
     path = Path(os.path.realpath(check_output(path, overwrite=overwrite)))
+    scratch, lock = None, None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path)
-        scratch, lock = _scratch_folder(path)
-    except OSError as error:
-        raise not_written(path, error) from error
-    aside = scratch / path.name
-    try:
+        with _uninterrupted():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _remove_abandoned(path)
+                scratch, lock = _scratch_folder(path)
+            except OSError as error:
+                raise not_written(path, error) from error
+        aside = scratch / path.name
         with _ended_by_an_exception():
             yield aside
-            # another writer may have finished first
-            check_output(path, overwrite=overwrite)
-            _move_into_place(aside, path, scratch)
+            # a signal that arrives after the move must not leave the temporary folder
+            with _uninterrupted():
+                # another writer may have finished first
+                check_output(path, overwrite=overwrite)
+                _move_into_place(aside, path, scratch)
+                shutil.rmtree(scratch, ignore_errors=True)
     except Exception as error:
         if (cause := _disk_error(error)) is not None:
             raise full_disk(path, cause) from error
         raise
     finally:
         with _uninterrupted():
-            shutil.rmtree(scratch, ignore_errors=True)
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
             if lock is not None:
                 os.close(lock)
 
@@ -318,9 +324,10 @@ def folder_in_progress(
                 "with --resume --overwrite."
             )
         raise
-    path.rename(old)
-    aside.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    with _uninterrupted():
+        path.rename(old)
+        aside.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 REPLACED = "replaced"
@@ -397,16 +404,29 @@ def _uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signals: list[int] = []
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not None]
-    before = {n: signal.signal(n, lambda number, _: signals.append(number)) for n in numbers}
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    before = {n: handler for n, handler in handlers.items() if handler is not None}
+    delayed: list[int] = []
+    is_delaying = True
+
+    def handle(number: int, _frame: Any) -> None:
+        if is_delaying:
+            delayed.append(number)
+        else:
+            # arrived while the handlers are restored
+            signal.signal(number, before[signal.Signals(number)])
+            signal.raise_signal(number)
+
     try:
+        for number in before:
+            signal.signal(number, handle)
         yield
     finally:
+        is_delaying = False
         for number, handler in before.items():
             signal.signal(number, handler)
-        for delayed in signals:
-            signal.raise_signal(delayed)
+        for arrived in delayed:
+            signal.raise_signal(arrived)
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:
