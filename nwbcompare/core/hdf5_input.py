@@ -382,14 +382,14 @@ def read_part(group: h5py.Group, path: str, start: int, stop: int) -> npt.NDArra
 
 def _texts(data: h5py.Dataset, part: slice) -> npt.NDArray[Any]:
     """Read texts in pieces: many rows may share one long text, which the file has only once."""
-    if data.ndim != 1:
+    if data.ndim == 0 or math.prod(data.shape[1:]) != 1:
         raise damaged(data, "a text in each row", f"texts of shape {data.shape}")
     rows = range(*part.indices(data.shape[0]))
     most = max(MOST_BYTES, Path(data.file.filename).stat().st_size)
     texts: list[str] = []
     n_characters = longest = 0
     for start in range(rows.start, rows.stop, TEXTS_AT_ONCE):
-        piece = data[start : min(start + TEXTS_AT_ONCE, rows.stop)]
+        piece = data[start : min(start + TEXTS_AT_ONCE, rows.stop)].reshape(-1)
         texts += [as_text(value) for value in piece]
         # texts have no declared length, so that the total is known only while they are read
         n_characters += sum(map(len, piece))

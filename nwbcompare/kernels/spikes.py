@@ -87,6 +87,28 @@ def merge_intervals(intervals: Times, tolerance: float = 0.0) -> Times:
     return np.column_stack([by_start[starts, 0], np.maximum.reduceat(by_start[:, 1], starts)])
 
 
+def complement_of(intervals: Times) -> Times:
+    """Return the intervals between, before and after others, e.g. those outside artefacts.
+
+    Parameters
+    ----------
+    intervals
+        ``(interval, 2)``: starts and stops (s), merged (see `merge_intervals`).
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(interval + 1, 2)``, from -inf to inf.
+
+    Examples
+    --------
+    >>> complement_of(np.array([[1.0, 2.0]])).tolist()
+    [[-inf, 1.0], [2.0, inf]]
+    """
+    starts = np.concatenate([[-np.inf], intervals[:, 1]])
+    return np.column_stack([starts, np.concatenate([intervals[:, 0], [np.inf]])])
+
+
 def bins_inside(
     origins: Times, edges: Times, intervals: Times, tolerance: float
 ) -> npt.NDArray[np.bool_]:

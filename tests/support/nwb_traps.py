@@ -274,7 +274,9 @@ def _sizes(bench: Bench) -> Iterator[Trap]:
         yield bench.trap(name, end, "foreign_series", _packed(filters, inflated))
     stop = f"{TRIALS}/stop_time"
     yield bench.trap("never", "between one bin and", "foreign_units", _cell(stop, 2.0**60))
-    yield bench.trap("long ago", "read", "foreign_units", _cell(stop, -(2.0**60)))
+    yield bench.trap(
+        "long ago", "window: expected trials that stop", "foreign_units", _cell(stop, -(2.0**60))
+    )
     yield bench.trap("late", "fit in memory", "foreign_units", _cell(stop, 2e5), _many_trials)
 
 

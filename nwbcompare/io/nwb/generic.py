@@ -32,9 +32,10 @@ from nwbcompare.core.hdf5_input import (
 from nwbcompare.core.lazy import Places, runs as runs_of
 from nwbcompare.io.columns import RESERVED
 from nwbcompare.io.nwb.format_names import RATE_SERIES, UNIT_TABLES
-from nwbcompare.io.nwb.table_columns import indexed, read_table, row_ids
+from nwbcompare.io.nwb.table_columns import flat_column, indexed, is_flat, read_table, row_ids
 from nwbcompare.io.sessions.recorded_signals import Samples, Signal, SpikeTrains, Times
 from nwbcompare.io.sessions.session import Session
+from nwbcompare.kernels.spikes import complement_of, merge_intervals
 
 UNITS = "units"
 """Value of ``series`` for the units table."""
@@ -52,6 +53,8 @@ STAMPS_AT_ONCE = 16_384
 """Number of time stamps that are read at once."""
 BLOCKS_KEPT = 256
 """Number of blocks of time stamps that stay in memory."""
+AREAS_JOINED = "/"
+"""Between the areas of a unit on electrodes of several."""
 NAMES_TAKEN = RESERVED | {"observation_trial", "session"}
 """Column names with a meaning in the data model."""
 TABLE_OF_RATES = {name: UNIT_TABLES[source] for (source, _), name in RATE_SERIES.items()}
@@ -103,9 +106,31 @@ def read_session(
         units=units,
         signal=signal,
         trial_attrs=trial_attrs,
+        valid=complement_of(_invalid_times(file, path)),
         left_out=left_out,
         held=partial(opened, path),
     )
+
+
+def _invalid_times(file: h5py.File, path: Path) -> Times:
+    """Return the intervals in which nothing counts as recorded (s), merged, ``(interval, 2)``."""
+    table = member(file, "intervals/invalid_times")
+    if not isinstance(table, h5py.Group):
+        return np.empty((0, 2))
+    bounds = [flat_column(dataset(table, name)) for name in ("start_time", "stop_time")]
+    if any(column.dtype.kind not in "fiu" for column in bounds) or len(set(map(len, bounds))) > 1:
+        raise damaged(table, "start_time and stop_time (s) of each row", "others")
+    intervals = np.column_stack(bounds).astype(np.float64)
+    # which of its times were invalid is not known
+    wrong = np.flatnonzero(~(intervals[:, 0] <= intervals[:, 1]))
+    if wrong.size:
+        raise InputError(
+            f"{path}: /intervals/invalid_times",
+            "intervals that start before they stop",
+            f"others in rows {listing(wrong, most=5)}",
+            "Mend the file: nothing tells what was not recorded.",
+        )
+    return merge_intervals(intervals)
 
 
 def _trials(
@@ -207,7 +232,7 @@ def _spiking_units(table: h5py.Group, *, own: bool) -> tuple[dict[str, Any], Spi
     if column is None:
         raise damaged(table, "spike_times with its index", "one without the other")
     data, stops = column
-    if stops.size != len(units["unit"]) or data.dtype.kind not in "fiu" or data.ndim != 1:
+    if stops.size != len(units["unit"]) or data.dtype.kind not in "fiu" or not is_flat(data):
         expected = f"spike times of {len(units['unit'])} units"
         got = f"{data.dtype} of shape {data.shape}, of {stops.size}"
         raise damaged(table, expected, got)
@@ -272,7 +297,7 @@ class SpikeTimes:
         start = self._start(unit)
         with opened(self.path) as file:
             times = read_part(file, self.name, start + low, start + high)
-        return times.astype(np.float64)
+        return times.reshape(-1).astype(np.float64)
 
 
 def _intervals(table: h5py.Group, units: dict[str, Any]) -> list[Times] | None:
@@ -317,24 +342,29 @@ def _names_of_units(table: h5py.Group, ids: npt.NDArray[Any]) -> npt.NDArray[np.
     """Return the names of units; without names, or if they repeat, the ids of the table."""
     for name in NAMES_OF_UNITS:
         column = member(table, name)
-        if isinstance(column, h5py.Dataset) and column.shape == ids.shape:
-            names = read_column(column).astype(str)
+        if _has_rows(column, ids.size):
+            names = flat_column(column).astype(str)
             if np.unique(names).size == names.size:
                 return names
     return ids.astype(str)
 
 
+def _has_rows(item: Any, n_rows: int) -> bool:
+    """Return whether an object of a file is a column with this number of values."""
+    return isinstance(item, h5py.Dataset) and is_flat(item) and item.shape[0] == n_rows
+
+
 def _areas(table: h5py.Group, n_units: int) -> npt.NDArray[Any] | None:
-    """Return the area of each unit: that of its electrode group, or of its first electrode.
+    """Return the area of each unit: that of its electrode group, or those of its electrodes.
 
     A table of electrodes has the area itself, and one of regions of interest its imaging plane.
     """
     groups = member(table, "electrode_group")
-    if isinstance(groups, h5py.Dataset) and groups.shape == (n_units,):
+    if _has_rows(groups, n_units):
         return _locations_of(table, groups)
     place = member(table, "location")
-    if isinstance(place, h5py.Dataset) and place.shape == (n_units,):
-        return read_column(place).astype(str)
+    if _has_rows(place, n_units):
+        return flat_column(place).astype(str)
     plane = member(table, "imaging_plane")
     if isinstance(plane, h5py.Group):
         return np.full(n_units, scalar(plane, "location") or "")
@@ -348,24 +378,25 @@ def _places_of_electrodes(table: h5py.Group, n_units: int) -> npt.NDArray[Any] |
     electrodes = referred(table, attribute(region, "table"))
     if not isinstance(electrodes, h5py.Group) or member(electrodes, "location") is None:
         return None
-    places = read_column(dataset(electrodes, "location"))
-    rows = read_column(region)
+    places = flat_column(dataset(electrodes, "location"))
+    rows = flat_column(region)
+    if rows.dtype.kind not in "iu":
+        raise damaged(region, f"rows of {electrodes.name}", f"{rows.dtype}")
     column = indexed(table, "electrodes")
     # without an index, each unit has one electrode
     stops = np.arange(1, rows.size + 1) if column is None else column[1]
     if stops.size != n_units:
         return None
+    names = [as_text(places[row]) if 0 <= row < places.size else "" for row in rows.tolist()]
     first = np.concatenate([[0], stops[:-1]])
-    area = np.full(n_units, "", dtype=object)
-    for unit in np.flatnonzero(stops > first):
-        row = int(rows[first[unit]])
-        area[unit] = as_text(places[row]) if 0 <= row < places.size else ""
-    return area.astype(str)
+    # of a unit on electrodes of several areas all are named, in the order of its electrodes
+    several = [dict.fromkeys(filter(None, names[a:b])) for a, b in zip(first, stops, strict=True)]
+    return np.array([AREAS_JOINED.join(areas) for areas in several], dtype=str)
 
 
 def _locations_of(table: h5py.Group, groups: h5py.Dataset) -> npt.NDArray[Any]:
     names = []
-    for reference in read_column(groups):
+    for reference in flat_column(groups):
         group = referred(table, reference)
         place = attribute(group, "location")
         names.append(as_text(place) if place is not None else scalar(group, "location") or "")
@@ -441,14 +472,14 @@ def _channel_table(group: h5py.Group, n_units: int, *, own: bool) -> dict[str, A
             return unit_columns(table, own=True)
         return {"unit": numbered}
     for region in (member(group, "electrodes"), member(group, "rois")):
-        if isinstance(region, h5py.Dataset) and region.shape == (n_units,):
+        if _has_rows(region, n_units):
             return _rows_of(referred(group, attribute(region, "table")), region, numbered)
     return {"unit": numbered}
 
 
 def _rows_of(table: h5py.Group, region: h5py.Dataset, numbered: npt.NDArray[Any]) -> dict[str, Any]:
     """Return the rows of a table that a region refers to, as a table of units."""
-    columns, rows = unit_columns(table), read_column(region)
+    columns, rows = unit_columns(table), flat_column(region)
     n_rows = len(columns["unit"])
     if rows.dtype.kind not in "iu" or not ((rows >= 0) & (rows < n_rows)).all():
         raise damaged(region, f"rows from 0 to {n_rows - 1} of {table.name}", "others")
@@ -492,11 +523,11 @@ def _scaling(group: h5py.Group, data: h5py.Dataset) -> tuple[npt.NDArray[np.floa
 
 def _probed(stamps: h5py.Dataset, data: h5py.Dataset, path: Path) -> tuple[float, float]:
     """Return the first sample's time and the median step (s), without reading all times."""
-    if stamps.shape != data.shape[:1] or stamps.dtype.kind not in "fiu":
+    if not _has_rows(stamps, data.shape[0]) or stamps.dtype.kind not in "fiu":
         expected = f"{data.shape[0]} times, one for each sample"
         raise damaged(stamps, expected, f"{stamps.dtype} of shape {stamps.shape}")
     # the median is robust to gaps between trials
-    first = read_column(stamps, slice(PROBED_STAMPS)).astype(np.float64)
+    first = read_column(stamps, slice(PROBED_STAMPS)).reshape(-1).astype(np.float64)
     steps = np.diff(first)
     if not (steps > 0).any() or not np.isfinite(first).all():
         raise InputError(
@@ -553,7 +584,7 @@ class StampsInFile:
 
     def _read(self, start: int, stop: int) -> Times:
         with opened(self.path) as file:
-            times = read_part(file, self.name, start, stop).astype(np.float64)
+            times = read_part(file, self.name, start, stop).reshape(-1).astype(np.float64)
         # bisection in times that descend would find wrong samples
         if not (np.diff(times) >= 0).all():
             raise InputError(

@@ -66,7 +66,7 @@ def read_table(
             continue
         data = datasets[name]
         # such columns do not have one value for each row
-        if f"{name}_index" in datasets or data.ndim != 1 or _is_reference(data):
+        if f"{name}_index" in datasets or not is_flat(data) or _is_reference(data):
             left_out.append(name)
             continue
         if data.shape[0] != n_rows:
@@ -85,7 +85,18 @@ def read_table(
 
 def row_ids(table: h5py.Group) -> Column:
     """Return the ids of a table's rows, ``(row,)``."""
-    return read_column(dataset(table, "id"))
+    return flat_column(dataset(table, "id"))
+
+
+def is_flat(data: h5py.Dataset) -> bool:
+    """Return whether a dataset has one value for each row: ``(row,)`` or ``(row, 1)``."""
+    return data.ndim >= 1 and all(size == 1 for size in data.shape[1:])
+
+
+def flat_column(data: h5py.Dataset) -> Column:
+    """Read a column with one value for each row as ``(row,)``; others as they are."""
+    values = read_column(data)
+    return values.reshape(-1) if is_flat(data) else values
 
 
 def indexed(table: h5py.Group, name: str) -> tuple[h5py.Dataset, npt.NDArray[np.int64]] | None:
@@ -111,7 +122,7 @@ def indexed(table: h5py.Group, name: str) -> tuple[h5py.Dataset, npt.NDArray[np.
     values, index = member(table, name), member(table, f"{name}_index")
     if not isinstance(values, h5py.Dataset) or not isinstance(index, h5py.Dataset):
         return None
-    stops = read_column(index)
+    stops = flat_column(index)
     whole = stops.ndim == 1 and stops.dtype.kind in "iu"
     if whole:
         stops = stops.astype(np.int64)
@@ -229,7 +240,7 @@ def _in_order(table: h5py.Group, datasets: dict[str, h5py.Dataset]) -> list[str]
 
 def _row_count(table: h5py.Group, datasets: dict[str, h5py.Dataset]) -> int:
     for name in ("id", "start_time"):
-        if name in datasets and datasets[name].ndim == 1:
+        if name in datasets and is_flat(datasets[name]):
             return int(datasets[name].shape[0])
     raise damaged(table, "a table with a column 'id'", "none")
 
@@ -248,10 +259,10 @@ def _is_reference(data: h5py.Dataset) -> bool:
 
 
 def _values(table: h5py.Group, data: h5py.Dataset) -> Column:
-    values = read_column(data)
+    values = flat_column(data)
     if _neurodata_type(data) != "EnumData":
         return values
-    elements = read_column(referred(table, attribute(data, "elements")))
+    elements = flat_column(referred(table, attribute(data, "elements")))
     if values.dtype.kind not in "iu" or elements.ndim != 1:
         raise damaged(data, "whole numbers, indices of its elements", f"{values.dtype}")
     if values.size and not 0 <= int(values.min()) <= int(values.max()) < elements.size:

@@ -17,6 +17,7 @@ from nwbcompare.core.epochs import with_epochs
 from nwbcompare.core.errors import InputError, UnitWarning, listing
 from nwbcompare.core.lazy import Places, lazy_variable
 from nwbcompare.io.sessions.recorded_signals import (
+    ALWAYS,
     CELLS_AT_ONCE,
     Events,
     Grid,
@@ -37,6 +38,8 @@ from nwbcompare.io.sessions.session_tables import (
 
 DEFAULT_BIN_S = 0.05
 """Bin width for spikes (s), as in Mante et al. (2013)."""
+MOST_NAMED = 5
+"""Number of trials that a message names."""
 MOST_BINS = 10_000_000
 """Limit for the number of bins; more are a mistake in units of time."""
 
@@ -79,20 +82,22 @@ def lay_on_one_clock(
     Returns
     -------
     xarray.DataTree
-        One block: dense if there is one session, whose units were recorded in all its trials;
-        else ragged, with a row for each unit and trial with at least one observed bin.
+        One block: dense if there is one session, whose units were recorded in all its trials, but
+        for trials outside ``Session.valid``, which are NaN; else ragged, with a row for each unit
+        and trial with at least one observed bin.
 
     Raises
     ------
     InputError
         If a column does not exist, the window has no bin, an epoch lies outside it, some sessions
-        have spikes and others samples, no trial has the event, or no unit was recorded in any
-        trial.
+        have spikes and others samples, no trial has the event, a trial without a window has no
+        stop after its event, or no unit was recorded in any trial.
 
     Warns
     -----
     UserWarning
-        If trials without the event are left out, or no column names the task.
+        If trials without the event are left out, some have no observed bin, or no column names the
+        task.
     UnitWarning
         If units without any recorded trial are left out.
 
@@ -114,11 +119,13 @@ def lay_on_one_clock(
     sessions, observed = _recorded_units(
         sessions, [_observed(session, _events(session, reading), grid) for session in sessions]
     )
+    _warn_of_unrecorded_trials(sessions, observed)
     events = [_events(session, reading) for session in sessions]
     check_condition_types(reading.conditions, [session.trials for session in sessions])
     trials, attrs = trial_table(sessions)
     trials["task"], attrs["task"] = task_column(trials, attrs, reading.task, name)
-    rows = _rows(observed)
+    # outside invalid_times, and before the trial's stop
+    rows = _rows(observed, _observed_once(events[0], ALWAYS, grid))
     columns = {k: (values[rows.trial], attrs[k]) for k, values in trials.items()}
     if rows.unit is not None:
         columns["observation_trial"] = (rows.trial.astype(np.int32), {})
@@ -186,6 +193,32 @@ def _with_events(sessions: Sequence[Session], align: str) -> list[Session]:
     return selection
 
 
+def _named_rows(sessions: Sequence[Session], rows: Sequence[Places]) -> str:
+    """Return the first of some trials for messages: rows of the trials table, from 0 on."""
+    names = [
+        f"row {row} of {session.name!r}"
+        for session, some in zip(sessions, rows, strict=True)
+        for row in some[:MOST_NAMED]
+    ]
+    more = sum(some.size for some in rows) - len(names)
+    return listing([*names, *range(more)], most=MOST_NAMED)
+
+
+def _warn_of_unrecorded_trials(
+    sessions: Sequence[Session], observed: Sequence[npt.NDArray[np.bool_]]
+) -> None:
+    """Warn of trials without any observed bin, whose rates are NaN or have no row."""
+    rows = [np.flatnonzero(~trials.any(axis=0)) for trials in observed]
+    if any(row.size for row in rows):
+        warnings.warn(
+            f"{sum(row.size for row in rows)} of {sum(trials.shape[1] for trials in observed)} "
+            "trials were recorded in no bin: "
+            f"{_named_rows(sessions, rows)}; nothing was recorded there (invalid_times, "
+            "obs_intervals), or they are shorter than a bin",
+            stacklevel=4,
+        )
+
+
 def _events(session: Session, reading: Reading) -> Events:
     origin = session.event_times(reading.align)
     unbounded = np.full(origin.size, np.inf)
@@ -194,8 +227,7 @@ def _events(session: Session, reading: Reading) -> Events:
     if session.apart:
         first, last = session.event_times("start_time"), session.event_times("stop_time")
     stop = session.event_times("stop_time") if reading.window is None else unbounded
-    # a trial without a stop has no bins up to it
-    return Events(origin, first, last, np.where(np.isnan(stop), -np.inf, stop))
+    return Events(origin, first, last, stop, session.valid)
 
 
 def _grid(sessions: Sequence[Session], reading: Reading) -> Grid:
@@ -253,19 +285,24 @@ def count_bins(start: float, stop: float, bin_s: float) -> int:
 
 
 def _longest(sessions: Sequence[Session], align: str) -> float:
-    """Return the longest time from the event to the end of a trial (s)."""
-    lengths = np.concatenate(
-        [session.event_times("stop_time") - session.event_times(align) for session in sessions]
-    )
-    lengths = lengths[np.isfinite(lengths)]
-    if not (lengths > 0).any():
+    """Return the longest time from the event to the end of a trial (s).
+
+    Trials without a stop, or with one before the event, would have no bin.
+    """
+    lengths = [
+        session.event_times("stop_time") - session.event_times(align) for session in sessions
+    ]
+    rows = [np.flatnonzero(~(np.isfinite(length) & (length > 0))) for length in lengths]
+    n_trials = sum(some.size for some in rows)
+    if n_trials:
         raise InputError(
             "window",
-            f"trials that stop after {align!r}",
-            f"at most {lengths.max():g} s" if lengths.size else "none with a stop_time",
-            "Pass window=(start, stop) in s.",
+            f"trials that stop after {align!r}, since no window is given",
+            f"{n_trials} of {sum(map(len, lengths))} trials with a stop_time that is missing, or "
+            f"not after it: {_named_rows(sessions, rows)}",
+            "Pass window=(start, stop) in s from the event, or mend stop_time.",
         )
-    return float(lengths.max())
+    return float(max(length.max() for length in lengths))
 
 
 def _sampling(sessions: Sequence[Session]) -> float | None:
@@ -373,10 +410,14 @@ class _SelectedUnits:
         return self.signal.rates(self.places[units], events, grid)
 
 
-def _rows(observed: Sequence[npt.NDArray[np.bool_]]) -> _Rows:
-    """Return the rows: all trials, or all pairs of unit and trial that were observed."""
+def _rows(observed: Sequence[npt.NDArray[np.bool_]], possible: npt.NDArray[np.bool_]) -> _Rows:
+    """Return the rows: all trials, or all pairs of unit and trial that were observed.
+
+    ``possible`` tells in which trials of a lone session a unit could have a bin, ``(trial,)``:
+    the others stay in a dense block, as NaN.
+    """
     # only one session can be dense: units of two have different trials
-    if len(observed) == 1 and observed[0].all():
+    if len(observed) == 1 and (observed[0].all(axis=0) | ~possible).all():
         return _Rows(np.arange(observed[0].shape[1]), None)
     trials, units = [], []
     n_trials = n_units = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -121,6 +121,8 @@ class Events:
     stop
         Bins that reach beyond this time (s) are left out, though smoothing of earlier bins uses
         them, ``(trial,)``; inf for none.
+    valid
+        Intervals (s) in which the whole session was recorded, ``(interval, 2)``; by default always.
 
     Examples
     --------
@@ -134,14 +136,20 @@ class Events:
     first: Times
     last: Times
     stop: Times
+    valid: Times = field(default_factory=ALWAYS.copy)
 
     def take(self, trials: Places) -> Events:
         """Return the events of some of the trials."""
-        return Events(self.origin[trials], self.first[trials], self.last[trials], self.stop[trials])
+        origin, first, last, stop = (
+            times[trials] for times in (self.origin, self.first, self.last, self.stop)
+        )
+        return Events(origin, first, last, stop, self.valid)
 
     def observed(self, intervals: Times, grid: Grid, edges: Times) -> npt.NDArray[np.bool_]:
         """Return which bins between edges were recorded, ``(trial, bin)``."""
         inside = bins_inside(self.origin, edges, intervals, grid.slack_s)
+        if len(self.valid) > 1:
+            inside &= bins_inside(self.origin, edges, self.valid, grid.slack_s)
         if np.isfinite(self.first).any():
             inside &= self.origin[:, None] + edges[:-1] >= self.first[:, None] - grid.slack_s
         if np.isfinite(self.last).any():

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nwbcompare.core.epochs import Epochs, check_epochs
 from nwbcompare.core.errors import InputError, unknown_name
-from nwbcompare.io.sessions.recorded_signals import Signal, Times
+from nwbcompare.io.sessions.recorded_signals import ALWAYS, Signal, Times
 
 Column = npt.NDArray[Any]
 
@@ -129,6 +129,9 @@ class Session:
     apart
         Whether the signal before a trial's ``start_time`` and after its ``stop_time`` belongs to
         other trials, as in native NWB files, where trials lie end to end.
+    valid
+        Intervals (s) in which the session was recorded, ``(interval, 2)``, ascending and disjoint;
+        by default always. A bin that reaches out of one is not observed, of no unit.
     left_out
         Names of trial columns that are left out, since they have no single value for each trial.
     held
@@ -152,6 +155,7 @@ class Session:
     epochs: Mapping[str, tuple[Times, Times]] = field(default_factory=dict)
     event: str = "start_time"
     apart: bool = False
+    valid: Times = field(default_factory=ALWAYS.copy)
     left_out: Sequence[str] = ()
     held: Callable[[], AbstractContextManager[Any]] = nullcontext
 

@@ -193,6 +193,30 @@ def test_outside_the_observed_intervals_is_nan_and_not_silence(tmp_path):
     assert (block["rate"].values[unit != 1] == 0).all()
 
 
+@pytest.mark.parametrize("kind", ["spikes", "series"])
+def test_inside_invalid_times_is_nan_and_not_silence(tmp_path, kind):
+    def made(name, gaps):
+        nwb = add_trials(new_file())
+        if kind == "spikes":
+            add_units(nwb, [np.empty(0)] * 3, obs_intervals=[[[0.0, 9.0]]] * 3)
+        else:
+            nwb.add_acquisition(TimeSeries(name="x", data=np.zeros((800, 3)), unit="V", rate=100.0))
+        for start, stop in gaps:
+            nwb.add_invalid_time_interval(start_time=start, stop_time=stop)
+        return written(nwb, tmp_path / name)
+
+    path = made("a.nwb", [(2.0, 2.8), (4.3, 4.35), (5.4, 5.5), (5.45, 5.8)])
+    with pytest.warns(UserWarning, match="1 of 6 trials were recorded in no bin: row 1 of 'day1'"):
+        rate = lone_block(path, window=(0, 0.8), bin=0.4)["rate"]
+    expected = np.zeros((6, 2))
+    # a trial inside, an interval inside a bin, and two that overlap a bin
+    expected[1] = expected[3, 0] = expected[4, 1] = np.nan
+    np.testing.assert_array_equal(rate, np.repeat(expected[..., None], 3, axis=2))
+    for wrong in ((3.0, np.nan), (3.0, 2.5)):
+        with pytest.raises(nc.InputError, match="invalid_times: expected .* others in rows 0"):
+            nc.open(made(f"{wrong}.nwb", [wrong]), window=(0, 0.8))
+
+
 def test_damaged_intervals_hold_nothing(tmp_path):
     intervals = [[[0.0, 9.0]], [[1.0, np.nan], [9.0, 0.0], [3.0, 4.0]]]
     nwb = add_units(add_trials(new_file()), [np.empty(0)] * 2, obs_intervals=intervals)
@@ -227,7 +251,7 @@ def test_areas_come_from_electrodes_or_their_groups_or_a_column(tmp_path):
     nwb = add_electrodes(add_trials(new_file()))
     add_units(nwb, trains(), electrodes=[[1, 0], [0], [2]])
     path = written(nwb, tmp_path / "a.nwb")
-    assert lone_block(path)["area"].values.tolist() == ["PFC", "V4", "PFC"]
+    assert lone_block(path)["area"].values.tolist() == ["PFC/V4", "V4", "PFC"]
 
     nwb = add_electrodes(add_trials(new_file()))
     groups = [nwb.electrode_groups[f"shank{k}"] for k in (2, 0, 1)]
@@ -239,6 +263,49 @@ def test_areas_come_from_electrodes_or_their_groups_or_a_column(tmp_path):
     path = written(add_units(nwb, trains(), area=["A", "B", "A"]), tmp_path / "c.nwb")
     assert lone_block(path)["area"].values.tolist() == ["A", "B", "A"]
     assert "area" not in lone_block(spiking(tmp_path / "d.nwb")).coords
+
+
+def test_a_unit_on_electrodes_of_several_areas_has_them_all(tmp_path):
+    nwb = add_trials(new_file())
+    add_electrodes(nwb, ["V4", "PFC", "PFC", "A"])
+    add_units(nwb, trains(4), electrodes=[[1, 0, 2], [2, 1], [3, 0], [3]])
+    path = written(nwb, tmp_path / "a.nwb")
+
+    def unnamed(file):
+        file["general/extracellular_ephys/electrodes/location"][3] = ""
+
+    assert lone_block(path)["area"].values.tolist() == ["PFC/V4", "PFC", "A/V4", "A"]
+    assert lone_block(change(path, unnamed))["area"].values.tolist() == ["PFC/V4", "PFC", "V4", ""]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"intervals/trials/{column}" for column in ("id", "start_time", "cue_time", "word")),
+        *(f"units/{column}" for column in ("id", "spike_times", "spike_times_index", "depth")),
+        *(f"units/{column}" for column in ("unit_name", "electrodes", "electrodes_index")),
+        "general/extracellular_ephys/electrodes/location",
+    ],
+)
+def test_columns_of_one_value_a_row_may_be_matrices(tmp_path, name):
+    nwb = add_trials(new_file(), cue_time=np.arange(6) + 1.1, word=[*"abcdef"])
+    add_electrodes(nwb)
+    nwb.add_unit_column("depth", "x")
+    nwb.add_unit_column("unit_name", "x")
+    names = ["u1", "u2", "u3"]
+    add_units(nwb, trains(), depth=[1.5, 2.5, 3.5], unit_name=names, electrodes=[[0], [1], [2]])
+    path = written(nwb, tmp_path / "a.nwb")
+    options = {"align": "cue_time", "window": (0, 0.5), "bin": 0.1}
+    plain = lone_block(path, **options).load()
+
+    def as_matrix(file):
+        data = file[name]
+        values, attrs, kind = data[()], dict(data.attrs), data.dtype
+        del file[name]
+        matrix = file.create_dataset(name, data=values.reshape(-1, 1), dtype=kind)
+        matrix.attrs.update(attrs)
+
+    assert lone_block(change(path, as_matrix), **options).identical(plain)
 
 
 def test_a_unit_without_electrodes_has_no_area(tmp_path):
@@ -610,7 +677,8 @@ def test_an_offset_is_added_and_one_channel_is_one_unit(tmp_path):
 def test_recordings_that_start_late_and_stop_early_are_missing_there(tmp_path):
     values = np.ones((250, 3))
     path = lfp(tmp_path / "a.nwb", values, start=2.5)
-    block = lone_block(path, window=(0, 0.8), bin=0.1)
+    with pytest.warns(UserWarning, match="3 of 6 trials were recorded in no bin"):
+        block = lone_block(path, window=(0, 0.8), bin=0.1)
     assert sorted(set(block["observation_trial"].values)) == [1, 2, 3]
     first = block["rate"].values[block["observation_trial"].values == 1]
     np.testing.assert_array_equal(first, [[np.nan] * 5 + [1] * 3] * 3)

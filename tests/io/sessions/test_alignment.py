@@ -10,8 +10,8 @@ import pytest
 from simulated_sessions import block_of, samples_of, spikes_of
 
 import nwbcompare as nc
-from nwbcompare.core.activity import is_ragged
-from nwbcompare.io.sessions import Reading, lay_on_one_clock
+from nwbcompare.io.sessions import Reading, SpikeTrains, lay_on_one_clock
+from nwbcompare.kernels.spikes import complement_of
 from nwbcompare.testing import example_block
 
 # --- how to read ------------------------------------------------------------------------------
@@ -66,15 +66,73 @@ def test_spikes_become_rates_about_the_event():
 
 
 def test_without_a_window_bins_beyond_a_trials_own_stop_are_nan():
-    session = spikes_of(stop_time=np.array([2.0, 2.5, 3.6, np.nan]))
+    session = spikes_of(stop_time=np.array([2.0, 2.5, 3.6, 4.9]))
     block = block_of(session, bin=0.25)
-    seen = np.isfinite(block["rate"].sel(unit_key=0) if "unit_key" in block.dims else block["rate"])
     assert block.sizes["time"] == 4
-    # the last trial has no stop: nothing is known to belong to it, and the block is ragged
-    assert is_ragged(block)
-    assert block.sizes["observation"] == 9
-    by_trial = seen.values.sum(axis=1).reshape(3, 3)
-    np.testing.assert_array_equal(by_trial, [[4, 2, 2]] * 3)
+    seen = np.isfinite(block["rate"].values).sum(axis=1)
+    np.testing.assert_array_equal(seen, [[4] * 3, [2] * 3, [2] * 3, [3] * 3])
+
+
+def test_a_trial_shorter_than_a_bin_is_kept_as_nan_and_said():
+    session = spikes_of(stop_time=np.array([2.0, 2.1, 4.0, 5.0]))
+    with pytest.warns(UserWarning, match=r"1 of 4 trials were recorded in no bin: row 1 of 's1'"):
+        block = block_of(session, bin=0.25)
+    assert np.isnan(block["rate"].values[1]).all()
+    assert np.isfinite(block["rate"].values[[0, 2, 3]]).all()
+
+
+@pytest.mark.parametrize("stop", [np.nan, np.inf, 2.0, 1.5])
+def test_a_trial_without_a_stop_after_its_start_needs_a_window(stop):
+    session = spikes_of(stop_time=np.array([2.0, stop, 4.0, 5.0]))
+    with pytest.raises(
+        nc.InputError,
+        match=r"window: .* got 1 of 4 trials with a stop_time .*: row 1 of 's1'\. Pass",
+    ):
+        block_of(session)
+    kept = block_of(session, window=(0, 1))
+    np.testing.assert_array_equal(kept["rate"], block_of(spikes_of(), window=(0, 1))["rate"])
+
+
+# --- what was not recorded --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [spikes_of, samples_of])
+def test_bins_that_overlap_what_is_not_valid_are_nan_and_others_as_before(make):
+    options = {"window": (0, 1), "bin": 0.25}
+    gaps = np.array([[1.3, 1.3], [1.9, 2.25], [3.0, 4.0]])
+    session = replace(make(), valid=complement_of(gaps))
+    with pytest.warns(UserWarning, match=r"1 of 4 trials were recorded in no bin: row 2 of "):
+        rate = block_of(session, **options)["rate"].values
+    whole = block_of(make(), **options)["rate"].values
+    left = np.arange(1, 5)[:, None] + np.arange(4) * 0.25
+    # brute force: a bin and a gap have a point inside both
+    overlaps = (left[..., None] < gaps[:, 1]) & (left[..., None] + 0.25 > gaps[:, 0])
+    missing = overlaps.any(axis=-1)
+    assert missing.sum() == 7
+    np.testing.assert_array_equal(np.isnan(rate), np.repeat(missing[:, :, None], 3, axis=2))
+    np.testing.assert_array_equal(rate[~missing], whole[~missing])
+
+
+def test_what_is_not_valid_and_what_a_unit_lacks_are_both_missing():
+    intervals = [np.array([[0.0, 9.0]]), np.array([[1.5, 9.0]]), np.array([[0.0, 9.0]])]
+    session = replace(spikes_of(intervals=intervals), valid=complement_of(np.array([[2.0, 2.25]])))
+    rate = block_of(session, window=(0, 1), bin=0.25)["rate"].values
+    missing = np.zeros((4, 4, 3), dtype=bool)
+    missing[1, 0] = True
+    missing[0, :2, 1] = True
+    np.testing.assert_array_equal(np.isnan(rate), missing)
+
+
+def test_smoothing_takes_nothing_from_what_is_not_valid():
+    session = spikes_of()
+    burst = np.linspace(2.3, 2.45, 500)
+    trains = SpikeTrains(lambda unit: np.sort(np.append(session.signal.times(unit), burst)))
+    noisy = replace(session, signal=trains, valid=complement_of(np.array([[2.25, 2.5]])))
+    clean = replace(session, valid=noisy.valid)
+    options = {"window": (0, 1), "bin": 0.05, "smooth": 0.1}
+    rate = block_of(noisy, **options)["rate"]
+    np.testing.assert_array_equal(rate, block_of(clean, **options)["rate"])
+    assert np.isnan(rate.values[1, 5:10]).all()
 
 
 def test_a_stop_cuts_after_smoothing_so_that_it_biases_nothing():
@@ -198,19 +256,18 @@ def test_windows_and_bins_that_do_not_fit_are_refused():
         block_of(spikes_of(), window=(0, 1), smooth=1e9)
     with pytest.raises(nc.InputError, match=r"window: expected trials that stop after 'stop_time'"):
         block_of(spikes_of(), align="stop_time")
-    unknown = np.full(4, np.nan)
-    with pytest.raises(nc.InputError, match=r"window: .* got none with a stop_time"):
-        block_of(spikes_of(stop_time=unknown))
 
 
 def test_no_more_cells_are_looked_at_than_needed(monkeypatch):
     monkeypatch.setattr("nwbcompare.io.sessions.recorded_signals.CELLS_AT_ONCE", 3)
     options = {"window": (0, 1), "bin": 0.25, "smooth": 0.3}
     late = [np.array([[3.4, 9.0]])] * 3
-    small = block_of(spikes_of(intervals=late), **options)
+    with pytest.warns(UserWarning, match="2 of 4 trials were recorded in no bin"):
+        small = block_of(spikes_of(intervals=late), **options)
     continuous = block_of(samples_of(), **options)
     monkeypatch.undo()
-    assert small.identical(block_of(spikes_of(intervals=late), **options))
+    with pytest.warns(UserWarning, match="recorded in no bin"):
+        assert small.identical(block_of(spikes_of(intervals=late), **options))
     np.testing.assert_allclose(
         continuous["rate"], block_of(samples_of(), **options)["rate"], rtol=1e-6
     )

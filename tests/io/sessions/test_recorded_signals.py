@@ -87,7 +87,8 @@ def test_trials_outside_the_samples_are_no_observations(uneven):
     session = samples_of(
         np.ones((20, 2)), rate=10, start=2.0, times=stamps if uneven else None, n_trials=5
     )
-    block = block_of(session, window=(0, 1))
+    with pytest.warns(UserWarning, match="3 of 5 trials were recorded in no bin: row 0 of"):
+        block = block_of(session, window=(0, 1))
     assert block["rate"].dims == ("observation", "time")
     assert sorted(set(block["observation_trial"].values)) == [1, 2]
     assert np.isfinite(block["rate"]).all()
@@ -147,6 +148,7 @@ KINDS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*were recorded in no bin")
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_parts_that_are_read_are_slices_of_the_whole(kind, data):
