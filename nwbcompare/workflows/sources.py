@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nwbcompare.model.network import Network
 
 PRETRAINED = "pretrained"
+OF_NWB = ("series", "transpose", "ragged")
+"""Options of `open` for NWB files alone."""
 
 
 def open(  # noqa: A001 - the name that pynapple and xarray users expect
@@ -33,6 +35,9 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     conditions: Sequence[str] | None = None,
     epochs: Epochs | None = None,
     series: str | None = None,
+    trials: str | Mapping[str, str] | None = None,
+    transpose: bool | None = None,
+    ragged: Mapping[str, str | Sequence[str]] | None = None,
     **vendor: Any,
 ) -> xr.DataTree:
     """Open a file, several files or a folder as an activity; rates are read on access.
@@ -50,8 +55,14 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
         Start and stop of each epoch: times (s) from the event, ``{"stim": (0.1, 0.85)}``, or trial
         columns, ``{"delay": ("cue_off", "go")}``; see `nwbcompare.io.sessions.Reading`. By default
         the epochs of the file; where it has none, the whole window is the epoch, "window".
+    trials
+        The table of trials in an NWB file, by default ``trials`` or the only other one; or how
+        trials are defined in a vendor's file; see `nwbcompare.io.open_nwb` and `from_neo`.
+    transpose, ragged
+        For NWB files: whether a series is stored channels x samples, and which columns of several
+        values are read; see `nwbcompare.io.open_nwb`.
     **vendor
-        Events that define trials in vendors' files; see `nwbcompare.io.open_vendor`.
+        Further options of vendors' files; see `nwbcompare.io.open_vendor`.
 
     Returns
     -------
@@ -83,6 +94,9 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
         "conditions": conditions,
         "epochs": epochs,
         "series": series,
+        "trials": trials,
+        "transpose": transpose,
+        "ragged": ragged,
     }
     if not isinstance(path, str | os.PathLike):
         return _open_files([Path(one) for one in path], reading, vendor)
@@ -100,6 +114,7 @@ def _open_files(paths: list[Path], reading: dict[str, Any], vendor: dict[str, An
     if len(paths) == 1 and paths[0].is_file() and not _is_nwb(paths[0]):
         from nwbcompare.io.neo.vendor_files import open_vendor  # noqa: PLC0415 - neo is optional
 
+        _check_no_options(paths[0], {name: reading[name] for name in OF_NWB})
         options = {name: value for name, value in reading.items() if value is not None}
         return check_activity(open_vendor(paths[0], **options, **vendor))
     for name in vendor:
@@ -324,6 +339,12 @@ def _bounds(text: str) -> tuple[Bound, ...]:
     return tuple(_number_or_name(part) for part in text.split(","))
 
 
+def _flag(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError(text)
+    return text == "true"
+
+
 def _number_or_name(text: str) -> Bound:
     try:
         return float(text)
@@ -340,6 +361,9 @@ READING_OPTIONS: dict[str, Callable[[str], Any]] = {
     "conditions": _words,
     "epoch.NAME": _bounds,
     "series": str,
+    "trials": str,
+    "transpose": _flag,
+    "ragged.NAME": _words,
 }
 """Options of `open` that a SOURCE may have, with the function that parses each."""
 
@@ -347,9 +371,10 @@ READING_OPTIONS: dict[str, Callable[[str], Any]] = {
 def _reading(query: str) -> dict[str, Any]:
     """Return the options of `open` from those of a SOURCE."""
     options = parse_options(query, READING_OPTIONS)
-    epochs = {name: options.pop(name) for name in list(options) if name.startswith("epoch.")}
-    if epochs:
-        options["epochs"] = {name.removeprefix("epoch."): pair for name, pair in epochs.items()}
+    for word, option in (("epoch.", "epochs"), ("ragged.", "ragged")):
+        values = {name: options.pop(name) for name in list(options) if name.startswith(word)}
+        if values:
+            options[option] = {name.removeprefix(word): value for name, value in values.items()}
     return options
 
 
@@ -366,7 +391,10 @@ def _open_folder(path: Path, reading: dict[str, Any], vendor: dict[str, Any]) ->
         file for file in path.rglob("*.nwb") if file.is_file() and not _hidden(file, path)
     )
     if files:
-        return _open_files(files, reading, vendor)
+        from nwbcompare.io.nwb.folder import files_with_units  # noqa: PLC0415 - imports h5py
+
+        with_units = files_with_units(files, series=reading["series"])
+        return _open_files(with_units, reading, vendor)
     raise InputError(
         str(path),
         "a run folder, or a folder with NWB files",

@@ -13,6 +13,7 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from nwbcompare.core.errors import InputError, listing
+from nwbcompare.io.nwb.generic import Selection
 from nwbcompare.io.nwb.read import open_lazily
 from nwbcompare.io.sessions.session import Reading
 
@@ -42,8 +43,8 @@ class NwbBackend(BackendEntrypoint):
 
     ``engine="nwbcompare"`` is required, since xarray's netCDF engine claims all HDF5 files.
     Options are those of `nwbcompare.open` (``align``, ``window``, ``bin``, ``smooth``, ``task``,
-    ``conditions``, ``epochs``, ``series``). Trial columns and the unit table are in memory, also
-    with ``chunks=``; rates are read when they are indexed.
+    ``conditions``, ``epochs``, ``series``, ``trials``, ``transpose``, ``ragged``). Trial columns
+    and the unit table are in memory, also with ``chunks=``; rates are read when they are indexed.
 
     Examples
     --------
@@ -61,7 +62,8 @@ class NwbBackend(BackendEntrypoint):
     supports_groups = True
     # listed, since xarray cannot read them from a signature with keyword arguments
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
-        *("filename_or_obj", "drop_variables", "group", "series"),
+        *("filename_or_obj", "drop_variables", "group"),
+        *(option.name for option in fields(Selection)),
         *(option.name for option in fields(Reading)),
     )
 

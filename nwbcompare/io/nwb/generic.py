@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -12,7 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
 from nwbcompare.core.hdf5_input import (
     address,
     as_text,
@@ -32,10 +33,12 @@ from nwbcompare.core.hdf5_input import (
 from nwbcompare.core.lazy import Places, runs as runs_of
 from nwbcompare.io.columns import RESERVED
 from nwbcompare.io.nwb.format_names import RATE_SERIES, UNIT_TABLES
+from nwbcompare.io.nwb.ragged_columns import Ragged, check_ragged, ragged_names, read_ragged
 from nwbcompare.io.nwb.table_columns import flat_column, indexed, is_flat, read_table, row_ids
+from nwbcompare.io.nwb.trial_tables import find_trials, invalid_times
 from nwbcompare.io.sessions.recorded_signals import Samples, Signal, SpikeTrains, Times
 from nwbcompare.io.sessions.session import Session
-from nwbcompare.kernels.spikes import complement_of, merge_intervals
+from nwbcompare.kernels.spikes import complement_of
 
 UNITS = "units"
 """Value of ``series`` for the units table."""
@@ -61,8 +64,52 @@ TABLE_OF_RATES = {name: UNIT_TABLES[source] for (source, _), name in RATE_SERIES
 """Unit table of each series of rates in native files."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which tables, series and columns of an NWB file are read.
+
+    Attributes
+    ----------
+    series
+        "units", or the name or path of a units table or time series; by default the units, if
+        the file has any with spike times, else its only time series.
+    trials
+        Name or path of the table of trials; see `nwbcompare.io.nwb.trial_tables.find_trials`.
+    transpose
+        Whether the series is stored channels x samples, against the standard.
+    ragged
+        Columns with several values a row; see `nwbcompare.io.nwb.ragged_columns.read_ragged`.
+
+    Raises
+    ------
+    InputError
+        If an option is of another type.
+    """
+
+    series: str | None = None
+    trials: str | None = None
+    transpose: bool | None = None
+    ragged: Ragged | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        for name in ("series", "trials"):
+            value = getattr(self, name)
+            if not isinstance(value, str | None):
+                raise InputError(name, "the name of a table", repr(value), "Pass its name.")
+        if not isinstance(self.transpose, bool | None):
+            raise InputError("transpose", "True or False", repr(self.transpose), "Pass True.")
+        check_ragged(self.ragged or {})
+
+    @property
+    def chosen(self) -> list[str]:
+        """Names of the options that are given, but ``series``."""
+        values = {"trials": self.trials, "transpose": self.transpose, "ragged": self.ragged}
+        return [name for name, value in values.items() if value]
+
+
 def read_session(
-    file: h5py.File, path: Path, series: str | None = None, *, own: bool = False
+    file: h5py.File, path: Path, selection: Selection | None = None, *, own: bool = False
 ) -> Session:
     """Read the tables of an NWB file; spikes and samples are read when rates are indexed.
 
@@ -72,9 +119,8 @@ def read_session(
         The open file.
     path
         Its path.
-    series
-        "units", or the name or path of a units table or time series; by default the units, if
-        the file has any with spike times, else its only time series.
+    selection
+        What of it is read; see `Selection`.
     own
         Whether nwbcompare wrote the file, so that its columns keep their names and values. In
         other files, text that is JSON is decoded, and reserved names are changed.
@@ -88,15 +134,27 @@ def read_session(
     ------
     InputError
         If the file has no trials, the series does not exist, or there are several to choose from.
+
+    Warns
+    -----
+    UserWarning
+        If the trials are those of the only table of intervals, which has another name.
     """
-    trials, trial_attrs, left_out = _trials(file, path, own=own)
+    what = selection or Selection()
+    trial_table = find_trials(file, path, what.trials)
+    table = _find_units(file, path, what.series)
+    of_trials, of_units = _ragged_by_table(what.ragged or {}, trial_table, table)
+    trials, trial_attrs, left_out = _trials(trial_table, path, of_trials, own=own)
     name = (scalar(file, "general/session_id") or "").strip() or path.stem
-    table = _find_units(file, path, series)
     signal: Signal
-    if table is not None:
-        units, signal = _spiking_units(table, own=own)
+    if table is None:
+        units, signal = _series_units(file, path, what, own=own)
+    elif what.transpose:
+        remedy = "Leave it out, or name a series with series=."
+        raise InputError(f"{path}: transpose", "a time series", "units with spike times", remedy)
     else:
-        units, signal = _series_units(file, path, series, own=own)
+        units, signal = _spiking_units(table, own=own)
+        units |= _with_free_names(read_ragged(table, of_units), "unit")
     subject = scalar(file, "general/subject/subject_id") or ""
     # a column of the table takes precedence over the subject of the file
     units.setdefault("subject", np.full(len(units["unit"]), subject))
@@ -106,53 +164,50 @@ def read_session(
         units=units,
         signal=signal,
         trial_attrs=trial_attrs,
-        valid=complement_of(_invalid_times(file, path)),
+        valid=complement_of(invalid_times(file, path)),
         left_out=left_out,
         held=partial(opened, path),
     )
 
 
-def _invalid_times(file: h5py.File, path: Path) -> Times:
-    """Return the intervals in which nothing counts as recorded (s), merged, ``(interval, 2)``."""
-    table = member(file, "intervals/invalid_times")
-    if not isinstance(table, h5py.Group):
-        return np.empty((0, 2))
-    bounds = [flat_column(dataset(table, name)) for name in ("start_time", "stop_time")]
-    if any(column.dtype.kind not in "fiu" for column in bounds) or len(set(map(len, bounds))) > 1:
-        raise damaged(table, "start_time and stop_time (s) of each row", "others")
-    intervals = np.column_stack(bounds).astype(np.float64)
-    # which of its times were invalid is not known
-    wrong = np.flatnonzero(~(intervals[:, 0] <= intervals[:, 1]))
-    if wrong.size:
-        raise InputError(
-            f"{path}: /intervals/invalid_times",
-            "intervals that start before they stop",
-            f"others in rows {listing(wrong, most=5)}",
-            "Mend the file: nothing tells what was not recorded.",
-        )
-    return merge_intervals(intervals)
+def _ragged_by_table(
+    ragged: Ragged, trials: h5py.Group, units: h5py.Group | None
+) -> tuple[Ragged, Ragged]:
+    """Return the columns that are asked for of the trials, and those of the units."""
+    of_trials = set(ragged_names(trials))
+    of_units = set() if units is None else set(ragged_names(units))
+    for name in ragged:
+        if name not in of_trials | of_units:
+            raise unknown_name("ragged", name, sorted(of_trials | of_units))
+    return (
+        {name: forms for name, forms in ragged.items() if name in of_trials},
+        {name: forms for name, forms in ragged.items() if name not in of_trials},
+    )
 
 
 def _trials(
-    file: h5py.File, path: Path, *, own: bool
+    table: h5py.Group, path: Path, ragged: Ragged, *, own: bool
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]:
-    columns, attrs, left_out = read_table(trials_table(file, path), decode=not own)
+    columns, attrs, left_out = read_table(table, decode=not own)
     for name in ("start_time", "stop_time"):
         if name not in columns or columns[name].dtype.kind not in "fiu":
             raise InputError(
-                f"{path}: /intervals/trials/{name}",
+                f"{path}: {table.name}/{name}",
                 "a column of times (s)",
                 "none" if name not in columns else "text",
                 "The trials table is not an NWB table: add the column with pynwb.",
             )
+    columns |= read_ragged(table, ragged)
+    left_out = [name for name in left_out if name not in ragged]
     if own:
         return columns, attrs, left_out
-    names = _free_names(columns, "trial")
-    return (
-        {names[name]: column for name, column in columns.items()},
-        {names[name]: values for name, values in attrs.items()},
-        left_out,
-    )
+    return _with_free_names(columns, "trial"), _with_free_names(attrs, "trial"), left_out
+
+
+def _with_free_names(columns: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return columns by their names in the data model, without those that it reserves."""
+    names = _free_names(columns, prefix)
+    return {names[name]: column for name, column in columns.items()}
 
 
 def _free_names(columns: Mapping[str, Any], prefix: str) -> dict[str, str]:
@@ -167,32 +222,12 @@ def _free_names(columns: Mapping[str, Any], prefix: str) -> dict[str, str]:
     return names
 
 
-def trials_table(file: h5py.File, path: Path) -> h5py.Group:
-    """Return the trials table.
-
-    Raises
-    ------
-    InputError
-        If there is none: without trials, rates cannot be aligned.
-    """
-    table = member(file, "intervals/trials")
-    if not isinstance(table, h5py.Group):
-        others = member(file, "intervals")
-        raise InputError(
-            str(path),
-            "a trials table (/intervals/trials)",
-            f"only {listing(others)}" if isinstance(others, h5py.Group) and len(others) else "none",
-            "Add one with pynwb: analyses need to know when trials began.",
-        )
-    return table
-
-
 def _find_units(file: h5py.File, path: Path, series: str | None = None) -> h5py.Group | None:
     """Return the units table with spike times, at the root or else in a processing module.
 
     None if there is none, or ``series`` names something else.
     """
-    tables = _spiking_tables(file)
+    tables = spiking_tables(file)
     if series is not None and series.strip("/") in tables:
         return tables[series.strip("/")]
     if series not in (None, UNITS):
@@ -209,7 +244,7 @@ def _find_units(file: h5py.File, path: Path, series: str | None = None) -> h5py.
     return tables.get(UNITS, next(iter(tables.values()), None))
 
 
-def _spiking_tables(file: h5py.File) -> dict[str, h5py.Group]:
+def spiking_tables(file: h5py.File) -> dict[str, h5py.Group]:
     """Return the tables with spike times by path."""
     candidates = {UNITS: member(file, UNITS)}
     modules = member(file, "processing")
@@ -334,8 +369,7 @@ def unit_columns(table: h5py.Group, *, own: bool = False) -> dict[str, Any]:
     if area is None:
         area = _areas(table, len(ids))
     units = {"unit": _names_of_units(table, ids)} | ({} if area is None else {"area": area})
-    names = _free_names(columns, "unit")
-    return units | {names[name]: column for name, column in columns.items()}
+    return units | _with_free_names(columns, "unit")
 
 
 def _names_of_units(table: h5py.Group, ids: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
@@ -403,7 +437,7 @@ def _locations_of(table: h5py.Group, groups: h5py.Dataset) -> npt.NDArray[Any]:
     return np.array(names, dtype=str)
 
 
-def _find_series(file: h5py.File) -> dict[str, h5py.Group]:
+def find_series(file: h5py.File) -> dict[str, h5py.Group]:
     """Return the acquired and processed time series of one or two dimensions by path."""
     series: dict[str, h5py.Group] = {}
     visited: set[tuple[str, int]] = set()
@@ -439,9 +473,9 @@ def _collect_series(
 
 
 def _series_units(
-    file: h5py.File, path: Path, series: str | None, *, own: bool
+    file: h5py.File, path: Path, what: Selection, *, own: bool
 ) -> tuple[dict[str, Any], Signal]:
-    candidates = _find_series(file)
+    candidates, series = find_series(file), what.series
     name = None if series is None else series.strip("/")
     # the last part of the path is enough where it is unique
     paths = [one for one in candidates if name in {None, one, one.rsplit("/", 1)[-1]}]
@@ -456,9 +490,61 @@ def _series_units(
         )
     group = candidates[paths[0]]
     data = dataset(group, "data")
-    n_units = 1 if data.ndim == 1 else int(data.shape[1])
+    transposed = bool(what.transpose)
+    _check_orientation(group, data, path, transposed=transposed)
+    n_units = 1 if data.ndim == 1 else int(data.shape[0 if transposed else 1])
     units = _channel_table(group, n_units, own=own)
-    return units, _samples(group, data, path)
+    return units, _samples(group, data, path, transposed=transposed)
+
+
+def _check_orientation(
+    group: h5py.Group, data: h5py.Dataset, path: Path, *, transposed: bool
+) -> None:
+    """Check that samples x channels, or the transpose, are as many as their times and table say."""
+    if data.ndim == 1:
+        if transposed:
+            remedy = "Leave it out."
+            raise InputError(f"{path}: transpose", "a series of channels", "one channel", remedy)
+        return
+    samples, channels = (1, 0) if transposed else (0, 1)
+    region, stamps = channel_region(group), member(group, "timestamps")
+    for item, own, other in ((region, channels, samples), (stamps, samples, channels)):
+        if not isinstance(item, h5py.Dataset) or not item.ndim:
+            continue
+        n_rows = item.shape[0]
+        if n_rows != data.shape[own] and n_rows == data.shape[other]:
+            axes = ("first", "second")
+            raise InputError(
+                f"{path}: {data.name}",
+                f"{n_rows} values in the {axes[own]} dimension, as {item.name} has",
+                f"{data.shape[own]} there, and {data.shape[other]} in the {axes[other]}",
+                "Leave transpose= out."
+                if transposed
+                else "It is stored channels x samples: pass transpose=True (?transpose=true).",
+            )
+    if region is not None and region.shape[0] != data.shape[channels]:
+        warnings.warn(
+            f"{path.name}: {data.name} has {data.shape[channels]} channels and {region.name} "
+            f"{region.shape[0]} rows, so channels are numbered and have no table",
+            UnitWarning,
+            stacklevel=2,
+        )
+
+
+def channel_region(group: h5py.Group) -> h5py.Dataset | None:
+    """Return the dataset of a series that names the row of each channel in a table; None without.
+
+    It is ``electrodes`` or ``rois``, or another DynamicTableRegion of an extension.
+    """
+    named = [member(group, "electrodes"), member(group, "rois"), *members(group).values()]
+    regions = [
+        item
+        for place, item in enumerate(named)
+        if isinstance(item, h5py.Dataset)
+        and is_flat(item)
+        and (place < 2 or str(attribute(item, "neurodata_type", "")) == "DynamicTableRegion")
+    ]
+    return regions[0] if regions else None
 
 
 def _channel_table(group: h5py.Group, n_units: int, *, own: bool) -> dict[str, Any]:
@@ -471,9 +557,9 @@ def _channel_table(group: h5py.Group, n_units: int, *, own: bool) -> dict[str, A
         if isinstance(table, h5py.Group) and row_ids(table).shape == (n_units,):
             return unit_columns(table, own=True)
         return {"unit": numbered}
-    for region in (member(group, "electrodes"), member(group, "rois")):
-        if _has_rows(region, n_units):
-            return _rows_of(referred(group, attribute(region, "table")), region, numbered)
+    region = channel_region(group)
+    if region is not None and _has_rows(region, n_units):
+        return _rows_of(referred(group, attribute(region, "table")), region, numbered)
     return {"unit": numbered}
 
 
@@ -490,20 +576,22 @@ def _rows_of(table: h5py.Group, region: h5py.Dataset, numbered: npt.NDArray[Any]
     return units
 
 
-def _samples(group: h5py.Group, data: h5py.Dataset, path: Path) -> Samples:
-    read = SeriesData(_path_of(data), data.name, *_scaling(group, data))
+def _samples(group: h5py.Group, data: h5py.Dataset, path: Path, *, transposed: bool) -> Samples:
+    n_samples, *n_channels = data.shape[::-1] if transposed else data.shape
+    scaling = _scaling(group, data, n_channels[0] if n_channels else 1)
+    read = SeriesData(_path_of(data), data.name, *scaling, transposed=transposed)
     unit = str(attribute(data, "unit", ""))
     units: Any = "spikes/s" if unit in {"spikes/s", "Hz"} else "1"
     stamps = member(group, "timestamps")
     if isinstance(stamps, h5py.Dataset):
-        start, step = _probed(stamps, data, path)
+        start, step = _probed(stamps, n_samples, path)
         times = partial(StampsInFile, _path_of(stamps), stamps.name, int(stamps.shape[0]))
     else:
         start, step = _start_and_step(dataset(group, "starting_time"), path)
         times = None
     return Samples(
         read=read,
-        n_samples=int(data.shape[0]),
+        n_samples=int(n_samples),
         start_s=start,
         sampling_s=step,
         times=times,
@@ -511,20 +599,22 @@ def _samples(group: h5py.Group, data: h5py.Dataset, path: Path) -> Samples:
     )
 
 
-def _scaling(group: h5py.Group, data: h5py.Dataset) -> tuple[npt.NDArray[np.float64], float]:
+def _scaling(
+    group: h5py.Group, data: h5py.Dataset, n_channels: int
+) -> tuple[npt.NDArray[np.float64], float]:
     """Return the factor of stored values, ``(channel,)``, and the offset."""
     # NWB: a value is stored x conversion (x that of its channel) + offset
-    factor = np.full(1 if data.ndim == 1 else data.shape[1], number(data, "conversion", 1.0))
+    factor = np.full(n_channels, number(data, "conversion", 1.0))
     by_channel = member(group, "channel_conversion")
     if isinstance(by_channel, h5py.Dataset) and by_channel.shape == factor.shape:
         factor = factor * read_column(by_channel)
     return factor, number(data, "offset", 0.0)
 
 
-def _probed(stamps: h5py.Dataset, data: h5py.Dataset, path: Path) -> tuple[float, float]:
+def _probed(stamps: h5py.Dataset, n_samples: int, path: Path) -> tuple[float, float]:
     """Return the first sample's time and the median step (s), without reading all times."""
-    if not _has_rows(stamps, data.shape[0]) or stamps.dtype.kind not in "fiu":
-        expected = f"{data.shape[0]} times, one for each sample"
+    if not _has_rows(stamps, n_samples) or stamps.dtype.kind not in "fiu":
+        expected = f"{n_samples} times, one for each sample"
         raise damaged(stamps, expected, f"{stamps.dtype} of shape {stamps.shape}")
     # the median is robust to gaps between trials
     first = read_column(stamps, slice(PROBED_STAMPS)).reshape(-1).astype(np.float64)
@@ -603,19 +693,23 @@ class SeriesData:
         The file, and the dataset with the samples.
     factor, offset
         Conversion of stored values: factor ``(channel,)``, and offset.
+    transposed
+        Whether they are stored ``(channel, sample)``.
     """
 
     path: Path
     name: str
     factor: npt.NDArray[np.float64]
     offset: float
+    transposed: bool = False
 
     def __call__(self, start: int, stop: int, units: Places) -> npt.NDArray[Any]:
         """Return samples of some units, ``(sample, unit)``, from ``start`` to before ``stop``."""
         with opened(self.path) as file:
             data = dataset(file, self.name)
             check_size(data, (stop - start) * units.size * data.dtype.itemsize)
-            values = read_block(data, slice(start, stop), units)
+            stored = Transposed(data) if self.transposed else data
+            values = read_block(stored, slice(start, stop), units)
         factor = self.factor[units]
         # unscaled values keep their type, and are not copied
         if self.offset == 0 and (factor == 1).all():
@@ -623,7 +717,23 @@ class SeriesData:
         return values * factor + self.offset
 
 
-def read_block(data: h5py.Dataset, rows: slice, columns: Places) -> npt.NDArray[Any]:
+class Transposed:
+    """A matrix in a file with its dimensions exchanged, of which parts are read.
+
+    Parameters
+    ----------
+    data
+        The matrix.
+    """
+
+    def __init__(self, data: h5py.Dataset) -> None:
+        self.data, self.dtype = data, data.dtype
+
+    def __getitem__(self, part: tuple[slice, slice]) -> npt.NDArray[Any]:
+        return np.asarray(self.data[part[::-1]]).T
+
+
+def read_block(data: h5py.Dataset | Transposed, rows: slice, columns: Places) -> npt.NDArray[Any]:
     """Read some columns of a range of rows.
 
     Parameters
@@ -648,7 +758,7 @@ def read_block(data: h5py.Dataset, rows: slice, columns: Places) -> npt.NDArray[
     >>> read_block(data, slice(0, 2), np.array([0, 2])).tolist()
     [[0, 2], [3, 5]]
     """
-    if data.ndim == 1:
+    if isinstance(data, h5py.Dataset) and data.ndim == 1:
         return np.asarray(data[rows])[:, None]
     parts = list(runs_of(columns))
     if len(parts) == 1:

@@ -27,7 +27,8 @@ from nwbcompare.core.hdf5_input import (
 )
 from nwbcompare.core.lazy import Places, lazy_variable, runs
 from nwbcompare.io.nwb.format_names import EPOCHS, FORMAT_VERSION, MODULE, SCHEMA, UNIT_TABLES
-from nwbcompare.io.nwb.generic import read_block, trials_table
+from nwbcompare.io.nwb.generic import read_block
+from nwbcompare.io.nwb.trial_tables import TRIALS, find_trials
 
 Schema = dict[str, Any]
 LAYOUTS = ("dense", "ragged", "spikes")
@@ -131,7 +132,7 @@ def read_blocks(file: h5py.File, path: Path, schema: Schema) -> dict[str, xr.Dat
     InputError
         If tables or series do not have the sizes of the description.
     """
-    rows = dataset(trials_table(file, path), "start_time").shape[0]
+    rows = dataset(find_trials(file, path, TRIALS), "start_time").shape[0]
     # a trials table that another program changed no longer matches the series
     expected = sum(leaf["n_rows"] for leaf in schema["leaves"])
     if expected != rows:

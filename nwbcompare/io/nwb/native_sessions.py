@@ -12,8 +12,9 @@ import h5py
 
 from nwbcompare.core.activity import Source
 from nwbcompare.core.errors import InputError
-from nwbcompare.io.nwb.generic import UNITS, read_session
+from nwbcompare.io.nwb.generic import UNITS, Selection, read_session
 from nwbcompare.io.nwb.native import Schema, epoch_bounds, has_rates, restored
+from nwbcompare.io.nwb.trial_tables import TRIALS
 from nwbcompare.io.sessions.session import Column, Reading, Session
 
 OF_THE_TABLE = ("start_time", "stop_time", "event_time")
@@ -78,7 +79,7 @@ def native_sessions(
         If rates are of units with different trials, or tables were changed.
     """
     if not has_rates(schema):
-        session = read_session(file, path, series, own=True)
+        session = read_session(file, path, Selection(series=series, trials=TRIALS), own=True)
         return [_as_spikes(file, session, schema["leaves"][0])]
     if series != UNITS and any(leaf["layout"] != "dense" for leaf in schema["leaves"]):
         raise InputError(
@@ -88,7 +89,8 @@ def native_sessions(
             "Open it without options, and use nwbcompare.rebin and smooth on the result.",
         )
     rates = schema["leaves"][0]["series"]["rate"]["path"]
-    session = read_session(file, path, series or rates, own=True)
+    selection = Selection(series=series or rates, trials=TRIALS)
+    session = read_session(file, path, selection, own=True)
     return [
         _as_rates(file, session, leaf, exact=series in {None, rates}) for leaf in schema["leaves"]
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from nwbcompare.core.files import check_file
 from nwbcompare.core.hdf5_input import named, opened, scalar
 from nwbcompare.core.lazy import guarded, kept_in_memory
 from nwbcompare.core.schema import check_activity
-from nwbcompare.io.nwb.generic import read_session
+from nwbcompare.io.nwb.generic import Selection, read_session
 from nwbcompare.io.nwb.native import has_rates, read_blocks, read_schema
 from nwbcompare.io.nwb.native_sessions import Written, native_sessions
 from nwbcompare.io.sessions.alignment import lay_on_one_clock
@@ -43,6 +43,9 @@ def open_nwb(
     conditions: Sequence[str] | None = None,
     epochs: Epochs | None = None,
     series: str | None = None,
+    trials: str | None = None,
+    transpose: bool | None = None,
+    ragged: Mapping[str, str | Sequence[str]] | None = None,
 ) -> xr.DataTree:
     """Open NWB files as labelled arrays, aligned to trials; rates are read when indexed.
 
@@ -76,6 +79,16 @@ def open_nwb(
     series
         "units" for spikes, or the name or path of a time series or of a units table. By default
         the rates of a native file; else spikes if there are any; else the only time series.
+    trials
+        Name or path of the table of trials, any table of intervals, such as "epochs"; by default
+        ``trials``, else the only other one, with a warning. Never ``invalid_times``.
+    transpose
+        Whether the series is stored channels x samples. By default it is samples x channels, as
+        NWB demands; where the tables say otherwise an error asks for this option.
+    ragged
+        Columns of trials or units with several values a row: ``{"licks": "count"}``, "first" or
+        "all", or a list of these, which become the columns ``licks_count``, ``licks_first`` and
+        ``licks_all``, a JSON list. By default they are left out.
 
     Returns
     -------
@@ -86,8 +99,10 @@ def open_nwb(
 
         For other files, one block: dense if every unit was recorded in every trial, else ragged,
         with a row for each unit and trial that was recorded, and ``observation_trial``. Bins
-        outside a unit's ``obs_intervals`` are NaN. A unit's id is its ``unit_name``, else the id
-        in the table, with the session as prefix if ids repeat. Text that is JSON is decoded.
+        outside a unit's ``obs_intervals`` are NaN, and so are bins that overlap an interval of
+        ``invalid_times``, of all units. A unit's id is its ``unit_name``, else the id
+        in the table, with the session as prefix if ids repeat. A unit on electrodes of several
+        areas has them all as ``area``, e.g. "FEF/MT". Text that is JSON is decoded.
         Trial columns with several values per trial are left out; the provenance lists them.
 
     Raises
@@ -117,20 +132,21 @@ def open_nwb(
         conditions=conditions,
         epochs=epochs,
         series=series,
+        trials=trials,
+        transpose=transpose,
+        ragged=ragged,
     )
     return make_activity(
         {name: kept_in_memory(leaf.to_dataset()) for name, leaf in activity.children.items()}
     )
 
 
-def open_lazily(
-    path: PathLike | Sequence[PathLike], *, series: str | None = None, **reading: Any
-) -> xr.DataTree:
+def open_lazily(path: PathLike | Sequence[PathLike], **reading: Any) -> xr.DataTree:
     """Open NWB files as `open_nwb`, without keeping rates in memory after they are read.
 
     Parameters
     ----------
-    path, series, **reading
+    path, **reading
         As for `open_nwb`.
 
     Raises
@@ -142,20 +158,22 @@ def open_lazily(
     if not paths:
         raise InputError("path", "at least one NWB file", "none", "Name one.")
     _refuse_repeated(paths)
+    choices = {field.name: reading.pop(field.name, None) for field in fields(Selection)}
+    selection = Selection(**choices)
     options = {name: value for name, value in reading.items() if value is not None}
     # checked here, so that a mistake in the options is not reported as one in a file
     Reading(**options)
     # later reads of rates name the file too, or the folder of several
     guard = partial(named, paths[0] if len(paths) == 1 else paths[0].resolve().parent)
     with guard():
-        activity = check_activity(_joined(paths, options, series))
+        activity = check_activity(_joined(paths, options, selection))
     for leaf in activity.children.values():
         guarded(leaf.to_dataset(), guard)
     return activity
 
 
-def _joined(paths: Sequence[Path], options: dict[str, Any], series: str | None) -> xr.DataTree:
-    files = [_read_tables(one, series=series, anew=bool(options or series)) for one in paths]
+def _joined(paths: Sequence[Path], options: dict[str, Any], selection: Selection) -> xr.DataTree:
+    files = [_read_tables(one, selection, anew=bool(options)) for one in paths]
     rates = [_blocks_of_rates(file, options) for file in files]
     blocks = [one for one in rates if one is not None]
     if not blocks:
@@ -189,7 +207,7 @@ class _FileSession:
 
 
 def _read_tables(
-    path: Path, *, series: str | None, anew: bool
+    path: Path, selection: Selection, *, anew: bool
 ) -> dict[str, xr.Dataset] | list[_FileSession]:
     """Read a file: the blocks of a native file with rates, unless binned ``anew``, or sessions."""
     with opened(check_file(path, "an NWB file")) as file:
@@ -200,13 +218,20 @@ def _read_tables(
             )
         schema = read_schema(file, path)
         if schema is None:
-            session = read_session(file, path, series)
+            session = read_session(file, path, selection)
             return [_FileSession(session, _provenance(file, path, session))]
-        if has_rates(schema) and not anew:
+        for name in selection.chosen:
+            raise InputError(
+                f"{path}: {name}",
+                "a file of another program",
+                "one of nwbcompare.write_nwb, whose tables are known",
+                "Leave the option out.",
+            )
+        if has_rates(schema) and not anew and selection.series is None:
             return read_blocks(file, path, schema)
         return [
             _FileSession(session, _provenance(file, path, session), written, has_rates(schema))
-            for session, written in native_sessions(file, path, schema, series)
+            for session, written in native_sessions(file, path, schema, selection.series)
         ]
 
 

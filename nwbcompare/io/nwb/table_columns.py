@@ -66,13 +66,13 @@ def read_table(
             continue
         data = datasets[name]
         # such columns do not have one value for each row
-        if f"{name}_index" in datasets or not is_flat(data) or _is_reference(data):
+        if f"{name}_index" in datasets or not is_flat(data) or is_reference(data):
             left_out.append(name)
             continue
         if data.shape[0] != n_rows:
             expected = f"{n_rows} values, one for each row"
             raise damaged(table, expected, f"{data.shape[0]}", f"/{name}")
-        values = _values(table, data)
+        values = table_values(table, data)
         read = decoded(name, values) if decode else {name: values}
         if any(key != name and (key in datasets or key in columns) for key in read):
             # a column of the table itself has that name
@@ -254,11 +254,13 @@ def _is_auxiliary(name: str, datasets: dict[str, h5py.Dataset]) -> bool:
     return is_elements and _neurodata_type(column) == "EnumData"
 
 
-def _is_reference(data: h5py.Dataset) -> bool:
+def is_reference(data: h5py.Dataset) -> bool:
+    """Return whether a dataset has no numbers or texts, but references or compounds."""
     return not is_plain(data) or h5py.check_ref_dtype(data.dtype) is not None
 
 
-def _values(table: h5py.Group, data: h5py.Dataset) -> Column:
+def table_values(table: h5py.Group, data: h5py.Dataset) -> Column:
+    """Read a column; enumerations become their labels."""
     values = flat_column(data)
     if _neurodata_type(data) != "EnumData":
         return values

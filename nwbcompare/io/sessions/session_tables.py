@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nwbcompare.core.activity import encode_labels, is_text
-from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.errors import InputError, UnitWarning, listing, unknown_name
 from nwbcompare.io.sessions.recorded_signals import Times
 from nwbcompare.io.sessions.session import Column, Reading, Session
 
@@ -251,7 +251,13 @@ def unit_table(sessions: Sequence[Session], trials: Mapping[str, Column]) -> dic
     Returns
     -------
     dict of str to array, (unit,)
-        Columns over all sessions. If ids are repeated, all get their session's name as prefix.
+        Columns over all sessions. If ids are repeated, all get their session's name as prefix;
+        those repeated in a session are numbered.
+
+    Warns
+    -----
+    UnitWarning
+        If ids are repeated in a session.
     """
     names = dict.fromkeys(name for session in sessions for name in session.units)
     sizes = [session.n_units for session in sessions]
@@ -262,12 +268,36 @@ def unit_table(sessions: Sequence[Session], trials: Mapping[str, Column]) -> dic
         )
         for name in names
     }
-    ids = table["unit"].astype(str)
+    ids = np.concatenate([_unique_ids(session) for session in sessions])
     # the prefix is put on all ids, so that they have one form
     if np.unique(ids).size < ids.size:
         session_of = np.repeat([session.name for session in sessions], sizes)
         ids = np.array([f"{s}/{unit}" for s, unit in zip(session_of, ids, strict=True)])
     return table | {"unit": ids}
+
+
+def _unique_ids(session: Session) -> Column:
+    """Return the ids of a session's units; repeated ones get the suffix "_1", "_2", ..."""
+    ids = session.units["unit"].astype(str)
+    total = Counter(ids.tolist())
+    repeated = [name for name, number in total.items() if number > 1]
+    if not repeated:
+        return ids
+    taken, unique = set(total), []
+    for name in ids.tolist():
+        new, number = name, 0
+        while total[name] > 1 and new in taken:
+            number += 1
+            new = f"{name}_{number}"
+        taken.add(new)
+        unique.append(new)
+    warnings.warn(
+        f"ids of units are repeated in {session.name!r}, and get a number each: "
+        f"{listing(repeated, most=5)}",
+        UnitWarning,
+        stacklevel=4,
+    )
+    return np.array(unique, dtype=str)
 
 
 def epochs_of(sessions: Sequence[Session], align: str) -> dict[str, tuple[Times, Times]]:

@@ -8,8 +8,6 @@ import shutil
 import subprocess
 import sys
 import warnings
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -18,9 +16,19 @@ import pynapple as nap
 import pytest
 import xarray as xr
 from hypothesis import given, settings, strategies as st
-from pynwb import NWBHDF5IO, H5DataIO, NWBFile, TimeSeries
+from lab_nwb import (
+    add_trials,
+    add_units,
+    change,
+    lone_block,
+    new_file,
+    quiet,
+    spiking,
+    trains,
+    written,
+)
+from pynwb import H5DataIO, TimeSeries
 from pynwb.ecephys import LFP, ElectricalSeries
-from pynwb.file import Subject
 from pynwb.misc import Units
 from pynwb.ophys import DfOverF, ImageSegmentation, OpticalChannel, RoiResponseSeries
 
@@ -33,77 +41,12 @@ from nwbcompare.io.nwb.table_columns import decoded
 from nwbcompare.model import Network, NetworkConfig, record
 from nwbcompare.tasks import make_trials
 from nwbcompare.testing import example_block
+from nwbcompare.workflows.sources import resolve
 
 RECORDED = {
     "Subject": {"species": "Macaca mulatta", "age": "P6Y"},
     "NWBFile": {"session_start_time": "2009-03-13T00:00:00+00:00"},
 }
-
-
-# --- files as others make them ---------------------------------------------------------------
-
-
-@contextmanager
-def quiet():
-    """Where pynwb itself warns of what it writes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "EnumData is experimental")
-        warnings.filterwarnings("ignore", "The linked table for DynamicTableRegion")
-        # of bins as wide as analyses have them
-        warnings.filterwarnings("ignore", ".*check_units_resolution_is_valid")
-        yield
-
-
-def new_file(session="day1", subject="m1"):
-    return NWBFile(
-        session_description="a session",
-        identifier=f"{subject}-{session}",
-        session_start_time=datetime(2020, 1, 1, tzinfo=UTC),
-        session_id=session,
-        subject=Subject(subject_id=subject, species="Macaca mulatta", sex="M", age="P6Y"),
-    )
-
-
-def add_trials(nwb, n_trials=6, **columns):
-    """Trials of 0.8 s every second from 1 s on, with a task unless told otherwise."""
-    columns = {"task": ["go"] * n_trials} | columns
-    for name in columns:
-        nwb.add_trial_column(name=name, description=f"about {name}")
-    for k in range(n_trials):
-        own = {name: values[k] for name, values in columns.items()}
-        nwb.add_trial(start_time=k + 1.0, stop_time=k + 1.8, **own)
-    return nwb
-
-
-def trains(n_units=3, seed=0, stop=8.0):
-    rng = np.random.default_rng(seed)
-    return [np.sort(rng.uniform(0, stop, 60)) for _ in range(n_units)]
-
-
-def add_units(nwb, times, **options):
-    for unit, own in enumerate(times):
-        nwb.add_unit(spike_times=own, **{k: v[unit] for k, v in options.items()})
-    return nwb
-
-
-def written(nwb, path):
-    with quiet(), NWBHDF5IO(str(path), "w") as io:
-        io.write(nwb)
-    return path
-
-
-def lone_block(path, **options):
-    return next(iter(nc.open(path, **options).children.values())).to_dataset()
-
-
-def spiking(path, day="day1", seed=0, n_units=3, **columns):
-    return written(add_units(add_trials(new_file(day), **columns), trains(n_units, seed)), path)
-
-
-def change(path, edit):
-    with h5py.File(path, "a") as file:
-        edit(file)
-    return path
 
 
 # --- units -----------------------------------------------------------------------------------
@@ -608,6 +551,68 @@ def test_fluorescence_with_uneven_times_is_binned(tmp_path):
     assert np.isfinite(frames["rate"]).all()
 
 
+@pytest.mark.parametrize("n_stamps", [None, 240])
+def test_a_series_stored_channels_x_samples_is_refused_and_read_if_told(tmp_path, n_stamps):
+    values = np.random.default_rng(0).random((240, 4))
+    right = fluorescence(tmp_path / "a.nwb", np.arange(240) / 30, values)
+    wrong = fluorescence(tmp_path / "b.nwb", np.arange(240) / 30, values)
+    series = "processing/ophys/DfOverF/dff"
+
+    def exchange(file):
+        attrs = dict(file[f"{series}/data"].attrs)
+        del file[f"{series}/data"]
+        file[f"{series}/data"] = values.T
+        file[f"{series}/data"].attrs.update(attrs)
+        if n_stamps is None:
+            # where only the times tell
+            del file[f"{series}/rois"]
+
+    change(wrong, exchange)
+    counts = "240 .* got 4 there, and 240" if n_stamps is None else "4 .* got 240 there, and 4"
+    with pytest.raises(nc.InputError, match=rf"dff/data: expected {counts}.* pass transpose=True"):
+        nc.open(wrong)
+    options = {"window": (-0.5, 0.8), "bin": 0.1}
+    block = lone_block(wrong, transpose=True, **options)
+    expected = lone_block(right, **options)
+    np.testing.assert_array_equal(block["rate"], expected["rate"])
+    np.testing.assert_array_equal(block["rate"][2, 3:5, [3, 1]], expected["rate"][2, 3:5, [3, 1]])
+    source = f"{wrong}?transpose=true&window=-0.5,0.8&bin=0.1"
+    assert resolve(source)["day1"].to_dataset().identical(block.load())
+    if n_stamps is not None:
+        assert block["accepted"].values.tolist() == [False, True, True, True]
+    with pytest.raises(nc.InputError, match=r"dff/data: expected .* Leave transpose= out"):
+        nc.open(right, transpose=True)
+    with pytest.raises(nc.InputError, match=r"option 'transpose': .* type flag, got 'yes'"):
+        resolve(f"{wrong}?transpose=yes")
+
+
+def test_channels_of_another_number_than_their_table_are_numbered_and_said(tmp_path):
+    path = lfp(tmp_path / "a.nwb", np.ones((800, 3)))
+
+    def cut(file):
+        electrodes = file["processing/ecephys/LFP/lfp/electrodes"]
+        attrs = dict(electrodes.attrs)
+        del file["processing/ecephys/LFP/lfp/electrodes"]
+        file["processing/ecephys/LFP/lfp/electrodes"] = [0, 1]
+        file["processing/ecephys/LFP/lfp/electrodes"].attrs.update(attrs)
+
+    with pytest.warns(nc.UnitWarning, match=r"data has 3 channels and .*/electrodes 2 rows"):
+        block = lone_block(change(path, cut), window=(0, 0.8))
+    assert block["unit"].values.tolist() == ["lfp_000", "lfp_001", "lfp_002"]
+
+
+def test_only_a_series_of_channels_can_be_transposed(tmp_path):
+    with pytest.raises(nc.InputError, match="transpose: expected a time series, got units"):
+        nc.open(spiking(tmp_path / "a.nwb"), transpose=True)
+    nwb = add_trials(new_file())
+    nwb.add_acquisition(TimeSeries(name="x", data=np.ones(800), unit="V", rate=100.0))
+    path = written(nwb, tmp_path / "b.nwb")
+    with pytest.raises(nc.InputError, match="transpose: expected a series of channels, got one"):
+        nc.open(path, transpose=True)
+    with pytest.raises(nc.InputError, match="transpose: expected True or False, got 'yes'"):
+        nc.open(path, transpose="yes")
+
+
 def test_times_far_into_a_file_are_found_without_reading_them_all(tmp_path, monkeypatch):
     stamps = np.sort(np.random.default_rng(0).uniform(0, 8, 3000))
     path = fluorescence(tmp_path / "a.nwb", stamps, np.arange(3000.0)[:, None])
@@ -1099,11 +1104,7 @@ def remove(*names):
 @pytest.mark.parametrize(
     ("edit", "match"),
     [
-        (remove("intervals"), "expected a trials table (/intervals/trials), got none"),
-        (
-            lambda file: file.move("intervals/trials", "intervals/blocks"),
-            "expected a trials table (/intervals/trials), got only blocks",
-        ),
+        (remove("intervals"), "expected a trials table (/intervals/trials), or one other table"),
         (remove("intervals/trials/stop_time"), "expected a column of times (s), got none"),
         (
             replace_data("intervals/trials/start_time", ["a"] * 6),

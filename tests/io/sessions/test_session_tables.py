@@ -24,6 +24,19 @@ def test_ids_that_clash_get_their_session_in_front_and_others_stay():
     assert block_of([first, second])["unit"].values.tolist() == ["u0", "u1", "u2", "v0", "v1", "v2"]
 
 
+def test_ids_repeated_in_a_session_are_numbered_and_said():
+    twice, other = spikes_of(n_units=4, name="monday"), spikes_of(name="tuesday", seed=1)
+    twice = replace(twice, units={"unit": np.array(["u0", "x", "u0", "u0_1"])})
+    with pytest.warns(nc.UnitWarning, match="repeated in 'monday', and get a number each: u0$"):
+        block = block_of(twice)
+    assert block["unit"].values.tolist() == ["u0_2", "x", "u0_3", "u0_1"]
+    rates = block_of(replace(twice, units={"unit": np.array(list("abcd"))}))["rate"]
+    np.testing.assert_array_equal(block["rate"], rates)
+    with pytest.warns(nc.UnitWarning, match="'monday'"):
+        both = block_of([twice, other])["unit"].values
+    assert np.unique(both).size == 7
+
+
 def test_sessions_of_one_name_are_numbered():
     block = block_of([spikes_of(), spikes_of(seed=1), spikes_of(name="t", seed=2)])
     assert json.loads(block["session"].attrs["categories"]) == ["s1_1", "s1_2", "t"]
