@@ -26,7 +26,8 @@ from nwbcompare.io.sessions.alignment import DEFAULT_BIN_S, count_bins, lay_on_o
 from nwbcompare.io.sessions.recorded_signals import SpikeTrains, Times
 from nwbcompare.io.sessions.session import Reading, Session
 from nwbcompare.io.sessions.session_tables import check_condition_types, joined_columns
-from nwbcompare.kernels.spikes import smooth_observed
+from nwbcompare.io.sessions.silence import warn_if_silent
+from nwbcompare.kernels.spikes import onto_edges, smooth_observed
 
 RATE_DIMS = ("trial", "time", "unit")
 SPIKE_DIMS = ("unit", "trial")
@@ -167,7 +168,7 @@ def from_arrays(
     if _is_nested(spikes):
         _refuse("spikes from an event", "Their event is at 0 s.", align=align)
         described = description.smoothed(reading.smooth)
-        return _block(_binned(spikes, dims, reading), trials, units, reading, described)
+        return _block(_binned(spikes, dims, reading, repr(name)), trials, units, reading, described)
     _refuse("spikes on a session's clock", "Pass one list of times for each unit.", dims=dims)
     return _on_one_clock(spikes, trials, units, reading, description)
 
@@ -308,7 +309,7 @@ def _is_nested(spikes: Any) -> bool:
     return any(np.ndim(first) > 0 for first in firsts)
 
 
-def _binned(spikes: Any, dims: Sequence[str] | None, reading: Reading) -> _Binned:
+def _binned(spikes: Any, dims: Sequence[str] | None, reading: Reading, name: str) -> _Binned:
     """Return rates in bins of a window, from spike times relative to an event."""
     if reading.window is None:
         raise InputError(
@@ -320,8 +321,14 @@ def _binned(spikes: Any, dims: Sequence[str] | None, reading: Reading) -> _Binne
     # multiples of the width: a running sum would add up rounding errors
     edges: Times = (start + np.arange(n_bins + 1) * bin_s).astype(np.float64)
     rates = []
-    for unit in _by_unit(spikes, dims):
-        counts = np.array([np.diff(np.searchsorted(_times(trial), edges)) for trial in unit])
+    trains = [[_times(trial) for trial in unit] for unit in _by_unit(spikes, dims)]
+    warn_if_silent(
+        (times for unit in trains for times in unit), edges[:1], edges[-1:], 0.0, of=name
+    )
+    for unit in trains:
+        counts = np.array(
+            [np.diff(np.searchsorted(onto_edges(times, bin_s), edges)) for times in unit]
+        )
         counts = counts.reshape(len(unit), n_bins)
         # spike times from an event carry no information on gaps in the recording
         observed = np.ones(counts.shape, dtype=bool)

@@ -47,6 +47,8 @@ EPOCH_COLUMN = re.compile("(.+)_epoch_(start|stop)")
 """Columns with the bounds of an epoch on the clock of `to_pynapple` (s)."""
 CONDITIONS = "condition_variables"
 """Column with the condition variables of a trial's task (JSON)."""
+ROUNDING_S = 1e-9
+"""Error of the difference of two times, since pynapple rounds them to 1 ns (s)."""
 BETWEEN_S = 1e-6
 """Time by which pynapple shortens an interval that ends where the next one starts (s)."""
 
@@ -315,7 +317,9 @@ def _signal(spikes: Any, bin_s: float | None) -> tuple[dict[str, Column], Signal
     if isinstance(spikes, nap.TsGroup):
         keys = list(spikes.keys())
         support = np.asarray(spikes.time_support.values, dtype=np.float64)
-        signal = SpikeTrains(partial(_group_times, spikes, keys), [support] * len(keys))
+        signal = SpikeTrains(
+            partial(_group_times, spikes, keys), [support] * len(keys), rounding_s=ROUNDING_S
+        )
         metadata = _metadata(spikes)
         # the mean rate that pynapple adds depends on the time support, not only on the unit
         metadata.pop("rate", None)

@@ -10,6 +10,10 @@ import numpy.typing as npt
 from nwbcompare.kernels.binning import smoothing_matrix
 
 Times = npt.NDArray[np.float64]
+EDGE_SHARE = 1e-8
+"""Share of a bin before an edge that counts as on it."""
+MOST_EDGE_SHARE = 1e-3
+"""The same where errors of spike times are known and larger."""
 BINS_AT_ONCE = 1024
 """Smoothed at once: the matrix of that many bins and their margins is small."""
 
@@ -55,6 +59,51 @@ def count_in_windows(spike_times: Times, origins: Times, edges: Times) -> npt.ND
     bins += times >= origin + edges[bins + 1]
     counts = np.bincount(trial * n_bins + bins, minlength=origins.size * n_bins)
     return counts.reshape(origins.size, n_bins)
+
+
+def onto_edges(
+    spike_times: Times, bin_s: float, rounding_s: float = 0.0, *, single: bool = False
+) -> Times:
+    """Move spike times up by the error they may have, so that spikes on an edge are not before it.
+
+    A spike and the edge of a bin that are the same tick of a clock differ by rounding errors: on a
+    30-kHz clock a tenth of 1-ms bins would lose a spike to the neighbour. Counted by
+    `count_in_windows`, a spike at most a tolerance before an edge lies in the bin after it, and all
+    other counts are exact. The tolerance is 1e-8 of a bin, as in elephant's BinnedSpikeTrain, or
+    ``rounding_s`` where that is more, up to a thousandth of a bin; and at least 4 units in the last
+    place of the time.
+
+    Parameters
+    ----------
+    spike_times
+        ``(spike,)`` (s).
+    bin_s
+        Bin width (s).
+    rounding_s
+        Largest error of a spike time (s), if known.
+    single
+        Whether times were stored in single precision; the tolerance is then at least one unit in
+        its last place.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(spike,)`` (s).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> start, spike = 0.3, np.array([0.1 * 3 - 5e-17])
+    >>> float(onto_edges(spike, 0.1)[0]) >= start
+    True
+    """
+    size = np.abs(spike_times)
+    last_place = 4 * np.spacing(size)
+    if single:
+        last_place = np.maximum(last_place, np.spacing(size.astype(np.float32)))
+    share = max(EDGE_SHARE * bin_s, min(rounding_s, MOST_EDGE_SHARE * bin_s))
+    moved: Times = spike_times + np.maximum(share, last_place)
+    return moved
 
 
 def merge_intervals(intervals: Times, tolerance: float = 0.0) -> Times:

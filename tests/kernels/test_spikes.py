@@ -17,6 +17,7 @@ from nwbcompare.kernels.spikes import (
     mean_in_bins,
     merge_intervals,
     nearest_place,
+    onto_edges,
     smooth_observed,
 )
 
@@ -51,6 +52,53 @@ def test_spikes_a_last_bit_beside_an_edge_are_counted_on_their_side(width):
     spike_times = np.sort(np.concatenate([on_edges, *beside]))
     expected = np.diff(np.searchsorted(spike_times, origins[:, None] + edges), axis=1)
     np.testing.assert_array_equal(count_in_windows(spike_times, origins, edges), expected)
+
+
+@given(
+    spikes=hnp.arrays(np.float64, st.integers(0, 200), elements=st.floats(0, 1)),
+    start=st.floats(0, 1e4),
+    width=st.sampled_from([0.001, 0.01, 0.05, 0.1]),
+)
+def test_counts_away_from_edges_are_those_of_a_histogram(spikes, start, width):
+    edges = np.arange(round(0.8 / width) + 1) * width
+    times = np.sort(start + spikes)
+    near = np.abs((times - start) / width - np.round((times - start) / width)) < 1e-6
+    times = times[~near]
+    expected, _ = np.histogram(times, start + edges)
+    counts = count_in_windows(onto_edges(times, width), np.array([start]), edges)[0]
+    np.testing.assert_array_equal(counts, expected)
+
+
+@pytest.mark.parametrize("rate", [30_000, 24_414.0625, 20_000, 32_552])
+@pytest.mark.parametrize("start", [0, 2, 3_600, 1e6])
+def test_ticks_of_a_clock_on_edges_are_in_the_bin_they_start(rate, start):
+    ticks_per_bin = 30
+    first = round(start * rate)
+    # a spike in each bin of a whole number of ticks, on its first edge
+    times = (first + np.arange(0, 300 * ticks_per_bin, ticks_per_bin)) / rate
+    edges = np.arange(301) * (ticks_per_bin / rate)
+    moved = onto_edges(times, ticks_per_bin / rate)
+    counts = count_in_windows(moved, np.array([first / rate]), edges)
+    np.testing.assert_array_equal(counts, 1)
+    if rate == 30_000 and start == 2:
+        # without the tolerance some are in the neighbour
+        assert (count_in_windows(times, np.array([first / rate]), edges) != 1).any()
+
+
+def test_the_tolerance_is_that_of_the_clock_or_of_single_precision():
+    edges, origins = np.array([0.0, 0.1, 0.2]), np.array([100.0])
+    # before the second edge by so much
+    for before, options, in_second in (
+        (1e-7, {}, False),
+        (1e-10, {}, True),
+        (1e-7, {"rounding_s": 2e-7}, True),
+        (2e-4, {"rounding_s": 1.0}, False),
+        (5e-6, {"single": True}, True),
+        (5e-5, {"single": True}, False),
+    ):
+        times = onto_edges(np.array([100.1 - before]), 0.1, **options)
+        expected = [[0, 1]] if in_second else [[1, 0]]
+        np.testing.assert_array_equal(count_in_windows(times, origins, edges), expected)
 
 
 def test_counting_each_spike_on_its_own_gives_the_same():

@@ -35,6 +35,7 @@ from nwbcompare.io.sessions.session_tables import (
     trial_table,
     unit_table,
 )
+from nwbcompare.io.sessions.silence import SilenceCheck
 
 DEFAULT_BIN_S = 0.05
 """Bin width for spikes (s), as in Mante et al. (2013)."""
@@ -101,6 +102,9 @@ def lay_on_one_clock(
     UnitWarning
         If units without any recorded trial are left out.
 
+    When rates are read and no spike of a session lies in any window, a warning names the likely
+    mistake in its times, such as ms for s.
+
     Examples
     --------
     >>> from nwbcompare.io.sessions import SpikeTrains
@@ -116,6 +120,8 @@ def lay_on_one_clock(
     # trials without the event first: they count neither for the window nor for the units
     sessions = _with_events(named_apart(sessions), reading.align)
     grid = _grid(sessions, reading)
+    # of all units, before some are left out
+    checks = {session.name: SilenceCheck(session) for session in sessions}
     sessions, observed = _recorded_units(
         sessions, [_observed(session, _events(session, reading), grid) for session in sessions]
     )
@@ -130,7 +136,7 @@ def lay_on_one_clock(
     if rows.unit is not None:
         columns["observation_trial"] = (rows.trial.astype(np.int32), {})
     block = make_block(
-        _rates(sessions, events, grid, rows),
+        _rates(sessions, events, grid, rows, [checks[session.name] for session in sessions]),
         time_s=grid.centres,
         bin_width_s=grid.bin_s,
         aligned_to=aligned_to or reading.align,
@@ -431,29 +437,41 @@ def _rows(observed: Sequence[npt.NDArray[np.bool_]], possible: npt.NDArray[np.bo
 
 
 def _rates(
-    sessions: Sequence[Session], events: Sequence[Events], grid: Grid, rows: _Rows
+    sessions: Sequence[Session],
+    events: Sequence[Events],
+    grid: Grid,
+    rows: _Rows,
+    checks: Sequence[SilenceCheck],
 ) -> xr.Variable:
     n_rows = rows.trial.size
     if rows.unit is None:
         return lazy_variable(
             ("trial", "time", "unit"),
             (n_rows, grid.n_bins, sessions[0].n_units),
-            partial(_dense_rates, sessions[0], events[0], grid),
+            partial(_dense_rates, sessions[0], events[0], grid, checks[0]),
         )
     return lazy_variable(
         ("observation", "time"),
         (n_rows, grid.n_bins),
-        partial(_ragged_rates, sessions, events, grid, (rows.trial, rows.unit)),
+        partial(_ragged_rates, sessions, events, grid, (rows.trial, rows.unit), checks),
     )
 
 
 def _dense_rates(
-    session: Session, events: Events, grid: Grid, trials: Places, times: Places, units: Places
+    session: Session,
+    events: Events,
+    grid: Grid,
+    check: SilenceCheck,
+    trials: Places,
+    times: Places,
+    units: Places,
 ) -> Rates:
     """Return dense rates of one session, ``(trial, time, unit)``."""
     # open throughout, so that an unpacked chunk serves all values in it
     with session.held():
-        return _cut_rates(session.signal, units, events.take(trials), grid)[:, times]
+        rates = _cut_rates(session.signal, units, events.take(trials), grid)
+        check.look(rates, events, grid)
+    return rates[:, times]
 
 
 def _ragged_rates(
@@ -461,6 +479,7 @@ def _ragged_rates(
     events: Sequence[Events],
     grid: Grid,
     rows: tuple[Places, Places],
+    checks: Sequence[SilenceCheck],
     observations: Places,
     times: Places,
 ) -> Rates:
@@ -468,13 +487,14 @@ def _ragged_rates(
     trial, unit = (of_row[observations] for of_row in rows)
     rates = np.empty((observations.size, times.size), dtype=np.float32)
     n_units = n_trials = 0
-    for session, of_session in zip(sessions, events, strict=True):
+    for session, of_session, check in zip(sessions, events, checks, strict=True):
         here = np.flatnonzero((unit >= n_units) & (unit < n_units + session.n_units))
         if here.size:
             with session.held():
                 values = _observations(
                     session, of_session, grid, trial[here] - n_trials, unit[here] - n_units
                 )
+                check.look(values, of_session, grid)
             rates[here] = values[:, times]
         n_units += session.n_units
         n_trials += of_session.origin.size

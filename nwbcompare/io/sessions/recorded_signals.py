@@ -20,6 +20,7 @@ from nwbcompare.kernels.spikes import (
     mean_in_bins,
     merge_intervals,
     nearest_place,
+    onto_edges,
     smooth_observed,
 )
 
@@ -177,6 +178,9 @@ class SpikeTrains:
     between
         Returns the spike times of a unit (s), ascending, between two times at least; for sources
         that need not read all of them.
+    rounding_s, single
+        Largest error of spike times (s), and whether they were stored in single precision: a spike
+        that little before the edge of a bin is on it; see `nwbcompare.kernels.spikes.onto_edges`.
 
     Examples
     --------
@@ -191,6 +195,8 @@ class SpikeTrains:
     times: Callable[[int], Times]
     intervals: Sequence[Times] | None = None
     between: Callable[[int, float, float], Times] | None = None
+    rounding_s: float = 0.0
+    single: bool = False
     sampling_s: None = None
     units: Literal["1", "spikes/s"] = "spikes/s"
 
@@ -205,18 +211,25 @@ class SpikeTrains:
         rates = np.empty((events.origin.size, grid.n_bins, units.size), dtype=np.float32)
         for place, unit in enumerate(units):
             observed = events.observed(self.observed(int(unit)), grid, grid.wide_edges)
-            times = self._near(int(unit), events.origin, grid.wide_edges)
+            times = onto_edges(
+                self._near(int(unit), events.origin, grid),
+                grid.bin_s,
+                self.rounding_s,
+                single=self.single,
+            )
             counts = count_in_windows(times, events.origin, grid.wide_edges)
             rates[:, :, place] = smooth_observed(
                 counts, observed, grid.sd_bins, 1 / grid.bin_s, grid.kept
             )
         return rates
 
-    def _near(self, unit: int, origins: Times, edges: Times) -> Times:
+    def _near(self, unit: int, origins: Times, grid: Grid) -> Times:
         """Return the spike times in the windows about events, and possibly more."""
         if self.between is None:
             return self.times(unit)
-        return self.between(unit, float(origins.min() + edges[0]), float(origins.max() + edges[-1]))
+        # a bin more, whose last spikes may be on the first edge
+        first = float(origins.min() + grid.wide_edges[0] - grid.bin_s)
+        return self.between(unit, first, float(origins.max() + grid.wide_edges[-1]))
 
 
 class Stamps(Protocol):

@@ -126,6 +126,7 @@ def test_several_tables_of_units_are_told_apart_by_path(tmp_path):
     )
 
 
+@pytest.mark.filterwarnings("ignore:no spike of any unit")
 def test_outside_the_observed_intervals_is_nan_and_not_silence(tmp_path):
     intervals = [[[0.0, 9.0]], [[0.0, 2.4], [3.0, 3.8]], [[5.0, 9.0]]]
     nwb = add_units(add_trials(new_file()), [np.empty(0)] * 3, obs_intervals=intervals)
@@ -136,6 +137,7 @@ def test_outside_the_observed_intervals_is_nan_and_not_silence(tmp_path):
     assert (block["rate"].values[unit != 1] == 0).all()
 
 
+@pytest.mark.filterwarnings("ignore:no spike of any unit")
 @pytest.mark.parametrize("kind", ["spikes", "series"])
 def test_inside_invalid_times_is_nan_and_not_silence(tmp_path, kind):
     def made(name, gaps):
@@ -178,6 +180,27 @@ def test_spikes_out_of_order_and_missing_ones_are_sorted_out(tmp_path, monkeypat
     # the first look tells that they are out of order, later ones have to know it
     for trial in (4, 0, 2):
         np.testing.assert_array_equal(rate.isel(trial=trial), expected[trial])
+
+
+@pytest.mark.parametrize("stored", [np.float64, np.float32])
+@pytest.mark.parametrize("resolution", [None, 1 / 30_000, -1.0, np.nan])
+def test_spikes_on_the_ticks_of_a_clock_are_one_a_bin(tmp_path, stored, resolution):
+    ticks = 30 * np.arange(3000) + 30_000
+    nwb = add_units(add_trials(new_file(), 3), [ticks / 30_000])
+    path = written(nwb, tmp_path / "a.nwb")
+
+    def store(file):
+        times, attrs = file["units/spike_times"][()], dict(file["units/spike_times"].attrs)
+        del file["units/spike_times"]
+        file["units/spike_times"] = times.astype(stored)
+        file["units/spike_times"].attrs.update(attrs)
+        if resolution is not None:
+            file["units/spike_times"].attrs["resolution"] = resolution
+
+    block = lone_block(change(path, store), window=(0, 0.8), bin=0.001)
+    np.testing.assert_allclose(block["rate"], 1000.0)
+    # of a part as of the whole
+    np.testing.assert_allclose(block["rate"].isel(trial=1, time=slice(3, 9)), 1000.0)
 
 
 def add_electrodes(nwb, places=("V4", "PFC", "PFC")):

@@ -167,7 +167,8 @@ def test_unobserved_bins_are_nan_and_silence_is_zero():
     intervals = [np.array([[0.0, 6.0]]), np.array([[0.0, 2.5]]), np.array([[3.0, 3.5], [4.0, 5.0]])]
     silent = [np.empty(0)] * 3
     block = block_of(spikes_of(times=silent, intervals=intervals), window=(0, 1), bin=0.5)
-    rate = block["rate"].values
+    with pytest.warns(UserWarning, match="no unit has a spike"):
+        rate = block["rate"].values
     rows = list(
         zip(block["observation_unit"].values, block["observation_trial"].values, strict=True)
     )
