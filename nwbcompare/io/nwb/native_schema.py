@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ def add_schema(nwb: NWBFile, leaves: list[dict[str, Any]]) -> None:
     )
 
 
-def rate_leaf(plan: Plan, leaf: Leaf) -> dict[str, Any]:
+def rate_leaf(plan: Plan, leaf: Leaf, event_columns: Sequence[str]) -> dict[str, Any]:
     """Return the description of a block that is stored as rates.
 
     Parameters
@@ -44,6 +44,8 @@ def rate_leaf(plan: Plan, leaf: Leaf) -> dict[str, Any]:
         Layout of the file.
     leaf
         The block in it.
+    event_columns
+        Trial columns with the starts of epochs, which the block does not have.
     """
     block = leaf.block
     names = {variable: name for name, variable, leaves in plan.series() if leaf in leaves}
@@ -56,6 +58,7 @@ def rate_leaf(plan: Plan, leaf: Leaf) -> dict[str, Any]:
         # to the last bit, which start and rate of the series do not give
         "time": block["time"].values.tolist(),
         "unit_table": plan.unit_table,
+        "event_columns": list(event_columns),
         "channels": {
             str(dim): [str(channel) for channel in block[dim].values]
             for dim in sorted(channels, key=str)
@@ -74,6 +77,7 @@ def spikes_leaf(
     renamed: Mapping[str, str],
     reading: Mapping[str, Any],
     added_columns: list[str],
+    event_columns: list[str],
     apart: bool,
 ) -> dict[str, Any]:
     """Return the description of a block that is stored as spike times.
@@ -88,8 +92,8 @@ def spikes_leaf(
         Original names of renamed trial columns, by their new names.
     reading
         Default options of reading; see `nwbcompare.io.sessions.Reading`.
-    added_columns
-        Trial columns that the block does not have.
+    added_columns, event_columns
+        Trial columns that the block does not have, and those with the starts of epochs.
     apart
         Whether trials were laid end to end, and not at their times in the session.
     """
@@ -99,7 +103,9 @@ def spikes_leaf(
         "condition_variables": condition_variables_of(block),
         "provenance": json.loads(block.attrs["provenance"]),
         "reading": dict(reading),
-        "added_columns": added_columns,
+        # versions that do not know event columns leave them out
+        "added_columns": [*added_columns, *event_columns],
+        "event_columns": event_columns,
         "apart": apart,
     }
 

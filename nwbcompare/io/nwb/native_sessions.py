@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Written:
         As in `nwbcompare.core.activity.make_block`.
     renamed
         Original names of renamed trial columns, by their names in the file.
+    event_columns
+        Columns with the starts of epochs, which the block lacks; earlier files have none.
     """
 
     leaf: str
@@ -48,6 +50,7 @@ class Written:
     deterministic: bool
     provenance: Mapping[str, Any]
     renamed: Mapping[str, str]
+    event_columns: Sequence[str]
 
     def __post_init__(self) -> None:
         """Check the options here, where an error still names the file."""
@@ -97,7 +100,8 @@ def native_sessions(
 
 
 def _as_spikes(file: h5py.File, session: Session, leaf: dict[str, Any]) -> tuple[Session, Written]:
-    columns = [name for name in session.trials if name not in leaf["added_columns"]]
+    events = leaf.get("event_columns", [])
+    columns = [name for name in session.trials if name not in leaf["added_columns"]] + events
     n_rows = len(session.trials["start_time"])
     written = Written(
         leaf=leaf["name"],
@@ -109,6 +113,7 @@ def _as_spikes(file: h5py.File, session: Session, leaf: dict[str, Any]) -> tuple
         deterministic=False,
         provenance=leaf["provenance"],
         renamed=_renamed(leaf),
+        event_columns=events,
     )
     event = str(leaf["reading"]["align"])
     return _as_written(file, session, leaf, columns, slice(0, n_rows), event), written
@@ -117,7 +122,9 @@ def _as_spikes(file: h5py.File, session: Session, leaf: dict[str, Any]) -> tuple
 def _as_rates(
     file: h5py.File, session: Session, leaf: dict[str, Any], *, exact: bool
 ) -> tuple[Session, Written]:
-    columns = [name for name in (*OF_THE_TABLE, *leaf["trial_columns"]) if name in session.trials]
+    events = leaf.get("event_columns", [])
+    names = (*OF_THE_TABLE, *events, *leaf["trial_columns"])
+    columns = [name for name in names if name in session.trials]
     rows = slice(leaf["first_row"], leaf["first_row"] + leaf["n_rows"])
     event = "event_time" if "event_time" in session.trials else "start_time"
     time_attrs, attrs = leaf["variables"]["time"]["attrs"], leaf["attrs"]
@@ -134,6 +141,7 @@ def _as_rates(
         deterministic=exact and bool(attrs["deterministic"]),
         provenance=json.loads(attrs["provenance"]),
         renamed=_renamed(leaf),
+        event_columns=events,
     )
     return _as_written(file, session, leaf, columns, rows, event), written
 

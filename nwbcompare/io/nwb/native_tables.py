@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +46,17 @@ RESERVED = ("id", "start_time", "stop_time", "event_time", "tags", "timeseries")
 """Names with a meaning in an NWB trials table."""
 
 
+DURATIONS = {"trial_stop_time": "trial_duration"}
+"""Names in a file of columns that count from the start of the trial, and not of the session (s)."""
+
+
 def with_free_names(
     block: xr.Dataset, reserved: Sequence[str] = RESERVED
 ) -> tuple[xr.Dataset, dict[str, str]]:
-    """Rename trial columns whose names are reserved in a trials table to ``source_NAME``.
+    """Rename trial columns that would be misread in a table of trials laid end to end.
+
+    Their clock is that of the file, so that a column ``NAME_time`` of another clock, or one whose
+    name is reserved, becomes ``NAME_time_of_source``, and ``trial_stop_time`` ``trial_duration``.
 
     Parameters
     ----------
@@ -65,7 +73,13 @@ def with_free_names(
         Original names by the new names.
     """
     columns = columns_on(block, _row(block))
-    renamed = {f"source_{name}": name for name in columns if name in reserved}
+    renamed: dict[str, str] = {}
+    for name in columns:
+        if name in reserved or name.endswith("_time"):
+            new = DURATIONS.get(name, f"{name}_of_source")
+            while new in columns or new in renamed:
+                new += "_"
+            renamed[new] = name
     return block.rename({old: new for new, old in renamed.items()}), renamed
 
 
@@ -117,6 +131,53 @@ def trials_table(
             )
         )
     return TimeIntervals(name="trials", description=description, columns=columns)
+
+
+def event_times(
+    tables: Sequence[xr.Dataset], times: Sequence[TrialTimes], taken: Collection[str] = ()
+) -> dict[str, tuple[str, Times]]:
+    """Return trial columns with the start of each epoch on the file's clock (s).
+
+    Parameters
+    ----------
+    tables, times
+        As for `trials_table`.
+    taken
+        Names of other columns of the trials table than those of the blocks.
+
+    Returns
+    -------
+    dict of str to tuple
+        Description, and times ``(trial,)`` by name, such as ``stim1_time``; NaN in trials without
+        the epoch, or in which it starts outside the trial.
+    """
+    sizes = [len(when) for when in times]
+    parts: dict[str, list[Times | None]] = {}
+    for place, (table, when) in enumerate(zip(tables, times, strict=True)):
+        names = table["epoch"].values.astype(str) if "epoch" in table.coords else ()
+        for epoch, name in enumerate(names):
+            start = when.event + table["epoch_start_time"].values[:, epoch]
+            inside = (start >= when.start) & (start <= when.stop)
+            column = parts.setdefault(event_name(name), [None] * len(tables))
+            column[place] = np.where(inside, start, np.nan)
+    columns = {name: joined_columns(column, sizes) for name, column in parts.items()}
+    known = {*RESERVED, *taken}.union(*(columns_on(table, _row(table)) for table in tables))
+    return {
+        name: (f"time (s) at which the epoch {name.removesuffix('_time')} starts", column)
+        for name, column in columns.items()
+        if name not in known and not np.isnan(column).all()
+    }
+
+
+def event_name(epoch: str) -> str:
+    """Return the name of the column with the start of an epoch.
+
+    Examples
+    --------
+    >>> event_name("stim1"), event_name("dots on/off")
+    ('stim1_time', 'dots_on_off_time')
+    """
+    return f"{re.sub('[^0-9A-Za-z]+', '_', epoch)}_time"
 
 
 def _joined(columns: Sequence[npt.NDArray[Any] | None], sizes: Sequence[int]) -> npt.NDArray[Any]:

@@ -286,7 +286,8 @@ def _block_of(
     block = next(iter(activity.children.values())).to_dataset()
     # columns get their names back, in place of the trials table's own
     renamed = {new: old for new, old in first.renamed.items() if new in block.coords}
-    return block.drop_vars(list(renamed.values()), errors="ignore").rename(renamed)
+    added = [*renamed.values(), *first.event_columns]
+    return block.drop_vars(added, errors="ignore").rename(renamed)
 
 
 def _json_value(value: Any) -> Any:

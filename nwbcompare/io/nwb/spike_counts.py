@@ -22,6 +22,7 @@ from nwbcompare.io.nwb.native_tables import (
     RESERVED,
     TrialTimes,
     add_epochs,
+    event_times,
     trials_table,
     unit_columns,
     with_free_names,
@@ -282,6 +283,7 @@ def add_counts(
         f"Units with spike times made of counts in bins of {width:g} s: n spikes of one bin lie "
         "evenly inside it. Outside obs_intervals nothing was recorded.",
     )
+    events = event_times([table], [times], (event, GROUP))
     nwb.trials = trials_table(
         [table],
         [times],
@@ -293,7 +295,8 @@ def add_counts(
                 f"trials of one group were recorded of the units of that {GROUP}",
                 _names(trials.group),
             )
-        },
+        }
+        | events,
     )
     add_epochs(nwb, [table], [times])
     first, last = float(block["time"].values[0]), float(block["time"].values[-1])
@@ -309,6 +312,7 @@ def add_counts(
         renamed=renamed,
         reading=as_written | dict(reading),
         added_columns=[GROUP],
+        event_columns=list(events),
         apart=recorded is None,
     )
     add_schema(nwb, [leaf])

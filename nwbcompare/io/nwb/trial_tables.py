@@ -55,7 +55,7 @@ def find_trials(file: h5py.File, path: Path, name: str | None = None) -> h5py.Gr
             f"{path}: trials" if name is None else f"{path}: trials {name!r}",
             "a trials table (/intervals/trials), or one other table of intervals"
             if name is None
-            else f"one table of intervals of this name, not {INVALID}",
+            else f"a trials table of this name, not {INVALID}",
             f"the tables {listing(tables)}" if tables else "none",
             "Name one of them with trials=."
             if tables

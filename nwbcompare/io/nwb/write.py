@@ -25,7 +25,7 @@ from nwbcompare.io.nwb.block_layout import Leaf, Plan, make_plan
 from nwbcompare.io.nwb.format_names import MODULE, STEP_TOLERANCE
 from nwbcompare.io.nwb.metadata import Metadata, make_file
 from nwbcompare.io.nwb.native_schema import add_schema, rate_leaf
-from nwbcompare.io.nwb.native_tables import add_epochs, trials_table, units_table
+from nwbcompare.io.nwb.native_tables import add_epochs, event_times, trials_table, units_table
 from nwbcompare.io.nwb.poisson_spikes import PoissonSpikes, declared_units, draw_spikes
 from nwbcompare.io.nwb.series_writer import Compression, SeriesWriter, empty_series
 from nwbcompare.io.nwb.spike_counts import add_counts
@@ -271,14 +271,16 @@ def _add_rates(
     tables = [leaf.block for leaf in plan.leaves]
     times = [leaf.times for leaf in plan.leaves]
     shifted = any(not np.array_equal(t.event, t.start) for t in times)
+    events = event_times(tables, times)
     nwb.trials = trials_table(
         tables,
         times,
         event="event_time" if shifted else "",
         description="Trials, one block of tasks after another.",
+        more=events,
     )
     add_epochs(nwb, tables, times)
-    add_schema(nwb, [rate_leaf(plan, leaf) for leaf in plan.in_given_order()])
+    add_schema(nwb, [rate_leaf(plan, leaf, list(events)) for leaf in plan.in_given_order()])
     if spikes is not None:
         if len(plan.of_layout("dense")) < len(plan.leaves):
             raise InputError(

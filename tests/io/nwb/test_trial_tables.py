@@ -59,8 +59,8 @@ def test_the_table_called_trials_comes_first_and_others_by_name_or_path(tmp_path
     ("options", "match"),
     [
         ({}, r"trials: .* got the tables intervals/a, intervals/b, processing/behavior/b\. Name"),
-        ({"trials": "b"}, r"trials 'b': expected one table .* got the tables intervals/a, .*"),
-        ({"trials": "c"}, r"trials 'c': expected one table .* got the tables intervals/a"),
+        ({"trials": "b"}, r"trials 'b': expected a trials table .* got the tables intervals/a, .*"),
+        ({"trials": "c"}, r"trials 'c': expected a trials table .* got the tables intervals/a"),
         ({"trials": "invalid_times"}, r"of this name, not invalid_times, got the tables"),
         ({"trials": 3}, r"trials: expected the name of a table, got 3"),
     ],

@@ -429,7 +429,7 @@ def test_trials_whose_windows_overlap_are_laid_end_to_end(tmp_path):
     with h5py.File(path) as file:
         trials = file["intervals/trials"]
         np.testing.assert_allclose(np.diff(trials["start_time"]), 0.6)
-        np.testing.assert_array_equal(trials["source_cue_time"], activity["timed"]["cue_time"])
+        np.testing.assert_array_equal(trials["cue_time_of_source"], activity["timed"]["cue_time"])
         about = trials.attrs["description"]
     assert (
         about
@@ -443,7 +443,7 @@ def test_columns_with_names_of_the_trials_table_come_back_with_rates(tmp_path):
     assert_same_activity(activity, open_nwb(path))
     with h5py.File(path) as file:
         np.testing.assert_array_equal(
-            file["intervals/trials/source_start_time"], activity["timed"]["start_time"]
+            file["intervals/trials/start_time_of_source"], activity["timed"]["start_time"]
         )
 
 
@@ -680,7 +680,8 @@ def test_pynapple_opens_our_files_with_every_trial_column(tmp_path):
     assert rates.shape == (2 * 8 * 5, 3)
     with h5py.File(path) as opened:
         every = set(opened["intervals/trials"]) - {"id", "start_time", "stop_time"}
-    assert every == {"task", "direction", "correct"} == set(trials.metadata_columns)
+    columns = {"task", "direction", "correct", "fix1_time", "stim1_time"}
+    assert every == columns == set(trials.metadata_columns)
     np.testing.assert_array_equal(trials["task"], ["go"] * 8 + ["stop"] * 8)
     fifth = rates.restrict(trials[4])
     np.testing.assert_allclose(fifth.values, activity["go"]["rate"][4], rtol=1e-6)
