@@ -235,13 +235,17 @@ class _TaskTrials:
         table, condition = condition_table(block, conditions)
         members = np.flatnonzero(table["task"].values == task)
         rows = np.flatnonzero(labels(block["task"]) == task)
+        rate = block["rate"].values
+        if not is_ragged(block):
+            # a trial in which nothing was recorded has no time in common with the others
+            rows = rows[np.isfinite(rate[rows]).any(axis=(1, 2))]
         unit = unit_positions(block)[rows] if is_ragged(block) else np.zeros(rows.size, np.int64)
         sort = np.argsort(unit, kind="stable")
         rows, unit = rows[sort], unit[sort]
         trials = cls(
             leaf,
             block,
-            block["rate"].values,
+            rate,
             is_ragged(block),
             rows,
             np.searchsorted(unit, np.arange(block.sizes["unit"] + 1)),

@@ -46,6 +46,7 @@ RESERVED = ("id", "start_time", "stop_time", "event_time", "tags", "timeseries")
 """Names with a meaning in an NWB trials table."""
 
 
+OF_SOURCE = "_of_source"
 DURATIONS = {"trial_stop_time": "trial_duration"}
 """Names in a file of columns that count from the start of the trial, and not of the session (s)."""
 
@@ -76,7 +77,7 @@ def with_free_names(
     renamed: dict[str, str] = {}
     for name in columns:
         if name in reserved or name.endswith("_time"):
-            new = DURATIONS.get(name, f"{name}_of_source")
+            new = DURATIONS.get(name, name + OF_SOURCE)
             while new in columns or new in renamed:
                 new += "_"
             renamed[new] = name
@@ -126,7 +127,7 @@ def trials_table(
         columns.append(
             VectorData(
                 name=name,
-                description=str(attrs.get("long_name", f"{name} of the trial")),
+                description=str(attrs.get("long_name", _described(name))),
                 data=_hdf5_values(_joined(values_by_part, sizes)),
             )
         )
@@ -178,6 +179,14 @@ def event_name(epoch: str) -> str:
     ('stim1_time', 'dots_on_off_time')
     """
     return f"{re.sub('[^0-9A-Za-z]+', '_', epoch)}_time"
+
+
+def _described(name: str) -> str:
+    if name in DURATIONS.values():
+        return "time (s) from the start of the trial to its stop"
+    if name.endswith(OF_SOURCE):
+        return f"{name.removesuffix(OF_SOURCE)} in the source, on a clock that is not this file's"
+    return f"{name} of the trial"
 
 
 def _joined(columns: Sequence[npt.NDArray[Any] | None], sizes: Sequence[int]) -> npt.NDArray[Any]:

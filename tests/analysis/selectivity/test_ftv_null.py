@@ -321,6 +321,25 @@ def test_tasks_of_earlier_trials_are_refused_by_attribute_or_name(rng):
         run(block)
 
 
+def test_a_trial_in_which_nothing_was_recorded_is_none(rng):
+    task, side = np.tile(np.repeat([0, 1], 4), 12), np.tile(np.arange(4), 24)
+    rates = rng.poisson(3.0, (task.size, N_TIMES, 4)) / 0.2
+    rates[[5, 40]] = np.nan
+    block = nc.make_block(
+        rates,
+        time_s=(np.arange(N_TIMES) + 0.5) * 0.2,
+        bin_width_s=0.2,
+        aligned_to="stimulus",
+        trials={"task": np.array(PAIR)[task], "side": side, "trial_number": np.arange(task.size)},
+        units={"unit": [*"wxyz"], "session": ["s"] * 4, "subject": ["m"] * 4},
+        condition_variables={task: ["side"] for task in PAIR},
+        source="recording",
+        name="day 1",
+    )
+    without = block.isel(trial=np.flatnonzero(np.isfinite(rates[:, 0, 0])))
+    xr.testing.assert_identical(run(block), run(without))
+
+
 def test_units_with_few_trials_or_missing_times(rng):
     block = recording(rng)
     unit, condition = block["observation_unit"].values, block["c"].values
