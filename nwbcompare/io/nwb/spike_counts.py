@@ -184,8 +184,8 @@ def _units_of_counts(
     times: TrialTimes,
     more: Mapping[str, npt.NDArray[Any]],
     description: str,
-) -> Units:
-    """Return a units table with spike times made from whole counts.
+) -> tuple[Units, Times]:
+    """Return a units table with spike times made from whole counts, and its observed intervals.
 
     A count of n in a bin becomes n evenly spaced spikes; bins that are NaN are left out of the
     unit's ``obs_intervals``.
@@ -208,12 +208,11 @@ def _units_of_counts(
     spike_times = VectorData(
         name="spike_times", description="times of spikes (s)", data=np.concatenate(spikes)
     )
+    all_intervals = np.concatenate(intervals)
     observed = VectorData(
-        name="obs_intervals",
-        description="when the unit was recorded (s)",
-        data=np.concatenate(intervals),
+        name="obs_intervals", description="when the unit was recorded (s)", data=all_intervals
     )
-    return Units(
+    units = Units(
         name="units",
         description=description,
         id=ElementIdentifiers(name="id", data=np.arange(block.sizes["unit"])),
@@ -229,6 +228,23 @@ def _units_of_counts(
         # of a spike only its bin is known
         resolution=float(block["time"].attrs["bin_width_s"]),
     )
+    return units, all_intervals
+
+
+def _add_invalid_times(nwb: NWBFile, block: xr.Dataset, times: TrialTimes, observed: Times) -> None:
+    """Add the windows of trials in which nothing was recorded, which stay rows of a dense block."""
+    if is_ragged(block):
+        return
+    width = float(block["time"].attrs["bin_width_s"])
+    left = np.sort(times.event) + float(block["time"].values[0]) - width / 2
+    right = left + float(np.ptp(block["time"].values)) + width
+    starts = np.sort(observed[:, 0])
+    # half a bin earlier, since sums differ by rounding
+    first, last = (np.searchsorted(starts, bound - width / 2) for bound in (left, right))
+    for trial in np.flatnonzero(last == first):
+        nwb.add_invalid_time_interval(
+            start_time=max(float(left[trial]), 0.0), stop_time=float(right[trial])
+        )
 
 
 def add_counts(
@@ -275,7 +291,7 @@ def add_counts(
     else:
         event = event_source
         table = table.drop_vars({"start_time", "stop_time", event})
-    nwb.units = _units_of_counts(
+    nwb.units, observed = _units_of_counts(
         block,
         trials,
         times,
@@ -299,6 +315,7 @@ def add_counts(
         | events,
     )
     add_epochs(nwb, [table], [times])
+    _add_invalid_times(nwb, block, times, observed)
     first, last = float(block["time"].values[0]), float(block["time"].values[-1])
     as_written = {
         "align": event,

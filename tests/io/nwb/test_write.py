@@ -398,6 +398,18 @@ def timed(*, gap):
     )
 
 
+@pytest.mark.parametrize("gap", [0.5, 0.6])
+def test_a_trial_in_which_nothing_was_recorded_comes_back_as_nan(tmp_path, gap):
+    block = timed(gap=gap)["timed"].to_dataset().load()
+    block["rate"].values[2] = np.nan
+    block["rate"].values[3, 7:, 1] = np.nan
+    path = write(block, tmp_path / "x.nwb", spikes="counts", metadata=ANIMAL)
+    with pytest.warns(UserWarning, match="1 of 4 trials were recorded in no bin: row 2"):
+        opened = nc.open(path)["timed"].to_dataset()
+    assert opened["rate"].dims == ("trial", "time", "unit")
+    np.testing.assert_array_equal(opened["rate"], block["rate"])
+
+
 def test_trials_keep_their_times_in_the_session_where_no_two_overlap(tmp_path):
     activity = timed(gap=0.6)
     path = write(activity, tmp_path / "x.nwb", spikes="counts", metadata=ANIMAL)
