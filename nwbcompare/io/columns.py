@@ -156,6 +156,9 @@ def table_columns(
     columns = {}
     for name in table.keys():  # noqa: SIM118 - also the columns of a DataFrame
         values = plain_column(table[name], f"{kind}s[{name!r}]")
+        # a column of MATLAB is a matrix
+        if values.shape == (n_rows, 1):
+            values = values[:, 0]
         if values.shape != (n_rows,):
             raise InputError(
                 f"{kind}s[{name!r}]",

@@ -153,6 +153,20 @@ def test_spikes_from_an_event_with_trials_of_their_own():
     assert not silent["arrays"]["rate"].values.any()
 
 
+def test_columns_may_be_matrices_of_one_column():
+    start = np.array([1.0, 4.0, 8.0])
+    columns = {"start_time": start, "stop_time": start + 2, "task": np.array(["a", "b", "a"])}
+    spikes, depth = [RNG.uniform(0, 12, 300), RNG.uniform(0, 12, 100)], np.array([0.5, 1.5])
+    plain = from_arrays(spikes=spikes, trials=columns, units={"depth": depth}, window=(0, 1))
+    matrices = {name: values[:, None] for name, values in columns.items()}
+    tall = from_arrays(
+        spikes=spikes, trials=matrices, units={"depth": depth[:, None]}, window=(0, 1)
+    )
+    assert tall["arrays"].to_dataset().identical(plain["arrays"].to_dataset())
+    with pytest.raises(nc.InputError, match=r"trials\['x'\]: expected 3 values, .* shape \(3, 2\)"):
+        from_arrays(spikes=spikes, trials=columns | {"x": np.ones((3, 2))}, window=(0, 1))
+
+
 def test_spikes_on_the_clock_of_a_session():
     start = np.array([1.0, 4.0, 8.0])
     trials = pd.DataFrame(
