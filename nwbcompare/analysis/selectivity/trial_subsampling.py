@@ -114,7 +114,7 @@ def subsample_trials(
     """
     check_known("within", [within], ["condition", "task"])
     selection = select(activity, task=_checked(activity, tasks))
-    parts = blocks(selection)
+    parts = {leaf: _recorded(block) for leaf, block in blocks(selection).items()}
     if len({is_ragged(block) for block in parts.values()}) > 1:
         raise NotApplicableError(
             "activity",
@@ -133,6 +133,14 @@ def subsample_trials(
         )
     _warn_of_lacking(parts, rows)
     return _without_empty_units(activity, _taken(parts, in_draw))
+
+
+def _recorded(block: xr.Dataset) -> xr.Dataset:
+    """Return a block without trials in which nothing was recorded, which only dense blocks have."""
+    if is_ragged(block):
+        return block
+    recorded = np.isfinite(block["rate"].values).any(axis=(1, 2))
+    return block if recorded.all() else block.isel(trial=np.flatnonzero(recorded))
 
 
 def _checked(activity: xr.DataTree | xr.Dataset, tasks: Sequence[str] | None) -> list[str]:

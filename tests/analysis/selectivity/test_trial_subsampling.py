@@ -35,6 +35,15 @@ def test_every_condition_has_the_least_of_its_numbers_of_trials(ragged):
         np.testing.assert_array_equal(after.sel(task=task), before.min("task"))
 
 
+def test_trials_in_which_nothing_was_recorded_are_not_drawn():
+    block = recording(ragged=False)
+    recorded = np.arange(block.sizes["trial"]) % 3 > 0
+    block["rate"].values[~recorded] = np.nan
+    xr.testing.assert_identical(
+        subsample_trials(block), subsample_trials(block.isel(trial=np.flatnonzero(recorded)))
+    )
+
+
 @given(st.integers(0, 50), st.booleans())
 def test_equalising_keeps_trials_as_they_are_and_a_second_time_changes_nothing(seed, ragged):
     block = recording(seed, ragged=ragged, n_units=2, n_trials=(160, 100))
