@@ -71,7 +71,7 @@ def warn_if_silent(
 
     Examples
     --------
-    >>> with warnings.catch_warnings(record=True) as caught:
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
     ...     ms = np.array([1100.0, 1200.0])
     ...     warn_if_silent([ms], np.array([1.0]), np.array([2.0]), 1.0, of="'day1'")
     >>> str(caught[0].message)
