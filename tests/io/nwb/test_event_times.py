@@ -150,7 +150,6 @@ def test_other_programs_find_the_events(tmp_path):
 def test_the_inspector_has_no_message(tmp_path):
     for name, activity, options in (
         ("network", network(), {}),
-        ("rates", counts(on_session_clock=False), {"metadata": ANIMAL}),
         ("spikes", counts(on_session_clock=True), {"metadata": ANIMAL, "spikes": "counts"}),
     ):
         assert inspect_nwb(write_nwb(activity, tmp_path / f"{name}.nwb", **options)) == []

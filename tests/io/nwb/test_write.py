@@ -698,3 +698,4 @@ def test_pynapple_opens_our_files_with_every_trial_column(tmp_path):
     fifth = rates.restrict(trials[4])
     np.testing.assert_allclose(fifth.values, activity["go"]["rate"][4], rtol=1e-6)
     assert len(units) == 3
+    file.io.close()
