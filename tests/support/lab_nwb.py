@@ -20,6 +20,7 @@ def quiet():
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "EnumData is experimental")
         warnings.filterwarnings("ignore", "The linked table for DynamicTableRegion")
+        warnings.filterwarnings("ignore", ".*Data is oriented incorrectly")
         # of bins as wide as analyses have them
         warnings.filterwarnings("ignore", ".*check_units_resolution_is_valid")
         yield

@@ -624,6 +624,20 @@ def test_channels_of_another_number_than_their_table_are_numbered_and_said(tmp_p
     assert block["unit"].values.tolist() == ["lfp_000", "lfp_001", "lfp_002"]
 
 
+@pytest.mark.parametrize("region", ["electrodes", "fibers"])
+def test_channels_of_any_table_tell_how_a_series_is_stored(tmp_path, region):
+    values = np.random.default_rng(0).random((800, 3))
+    right, wrong = lfp(tmp_path / "a.nwb", values), lfp(tmp_path / "b.nwb", values.T)
+    series = "processing/ecephys/LFP/lfp"
+    for path in (right, wrong):
+        change(path, lambda file: file.move(f"{series}/electrodes", f"{series}/{region}"))
+    with pytest.raises(nc.InputError, match=rf"expected 3 .*lfp/{region} has, got 800 .* and 3 in"):
+        nc.open(wrong)
+    block = lone_block(wrong, transpose=True, window=(0, 0.8))
+    assert block["area"].values.tolist() == ["PFC", "V4", "PFC"]
+    np.testing.assert_array_equal(block["rate"], lone_block(right, window=(0, 0.8))["rate"])
+
+
 def test_only_a_series_of_channels_can_be_transposed(tmp_path):
     with pytest.raises(nc.InputError, match="transpose: expected a time series, got units"):
         nc.open(spiking(tmp_path / "a.nwb"), transpose=True)
