@@ -18,8 +18,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from nwbcompare.core.available_memory import refuse_beyond_memory
 from nwbcompare.core.errors import ExplainedError, InputError, listing
-from nwbcompare.core.lazy import refuse_beyond_memory
 
 MOST_STEPS = 200
 """Limit of links and names on the way to one object; links in a circle have no end."""

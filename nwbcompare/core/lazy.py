@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from nwbcompare.core.available_memory import refuse_beyond_memory
+
 Places = npt.NDArray[np.int64]
 Reader = Callable[..., npt.NDArray[Any]]
 Guard = Callable[[], AbstractContextManager[None]]
-UNASKED_BYTES = 64_000_000
-"""Size below which the available memory is not checked (bytes)."""
 
 
 class OnDemand(BackendArray):
@@ -114,27 +113,45 @@ def guarded(dataset: xr.Dataset, guard: Guard) -> None:
             on_demand.guard = guard
 
 
-def refuse_beyond_memory(n_bytes: int) -> None:
-    """Raise an error for an array larger than the available memory.
-
-    Linux grants such an array, and kills the process when it is filled.
+def read_with(dataset: xr.Dataset, guard: Guard) -> xr.Dataset:
+    """Read the variables that another library reads on access in a context, as `guarded` does.
 
     Parameters
     ----------
-    n_bytes
-        Size of the array (bytes).
-
-    Raises
-    ------
-    MemoryError
-        If there is less memory; the message has both sizes.
+    dataset
+        The dataset, changed in place and returned.
+    guard
+        As for `guarded`.
 
     Examples
     --------
-    >>> refuse_beyond_memory(1000)
+    >>> import numpy as np
+    >>> squares = lazy_variable(("x",), (4,), lambda x: x**2, np.int64)
+    >>> read_with(xr.Dataset({"squares": squares}), nullcontext)["squares"].values.tolist()
+    [0, 1, 4, 9]
     """
-    if n_bytes > UNASKED_BYTES and n_bytes > (left := psutil.virtual_memory().available):
-        raise MemoryError(f"{n_bytes:,} bytes, where {left:,} are left")
+    for variable in dataset.variables.values():
+        if not is_in_memory(variable):
+            array = OnDemand(variable.shape, _Picked(variable.copy(deep=False)), variable.dtype)
+            array.guard = guard
+            lazily: Any = indexing.LazilyIndexedArray(array)
+            variable._data = lazily
+    return dataset
+
+
+class _Picked:
+    """Values of a variable at the outer product of indices; a class, which pickle can copy."""
+
+    def __init__(self, variable: xr.Variable) -> None:
+        self._variable = variable
+
+    def __call__(self, *places: Places) -> npt.NDArray[Any]:
+        # of consecutive values libraries read a slice much faster than a list
+        key = tuple(
+            slice(int(part[0]), int(part[-1]) + 1) if part[-1] - part[0] + 1 == part.size else part
+            for part in places
+        )
+        return np.asarray(self._variable[key])
 
 
 def kept_in_memory(dataset: xr.Dataset) -> xr.Dataset:

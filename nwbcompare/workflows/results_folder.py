@@ -14,7 +14,9 @@ import xarray as xr
 from nwbcompare.core.claim import claimed
 from nwbcompare.core.errors import DamagedCacheError, InputError, differences, listing
 from nwbcompare.core.files import check_output_folder, folder_in_progress, written_aside
+from nwbcompare.core.hdf5_input import UNREADABLE
 from nwbcompare.core.hdf5_output import write_netcdf
+from nwbcompare.core.netcdf_input import check_links
 from nwbcompare.workflows.section import Refusal, Results
 
 IDENTITY, RESULTS = "identity.json", "results"
@@ -192,6 +194,8 @@ def read_results(file: Path, identity: Mapping[str, Any] | None = None) -> Resul
     if not file.is_file():
         return None
     try:
+        # files of a folder that was made elsewhere may have links out of it
+        check_links(file)
         # tables are loaded at once: the file may be replaced later in the run
         with xr.open_datatree(file, engine="h5netcdf") as tree:
             if not _is_of(tree.attrs, identity or {}):
@@ -203,7 +207,7 @@ def read_results(file: Path, identity: Mapping[str, Any] | None = None) -> Resul
             # files of version 1 lack these attributes
             reasons = json.loads(tree.attrs.get("refusals", "{}"))
             warnings = json.loads(tree.attrs.get("warnings", "[]"))
-    except (OSError, ValueError, KeyError) as error:
+    except (*UNREADABLE, ImportError) as error:
         raise DamagedCacheError(
             str(file),
             "results that an earlier run has kept",

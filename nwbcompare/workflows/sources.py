@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,9 @@ import xarray as xr
 from nwbcompare.core.activity import blocks, make_activity
 from nwbcompare.core.epochs import Bound, Epochs, with_epochs
 from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.hdf5_input import UNREADABLE, named
+from nwbcompare.core.lazy import kept_in_memory, read_with
+from nwbcompare.core.netcdf_input import check_netcdf
 from nwbcompare.core.schema import check_activity
 from nwbcompare.core.source_options import parse_options
 
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 PRETRAINED = "pretrained"
 OF_NWB = ("series", "transpose", "ragged")
 """Options of `open` for NWB files alone."""
+ERRORS = (*UNREADABLE, ImportError)
+"""What xarray raises on damaged netCDF files; where a file asks for a package, an ImportError."""
 
 
 def open(  # noqa: A001 - the name that pynapple and xarray users expect
@@ -410,26 +416,20 @@ def _hidden(file: Path, folder: Path) -> bool:
 
 def _open_netcdf(path: Path, epochs: Epochs | None) -> xr.DataTree:
     """Open a netCDF file with its tables in memory and its rates on disk."""
-    try:
-        activity = xr.open_datatree(path, engine="h5netcdf")
-        _load_tables(activity)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            str(path),
-            "a netCDF file of an activity",
-            f"one that cannot be read ({error})",
-            "It is damaged or another kind of file: write it again with to_netcdf.",
-        ) from error
-    check_activity(activity)
+    check_netcdf(path)
+    guard = partial(named, path, expected="a whole netCDF file of an activity", errors=ERRORS)
+    with guard():
+        # kept in memory by the variables below, whose reading is guarded
+        activity = xr.open_datatree(path, engine="h5netcdf", cache=False)
+        for leaf in activity.leaves:
+            block = leaf.to_dataset(inherit=False)
+            # the trial and unit tables are small
+            for column in block.coords.values():
+                column.load()
+            kept_in_memory(read_with(block, guard))
+        check_activity(activity)
     if epochs is None:
         return activity
     return make_activity(
         {leaf: with_epochs(block, epochs) for leaf, block in blocks(activity).items()}
     )
-
-
-def _load_tables(activity: xr.DataTree) -> None:
-    """Load the trial and unit tables, which are small; rates stay in the file."""
-    for leaf in activity.leaves:
-        for column in leaf.dataset.coords.values():
-            column.load()

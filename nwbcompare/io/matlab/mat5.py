@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from nwbcompare.core.lazy import refuse_beyond_memory
+from nwbcompare.core.available_memory import refuse_beyond_memory
 
 HEADER_BYTES = 128
 CONTENT_AT = HEADER_BYTES + 8
@@ -39,6 +39,11 @@ PEEK_BYTES = 1024
 PEEK_PACKED_BYTES = 4096
 MAX_BYTES = 2**31
 """MATLAB writes no variable above 2 GB in this version."""
+ANY_RATIO_BYTES = 500_000_000
+"""Size up to which a variable may unpack by any factor (bytes)."""
+MOST_RATIO = 400
+"""Factor by which larger ones may unpack: spikes at 5 per second in bins of 1 ms, stored as
+doubles, unpack 375-fold."""
 
 
 Element = tuple[int, int, int]
@@ -168,6 +173,11 @@ def _name_and_size(kind: int, content: memoryview, order: str) -> tuple[str, int
 def _unpacked(header: bytes, packed: memoryview, size: int) -> bytes:
     """Return the file's header and an unpacked variable, of no more bytes than it declares."""
     _expect(size <= MAX_BYTES, f"a variable declares {size:,} bytes")
+    _expect(
+        size <= max(ANY_RATIO_BYTES, len(packed) * MOST_RATIO),
+        f"a variable of {len(packed):,} bytes declares {size:,} unpacked, more than {MOST_RATIO} "
+        "times as many",
+    )
     # unpacked in pieces, joined, and copied by scipy
     refuse_beyond_memory(3 * size)
     # the header passes through the decompressor as an uncompressed block before the others (RFC

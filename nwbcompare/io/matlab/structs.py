@@ -6,7 +6,7 @@ import mmap
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from math import prod
 from pathlib import Path
@@ -16,7 +16,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from nwbcompare.core.available_memory import refuse_beyond_memory
 from nwbcompare.core.files import check_file
+from nwbcompare.core.first_reading import read_first
 from nwbcompare.core.hdf5_input import (
     UNREADABLE,
     attribute,
@@ -28,9 +30,9 @@ from nwbcompare.core.hdf5_input import (
     read_column,
     referred,
 )
-from nwbcompare.core.lazy import refuse_beyond_memory
 from nwbcompare.io.matlab.mat5 import Variable, mat5_variables
 
+EXPECTED = "a MATLAB file"
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 HDF5_OFFSETS = (0, 512, 1024)
 """MATLAB puts a header of 512 bytes before an HDF5 file."""
@@ -103,17 +105,41 @@ def opened_mat(path: str | os.PathLike[str]) -> Iterator[Struct]:
     ...         variables["unit"]["area"]
     'PFC'
     """
-    path = check_file(path, "a MATLAB file")
-    from scipy.io.matlab import MatReadError  # noqa: PLC0415 - slow to import
-
-    errors = (MatReadError, zlib.error, NotImplementedError, *UNREADABLE)
-    with named(path, expected="a MATLAB file", errors=errors):
+    path = check_file(path, EXPECTED)
+    with _named(path):
         data = _mapped(path)
         if any(data[offset : offset + len(HDF5_MAGIC)] == HDF5_MAGIC for offset in HDF5_OFFSETS):
             with h5py.File(path, "r") as file:
                 yield Struct({k: _hdf5_field(file, k) for k in file if not k.startswith("#")})
         else:
+            # once for a file, however many of its variables are used
+            read_first(read_all, path, EXPECTED)
             yield _variables(path, data)
+
+
+def read_all(path: Path) -> None:
+    """Read all variables of a file of version 5 or older, in a process that it may end.
+
+    Raises
+    ------
+    InputError
+        As `opened_mat`.
+    """
+    with _named(path):
+        variables = mat5_variables(_mapped(path))
+        # version 4 has one variable after another, without any packing
+        for variable in _version_4(path).values() if variables is None else variables:
+            if isinstance(variable, Variable):
+                # one at a time, and none is kept
+                variable.read()
+
+
+def _named(path: Path) -> AbstractContextManager[None]:
+    """Convert whatever fails while a MATLAB file is read into an error that names it."""
+    from scipy.io.matlab import MatReadError  # noqa: PLC0415 - slow to import
+
+    errors = (MatReadError, zlib.error, NotImplementedError, *UNREADABLE)
+    return named(path, expected=EXPECTED, errors=errors)
 
 
 def _mapped(path: Path) -> memoryview:

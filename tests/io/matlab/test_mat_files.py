@@ -8,6 +8,7 @@ import json
 import shutil
 import struct
 import zlib
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -451,7 +452,35 @@ def test_an_array_larger_than_the_memory_is_refused(tmp_path, monkeypatch):
     with pytest.raises(nc.InputError, match="day1.mat: expected data that fit in memory"):
         from_mat(path, {"rates": "rates"}, bin=0.5)
     savemat(path, {"rates": COUNTS}, do_compression=True)
-    monkeypatch.setattr("nwbcompare.core.lazy.UNASKED_BYTES", 0)
+    monkeypatch.setattr("nwbcompare.core.available_memory.UNASKED_BYTES", 0)
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 9}))
     with pytest.raises(nc.InputError, match="day1.mat: expected data that fit in memory"):
         from_mat(path, {"rates": "rates"}, bin=0.5)
+
+
+def packed_variable(n_bytes: int, n_stored: int) -> bytes:
+    """Make a file of a packed variable of zeros, of which some bytes are there."""
+    n = n_bytes // 8
+    name = struct.pack("<HH4s", 1, 1, b"x")
+    head = struct.pack("<II", 6, 8) + struct.pack("<II", 6, 0)
+    head += struct.pack("<II", 5, 8) + struct.pack("<ii", n, 1) + name
+    head += struct.pack("<II", 9, 8 * n)
+    packer = zlib.compressobj(9)
+    packed = packer.compress(struct.pack("<II", 14, len(head) + 8 * n) + head)
+    packed += packer.compress(bytes(n_stored)) + packer.flush()
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
+    return header + struct.pack("<II", 15, len(packed)) + packed
+
+
+def test_a_variable_that_unpacks_without_measure_is_refused_before_it_does(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.mat"
+    path.write_bytes(packed_variable(2**30, 2**24))
+    with pytest.raises(nc.InputError, match="bomb.mat.*declares 1,073,.* more than 400 times"):
+        from_mat(path, {"rates": "x"}, bin=0.5)
+
+
+def test_a_small_variable_may_unpack_by_any_factor(tmp_path: Path) -> None:
+    path = tmp_path / "zeros.mat"
+    path.write_bytes(packed_variable(2**24, 2**24))
+    with opened_mat(path) as variables:
+        assert variables["x"].size == 2**21

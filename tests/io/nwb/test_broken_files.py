@@ -208,7 +208,7 @@ def test_numbers_that_fit_no_rate_are_refused_when_they_are_read(bases, tmp_path
 
 def test_what_no_memory_holds_is_refused(tmp_path, monkeypatch):
     path = write_nwb(example_block(), tmp_path / "x.nwb")
-    monkeypatch.setattr("nwbcompare.core.lazy.UNASKED_BYTES", 100)
+    monkeypatch.setattr("nwbcompare.core.available_memory.UNASKED_BYTES", 100)
     assert nc.open(path)["example"]["rate"].load().shape == (8, 5, 3)
     left = psutil.virtual_memory()._replace(available=300)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: left)
