@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 
 import platformdirs
 
 from nwbcompare.core.checks import check_known
+from nwbcompare.core.data_text import parse_toml
 from nwbcompare.core.errors import InputError
 from nwbcompare.datasets.registry import Loader, get_loader
 
@@ -98,7 +98,7 @@ def _configured_folder() -> Path | None:
     if not file.is_file():
         return None
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = parse_toml(file.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(
             str(file), "a TOML file", f"one that cannot be read ({error})", EXAMPLE

@@ -10,7 +10,8 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
+from nwbcompare.core.data_text import parse_json
 from nwbcompare.core.errors import (
     DamagedCacheError,
     InputError,
@@ -29,6 +31,7 @@ from nwbcompare.core.errors import (
 )
 from nwbcompare.core.files import check_output_folder, written_aside
 from nwbcompare.model.config import NetworkConfig, TrainingConfig, as_json
+from nwbcompare.model.initialisation import weight_shapes
 from nwbcompare.model.network import Network
 from nwbcompare.model.progress import REMEDY, present_names
 from nwbcompare.model.rate_stability import Stability
@@ -48,6 +51,8 @@ IMPORTANCES = "importances.safetensors"
 MILESTONE = "milestone-{:.2f}.safetensors"
 SIDECAR = ".safetensors"
 PROGRESS = "progress"
+FLOATS = {"F64", "F32", "F16", "BF16"}
+"""Types of weights, as safetensors names them."""
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -213,7 +218,7 @@ def read_checkpoint(out: Path, network: NetworkConfig, training: TrainingConfig)
             str(file), "tensors in safetensors format", f"{error}", REMEDY
         ) from error
     try:
-        return Checkpoint(tensors, json.loads(text))
+        return Checkpoint(tensors, parse_json(text))
     except ValueError as error:
         raise DamagedCacheError(f"{file}: progress", "JSON", f"{text!r:.40}", REMEDY) from error
 
@@ -293,7 +298,7 @@ def load_milestone(path: str | os.PathLike[str], level: float) -> Network | None
     if not file.is_file():
         return None
     network = load(folder)
-    network.load_state_dict(_read_weights(file))
+    network.load_state_dict(_network_weights(file, network.config))
     network.name = f"{network.name} at {level:g}"
     return network
 
@@ -322,7 +327,12 @@ def read_importances(path: str | os.PathLike[str]) -> torch.Tensor:
             "none",
             "Train it with a consolidation that has importances.",
         )
-    return _read_weights(file)["importance"]
+    tensors = _read_weights(file)
+    if set(tensors) != {"importance"}:
+        raise InputError(
+            str(file), "one tensor, importance", listing(tensors), "Train again: it is damaged."
+        )
+    return tensors["importance"]
 
 
 def _write_weights(path: Path, network: Network) -> None:
@@ -373,25 +383,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     single = folder.suffix == SIDECAR and folder.is_file()
     config = _config_of_sidecar(folder) if single else _read_config(folder)
     file = folder if single else folder / WEIGHTS
+    weights = _network_weights(file, config.network)
     network = Network(config.network, name=config.name or folder.name)
-    weights = _read_weights(file)
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    shapes = {name: tuple(value.shape) for name, value in weights.items()}
-    if shapes != expected:
-        raise InputError(
-            str(file),
-            f"tensors {expected}",
-            str(shapes),
-            "The weights do not belong to the configuration beside them: train again.",
-        )
-    not_finite = [name for name, value in weights.items() if not torch.isfinite(value).all()]
-    if not_finite:
-        raise InputError(
-            str(file),
-            "finite weights",
-            f"NaN or infinity in {listing(not_finite)}",
-            "Training diverged or the file is damaged: train again.",
-        )
     network.load_state_dict(weights)
     return network
 
@@ -494,7 +487,7 @@ def read_evaluation(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return dict(json.loads(file.read_text()))
+        return dict(parse_json(file.read_text()))
     except (ValueError, TypeError) as error:
         raise InputError(
             str(file), "a JSON object", f"{error}", "Train again, or delete the damaged file."
@@ -614,9 +607,45 @@ def _read_config(folder: Path) -> RunConfig:
     return parse_run_config(file.read_text(errors="replace"), file)
 
 
+def _network_weights(file: Path, config: NetworkConfig) -> dict[str, torch.Tensor]:
+    """Read the weights of a network, after a check that the file has them all.
+
+    The network is made only afterwards: its size is that of the configuration, which may be wrong.
+    """
+    expected = weight_shapes(config)
+    with _safetensors(file), safe_open(file, "pt") as handle:
+        parts = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118
+        shapes = {name: tuple(part.get_shape()) for name, part in parts.items()}
+        others = [name for name, part in parts.items() if part.get_dtype() not in FLOATS]
+    if shapes != expected or others:
+        raise InputError(
+            str(file),
+            f"tensors of floating-point numbers {expected}",
+            f"{shapes}" if shapes != expected else f"other numbers in {listing(others)}",
+            "The weights do not belong to the configuration beside them: train again.",
+        )
+    weights = _read_weights(file)
+    not_finite = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if not_finite:
+        raise InputError(
+            str(file),
+            "finite weights",
+            f"NaN or infinity in {listing(not_finite)}",
+            "Training diverged or the file is damaged: train again.",
+        )
+    return weights
+
+
 def _read_weights(file: Path) -> dict[str, torch.Tensor]:
-    try:
+    with _safetensors(file):
         return load_file(file)
+
+
+@contextmanager
+def _safetensors(file: Path) -> Iterator[None]:
+    """Convert what fails while a file of weights is read into an error that names it."""
+    try:
+        yield
     except (SafetensorError, OSError) as error:
         raise InputError(
             str(file),

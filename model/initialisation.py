@@ -65,6 +65,34 @@ def initial_weights(config: NetworkConfig) -> dict[str, torch.Tensor]:
     }
 
 
+def weight_shapes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's weights by name, without making them.
+
+    Examples
+    --------
+    >>> weight_shapes(NetworkConfig(n_units=30_000))["recurrent_weight"]
+    (30000, 30000)
+    """
+    n_inputs, n_units, n_outputs = config.n_inputs, config.n_units, len(OUTPUT_CHANNELS)
+    shapes: dict[str, tuple[int, ...]] = {
+        "input_weight": (n_inputs, n_units),
+        "recurrent_weight": (n_units, n_units),
+        "bias": (n_units,),
+        "output_weight": (n_units, n_outputs),
+        "output_bias": (n_outputs,),
+    }
+    if config.cell == "leaky_gru":
+        shapes |= {
+            "gate_input_weight": (n_inputs, 2 * n_units),
+            "gate_recurrent_weight": (n_units, 2 * n_units),
+            "gate_bias": (2 * n_units,),
+        }
+    elif config.separate_rule_input:
+        n_rules = len(config.rules)
+        shapes |= {"input_weight": (N_SENSORY, n_units), "rule_weight": (n_rules, n_units)}
+    return shapes
+
+
 def rule_mixing(config: NetworkConfig, device: str = "cpu") -> torch.Tensor | None:
     """Draw the orthogonal matrix ``(rule, rule)`` that mixes the rule channels of a network.
 

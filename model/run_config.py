@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, with_config
 
+from nwbcompare.core.data_text import parse_json
 from nwbcompare.core.errors import InputError
 from nwbcompare.model.config import NetworkConfig, TrainingConfig
 from nwbcompare.model.file_values import STRICT, validated
@@ -68,7 +68,7 @@ def parse_run_config(text: str, file: Path) -> RunConfig:
     8
     """
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         header = values["format"], values["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(str(file), "a run's configuration", f"{error!r}", _REMEDY) from error

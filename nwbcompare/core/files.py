@@ -28,6 +28,8 @@ DISK_ERRORS = {
     if hasattr(errno, name)
 }
 """Error numbers of a disk that is full, over its quota, read-only or failing."""
+MOST_NAME_BYTES = 255
+"""Limit of file systems for the name of a file or folder (bytes)."""
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -58,7 +60,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     ...     check_output(f"{folder}/tv.csv").name
     'tv.csv'
     """
-    path = Path(path)
+    path = check_name(path)
     if os.path.lexists(path) and not (path.is_file() or path.is_dir()):
         raise InputError(
             str(path),
@@ -82,6 +84,54 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     return path
 
 
+def check_name(path: str | os.PathLike[str], kind: str = "a path") -> Path:
+    """Check that a path is one that a file system can hold; return it.
+
+    Examples
+    --------
+    >>> check_name("a" * 300)
+    Traceback (most recent call last):
+        ...
+    nwbcompare.core.errors.InputError: 'aaaaaaaa...': expected a path of names of at most 255 \
+bytes, without the character NUL, got one of 300 bytes. Check the path.
+    """
+    path = Path(path)
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    if longest > MOST_NAME_BYTES or "\0" in str(path):
+        text = str(path)
+        raise InputError(
+            repr(text if len(text) < MOST_NAME_BYTES else f"{text[:8]}..."),
+            f"{kind} of names of at most {MOST_NAME_BYTES} bytes, without the character NUL",
+            f"one of {longest} bytes" if longest > MOST_NAME_BYTES else "one with it",
+            "Check the path.",
+        )
+    return path
+
+
+def file_name(name: str) -> str:
+    """Return a name from data as the name of a file, which stays in its folder.
+
+    Parameters
+    ----------
+    name
+        Any text, such as the name of a recording.
+
+    Examples
+    --------
+    >>> file_name("monkey A/day 1"), file_name("..")
+    ('monkey A_day 1', '_..')
+    """
+    plain = "".join("_" if c in "/\\" or not c.isprintable() else c for c in name)
+    if plain.startswith(".") or not plain:
+        plain = f"_{plain}"
+    as_bytes = plain.encode()
+    if len(as_bytes) <= MOST_NAME_BYTES // 2:
+        return plain
+    # room for what is written beside it; the checksum tells long names apart
+    short = as_bytes[: MOST_NAME_BYTES // 2].decode(errors="ignore")
+    return f"{short}-{zlib.crc32(as_bytes):08x}"
+
+
 def check_file(path: str | os.PathLike[str], kind: str) -> Path:
     """Check that an input file exists; return its path.
 
@@ -91,7 +141,7 @@ def check_file(path: str | os.PathLike[str], kind: str) -> Path:
     Traceback (most recent call last):
     nwbcompare.core.errors.InputError: no.nwb: expected an NWB file, got nothing there. ...
     """
-    path = Path(path)
+    path = check_name(path, kind)
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing there"
         raise InputError(str(path), kind, got, "Check the path.")

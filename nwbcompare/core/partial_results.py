@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from nwbcompare.core.data_text import parse_json
 from nwbcompare.core.errors import DamagedCacheError, InputError, listing
 from nwbcompare.core.files import written_aside
 
@@ -111,7 +112,7 @@ def _read(path: Path, wanted: dict[str, Any]) -> list[list[float]]:
 
 
 def _parse(text: str) -> tuple[dict[str, Any], list[list[float]]]:
-    record = json.loads(text)
+    record = parse_json(text)
     parameters = dict(record["parameters"])
     rows = np.array(record["rows"], dtype=np.float64)
     if rows.ndim != 2:

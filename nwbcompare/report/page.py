@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nwbcompare.core.data_text import parse_json
 from nwbcompare.core.errors import InputError
-from nwbcompare.core.files import written_aside
+from nwbcompare.core.files import file_name, written_aside
 from nwbcompare.report.page_section import Cell, Evidence, Finding, PageSection, Picture, Row
 from nwbcompare.report.template import render
 
@@ -135,10 +136,10 @@ def read_sections(folder: str | os.PathLike[str]) -> list[PageSection]:
     """
     folder = Path(folder)
     try:
-        numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
+        numbers = parse_json((folder / NUMBERS).read_bytes())
         return [_section(folder, values) for values in numbers["sections"]]
     # whichever part is damaged, the remedy is the same
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             str(folder),
             "the folder of a finished report",
@@ -148,6 +149,9 @@ def read_sections(folder: str | os.PathLike[str]) -> list[PageSection]:
 
 
 def _section(folder: Path, values: Mapping[str, Any]) -> PageSection:
+    for picture in values["pictures"]:
+        if file_name(picture["name"]) != picture["name"]:
+            raise ValueError(f"a picture outside its folder, {picture['name']!r}")
     pictures = [
         Picture(**picture, svg=(folder / FIGURES / f"{picture['name']}.svg").read_bytes())
         for picture in values["pictures"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 
+from nwbcompare.core.files import file_name
 from nwbcompare.plotting.style import STYLE, as_svg, new_figure
 from nwbcompare.report.page_section import Picture, Row
 
@@ -53,7 +54,7 @@ def picture(
             figure.suptitle(banner, color="#B00020", fontweight="bold")
     # a source's name may have any character
     return Picture(
-        name=name.replace("/", "_"),
+        name=file_name(name),
         svg=as_svg(figure),
         caption=f"{banner}. {caption}" if banner else caption,
         width=size[0],

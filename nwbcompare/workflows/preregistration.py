@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from nwbcompare.core.data_text import parse_json
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.files import check_output, sha256_of_file, written_aside
 from nwbcompare.report.page import Page
@@ -409,10 +410,10 @@ def read_preregistration(
     """
     path = Path(path)
     try:
-        table = json.loads(path.read_bytes())
+        table = parse_json(path.read_bytes())
         values, there = table[CONTENTS], table[CHECKSUM]
         here = _checksum(values)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"preregistration {str(path)!r}",
             "a file that --preregister has written",

@@ -12,8 +12,9 @@ from typing import Any
 import xarray as xr
 
 from nwbcompare.core.claim import claimed
+from nwbcompare.core.data_text import parse_json
 from nwbcompare.core.errors import DamagedCacheError, InputError, differences, listing
-from nwbcompare.core.files import check_output_folder, folder_in_progress, written_aside
+from nwbcompare.core.files import check_output_folder, file_name, folder_in_progress, written_aside
 from nwbcompare.core.hdf5_input import UNREADABLE
 from nwbcompare.core.hdf5_output import write_netcdf
 from nwbcompare.core.netcdf_input import check_links
@@ -94,7 +95,7 @@ class ResultsFolder:
     def file(self, source: str, section: str, suffix: str = ".nc") -> Path:
         """Return the path of a section's results, in a folder that is created."""
         # names of recordings may have any character
-        folder = self.path / RESULTS / source.replace("/", "_").replace(" ", "_")
+        folder = self.path / RESULTS / file_name(source).replace(" ", "_")
         folder.mkdir(exist_ok=True, parents=True)
         return folder / f"{section}{suffix}"
 
@@ -205,8 +206,8 @@ def read_results(file: Path, identity: Mapping[str, Any] | None = None) -> Resul
                 for name, leaf in tree.children.items()
             }
             # files of version 1 lack these attributes
-            reasons = json.loads(tree.attrs.get("refusals", "{}"))
-            warnings = json.loads(tree.attrs.get("warnings", "[]"))
+            reasons = dict(parse_json(tree.attrs.get("refusals", "{}")))
+            warnings = list(parse_json(tree.attrs.get("warnings", "[]")))
     except (*UNREADABLE, ImportError) as error:
         raise DamagedCacheError(
             str(file),
@@ -228,7 +229,7 @@ def _is_of(attrs: Mapping[Any, Any], identity: Mapping[str, Any]) -> bool:
     """Test whether the attributes of a file have all values of an identity."""
     # files of version 1 have the checksum of the weights beside the identity
     present = {k: attrs[k] for k in ("weights_sha256",) if k in attrs}
-    present |= json.loads(attrs.get("identity", "{}"))
+    present |= dict(parse_json(attrs.get("identity", "{}")))
     # through text, which has no tuples
     return not differences(present, json.loads(json.dumps(identity)))
 
@@ -278,8 +279,8 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+        return dict(parse_json(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
         raise DamagedCacheError(
             str(path), "a JSON file", f"{error}", "Choose another folder, or --overwrite."
         ) from error

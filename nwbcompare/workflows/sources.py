@@ -13,6 +13,7 @@ import xarray as xr
 from nwbcompare.core.activity import blocks, make_activity
 from nwbcompare.core.epochs import Bound, Epochs, with_epochs
 from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.files import check_name
 from nwbcompare.core.hdf5_input import UNREADABLE, named
 from nwbcompare.core.lazy import kept_in_memory, read_with
 from nwbcompare.core.netcdf_input import check_netcdf
@@ -106,7 +107,7 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     }
     if not isinstance(path, str | os.PathLike):
         return _open_files([Path(one) for one in path], reading, vendor)
-    path = Path(path)
+    path = check_name(path)
     if path.is_dir():
         return _open_folder(path, reading, vendor)
     if path.suffix == ".nc" and path.is_file():
@@ -253,7 +254,7 @@ def is_network(source: str) -> bool:
     # by its name, without importing torch
     if source.startswith(f"{PRETRAINED}:"):
         return True
-    if not Path(source).is_dir():
+    if not check_name(source).is_dir():
         return _registered_as(source) == "network"
     from nwbcompare.model.checkpoint import is_run  # noqa: PLC0415 - imports torch
 
@@ -262,7 +263,7 @@ def is_network(source: str) -> bool:
 
 def is_activity_model(source: str) -> bool:
     """Return whether a SOURCE is a registered model that consists of activity only."""
-    return not Path(source).exists() and _registered_as(source) == "activity"
+    return not check_name(source).exists() and _registered_as(source) == "activity"
 
 
 def _registered_as(source: str) -> str | None:
@@ -284,7 +285,7 @@ def find_network(source: str) -> Network:
     from nwbcompare.model.checkpoint import load as load_run  # noqa: PLC0415 - imports torch
     from nwbcompare.model.network import Network  # noqa: PLC0415
 
-    if not Path(source).exists() and _registered_as(source) == "network":
+    if not check_name(source).exists() and _registered_as(source) == "network":
         from nwbcompare.workflows.model_registry import load_model  # noqa: PLC0415
 
         network = load_model(source)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+from functools import partial
 
 import pytest
 
 from nwbcompare.core import files
-from nwbcompare.core.files import folder_in_progress, written_aside
+from nwbcompare.core.errors import InputError
+from nwbcompare.core.files import check_file, check_output, folder_in_progress, written_aside
 
 
 class Ended(BaseException):
@@ -104,3 +106,10 @@ def test_a_signal_at_any_line_leaves_the_old_or_the_new_folder(tmp_path):
 
     at_every_line(signal.SIGTERM, write, check)
     assert texts == {"old", "new"}
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "é" * 130, "a\0b"])
+@pytest.mark.parametrize("check", [check_output, partial(check_file, kind="a file")])
+def test_a_name_that_no_file_system_can_hold_is_refused(name, check):
+    with pytest.raises(InputError, match="at most 255 bytes, without the character NUL"):
+        check(name)

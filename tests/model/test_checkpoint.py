@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import torch
 from filled_networks import fill
+from safetensors.torch import load_file, save_file
 from training_logs import ROWS
 
 import nwbcompare as nc
-from nwbcompare.core.errors import NotApplicableError
+from nwbcompare.core.errors import InputError, NotApplicableError
 from nwbcompare.model import (
     Network,
     NetworkConfig,
+    checkpoint,
     evaluate,
     load,
     pretrained,
@@ -33,6 +35,7 @@ from nwbcompare.model.checkpoint import (
     read_log,
     read_training,
 )
+from nwbcompare.model.initialisation import initial_weights, weight_shapes
 from nwbcompare.model.run_config import parse_run_config
 
 SHIPPED = [
@@ -270,3 +273,41 @@ def test_a_damaged_log_is_refused(tmp_path, damage):
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(nc.InputError, match=r"log\.csv"):
         read_log(tmp_path / "run")
+
+
+def test_the_shapes_of_weights_are_those_that_are_made():
+    for config in (
+        NetworkConfig(n_units=3),
+        NetworkConfig(n_units=3, cell="leaky_gru", rules=("fdgo",)),
+        NetworkConfig(n_units=3, separate_rule_input=True, rules=("fdgo", "dm1")),
+    ):
+        made = {name: tuple(value.shape) for name, value in initial_weights(config).items()}
+        assert weight_shapes(config) == made
+
+
+def test_a_network_larger_than_its_file_is_refused_before_it_is_made(tmp_path, monkeypatch):
+    run = save_run(Network(NetworkConfig(n_units=4)), tmp_path / "run")
+    file = run / "config.json"
+    config = json.loads(file.read_text())
+    config["network"]["n_units"] = 200_000
+    file.write_text(json.dumps(config))
+    monkeypatch.setattr(checkpoint, "Network", None)
+    with pytest.raises(InputError, match=r"weights.safetensors: expected tensors .*200000, 200000"):
+        load(run)
+
+
+def test_weights_that_are_no_numbers_of_weights_are_refused(tmp_path):
+    run = save_run(Network(NetworkConfig(n_units=4)), tmp_path / "run")
+    file = run / "weights.safetensors"
+    weights = {name: value.to(torch.int8) for name, value in load_file(file).items()}
+    save_file(weights, file)
+    with pytest.raises(InputError, match="floating-point numbers .* got other numbers in bias"):
+        load(run)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": "\\u0000"}', "[1]", "\x00"])
+def test_a_damaged_evaluation_is_an_error_that_names_it(tmp_path, text):
+    run = save_run(Network(NetworkConfig(n_units=4)), tmp_path / "run")
+    (run / "evaluation.json").write_text(text)
+    with pytest.raises(InputError, match="evaluation.json: expected a JSON object"):
+        read_evaluation(run)

@@ -344,3 +344,14 @@ def test_the_findings_of_a_report_are_its_own_whatever_is_taken_in(report):
     values = json.loads((report / "report.json").read_text())
     assert [one["name"] for one in values["sections"]][:3] == ["sampled", "noise", "published"]
     assert not any("a: p < 0.05" in finding["text"] for finding in values["findings"])
+
+
+def test_a_picture_outside_the_folder_of_the_page_is_not_read(tmp_path):
+    folder = tmp_path / "page"
+    folder.mkdir()
+    (tmp_path / "private.svg").write_text("<svg/>")
+    picture = {"name": "../../private", "caption": "", "width": 1, "data": []}
+    section = {"name": "a", "heading": "A", "findings": [], "rows": [], "pictures": [picture]}
+    (folder / "report.json").write_text(json.dumps({"sections": [section]}))
+    with pytest.raises(nc.InputError, match="a picture outside its folder, '../../private'"):
+        read_sections(folder)

@@ -208,3 +208,17 @@ def test_a_folder_is_a_report_by_its_settings_and_results_together(tmp_path):
         pytest.fail("opened")
     (out / "results").rmdir()
     assert not REPORT.is_in(out)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../../x", "/etc", "a\\b", "a\0b", "n" * 300, ""])
+def test_results_of_any_source_stay_in_the_folder_of_the_report(tmp_path, name):
+    folder = ResultsFolder(tmp_path / "report")
+    file = folder.file(name, "tv")
+    file.write_text("")
+    assert file.resolve().parent.parent == (tmp_path / "report" / "results").resolve()
+    assert folder.file("monkey A", "tv").parent.name == "monkey_A"
+
+
+def test_long_names_that_differ_have_folders_that_differ(tmp_path):
+    folder = ResultsFolder(tmp_path)
+    assert folder.file("n" * 300 + "1", "tv") != folder.file("n" * 300 + "2", "tv")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import tomllib
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ import xarray as xr
 from pynwb import NWBFile
 from pynwb.file import Subject
 
+from nwbcompare.core.data_text import parse_toml
 from nwbcompare.core.errors import InputError, unknown_name
+from nwbcompare.core.yaml_lines import parse_yaml
 
 SYNTHETIC_SPECIES = "http://purl.obolibrary.org/obo/NCBITaxon_32630"
 FILE_KEYS = (
@@ -85,14 +86,13 @@ def read_metadata(path: str | Path) -> dict[str, dict[str, Any]]:
         raise InputError(
             str(path), "a file ending in .toml, .yaml or .yml", "none", "Check the path."
         )
-    import yaml  # noqa: PLC0415 - only here
-
+    if path.suffix != ".toml":
+        return checked_metadata(parse_yaml(path.read_bytes(), str(path))[0], str(path))
     try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        tables = parse_toml(path.read_bytes())
+    except ValueError as error:
         raise InputError(
-            str(path), "a TOML or YAML file", f"one that cannot be read ({error})", "Mend it."
+            str(path), "a TOML or YAML file", f"one that cannot be read ({error})", "Correct it."
         ) from error
     return checked_metadata(tables, str(path))
 
@@ -143,9 +143,18 @@ def checked_metadata(metadata: Any, subject: str = "metadata") -> dict[str, dict
 def _value(subject: str, key: str, value: Any) -> Any:
     if key in TIMES:
         return _time(subject, value)
-    if key in LISTS:
-        return [value] if isinstance(value, str) else [str(item) for item in value]
-    return str(value)
+    items = value if key in LISTS and isinstance(value, list | tuple) else [value]
+    # a key without a value, or a table in its place, is a mistake of writing
+    if not items or not all(isinstance(item, str | int | float | date) for item in items):
+        expected = "a text, or a list of texts" if key in LISTS else "a text"
+        raise InputError(subject, expected, f"{value!r:.60}", "Write it, or delete the key.")
+    texts = [str(item) for item in items]
+    for text in texts:
+        if "\0" in text:
+            raise InputError(
+                subject, "text without the character NUL", f"{text!r:.60}", "Delete it."
+            )
+    return texts if key in LISTS else texts[0]
 
 
 def _time(subject: str, value: Any) -> datetime:

@@ -576,6 +576,14 @@ def test_metadata_comes_from_files_and_counts_more_than_defaults(tmp_path):
         ([], "expected tables NWBFile and Subject, got list"),
         ({"NWBFile": {"session_start_time": "2020-01-02"}}, "a time with its zone"),
         ({"NWBFile": {"session_start_time": "yesterday"}}, "a time with its zone"),
+        (
+            {"NWBFile": {"keywords": None}},
+            "keywords: expected a text, or a list of texts, got None",
+        ),
+        ({"NWBFile": {"keywords": []}}, r"keywords: expected a text, or a list of texts, got \[\]"),
+        ({"NWBFile": {"keywords": [["a"]]}}, "keywords: expected a text, or a list of texts"),
+        ({"Subject": {"species": {}}}, "species: expected a text, got {}"),
+        ({"Subject": {"species": "a\0b"}}, "species: expected text without the character NUL"),
     ],
 )
 def test_wrong_metadata_is_refused_before_any_work(metadata, match):
@@ -592,7 +600,7 @@ def test_files_that_are_no_metadata_are_refused(tmp_path):
         ("tag.yaml", "!!python/object:os.system {}"),
     ):
         (tmp_path / name).write_text(text)
-        with pytest.raises(nc.InputError, match="a TOML or YAML file"):
+        with pytest.raises(nc.InputError, match=f"{name}.*: expected a (TOML or )?YAML file"):
             read_metadata(tmp_path / name)
 
 
