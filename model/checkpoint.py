@@ -525,7 +525,7 @@ def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     try:
         with file.open(newline="") as handle:
             return [_log_row(present_names(row)) for row in csv.DictReader(handle)]
-    except (csv.Error, ValueError, TypeError, KeyError) as error:
+    except (csv.Error, ArithmeticError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             str(file), "a table of evaluations", f"{error!r}", "Delete the damaged file."
         ) from error

@@ -73,10 +73,16 @@ def parse_run_config(text: str, file: Path) -> RunConfig:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(str(file), "a run's configuration", f"{error!r}", _REMEDY) from error
     # the version first: another one may well have other fields
-    if header not in {(FORMAT, version) for version in READABLE_VERSIONS}:
+    # (in a list, since what a file holds need not be hashable)
+    if header not in [(FORMAT, version) for version in READABLE_VERSIONS]:
         raise InputError(str(file), f"{FORMAT} {FORMAT_VERSION}", f"{header}", _REMEDY)
     if isinstance(values.get("training"), dict):
-        values["training"] = _in_present_format(values["training"])
+        try:
+            values["training"] = _in_present_format(values["training"])
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{file}, training.stages", "a list of stages", f"{error!r}", _REMEDY
+            ) from error
     return validated(_RUN_CONFIG, values, file=file, remedy=_REMEDY)
 
 

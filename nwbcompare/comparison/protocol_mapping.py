@@ -454,7 +454,8 @@ def _explained(error: ValidationError, origin: str, lines: Mapping[str, int]) ->
         start = line_of(origin, lines, path).removesuffix(path)
         return unknown_name(f"{start}key{within}", key, keys)
     # items of a list and of a table are described with the key that they are under
-    described = next(k for k in (key, *reversed(parents)) if k in _EXPECTED)
+    # keys that are no text are not among them
+    described = next((k for k in (key, *reversed(parents)) if k in _EXPECTED), "")
     expected, example = _EXPECTED[described]
     return InputError(
         line_of(origin, lines, path),

@@ -89,7 +89,7 @@ def resumed_rows(
 def _read(path: Path, wanted: dict[str, Any]) -> list[list[float]]:
     try:
         parameters, rows = _parse(path.read_text())
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ArithmeticError, ValueError, KeyError, TypeError) as error:
         raise DamagedCacheError(
             str(path),
             "a JSON file of rows that an earlier run saved",
