@@ -5,7 +5,8 @@ YAML, TOML, JSON, safetensors, CSV, npz) is written, then changed at random: bit
 values, objects and links. Each case is read completely in a worker process with limits of time and
 memory. Numbers by outcome are kept in results/fuzz.json after every few hundred cases, and a later
 call goes on from there; ``--kinds`` names some of the kinds, ``--case KIND NUMBER`` reads one case
-again. The exit status is 1 where a case was neither read nor refused by an error that names its file.
+again. The exit status is 1 where a case was neither read nor refused by an error that names its
+file.
 
 Nothing of this package reads npz: its cases show that such files are refused.
 """
@@ -41,7 +42,7 @@ SECONDS = 20
 """Time that a case may take (s)."""
 MEMORY_BYTES = 6_000_000_000
 """Address space of a worker, of which torch takes some gigabytes."""
-BATCH = 250
+BATCH = 500
 MOST_FAULTS = 50
 """Number of faults of a kind that are listed."""
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from nwbcompare.core.data_text import check_values
 from nwbcompare.core.errors import InputError, listing, unknown_name
 
 SCHEMA_VERSION = "1"
@@ -177,7 +178,7 @@ def make_activity(blocks: Mapping[str, xr.Dataset]) -> xr.DataTree:
     Raises
     ------
     InputError
-        If it is no dict of blocks.
+        If it is no dict of blocks, or a name is none that a tree or a file can hold.
 
     Examples
     --------
@@ -190,6 +191,17 @@ def make_activity(blocks: Mapping[str, xr.Dataset]) -> xr.DataTree:
         raise InputError(
             "blocks", "a dict of blocks by name", kind_of(blocks), 'Pass {"name": block, ...}.'
         )
+    for name in map(str, blocks):
+        try:
+            check_values(name)
+            # a path of a tree: two points would leave it
+            is_name = not {".", ".."} & set(name.split("/"))
+        except ValueError:
+            is_name = False
+        if not is_name:
+            raise InputError(
+                "blocks", "names without '.', '..' and NUL", repr(name), "Use another name."
+            )
     return xr.DataTree.from_dict({f"/{name}": block for name, block in blocks.items()})
 
 
@@ -204,7 +216,7 @@ def blocks(activity: Activity) -> dict[str, xr.Dataset]:
     Raises
     ------
     InputError
-        If it is anything else, which the message names, or an empty activity.
+        If it is anything else, which the message names, an empty activity, or one without units.
 
     Examples
     --------
@@ -218,6 +230,9 @@ def blocks(activity: Activity) -> dict[str, xr.Dataset]:
     """
     leaves = leaves_of(activity)
     if leaves and all("rate" in block for block in leaves.values()):
+        for leaf, block in leaves.items():
+            if block.sizes.get("unit") == 0:
+                raise InputError(leaf, "at least one unit", "none", "Select other units.")
         return leaves
     raise InputError(
         "activity",

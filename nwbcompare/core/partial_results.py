@@ -77,7 +77,13 @@ def resumed_rows(
     ) as progress:
         while len(table) < n_rows:
             rows = range(len(table), min(len(table) + at_once, n_rows))
-            table += np.asarray(compute(rows), dtype=np.float64).tolist()
+            new = np.asarray(compute(rows), dtype=np.float64).tolist()
+            if table and len(table[-1]) != len(new[0]):
+                raise _damaged(
+                    Path(str(path)),
+                    f"rows of {len(table[-1])} columns, where {len(new[0])} are due",
+                )
+            table += new
             if path is not None:
                 with written_aside(path, overwrite=True) as aside:
                     aside.write_text(json.dumps({"parameters": wanted, "rows": table}))
@@ -90,12 +96,8 @@ def _read(path: Path, wanted: dict[str, Any]) -> list[list[float]]:
     try:
         parameters, rows = _parse(path.read_text())
     except (OSError, ArithmeticError, ValueError, KeyError, TypeError) as error:
-        raise DamagedCacheError(
-            str(path),
-            "a JSON file of rows that an earlier run saved",
-            f"a file that cannot be read as one ({type(error).__name__}: {error})",
-            "Delete the file, or save to another path.",
-        ) from error
+        got = f"a file that cannot be read as one ({type(error).__name__}: {error})"
+        raise _damaged(path, got) from error
     if parameters != wanted:
         names = sorted(
             name
@@ -109,6 +111,15 @@ def _read(path: Path, wanted: dict[str, Any]) -> list[list[float]]:
             "Save to another path, or delete the file.",
         )
     return rows
+
+
+def _damaged(path: Path, got: str) -> DamagedCacheError:
+    return DamagedCacheError(
+        str(path),
+        "a JSON file of rows that an earlier run saved",
+        got,
+        "Delete the file, or save to another path.",
+    )
 
 
 def _parse(text: str) -> tuple[dict[str, Any], list[list[float]]]:

@@ -22,6 +22,7 @@ from nwbcompare.core.activity import (
     unit_rows,
     unknown_keys,
 )
+from nwbcompare.core.data_text import check_values, parse_json
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.lazy import is_in_memory
 
@@ -210,6 +211,23 @@ def attributes_are_there(block: xr.Dataset) -> Iterator[InputError]:
 
 
 @_structure
+def texts_can_be_written(block: xr.Dataset) -> Iterator[InputError]:
+    """Check that names and texts are Unicode without NUL, which no file can hold."""
+    name = block.attrs.get("name")
+    texts = {"attrs['name']": [name], "names of columns": [*block.variables, *block.dims]}
+    texts |= {
+        str(column): values.values.ravel().tolist()
+        for column, values in block.coords.items()
+        if values.dtype.kind in "UO"
+    }
+    for subject, parts in texts.items():
+        try:
+            check_values([part for part in parts if isinstance(part, str)])
+        except ValueError as error:
+            yield InputError(subject, "texts that a file can hold", str(error), "Correct them.")
+
+
+@_structure
 def time_axis_is_there(block: xr.Dataset) -> Iterator[InputError]:
     """Check that ``time`` has ascending bin centres (s), at least a bin's width apart."""
     if "time" not in block.coords or block["time"].dims != ("time",):
@@ -243,6 +261,8 @@ def unit_table_is_there(block: xr.Dataset) -> Iterator[InputError]:
     if "unit" not in block.coords or block["unit"].dims != ("unit",):
         yield InputError("unit", "a coordinate (unit,) of ids", "none", "Add an id for each unit.")
         return
+    if not block.sizes["unit"]:
+        yield InputError("unit", "at least one unit", "none", "Select other units, or skip it.")
     yield from _repeated("unit", block["unit"].values)
     # without rates there is no layout, which another rule reports
     if "rate" in block and is_ragged(block):
@@ -448,6 +468,6 @@ def _repeated(name: str, values: np.ndarray[Any, Any]) -> Iterator[InputError]:
 
 def _json(text: Any) -> Any:
     try:
-        return json.loads(text)
-    except (TypeError, ValueError):
+        return parse_json(text)
+    except (TypeError, ValueError, AttributeError):
         return None

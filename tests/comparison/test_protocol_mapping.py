@@ -159,6 +159,11 @@ class TestMapping:
             InputError, match=r"broken\.yaml, line 1: expected a YAML file, got one"
         ):
             read_mapping(broken)
+        broken.write_text("tasks: {fdgo: fdgo}\nconditions: {}\n.inf: 3")
+        with pytest.raises(
+            InputError, match=r"broken\.yaml.*: expected a table of keys and values"
+        ):
+            read_mapping(broken)
         broken.write_text("3")
         with pytest.raises(InputError, match=r"broken\.yaml: expected a table of keys and values"):
             read_mapping(str(broken))

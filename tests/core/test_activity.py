@@ -81,6 +81,12 @@ DENSE_FAULTS = {
     "an entry for task 'go'": lambda b: b.assign_attrs(condition_variables="{}"),
     "provenance'\\]: expected a JSON object": lambda b: b.assign_attrs(provenance="[]"),
     "deterministic'\\]: expected one of 0, 1": lambda b: b.assign_attrs(deterministic=2),
+    "attrs\\['name'\\]: expected texts .* the character NUL": lambda b: b.assign_attrs(name="a\0b"),
+    "attrs\\['name'\\]: expected texts .* not Unicode": lambda b: b.assign_attrs(name="\ud800"),
+    "area: expected texts that a file can hold": lambda b: b.assign_coords(
+        area=("unit", ["A", "A\0B", "B"])
+    ),
+    "provenance'\\]: expected a JSON object as": lambda b: b.assign_attrs(provenance="[" * 10**5),
 }
 
 
@@ -379,3 +385,17 @@ def test_an_invalid_activity_is_reported_by_worker_processes_too():
     copy = pickle.loads(pickle.dumps(caught.value))
     assert str(copy) == str(caught.value)
     assert [str(one) for one in copy.problems] == [str(one) for one in caught.value.problems]
+
+
+def test_a_block_without_units_is_refused_by_checks_and_analyses():
+    block = example_block().isel(unit=[])
+    with pytest.raises(nc.InvalidActivityError, match="unit: expected at least one unit, got none"):
+        nc.check_activity(block)
+    with pytest.raises(nc.InputError, match="example: expected at least one unit, got none"):
+        nc.task_variance(block)
+
+
+@pytest.mark.parametrize("name", ["..", "a/../../b", "./a", "a\0b", "\ud800"])
+def test_a_block_is_not_put_outside_of_its_activity(name):
+    with pytest.raises(nc.InputError, match="blocks: expected names without"):
+        nc.make_activity({name: example_block()})

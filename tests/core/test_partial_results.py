@@ -73,6 +73,8 @@ def test_parameters_are_compared_as_the_file_keeps_them(tmp_path):
         '{"parameters": {"seed": 1}, "rows": [[1, 2], [3]]}',
         '{"parameters": {"seed": 1}, "rows": [["a"]]}',
         '{"parameters": 3, "rows": [[1.0]]}',
+        '{"parameters": {"seed": 1}, "rows": [[1' + "0" * 400 + "]]}",
+        "[" * 100_000,
     ],
 )
 def test_a_damaged_file_is_an_error_and_stays(tmp_path, text):
@@ -97,3 +99,10 @@ def test_values_that_are_not_numbers_survive(tmp_path):
         )
         np.testing.assert_array_equal(table, values)
     assert len(json.loads(path.read_text())["rows"]) == 2
+
+
+def test_rows_of_another_number_of_columns_are_damage(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text('{"parameters": {"seed": 1}, "rows": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]}')
+    with pytest.raises(DamagedCacheError, match=r"rows.json: .* got rows of 6 columns, where"):
+        Computation().table(path)

@@ -261,8 +261,9 @@ def read_training_tasks(name):
         lambda text: text.replace("seconds", "hours"),
         lambda text: text.rstrip() + ",0.5,0.5\n",
         lambda text: text + '"' + "9" * 200_000,
+        lambda text: text.replace("\n0,", "\ninf,", 1),
     ],
-    ids=["word", "cut", "column", "cells", "long"],
+    ids=["word", "cut", "column", "cells", "long", "infinity"],
 )
 def test_a_damaged_log_is_refused(tmp_path, damage):
     save_run(Network(NetworkConfig(n_units=4)), tmp_path / "run", log=ROWS)
@@ -311,3 +312,21 @@ def test_a_damaged_evaluation_is_an_error_that_names_it(tmp_path, text):
     (run / "evaluation.json").write_text(text)
     with pytest.raises(InputError, match="evaluation.json: expected a JSON object"):
         read_evaluation(run)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"format": []}, "config.json: expected nwbcompare run 5"),
+        ({"version": {}}, "config.json: expected nwbcompare run 5"),
+        ({"network": []}, "config.json, network"),
+        ({"training": {"learning_rate": 1, "stages": ["x"]}}, "config.json, training.stages"),
+        ({"training": {"stages": ["x"]}}, "config.json, training"),
+    ],
+)
+def test_a_configuration_of_other_values_is_an_error_that_names_it(tmp_path, change, match):
+    run = save_run(Network(NetworkConfig(n_units=4)), tmp_path / "run")
+    file = run / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(InputError, match=match):
+        load(run)
