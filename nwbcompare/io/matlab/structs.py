@@ -30,10 +30,13 @@ from nwbcompare.core.hdf5_input import (
     read_column,
     referred,
 )
-from nwbcompare.io.matlab.mat5 import Variable, mat5_variables
+from nwbcompare.io.matlab.mat5 import ANY_RATIO_BYTES, Variable, mat5_variables
 
 EXPECTED = "a MATLAB file"
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+MOST_SPARSE_RATIO = 1000
+"""Factor by which sparse arrays above 500 MB may grow: five spikes a second in bins of 1 ms grow
+133-fold."""
 HDF5_OFFSETS = (0, 512, 1024)
 """MATLAB puts a header of 512 bytes before an HDF5 file."""
 
@@ -268,7 +271,7 @@ def _sparse(group: h5py.Group) -> npt.NDArray[Any]:
     starts = part("jc").astype(np.int64)
     shape = (int(number(group, "MATLAB_sparse", 0)), starts.size - 1)
     if "data" not in group:
-        refuse_beyond_memory(8 * prod(shape))
+        _check_dense(8 * prod(shape), starts.nbytes)
         # without any value but 0 there are neither data nor row indices
         return np.zeros(shape)
     return _dense(csc_array((part("data"), part("ir").astype(np.int64), starts), shape=shape))
@@ -277,5 +280,16 @@ def _sparse(group: h5py.Group) -> npt.NDArray[Any]:
 def _dense(sparse: Any) -> npt.NDArray[Any]:
     """Return a sparse array with its zeros, after a check that all indices lie inside."""
     sparse.check_format(full_check=True)
-    refuse_beyond_memory(prod(sparse.shape) * sparse.dtype.itemsize)
+    packed = sparse.data.nbytes + sparse.indices.nbytes + sparse.indptr.nbytes
+    _check_dense(prod(sparse.shape) * sparse.dtype.itemsize, packed)
     return np.asarray(sparse.toarray())
+
+
+def _check_dense(n_bytes: int, n_stored: int) -> None:
+    """Check the size that a sparse array has with its zeros, which no file holds."""
+    if n_bytes > max(ANY_RATIO_BYTES, n_stored * MOST_SPARSE_RATIO):
+        raise ValueError(
+            f"a sparse array of {n_stored:,} bytes has {n_bytes:,} with its zeros, more than "
+            f"{MOST_SPARSE_RATIO} times as many"
+        )
+    refuse_beyond_memory(n_bytes)

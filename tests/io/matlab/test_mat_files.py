@@ -484,3 +484,17 @@ def test_a_small_variable_may_unpack_by_any_factor(tmp_path: Path) -> None:
     path.write_bytes(packed_variable(2**24, 2**24))
     with opened_mat(path) as variables:
         assert variables["x"].size == 2**21
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_sparse_array_of_endless_zeros_is_refused_before_it_is_made(tmp_path, filled):
+    path = tmp_path / "sparse.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        group = file.create_group("x")
+        group.attrs["MATLAB_sparse"] = np.uint64(4 * 10**8)
+        group["jc"] = [0, 1]
+        if filled:
+            group["data"], group["ir"] = [1.0], [0]
+    refused = pytest.raises(nc.InputError, match=r"sparse.mat.* has 3,200,000,000 with its zeros")
+    with refused, opened_mat(path) as variables:
+        variables["x"]
