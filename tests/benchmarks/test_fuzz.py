@@ -58,7 +58,7 @@ def test_errors_of_other_types_and_without_a_name_are_faults(fuzz, monkeypatch):
 
         return read
 
-    assert judged(fuzz, monkeypatch, lambda path: []) == "read"
+    assert judged(fuzz, monkeypatch, lambda _: []) == "read"
     assert judged(fuzz, monkeypatch, fail(InputError("a.toml", "x", "y", "z"))) == "refused"
     assert judged(fuzz, monkeypatch, fail(InputError("b", "x", "y", "z"))) == "unnamed"
     assert judged(fuzz, monkeypatch, fail(KeyError("x"))) == "traceback"
