@@ -30,6 +30,8 @@ DISK_ERRORS = {
 """Error numbers of a disk that is full, over its quota, read-only or failing."""
 MOST_NAME_BYTES = 255
 """Limit of file systems for the name of a file or folder (bytes)."""
+ROOM_BYTES = 40
+"""Room for what temporary folders add to a name (bytes)."""
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -394,7 +396,11 @@ def _move_into_place(aside: Path, path: Path, scratch: Path) -> None:
 def _prefix(path: Path) -> str:
     # locks count within one machine only: machines that share a folder have names of their own
     host = zlib.crc32(platform.node().encode())
-    return f".{path.name}.writing-{host:08x}-"
+    name = path.name
+    if len(os.fsencode(name)) > MOST_NAME_BYTES - ROOM_BYTES:
+        # the whole name would be too long with what is added to it
+        name = f"{zlib.crc32(os.fsencode(name)):08x}"
+    return f".{name}.writing-{host:08x}-"
 
 
 def _scratch_folder(path: Path) -> tuple[Path, int | None]:

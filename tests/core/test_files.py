@@ -113,3 +113,11 @@ def test_a_signal_at_any_line_leaves_the_old_or_the_new_folder(tmp_path):
 def test_a_name_that_no_file_system_can_hold_is_refused(name, check):
     with pytest.raises(InputError, match="at most 255 bytes, without the character NUL"):
         check(name)
+
+
+@pytest.mark.parametrize("length", [1, 215, 216, 255])
+def test_an_output_of_any_name_that_can_be_held_is_written(tmp_path, length):
+    path = tmp_path / ("n" * length)
+    with written_aside(path) as aside:
+        aside.write_text("whole")
+    assert [file.name for file in tmp_path.iterdir()] == ["n" * length]
