@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from contextlib import suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 import h5py
 
 from nwbcompare.core.errors import InputError
+from nwbcompare.core.files import sha256_of_file
 from nwbcompare.core.first_reading import read_first
 from nwbcompare.core.hdf5_input import (
     MOST_BYTES,
@@ -24,6 +28,8 @@ from nwbcompare.core.hdf5_input import (
 EXPECTED = "a whole netCDF file of an activity (HDF5)"
 MOST_OBJECTS = 20_000
 """Limit of groups and variables. An activity of all 20 tasks has some 500."""
+SEAL = b"nwbcompare sha256 "
+SEAL_BYTES = len(SEAL) + 64
 NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
 """How netCDF marks a dataset that only declares the size of a dimension."""
 
@@ -99,6 +105,39 @@ def check_links(path: Path) -> None:
         for item in walk(file):
             if isinstance(item, h5py.Dataset) and _is_variable(item):
                 _check_declared(item)
+
+
+def seal(path: Path) -> None:
+    """Append a checksum to a file of this package, which readers of HDF5 do not look at.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "tv.nc"
+    ...     _ = file.write_bytes(b"results")
+    ...     seal(file)
+    ...     is_sealed(file)
+    True
+    """
+    # on a full disk the file stays without: it is whole, and only read more slowly
+    with suppress(OSError), path.open("ab") as file:
+        file.write(SEAL + sha256_of_file(path).encode())
+
+
+def is_sealed(path: Path) -> bool:
+    """Return whether a file has the bytes that it was sealed with, and so no damage."""
+    if path.stat().st_size <= SEAL_BYTES:
+        return False
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        body, end = memoryview(content)[:-SEAL_BYTES], content[-SEAL_BYTES:]
+        with body:
+            return end == SEAL + hashlib.sha256(body).hexdigest().encode()
 
 
 def walk(group: h5py.Group) -> list[Any]:

@@ -17,7 +17,7 @@ from nwbcompare.core.errors import DamagedCacheError, InputError, differences, l
 from nwbcompare.core.files import check_output_folder, file_name, folder_in_progress, written_aside
 from nwbcompare.core.hdf5_input import UNREADABLE
 from nwbcompare.core.hdf5_output import write_netcdf
-from nwbcompare.core.netcdf_input import check_links
+from nwbcompare.core.netcdf_input import check_links, check_netcdf, is_sealed, seal
 from nwbcompare.workflows.section import Refusal, Results
 
 IDENTITY, RESULTS = "identity.json", "results"
@@ -195,8 +195,9 @@ def read_results(file: Path, identity: Mapping[str, Any] | None = None) -> Resul
     if not file.is_file():
         return None
     try:
-        # files of a folder that was made elsewhere may have links out of it
-        check_links(file)
+        # as it was written, or else damaged, of an earlier version or made by others
+        check = check_links if is_sealed(file) else check_netcdf
+        check(file)
         # tables are loaded at once: the file may be replaced later in the run
         with xr.open_datatree(file, engine="h5netcdf") as tree:
             if not _is_of(tree.attrs, identity or {}):
@@ -259,6 +260,7 @@ def keep_results(
     }
     packing = {name: _packing(table) for name, table in tables.items()} if small else None
     write_netcdf(tree, file, overwrite=True, encoding=packing)
+    seal(file)
 
 
 def _packing(table: xr.Dataset) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import xarray as xr
 
 import nwbcompare as nc
 from nwbcompare.core.errors import DamagedCacheError, InputError
+from nwbcompare.core.netcdf_input import SEAL_BYTES
 from nwbcompare.testing import example_block
+from nwbcompare.workflows import results_folder
 from nwbcompare.workflows.results_folder import keep_results, read_results
 from nwbcompare.workflows.section import Results
 
@@ -189,3 +192,26 @@ def test_kept_results_from_elsewhere_are_guarded_too(
         change(whole, private)
     with pytest.raises(DamagedCacheError, match="section.nc"):
         read_results(file)
+
+
+def test_results_go_the_direct_way_only_where_their_bytes_are_those_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "section.nc"
+    keep_results(file, Results({"example": example_block()}))
+    checked: list[Path] = []
+    monkeypatch.setattr(results_folder, "check_netcdf", checked.append)
+    kept = read_results(file)
+    assert kept is not None
+    assert checked == []
+    xr.testing.assert_identical(kept["example"], example_block())
+    raw = bytearray(file.read_bytes())
+    raw[-200] ^= 1
+    file.write_bytes(raw)
+    with contextlib.suppress(DamagedCacheError):
+        read_results(file)
+    # as earlier versions wrote them, and others do
+    file.write_bytes(bytes(raw[:-SEAL_BYTES]))
+    with contextlib.suppress(DamagedCacheError):
+        read_results(file)
+    assert checked == [file, file]

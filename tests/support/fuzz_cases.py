@@ -400,6 +400,15 @@ def _npz(folder: Path) -> Path:
     return folder / "arrays.npz"
 
 
+def _kept(folder: Path) -> Path:
+    from nwbcompare.workflows.results_folder import keep_results
+    from nwbcompare.workflows.section import Results
+
+    tables = {"tv": nc.task_variance(example_block()), "a / b": example_block()}
+    keep_results(folder / "tv.nc", Results(tables), {"seed": 1})
+    return folder / "tv.nc"
+
+
 def change_safetensors(path: Path, rng: Generator, private: Path) -> None:
     """Change bytes, or the header, which is JSON after its length."""
     data = path.read_bytes()
@@ -459,6 +468,13 @@ def _read_in_run(path: Path) -> Any:
     return list(load(run).state_dict())
 
 
+def _read_kept(path: Path) -> Any:
+    from nwbcompare.workflows.results_folder import read_results
+
+    results = read_results(path, {"seed": 1})
+    return [] if results is None else list(results.values())
+
+
 def _read_text(path: Path) -> Any:
     from nwbcompare.comparison.protocol_mapping import read_mapping
     from nwbcompare.io.nwb.metadata import read_metadata
@@ -481,6 +497,7 @@ KINDS: dict[str, Kind] = {
     "safetensors": Kind((_in_run("weights.safetensors"),), change_safetensors, _read_in_run),
     "CSV": Kind((_in_run("log.csv"),), change_text, _read_in_run),
     "npz": Kind((_npz,), change_file, _load),
+    "kept results": Kind((_kept,), change_hdf5, _read_kept),
 }
 
 
