@@ -1,12 +1,12 @@
 """Damaged and hostile files of every kind: read, refused by name, or a fault of this package.
 
 Run: ``python benchmarks/fuzz.py --n 10000``. Every kind of input (NWB, netCDF, MATLAB 5 and 7.3,
-YAML, TOML, JSON, safetensors, CSV, npz, kept results) is written, then changed at random: bits, bytes, lines,
-values, objects and links. Each case is read completely in a worker process with limits of time and
-memory. Numbers by outcome are kept in results/fuzz.json after every few hundred cases, and a later
-call goes on from there; ``--kinds`` names some of the kinds, ``--case KIND NUMBER`` reads one case
-again. The exit status is 1 where a case was neither read nor refused by an error that names its
-file.
+YAML, TOML, JSON, safetensors, CSV, npz, kept results) is written, then changed at random: bits,
+bytes, lines, values, objects and links. Each case is read completely in a worker process with
+limits of time and memory. Numbers by outcome are kept in results/fuzz.json after every few
+hundred cases, and a later call goes on from there; ``--kinds`` names some of the kinds, ``--case
+KIND NUMBER`` reads one case again. The exit status is 1 where a case was neither read nor refused
+by an error that names its file.
 
 Nothing of this package reads npz: its cases show that such files are refused.
 """
