@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nwbcompare.core.checks import check_whole
-from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.data_text import parse_json
+from nwbcompare.core.errors import ExplainedError, InputError, listing
 from nwbcompare.core.provenance import environment
 from nwbcompare.model.curricula import EVALUATE_EVERY, EVALUATION_TRIALS, PUBLISHED_STEPS
 from nwbcompare.report.page import Page, write_page
@@ -237,7 +237,7 @@ def plan_of(runs: str | os.PathLike[str], **changes: Any) -> StudyPlan:
     Raises
     ------
     InputError
-        Where the folder has no networks of a study.
+        Where the folder has no networks of a study, or its settings are damaged.
     """
     folder = Path(runs)
     # hidden folders are those of interrupted writers
@@ -256,9 +256,21 @@ def plan_of(runs: str | os.PathLike[str], **changes: Any) -> StudyPlan:
         # seeds count from 0
         "n_networks": max(seed for _, seed in present) + 1,
         **STUDY.defaults,
-        **json.loads((folder / STUDY.configuration).read_text(encoding="utf-8")),
     }
-    return StudyPlan(**values | {name: v for name, v in changes.items() if v is not None})
+    file = folder / STUDY.configuration
+    try:
+        values |= dict(parse_json(file.read_text(encoding="utf-8")))
+        return StudyPlan(**values | {name: v for name, v in changes.items() if v is not None})
+    except ExplainedError:
+        raise
+    # keys that are unknown, and values of other types
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            str(file),
+            "the settings of a study",
+            f"a file that cannot be read ({type(error).__name__}: {error})",
+            "It is damaged: obtain the folder again.",
+        ) from error
 
 
 def _networks_in(runs: Path, plan: StudyPlan) -> list[StudyNetwork]:

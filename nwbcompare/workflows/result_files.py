@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from nwbcompare.core.activity import labels
+from nwbcompare.core.data_text import parse_json
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.files import check_output, written_aside
 
@@ -165,7 +166,7 @@ def _plain_attr(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, str) and (value[:1] in '[{"' or value in {"null", "true", "false"}):
         try:
-            return json.loads(value)
+            return parse_json(value)
         except ValueError:
             return value
     return value

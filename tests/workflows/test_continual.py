@@ -803,3 +803,11 @@ def test_measures_of_the_repository_are_read(repository, tmp_path, mante2013_pat
         assert set(anew) == (untrained if name == "continual_warm_up" else set())
         assert files == {one.name.replace(" ", "-") for one in measures} - set(anew)
         assert all("rate" in one.results for one in measures if one.name not in anew)
+
+
+@pytest.mark.parametrize("text", ["[", "[" * 10**5, "3", '{"unknown": 1}', '{"tasks": 3}'])
+def test_damaged_settings_of_a_study_are_an_error_that_names_them(tmp_path, text):
+    (tmp_path / "runs" / "sequential-0").mkdir(parents=True)
+    (tmp_path / "continual.json").write_text(text)
+    with pytest.raises(nc.InputError, match=r"continual\.json|tasks|task"):
+        plan_of(tmp_path)
