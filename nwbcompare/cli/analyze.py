@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nwbcompare.cli.options import names_of, section_options
+from nwbcompare.cli.terminal import echo
 from nwbcompare.core.errors import InputError
 
 
@@ -65,10 +66,10 @@ def analyze(
         overwrite=overwrite,
     )
     for section in json.loads((folder / "report.json").read_text())["sections"]:
-        click.echo(section["heading"])
+        echo(section["heading"])
         for finding in section["findings"]:
-            click.echo(f"  {finding if isinstance(finding, str) else finding['text']}")
-    click.echo(f"Page: {folder / 'index.html'}")
+            echo(f"  {finding if isinstance(finding, str) else finding['text']}")
+    echo(f"Page: {folder / 'index.html'}")
 
 
 @click.command()
@@ -103,9 +104,7 @@ def compose(
     )
     table = result.reset_coords(drop=True)[["performance", "balanced_accuracy"]].to_dataframe()
     if as_json:
-        click.echo(table.to_json(orient="index"))
+        echo(table.to_json(orient="index"))
         return
     for expression, row in table.iterrows():
-        click.echo(
-            f"{row['performance']:.3f} (balanced {row['balanced_accuracy']:.3f})  {expression}"
-        )
+        echo(f"{row['performance']:.3f} (balanced {row['balanced_accuracy']:.3f})  {expression}")

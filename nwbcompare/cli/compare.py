@@ -17,6 +17,7 @@ from nwbcompare.cli.options import (
     print_preregistration,
     section_options,
 )
+from nwbcompare.cli.terminal import echo
 from nwbcompare.core.errors import InputError
 
 MODEL_HELP = (
@@ -237,14 +238,14 @@ def _print_findings(folder: Path, *, has_recording: bool) -> None:
         reason = "the results are not about a brain."
         if not has_recording:
             reason = f"none was found. {how_to_get(get_loader('mante2013'))}"
-        click.echo(f"SIMULATED recording: {reason}")
+        echo(f"SIMULATED recording: {reason}")
     if numbers["left_out"]:
-        click.echo(numbers["left_out"])
+        echo(numbers["left_out"])
     for name, rows in numbers["provenance"]["matches"].items():
-        click.echo(f"Conditions of the recording, and of {name}:")
+        echo(f"Conditions of the recording, and of {name}:")
         for ours, theirs in rows:
-            click.echo(f"  {ours:<28} {theirs}")
+            echo(f"  {ours:<28} {theirs}")
     for finding in numbers["findings"]:
-        click.echo(f"- {finding['text']}")
+        echo(f"- {finding['text']}")
     for path in (folder / "index.html", folder / "report.json"):
-        click.echo(str(path))
+        echo(str(path))

@@ -14,6 +14,7 @@ from nwbcompare.cli.options import (
     preregistration_options,
     print_preregistration,
 )
+from nwbcompare.cli.terminal import echo
 
 # the networks of --runs determine these
 OF_TRAINING = ("steps_per_task", "n_units", "warm_up_steps", "strength", "train_only")
@@ -141,9 +142,9 @@ def continual(
         # networks that diverged or stalled are listed: a study goes on without them
         for network in study_networks:
             if network.failure:
-                click.echo(f"Not trained: {network.folder.name} ({network.failure})")
+                echo(f"Not trained: {network.folder.name} ({network.failure})")
         n_finished = sum(not network.failure for network in study_networks)
-        click.echo(f"Networks: {n_finished} of {len(study_networks)} trained to the end, in {out}")
+        echo(f"Networks: {n_finished} of {len(study_networks)} trained to the end, in {out}")
         return
     settings = Settings(n_draws=n_draws, n_bootstrap=n_bootstrap, seed=seed, n_jobs=jobs)
     if preregister is not None:
@@ -169,4 +170,4 @@ def continual(
         resume=resume,
         overwrite=overwrite,
     )
-    click.echo(str(folder / "index.html"))
+    echo(str(folder / "index.html"))

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 import nwbcompare as nc
+from nwbcompare.cli.terminal import echo
 
 
 @click.command()
@@ -24,4 +25,4 @@ def info(source: str, as_json: bool) -> None:
     from nwbcompare.workflows.sources import resolve  # noqa: PLC0415 - imports xarray
 
     found = nc.describe(resolve(source))
-    click.echo(json.dumps(asdict(found)) if as_json else str(found))
+    echo(json.dumps(asdict(found)) if as_json else str(found))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import signal
 import sys
 import warnings
@@ -26,6 +26,7 @@ from nwbcompare.cli.nwb import convert, export, validate
 from nwbcompare.cli.options import check_not_set, is_set, names_of, options_of
 from nwbcompare.cli.power import power_command
 from nwbcompare.cli.rule_learning import rule_learning
+from nwbcompare.cli.terminal import EXIT_STATUS_HELP, ExitStatus, discard_output, echo
 from nwbcompare.core.errors import (
     DivergedError,
     ExplainedError,
@@ -55,32 +56,33 @@ SOURCE_HELP = (
 def main() -> None:
     """Run the command line.
 
-    The exit status is 2 for invalid input, 1 if training failed or an output could not be written,
-    130 after an interrupt (SIGINT), 143 after SIGTERM, and 0 otherwise.
+    The exit status is one of `nwbcompare.cli.terminal.ExitStatus`.
     """
     # one line a warning, without the place in the code that issued it
     warnings.showwarning = _show_warning
     previous = signal.signal(signal.SIGTERM, _end)
     try:
-        # else click would print errors in its own form, and end the process
-        cli(standalone_mode=False)
+        # else click would print errors in its own form, and end the process; a command that
+        # asks for a status has it returned
+        if status := cli(standalone_mode=False):
+            sys.exit(status)
     except ExplainedError as error:
-        _leave(f"Error: {error}", error, 2)
+        _leave(f"Error: {error}", error, ExitStatus.BAD_INPUT)
     except (DivergedError, StalledError, OutputError) as error:
-        _leave(f"Error: {error}", error, 1)
+        _leave(f"Error: {error}", error, ExitStatus.FAILED)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as request:
-        sys.exit(request.exit_code)
+        shown = io.StringIO()
+        error.show(shown)
+        _leave(shown.getvalue().rstrip("\n"), error, ExitStatus.BAD_INPUT)
     except (click.Abort, KeyboardInterrupt) as error:
         # click replaces an interrupt by an exception of its own
         cause = error.__cause__ or error
-        status = 143 if isinstance(cause, _Ended) else 130
+        ended = isinstance(cause, _Ended)
+        status = ExitStatus.TERMINATED if ended else ExitStatus.INTERRUPTED
         _leave("Stopped; no finished output was changed.", cause, status)
     except BrokenPipeError:
         # the program that reads the output (head, less) has ended, which is not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
     finally:
         signal.signal(signal.SIGTERM, previous)
 
@@ -97,20 +99,21 @@ def _end(*_: object) -> NoReturn:
 
 def _leave(message: str, error: BaseException, status: int) -> NoReturn:
     for line in (message, *getattr(error, "__notes__", ())):
-        click.echo(line, err=True)
+        echo(line, err=True)
     sys.exit(status)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    echo(f"Warning: {message}", err=True)
 
 
 @click.group(
+    epilog=EXIT_STATUS_HELP,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
         "show_default": True,
-    }
+    },
 )
 @click.version_option(package_name="nwbcompare")
 def cli() -> None:
@@ -351,9 +354,9 @@ def train(
     )
     evaluation = read_evaluation(out)
     for task, share in evaluation["performance"].items():
-        click.echo(f"{task}: {share:.3f} of {evaluation['n_trials']} random trials with noise")
-    click.echo(f"{evaluation['steps']} steps in {evaluation['seconds']:.0f} s")
-    click.echo(f"Run folder: {out}")
+        echo(f"{task}: {share:.3f} of {evaluation['n_trials']} random trials with noise")
+    echo(f"{evaluation['steps']} steps in {evaluation['seconds']:.0f} s")
+    echo(f"Run folder: {out}")
 
 
 def _task_choice(tasks: str | None) -> tuple[str, ...]:
@@ -433,7 +436,7 @@ def record(source: str, out: str, protocol: str, overwrite: bool) -> None:
         nc.write_nwb(activity, path, overwrite=overwrite)
     else:
         _write_netcdf(activity, path, overwrite)
-    click.echo(f"Activity: {path}")
+    echo(f"Activity: {path}")
 
 
 @cli.group()
@@ -448,7 +451,7 @@ def datasets_list(as_json: bool) -> None:
     from nwbcompare.datasets.registry import loaders  # noqa: PLC0415
 
     titles = {name: loader.title for name, loader in loaders().items()}
-    click.echo(json.dumps(titles) if as_json else "\n".join(f"{k}: {v}" for k, v in titles.items()))
+    echo(json.dumps(titles) if as_json else "\n".join(f"{k}: {v}" for k, v in titles.items()))
 
 
 @datasets.command("info")
@@ -459,12 +462,12 @@ def datasets_info(name: str) -> None:
     from nwbcompare.datasets.registry import get_loader  # noqa: PLC0415
 
     loader = get_loader(name)
-    click.echo(f"{loader.name}: {loader.title}\n{how_to_get(loader)}")
-    click.echo("Options: " + ", ".join(f"{k} ({v.__name__})" for k, v in loader.options.items()))
+    echo(f"{loader.name}: {loader.title}\n{how_to_get(loader)}")
+    echo("Options: " + ", ".join(f"{k} ({v.__name__})" for k, v in loader.options.items()))
     try:
-        click.echo(f"Location: {find_dataset(name)}")
+        echo(f"Location: {find_dataset(name)}")
     except DatasetNotFoundError:
-        click.echo("Not found on this machine.")
+        echo("Not found on this machine.")
 
 
 for _command in (
@@ -511,6 +514,6 @@ def _output_result(
 
     if out is not None:
         write_result(result, out, overwrite=overwrite)
-    click.echo(json_text(result) if as_json else text)
+    echo(json_text(result) if as_json else text)
     if out is not None and not as_json:
-        click.echo(f"Result: {out}")
+        echo(f"Result: {out}")

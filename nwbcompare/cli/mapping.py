@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import xarray as xr
 
+from nwbcompare.cli.terminal import echo
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.files import check_output, written_aside
 
@@ -55,8 +56,8 @@ def new(recording: str, model: str, out: str, overwrite: bool) -> None:
     with written_aside(path, overwrite=overwrite) as aside:
         aside.write_text(draft, encoding="utf-8")
     left = sum(OPEN in line.partition("#")[0] for line in draft.splitlines())
-    click.echo(f"Mapping: {path}")
-    click.echo(
+    echo(f"Mapping: {path}")
+    echo(
         f"{left} lines to fill in ({OPEN}); then: nwbcompare mapping check {path} "
         f"--recording {recording!r}"
     )
@@ -84,12 +85,12 @@ def check(file: str, recording: str) -> None:
     conditions = check_mapping(resolve(recording), read)
     for task in dict.fromkeys(conditions["task"].values):
         of_task = conditions.isel(condition=conditions["task"].values == task)
-        click.echo(f"{task} -> {of_task['network_task'].values[0]}")
-        click.echo(_text(of_task, read.columns))
+        echo(f"{task} -> {of_task['network_task'].values[0]}")
+        echo(_text(of_task, read.columns))
     for note in conditions.attrs["notes"]:
-        click.echo(note)
+        echo(note)
     least = int(conditions["least_trials"].min())
-    click.echo(
+    echo(
         f"{file}: {conditions.sizes['condition']} conditions, at least {least} trials of each unit "
         f"in each, epoch {read.epoch!r} against the network's {read.network_epoch!r}."
     )

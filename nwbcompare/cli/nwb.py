@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nwbcompare.cli.options import options_of
+from nwbcompare.cli.terminal import ExitStatus, echo
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.files import check_output, written_aside
 
@@ -109,7 +110,7 @@ def export(
         **options,
     )
     for path in paths:
-        click.echo(str(path))
+        echo(str(path))
 
 
 @click.command()
@@ -158,7 +159,7 @@ def convert(
         metadata=metadata,
         overwrite=overwrite,
     )
-    click.echo(f"{len(paths)} files in {folder}")
+    echo(f"{len(paths)} files in {folder}")
 
 
 @click.command()
@@ -172,6 +173,7 @@ def validate(
     """Validate FILES with the NWB validator and nwbinspector (dandi configuration).
 
     The exit status is 1 if a file has an error or a critical message: archives reject such files.
+    Those of all commands: nwbcompare --help.
 
     \b
     Example:
@@ -183,14 +185,14 @@ def validate(
 
     by_file = {file: inspect_nwb(file) for file in files}
     for file, messages in by_file.items():
-        click.echo(f"{file}: " + (f"{len(messages)} message(s)" if messages else "no message"))
+        echo(f"{file}: " + (f"{len(messages)} message(s)" if messages else "no message"))
         for message in messages:
-            click.echo(f"  {message}")
+            echo(f"  {message}")
     if json_file_path is not None:
         with written_aside(json_file_path, overwrite=overwrite) as aside:
             aside.write_text(json.dumps(by_file, indent=1) + "\n", encoding="utf-8")
     if any(message.startswith(REFUSED) for messages in by_file.values() for message in messages):
-        context.exit(1)
+        context.exit(ExitStatus.FAILED)
 
 
 def _metadata(file: str | None, pairs: tuple[str, ...]) -> dict[str, dict[str, Any]]:

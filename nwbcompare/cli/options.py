@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from nwbcompare.cli.terminal import echo
 from nwbcompare.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def section_options(report: str) -> Callable[[F], F]:
         from nwbcompare.workflows.registry import sections_of  # noqa: PLC0415 - imports torch
 
         for section in sections_of(report).values():
-            click.echo(f"{section.name}: {section.heading}{' (long)' if section.is_long else ''}")
+            echo(f"{section.name}: {section.heading}{' (long)' if section.is_long else ''}")
         context.exit()
 
     return options_of(
@@ -96,13 +97,13 @@ def check_preregistration_options() -> None:
 
 def print_preregistration(path: str, file: PreregistrationFile) -> None:
     """Print what to do with a preregistration, and last its SHA-256 as ``sha256sum`` does."""
-    click.echo("Fixed beforehand; nothing was computed. Check a later run with --preregistration.")
+    echo("Fixed beforehand; nothing was computed. Check a later run with --preregistration.")
     if file.contents.recording.sha256 is None:
-        click.echo(
+        echo(
             f"No recording was found at {file.contents.recording.source}: its name is fixed, its "
             "data are not."
         )
-    click.echo(f"{file.sha256}  {path}")
+    echo(f"{file.sha256}  {path}")
 
 
 def names_of(text: str | None) -> list[str] | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nwbcompare.cli.terminal import echo
 from nwbcompare.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def power_command(
         ),
         **options,
     )
-    click.echo(json.dumps(_plain(result)) if as_json else _table(result))
+    echo(json.dumps(_plain(result)) if as_json else _table(result))
 
 
 def _numbers(option: str, text: str) -> list[int]:

@@ -10,6 +10,8 @@ from typing import Any
 import click
 import numpy as np
 
+from nwbcompare.cli.terminal import echo
+
 LEVEL = 0.9
 RECORD = "rule_learning.json"
 
@@ -65,13 +67,13 @@ def rule_learning(networks: int, out: str, jobs: int, **options: Any) -> None:
     with written_aside(path, overwrite=True) as aside:
         aside.write_text(json.dumps(record) + "\n")
     for curve in record["curves"]:
-        click.echo(_line(curve))
+        echo(_line(curve))
     for curve in record["curves"]:
         if "largest_change" in curve:
-            click.echo(_weight_change_text(curve))
+            echo(_weight_change_text(curve))
     for name, reason in left_out.items():
-        click.echo(f"Left out: {name} ({reason})")
-    click.echo(f"Record: {path}")
+        echo(f"Left out: {name} ({reason})")
+    echo(f"Record: {path}")
 
 
 def _add_summary(record: dict[str, Any], out: str) -> None:

@@ -64,6 +64,17 @@ class NotApplicableError(ExplainedError):
     """
 
 
+class MissingPackageError(InputError, ImportError):
+    """A package that is needed here is missing; the remedy has the command to install it.
+
+    Examples
+    --------
+    >>> error = MissingPackageError("a.edf", "pyedflib", "none", "pip install pyedflib")
+    >>> isinstance(error, ImportError)
+    True
+    """
+
+
 class DamagedCacheError(ExplainedError):
     """A file of intermediate results that cannot be read; it is never recomputed silently."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from nwbcompare.core.errors import MissingPackageError
+
 
 def require(package: str) -> Any:
     """Import an optional package, whose name is also that of the extra that installs it.
@@ -16,8 +18,9 @@ def require(package: str) -> Any:
 
     Raises
     ------
-    ImportError
-        If it cannot be imported; the message has the command to install it.
+    MissingPackageError
+        If it cannot be imported (an `InputError` and an ``ImportError``); the message has the
+        command to install it.
 
     Examples
     --------
@@ -27,6 +30,9 @@ def require(package: str) -> Any:
     try:
         return import_module(package)
     except ImportError as error:
-        raise ImportError(
-            f"{package} could not be imported ({error}): pip install 'nwbcompare[{package}]'"
+        raise MissingPackageError(
+            package,
+            "an installed package",
+            f"one that cannot be imported ({error})",
+            f"Install it: pip install 'nwbcompare[{package}]'",
         ) from error

@@ -16,8 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 from nwbcompare.core.files import written_aside
+from nwbcompare.core.plain_text import plain_text
 
 Array = npt.NDArray[np.float64]
 BLUE, SKY, GREEN, PINK = "#0072B2", "#56B4E9", "#009E73", "#CC79A7"
@@ -49,6 +52,8 @@ STYLE: Any = {
     "svg.hashsalt": "nwbcompare",
     # outlines look alike where the font is missing
     "svg.fonttype": "path",
+    # a dollar sign in a name is a dollar sign
+    "text.parse_math": False,
 }
 
 
@@ -95,6 +100,7 @@ def as_svg(figure: Figure) -> bytes:
     """
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
+        _write_plain(figure)
         # without a date, so that equal figures have equal bytes
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
@@ -129,8 +135,26 @@ def save(figure: Figure, path: str | Path, *, overwrite: bool = False) -> Path:
         if path.suffix == ".svg":
             aside.write_bytes(as_svg(figure))
         else:
+            _write_plain(figure)
             figure.savefig(aside, dpi=150)
     return path
+
+
+def _write_plain(figure: Figure) -> None:
+    """Make the texts of a figure plain: no control characters in SVG, no formulas in names."""
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            # numbers have none, and labels of ticks are made again at every drawing
+            if not isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter):
+                continue
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            plain = [plain_text(label) for label in labels]
+            if plain != labels:
+                axis.set_ticks(axis.get_ticklocs(), labels=plain)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        if (plain_one := plain_text(text.get_text())) != text.get_text():
+            text.set_text(plain_one)
 
 
 def display_name(name: str, names: Mapping[str, str] | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from nwbcompare.core.data_text import parse_json
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.files import file_name, written_aside
+from nwbcompare.core.plain_text import plain_text
 from nwbcompare.report.page_section import Cell, Evidence, Finding, PageSection, Picture, Row
 from nwbcompare.report.template import render
 
@@ -179,5 +180,8 @@ def _csv(rows: Sequence[Row]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {key: plain_text(cell) if isinstance(cell, str) else cell for key, cell in row.items()}
+        for row in rows
+    )
     return text.getvalue().encode()

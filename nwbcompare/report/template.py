@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from nwbcompare.core.plain_text import plain_text
 from nwbcompare.report.page_section import evidence_text, number_text
 
 
@@ -28,7 +29,8 @@ def render(template: str, **contents: Any) -> str:
         trim_blocks=True,
     )
     functions = {"evidence_text": evidence_text, "number_text": number_text}
-    return environment.get_template(template).render(css=_text("page.css"), **functions, **contents)
+    html = environment.get_template(template).render(css=_text("page.css"), **functions, **contents)
+    return plain_text(html)
 
 
 def _text(name: str) -> str:

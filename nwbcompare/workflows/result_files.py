@@ -15,6 +15,7 @@ from nwbcompare.core.activity import labels
 from nwbcompare.core.data_text import parse_json
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.files import check_output, written_aside
+from nwbcompare.core.plain_text import plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +81,8 @@ def write_result(
         if checked.suffix == ".json":
             aside.write_text(json_text(result) + "\n", encoding="utf-8")
         elif checked.suffix == ".csv":
-            result_table(result).to_csv(aside, index=False)
+            table = result_table(result).to_csv(index=False, lineterminator="\n")
+            aside.write_text(plain_text(table), encoding="utf-8", newline="\n")
         else:
             result_table(result).to_parquet(aside, index=False, engine="pyarrow")
 

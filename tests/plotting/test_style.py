@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree as ET
+
 import numpy as np
 import pytest
 
@@ -38,3 +40,22 @@ def test_error_bars_reach_the_bounds_and_are_never_negative():
 def test_names_are_slanted_where_there_are_many():
     assert not slanted(range(3))
     assert slanted(range(4)) == slanted(range(1), most_level=0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["\x1b[31mred", "nul\x00", "--> <!-- & <b>", "\ud800", "\ufffe", "$\\frac$", "a$b$c", "]]>"],
+)
+def test_any_name_makes_a_figure_that_is_well_formed(name, tmp_path):
+    figure, axes = new_figure()
+    ax = axes[0, 0]
+    ax.plot([0, 1], label=name)
+    ax.set_xticks([0, 1], [name, "b"])
+    ax.set_yticks([0])
+    ax.set_yticklabels([name])
+    ax.text(0, 0, name, gid="a")
+    ax.set_title(name)
+    ax.legend(title=name)
+    root = ET.fromstring(as_svg(figure))  # noqa: S314 - our own bytes
+    assert root.tag.endswith("svg")
+    save(figure, tmp_path / "a.pdf")
