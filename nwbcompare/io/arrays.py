@@ -22,6 +22,7 @@ from nwbcompare.io.columns import (
     table_columns,
     with_task,
 )
+from nwbcompare.io.common_time import on_common_time
 from nwbcompare.io.sessions.alignment import DEFAULT_BIN_S, count_bins, lay_on_one_clock
 from nwbcompare.io.sessions.recorded_signals import SpikeTrains, Times
 from nwbcompare.io.sessions.session import Reading, Session
@@ -60,7 +61,8 @@ def from_arrays(
     ----------
     rates
         Rates, ``(trial, time, unit)``, or ``(trial, time)`` of one unit. Or a list with an array
-        ``(trial, time)`` for each unit, if units have different trials. NaN: not observed.
+        ``(trial, time)`` for each unit, if units have different trials; or, with ``dims``, one
+        for each trial. NaN: not observed.
     spikes
         Instead of rates, spike times (s): for each unit, for each of its trials, a list of
         times from the event. Or for each unit one list of times on the session's clock, with
@@ -73,9 +75,12 @@ def from_arrays(
         Columns of the unit table, with unique ids ``unit``, by default "unit 0", "unit 1", ...
     dims
         Order of the axes: by default ``("trial", "time", "unit")`` for rates, and
-        ``("unit", "trial")`` for spike times from an event.
+        ``("unit", "trial")`` for spike times from an event. Of a list of arrays, its own axis
+        first, as in ``("trial", "unit", "time")``. ``("unit", "time")`` is one trial.
     time_s
-        Bin centres (s) of rates, ``(time,)``; by default consecutive bins from 0 s.
+        Bin centres (s) of rates, ``(time,)``; by default consecutive bins from 0 s. Of a list by
+        trial also a list: trials are then padded with NaN, if their bins are the same where they
+        overlap.
     counts
         Whether ``rates`` are spike counts, which are then divided by the bin width.
     align
@@ -230,16 +235,15 @@ def _described(value: Any) -> str:
 
 
 def _rates(rates: Any, dims: Sequence[str] | None, time_s: Any, bin_s: float | None) -> _Binned:
-    by_unit = _is_list_of_arrays(rates)
+    by_unit = _is_list_of_arrays(rates) and (dims is None or dims[0] != "trial" or len(dims) != 3)
     if by_unit:
-        axes = None if dims is None else [dim for dim in dims if dim != "unit"]
-        matrices = [_ordered("rates", _numbers(unit), axes, RATE_DIMS[:2]) for unit in rates]
+        matrices = [_of_unit(_numbers(unit), dims) for unit in rates]
     else:
-        whole = _numbers(rates)
-        if whole.ndim == 2:
-            whole = _ordered("rates", whole, dims, RATE_DIMS[:2])[:, :, None]
+        if dims is not None and _is_list_of_arrays(rates):
+            trials = [_ordered("rates", _numbers(one), dims[1:], RATE_DIMS[1:]) for one in rates]
+            whole, time_s = on_common_time(trials, time_s)
         else:
-            whole = _ordered("rates", whole, dims, RATE_DIMS)
+            whole = _trial_time_unit(_numbers(rates), dims)
         matrices = list(np.moveaxis(whole, 2, 0))
     # units may differ in trials, but share the time axis
     lengths = {matrix.shape[1] for matrix in matrices}
@@ -252,6 +256,31 @@ def _rates(rates: Any, dims: Sequence[str] | None, time_s: Any, bin_s: float | N
         )
     centres, width = _time_axis(lengths.pop(), time_s, bin_s)
     return _Binned(matrices, centres, width, together=not by_unit)
+
+
+def _trial_time_unit(whole: npt.NDArray[Any], dims: Sequence[str] | None) -> npt.NDArray[Any]:
+    """Return an array of two or three axes as trials x times x units."""
+    if whole.ndim != 2:
+        return _ordered("rates", whole, dims, RATE_DIMS)
+    if dims is not None and "unit" in dims:
+        # a mean over trials is one trial
+        return _ordered("rates", whole, dims, RATE_DIMS[1:])[None]
+    return _ordered("rates", whole, dims, RATE_DIMS[:2])[:, :, None]
+
+
+def _of_unit(matrix: npt.NDArray[Any], dims: Sequence[str] | None) -> npt.NDArray[Any]:
+    """Return a matrix of a list by unit as trials x times."""
+    if dims is None:
+        return _ordered("rates", matrix, None, RATE_DIMS[:2])
+    if dims[0] != "unit" or len(dims) != 3:
+        raise InputError(
+            "dims",
+            "the axis of the list first, and those of its matrices: ('unit', 'trial', 'time') or "
+            "('trial', 'time', 'unit')",
+            repr(tuple(dims)),
+            "Name the axes of the list and of its matrices.",
+        )
+    return _ordered("rates", matrix, dims[1:], RATE_DIMS[:2])
 
 
 def _is_list_of_arrays(rates: Any) -> bool:

@@ -223,7 +223,7 @@ def test_cells_with_one_row_or_column(tmp_path):
         ({"rates": "name.x"}, "expected a struct with a field 'x', got text"),
         ({"rates": "data"}, "rates: expected an array or a cell, got a struct with fields"),
         ({"rates": "name"}, "rates: expected an array or a cell, got text"),
-        ({"rates": "units.area"}, "rates: expected matrices, one for each unit, got text"),
+        ({"rates": "units.area"}, "rates: expected matrices, one for each unit or trial, got text"),
         ({"rates": "units(3).area"}, r"expected an element from 1 to 2, got 3. MATLAB counts from 1"),
         ({"rates": "data.spikes(0)"}, "expected an element from 1 to 3, got 0"),
         ({"rates": "data[1]"}, r"mapping: expected names as in MATLAB.*Correct the part from '\[1\]'"),
