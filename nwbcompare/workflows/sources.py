@@ -54,7 +54,7 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     path
         An NWB file with trials; several files, or a folder of them, as one activity; a
         netCDF file of an activity; a run folder, whose network is recorded without noise on the
-        test trials of its tasks; or a file of a vendor's format that neo reads.
+        test trials of its tasks; or a file or folder of a vendor's format that neo reads.
     align, window, bin, smooth, task, conditions, series
         How trials are aligned, binned and named; see `nwbcompare.io.open_nwb`. Not for netCDF
         files and run folders, whose activity has a time axis already.
@@ -118,17 +118,21 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
 
 def _open_files(paths: list[Path], reading: dict[str, Any], vendor: dict[str, Any]) -> xr.DataTree:
     """Open NWB files together, or one file of another format by neo."""
-    if len(paths) == 1 and paths[0].is_file() and not _is_nwb(paths[0]):
-        from nwbcompare.io.neo.vendor_files import open_vendor  # noqa: PLC0415 - neo is optional
-
-        _check_no_options(paths[0], {name: reading[name] for name in OF_NWB})
-        options = {name: value for name, value in reading.items() if value is not None}
-        return check_activity(open_vendor(paths[0], **options, **vendor))
+    if len(paths) == 1 and paths[0].is_file() and ("reader" in vendor or not _is_nwb(paths[0])):
+        return _open_by_neo(paths[0], reading, vendor)
     for name in vendor:
         raise unknown_name("option of nwbcompare.open for NWB files", name, reading)
     from nwbcompare.io.nwb.read import open_nwb  # noqa: PLC0415 - imports h5py
 
     return open_nwb(paths, **reading)
+
+
+def _open_by_neo(path: Path, reading: dict[str, Any], vendor: dict[str, Any]) -> xr.DataTree:
+    from nwbcompare.io.neo.vendor_files import open_vendor  # noqa: PLC0415 - neo is optional
+
+    _check_no_options(path, {name: reading[name] for name in OF_NWB})
+    options = {name: value for name, value in reading.items() if value is not None}
+    return check_activity(open_vendor(path, **options, **vendor))
 
 
 def _is_nwb(path: Path) -> bool:
@@ -369,19 +373,25 @@ READING_OPTIONS: dict[str, Callable[[str], Any]] = {
     "epoch.NAME": _bounds,
     "series": str,
     "trials": str,
+    "trials.NAME": str,
+    "events.NAME": str,
+    "reader": str,
+    "signal": str,
     "transpose": _flag,
     "ragged.NAME": _words,
 }
 """Options of `open` that a SOURCE may have, with the function that parses each."""
+OF_NAMES = {"epoch": "epochs", "trials": "trials", "events": "events", "ragged": "ragged"}
+"""Options of a SOURCE with a name after a point, and the argument of `open` that takes them."""
 
 
 def _reading(query: str) -> dict[str, Any]:
     """Return the options of `open` from those of a SOURCE."""
     options = parse_options(query, READING_OPTIONS)
-    for word, option in (("epoch.", "epochs"), ("ragged.", "ragged")):
-        values = {name: options.pop(name) for name in list(options) if name.startswith(word)}
-        if values:
-            options[option] = {name.removeprefix(word): value for name, value in values.items()}
+    for word, argument in OF_NAMES.items():
+        named = [name for name in options if name.startswith(f"{word}.")]
+        if named:
+            options[argument] = {name.removeprefix(f"{word}."): options.pop(name) for name in named}
     return options
 
 
@@ -397,16 +407,20 @@ def _open_folder(path: Path, reading: dict[str, Any], vendor: dict[str, Any]) ->
     files = sorted(
         file for file in path.rglob("*.nwb") if file.is_file() and not _hidden(file, path)
     )
-    if files:
+    if files and "reader" not in vendor:
         from nwbcompare.io.nwb.folder import files_with_units  # noqa: PLC0415 - imports h5py
 
-        with_units = files_with_units(files, series=reading["series"])
-        return _open_files(with_units, reading, vendor)
+        return _open_files(files_with_units(files, series=reading["series"]), reading, vendor)
+    from nwbcompare.io.neo.vendor_files import folder_readers  # noqa: PLC0415 - neo is optional
+
+    if "reader" in vendor or folder_readers(path):
+        return _open_by_neo(path, reading, vendor)
     raise InputError(
         str(path),
-        "a run folder, or a folder with NWB files",
+        "a run folder, a folder with NWB files, or one of a recording system",
         "an empty folder" if not any(path.iterdir()) else "a folder of other files",
-        "Name an NWB file, or a loader for an archive: LOADER:PATH.",
+        "Name an NWB file, a loader for an archive (LOADER:PATH), or neo's reader of the folder "
+        "(reader=...).",
     )
 
 

@@ -58,7 +58,7 @@ RATES = "rates"
 def from_neo(
     block: Block | Segment,
     *,
-    trials: str | Mapping[str, str] | None = None,
+    trials: str | Table | None = None,
     events: Mapping[str, str] | None = None,
     columns: Table | None = None,
     signal: str | None = None,
@@ -86,7 +86,9 @@ def from_neo(
         at which trials start (each stops at the start of the next one, or with its segment);
         ``{"start": ..., "stop": ...}`` with two of these; ``{"epoch": ...}`` for an Epoch
         with the same name as an Event; or "segments", one trial each. Labels, array annotations
-        and annotations of segments become trial columns.
+        and annotations of segments become trial columns. Where the file has no trials, a table of
+        them: columns ``start_time`` and ``stop_time`` (s, on the clock of the only segment) and
+        more.
     events
         Further trial columns of times (s), each from the name of an Event or the label of events,
         e.g. ``{"cue_time": "CUE"}``: the first one in each trial, NaN in trials without it.
@@ -136,7 +138,11 @@ def from_neo(
     units, recorded = _spikes(parts) if signal is None else _signal(parts, signal)
     # what `to_neo` wrote beside the trials
     variables = getattr(block, "annotations", {}).get(CONDITIONS)
-    kept = _kept_epochs(parts, table) if variables is not None and trials == SEGMENTS else {}
+    kept = (
+        _kept_epochs(parts, table)
+        if variables is not None and isinstance(trials, str) and trials == SEGMENTS
+        else {}
+    )
     return lay_on_one_clock(
         [Session(name=name, trials=table, units=units, signal=recorded, epochs=kept)],
         Reading(

@@ -12,7 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nwbcompare.core.errors import InputError, listing
-from nwbcompare.io.columns import Column, columns_of_records, own_name, plain_column
+from nwbcompare.io.columns import (
+    Column,
+    Table,
+    columns_of_records,
+    own_name,
+    plain_column,
+    table_columns,
+)
 from nwbcompare.io.sessions.recorded_signals import Times
 from nwbcompare.io.sessions.session_tables import joined_columns
 
@@ -182,7 +189,9 @@ def laid_out(segments: Sequence[Any]) -> list[Part]:
 
 
 def read_trials(
-    parts: Sequence[Part], trials: str | Mapping[str, str] | None, events: Mapping[str, str] | None
+    parts: Sequence[Part],
+    trials: str | Table | None,
+    events: Mapping[str, str] | None,
 ) -> dict[str, Column]:
     """Return the trial columns of segments.
 
@@ -225,7 +234,7 @@ def read_trials(
         _check_word(parts, "events", str(word))
         for part, table in zip(parts, tables, strict=True):
             bounds = table["start_time"], table["stop_time"]
-            if trials == SEGMENTS:
+            if isinstance(trials, str) and trials == SEGMENTS:
                 # also events before a segment's first sample are in its trial
                 bounds = np.array([-np.inf]), np.array([np.inf])
             table[own_name(column, "trial")] = _first_inside(part.at(str(word)), *bounds)
@@ -284,12 +293,12 @@ def _joined(marks: Sequence[Marks]) -> Marks | None:
     )
 
 
-def _tables(
-    parts: Sequence[Part], trials: str | Mapping[str, str] | None
-) -> list[dict[str, Column]]:
+def _tables(parts: Sequence[Part], trials: str | Table | None) -> list[dict[str, Column]]:
     """Return the trial columns of each segment."""
-    if trials == SEGMENTS:
+    if isinstance(trials, str) and trials == SEGMENTS:
         return _segment_trials(parts)
+    if hasattr(trials, "keys") and "start_time" in trials:
+        return [_table_of(parts, trials)]
     words = _words(parts, trials)
     if "epoch" in words:
         return [_epoch_trials(part, words["epoch"]) for part in parts]
@@ -304,7 +313,20 @@ def _tables(
     return tables
 
 
-def _words(parts: Sequence[Part], trials: str | Mapping[str, str] | None) -> dict[str, str]:
+def _table_of(parts: Sequence[Part], trials: Table) -> dict[str, Column]:
+    """Return a table of trials that is not in the file, such as of a spike sorter's folder."""
+    missing = [name for name in ("start_time", "stop_time") if name not in trials]
+    if len(parts) > 1 or missing:
+        raise InputError(
+            "trials",
+            "columns start_time and stop_time (s), on the clock of one segment",
+            f"no {missing[0]}" if missing else f"{len(parts)} segments",
+            "Name the events of trials instead, or pass one segment to nwbcompare.from_neo.",
+        )
+    return table_columns(trials, len(trials["start_time"]), "trial")
+
+
+def _words(parts: Sequence[Part], trials: str | Table | None) -> dict[str, str]:
     """Return the epoch, or the events of start and stop, after a check that they exist."""
     if isinstance(trials, Mapping):
         words = {str(key): str(word) for key, word in trials.items()}

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
+import numpy as np
 import xarray as xr
 
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import InputError, MissingPackageError, listing, unknown_name
 from nwbcompare.core.files import sha256_of_file
+from nwbcompare.io.columns import Table
 from nwbcompare.io.neo.neo_blocks import from_neo
 from nwbcompare.io.optional import require
 
@@ -18,11 +24,39 @@ ELSEWHERE = {
     "pkl": "Pickles execute code when they are read: have it saved in another format, e.g. Nix.",
     "nwb": "Open it with nwbcompare.open, without trials.",
     "mat": "Read it with nwbcompare.from_mat, which takes a mapping of names.",
+    "pl2": "neo reads it with a Windows library, which it downloads: nothing is downloaded here. "
+    "Save it as .plx or .nex with Plexon's programs, or read it with neo and pass the block to "
+    "nwbcompare.from_neo.",
 }
 ELSEWHERE["pickle"] = ELSEWHERE["pkl"]
 """Suffixes that are not read by neo, with the remedy."""
-NOT_READERS = {"PickleIO", "NWBIO", "ExampleIO", "NeoMatlabIO", "RawBinarySignalIO"}
-"""neo's readers that execute code, are unreliable, make up data, or accept any bytes as samples."""
+NOT_READERS = {
+    "PickleIO",
+    "NWBIO",
+    "ExampleIO",
+    "NeoMatlabIO",
+    "RawBinarySignalIO",
+    "Plexon2IO",
+}
+"""neo's readers that execute code, are unreliable, make up data, accept any bytes as samples, or
+download a library."""
+FOLDERS = {
+    "NeuralynxIO": ("*.ncs", "*.nse", "*.ntt"),
+    "PhyIO": ("spike_times.npy",),
+    "TdtIO": ("*.tsq", "*.tbk"),
+    "AlphaOmegaIO": ("*.mpx", "*.lsx"),
+    "OpenEphysBinaryIO": ("*structure.oebin",),
+    "OpenEphysIO": ("*.continuous", "*.openephys"),
+    "SpikeGLXIO": ("*.ap.meta", "*.lf.meta"),
+    "KlustaKwikIO": ("*.clu.*",),
+    "MedIO": ("*.rdat", "*.ridx"),
+}
+"""For neo's readers of folders, the files that tell a folder of theirs."""
+PACKAGE = re.compile(
+    r"No module named '(?P<module>\w+)|[Rr]equires (?P<package>\w+)|pip install `?(?P<pip>[\w-]+)|"
+    r"(?P<first>\w+) (?:is not|must be) installed"
+)
+"""How neo's readers say that a package is missing."""
 MOST_HASHED_BYTES = 2**30
 """Size above which no checksum is computed, since it would take seconds (bytes)."""
 
@@ -30,7 +64,7 @@ MOST_HASHED_BYTES = 2**30
 def open_vendor(
     path: str | os.PathLike[str],
     *,
-    trials: str | Mapping[str, str] | None = None,
+    trials: str | Table | None = None,
     reader: str | None = None,
     **options: Any,
 ) -> xr.DataTree:
@@ -46,7 +80,8 @@ def open_vendor(
         Definition of trials; see `nwbcompare.from_neo`.
     reader
         Name of neo's reader, e.g. "AsciiSpikeTrainIO"; by default, all readers for the file's
-        suffix are tried in turn. Pickles and NWB files are never read by neo.
+        suffix are tried in turn, and folders are told by the files in them. Pickles and NWB files
+        are never read by neo, and nothing is ever downloaded.
     **options
         Further options of `nwbcompare.from_neo`.
 
@@ -57,8 +92,8 @@ def open_vendor(
 
     Raises
     ------
-    ImportError
-        If neo, or a package that its reader needs, is not installed.
+    MissingPackageError
+        If neo, or a package that its reader needs, is not installed (an ``ImportError`` too).
     InputError
         If the path does not exist, the suffix or the reader is not one of neo's, no reader can
         read the file, or it has several blocks; and as `from_neo`.
@@ -84,8 +119,29 @@ def open_vendor(
     file = {"name": path.name, "reader": reader_name}
     if path.is_file() and path.stat().st_size <= MOST_HASHED_BYTES:
         file["sha256"] = sha256_of_file(path)
-    options.setdefault("name", block.name or path.stem)
+    # neo calls the block of a folder "Block #0"
+    options.setdefault("name", path.name if path.is_dir() else block.name or path.stem)
     return from_neo(block, trials=trials, provenance={"file": file}, **options)
+
+
+def folder_readers(path: Path) -> list[str]:
+    """Return the names of neo's readers for a folder, by the files in it; without importing neo.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (Path(folder) / "CSC1.Ncs").touch()
+    ...     folder_readers(Path(folder))
+    ['NeuralynxIO']
+    """
+    files = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
+    # vendors' programs write suffixes with and without capitals
+    return [
+        reader
+        for reader, patterns in FOLDERS.items()
+        if any(fnmatch(file.lower(), pattern) for pattern in patterns for file in files)
+    ]
 
 
 def _read(path: Path, reader: str | None) -> tuple[Any, str]:
@@ -98,7 +154,14 @@ def _read(path: Path, reader: str | None) -> tuple[Any, str]:
             n_blocks, block = _read_lone_block(candidate, path)
         # neo's readers raise errors of any type on damaged bytes
         except Exception as error:
-            failures.append(f"{name}: {type(error).__name__}: {error}")
+            # in words: an error that is kept would keep the reader's files open
+            failures.append(
+                _Failure(
+                    f"{name}: {type(error).__name__}: {error}",
+                    _remedy(name, error),
+                    _missing_package(error) is not None,
+                )
+            )
             continue
         if n_blocks != 1:
             raise InputError(
@@ -108,12 +171,49 @@ def _read(path: Path, reader: str | None) -> tuple[Any, str]:
                 "Read it with neo, and pass one block to nwbcompare.from_neo.",
             )
         return block, name
-    raise InputError(
+    raise _unread(path, failures)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a reader of neo's failed, what to do, and whether a package is missing."""
+
+    reason: str
+    remedy: str
+    is_missing: bool
+
+
+def _unread(path: Path, failures: Sequence[_Failure]) -> InputError:
+    """Return the error for a file on which all readers fail."""
+    missing = all(failure.is_missing for failure in failures)
+    return (MissingPackageError if missing else InputError)(
         str(path),
         "a file that neo can read",
-        f"one on which its readers fail ({'; '.join(failures)})",
-        "It is damaged, truncated or of another kind; name the right reader with reader=....",
+        f"one on which its readers fail ({'; '.join(failure.reason for failure in failures)})",
+        " ".join(dict.fromkeys(failure.remedy for failure in failures)),
     )
+
+
+def _remedy(reader: str, error: Exception) -> str:
+    """Return what to do after an error of a reader: not every error is one of the file."""
+    if package := _missing_package(error):
+        return f"neo's {reader} needs a package: pip install {package}."
+    if "numpy" in str(error).lower() and isinstance(error, AttributeError | TypeError):
+        return (
+            f"neo's {reader} does not work with numpy {np.__version__}: upgrade neo, or read the "
+            "file in an environment with an older numpy, and save it as Nix."
+        )
+    if isinstance(error, URLError | ConnectionError | TimeoutError):
+        return f"neo's {reader} needs the network, which cannot be reached."
+    return "It is damaged, truncated or of another kind; name the right reader with reader=...."
+
+
+def _missing_package(error: Exception) -> str | None:
+    """Return the package that is missing, or None if the error has another cause."""
+    found = PACKAGE.search(str(error))
+    if found is not None and (isinstance(error, ImportError) or "equires" in found[0]):
+        return next(name for name in found.groups() if name)
+    return getattr(error, "name", None) if isinstance(error, ImportError) else None
 
 
 def _candidates(path: Path, reader: str | None) -> list[Any]:
@@ -134,17 +234,19 @@ def _candidates(path: Path, reader: str | None) -> list[Any]:
         if reader not in readers:
             raise unknown_name("reader", reader, sorted(readers))
         return [readers[reader]]
-    try:
-        names = dict.fromkeys(candidate.__name__ for candidate in io.list_candidate_ios(path))
-    # neo raises this for suffixes that no reader has
-    except ValueError:
-        names = {}
+    names: Iterable[str] = folder_readers(path)
+    if path.is_file():
+        try:
+            names = dict.fromkeys(candidate.__name__ for candidate in io.list_candidate_ios(path))
+        # neo raises this for suffixes that no reader has
+        except ValueError:
+            names = ()
     candidates = [readers[name] for name in names if name in readers]
     if not candidates:
         raise InputError(
             str(path),
             f"a file that neo reads: {listing(sorted(readers), most=60)}",
-            f"a .{suffix} file" if suffix else "another",
+            "another folder" if path.is_dir() else f"a .{suffix} file" if suffix else "another",
             "Name the reader with reader=....",
         )
     return candidates
