@@ -1,9 +1,10 @@
 # make report: set up, run the main job. make test: set up, pass the tests.
+# make lowest: the tests with the lowest versions of all packages (TESTS="tests/io tests/core" for some).
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: setup report test check
+.PHONY: setup report test check lowest
 
 setup: $(VENV)/installed
 
@@ -28,3 +29,17 @@ check: setup
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+
+# the suite with the lowest versions that pyproject.toml allows, but for torch; warnings of old
+# packages about each other are no failures
+LOWEST := .venv-lowest
+lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	echo torch > $(LOWEST)/except.txt
+	$(LOWEST)/bin/uv pip compile --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --extra dev \
+	  --excludes $(LOWEST)/except.txt --output-file $(LOWEST)/lowest.txt pyproject.toml
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --requirement $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --no-deps --editable .
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -W default --disable-warnings $(TESTS)

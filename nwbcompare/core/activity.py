@@ -19,6 +19,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from nwbcompare.core.data_text import check_values
+from nwbcompare.core.checks import unmasked
 from nwbcompare.core.errors import InputError, listing, unknown_name
 
 SCHEMA_VERSION = "1"
@@ -117,7 +118,7 @@ def make_block(
     ragged = observation_unit is not None
     row = "observation" if ragged else "trial"
     dims = (row, "time") if ragged else (row, "time", "unit")
-    rates = rate if isinstance(rate, xr.Variable) else np.asarray(rate, dtype=np.float32)
+    rates = rate if isinstance(rate, xr.Variable) else unmasked("rate", rate, np.float32)
     if rates.ndim != len(dims):
         raise InputError(
             "rate",
@@ -129,7 +130,7 @@ def make_block(
     coords: dict[str, Any] = {
         "time": (
             "time",
-            np.asarray(time_s, dtype=np.float64),
+            unmasked("time_s", time_s, np.float64),
             {"units": "s", "aligned_to": aligned_to, "bin_width_s": float(bin_width_s)},
         ),
         **{column: _unit_column(values) for column, values in units.items()},
@@ -137,7 +138,7 @@ def make_block(
     }
     if ragged:
         coords["unit_key"] = ("unit", np.arange(len(coords["unit"][1]), dtype=np.int32))
-        coords["observation_unit"] = (row, np.asarray(observation_unit, dtype=np.int32))
+        coords["observation_unit"] = (row, _unit_keys(observation_unit))
     if epochs:
         coords.update(_epoch_coords(epochs, row, n_rows))
     attrs = {
@@ -798,12 +799,27 @@ def _as_arguments(units: Sequence[str] | None, columns: Mapping[str, Any]) -> st
     return ", ".join(parts + ([f"units={list(units)!r}"] if units is not None else []))
 
 
+def _unit_keys(observation_unit: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    given = unmasked("observation_unit", observation_unit)
+    whole = given.dtype.kind in "iu" or (
+        given.dtype.kind == "f" and bool((np.isfinite(given) & (given == np.floor(given))).all())
+    )
+    if not whole:
+        raise InputError(
+            "observation_unit",
+            "whole numbers, the row of each unit in the unit table",
+            f"{given.dtype} with other values" if given.dtype.kind == "f" else f"{given.dtype}",
+            "Pass integers from 0.",
+        )
+    return given.astype(np.int32)
+
+
 def _with_attrs(values: Any) -> tuple[npt.NDArray[Any], dict[str, Any]]:
     if isinstance(values, xr.Variable | xr.DataArray):
         return np.asarray(values.values), dict(values.attrs)
     if isinstance(values, tuple) and len(values) == 2 and isinstance(values[1], dict):
-        return np.asarray(values[0]), dict(values[1])
-    return np.asarray(values), {}
+        return unmasked("column", values[0]), dict(values[1])
+    return unmasked("column", values), {}
 
 
 def is_text(values: npt.NDArray[Any]) -> bool:
@@ -849,5 +865,5 @@ def _epoch_coords(
     for which, column in enumerate(("epoch_start_time", "epoch_stop_time")):
         times = np.empty((n_rows, len(epochs)))
         for place, bounds in enumerate(epochs.values()):
-            times[:, place] = bounds[which]
+            times[:, place] = unmasked("epochs", bounds[which], np.float64)
         yield column, ((row, "epoch"), times, {"units": "s"})

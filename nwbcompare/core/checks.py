@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from nwbcompare.core.errors import InputError, unknown_name
 
@@ -18,6 +22,55 @@ def is_finite(value: object) -> bool:
     (True, False, False)
     """
     return isinstance(value, Real) and math.isfinite(value)
+
+
+def unmasked(subject: str, values: Any, dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
+    """Convert values to an array, with NaN where numpy masks a number with a fraction.
+
+    `numpy.asarray` drops masks, so that what lies under one would become data.
+
+    Parameters
+    ----------
+    subject
+        The argument, for the message.
+    values
+        The values: an array, masked or not, or lists of them.
+    dtype
+        Type of the array; by default numpy's choice.
+
+    Raises
+    ------
+    InputError
+        If a value is masked that can be no NaN: an integer, a boolean or text.
+
+    Examples
+    --------
+    >>> unmasked("rate", np.ma.masked_array([999.0, 2.0], mask=[True, False])).tolist()
+    [nan, 2.0]
+    """
+    if not _has_mask(values):
+        return np.asarray(values, dtype=dtype)
+    masked = np.ma.asarray(values) if isinstance(values, np.ndarray) else np.ma.array(list(values))
+    target = masked.dtype if dtype is None else np.dtype(dtype)
+    mask = np.ma.getmaskarray(masked)
+    if not mask.any():
+        return np.asarray(masked.data, dtype=dtype)
+    if target.kind != "f":
+        raise InputError(
+            subject,
+            "values that are all there",
+            f"{int(mask.sum())} masked of type {target}",
+            "Pass numbers with NaN, or text, in place of a mask.",
+        )
+    return masked.astype(target).filled(np.nan)
+
+
+def _has_mask(values: Any) -> bool:
+    if isinstance(values, list | tuple):
+        return any(
+            _has_mask(one) for one in values if isinstance(one, list | tuple | np.ma.MaskedArray)
+        )
+    return isinstance(values, np.ma.MaskedArray)
 
 
 def check_known(subject: str, names: Iterable[str], known: Iterable[str]) -> None:

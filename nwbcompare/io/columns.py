@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from nwbcompare.core.activity import EPOCH_TOLERANCE, Activity, blocks, columns_on, labels, row_dim
+from nwbcompare.core.checks import unmasked
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.schema import check_activity
 from nwbcompare.io.sessions.session_tables import warn_of_one_task
@@ -59,7 +60,9 @@ def as_array(subject: str, values: Any, dtype: npt.DTypeLike | None = None) -> C
     [0.0, 0.1]
     """
     try:
-        return np.asarray(values, dtype=dtype)
+        return unmasked(subject, values, dtype)
+    except InputError:
+        raise
     except (ValueError, TypeError) as error:
         raise InputError(
             subject, "an array", f"values that make none ({error})", "Pass one value for each."

@@ -297,7 +297,7 @@ def _tables(parts: Sequence[Part], trials: str | Table | None) -> list[dict[str,
     """Return the trial columns of each segment."""
     if isinstance(trials, str) and trials == SEGMENTS:
         return _segment_trials(parts)
-    if hasattr(trials, "keys") and "start_time" in trials:
+    if trials is not None and not isinstance(trials, str) and "start_time" in trials:
         return [_table_of(parts, trials)]
     words = _words(parts, trials)
     if "epoch" in words:

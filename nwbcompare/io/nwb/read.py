@@ -206,6 +206,18 @@ class _FileSession:
     of_rates: bool = False
 
 
+def _of_version_1(path: Path, file: h5py.File) -> InputError:
+    """Return the error for a file of NWB 1, which has its version in a dataset."""
+    version = scalar(file, "nwb_version")
+    return InputError(
+        str(path),
+        "an NWB file of version 2",
+        f"one of version {version!r}",
+        "Convert it to version 2, with MatNWB's or the data's authors' script or with neuroconv; "
+        "archives such as DANDI have many such files in version 2.",
+    )
+
+
 def _read_tables(
     path: Path, selection: Selection, *, anew: bool
 ) -> dict[str, xr.Dataset] | list[_FileSession]:
@@ -213,6 +225,8 @@ def _read_tables(
     with opened(check_file(path, "an NWB file")) as file:
         # h5py opens any HDF5 file, such as netCDF or MATLAB 7.3
         if "nwb_version" not in file.attrs:
+            if "nwb_version" in file:
+                raise _of_version_1(path, file)
             raise InputError(
                 str(path), "an NWB file", "an HDF5 file of another kind", "Check the path."
             )

@@ -198,3 +198,15 @@ def _edit(file, change):
     schema = json.loads(file[f"scratch/{SCHEMA}"].asstr()[()])
     change(schema)
     _write(file, json.dumps(schema))
+
+
+@pytest.mark.parametrize("version", ["NWB-1.0.5", b"NWB-1.0.6"])
+def test_a_file_of_version_1_is_named_with_the_way_to_version_2(tmp_path, version):
+    path = tmp_path / "old.nwb"
+    with h5py.File(path, "w") as file:
+        file["nwb_version"] = version
+        file.create_group("epochs")
+    with pytest.raises(
+        nc.InputError, match=r"of version 2, got one of version 'NWB-1.0.[56]'. Conv"
+    ):
+        nc.open(path)
