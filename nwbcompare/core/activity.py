@@ -136,7 +136,7 @@ def make_block(
         **{column: _unit_column(values) for column, values in units.items()},
         **{column: trial_column(values, row) for column, values in trials.items()},
     }
-    if ragged:
+    if observation_unit is not None:
         coords["unit_key"] = ("unit", np.arange(len(coords["unit"][1]), dtype=np.int32))
         coords["observation_unit"] = (row, _unit_keys(observation_unit))
     if epochs:

@@ -62,7 +62,8 @@ def unmasked(subject: str, values: Any, dtype: npt.DTypeLike | None = None) -> n
             f"{int(mask.sum())} masked of type {target}",
             "Pass numbers with NaN, or text, in place of a mask.",
         )
-    return masked.astype(target).filled(np.nan)
+    filled: npt.NDArray[Any] = np.ma.filled(masked.astype(target), np.nan)
+    return filled
 
 
 def _has_mask(values: Any) -> bool:
