@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.data_text import check_values
 from nwbcompare.core.checks import unmasked
+from nwbcompare.core.data_text import check_values
 from nwbcompare.core.errors import InputError, listing, unknown_name
 
 SCHEMA_VERSION = "1"
