@@ -15,7 +15,15 @@ from nwbcompare.core.data_text import parse_json
 from nwbcompare.core.errors import InputError
 from nwbcompare.core.files import file_name, written_aside
 from nwbcompare.core.plain_text import plain_text
-from nwbcompare.report.page_section import Cell, Evidence, Finding, PageSection, Picture, Row
+from nwbcompare.report.page_section import (
+    Cell,
+    Evidence,
+    Finding,
+    PageSection,
+    Picture,
+    Row,
+    columns,
+)
 from nwbcompare.report.template import render
 
 NUMBERS, PAGE, TABLES, FIGURES = "report.json", "index.html", "tables", "figures"
@@ -93,19 +101,20 @@ def write_page(folder: str | os.PathLike[str], page: Page) -> None:
     ----------
     folder
         An existing folder, which gets ``index.html`` and ``report.json``, ``figures/NAME.svg`` and
-        ``figures/NAME.csv`` (the numbers of a picture), and ``tables/SECTION.csv``.
+        ``figures/NAME.csv`` (the numbers of a picture), and ``tables/SECTION.csv``; rows of a
+        further kind are in ``NAME-KIND.csv``.
     page
         Its contents.
     """
     folder = Path(folder)
     files: dict[Path, bytes] = {}
     for section in page.sections:
-        if section.rows:
-            files[folder / TABLES / f"{section.name}.csv"] = _csv(section.rows)
+        for name, rows in section.tables.items():
+            files[folder / TABLES / f"{name}.csv"] = _csv(rows)
         for picture in section.pictures:
             files[folder / FIGURES / f"{picture.name}.svg"] = picture.svg
-            if picture.data:
-                files[folder / FIGURES / f"{picture.name}.csv"] = _csv(picture.data)
+            for name, rows in picture.tables.items():
+                files[folder / FIGURES / f"{name}.csv"] = _csv(rows)
     provenance = json.dumps(page.provenance, indent=1)
     files[folder / PAGE] = render("page.html.j2", page=page, provenance=provenance).encode()
     # the last file: its presence says that the page is whole
@@ -162,6 +171,8 @@ def _section(folder: Path, values: Mapping[str, Any]) -> PageSection:
         heading=values["heading"],
         findings=[_finding(finding) for finding in values["findings"]],
         rows=values["rows"],
+        # reports of earlier versions have one table a section
+        further=values.get("further", {}),
         pictures=pictures,
     )
 
@@ -178,7 +189,7 @@ def _csv(rows: Sequence[Row]) -> bytes:
     """Return rows as CSV; a column that a row lacks is empty there."""
     # the csv module writes its own ends of lines, which must not be translated
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
+    writer = csv.DictWriter(text, columns(rows))
     writer.writeheader()
     writer.writerows(
         {key: plain_text(cell) if isinstance(cell, str) else cell for key, cell in row.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -74,6 +74,8 @@ class Picture:
         Width (inches).
     data
         Numbers behind the figure, a row for each mark.
+    further
+        Rows of another kind by the name of their table, where the figure shows several kinds.
     """
 
     name: str
@@ -81,6 +83,12 @@ class Picture:
     caption: str
     width: float
     data: Sequence[Row] = ()
+    further: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> dict[str, Sequence[Row]]:
+        """Tables that are not empty, by name of their file."""
+        return _by_file(self.name, self.data, self.further)
 
     @property
     def uri(self) -> str:
@@ -101,6 +109,8 @@ class PageSection:
         Sentences, with their evidence where an estimate or a test stands behind them.
     rows
         Rows of the table, by name of the column.
+    further
+        Rows of another kind by the name of their table.
     pictures
         Figures.
     """
@@ -109,17 +119,13 @@ class PageSection:
     heading: str
     findings: Sequence[str | Finding] = field(default_factory=list)
     rows: Sequence[Row] = field(default_factory=list)
+    further: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     pictures: Sequence[Picture] = field(default_factory=list)
 
     @property
-    def columns(self) -> list[str]:
-        """Names of the columns, in order of first appearance."""
-        return list(dict.fromkeys(name for row in self.rows for name in row))
-
-    @property
-    def text_columns(self) -> set[str]:
-        """Names of the columns of text, which are aligned to the left."""
-        return {name for row in self.rows for name, cell in row.items() if isinstance(cell, str)}
+    def tables(self) -> dict[str, Sequence[Row]]:
+        """Tables that are not empty, by name of their file."""
+        return _by_file(self.name, self.rows, self.further)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything but the figures themselves as plain values."""
@@ -131,10 +137,40 @@ class PageSection:
                 for finding in self.findings
             ],
             "rows": [_plain(row) for row in self.rows],
+            "further": {name: [_plain(row) for row in rows] for name, rows in self.further.items()},
             "pictures": [
                 {"name": p.name, "caption": p.caption, "width": p.width} for p in self.pictures
             ],
         }
+
+
+def _by_file(
+    name: str, rows: Sequence[Row], further: Mapping[str, Sequence[Row]]
+) -> dict[str, Sequence[Row]]:
+    tables = {name: rows} | {f"{name}-{kind}": table for kind, table in further.items()}
+    return {file: table for file, table in tables.items() if table}
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the columns, in order of first appearance.
+
+    Examples
+    --------
+    >>> columns([{"unit": "u0"}, {"unit": "u1", "rate": 2.0}])
+    ['unit', 'rate']
+    """
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def text_columns(rows: Sequence[Row]) -> set[str]:
+    """Return the names of the columns of text, which are aligned to the left.
+
+    Examples
+    --------
+    >>> text_columns([{"unit": "u0", "rate": 1.0}])
+    {'unit'}
+    """
+    return {name for row in rows for name, cell in row.items() if isinstance(cell, str)}
 
 
 def number_text(value: Cell, column: str = "") -> str:

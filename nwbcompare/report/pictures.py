@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -19,6 +19,7 @@ def picture(
     size: tuple[float, float],
     n_rows: int = 1,
     data: Sequence[Row] = (),
+    further: Mapping[str, Sequence[Row]] | None = None,
     banner: str = "",
     **options: Any,
 ) -> Picture:
@@ -36,6 +37,8 @@ def picture(
         Rows of panels.
     data
         Numbers behind the picture, a row for each mark.
+    further
+        Numbers of another kind, by the name of their table.
     banner
         A warning over the panels.
     **options
@@ -59,4 +62,5 @@ def picture(
         caption=f"{banner}. {caption}" if banner else caption,
         width=size[0],
         data=data,
+        further=further or {},
     )

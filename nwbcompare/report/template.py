@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 
 from nwbcompare.core.plain_text import plain_text
-from nwbcompare.report.page_section import evidence_text, number_text
+from nwbcompare.report.page_section import columns, evidence_text, number_text, text_columns
 
 
 def render(template: str, **contents: Any) -> str:
@@ -28,7 +28,7 @@ def render(template: str, **contents: Any) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    functions = {"evidence_text": evidence_text, "number_text": number_text}
+    functions = {f.__name__: f for f in (evidence_text, number_text, columns, text_columns)}
     html = environment.get_template(template).render(css=_text("page.css"), **functions, **contents)
     return plain_text(html)
 

@@ -134,10 +134,11 @@ SourceResults = Mapping[str, Results]
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Findings, rows of the table, and pictures of a section."""
+    """Findings, rows of the table, rows of further kinds by name, and pictures of a section."""
 
     findings: Sequence[str | Finding] = ()
     rows: Sequence[Row] = ()
+    further: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     pictures: Sequence[Picture] = field(default_factory=tuple)
 
 

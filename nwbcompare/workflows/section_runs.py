@@ -218,6 +218,10 @@ def _page_section(run: SectionRun, runs: Runs, sources: Sequence[Source]) -> Pag
         heading=run.section.heading,
         findings=[*(finding for one in on_page for finding in one.findings), *refusals],
         rows=[row for one in summaries for row in one.rows],
+        further={
+            kind: [row for one in summaries for row in one.further.get(kind, ())]
+            for kind in dict.fromkeys(kind for one in summaries for kind in one.further)
+        },
         pictures=[picture for one in on_page for picture in one.pictures],
     )
 

@@ -22,7 +22,7 @@ from nwbcompare.model.schedules import training_config
 from nwbcompare.plotting import new_figure
 from nwbcompare.plotting.style import as_svg
 from nwbcompare.report.page import Page, read_sections, write_page
-from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture
+from nwbcompare.report.page_section import Evidence, Finding, PageSection, Picture, columns
 from nwbcompare.report.template import render
 from nwbcompare.workflows.compare import compare
 
@@ -44,11 +44,11 @@ CAPTION = 'Rates of "all" units: r < 1 & more, over many conditions.'
 EVIDENCE = Evidence(measure="difference", effect=0.5, p_value=0.01, figure="pairs-a")
 
 
-def drawn(name, width=13.0, data=()):
+def drawn(name, width=13.0, **numbers):
     figure, axes = new_figure(1, 3, (width, 3))
     for ax in axes.flat:
         ax.plot([0, 1, 0.5])
-    return Picture(name=name, svg=as_svg(figure), caption=CAPTION, width=width, data=data)
+    return Picture(name=name, svg=as_svg(figure), caption=CAPTION, width=width, **numbers)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,13 @@ def sections():
                 {"source": "a", **{f"column {k}": 1 / (k + 1) for k in range(14)}},
                 {"source": "b", "other": 7, "column 1": None},
             ],
+            further={"contrasts": [{"contrast": "a - b", "p": 0.25}]},
             pictures=[
-                drawn("pairs-a", data=[{"unit": "u0", "rate": 0.5}]),
+                drawn(
+                    "pairs-a",
+                    data=[{"unit": "u0", "rate": 0.5}],
+                    further={"bins": [{"bin": 1}]},
+                ),
                 drawn("pairs-over-networks", width=3.2),
             ],
         ),
@@ -85,7 +90,10 @@ def folder(sections, tmp_path):
 def without_data(sections):
     """Return sections as they are read: without the numbers of pictures, which have a file."""
     return [
-        replace(section, pictures=[replace(picture, data=()) for picture in section.pictures])
+        replace(
+            section,
+            pictures=[replace(picture, data=(), further={}) for picture in section.pictures],
+        )
         for section in sections
     ]
 
@@ -141,6 +149,7 @@ def test_the_page_shows_everything_and_escapes_it(folder, sections):
         *(f"{1 / (k + 1):.3g}" for k in range(14)),
         "–",
         *("b", "–", "–", *["–"] * 12, "7"),
+        *("a - b", "0.25"),
     ]
     assert "http" not in re.sub(r"data:[^\"]*", "", text)
 
@@ -151,13 +160,15 @@ def test_files_lie_beside_the_page(folder, sections):
         "index.html",
         "report.json",
         "tables/pairs.csv",
+        "tables/pairs-contrasts.csv",
         "figures/pairs-a.svg",
         "figures/pairs-a.csv",
+        "figures/pairs-a-bins.csv",
         "figures/pairs-over-networks.svg",
     }
     with (folder / "tables" / "pairs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == sections[0].columns
+    assert list(rows[0]) == columns(sections[0].rows)
     assert (rows[0]["column 3"], rows[1]["column 3"], rows[1]["other"]) == ("0.25", "", "7")
     assert (folder / "figures" / "pairs-a.csv").read_text().split() == ["unit,rate", "u0,0.5"]
     values = json.loads((folder / "report.json").read_text())

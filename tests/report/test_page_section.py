@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from nwbcompare.report.page_section import PageSection, number_text
+from nwbcompare.report.page_section import PageSection, columns, number_text, text_columns
 
 
 def test_columns_with_words_read_from_the_left():
-    section = PageSection(name="a", heading="A", rows=[{"a": 1, "b": "x"}, {"b": 2.0, "c": None}])
-    assert section.columns == ["a", "b", "c"]
-    assert section.text_columns == {"b"}
+    rows = [{"a": 1, "b": "x"}, {"b": 2.0, "c": None}]
+    assert columns(rows) == ["a", "b", "c"]
+    assert text_columns(rows) == {"b"}
+
+
+def test_tables_of_several_kinds_have_a_file_each_and_empty_ones_none():
+    further = {"contrasts": [{"p": 0.5}], "bins": []}
+    section = PageSection(name="a", heading="A", rows=[], further=further)
+    assert section.tables == {"a-contrasts": [{"p": 0.5}]}
 
 
 def test_a_table_shows_numbers_short_and_what_is_not_known_as_a_dash():

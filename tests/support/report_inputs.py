@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 
 import nwbcompare as nc
 from nwbcompare.model import Network, NetworkConfig, save_run
@@ -24,6 +26,20 @@ WITHOUT_DECODING = [name for name in sections_of("compare") if name != "populati
 def not_applicable(*_):
     """Return a refusal in place of results; other processes can import it."""
     return Refusal("Needed: time; here: none.")
+
+
+def check_tidy_tables(folder):
+    """Check that each table of a report has rows of one kind.
+
+    Where rows of two kinds are stacked, a column of one and a column of the other never have a
+    value in the same row.
+    """
+    files = sorted(folder.glob("tables/*.csv")) + sorted(folder.glob("figures/*.csv"))
+    assert files
+    for file in files:
+        known = pd.read_csv(file).dropna(axis="columns", how="all").notna()
+        for a, b in combinations(known, 2):
+            assert (known[a] & known[b]).any(), f"{file.name}: {a}, {b}"
 
 
 def settings(**changes):

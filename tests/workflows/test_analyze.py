@@ -21,6 +21,7 @@ import xarray as xr
 from click.testing import CliRunner
 from hypothesis import given, strategies as st
 from page_reading import Page, rendered
+from report_inputs import check_tidy_tables
 from scipy.stats import spearmanr
 from section_calls import count_calls, replace_compute
 from training_logs import ROWS
@@ -284,6 +285,10 @@ def test_groups_that_were_built_in_are_found_and_inhibition_only_where_there_is_
     # the network with mixed rules has neither group, and is shown as it is
     assert row(several, "groups", "mixed")["units in group 1"] == 0
     assert "statistic" not in row(several, "groups", "mixed")
+
+
+def test_each_table_has_rows_of_one_kind(several):
+    check_tidy_tables(several)
 
 
 def test_what_is_said_over_networks_is_the_mean_of_their_rows(several):

@@ -13,6 +13,7 @@ import xarray as xr
 from report_inputs import (
     CONTEXTS,
     brain,
+    check_tidy_tables,
     in_two_blocks,
     network_in,
     not_applicable,
@@ -152,8 +153,10 @@ def test_the_folder_holds_the_page_and_the_data_of_all_it_shows(simulated_report
         "results",
     }
     assert {path.name for path in (folder / "figures").iterdir()} == {
-        f"{name}.{kind}" for name in FIGURES for kind in ("svg", "csv")
+        *(f"{name}.{kind}" for name in FIGURES for kind in ("svg", "csv")),
+        *(f"{name}-units.csv" for name in ("noise", "nulls")),
     }
+    check_tidy_tables(folder)
     assert {path.stem for path in (folder / "tables").iterdir()} == set(SECTIONS)
     values = read(folder)
     assert [one["name"] for one in values["sections"]] == SECTIONS
@@ -302,6 +305,7 @@ def test_the_report_on_the_recording_has_its_numbers(recorded_report):
 
 @pytest.mark.shared
 def test_the_data_of_the_figures_are_what_is_drawn(recorded_report):
+    check_tidy_tables(recorded_report)
     figures = recorded_report / "figures"
     shares = np.array(HISTOGRAM) / 181
     for name in ("ftv-sampled", "ftv-published"):
@@ -311,7 +315,7 @@ def test_the_data_of_the_figures_are_what_is_drawn(recorded_report):
     for name, source in {"nulls": "recorded units", "noise": "raw"}.items():
         table = pd.read_csv(figures / f"{name}.csv")
         np.testing.assert_allclose(table["share"][table["source"] == source], shares, atol=1e-6)
-    units = pd.read_csv(figures / "nulls.csv").dropna(subset="unit")
+    units = pd.read_csv(figures / "nulls-units.csv")
     a, b = units["tv_contextdm1"], units["tv_contextdm2"]
     np.testing.assert_allclose(units["ftv"], (a - b) / (a + b), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(np.histogram(units["ftv"], np.linspace(-1, 1, 21))[0], HISTOGRAM)

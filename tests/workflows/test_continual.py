@@ -11,7 +11,7 @@ import pytest
 import torch
 import xarray as xr
 from click.testing import CliRunner
-from report_inputs import CONTEXTS, brain, written
+from report_inputs import CONTEXTS, brain, check_tidy_tables, written
 from tiny_studies import QUICK, TINY, quick_settings, tiny_plan
 
 import nwbcompare as nc
@@ -233,7 +233,8 @@ def test_a_study_is_resumed_with_more_networks_to_a_whole_page(first, grown):
     settings = json.loads((folder / "report.json").read_text())["provenance"]["settings"]
     assert settings.items() >= {"n_networks": 2, "least_performance": 0.0, "n_draws": 1}.items()
     tables = {file.stem for file in (folder / "tables").iterdir()}
-    assert tables == {section.name for section in read_sections(folder)} - {"levels"}
+    assert tables == {name for section in read_sections(folder) for name in section.tables}
+    assert {"also", "also-contrasts"} <= tables
 
 
 def numbers_in(folder):
@@ -286,23 +287,20 @@ def _check_further_regimes(also, folder):
     assert two.startswith("uniform 0.1: 1 of 1 network")
     # one pair of networks after two steps
     assert all("No difference" in contrast.text for contrast in contrasts)
-    assert [row["what"] for row in also.rows] == [
-        "sequential",
-        "synaptic intelligence 0.1",
-        "consolidated",
-        "uniform 0.1",
-        "SIMULATED monkey",
+    regimes = ["sequential", "synaptic intelligence 0.1", "consolidated", "uniform 0.1"]
+    assert [(row["inclusion rule"], row["source"]) for row in also.rows] == [
+        *(("yes", name) for name in [*regimes, "SIMULATED monkey"]),
+        *(("no", name) for name in regimes),
+    ]
+    assert [row["contrast"] for row in also.further["contrasts"]] == [
         "consolidated - sequential",
         "synaptic intelligence 0.1 - sequential",
         "uniform 0.1 - sequential",
         "synaptic intelligence 0.1 - consolidated",
         "uniform 0.1 - consolidated",
         "synaptic intelligence 0.1 - uniform 0.1",
-        *(
-            f"{regime}, without the inclusion rule"
-            for regime in ("sequential", "synaptic intelligence 0.1", "consolidated", "uniform 0.1")
-        ),
     ]
+    check_tidy_tables(folder)
     assert (folder / "figures" / "also-pairs.svg").is_file()
 
 

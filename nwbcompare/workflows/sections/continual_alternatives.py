@@ -11,14 +11,15 @@ import xarray as xr
 from nwbcompare.analysis.learning.retention import MEAN
 from nwbcompare.core.number_text import p_text
 from nwbcompare.model.curricula import YANG2019
-from nwbcompare.report.page_section import Finding
+from nwbcompare.report.page_section import Finding, Row
 from nwbcompare.workflows.formatting import counted, interval
 from nwbcompare.workflows.sampling_protocols import RATE
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.sections.continual_evidence import (
     contrast_finding,
+    contrast_rows,
     pairs_picture,
-    rows_of,
+    regime_rows,
 )
 from nwbcompare.workflows.sections.continual_learning import retention_difference
 from nwbcompare.workflows.sections.continual_similarity import CONTRASTS, compare_tables
@@ -118,14 +119,19 @@ def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary
         contrast_finding(comparison, str(contrast), main=False, figure="also-pairs")
         for contrast in comparison["contrast"].values[1:]
     ]
-    rows = rows_of(comparison)
+    with_rule: Row = {"inclusion rule": "yes"}
+    without_rule: Row = {"inclusion rule": "no"}
+    rows = [with_rule | row for row in regime_rows(comparison)]
     if (full := tables.get("with_excluded")) is not None:
-        rows += [
-            row | {"what": f"{row['what']}, without the inclusion rule"}
-            for row in rows_of(full)[: full.sizes["regime"]]
-        ]
+        # the recording has no such rule: one row is enough
+        rows += [without_rule | row for row in regime_rows(full)[:-1]]
     panels = [pairs_picture("also-pairs", comparison)] if pictures else []
-    return Summary(findings=findings, rows=rows, pictures=panels)
+    return Summary(
+        findings=findings,
+        rows=rows,
+        further={"contrasts": contrast_rows(comparison)},
+        pictures=panels,
+    )
 
 
 def _learning_sentence(learning: xr.Dataset, retention: xr.Dataset | None) -> str:

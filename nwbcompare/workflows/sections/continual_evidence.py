@@ -96,16 +96,16 @@ def animal_sentences(distances: xr.Dataset) -> list[str]:
     return [*sentences, "These animals: nothing here is about others."]
 
 
-def rows_of(result: xr.Dataset) -> list[Row]:
-    """Return a row for each regime, one for the recording, and one for each contrast."""
+def regime_rows(result: xr.Dataset) -> list[Row]:
+    """Return a row for each regime, and one for the recording, which has no distance."""
     distance = result.attrs["distance"]
     rows: list[Row] = []
     for regime in result["regime"].values:
         values = result.sel(regime=regime)
         far = values.sel(measure=distance)
         row: Row = {
-            "what": title_of(regime),
-            "networks or pairs": int(values["n_networks"]),
+            "source": title_of(regime),
+            "networks": int(values["n_networks"]),
             "Wasserstein distance": number(far["mean"]),
             **bounds("95 %", far["mean_low"], far["mean_high"]),
             "times the split-half distance": number(values["ratio"]),
@@ -113,19 +113,24 @@ def rows_of(result: xr.Dataset) -> list[Row]:
         for statistic in result["statistic"].values:
             row[str(statistic)] = number(values["value"].sel(statistic=statistic).mean())
         rows.append(row)
-    recorded: Row = {"what": str(result.attrs["name"])}
+    recorded: Row = {"source": str(result.attrs["name"])}
     recorded |= {
         str(name): number(result["recorded"].sel(statistic=name))
         for name in result["statistic"].values
     }
-    rows.append(recorded)
+    return [*rows, recorded]
+
+
+def contrast_rows(result: xr.Dataset) -> list[Row]:
+    """Return a row for each contrast of two regimes."""
+    rows: list[Row] = []
     for contrast in result["contrast"].values:
-        values = result.sel(contrast=contrast, measure=distance)
+        values = result.sel(contrast=contrast, measure=result.attrs["distance"])
         rows.append(
             {
-                "what": title_of(contrast),
-                "networks or pairs": int(values["n_pairs"]),
-                "Wasserstein distance": number(values["difference"]),
+                "contrast": title_of(contrast),
+                "pairs of networks": int(values["n_pairs"]),
+                "difference of Wasserstein distance": number(values["difference"]),
                 **bounds("95 %", values["difference_low"], values["difference_high"]),
                 "p": number(values["p_value"]),
                 "p Holm": number(values["p_adjusted"]),

@@ -26,8 +26,9 @@ from nwbcompare.workflows.sections.continual_evidence import (
     ONE_ANIMAL,
     animal_sentences,
     contrast_finding,
+    contrast_rows,
     pairs_picture,
-    rows_of,
+    regime_rows,
     split_half_sentence,
 )
 from nwbcompare.workflows.settings import CONTEXTS, Settings
@@ -164,7 +165,12 @@ def _summarise(
     panels = [pairs_picture(f"{section}-pairs", comparison)] if pictures else []
     if pictures and (curves := tables.series("curves")):
         panels.append(_distributions(section, curves))
-    return Summary(findings=findings, rows=rows_of(comparison), pictures=panels)
+    return Summary(
+        findings=findings,
+        rows=regime_rows(comparison),
+        further={"contrasts": contrast_rows(comparison)},
+        pictures=panels,
+    )
 
 
 def _attribution_sentence(tables: Results) -> str:
@@ -219,6 +225,7 @@ def _summarise_levels(_name: str, results: SourceResults, *, pictures: bool) -> 
     del pictures
     tables = results["levels"]
     rows: list[Row] = []
+    contrasts: list[Row] = []
     findings: list[str | Finding] = []
     for level in LEVELS:
         counts = tables[f"counts {level:g}"]
@@ -238,8 +245,10 @@ def _summarise_levels(_name: str, results: SourceResults, *, pictures: bool) -> 
                 "networks), ",
             )
         )
-        rows += [{"worst of Ctx DM at": level, **row} for row in rows_of(comparison)]
-    return Summary(findings=findings, rows=rows)
+        at: Row = {"worst of Ctx DM at": level}
+        rows += [at | row for row in regime_rows(comparison)]
+        contrasts += [at | row for row in contrast_rows(comparison)]
+    return Summary(findings=findings, rows=rows, further={"contrasts": contrasts})
 
 
 def _section(

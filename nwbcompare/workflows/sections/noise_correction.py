@@ -248,7 +248,7 @@ def _picture(measurements: Measurements, correction: NoiseCorrection) -> Picture
             for family, curves in correction.curves.items()
         ),
     ]
-    data = _unit_rows(measurements, correction)
+    data = _bin_rows(measurements, correction)
     for family, curves in correction.curves.items():
         data += curve_rows(family, MATCHED.name, curves)
     return picture(
@@ -262,6 +262,7 @@ def _picture(measurements: Measurements, correction: NoiseCorrection) -> Picture
         size=(8.6, 3.6 * -(-len(panels) // 2)),
         n_rows=-(-len(panels) // 2),
         data=data,
+        further={"units": _unit_rows(measurements)},
         banner=measurements.banner,
     )
 
@@ -331,24 +332,32 @@ def _rules(correction: NoiseCorrection) -> list[Row]:
     return rows
 
 
-def _unit_rows(measurements: Measurements, correction: NoiseCorrection) -> list[Row]:
-    """Return the numbers of the figure: a row for each unit, then a row for each bin."""
+def _unit_rows(measurements: Measurements) -> list[Row]:
+    """Return the task variance of each unit and its share of noise."""
     variance = measurements.corrected.sel(task=measurements.pair[0])
     share = variance["noise"] / variance["uncorrected"].where(variance["uncorrected"] > 0)
-    rows: list[Row] = [
+    return [
         {"unit": str(unit), "raw task variance": number(raw), "noise share": number(part)}
         for unit, raw, part in zip(
             variance["unit"].values, variance["uncorrected"].values, share.values, strict=True
         )
     ]
+
+
+def _bin_rows(measurements: Measurements, correction: NoiseCorrection) -> list[Row]:
+    """Return a row for each bin of the distributions, and for the units censored at each end."""
     values, censored = (
         correction.corrected[name].values for name in ("fractional_task_variance", "censored")
     )
     n = int(np.isfinite(values).sum())
-    rows += share_rows("raw", measurements.recorded.ftv["fractional_task_variance"].values)
+    rows = share_rows("raw", measurements.recorded.ftv["fractional_task_variance"].values)
     rows += share_rows("corrected", values[censored == ""], of=n)
     rows += [
-        {"source": f"corrected, censored at {end:+d}", "share": number(part.sum() / max(n, 1))}
+        {
+            "source": f"corrected, censored at {end:+d}",
+            "bin_middle": end,
+            "share": number(part.sum() / max(n, 1)),
+        }
         for end in (-1, 1)
         for part in [censored == f"at {end:+d}"]
     ]

@@ -95,7 +95,8 @@ def _picture(measurements: Measurements, nulls: Nulls) -> Picture:
             names=measurements.task_names,
         ),
         size=(8.6, 3.8),
-        data=[*_unit_rows(measurements, nulls), *_histograms(measurements, nulls)],
+        data=_histograms(measurements, nulls),
+        further={"units": _unit_rows(measurements, nulls)},
         banner=measurements.banner,
     )
 

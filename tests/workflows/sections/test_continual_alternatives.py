@@ -56,8 +56,8 @@ def test_the_page_has_performance_exclusions_and_contrasts_of_further_regimes(rn
         "networks (7 pairs).",
     ]
     assert not any(one.main for one in contrasts)
-    full = [row["what"] for row in summary.rows if row["what"].endswith("rule")]
-    assert "synaptic intelligence 0.1, without the inclusion rule" in full
+    full = [row["source"] for row in summary.rows if row["inclusion rule"] == "no"]
+    assert "synaptic intelligence 0.1" in full
 
 
 def test_further_regimes_without_pairs_are_not_compared(rng):
