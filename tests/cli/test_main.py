@@ -271,7 +271,7 @@ def test_folders_that_are_no_source_are_refused(tmp_path, files, match):
 def test_damaged_netcdf_is_refused(tmp_path):
     path = tmp_path / "a.nc"
     path.write_bytes(b"not netCDF")
-    with pytest.raises(nc.InputError, match="a netCDF file of an activity"):
+    with pytest.raises(nc.InputError, match="a whole netCDF file of an activity"):
         nc.open(path)
     nc.make_activity({"a": example_block().drop_vars("task")}).to_netcdf(path, engine="h5netcdf")
     with pytest.raises(nc.InvalidActivityError, match="task: expected a coordinate"):
