@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from contextlib import suppress
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -81,9 +82,8 @@ def read_netcdf(path: Path) -> None:
     import h5netcdf  # noqa: PLC0415 - in the other process only
 
     with named(path, expected=EXPECTED), h5py.File(path, "r") as file:
-        for item in walk(file):
-            if isinstance(item, h5py.Dataset):
-                _read(item)
+        for variable in _variables(file):
+            _read(variable)
     with named(path, expected=EXPECTED), h5netcdf.File(path, "r") as file:
         _read_declared(file)
 
@@ -102,9 +102,8 @@ def check_links(path: Path) -> None:
         If the file is damaged, or as `nwbcompare.core.hdf5_input.member`.
     """
     with named(path, expected=EXPECTED), h5py.File(path, "r") as file:
-        for item in walk(file):
-            if isinstance(item, h5py.Dataset) and _is_variable(item):
-                _check_declared(item)
+        for variable in _variables(file):
+            _check_declared(variable)
 
 
 def seal(path: Path) -> None:
@@ -173,6 +172,13 @@ def walk(group: h5py.Group) -> list[Any]:
     return found
 
 
+def _variables(file: h5py.File) -> Iterator[h5py.Dataset]:
+    """Yield all datasets with values, after a check of all links."""
+    for item in walk(file):
+        if isinstance(item, h5py.Dataset) and _is_variable(item):
+            yield item
+
+
 def _is_variable(data: h5py.Dataset) -> bool:
     """Return whether a dataset has values, and does not only declare a dimension."""
     if "NAME" not in data.attrs or data.attrs.get_id("NAME").get_storage_size() > 1000:
@@ -191,8 +197,6 @@ def _check_declared(data: h5py.Dataset) -> int:
 
 def _read(data: h5py.Dataset) -> None:
     """Read a small variable, and look up the pieces of a large one."""
-    if not _is_variable(data):
-        return
     n_bytes = _check_declared(data)
     is_text = h5py.check_string_dtype(data.dtype) is not None
     if is_text and data.ndim == 1:

@@ -72,11 +72,11 @@ def on_common_time(trials: Sequence[npt.NDArray[Any]], time_s: Any) -> tuple[npt
             f"those of {len(each)} trials of {listing(sorted({one.size for one in each}))} bins",
             "Pass one for each bin of each trial, in s.",
         )
-    common = _union(each, lengths)
+    step = _step(each)
+    common = _union(each, step, lengths)
     values = np.full((len(trials), common.size, n_units.pop()), np.nan)
     for row, (trial, times) in enumerate(zip(trials, each, strict=True)):
-        # halfway to the bin before, so that rounding does not matter
-        first = np.searchsorted(common, times[0] - 0.5 * _step(each)) if times.size else 0
+        first = _first_bin(common, times, step)
         values[row, first : first + times.size] = trial
     return values, common
 
@@ -86,16 +86,21 @@ def _step(each: Sequence[Times]) -> float:
     return float(np.median(steps)) if steps.size else 1.0
 
 
-def _union(each: Sequence[Times], lengths: Sequence[int]) -> Times:
+def _first_bin(common: Times, times: Times, step: float) -> int:
+    """Return the place of a trial's first bin on the common axis."""
+    # halfway to the bin before, so that rounding does not matter
+    return int(np.searchsorted(common, times[0] - step / 2)) if times.size else 0
+
+
+def _union(each: Sequence[Times], step: float, lengths: Sequence[int]) -> Times:
     """Return all bin centres, after a check that bins of different trials are the same."""
-    step = _step(each)
     tolerance = EPOCH_TOLERANCE * step
     every = np.sort(np.concatenate(each))
     common: Times = every[np.diff(every, prepend=-np.inf) > tolerance]
     # bins between bins, of another phase or width, are too close to their neighbours
     agree = step > 0 and bool((np.diff(common) > step - 2 * tolerance).all())
     for times in each:
-        first = np.searchsorted(common, times[0] - step / 2) if times.size else 0
+        first = _first_bin(common, times, step)
         same = common[first : first + times.size]
         agree = agree and same.size == times.size and bool((abs(same - times) <= tolerance).all())
     if not agree:
