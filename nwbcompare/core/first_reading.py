@@ -51,6 +51,8 @@ Reading = Callable[[Path], object]
 def read_first(read: Reading, path: Path, expected: str) -> None:
     """Read a file in another process, and raise an error where that fails, crashes or hangs.
 
+    A file that has not changed since is not read again.
+
     Parameters
     ----------
     read
@@ -80,7 +82,11 @@ def read_first(read: Reading, path: Path, expected: str) -> None:
     ...     _ = file.write_text("{}")
     ...     read_first(Path.read_text, file, "a text")
     """
-    seconds = LEAST_S + path.stat().st_size / BYTES_PER_S
+    status = path.stat()
+    seconds = LEAST_S + status.st_size / BYTES_PER_S
+    version = (read, path.absolute(), status.st_size, status.st_mtime_ns)
+    if version in _sound:
+        return
     order = {
         # the module of a method is found by its class
         "module": read.__module__,
@@ -105,8 +111,11 @@ def read_first(read: Reading, path: Path, expected: str) -> None:
             f"one that {answer['ended']}",
             "It was read in a process of its own; it is damaged or made to do so: obtain it again.",
         )
+    _sound.add(version)
 
 
+_sound: set[tuple[Reading, Path, int, int]] = set()
+"""Files that were read without an error, as long as they do not change."""
 _lock = threading.Lock()
 _process: subprocess.Popen[bytes] | None = None
 _cannot_start = False

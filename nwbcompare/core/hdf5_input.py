@@ -3,6 +3,8 @@
 A file may be damaged or malicious. An error is raised for a link that leaves the file's folder,
 links in a circle, data that declare or unpack to more bytes than their file can hold, types that
 neither NWB nor MATLAB uses, and references to nowhere. Nothing in a file is ever executed.
+
+Damage on which libhdf5 crashes or never returns is met in a process of its own, before that.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import numpy.typing as npt
 
 from nwbcompare.core.available_memory import refuse_beyond_memory
 from nwbcompare.core.errors import ExplainedError, InputError, listing
+from nwbcompare.core.first_reading import read_first
 
 MOST_STEPS = 200
 """Limit of links and names on the way to one object; links in a circle have no end."""
@@ -29,6 +32,8 @@ MOST_TEXT_BYTES = 1_000_000_000
 """Limit for a column of text, of which every row takes the size of the longest text (bytes)."""
 BEST_RATIO = 1100
 """Deflate packs at most 1032 to 1: data that declare more were never written."""
+MOST_OBJECTS = 20_000
+"""Limit of groups and datasets that are looked at. An activity of all 20 tasks has some 500."""
 TEXTS_AT_ONCE = 256
 """Number of texts that are read between two checks of their size."""
 PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM, h5py.h5t.REFERENCE)
@@ -143,12 +148,61 @@ def opened(path: Path) -> Iterator[h5py.File]:
         if str(path) in held:
             yield held[str(path)]
             return
+        read_first(read_objects, path, "a whole HDF5 file")
         with h5py.File(path, "r", rdcc_nbytes=CACHE_BYTES) as file:
             held[str(path)] = file
             try:
                 yield file
             finally:
                 del held[str(path)]
+
+
+def read_objects(path: Path) -> None:
+    """Read attributes and texts of a file, and look up the pieces of its data.
+
+    It is meant for another process; see `nwbcompare.core.first_reading`. Errors are left to the
+    reader, which reads only what it needs, so that damage elsewhere does no harm. At most 20,000
+    objects are read, and those of other files are not.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+    with suppress(*UNREADABLE, MemoryError), h5py.File(path, "r") as file:
+        groups: list[h5py.Group] = [file]
+        seen: set[object] = set()
+        while groups:
+            group = groups.pop()
+            for name in _names_of_own(group):
+                with suppress(*UNREADABLE, MemoryError, ExplainedError):
+                    item = group[name]
+                    if address(item) in seen or len(seen) == MOST_OBJECTS:
+                        continue
+                    seen.add(address(item))
+                    groups += [item] if isinstance(item, h5py.Group) else []
+                    _look_at(item)
+
+
+def _names_of_own(group: h5py.Group) -> list[str]:
+    """Return the names of a group's own members, without links."""
+    names: list[str] = []
+    with suppress(*UNREADABLE, MemoryError):
+        # what comes before the damage stays
+        names.extend(n for n in group if isinstance(group.get(n, getlink=True), h5py.HardLink))
+    return names
+
+
+def _look_at(item: Any) -> None:
+    """Read an object's attributes and texts, and look up its chunks."""
+    for name in item.attrs:
+        attribute(item, name)
+    if not isinstance(item, h5py.Dataset) or not is_plain(item):
+        return
+    if h5py.check_string_dtype(item.dtype) is not None:
+        read_column(item) if item.ndim else item[()]
+    elif item.chunks is not None:
+        item.id.chunk_iter(lambda _: None)
 
 
 def member(group: h5py.Group, path: str) -> Any:

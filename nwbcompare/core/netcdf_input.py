@@ -17,6 +17,7 @@ from nwbcompare.core.files import sha256_of_file
 from nwbcompare.core.first_reading import read_first
 from nwbcompare.core.hdf5_input import (
     MOST_BYTES,
+    MOST_OBJECTS,
     address,
     check_size,
     damaged,
@@ -27,8 +28,6 @@ from nwbcompare.core.hdf5_input import (
 )
 
 EXPECTED = "a whole netCDF file of an activity (HDF5)"
-MOST_OBJECTS = 20_000
-"""Limit of groups and variables. An activity of all 20 tasks has some 500."""
 SEAL = b"nwbcompare sha256 "
 SEAL_BYTES = len(SEAL) + 64
 NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"

@@ -28,6 +28,7 @@ from nwbcompare.core.hdf5_input import (
     named,
     number,
     read_column,
+    read_objects,
     referred,
 )
 from nwbcompare.io.matlab.mat5 import ANY_RATIO_BYTES, Variable, mat5_variables
@@ -111,11 +112,12 @@ def opened_mat(path: str | os.PathLike[str]) -> Iterator[Struct]:
     path = check_file(path, EXPECTED)
     with _named(path):
         data = _mapped(path)
+        # once for a file, however many of its variables are used
         if any(data[offset : offset + len(HDF5_MAGIC)] == HDF5_MAGIC for offset in HDF5_OFFSETS):
+            read_first(read_objects, path, EXPECTED)
             with h5py.File(path, "r") as file:
                 yield Struct({k: _hdf5_field(file, k) for k in file if not k.startswith("#")})
         else:
-            # once for a file, however many of its variables are used
             read_first(read_all, path, EXPECTED)
             yield _variables(path, data)
 
