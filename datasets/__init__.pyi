@@ -1,3 +1,4 @@
+from .card import DataCard as DataCard
 from .location import (
     DatasetNotFoundError as DatasetNotFoundError,
     find_dataset as find_dataset,

@@ -128,9 +128,9 @@ def how_to_get(loader: Loader) -> str:
     >>> how_to_get(get_loader("mante2013"))[:31]
     'Obtain it from the public archi'
     """
-    cache = cache_folder() / loader.name
+    cache, card = cache_folder() / loader.name, loader.card
     return (
-        f"Obtain it from {loader.source}; {loader.unpack} Unpack it into {cache}, or name its "
+        f"Obtain it from {card.source}; {card.unpack} Unpack it into {cache}, or name its "
         f"folder with {ENVIRONMENT_VARIABLE}, as data in {configuration_file()}, or as a path. "
-        f"Cite: {loader.citation}"
+        f"Cite: {card.citation}"
     )

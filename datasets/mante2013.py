@@ -19,6 +19,7 @@ from tqdm import tqdm
 from nwbcompare.core.activity import make_activity, make_block
 from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.datasets.card import DataCard
 from nwbcompare.datasets.matlab_fields import damaged, struct_field, struct_variable
 from nwbcompare.datasets.registry import Conversion, Loader
 from nwbcompare.io.matlab.structs import Struct, opened_mat
@@ -447,10 +448,27 @@ def _load_session(path: Path, session: str) -> xr.DataTree:
 MANTE2013 = Loader(
     name="mante2013",
     title="Prearcuate cortex of two monkeys deciding on motion or colour by context",
-    citation=CITATION,
-    source='the public archive "PFC data" of the Mante lab (Institute of Neuroinformatics, '
-    "Zurich, www.ini.uzh.ch/en/research/groups/mante/data.html)",
-    unpack="it has folders 'PFC data 1' (monkey A) and 'PFC data 2' (monkey F).",
+    card=DataCard(
+        authors="V. Mante, D. Sussillo, K. V. Shenoy and W. T. Newsome, Stanford University",
+        citation=CITATION,
+        doi="10.1038/nature12742",
+        licence="none stated; free to download, the paper is to be cited",
+        source='the public archive "PFC data" of the Mante lab (Institute of Neuroinformatics, '
+        "Zurich, www.ini.uzh.ch/en/research/groups/mante/data.html)",
+        unpack="it has folders 'PFC data 1' (monkey A) and 'PFC data 2' (monkey F).",
+        size="monkey A 762 units in 103 sessions, 181 of them single units; monkey F 640 units in "
+        "72 sessions, 207 single units; spike counts in 1-ms bins, 0.100 to 0.850 s from the onset "
+        "of the dots",
+        pairs=(("contextdm1", "contextdm2"),),
+        traps=(
+            "Folder 'PFC data 3' has byte-for-byte copies of 12 files: they are not read.",
+            "Units of a session often have different trials: the activity is ragged.",
+            "Coherences differ in size by session: conditions are made of their signs or ranks.",
+            "About a third of the task variance of a typical unit is trial noise, which draws FTV "
+            "to 0; unequal trial numbers push it to one side.",
+        ),
+        tested_on="real files",
+    ),
     options={"animal": str, "quality": str, "session": str, "bin_s": float, "smooth_s": float},
     is_archive=is_archive,
     load=load,

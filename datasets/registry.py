@@ -11,6 +11,7 @@ import xarray as xr
 
 from nwbcompare.core.entry_points import registered
 from nwbcompare.core.errors import unknown_name
+from nwbcompare.datasets.card import DataCard
 
 ENTRY_POINT_GROUP = "nwbcompare.datasets"
 
@@ -45,10 +46,10 @@ class Loader:
 
     Attributes
     ----------
-    name, title, citation
-        Name of the dataset, its description, and the reference to cite.
-    source, unpack
-        Source of the archive, and its folders on disk, as sentences.
+    name, title
+        Name of the dataset, and its description.
+    card
+        Origin, terms, size, tasks and traps.
     options
         Options of ``load`` by name, with the function that converts each from text.
     is_archive
@@ -66,9 +67,7 @@ class Loader:
 
     name: str
     title: str
-    citation: str
-    source: str
-    unpack: str
+    card: DataCard
     options: Mapping[str, Callable[[str], Any]]
     is_archive: Callable[[Path], bool]
     load: Callable[..., xr.DataTree]

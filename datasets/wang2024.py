@@ -15,6 +15,7 @@ import xarray as xr
 from nwbcompare.core.activity import make_activity, make_block
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.datasets.card import DataCard
 from nwbcompare.datasets.matlab_fields import damaged, struct_field, struct_variable
 from nwbcompare.datasets.registry import Loader
 from nwbcompare.io.matlab.structs import Struct, opened_mat
@@ -291,9 +292,24 @@ WANG2024 = Loader(
     name="wang2024",
     title="Dorsolateral prefrontal neurons of two monkeys making saccade sequences, seen or "
     "remembered",
-    citation=CITATION,
-    source="the public repository QingjunWang/DLPFC-LIP on github.com, 'DLPFC_neuron classify.zip'",
-    unpack=f"it has a folder {FOLDER!r} with {listing(FILES.values())}.",
+    card=DataCard(
+        authors="Q. Wang and colleagues",
+        citation=CITATION,
+        doi="",
+        licence="licence beside the files: redistribution is allowed with its notice",
+        source="the public repository QingjunWang/DLPFC-LIP on github.com, "
+        "'DLPFC_neuron classify.zip'",
+        unpack=f"it has a folder {FOLDER!r} with {listing(FILES.values())}.",
+        size="193 neurons of two monkeys in four files; 20 trials for each saccade of two "
+        "sequences in two tasks; spikes in 1-ms bins, 0.35 s before to 0.35 s after a saccade",
+        pairs=(("visual_saccades", "memory_saccades"),),
+        traps=(
+            "Times of trials in the session are not in the files: it cannot be converted to NWB.",
+            "Some trials are padded with NaN where nothing was recorded.",
+            "About 30 % of the task variance is trial noise (median 16 of 56).",
+        ),
+        tested_on="real files",
+    ),
     options={"neuron_class": str, "bin_s": float},
     is_archive=is_archive,
     load=load,

@@ -457,12 +457,12 @@ def datasets_list(as_json: bool) -> None:
 @datasets.command("info")
 @click.argument("name")
 def datasets_info(name: str) -> None:
-    """Print the origin, citation, options and location of a recording."""
+    """Print the data card, the options and the location of a recording."""
     from nwbcompare.datasets.location import DatasetNotFoundError, find_dataset, how_to_get  # noqa: PLC0415
     from nwbcompare.datasets.registry import get_loader  # noqa: PLC0415
 
     loader = get_loader(name)
-    echo(f"{loader.name}: {loader.title}\n{how_to_get(loader)}")
+    echo(f"{loader.name}: {loader.title}\n{loader.card.text()}\n{how_to_get(loader)}")
     echo("Options: " + ", ".join(f"{k} ({v.__name__})" for k, v in loader.options.items()))
     try:
         echo(f"Location: {find_dataset(name)}")

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 import nwbcompare as nc
 from nwbcompare.cli.main import cli
 from nwbcompare.core.files import sha256_of_file
-from nwbcompare.datasets.registry import Loader
+from nwbcompare.datasets.registry import Loader, get_loader
 from nwbcompare.io import inspect_nwb
 from nwbcompare.model import Network, NetworkConfig, load, save_run
 from nwbcompare.testing import example_block
@@ -206,9 +206,7 @@ def test_a_loader_that_cannot_convert_says_so(monkeypatch, tmp_path):
     plain = Loader(
         name="plain",
         title="",
-        citation="",
-        source="",
-        unpack="",
+        card=get_loader("mante2013").card,
         options={},
         is_archive=lambda _: True,
         load=lambda _: None,
