@@ -38,13 +38,11 @@ from .core.errors import (
     NotApplicableError as NotApplicableError,
     UnitWarning as UnitWarning,
 )
-from .core.schema import (
-    InvalidActivityError as InvalidActivityError,
-    check_activity as check_activity,
-)
+from .core.schema import check_activity as check_activity
 from .core.time_axis import align as align, rebin as rebin, smooth as smooth
 from .io import (
     from_arrays as from_arrays,
+    from_dpca as from_dpca,
     from_mat as from_mat,
     from_neo as from_neo,
     from_pynapple as from_pynapple,

@@ -1,4 +1,5 @@
 from .arrays import from_arrays as from_arrays
+from .dpca import from_dpca as from_dpca
 from .matlab.mat_files import from_mat as from_mat
 from .neo.neo_blocks import from_neo as from_neo, to_neo as to_neo
 from .neo.vendor_files import open_vendor as open_vendor

@@ -18,6 +18,7 @@ from nwbcompare.io.columns import (
     Column,
     Table,
     as_array,
+    as_numbers,
     conditions_by_task,
     table_columns,
     with_task,
@@ -237,13 +238,16 @@ def _described(value: Any) -> str:
 def _rates(rates: Any, dims: Sequence[str] | None, time_s: Any, bin_s: float | None) -> _Binned:
     by_unit = _is_list_of_arrays(rates) and (dims is None or dims[0] != "trial" or len(dims) != 3)
     if by_unit:
-        matrices = [_of_unit(_numbers(unit), dims) for unit in rates]
+        matrices = [_of_unit(as_numbers("rates", unit), dims) for unit in rates]
     else:
         if dims is not None and _is_list_of_arrays(rates):
-            trials = [_ordered("rates", _numbers(one), dims[1:], RATE_DIMS[1:]) for one in rates]
+            trials = [
+                _ordered("rates", as_numbers("rates", one), dims[1:], RATE_DIMS[1:])
+                for one in rates
+            ]
             whole, time_s = on_common_time(trials, time_s)
         else:
-            whole = _trial_time_unit(_numbers(rates), dims)
+            whole = _trial_time_unit(as_numbers("rates", rates), dims)
         matrices = list(np.moveaxis(whole, 2, 0))
     # units may differ in trials, but share the time axis
     lengths = {matrix.shape[1] for matrix in matrices}
@@ -290,13 +294,6 @@ def _is_list_of_arrays(rates: Any) -> bool:
         isinstance(rates, np.ndarray) and rates.dtype.kind == "O"
     )
     return is_list and all(isinstance(unit, np.ndarray) for unit in rates)
-
-
-def _numbers(values: Any) -> npt.NDArray[Any]:
-    array = as_array("rates", values)
-    if array.dtype.kind not in "biuf":
-        raise InputError("rates", "an array of numbers", f"{array.dtype}", "Pass rates or counts.")
-    return array
 
 
 def _ordered(

@@ -69,6 +69,30 @@ def as_array(subject: str, values: Any, dtype: npt.DTypeLike | None = None) -> C
         ) from error
 
 
+def as_numbers(subject: str, values: Any) -> Column:
+    """Convert a user's values to an array of numbers, of the type that they have.
+
+    Parameters
+    ----------
+    subject, values
+        As for `as_array`.
+
+    Raises
+    ------
+    InputError
+        If they are not numbers.
+
+    Examples
+    --------
+    >>> as_numbers("rates", [[0, 1]]).shape
+    (1, 2)
+    """
+    array = as_array(subject, values)
+    if array.dtype.kind not in "biuf":
+        raise InputError(subject, "an array of numbers", f"{array.dtype}", "Pass rates or counts.")
+    return array
+
+
 def plain_column(values: Any, subject: str = "column") -> Column:
     """Convert values to an array of numbers, booleans or text; missing ones are NaN or "".
 

@@ -17,6 +17,7 @@ from section_calls import count_calls
 
 import nwbcompare as nc
 from nwbcompare.cli.main import cli, main
+from nwbcompare.core.schema import InvalidActivityError
 from nwbcompare.testing import example_block
 from nwbcompare.workflows.registry import sections_of
 
@@ -274,7 +275,7 @@ def test_damaged_netcdf_is_refused(tmp_path):
     with pytest.raises(nc.InputError, match="a whole netCDF file of an activity"):
         nc.open(path)
     nc.make_activity({"a": example_block().drop_vars("task")}).to_netcdf(path, engine="h5netcdf")
-    with pytest.raises(nc.InvalidActivityError, match="task: expected a coordinate"):
+    with pytest.raises(InvalidActivityError, match="task: expected a coordinate"):
         nc.open(path)
 
 

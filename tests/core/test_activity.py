@@ -14,7 +14,7 @@ from hypothesis import given
 import nwbcompare as nc
 from nwbcompare.core.activity import bins_in, blocks, epoch_bounds, unit_positions
 from nwbcompare.core.errors import listing, unknown_name
-from nwbcompare.core.schema import find_problems
+from nwbcompare.core.schema import InvalidActivityError, find_problems
 from nwbcompare.model import Network, NetworkConfig
 from nwbcompare.testing import broken_blocks, dense_blocks, example_block, ragged_blocks
 
@@ -32,7 +32,7 @@ def test_drawn_ragged_blocks_keep_the_data_model(block):
 @given(broken_blocks())
 def test_every_fault_is_found_and_named(drawn):
     block, words = drawn
-    with pytest.raises(nc.InvalidActivityError, match=re.escape(words)):
+    with pytest.raises(InvalidActivityError, match=re.escape(words)):
         nc.check_activity(block)
 
 
@@ -51,7 +51,7 @@ def test_a_netcdf_round_trip_keeps_everything(block):
 
 def test_the_error_of_a_broken_activity_lists_every_problem():
     block = example_block().assign_attrs(source="brain", name="")
-    with pytest.raises(nc.InvalidActivityError, match=r"2 problems") as caught:
+    with pytest.raises(InvalidActivityError, match=r"2 problems") as caught:
         nc.check_activity(block)
     assert len(caught.value.problems) == 2
 
@@ -92,22 +92,22 @@ DENSE_FAULTS = {
 
 @pytest.mark.parametrize("match", DENSE_FAULTS)
 def test_each_rule_names_what_is_wrong(match):
-    with pytest.raises(nc.InvalidActivityError, match=match):
+    with pytest.raises(InvalidActivityError, match=match):
         nc.check_activity(DENSE_FAULTS[match](example_block()))
 
 
 @pytest.mark.parametrize("name", ["unit_key", "observation_unit"])
 def test_a_ragged_block_needs_its_keys(name):
-    with pytest.raises(nc.InvalidActivityError, match=f"{name}: expected a coordinate"):
+    with pytest.raises(InvalidActivityError, match=f"{name}: expected a coordinate"):
         nc.check_activity(_ragged().drop_vars(name))
     twice = _ragged().assign_coords(unit_key=("unit", [1, 1]))
-    with pytest.raises(nc.InvalidActivityError, match="unit_key: expected unique values"):
+    with pytest.raises(InvalidActivityError, match="unit_key: expected unique values"):
         nc.check_activity(twice)
 
 
 def test_a_dangling_key_is_refused():
     block = _ragged().isel(unit=[0])
-    with pytest.raises(nc.InvalidActivityError, match="dangling keys 1"):
+    with pytest.raises(InvalidActivityError, match="dangling keys 1"):
         nc.check_activity(block)
     with pytest.raises(nc.InputError, match=r"nwbcompare.select"):
         unit_positions(block)
@@ -115,13 +115,13 @@ def test_a_dangling_key_is_refused():
 
 def test_a_task_in_two_blocks_is_refused():
     activity = nc.make_activity({"a": example_block(), "b": example_block(1)})
-    with pytest.raises(nc.InvalidActivityError, match="each task in one block"):
+    with pytest.raises(InvalidActivityError, match="each task in one block"):
         nc.check_activity(activity)
 
 
 def test_blocks_with_other_units_are_refused():
     other = _renamed_task(example_block(), "stop").assign_coords(unit=["x0", "x1", "x2"])
-    with pytest.raises(nc.InvalidActivityError, match="the same units"):
+    with pytest.raises(InvalidActivityError, match="the same units"):
         nc.check_activity(nc.make_activity({"a": example_block(), "b": other}))
 
 
@@ -172,7 +172,7 @@ def test_a_dict_of_blocks_is_an_activity():
     xr.testing.assert_identical(nc.select(parts, units=["u1"]), nc.select(whole, units=["u1"]))
     xr.testing.assert_identical(nc.align(parts, "stim1"), nc.align(whole, "stim1"))
     assert str(nc.describe(parts)) == str(nc.describe(whole))
-    with pytest.raises(nc.InvalidActivityError, match="the same units"):
+    with pytest.raises(InvalidActivityError, match="the same units"):
         nc.check_activity({"a": parts["a"], "b": parts["b"].assign_coords(unit=["x", "y", "z"])})
 
 
@@ -380,7 +380,7 @@ def test_activities_that_differ_in_a_type_a_value_or_a_name_are_told_apart():
 
 
 def test_an_invalid_activity_is_reported_by_worker_processes_too():
-    with pytest.raises(nc.InvalidActivityError) as caught:
+    with pytest.raises(InvalidActivityError) as caught:
         nc.check_activity(example_block().drop_vars("task"))
     copy = pickle.loads(pickle.dumps(caught.value))
     assert str(copy) == str(caught.value)
@@ -389,7 +389,7 @@ def test_an_invalid_activity_is_reported_by_worker_processes_too():
 
 def test_a_block_without_units_is_refused_by_checks_and_analyses():
     block = example_block().isel(unit=[])
-    with pytest.raises(nc.InvalidActivityError, match="unit: expected at least one unit, got none"):
+    with pytest.raises(InvalidActivityError, match="unit: expected at least one unit, got none"):
         nc.check_activity(block)
     with pytest.raises(nc.InputError, match="example: expected at least one unit, got none"):
         nc.task_variance(block)

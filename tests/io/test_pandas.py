@@ -12,6 +12,7 @@ import xarray as xr
 from hypothesis import given
 
 import nwbcompare as nc
+from nwbcompare.core.schema import InvalidActivityError
 from nwbcompare.io import to_numpy, to_pandas
 from nwbcompare.io.columns import columns_of_records, plain_column, table_columns
 from nwbcompare.testing import broken_blocks, dense_blocks, example_block, ragged_blocks
@@ -106,7 +107,7 @@ def test_blocks_are_joined():
 def test_broken_blocks_are_refused(drawn):
     block, words = drawn
     for convert in (to_numpy, to_pandas):
-        with pytest.raises(nc.InvalidActivityError) as caught:
+        with pytest.raises(InvalidActivityError) as caught:
             convert(block)
         assert words in str(caught.value)
 

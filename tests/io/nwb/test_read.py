@@ -14,6 +14,7 @@ from nwb_examples import two_blocks
 from pynwb import NWBHDF5IO
 
 import nwbcompare as nc
+from nwbcompare.core.schema import InvalidActivityError
 from nwbcompare.io import inspect_nwb, open_nwb, write_nwb
 from nwbcompare.io.nwb.format_names import SCHEMA
 from nwbcompare.io.nwb.validation import _messages, refuse_faults
@@ -102,7 +103,7 @@ def test_uneven_or_infinite_activity_is_refused(tmp_path):
     path = tmp_path / "x.nwb"
     with pytest.raises(nc.InputError, match="uneven ones"):
         write_nwb(example_block().isel(time=[0, 1, 3]), path)
-    with pytest.raises(nc.InvalidActivityError, match="infinite"):
+    with pytest.raises(InvalidActivityError, match="infinite"):
         write_nwb(example_block().assign(rate=example_block()["rate"] * np.inf), path)
     coarse = nc.rebin(two_blocks()["stop"].to_dataset(), 0.2)
     with pytest.raises(nc.InputError, match="the step of the other blocks"):
