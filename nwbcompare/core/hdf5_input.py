@@ -23,6 +23,8 @@ import numpy.typing as npt
 from nwbcompare.core.available_memory import refuse_beyond_memory
 from nwbcompare.core.errors import ExplainedError, InputError, listing
 from nwbcompare.core.first_reading import read_first
+from nwbcompare.core.remote_file import remote_file
+from nwbcompare.core.remote_path import Location, RemotePath, is_remote, location
 
 MOST_STEPS = 200
 """Limit of links and names on the way to one object; links in a circle have no end."""
@@ -63,7 +65,7 @@ _held = threading.local()
 
 @contextmanager
 def named(
-    path: Path,
+    path: Location,
     *,
     expected: str = "a whole NWB file (HDF5)",
     errors: tuple[type[Exception], ...] = UNREADABLE,
@@ -121,7 +123,7 @@ or obtain it again.
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
+def opened(path: Location) -> Iterator[h5py.File]:
     """Open an HDF5 file to read it; errors name the file, as in `named`.
 
     The same thread does not open the same file twice: within the context, a chunk that has been
@@ -130,7 +132,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
     Parameters
     ----------
     path
-        The file.
+        The file, on this computer or on a server.
 
     Yields
     ------
@@ -148,8 +150,12 @@ def opened(path: Path) -> Iterator[h5py.File]:
         if str(path) in held:
             yield held[str(path)]
             return
-        read_first(read_objects, path, "a whole HDF5 file")
-        with h5py.File(path, "r", rdcc_nbytes=CACHE_BYTES) as file:
+        if isinstance(path, RemotePath):
+            source: Any = remote_file(path)
+        else:
+            read_first(read_objects, path, "a whole HDF5 file")
+            source = path
+        with h5py.File(source, "r", rdcc_nbytes=CACHE_BYTES) as file:
             held[str(path)] = file
             try:
                 yield file
@@ -203,6 +209,11 @@ def _look_at(item: Any) -> None:
         read_column(item) if item.ndim else item[()]
     elif item.chunks is not None:
         item.id.chunk_iter(lambda _: None)
+
+
+def location_of(item: Any) -> Location:
+    """Return the file of a group or dataset, which may be another one by a link."""
+    return location(item.file.filename)
 
 
 def member(group: h5py.Group, path: str) -> Any:
@@ -297,7 +308,7 @@ def _beside(file: h5py.File, name: str, where: str) -> Iterator[h5py.File]:
     """Open another file of the same folder; files elsewhere are not opened."""
     folder = Path(file.filename).resolve().parent
     target = (folder / name).resolve()
-    if target.parent != folder or not target.is_file():
+    if is_remote(file.filename) or target.parent != folder or not target.is_file():
         raise InputError(
             where,
             "links to files in the same folder",
@@ -439,7 +450,7 @@ def _texts(data: h5py.Dataset, part: slice) -> npt.NDArray[Any]:
     if data.ndim == 0 or math.prod(data.shape[1:]) != 1:
         raise damaged(data, "a text in each row", f"texts of shape {data.shape}")
     rows = range(*part.indices(data.shape[0]))
-    most = max(MOST_BYTES, Path(data.file.filename).stat().st_size)
+    most = max(MOST_BYTES, data.file.id.get_filesize())
     texts: list[str] = []
     n_characters = longest = 0
     for start in range(rows.start, rows.stop, TEXTS_AT_ONCE):

@@ -17,6 +17,7 @@ from nwbcompare.core.files import check_name
 from nwbcompare.core.hdf5_input import UNREADABLE, named
 from nwbcompare.core.lazy import kept_in_memory, read_with
 from nwbcompare.core.netcdf_input import check_netcdf
+from nwbcompare.core.remote_path import Location, is_remote, location
 from nwbcompare.core.schema import check_activity
 from nwbcompare.core.source_options import parse_options
 
@@ -54,7 +55,9 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     path
         An NWB file with trials; several files, or a folder of them, as one activity; a
         netCDF file of an activity; a run folder, whose network is recorded without noise on the
-        test trials of its tasks; or a file or folder of a vendor's format that neo reads.
+        test trials of its tasks; a file or folder of a vendor's format that neo reads; or an NWB
+        file on a server, ``https://...`` or ``dandi:DANDISET/PATH``, of which only the parts that
+        are looked at are read (extra ``remote``).
     align, window, bin, smooth, task, conditions, series
         How trials are aligned, binned and named; see `nwbcompare.io.open_nwb`. Not for netCDF
         files and run folders, whose activity has a time axis already.
@@ -106,7 +109,9 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
         "ragged": ragged,
     }
     if not isinstance(path, str | os.PathLike):
-        return _open_files([Path(one) for one in path], reading, vendor)
+        return _open_files([location(one) for one in path], reading, vendor)
+    if is_remote(path):
+        return _open_files([location(path)], reading, vendor)
     path = check_name(path)
     if path.is_dir():
         return _open_folder(path, reading, vendor)
@@ -116,10 +121,13 @@ def open(  # noqa: A001 - the name that pynapple and xarray users expect
     return _open_files([path], reading, vendor)
 
 
-def _open_files(paths: list[Path], reading: dict[str, Any], vendor: dict[str, Any]) -> xr.DataTree:
+def _open_files(
+    paths: Sequence[Location], reading: dict[str, Any], vendor: dict[str, Any]
+) -> xr.DataTree:
     """Open NWB files together, or one file of another format by neo."""
-    if len(paths) == 1 and paths[0].is_file() and ("reader" in vendor or not _is_nwb(paths[0])):
-        return _open_by_neo(paths[0], reading, vendor)
+    lone = paths[0] if len(paths) == 1 else None
+    if isinstance(lone, Path) and lone.is_file() and ("reader" in vendor or not _is_nwb(lone)):
+        return _open_by_neo(lone, reading, vendor)
     for name in vendor:
         raise unknown_name("option of nwbcompare.open for NWB files", name, reading)
     from nwbcompare.io.nwb.read import open_nwb  # noqa: PLC0415 - imports h5py
@@ -187,6 +195,7 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
     source
         A path (see `open`), optionally with options of reading, such as
         ``day1.nwb?align=cue_time&window=-0.5,1&bin=0.05&conditions=side&epoch.stim=0.1,0.85``;
+        an address ``https://...`` or ``dandi:DANDISET/PATH`` with the same options;
         ``loader:PATH?option=value&...`` or ``loader`` or ``loader?option=value``;
         ``pretrained:NAME``; or a registered model (see `nwbcompare.workflows.model_registry`).
     inputs_and_outputs
@@ -207,6 +216,8 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
         return record_test_trials(
             network, tasks_of_network(source, network), inputs_and_outputs=inputs_and_outputs
         )
+    if is_remote(source):
+        return _open_remote(source)
     # a path counts first: a file may have the name of a loader
     if Path(source).exists():
         return open(source)
@@ -229,6 +240,15 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
         "none of these",
         f"Check the path; loaders: {listing([*loaders(), *model_loaders()])}.",
     )
+
+
+def _open_remote(source: str) -> xr.DataTree:
+    """Open an address, whose own query may stand before or in place of options of reading."""
+    address, _, query = source.rpartition("?")
+    first = query.partition("=")[0].partition(".")[0]
+    if not address or first not in {name.partition(".")[0] for name in READING_OPTIONS}:
+        return open(source)
+    return open(address, **_reading(query))
 
 
 def run_folder(source: str) -> Path:
@@ -258,6 +278,8 @@ def is_network(source: str) -> bool:
     # by its name, without importing torch
     if source.startswith(f"{PRETRAINED}:"):
         return True
+    if is_remote(source):
+        return False
     if not check_name(source).is_dir():
         return _registered_as(source) == "network"
     from nwbcompare.model.checkpoint import is_run  # noqa: PLC0415 - imports torch
@@ -267,7 +289,11 @@ def is_network(source: str) -> bool:
 
 def is_activity_model(source: str) -> bool:
     """Return whether a SOURCE is a registered model that consists of activity only."""
-    return not check_name(source).exists() and _registered_as(source) == "activity"
+    return (
+        not is_remote(source)
+        and not check_name(source).exists()
+        and _registered_as(source) == "activity"
+    )
 
 
 def _registered_as(source: str) -> str | None:

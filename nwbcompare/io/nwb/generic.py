@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -21,6 +20,7 @@ from nwbcompare.core.hdf5_input import (
     check_size,
     damaged,
     dataset,
+    location_of,
     member,
     members,
     number,
@@ -31,6 +31,7 @@ from nwbcompare.core.hdf5_input import (
     scalar,
 )
 from nwbcompare.core.lazy import Places, runs as runs_of
+from nwbcompare.core.remote_path import Location
 from nwbcompare.io.columns import RESERVED
 from nwbcompare.io.nwb.format_names import RATE_SERIES, UNIT_TABLES
 from nwbcompare.io.nwb.ragged_columns import Ragged, check_ragged, ragged_names, read_ragged
@@ -111,7 +112,7 @@ class Selection:
 
 
 def read_session(
-    file: h5py.File, path: Path, selection: Selection | None = None, *, own: bool = False
+    file: h5py.File, path: Location, selection: Selection | None = None, *, own: bool = False
 ) -> Session:
     """Read the tables of an NWB file; spikes and samples are read when rates are indexed.
 
@@ -188,7 +189,7 @@ def _ragged_by_table(
 
 
 def _trials(
-    table: h5py.Group, path: Path, ragged: Ragged, *, own: bool
+    table: h5py.Group, path: Location, ragged: Ragged, *, own: bool
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]:
     columns, attrs, left_out = read_table(table, decode=not own)
     for name in ("start_time", "stop_time"):
@@ -224,7 +225,7 @@ def _free_names(columns: Mapping[str, Any], prefix: str) -> dict[str, str]:
     return names
 
 
-def _find_units(file: h5py.File, path: Path, series: str | None = None) -> h5py.Group | None:
+def _find_units(file: h5py.File, path: Location, series: str | None = None) -> h5py.Group | None:
     """Return the units table with spike times, at the root or else in a processing module.
 
     None if there is none, or ``series`` names something else.
@@ -273,7 +274,7 @@ def _spiking_units(table: h5py.Group, *, own: bool) -> tuple[dict[str, Any], Spi
         expected = f"spike times of {len(units['unit'])} units"
         got = f"{data.dtype} of shape {data.shape}, of {stops.size}"
         raise damaged(table, expected, got)
-    times = SpikeTimes(_path_of(data), data.name, stops)
+    times = SpikeTimes(location_of(data), data.name, stops)
     return units, SpikeTrains(
         times,
         _intervals(table, units),
@@ -289,11 +290,6 @@ def _rounding(data: h5py.Dataset) -> float:
     if clock.size != 1 or clock.dtype.kind not in "iuf" or not 0 < float(clock.item()) < np.inf:
         return 0.0
     return CLOCK_SHARE * float(clock.item())
-
-
-def _path_of(data: h5py.Dataset) -> Path:
-    """Return the file of a dataset, which is another than was opened if a link led to it."""
-    return Path(data.file.filename)
 
 
 @dataclass(frozen=True)
@@ -313,7 +309,7 @@ class SpikeTimes:
         Every 4096th spike time of units that ascend, by unit.
     """
 
-    path: Path
+    path: Location
     name: str
     stops: npt.NDArray[np.int64]
     some: dict[int, Times] = field(default_factory=dict, repr=False, compare=False)
@@ -489,7 +485,7 @@ def _collect_series(
 
 
 def _series_units(
-    file: h5py.File, path: Path, what: Selection, *, own: bool
+    file: h5py.File, path: Location, what: Selection, *, own: bool
 ) -> tuple[dict[str, Any], Signal]:
     candidates, series = find_series(file), what.series
     name = None if series is None else series.strip("/")
@@ -514,7 +510,7 @@ def _series_units(
 
 
 def _check_orientation(
-    group: h5py.Group, data: h5py.Dataset, path: Path, *, transposed: bool
+    group: h5py.Group, data: h5py.Dataset, path: Location, *, transposed: bool
 ) -> None:
     """Check that samples x channels, or the transpose, are as many as their times and table say."""
     if data.ndim == 1:
@@ -592,16 +588,16 @@ def _rows_of(table: h5py.Group, region: h5py.Dataset, numbered: npt.NDArray[Any]
     return units
 
 
-def _samples(group: h5py.Group, data: h5py.Dataset, path: Path, *, transposed: bool) -> Samples:
+def _samples(group: h5py.Group, data: h5py.Dataset, path: Location, *, transposed: bool) -> Samples:
     n_samples, *n_channels = data.shape[::-1] if transposed else data.shape
     scaling = _scaling(group, data, n_channels[0] if n_channels else 1)
-    read = SeriesData(_path_of(data), data.name, *scaling, transposed=transposed)
+    read = SeriesData(location_of(data), data.name, *scaling, transposed=transposed)
     unit = str(attribute(data, "unit", ""))
     units: Any = "spikes/s" if unit in {"spikes/s", "Hz"} else "1"
     stamps = member(group, "timestamps")
     if isinstance(stamps, h5py.Dataset):
         start, step = _probed(stamps, n_samples, path)
-        times = partial(StampsInFile, _path_of(stamps), stamps.name, int(stamps.shape[0]))
+        times = partial(StampsInFile, location_of(stamps), stamps.name, int(stamps.shape[0]))
     else:
         start, step = _start_and_step(dataset(group, "starting_time"), path)
         times = None
@@ -627,7 +623,7 @@ def _scaling(
     return factor, number(data, "offset", 0.0)
 
 
-def _probed(stamps: h5py.Dataset, n_samples: int, path: Path) -> tuple[float, float]:
+def _probed(stamps: h5py.Dataset, n_samples: int, path: Location) -> tuple[float, float]:
     """Return the first sample's time and the median step (s), without reading all times."""
     if not _has_rows(stamps, n_samples) or stamps.dtype.kind not in "fiu":
         expected = f"{n_samples} times, one for each sample"
@@ -645,7 +641,7 @@ def _probed(stamps: h5py.Dataset, n_samples: int, path: Path) -> tuple[float, fl
     return float(first[0]), float(np.median(steps[steps > 0]))
 
 
-def _start_and_step(start: h5py.Dataset, path: Path) -> tuple[float, float]:
+def _start_and_step(start: h5py.Dataset, path: Location) -> tuple[float, float]:
     rate = number(start, "rate", np.nan)
     if not 0 < rate < np.inf:
         raise InputError(
@@ -668,7 +664,7 @@ class StampsInFile:
         Number of samples.
     """
 
-    def __init__(self, path: Path, name: str, size: int) -> None:
+    def __init__(self, path: Location, name: str, size: int) -> None:
         self.path, self.name, self.size = path, name, size
         # a cache for each file: one of the method would keep the blocks of all files in memory
         self._block = lru_cache(BLOCKS_KEPT)(self._read_block)
@@ -713,7 +709,7 @@ class SeriesData:
         Whether they are stored ``(channel, sample)``.
     """
 
-    path: Path
+    path: Location
     name: str
     factor: npt.NDArray[np.float64]
     offset: float

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -20,12 +19,14 @@ from nwbcompare.core.hdf5_input import (
     check_stored,
     dataset,
     is_stored,
+    location_of,
     member,
     opened,
     read_column,
     scalar,
 )
 from nwbcompare.core.lazy import Places, lazy_variable, runs
+from nwbcompare.core.remote_path import Location
 from nwbcompare.io.nwb.format_names import EPOCHS, FORMAT_VERSION, MODULE, SCHEMA, UNIT_TABLES
 from nwbcompare.io.nwb.generic import read_block
 from nwbcompare.io.nwb.trial_tables import TRIALS, find_trials
@@ -36,7 +37,7 @@ PLAIN_TYPE = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|[<>=|]?([biuf][
 """Types of columns; other texts are not passed to numpy, which parses them as Python code."""
 
 
-def read_schema(file: h5py.File, path: Path) -> Schema | None:
+def read_schema(file: h5py.File, path: Location) -> Schema | None:
     """Read the description of the blocks in a native file.
 
     Parameters
@@ -117,7 +118,7 @@ def has_rates(schema: Schema) -> bool:
     return all(leaf["layout"] != "spikes" for leaf in schema["leaves"])
 
 
-def read_blocks(file: h5py.File, path: Path, schema: Schema) -> dict[str, xr.Dataset]:
+def read_blocks(file: h5py.File, path: Location, schema: Schema) -> dict[str, xr.Dataset]:
     """Return the blocks of a native file by leaf; rates are read when they are indexed.
 
     Parameters
@@ -148,7 +149,7 @@ def read_blocks(file: h5py.File, path: Path, schema: Schema) -> dict[str, xr.Dat
     return {leaf["name"]: _block(file, path, leaf) for leaf in schema["leaves"]}
 
 
-def _block(file: h5py.File, path: Path, leaf: dict[str, Any]) -> xr.Dataset:
+def _block(file: h5py.File, path: Location, leaf: dict[str, Any]) -> xr.Dataset:
     row = "observation" if leaf["layout"] == "ragged" else "trial"
     variables = leaf["variables"]
     table = slice(leaf["first_row"], leaf["first_row"] + leaf["n_rows"])
@@ -173,7 +174,7 @@ def _block(file: h5py.File, path: Path, leaf: dict[str, Any]) -> xr.Dataset:
 
 
 def _series(
-    file: h5py.File, path: Path, leaf: dict[str, Any], name: str, dims: tuple[str, ...]
+    file: h5py.File, path: Location, leaf: dict[str, Any], name: str, dims: tuple[str, ...]
 ) -> xr.Variable:
     data = dataset(file, f"processing/{MODULE}/{name}/data")
     n_rows, n_bins = leaf["n_rows"], len(leaf["time"])
@@ -188,7 +189,7 @@ def _series(
             "The file was changed or damaged: write it again.",
         )
     check_stored(data, n_rows * n_bins * data.shape[1] * data.dtype.itemsize)
-    reader = StreamOfTrials(Path(data.file.filename), data.name, leaf["first_sample"], n_bins)
+    reader = StreamOfTrials(location_of(data), data.name, leaf["first_sample"], n_bins)
     if leaf["layout"] == "ragged":
         return lazy_variable(dims, (n_rows, n_bins), reader)
     return lazy_variable(dims, (n_rows, n_bins, data.shape[1]), reader)
@@ -208,7 +209,7 @@ class StreamOfTrials:
         Number of bins of a trial.
     """
 
-    path: Path
+    path: Location
     name: str
     first_sample: int
     n_bins: int

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import h5py
 
 from nwbcompare.core.activity import Source
 from nwbcompare.core.errors import InputError
+from nwbcompare.core.remote_path import Location
 from nwbcompare.io.nwb.generic import UNITS, Selection, read_session
 from nwbcompare.io.nwb.native import Schema, epoch_bounds, has_rates, restored
 from nwbcompare.io.nwb.trial_tables import TRIALS
@@ -58,7 +58,7 @@ class Written:
 
 
 def native_sessions(
-    file: h5py.File, path: Path, schema: Schema, series: str | None
+    file: h5py.File, path: Location, schema: Schema, series: str | None
 ) -> list[tuple[Session, Written]]:
     """Return the sessions of a native file, one for each of its blocks.
 

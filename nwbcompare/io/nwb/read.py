@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -20,6 +19,7 @@ from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.files import check_file
 from nwbcompare.core.hdf5_input import named, opened, scalar
 from nwbcompare.core.lazy import guarded, kept_in_memory
+from nwbcompare.core.remote_path import Location, PathLike, RemotePath, location
 from nwbcompare.core.schema import check_activity
 from nwbcompare.io.nwb.generic import Selection, read_session
 from nwbcompare.io.nwb.native import has_rates, read_blocks, read_schema
@@ -27,7 +27,6 @@ from nwbcompare.io.nwb.native_sessions import Written, native_sessions
 from nwbcompare.io.sessions.alignment import lay_on_one_clock
 from nwbcompare.io.sessions.session import Reading, Session
 
-PathLike = str | os.PathLike[str]
 MOST_NAMED_FILES = 20
 """Number of files that the provenance lists."""
 
@@ -53,7 +52,8 @@ def open_nwb(
     ----------
     path
         A file, or several files of one activity: sessions with different trials and units, or
-        files of one network's tasks.
+        files of one network's tasks. Also ``https://...`` or ``dandi:DANDISET/PATH``, of which only
+        the parts that are looked at are read; see `nwbcompare.core.remote_path.location`.
     align
         Trial column with the time (s) of the event that becomes time 0; by default the start of
         the trial. Trials without it are left out, with a warning.
@@ -154,7 +154,8 @@ def open_lazily(path: PathLike | Sequence[PathLike], **reading: Any) -> xr.DataT
     InputError
         As `open_nwb`.
     """
-    paths = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
+    several = [path] if isinstance(path, str | os.PathLike | RemotePath) else path
+    paths = [location(one) for one in several]
     if not paths:
         raise InputError("path", "at least one NWB file", "none", "Name one.")
     _refuse_repeated(paths)
@@ -172,7 +173,9 @@ def open_lazily(path: PathLike | Sequence[PathLike], **reading: Any) -> xr.DataT
     return activity
 
 
-def _joined(paths: Sequence[Path], options: dict[str, Any], selection: Selection) -> xr.DataTree:
+def _joined(
+    paths: Sequence[Location], options: dict[str, Any], selection: Selection
+) -> xr.DataTree:
     files = [_read_tables(one, selection, anew=bool(options)) for one in paths]
     rates = [_blocks_of_rates(file, options) for file in files]
     blocks = [one for one in rates if one is not None]
@@ -189,7 +192,7 @@ def _joined(paths: Sequence[Path], options: dict[str, Any], selection: Selection
     return _joined_blocks(paths, blocks)
 
 
-def _refuse_repeated(paths: Sequence[Path]) -> None:
+def _refuse_repeated(paths: Sequence[Location]) -> None:
     # two paths may lead to one file
     for path, number in Counter(path.resolve() for path in paths).items():
         if number > 1:
@@ -206,7 +209,7 @@ class _FileSession:
     of_rates: bool = False
 
 
-def _of_version_1(path: Path, file: h5py.File) -> InputError:
+def _of_version_1(path: Location, file: h5py.File) -> InputError:
     """Return the error for a file of NWB 1, which has its version in a dataset."""
     version = scalar(file, "nwb_version")
     return InputError(
@@ -219,10 +222,12 @@ def _of_version_1(path: Path, file: h5py.File) -> InputError:
 
 
 def _read_tables(
-    path: Path, selection: Selection, *, anew: bool
+    path: Location, selection: Selection, *, anew: bool
 ) -> dict[str, xr.Dataset] | list[_FileSession]:
     """Read a file: the blocks of a native file with rates, unless binned ``anew``, or sessions."""
-    with opened(check_file(path, "an NWB file")) as file:
+    # whether there is a file on a server is seen when it is opened
+    where = path if isinstance(path, RemotePath) else check_file(path, "an NWB file")
+    with opened(where) as file:
         # h5py opens any HDF5 file, such as netCDF or MATLAB 7.3
         if "nwb_version" not in file.attrs:
             if "nwb_version" in file:
@@ -249,10 +254,10 @@ def _read_tables(
         ]
 
 
-def _provenance(file: h5py.File, path: Path, session: Session) -> dict[str, Any]:
+def _provenance(file: h5py.File, path: Location, session: Session) -> dict[str, Any]:
     """Return the provenance of a file: name, identifier, session and description."""
     record = {
-        "file": path.name,
+        "file": str(path) if isinstance(path, RemotePath) else path.name,
         "identifier": scalar(file, "identifier"),
         "session": session.name,
         "description": scalar(file, "session_description"),
@@ -322,7 +327,9 @@ def _merged(parts: Sequence[Any]) -> Any:
     return list(parts)
 
 
-def _joined_blocks(paths: Sequence[Path], files: Sequence[Mapping[str, xr.Dataset]]) -> xr.DataTree:
+def _joined_blocks(
+    paths: Sequence[Location], files: Sequence[Mapping[str, xr.Dataset]]
+) -> xr.DataTree:
     """Join the blocks of files of one network."""
     if len(files) == 1:
         return make_activity(files[0])
@@ -339,7 +346,7 @@ def _joined_blocks(paths: Sequence[Path], files: Sequence[Mapping[str, xr.Datase
 
 
 def _joined_sessions(
-    paths: Sequence[Path], sessions: Sequence[_FileSession], options: Mapping[str, Any]
+    paths: Sequence[Location], sessions: Sequence[_FileSession], options: Mapping[str, Any]
 ) -> xr.DataTree:
     written = [one.written for one in sessions if one.written is not None]
     if len(written) == len(sessions):
@@ -359,7 +366,7 @@ def _joined_sessions(
 
 
 def _refuse_other_archives(
-    paths: Sequence[Path], written: Sequence[Written], options: Mapping[str, Any]
+    paths: Sequence[Location], written: Sequence[Written], options: Mapping[str, Any]
 ) -> None:
     """Check that native files have the same event, bins and conditions."""
     # options of the call apply to all files, and need not agree in them

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import h5py
 import numpy as np
 
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.hdf5_input import address, damaged, dataset, member, members
+from nwbcompare.core.remote_path import Location
 from nwbcompare.io.nwb.table_columns import flat_column
 from nwbcompare.io.sessions.recorded_signals import Times
 from nwbcompare.kernels.spikes import merge_intervals
@@ -20,7 +20,7 @@ PLACES = ("intervals", "acquisition", "stimulus/presentation", "analysis")
 """Groups in which tables of intervals lie, beside the processing modules."""
 
 
-def find_trials(file: h5py.File, path: Path, name: str | None = None) -> h5py.Group:
+def find_trials(file: h5py.File, path: Location, name: str | None = None) -> h5py.Group:
     """Return the table of trials.
 
     Parameters
@@ -93,7 +93,7 @@ def interval_tables(file: h5py.File) -> dict[str, h5py.Group]:
     return tables
 
 
-def invalid_times(file: h5py.File, path: Path) -> Times:
+def invalid_times(file: h5py.File, path: Location) -> Times:
     """Return the intervals in which nothing counts as recorded (s), merged, ``(interval, 2)``.
 
     Raises
