@@ -10,3 +10,4 @@ from .registry import (
     get_loader as get_loader,
     loaders as loaders,
 )
+from .unit_selection import select_units as select_units

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import xarray as xr
 
-from nwbcompare.core.activity import blocks, make_activity
+from nwbcompare.core.activity import blocks, labels, make_activity
 from nwbcompare.core.epochs import Bound, Epochs, with_epochs
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.files import check_name
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from nwbcompare.model.network import Network
 
 PRETRAINED = "pretrained"
+OF_SELECTION = ("only.", "min_trials", "min_rate")
+"""Options of a SOURCE that select units and trials, whatever it is."""
 OF_NWB = ("series", "transpose", "ragged")
 """Options of `open` for NWB files alone."""
 ERRORS = (*UNREADABLE, ImportError)
@@ -196,6 +198,8 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
         A path (see `open`), optionally with options of reading, such as
         ``day1.nwb?align=cue_time&window=-0.5,1&bin=0.05&conditions=side&epoch.stim=0.1,0.85``;
         an address ``https://...`` or ``dandi:DANDISET/PATH`` with the same options;
+        of each, ``only.COLUMN=value,...``, ``min_trials=...`` and ``min_rate=...`` select units and
+        trials (see `nwbcompare.datasets.select_units`);
         ``loader:PATH?option=value&...`` or ``loader`` or ``loader?option=value``;
         ``pretrained:NAME``; or a registered model (see `nwbcompare.workflows.model_registry`).
     inputs_and_outputs
@@ -216,6 +220,38 @@ def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
         return record_test_trials(
             network, tasks_of_network(source, network), inputs_and_outputs=inputs_and_outputs
         )
+    head, _, query = source.rpartition("?")
+    chosen = [part for part in query.split("&") if part.partition("=")[0].startswith(OF_SELECTION)]
+    if not head or not chosen or Path(source).exists():
+        return _resolve_all(source)
+    rest = "&".join(part for part in query.split("&") if part not in chosen)
+    return _selected(_resolve_all(f"{head}?{rest}" if rest else head), "&".join(chosen))
+
+
+def _selected(activity: xr.DataTree, query: str) -> xr.DataTree:
+    """Select units and trials by the options of a SOURCE, whose values are text."""
+    from nwbcompare.datasets.unit_selection import select_units  # noqa: PLC0415
+
+    options = parse_options(query, {"min_trials": int, "min_rate": float, "only.NAME": _words})
+    parts = blocks(activity).values()
+    for name in [name for name in options if name.startswith("only.")]:
+        words, column = options.pop(name), name.removeprefix("only.")
+        # a column that does not exist is refused by the selection
+        kinds = {labels(block[column]).dtype.kind for block in parts if column in block.coords}
+        convert: Callable[[str], Any] = str
+        if kinds and kinds <= set("biuf"):
+            convert = _flag if kinds == {"b"} else float
+        try:
+            options[column] = [convert(word) for word in words]
+        except ValueError as error:
+            raise InputError(
+                f"option {name!r}", f"values of {column}", listing(words), "Correct them."
+            ) from error
+    return select_units(activity, **options)
+
+
+def _resolve_all(source: str) -> xr.DataTree:
+    """Open a SOURCE that is not a network, with all its units and trials."""
     if is_remote(source):
         return _open_remote(source)
     # a path counts first: a file may have the name of a loader

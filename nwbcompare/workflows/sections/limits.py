@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
 
+from nwbcompare.datasets.unit_selection import selection_texts
 from nwbcompare.inference.mixed_effects import LEAST_SESSIONS
 from nwbcompare.inference.random_effects import ENOUGH_ANIMALS, LEAST_ANIMALS
 from nwbcompare.workflows.formatting import counted, percent
@@ -135,7 +137,10 @@ def _networks(measurements: Measurements) -> str:
 
 
 def _units(measurements: Measurements) -> list[str]:
-    lines = []
+    lines = [
+        f"{measurements.name}. {text}"
+        for text in selection_texts(json.loads(measurements.variance.attrs["provenance"]))
+    ]
     for sample in (measurements.recorded, *measurements.samples):
         values = sample.ftv["fractional_task_variance"]
         left_out = int(values.isnull().sum("unit").max())

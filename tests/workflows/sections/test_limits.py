@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from nwbcompare.workflows.formatting import percent
@@ -36,3 +37,12 @@ def test_a_protocol_that_did_not_apply_is_a_limit(measurements):
 def test_many_networks_and_animals_are_no_limit_of_that_kind(measurements):
     many = replace(measurements, models=[*measurements.models] * 3)
     assert limits(many, [])[1] == "Networks of a family differ in their seeds alone."
+
+
+def test_what_a_selection_left_out_is_said(measurements):
+    step = {"reason": "area other than PFC", "before": {"units": 20}, "after": {"units": 16}}
+    provenance = json.loads(measurements.variance.attrs["provenance"]) | {"selection": [step]}
+    variance = measurements.variance.assign_attrs(provenance=json.dumps(provenance))
+    line = "SIMULATED monkey. Left out: 4 of 20 units (area other than PFC)."
+    assert line in limits(replace(measurements, variance=variance), [])
+    assert line not in limits(measurements, [])
