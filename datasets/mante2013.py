@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from nwbcompare.core.activity import make_activity, make_block
 from nwbcompare.core.errors import InputError, unknown_name
-from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.core.files import check_file, sha256_of_file, sha256_of_set
 from nwbcompare.datasets.card import DataCard
 from nwbcompare.datasets.matlab_fields import damaged, struct_field, struct_variable
 from nwbcompare.datasets.registry import Conversion, Loader
@@ -224,7 +224,7 @@ def _unit_files(path: Path, animal: str | None) -> list[Path]:
     by_name: dict[str, Path] = {}
     # the archive has some files twice, byte for byte: a unit counts once
     for file in _candidates(path):
-        first = by_name.setdefault(file.name, file)
+        first = by_name.setdefault(file.name, check_file(file, "a MATLAB file"))
         if first != file and first.read_bytes() != file.read_bytes():
             raise InputError(
                 str(file),

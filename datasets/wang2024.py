@@ -304,7 +304,8 @@ WANG2024 = Loader(
         "sequences in two tasks; spikes in 1-ms bins, 0.35 s before to 0.35 s after a saccade",
         pairs=(("visual_saccades", "memory_saccades"),),
         traps=(
-            "Times of trials in the session are not in the files: it cannot be converted to NWB.",
+            "Sessions are not in the files, nor times of trials in them: nothing is tested over "
+            "sessions, and the archive cannot be converted to NWB.",
             "Some trials are padded with NaN where nothing was recorded.",
             "About 30 % of the task variance is trial noise (median 16 of 56).",
         ),

@@ -1,0 +1,138 @@
+"""Every loader keeps the rules of loaders, and a loader that breaks one is told which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mante2013_archive import archive as mante_archive, unit_record
+from scipy.io import savemat
+
+import nwbcompare as nc
+from nwbcompare.datasets import Loader, get_loader, loaders, wang2024
+from nwbcompare.testing import check_loader
+
+UNITS = ("ar090313_1_a1", "fe120106_2_a3")
+Written = tuple[Path, dict[str, Any]]
+
+
+def mante2013(folder: Path) -> Written:
+    rng = np.random.default_rng(0)
+    records = {unit: unit_record(rng) for unit in UNITS}
+    # the 751st sample belongs to no bin
+    spikes = {unit: float(record["response"][:, :750].sum()) for unit, record in records.items()}
+    options = {"smooth_s": 0.0, "n_spikes": spikes, "n_trials": dict.fromkeys(UNITS, 40)}
+    return mante_archive(folder, records), options
+
+
+def wang2024_files(folder: Path) -> Written:
+    rng = np.random.default_rng(0)
+    neurons, spikes = np.empty((1, 2), dtype=object), {}
+    for place, name in enumerate(("m3c1", "m9c2")):
+        fields, spikes[name] = {}, 0.0
+        for sequence in wang2024.SEQUENCES:
+            for kind in "MV":
+                cell = np.empty((1, 4), dtype=object)
+                for saccade in range(4):
+                    cell[0, saccade] = rng.integers(0, 2, (3, 701)).astype("u1")
+                fields[f"RawData_{sequence}_{kind}"] = cell
+        neurons[0, place] = {"NeuronNum": name} | fields
+    (folder / wang2024.FOLDER).mkdir()
+    path = folder / wang2024.FOLDER / wang2024.FILES["element"]
+    savemat(path, {"data_structure": {"neurons": neurons}})
+    return folder, {"n_trials": dict.fromkeys(spikes, 2 * 2 * 4 * 3)}
+
+
+ARCHIVES: dict[str, Callable[[Path], Written]] = {
+    "mante2013": mante2013,
+    "wang2024": wang2024_files,
+}
+
+
+@pytest.mark.parametrize("name", loaders())
+def test_the_loaders_of_this_package_keep_the_rules(name: str, tmp_path: Path) -> None:
+    # a new loader needs a small archive here
+    archive, options = ARCHIVES[name](tmp_path)
+    check_loader(get_loader(name), archive, **options)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[Loader, Path]:
+    return get_loader("mante2013"), mante2013(tmp_path)[0]
+
+
+def loading(change: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return a load function whose activity is changed."""
+    load = get_loader("mante2013").load
+
+    def changed(path: Path, **options: Any) -> Any:
+        return nc.make_activity(
+            {"mante2013": change(load(path, **options)["mante2013"].to_dataset())}
+        )
+
+    return {"load": changed}
+
+
+def careless(path: Path, **options: Any) -> Any:
+    """Load without a look at what is damaged."""
+    try:
+        return get_loader("mante2013").load(path, **options)
+    except nc.InputError as error:
+        raise ValueError("bad file") from error
+
+
+def nameless(path: Path, **options: Any) -> Any:
+    try:
+        return get_loader("mante2013").load(path, **options)
+    except nc.InputError as error:
+        raise nc.InputError("file", "a whole one", "another", "Look.") from error
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda loader: {"card": replace(loader.card, traps=())}, r"card: nothing in \['traps'\]"),
+        (
+            lambda loader: {"card": replace(loader.card, pairs=(("contextdm1", "go"),))},
+            r"card.pairs: the activity has no tasks \['go'\]",
+        ),
+        (lambda _: {"is_archive": lambda _: False}, "is_archive: False for an archive"),
+        (lambda _: {"is_archive": lambda _: True}, "is_archive: True for an empty folder"),
+        (lambda _: loading(lambda b: b.drop_vars("subject")), "units without a subject"),
+        (lambda _: loading(lambda b: b.assign(rate=b["rate"] * -1)), "rates"),
+        (lambda _: loading(lambda b: b.assign_attrs(source="model")), "source is no recording"),
+        (
+            lambda _: loading(
+                lambda b: b.assign_attrs(condition_variables='{"contextdm1": [], "contextdm2": []}')
+            ),
+            "no condition variables of task contextdm1",
+        ),
+        (lambda _: {"load": careless}, "ValueError: bad file, and no error that names the file"),
+        (lambda _: {"load": nameless}, "not named in: file: expected a whole one"),
+    ],
+)
+def test_a_loader_that_breaks_a_rule_is_told_which(
+    small: tuple[Loader, Path], change: Any, message: str
+) -> None:
+    loader, archive = small
+    with pytest.raises((AssertionError, nc.InputError), match=message):
+        check_loader(replace(loader, **change(loader)), archive, n_files=1)
+
+
+def test_numbers_that_differ_are_told(small: tuple[Loader, Path]) -> None:
+    loader, archive = small
+    with pytest.raises(AssertionError, match="unit ar090313_1_a1: 40 trials, and 41 in the files"):
+        check_loader(loader, archive, n_files=1, n_trials={UNITS[0]: 41})
+    with pytest.raises(AssertionError, match="spikes, and 7 in the files"):
+        check_loader(loader, archive, n_files=1, smooth_s=0.0, n_spikes={UNITS[1]: 7})
+
+
+def test_a_loader_that_draws_at_random_is_told(small: tuple[Loader, Path]) -> None:
+    rng = np.random.default_rng(0)
+    drawn = loading(lambda b: b.assign(rate=b["rate"] * rng.uniform(1, 2)))
+    with pytest.raises(AssertionError):
+        check_loader(replace(small[0], **drawn), small[1], n_files=1)
