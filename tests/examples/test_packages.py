@@ -1,7 +1,8 @@
-"""The example packages: installed, their section and models are found and run by every command."""
+"""The example packages: installed, their section, models and loader are found by every command."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -9,22 +10,25 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import nwbcompare as nc
 from nwbcompare.cli.main import main
+from nwbcompare.testing import check_loader
 from nwbcompare.workflows.registry import sections_of
 from nwbcompare.workflows.results_folder import read_results
 
 
 @pytest.fixture(scope="module")
 def site(repository, tmp_path_factory):
-    """A folder in which both packages are installed."""
+    """A folder in which the packages are installed."""
     folder = tmp_path_factory.mktemp("packages")
     sources = [
         # pip builds in the folder of the source
         shutil.copytree(repository / "examples" / name, folder / name)
-        for name in ("section_package", "model_package")
+        for name in ("section_package", "model_package", "loader_package")
     ]
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", folder / "site"]
     subprocess.run(
@@ -35,7 +39,7 @@ def site(repository, tmp_path_factory):
 
 @pytest.fixture
 def command(site, repository, tmp_path):
-    """A function that runs the command line where both packages are installed."""
+    """A function that runs the command line where the packages are installed."""
 
     def run(*words):
         return subprocess.run(
@@ -53,7 +57,7 @@ def command(site, repository, tmp_path):
 
 @pytest.fixture
 def called(site, tmp_path, monkeypatch, capsys):
-    """A function that runs the command line in this process, where both packages are installed."""
+    """A function that runs the command line in this process, where the packages are installed."""
     # looked for once a process: other tests must not find the section of the package
     for report in ("analyze", "compare", "continual"):
         sections_of(report)
@@ -117,3 +121,24 @@ def test_an_unknown_option_is_bad_input(called):
         assert status == 2
         assert "units'. Did you mean 'n_units'?" in said
         assert "Traceback" not in said
+
+
+def test_the_loader_keeps_the_rules_and_is_a_source_of_every_command(called, tmp_path):
+    archive = tmp_path / "ourlab"
+    archive.mkdir()
+    rng = np.random.default_rng(0)
+    spikes = {}
+    for day in ("monday", "tuesday"):
+        counts = rng.poisson(1, (24, 10, 2))
+        np.save(archive / f"{day}_counts.npy", counts)
+        table = {"task": ["respond", "ignore"] * 12, "direction": np.repeat(range(4), 6)}
+        pd.DataFrame(table).to_csv(archive / f"{day}_trials.csv", index=False)
+        for unit in range(2):
+            spikes[f"{day} unit {unit}"] = float(counts[:, :, unit].sum())
+    importlib.invalidate_caches()
+    loader = importlib.import_module("ourlab").OURLAB
+    check_loader(loader, archive, n_spikes=spikes, n_trials=dict.fromkeys(spikes, 24))
+    _, printed, _ = called("ftv", f"ourlab:{archive}", "--pair", "respond:ignore", "--json")
+    assert json.loads(printed)["coords"]["unit"]["values"] == list(spikes)
+    _, listed, _ = called("datasets", "info", "ourlab")
+    assert "Terms: for members of the laboratory" in listed
