@@ -38,6 +38,7 @@ from nwbcompare.core.activity import (
 )
 from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, unknown_name
+from nwbcompare.kernels.grouping import rows_by_group
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -389,14 +390,16 @@ def _draw_noisy(
     """
     width, smoothing = recorded.bin_width_s, recorded.smoothing / recorded.bin_width_s
     sampled = np.empty((group.size, rates.shape[2]), dtype=np.float32)
-    order = np.argsort(group, kind="stable")
-    stops = np.cumsum(np.bincount(group, minlength=fano.size))
-    rows_of = enumerate(np.split(order, stops[:-1]))
+    mean, without_noise = possible * width, (rates - possible) * width
+    rows_of = enumerate(rows_by_group(group, fano.size))
     for each, rows in tqdm(rows_of, desc="sample", total=fano.size, disable=None):
-        place = recorded.unit[rows], recorded.condition[rows]
+        if not rows.size:
+            continue
+        # all rows of a group are of one unit
+        unit, condition = recorded.unit[rows[0]], recorded.condition[rows]
         rng = np.random.default_rng((seed, 1, each))
-        counts = draw_counts(possible[place] * width, float(fano[each]), float(gain[each]), rng)
-        sampled[rows] = (counts + (rates[place] - possible[place]) * width) @ smoothing
+        counts = draw_counts(mean[unit][condition], float(fano[each]), float(gain[each]), rng)
+        sampled[rows] = (counts + without_noise[unit][condition]) @ smoothing
     return sampled
 
 

@@ -58,22 +58,28 @@ def group_moments(
         members = np.bincount(groups[groups >= 0], minlength=n_groups).astype(np.float64)
         # a view: equal counts take no memory
         count = np.broadcast_to(members[:, None], (n_groups, rows.shape[1]))
+        observed: Callable[[Array], Array] = _unchanged
     else:
         count = _sum_over_groups(rows, groups, n_groups, lambda x, _: np.isfinite(x))
-    total = _sum_over_groups(rows, groups, n_groups, lambda x, _: np.nan_to_num(x))
+        observed = np.nan_to_num
+    total = _sum_over_groups(rows, groups, n_groups, lambda x, _: observed(x))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.divide(total, count, out=total)
     mean[count == 0] = np.nan
     # squared deviations from the mean: a difference of two large sums would lose digits
     deviations = (
         _sum_over_groups(
-            rows, groups, n_groups, lambda x, group: np.nan_to_num((x - mean[group]) ** 2)
+            rows, groups, n_groups, lambda x, group: observed(np.square(x - mean[group]))
         )
         if squares
         else np.broadcast_to(0.0, mean.shape)
     )
     shape = (n_groups, *values.shape[1:])
     return (_reshaped(count, shape), mean.reshape(shape), _reshaped(deviations, shape))
+
+
+def _unchanged(values: Array) -> Array:
+    return values
 
 
 def _reshaped(rows: Array, shape: tuple[int, ...]) -> Array:
@@ -94,17 +100,16 @@ def _sum_over_groups(
     total = np.zeros((n_groups, rows.shape[1]))
     at_once = max(1, CHUNK_VALUES // max(1, rows.shape[1]))
     for start in range(0, len(rows), at_once):
-        group = groups[start : start + at_once]
-        inside = np.flatnonzero(group >= 0)
-        if not inside.size:
-            continue
-        chunk = rows[start : start + at_once][inside].astype(np.float64)
+        group, chunk = groups[start : start + at_once], rows[start : start + at_once]
+        inside = group >= 0
+        if not inside.all():
+            group, chunk = group[inside], chunk[inside]
+        values = term(chunk.astype(np.float64), group).astype(np.float64, copy=False)
         # one sparse product sums all columns, in any order of the rows
-        indicator = sparse.csr_matrix(
-            (np.ones(inside.size), (group[inside], np.arange(inside.size))),
-            shape=(n_groups, inside.size),
+        indicator = sparse.csc_matrix(
+            (np.ones(group.size), group, np.arange(group.size + 1)), shape=(n_groups, group.size)
         )
-        total += indicator @ term(chunk, group[inside]).astype(np.float64)
+        total += indicator @ values
     return total
 
 

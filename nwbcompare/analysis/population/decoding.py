@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from nwbcompare.analysis.population.kernels.decoding import (
     fold_accuracy,
     permuted_labels,
     pseudo_trials,
+    shuffled_groups,
 )
 from nwbcompare.analysis.population.kernels.dimensionality import dichotomies, dichotomy_accuracy
 from nwbcompare.analysis.population.population import (
@@ -31,9 +32,10 @@ from nwbcompare.analysis.population.population import (
     unit_halves,
 )
 from nwbcompare.analysis.selectivity.resampling_units import resampling_units
-from nwbcompare.core.activity import Activity, blocks, columns_on, is_ragged
+from nwbcompare.core.activity import Activity, columns_on
 from nwbcompare.core.checks import check_known, check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, listing
+from nwbcompare.kernels.grouping import group_order
 from nwbcompare.kernels.permutation import p_values, reaches
 
 Array = npt.NDArray[np.float64]
@@ -126,8 +128,52 @@ def decode(
     >>> found["chance"].item()
     0.5
     """
-    _refuse_deterministic(activity, n_resamples)
     rates = trial_rates(activity, tasks, conditions=conditions, leave_out=leave_out)
+    return decode_rates(
+        rates,
+        what,
+        generalise=generalise,
+        n_units=n_units,
+        n_trials=n_trials,
+        n_resamples=n_resamples,
+        n_permutations=n_permutations,
+        seed=seed,
+    )
+
+
+def decode_rates(
+    rates: TrialRates,
+    what: str = "task",
+    *,
+    generalise: bool = False,
+    n_units: int | None = None,
+    n_trials: int | None = None,
+    n_resamples: int = 20,
+    n_permutations: int = 500,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Decode the task, or a condition variable, from rates that were read before.
+
+    Parameters
+    ----------
+    rates
+        From `nwbcompare.analysis.population.population.trial_rates`.
+    what, generalise, n_units, n_trials, n_resamples, n_permutations, seed
+        See `decode`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `decode`.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> rates = trial_rates(example_block().sel(trial=[0, 1] * 10))
+    >>> decode_rates(rates, "direction", n_resamples=2, n_permutations=9)["n_classes"].item()
+    2
+    """
+    _refuse_deterministic(rates, n_resamples)
     design = _design(rates.table, what, generalise=generalise)
     cells, n_trials, n_left_out = _with_enough(rates, n_trials, N_FOLDS)
     size = _n_units(n_units, cells.table.sizes["unit"])
@@ -167,12 +213,10 @@ def decode(
             "n_classes": design.classes.size,
         },
         attrs={
-            **_source_attrs(activity, rates),
+            **_source_attrs(rates),
             "analysis": "decode",
             "what": what,
             "classes": json.dumps([str(value) for value in design.classes]),
-            "conditions": json.dumps(None if conditions is None else list(conditions)),
-            "leave_out": json.dumps(list(leave_out)),
             "generalise": int(generalise),
             "decoder": "ridge classifier (shrunken linear discriminant), shrinkage 1",
             "n_left_out": n_left_out,
@@ -276,7 +320,13 @@ def _with_enough(
         least = int(fewest[enough].min()) // multiple * multiple
     place = np.cumsum(enough) - 1
     rows = enough[rates.unit]
-    cells = TrialRates(rates.rate[rows], place[rates.unit[rows]], rates.condition[rows], table)
+    cells = replace(
+        rates,
+        rate=rates.rate[rows],
+        unit=place[rates.unit[rows]],
+        condition=rates.condition[rows],
+        table=table,
+    )
     return cells, least, int((~enough).sum())
 
 
@@ -311,27 +361,27 @@ def _accuracy(trials: Array, labels: Numbers, folds: Folds) -> float:
     return float(fold_accuracy(trials, labels[:, None], folds)[0])
 
 
-def _refuse_deterministic(activity: Activity, n_resamples: int) -> None:
+def _refuse_deterministic(rates: TrialRates, n_resamples: int) -> None:
     check_whole("n_resamples", n_resamples, 2, "Use n_resamples=20.")
-    for block in blocks(activity).values():
-        if block.attrs["deterministic"]:
-            raise NotApplicableError(
-                "activity",
-                "noisy trials",
-                f"the deterministic source {block.attrs['name']!r}",
-                "Its conditions can all be decoded without error: sample it as a recording was "
-                "(nwbcompare.sample_like), or record it with a seed.",
-            )
+    if not rates.noisy:
+        raise NotApplicableError(
+            "activity",
+            "noisy trials",
+            f"the deterministic source {rates.table.attrs['name']!r}",
+            "Its conditions can all be decoded without error: sample it as a recording was "
+            "(nwbcompare.sample_like), or record it with a seed.",
+        )
 
 
-def _source_attrs(activity: Activity, rates: TrialRates) -> dict[str, Any]:
-    first = next(iter(blocks(activity).values()))
+def _source_attrs(rates: TrialRates) -> dict[str, Any]:
     names = ("name", "source", "deterministic", "provenance")
     return {
-        **{name: first.attrs[name] for name in names},
+        **{name: rates.table.attrs[name] for name in names},
         "population": "pseudo",
-        "recorded": "one by one" if is_ragged(first) else "at once",
+        "recorded": "one by one" if rates.ragged else "at once",
         "tasks": json.dumps(list(dict.fromkeys(map(str, rates.table["task"].values)))),
+        "conditions": rates.choices["conditions"],
+        "leave_out": rates.choices["leave_out"],
     }
 
 
@@ -403,10 +453,51 @@ def implementable_classifications(
     >>> found.sizes["dichotomy"]
     7
     """
-    _refuse_deterministic(activity, n_resamples)
+    rates = trial_rates(activity, tasks, conditions=conditions, leave_out=leave_out)
+    return classifications_of_rates(
+        rates,
+        threshold=threshold,
+        n_dichotomies=n_dichotomies,
+        n_units=n_units,
+        n_trials=n_trials,
+        n_resamples=n_resamples,
+        seed=seed,
+    )
+
+
+def classifications_of_rates(
+    rates: TrialRates,
+    *,
+    threshold: float = 0.75,
+    n_dichotomies: int = 200,
+    n_units: int | None = None,
+    n_trials: int | None = None,
+    n_resamples: int = 5,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Count the implementable classifications of rates that were read before.
+
+    Parameters
+    ----------
+    rates
+        From `nwbcompare.analysis.population.population.trial_rates`.
+    threshold, n_dichotomies, n_units, n_trials, n_resamples, seed
+        See `implementable_classifications`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `implementable_classifications`.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> classifications_of_rates(trial_rates(example_block()))["n_conditions"].item()
+    4
+    """
+    _refuse_deterministic(rates, n_resamples)
     if not 0.5 < threshold < 1:
         raise InputError("threshold", "between 0.5 and 1", repr(threshold), "Use 0.75.")
-    rates = trial_rates(activity, tasks, conditions=conditions, leave_out=leave_out)
     n_conditions = rates.table.sizes["condition"]
     if n_conditions < 3:
         raise NotApplicableError(
@@ -418,7 +509,7 @@ def implementable_classifications(
     sides = dichotomies(n_conditions, n_dichotomies, rng)
     every = len(sides) == 2 ** (n_conditions - 1) - 1
     weights = bootstrap_weights(columns_on(cells.table, "unit"), n_resamples, rng)
-    shuffled = TrialRates(cells.rate, cells.unit, _permuted_within(cells, rng), cells.table)
+    shuffled = replace(cells, condition=_permuted_within(cells, rng))
     accuracies, boot, null = [], [], []
     for weight in tqdm(weights, desc="classifications", disable=None, leave=False):
         subset, bootstrap_units = rng.permutation(weight.size)[:size], _drawn(weight, size, rng)
@@ -463,10 +554,8 @@ def implementable_classifications(
         )
         .assign_attrs(
             {
-                **_source_attrs(activity, rates),
+                **_source_attrs(rates),
                 "analysis": "implementable_classifications",
-                "conditions": json.dumps(None if conditions is None else list(conditions)),
-                "leave_out": json.dumps(list(leave_out)),
                 "threshold": threshold,
                 "all_dichotomies": int(every),
                 "n_left_out": n_left_out,
@@ -479,10 +568,10 @@ def implementable_classifications(
 
 def _permuted_within(cells: TrialRates, rng: np.random.Generator) -> Numbers:
     condition = np.empty_like(cells.condition)
-    order = np.argsort(cells.unit, kind="stable")
-    shuffled = rng.permutation(cells.unit.size)
+    n_units = cells.table.sizes["unit"]
+    drawn, _ = shuffled_groups(cells.unit, n_units, rng)
     # each unit keeps its numbers of trials per condition
-    condition[order] = cells.condition[shuffled[np.argsort(cells.unit[shuffled], kind="stable")]]
+    condition[group_order(cells.unit, n_units)] = cells.condition[drawn]
     return condition
 
 

@@ -121,7 +121,7 @@ def partial_similarity(
         )
     names = list(trained)
     wanted = list(tasks_of(recording) if tasks is None else tasks)
-    options: dict[str, Any] = {"conditions": conditions, "leave_out": leave_out}
+    options: dict[str, Any] = {"conditions": conditions, "n_splits": 0, "leave_out": leave_out}
     recorded = population_means(recording, wanted, **options)
     means = [
         population_means(side[name], wanted, **options)

@@ -10,7 +10,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,23 @@ class TrialRates:
     condition: npt.NDArray[np.int64]
     table: xr.Dataset
     """Coordinates of the conditions, of the units, and of the times where there are any."""
+    choices: dict[str, str]
+    """What was chosen, as attrs of results: ``conditions``, ``time_average``, ``leave_out``."""
+    ragged: bool
+    """Whether units were recorded one by one."""
+    noisy: bool
+    """Whether the trials of all tasks have noise."""
+    rate_attrs: dict[str, Any]
+    """Attributes of the rates, such as their units."""
+
+
+class _TaskRates(NamedTuple):
+    """Rates of single trials of one task; see `TrialRates`."""
+
+    rate: npt.NDArray[Any]
+    unit: npt.NDArray[np.int64]
+    condition: npt.NDArray[np.int64]
+    table: xr.Dataset
 
 
 def trial_rates(
@@ -110,11 +127,20 @@ def trial_rates(
     if time == "time":
         _check_clocks(parts)
     starts = np.cumsum([0, *(part.table.sizes["condition"] for part in parts[:-1])])
+    first = next(iter(blocks(activity).values()))
     return TrialRates(
         np.concatenate([part.rate for part in parts]),
         np.concatenate([part.unit for part in parts]),
         np.concatenate([p.condition + start for p, start in zip(parts, starts, strict=True)]),
         _joined_tables([part.table for part in parts]),
+        choices={
+            "conditions": json.dumps(None if conditions is None else list(conditions)),
+            "time_average": time,
+            "leave_out": json.dumps(list(leave_out)),
+        },
+        ragged=is_ragged(first),
+        noisy=not any(part.table.attrs["deterministic"] for part in parts),
+        rate_attrs=dict(first["rate"].attrs),
     )
 
 
@@ -135,7 +161,7 @@ def _rates_of_task(
     conditions: Sequence[str] | None,
     time: str,
     leave_out: Sequence[str],
-) -> TrialRates:
+) -> _TaskRates:
     bins = np.flatnonzero(counted_bins(block, task, leave_out=leave_out))
     rows = np.flatnonzero(labels(block["task"]) == task)
     row = "observation" if is_ragged(block) else "trial"
@@ -155,7 +181,7 @@ def _rates_of_task(
         rate = _mean_of_observed(rate)
         is_observed = np.isfinite(rate)
         rate, unit, condition = rate[is_observed], unit[is_observed], condition[is_observed]
-    return TrialRates(rate, unit, condition, table.assign_coords(axes))
+    return _TaskRates(rate, unit, condition, table.assign_coords(axes))
 
 
 def _mean_of_observed(rate: npt.NDArray[Any]) -> Array:
@@ -167,7 +193,7 @@ def _mean_of_observed(rate: npt.NDArray[Any]) -> Array:
     return mean
 
 
-def _check_clocks(parts: Sequence[TrialRates]) -> None:
+def _check_clocks(parts: Sequence[_TaskRates]) -> None:
     first = parts[0].table["time"]
     for part in parts[1:]:
         other = part.table["time"]
@@ -257,7 +283,7 @@ def population_means(
         "mean" (default): each trial's mean over its observed bins. "time": each bin; all tasks must
         then have the same bins.
     n_splits
-        Random splits of the trials of each unit and condition into halves.
+        Random splits of the trials of each unit and condition into halves; 0 for none.
     leave_out
         Epochs to leave out; by default fixation, as for task variance.
     seed
@@ -292,7 +318,30 @@ def population_means(
     {'condition': 4, 'unit': 3}
     """
     rates = trial_rates(activity, tasks, conditions=conditions, time=time, leave_out=leave_out)
-    first = next(iter(blocks(activity).values()))
+    return means_of_rates(rates, n_splits=n_splits, seed=seed)
+
+
+def means_of_rates(rates: TrialRates, *, n_splits: int = 1, seed: int = 0) -> xr.Dataset:
+    """Compute the population means of rates that were read before.
+
+    Parameters
+    ----------
+    rates
+        From `trial_rates`.
+    n_splits, seed
+        See `population_means`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `population_means`.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> means_of_rates(trial_rates(example_block()))["rate_mean"].shape
+    (4, 3)
+    """
     n_units, n_conditions = rates.table.sizes["unit"], rates.table.sizes["condition"]
     dims = ("condition", "unit", "time")[: 1 + rates.rate.ndim]
     shape = (n_conditions, n_units, *rates.rate.shape[1:])
@@ -311,7 +360,7 @@ def population_means(
     halves = _half_means(rates.rate, group, (n_splits, *shape), seed) if noisy else None
     fewest = count.reshape(n_conditions, n_units, -1).min(axis=-1)
     result = rates.table.assign(
-        rate_mean=(dims, mean, dict(first["rate"].attrs)),
+        rate_mean=(dims, mean, rates.rate_attrs),
         n_trials=(dims[:2], fewest.astype(np.int64)),
         mean_variance=(dims, error),
         half_mean=(
@@ -322,11 +371,9 @@ def population_means(
     means = keep_units(result, fewest.min(axis=0) >= 1 + noisy, f"{1 + noisy} trials")
     return means.assign_attrs(
         analysis="population_means",
-        population="pseudo" if is_ragged(first) else "simultaneous",
+        population="pseudo" if rates.ragged else "simultaneous",
         tasks=json.dumps(list(dict.fromkeys(map(str, means["task"].values)))),
-        conditions=json.dumps(None if conditions is None else list(conditions)),
-        time_average=time,
-        leave_out=json.dumps(list(leave_out)),
+        **rates.choices,
         seed=seed,
         n_left_out=n_units - means.sizes["unit"],
     )
@@ -404,7 +451,7 @@ def keep_units(table: xr.Dataset, enough: npt.NDArray[np.bool_], needed: str) ->
         f"{int((~enough).sum())} of {enough.size} units lack {needed} in some condition and are "
         f"left out: {listing(table['unit'].values[~enough], most=5)}",
         UnitWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
     return table.isel(unit=np.flatnonzero(enough))
 
@@ -553,7 +600,38 @@ def dimensionality(
     >>> dimensionality(example_block())["most"].item()
     3
     """
-    means = population_means(activity, tasks, conditions=conditions, leave_out=leave_out)
+    means = population_means(
+        activity, tasks, conditions=conditions, n_splits=0, leave_out=leave_out, seed=seed
+    )
+    return dimensionality_of(
+        means, n_permutations=n_permutations, n_bootstrap=n_bootstrap, n_splits=n_splits
+    )
+
+
+def dimensionality_of(
+    means: xr.Dataset, *, n_permutations: int = 200, n_bootstrap: int = 500, n_splits: int = 50
+) -> xr.Dataset:
+    """Compute the dimensionality of population means.
+
+    Parameters
+    ----------
+    means
+        From `population_means`, whose seed is used.
+    n_permutations, n_bootstrap, n_splits
+        See `dimensionality`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `dimensionality`.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> dimensionality_of(population_means(example_block()))["n_units"].item()
+    3
+    """
+    seed = means.attrs["seed"]
     x, noise = means["rate_mean"].values, means["mean_variance"].values
     n_conditions, n_units = x.shape
     if n_conditions < 3:
@@ -693,10 +771,38 @@ def dissimilarity(
         activity,
         tasks,
         conditions=conditions,
-        n_splits=n_splits if metric == "crossvalidated" else 1,
+        n_splits=n_splits if metric == "crossvalidated" else 0,
         leave_out=leave_out,
         seed=seed,
     )
+    return dissimilarity_of(means, metric=metric, n_splits=n_splits)
+
+
+def dissimilarity_of(
+    means: xr.Dataset, *, metric: Metric = "crossvalidated", n_splits: int = 20
+) -> xr.Dataset:
+    """Compute the dissimilarity of each pair of conditions from population means.
+
+    Parameters
+    ----------
+    means
+        From `population_means`, whose seed is used; with halves of the trials for the
+        cross-validated distance.
+    metric, n_splits
+        See `dissimilarity`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `dissimilarity`.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> dissimilarity_of(population_means(example_block()))["dissimilarity"].shape
+    (4, 4)
+    """
+    seed = means.attrs["seed"]
     every = np.ones(means.sizes["unit"], dtype=bool)
     if metric == "correlation":
         _warn_of_constant_patterns(means)

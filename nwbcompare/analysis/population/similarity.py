@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -99,11 +98,45 @@ def compare_populations(
     >>> found["measure"].values.tolist()
     ['rsa', 'cka', 'procrustes']
     """
-    check_known("measures", measures, MEASURES)
     shared = _shared_tasks(model, recording, tasks)
     options: dict[str, Any] = {"conditions": conditions, "leave_out": leave_out, "seed": seed}
-    model_means = population_means(model, shared, **options)
-    recording_means = population_means(recording, shared, n_splits=n_splits, **options)
+    return compare_means(
+        population_means(model, shared, n_splits=0, **options),
+        population_means(recording, shared, n_splits=n_splits, **options),
+        measures=measures,
+    )
+
+
+def compare_means(
+    model_means: xr.Dataset,
+    recording_means: xr.Dataset,
+    *,
+    measures: Sequence[str] = tuple(MEASURES),
+) -> xr.Dataset:
+    """Compare the condition means of two populations, computed before.
+
+    Parameters
+    ----------
+    model_means, recording_means
+        From `nwbcompare.population.population_means`, of the same tasks; the recording's with
+        halves of the trials, of which as many halves of the units are drawn.
+    measures
+        See `compare_populations`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `compare_populations`.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> means = population_means(example_block())
+    >>> compare_means(means, means).sizes["split"]
+    1
+    """
+    check_known("measures", measures, MEASURES)
+    n_splits, seed = recording_means.sizes["split"], recording_means.attrs["seed"]
     model_means, recording_means = _shared_conditions(model_means, recording_means)
     clusters, column = resampling_units(columns_on(recording_means, "unit"))
     halves = unit_halves(clusters, n_splits, np.random.default_rng(seed))
@@ -122,7 +155,7 @@ def compare_populations(
         model=model_means.attrs["name"],
         recording=recording_means.attrs["name"],
         population=recording_means.attrs["population"],
-        tasks=json.dumps(shared),
+        tasks=recording_means.attrs["tasks"],
         conditions=recording_means.attrs["conditions"],
         leave_out=recording_means.attrs["leave_out"],
         interval=f"95 %, Student's t, jackknife over each {column}",

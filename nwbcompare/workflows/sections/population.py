@@ -11,18 +11,24 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from nwbcompare.analysis.population.decoding import N_FOLDS, decode, implementable_classifications
+from nwbcompare.analysis.population.decoding import (
+    N_FOLDS,
+    classifications_of_rates,
+    decode_rates,
+)
 from nwbcompare.analysis.population.kernels.partial_similarity import (
     LEAST_FOR_P,
     LEAST_NETWORKS,
 )
 from nwbcompare.analysis.population.partial_similarity import partial_similarity
 from nwbcompare.analysis.population.population import (
-    dimensionality,
-    dissimilarity,
+    dimensionality_of,
+    dissimilarity_of,
+    means_of_rates,
     population_means,
+    trial_rates,
 )
-from nwbcompare.analysis.population.similarity import compare_populations
+from nwbcompare.analysis.population.similarity import compare_means
 from nwbcompare.core.activity import blocks, condition_variables_of
 from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.core.number_text import p_text
@@ -42,6 +48,8 @@ MOST_TRIALS = 20
 """Trials of a condition in a pseudo-population; few archives have more."""
 MOST_PANELS = 4
 """Sources in a figure; the table has all."""
+N_SPLITS = 20
+"""Random halves of the trials, and of the units."""
 N_DISTANCES = 2
 """Sources whose distances between conditions are plotted: the recording and one network."""
 
@@ -57,6 +65,10 @@ def _compute(
     networks = source.sampled
     activities = {source.name: source.recording, **networks}
     activities |= {name: first for name, (_, first) in references.items()}
+    # once for all sources that are compared with it
+    (recorded,), warnings = run_all(
+        [(f"{source.name}, population", _means, (source.recording, settings))], 1
+    )
     jobs: list[Job] = [
         (
             f"{name}, population",
@@ -64,7 +76,7 @@ def _compute(
             (
                 name,
                 activity,
-                source.recording if place and source.samples_models else None,
+                recorded if place else None,
                 settings,
                 place < N_DISTANCES,
                 name in references,
@@ -80,8 +92,8 @@ def _compute(
         jobs.append(
             ("networks, geometry", _training, (trained, untrained, source.recording, settings))
         )
-    by_source, warnings = run_all(jobs, settings.jobs_for(source.recording), "populations")
-    results = Results(warnings=warnings)
+    by_source, more_warnings = run_all(jobs, settings.jobs_for(source.recording), "populations")
+    results = Results(warnings=[*warnings, *more_warnings])
     for place, (name, one) in enumerate(zip(names, by_source[: len(names)], strict=True)):
         if isinstance(one, Refusal):
             results.refusals[name] = one
@@ -108,10 +120,20 @@ def _training(
         return Refusal(error.reason)
 
 
+def _means(recording: xr.DataTree, settings: Settings) -> xr.Dataset | Refusal:
+    """Return the means of the recording with halves of its trials, or why it has none."""
+    try:
+        return population_means(
+            recording, list(settings.pair), n_splits=N_SPLITS, seed=settings.seed
+        )
+    except NotApplicableError as error:
+        return Refusal(error.reason)
+
+
 def measure_population(
     name: str,
     activity: xr.DataTree,
-    recording: xr.DataTree | None,
+    recording: xr.Dataset | Refusal | None,
     settings: Settings,
     with_distances: bool,  # noqa: FBT001 - arguments of a job are positional
     is_reference: bool = False,  # noqa: FBT001, FBT002
@@ -123,7 +145,8 @@ def measure_population(
     name, activity
         The source.
     recording
-        The recording that a network is compared with; None for the recording itself.
+        Means of the recording that a network is compared with, or why there are none; None for the
+        recording itself.
     settings
         Settings of the report.
     with_distances
@@ -134,16 +157,17 @@ def measure_population(
     pair, seed = list(settings.pair), settings.seed
     variables = condition_variables_of(next(iter(blocks(activity).values())))[pair[0]]
     try:
-        n_trials = _n_trials(activity, pair)
+        rates = trial_rates(activity, pair)
+        means = means_of_rates(rates, n_splits=N_SPLITS if with_distances else 0, seed=seed)
+        n_trials = _n_trials(means)
         n_permutations = min(MOST_PERMUTATIONS, settings.n_permutations)
         results = Results()
         results.add_series(
             "decoding",
             (
-                decode(
-                    activity,
+                decode_rates(
+                    rates,
                     what,
-                    tasks=pair,
                     n_trials=n_trials,
                     n_permutations=1 if is_reference else n_permutations,
                     seed=seed,
@@ -151,29 +175,30 @@ def measure_population(
                 for what in ("task", *variables)
             ),
         )
-        results["dimensions"] = dimensionality(activity, pair, seed=seed).assign_attrs(
+        results["dimensions"] = dimensionality_of(means).assign_attrs(
             source_name=name, is_reference=int(is_reference)
         )
         if not is_reference:
-            results["classifications"] = implementable_classifications(
+            results["classifications"] = classifications_of_rates(
                 # halves of the trials train and test: an even number
-                activity,
-                pair,
+                rates,
                 n_trials=n_trials and n_trials // 2 * 2,
                 seed=seed,
             )
+        if isinstance(recording, Refusal):
+            return recording
         if recording is not None:
-            results["geometry"] = compare_populations(activity, recording, tasks=pair, seed=seed)
+            results["geometry"] = compare_means(means, recording)
         if with_distances:
-            results["distances"] = dissimilarity(activity, pair, seed=seed)
+            results["distances"] = dissimilarity_of(means, n_splits=N_SPLITS)
     except NotApplicableError as error:
         return Refusal(error.reason)
     return results
 
 
-def _n_trials(activity: xr.DataTree, pair: list[str]) -> int | None:
+def _n_trials(means: xr.Dataset) -> int | None:
     """Return the trials of a condition to decode from: five folds of those that all units have."""
-    least = int(population_means(activity, pair)["n_trials"].min())
+    least = int(means["n_trials"].min())
     # whole folds, which need equal numbers of trials
     return min(MOST_TRIALS, least // N_FOLDS * N_FOLDS) or None
 

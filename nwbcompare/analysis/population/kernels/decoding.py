@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve
 
+from nwbcompare.kernels.grouping import group_order
+
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer[Any]]
 Folds = Sequence[tuple[Labels, Labels]]
@@ -89,9 +91,7 @@ def shuffled_groups(
     (np.int64(1), [0, 1])
     """
     shuffled = rng.permutation(group.size)
-    # 16-bit numbers are sorted ten times as fast
-    short = group.astype(np.uint16) if n_groups <= 2**16 else group
-    order = shuffled[np.argsort(short[shuffled], kind="stable")]
+    order = shuffled[group_order(group[shuffled], n_groups)]
     counts = np.bincount(group, minlength=n_groups)
     return order, np.cumsum(counts) - counts
 
