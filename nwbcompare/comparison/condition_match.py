@@ -34,6 +34,7 @@ from nwbcompare.core.activity import (
     columns_on,
     condition_variables_of,
     epoch_names,
+    is_of_task,
     is_text,
     labels,
     row_dim,
@@ -295,7 +296,7 @@ def _task_blocks(activity: Activity) -> dict[str, xr.Dataset]:
 
 def _of_task(block: xr.Dataset, task: str) -> dict[str, xr.DataArray]:
     """Return the trial columns of a task, without those that have missing values in it."""
-    rows = np.flatnonzero(labels(block["task"]) == task)
+    rows = np.flatnonzero(is_of_task(block, task))
     columns = {
         name: column.isel({row_dim(block): rows})
         for name, column in columns_on(block, row_dim(block)).items()

@@ -20,7 +20,7 @@ from nwbcompare.comparison.protocol_mapping import (
 )
 from nwbcompare.comparison.recorded_trials import cut_to_correspondence
 from nwbcompare.comparison.spike_variability import observations, recorded_block
-from nwbcompare.core.activity import Activity, epoch_bounds, labels, tasks_of
+from nwbcompare.core.activity import Activity, epoch_bounds, is_of_task, labels, tasks_of
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.tasks.trials import make_trials
 
@@ -103,7 +103,7 @@ def _given(
             # it names the argument: a variable, or a duration
             key = error.subject.replace("['", ".").replace("']", "")
             raise InputError(mapping.where(key), error.expected, error.got, error.remedy) from error
-        bounds = epoch_bounds(block, mapping.epoch, labels(block["task"]) == task)
+        bounds = epoch_bounds(block, mapping.epoch, is_of_task(block, task))
         # cut_to_correspondence has refused recordings without the epoch
         if bounds is not None:
             network_bounds(mapping, trials, bounds, block["time"].attrs["bin_width_s"])

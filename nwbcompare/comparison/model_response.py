@@ -29,8 +29,8 @@ from nwbcompare.core.activity import (
     condition_variables_of,
     epoch_bounds,
     epoch_names,
+    is_of_task,
     is_ragged,
-    labels,
     row_dim,
     tasks_of,
     unit_positions,
@@ -255,7 +255,7 @@ def _part(activity: Activity, recorded: RecordedTrials, match: ConditionMatch, t
     """Average the rates of the trials that each recorded condition of a task has as partners."""
     partner = match.tasks[task]
     whole = next(block for block in blocks(activity).values() if partner in tasks_of(block))
-    rows = np.flatnonzero(labels(whole["task"]) == partner)
+    rows = np.flatnonzero(is_of_task(whole, partner))
     binned = _rebinned(whole.isel({row_dim(whole): rows}), recorded, match)
     columns = match.columns[task]
     variables = condition_variables_of(whole).get(partner, [])

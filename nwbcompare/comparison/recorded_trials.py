@@ -30,6 +30,7 @@ from nwbcompare.core.activity import (
     condition_variables_of,
     epoch_bounds,
     epoch_names,
+    is_of_task,
     labels,
     make_block,
     row_dim,
@@ -372,7 +373,7 @@ def _check_columns(block: xr.Dataset, correspondence: Correspondence, tasks: lis
 
 
 def _bounds(block: xr.Dataset, correspondence: Correspondence, task: str) -> tuple[float, float]:
-    bounds = epoch_bounds(block, correspondence.epoch, labels(block["task"]) == task)
+    bounds = epoch_bounds(block, correspondence.epoch, is_of_task(block, task))
     if bounds is None:
         where = f"{correspondence.origin}, epoch.recording"
         raise unknown_name(where, correspondence.epoch, epoch_names(block))

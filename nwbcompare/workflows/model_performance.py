@@ -17,7 +17,7 @@ from nwbcompare.comparison.task_performance import (
     score_of,
     task_performance,
 )
-from nwbcompare.core.activity import blocks, columns_on, labels, row_dim
+from nwbcompare.core.activity import blocks, columns_on, is_of_task, labels, row_dim
 from nwbcompare.core.checks import check_known, is_finite
 from nwbcompare.core.errors import InputError
 from nwbcompare.model.network import TOLERANCE_RAD
@@ -181,7 +181,7 @@ def _of_activity(activity: xr.DataTree, pair: Pair) -> Floats:
         columns: dict[str, list[npt.NDArray[Any]]] = {}
         for block in blocks(activity).values():
             row = row_dim(block)
-            inside = labels(block["task"]) == task
+            inside = is_of_task(block, task)
             for name, column in columns_on(block, row).items():
                 columns.setdefault(name, []).append(labels(column)[inside])
         joined = {name: np.concatenate(parts) for name, parts in columns.items()}

@@ -35,8 +35,8 @@ from nwbcompare.core.activity import (
     Activity,
     blocks,
     columns_on,
+    is_of_task,
     is_ragged,
-    labels,
     tasks_of,
     unit_positions,
     unit_table,
@@ -163,7 +163,7 @@ def _rates_of_task(
     leave_out: Sequence[str],
 ) -> _TaskRates:
     bins = np.flatnonzero(counted_bins(block, task, leave_out=leave_out))
-    rows = np.flatnonzero(labels(block["task"]) == task)
+    rows = np.flatnonzero(is_of_task(block, task))
     row = "observation" if is_ragged(block) else "trial"
     trials = block.isel({row: rows})
     table, condition = condition_table(trials, conditions)

@@ -21,6 +21,7 @@ from nwbcompare.core.activity import (
     condition_variables_of,
     epoch_bounds,
     epoch_names,
+    is_of_task,
     labels,
     row_dim,
     tasks_of,
@@ -374,7 +375,7 @@ def _blocks_with(
 
 
 def _rows(block: xr.Dataset, task: str) -> npt.NDArray[np.bool_]:
-    rows: npt.NDArray[np.bool_] = labels(block["task"]) == task
+    rows: npt.NDArray[np.bool_] = is_of_task(block, task)
     return rows
 
 

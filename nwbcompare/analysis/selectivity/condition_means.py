@@ -170,6 +170,8 @@ def _combinations(
         values_of[name] = values
         # one number per combination, made consecutive below
         number = number * len(levels) + code.reshape(-1)
+    # short numbers are sorted several times as fast
+    number = number.astype(np.min_scalar_type(number.max(initial=0)))
     _, first, compact = np.unique(number, return_index=True, return_inverse=True)
     level_table = {
         name: labels(block[name].isel({row_dim(block): rows[first]})) for name in values_of

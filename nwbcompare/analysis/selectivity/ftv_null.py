@@ -28,8 +28,8 @@ from nwbcompare.core.activity import (
     blocks,
     columns_on,
     condition_variables_of,
+    is_of_task,
     is_ragged,
-    labels,
     row_dim,
     tasks_of,
     unit_positions,
@@ -234,7 +234,7 @@ class _TaskTrials:
         refuse_history(block, [task], own)
         table, condition = condition_table(block, conditions)
         members = np.flatnonzero(table["task"].values == task)
-        rows = np.flatnonzero(labels(block["task"]) == task)
+        rows = np.flatnonzero(is_of_task(block, task))
         rate = block["rate"].values
         if not is_ragged(block):
             # a trial in which nothing was recorded has no time in common with the others

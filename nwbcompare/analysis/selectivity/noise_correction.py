@@ -44,8 +44,8 @@ from nwbcompare.core.activity import (
     Activity,
     blocks,
     columns_on,
+    is_of_task,
     is_ragged,
-    labels,
     tasks_of,
     unit_positions,
 )
@@ -571,7 +571,7 @@ def trials_by_unit(
     """
     rate = block["rate"].values
     table, condition = condition_table(block, conditions)
-    rows = np.flatnonzero(labels(block["task"]) == task)
+    rows = np.flatnonzero(is_of_task(block, task))
     number = condition - int(np.flatnonzero(table["task"].values == task)[0])
     if not is_ragged(block):
         rates = rate[rows][:, bins]

@@ -20,8 +20,8 @@ from nwbcompare.core.activity import (
     columns_on,
     epoch_bounds,
     epoch_names,
+    is_of_task,
     kind_of,
-    labels,
 )
 from nwbcompare.core.errors import (
     InputError,
@@ -525,7 +525,7 @@ def _bins_by_epoch(
     block: xr.Dataset, task: str, epochs: Sequence[str]
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """Return which time bins lie in each of the epochs that a task has."""
-    rows = labels(block["task"]) == task
+    rows = is_of_task(block, task)
     time_s, width = block["time"].values, block["time"].attrs["bin_width_s"]
     inside = {}
     for epoch in epochs:

@@ -34,6 +34,7 @@ from nwbcompare.core.activity import (
     blocks,
     columns_on,
     condition_variables_of,
+    is_of_task,
     is_ragged,
     labels,
     row_dim,
@@ -251,7 +252,7 @@ def _cross(
     """Number the cells of a task's rows, and make the design of its terms."""
     variables = condition_variables_of(block).get(task, [])
     names = list(dict.fromkeys([CHOICE, *variables] if factors is None else factors))
-    rows = np.flatnonzero(labels(block["task"]) == task)
+    rows = np.flatnonzero(is_of_task(block, task))
     codes, n_levels = _levels(block, task, names, rows, default=factors is None)
     stimulus = [name for name in names if name in variables]
     sets = [combinations(stimulus, size) for size in range(2, len(stimulus) + 1)]
