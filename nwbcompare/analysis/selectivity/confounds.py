@@ -36,7 +36,13 @@ INTERVAL = (2.5, 97.5)
 
 
 def confound_table(
-    activity: Activity, task_a: str, task_b: str, *, seed: int = 0, n_draws: int = 2000
+    activity: Activity,
+    task_a: str,
+    task_b: str,
+    *,
+    components: xr.Dataset | None = None,
+    seed: int = 0,
+    n_draws: int = 2000,
 ) -> xr.Dataset:
     """Measure the distribution of FTV with one possible confound removed at a time.
 
@@ -46,6 +52,8 @@ def confound_table(
         An activity or a block; a recording should include error trials.
     task_a, task_b
         The two tasks.
+    components
+        From `variance_components`, of the two tasks; by default computed here.
     seed
         Seed of the trial subsampling and of the bootstrap.
     n_draws
@@ -98,7 +106,9 @@ def confound_table(
     with warnings.catch_warnings():
         # the result counts units without a value
         warnings.simplefilter("ignore", UnitWarning)
-        for variant, measure in tqdm(_variants(seed).items(), "confounds", disable=None):
+        for variant, measure in tqdm(
+            _variants(seed, components).items(), "confounds", disable=None
+        ):
             try:
                 by_variant[variant] = measure(pair, task_a, task_b)
             except NotApplicableError as error:
@@ -232,7 +242,9 @@ def ftv_in_time(
     )
 
 
-def _variants(seed: int) -> dict[str, Callable[[Any, str, str], dict[str, xr.Dataset]]]:
+def _variants(
+    seed: int, components: xr.Dataset | None
+) -> dict[str, Callable[[Any, str, str], dict[str, xr.Dataset]]]:
     """Return the functions that measure raw and corrected FTV, by name of the variant."""
     return {
         "as published": _measured,
@@ -242,7 +254,9 @@ def _variants(seed: int) -> dict[str, Callable[[Any, str, str], dict[str, xr.Dat
         "rates stabilised": lambda pair, a, b: _measured(
             stabilise_variance(pair), a, b, threshold=0.0
         ),
-        "choice taken out": _without_choice,
+        "choice taken out": lambda pair, a, b: _without_choice(
+            variance_components(pair) if components is None else components, a, b
+        ),
     }
 
 
@@ -265,15 +279,14 @@ def _correct_trials(pair: Activity, task_a: str, task_b: str) -> Activity:
 def _measured(
     pair: Activity, task_a: str, task_b: str, *, threshold: float = ACTIVE_THRESHOLD
 ) -> dict[str, xr.Dataset]:
-    raw, clean = task_variance(pair), corrected_task_variance(pair)
+    raw, clean = task_variance(pair), corrected_task_variance(pair, unbiased=False)
     return {
         "raw": fractional_task_variance(raw, task_a, task_b, threshold=threshold, missing="nan"),
         "corrected": corrected_ftv(clean, task_a, task_b, threshold=threshold),
     }
 
 
-def _without_choice(pair: Activity, task_a: str, task_b: str) -> dict[str, xr.Dataset]:
-    parts = variance_components(pair)
+def _without_choice(parts: xr.Dataset, task_a: str, task_b: str) -> dict[str, xr.Dataset]:
     return {
         "raw": ftv_by_factor(parts, task_a, task_b, corrected=False),
         "corrected": ftv_by_factor(parts, task_a, task_b),

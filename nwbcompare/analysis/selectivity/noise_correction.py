@@ -79,6 +79,7 @@ def corrected_task_variance(
     epochs: Sequence[str] | None = None,
     leave_out: Sequence[str] = ("fix1",),
     n_splits: int = 100,
+    unbiased: bool = True,
     seed: int = 0,
 ) -> xr.Dataset:
     """Estimate task variance without the contribution of trial noise.
@@ -96,6 +97,8 @@ def corrected_task_variance(
         See `nwbcompare.task_variance`.
     n_splits
         Splits of "split_half". With 100 an estimate varies by a twentieth of its standard error.
+    unbiased
+        Whether to compute ``unbiased_variance``, which takes half of the time; else it is NaN.
     seed
         Seed of the splits; every unit and task has its own random stream.
 
@@ -148,7 +151,7 @@ def corrected_task_variance(
         # the warning below names them, once
         warnings.simplefilter("ignore", UnitWarning)
         plain = task_variance(activity, estimator=estimator, **chosen)
-    measure = _Measure(method, estimator, conditions, n_splits, seed)
+    measure = _Measure(method, estimator, conditions, n_splits, unbiased, seed)
     parts = [
         measure(block_of(activity, task), means, bins, place)
         for place, (task, means, bins) in enumerate(means_by_task(activity, **chosen))
@@ -510,6 +513,7 @@ class _Measure:
     estimator: Estimator
     conditions: Sequence[str] | None
     n_splits: int
+    unbiased: bool
     seed: int
 
     def __call__(
@@ -525,7 +529,9 @@ class _Measure:
         units = trials_by_unit(block, task, bins, self.conditions)
         description = tqdm(units, desc=task, total=block.sizes["unit"], disable=None)
         for unit, (rates, number) in enumerate(description):
-            analytic.append(noisy_variance(rates, number, n_conditions, self.estimator))
+            analytic.append(
+                noisy_variance(rates, number, n_conditions, self.estimator, unbiased=self.unbiased)
+            )
             if self.method == "split_half":
                 stream = np.random.SeedSequence(self.seed, spawn_key=(place, unit))
                 rng = np.random.default_rng(stream)

@@ -60,7 +60,9 @@ def measure_confounds(activity: xr.DataTree, settings: Settings) -> Results:
     )
     if "components" in results:
         results["coding"] = ftv_by_factor(results["components"], *pair)
-    results["table"] = confound_table(activity, *pair, seed=seed, n_draws=n_draws)
+    results["table"] = confound_table(
+        activity, *pair, components=results.get("components"), seed=seed, n_draws=n_draws
+    )
     return results
 
 
