@@ -30,7 +30,8 @@ def run_all(
     jobs
         The jobs. For several processes the functions and arguments must be picklable.
     n_jobs
-        Number of processes; None: one for each core. With 1, jobs run in this process.
+        Number of processes; None: one for each core. With 1, or a single job, jobs run
+        in this process.
     desc
         Label of the progress bar; None: without one, as within a computation that has its own.
 
@@ -53,7 +54,7 @@ def run_all(
     """
     # None: not where the output is no terminal
     with tqdm(total=len(jobs), desc=desc, disable=True if desc is None else None) as bar:
-        if n_jobs == 1:
+        if n_jobs == 1 or len(jobs) == 1:
             results = []
             for job in jobs:
                 bar.set_postfix_str(job[0])

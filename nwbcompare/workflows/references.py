@@ -16,7 +16,13 @@ from nwbcompare.model.network import Network
 from nwbcompare.workflows.analysis_sources import FileSource, NetworkSource
 from nwbcompare.workflows.measurements import ComparisonSource, sample_table
 from nwbcompare.workflows.models import Model
-from nwbcompare.workflows.sampling_protocols import PUBLISHED, RATE, TUNING, model_pair
+from nwbcompare.workflows.sampling_protocols import (
+    PUBLISHED,
+    RATE,
+    TUNING,
+    ModelInTrials,
+    model_pair,
+)
 from nwbcompare.workflows.section import Refusal, Results
 
 STIMULUS = "stimulus alone"
@@ -105,7 +111,8 @@ def sample_references(source: ComparisonSource) -> Results:
     """
     references = references_of(source)
     jobs: list[Job] = [
-        (one.name, sample_reference, (place, one, source)) for place, one in enumerate(references)
+        (one.name, sample_reference, (one, source.in_trials(one.network), _seeds(source, place)))
+        for place, one in enumerate(references)
     ]
     n_jobs = source.settings.jobs_for(source.recording)
     samples, warnings = run_all(jobs, n_jobs, "references")
@@ -120,19 +127,26 @@ def sample_references(source: ComparisonSource) -> Results:
     return results
 
 
+def _seeds(source: ComparisonSource, place: int) -> range:
+    """Return the seeds of a reference's draws, which follow those of the models."""
+    n_draws = source.settings.n_draws
+    first = source.settings.seed + n_draws * (len(source.models) + place)
+    return range(first, first + n_draws)
+
+
 def sample_reference(
-    place: int, reference: Reference, source: ComparisonSource
+    reference: Reference, model: ModelInTrials, seeds: range
 ) -> tuple[xr.Dataset | Refusal, xr.DataTree | None]:
     """Measure a reference as networks are measured, and return its first rate-matched draw.
 
     Parameters
     ----------
-    place
-        Number of the reference, for its seeds.
     reference
         The reference.
-    source
-        The comparison.
+    model
+        Its network, or activity, in the recorded trials.
+    seeds
+        Seeds of its draws.
 
     Returns
     -------
@@ -143,16 +157,13 @@ def sample_reference(
         The first draw at equal rates. Equal tuning is no base of geometry and decoding: scaled to
         the recorded strength of tuning within tasks, units differ far more between tasks.
     """
-    settings, network = source.settings, reference.network
-    first = settings.seed + settings.n_draws * (len(source.models) + place)
-    seeds = range(first, first + settings.n_draws)
-    rules = model_pair(settings.pair, source.mapping)
+    network = reference.network
+    rules = model_pair(model.pair, model.correspondence)
     if isinstance(network, Network) and not set(rules) <= set(network.config.rules):
         return Refusal(f"Untrained networks have no rules {' and '.join(rules)}."), None
-    model, reasons = source.in_trials(network), []
-    is_sampled = source.mapping is not None or isinstance(network, FileSource)
-    for protocol in (TUNING, RATE) if is_sampled else (PUBLISHED,):
-        pair = protocol.pair_of(settings.pair, source.mapping)
+    reasons = []
+    for protocol in (TUNING, RATE) if model.correspondence is not None else (PUBLISHED,):
+        pair = protocol.pair_of(model.pair, model.correspondence)
         try:
             activities = protocol.activities(model, seeds)
             table = sample_table(activities, pair, protocol.name)

@@ -86,16 +86,20 @@ def test_in_other_processes_too_equal_tuning_alone_may_not_apply(comparison, mon
 
         monkeypatch.setattr(MatchedSampler, "draw", fail)
 
+    first = comparison.models[0]
+    protocols, one = comparison.protocols_of(first), comparison.in_trials(first)
     # as a process receives it: equal, but not the same objects
-    model, source = pickle.loads(pickle.dumps((comparison.models[0], comparison)))
-    source.models = [model]
+    jobs = pickle.loads(pickle.dumps([(first, one, protocol, range(2)) for protocol in protocols]))
     fails_at("tuning")
-    samples = _sample(model, source)
-    assert samples.refusals == [Refusal("Needed: two trials; here: one.")] * 3
-    assert [table.attrs["protocol"] for table in samples.tables] == ["rate", "matched", "published"]
+    samples = [_sample(*job) for job in jobs]
+    refusals = [sample.refusal for sample in samples if sample.table is None]
+    assert refusals == [Refusal("Needed: two trials; here: one.")] * 3
+    tables = [sample.table for sample in samples if sample.table is not None]
+    assert [table.attrs["protocol"] for table in tables] == ["rate", "matched", "published"]
+    assert [sample.first is not None for sample in samples] == [False] * 3 + [True, False, False]
     fails_at("rate")
     with pytest.raises(nc.NotApplicableError, match="two trials"):
-        _sample(model, source)
+        [_sample(*job) for job in jobs]
 
 
 def test_measurements_of_kept_results_are_those_of_computed_ones(

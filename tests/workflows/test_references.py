@@ -53,7 +53,8 @@ def test_equal_rates_replace_equal_tuning_and_refusals_say_why(comparison, monke
         raise nc.NotApplicableError("recording", "two trials", f"one ({match})", "Record more.")
 
     monkeypatch.setattr("nwbcompare.comparison.MatchedSampler.draw", fail)
-    found, activity = sample_reference(0, reference, comparison)
+    model = comparison.in_trials(reference.network)
+    found, activity = sample_reference(reference, model, range(2))
     assert found == Refusal("Needed: two trials; here: one (rate).")
     assert activity is None
 
@@ -66,7 +67,8 @@ def test_without_a_mapping_references_are_recorded_on_the_published_trials(compa
         comparison.settings,
     )
     references = references_of(unmapped)
-    table, _ = sample_reference(2, references[-1], unmapped)
+    model = unmapped.in_trials(references[-1].network)
+    table, _ = sample_reference(references[-1], model, range(2))
     assert table.attrs["protocol"] == "published"
     # every stimulus of one context is one of the other, too
     ftv = table["fractional_task_variance"].values

@@ -20,6 +20,7 @@ from nwbcompare.comparison.compare_samples import compare_samples, distribution_
 from nwbcompare.comparison.equivalence import equivalence_test
 from nwbcompare.comparison.sample_contrasts import KIND, THESE
 from nwbcompare.core.number_text import p_text
+from nwbcompare.core.process_pool import Job, run_all
 from nwbcompare.inference.multiple_comparisons import adjust_p
 from nwbcompare.plotting.ftv_distributions import DISTANCES, plot_distributions, plot_effects
 from nwbcompare.plotting.style import FTV_EDGES
@@ -107,50 +108,69 @@ class FamilyComparison:
 
 
 def _compare(
-    measurements: Measurements, settings: Settings, protocols: Sequence[str], margin: float | None
+    measurements: Measurements,
+    settings: Settings,
+    protocols: Sequence[str],
+    margin: float | None,
+    n_jobs: int,
 ) -> Results:
     """Compare every family with the recording on protocols, and test equivalence with a margin."""
-    results = Results()
-    for protocol in protocols:
-        for family in measurements.families:
-            samples = measurements.on(protocol, family)
-            if not samples:
-                continue
-            tables, recording = measurements.tables(samples), measurements.recorded.ftv
-            with warnings.catch_warnings():
-                # one network has no interval, which the findings say
-                warnings.simplefilter("ignore", UserWarning)
-                result = compare_samples(
-                    tables,
-                    recording,
-                    n_bootstrap=settings.n_bootstrap,
-                    n_permutations=settings.n_permutations,
-                    seed=settings.seed,
-                )
-            group = {
-                "result": result.assign_attrs(
-                    family=family,
-                    protocol=protocol,
-                    names=json.dumps([sample.name for sample in samples]),
-                    sd=float(np.mean([sd_of(sample.ftv) for sample in samples])),
-                ),
-                "curves": distribution_curves(
-                    tables, recording, n_bootstrap=settings.n_bootstrap, seed=settings.seed
-                ),
-            }
-            if margin is not None:
-                group["equivalence"] = equivalence_test(
-                    result, margin=margin, reason=settings.margin_reason
-                )
-            prefix = f"comparison {len(results)}"
-            results.add_group(prefix, group)
-            if protocol in (MAIN, *PAIRINGS):
-                # where too few units are tuned the unweighted comparison stands
-                results.attempt(
-                    f"{prefix}.weighted",
-                    partial(_weighted, measurements, tables),
-                    called="weights by tuning",
-                )
+    jobs: list[Job] = [
+        (f"{family}, {protocol}", _comparison, (measurements, settings, protocol, family, margin))
+        for protocol in protocols
+        for family in measurements.families
+        if measurements.on(protocol, family)
+    ]
+    comparisons, messages = run_all(jobs, n_jobs, "comparisons")
+    results = Results(warnings=messages)
+    for one in comparisons:
+        results.add_group(f"comparison {len(results)}", dict(one))
+        results.refusals |= one.refusals
+    return results
+
+
+def _comparison(
+    measurements: Measurements,
+    settings: Settings,
+    protocol: str,
+    family: str,
+    margin: float | None,
+) -> Results:
+    """Compare a family with the recording on a protocol."""
+    samples = measurements.on(protocol, family)
+    tables, recording = measurements.tables(samples), measurements.recorded.ftv
+    with warnings.catch_warnings():
+        # one network has no interval, which the findings say
+        warnings.simplefilter("ignore", UserWarning)
+        result = compare_samples(
+            tables,
+            recording,
+            n_bootstrap=settings.n_bootstrap,
+            n_permutations=settings.n_permutations,
+            seed=settings.seed,
+        )
+    results = Results(
+        {
+            "result": result.assign_attrs(
+                family=family,
+                protocol=protocol,
+                names=json.dumps([sample.name for sample in samples]),
+                sd=float(np.mean([sd_of(sample.ftv) for sample in samples])),
+            ),
+            "curves": distribution_curves(
+                tables, recording, n_bootstrap=settings.n_bootstrap, seed=settings.seed
+            ),
+        }
+    )
+    if margin is not None:
+        results["equivalence"] = equivalence_test(
+            result, margin=margin, reason=settings.margin_reason
+        )
+    if protocol in (MAIN, *PAIRINGS):
+        # where too few units are tuned the unweighted comparison stands
+        results.attempt(
+            "weighted", partial(_weighted, measurements, tables), called="weights by tuning"
+        )
     return results
 
 
@@ -169,16 +189,18 @@ def _weighted(measurements: Measurements, models: Sequence[xr.Dataset]) -> xr.Da
 def _compute_sampled(
     source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
-    del source, cache
-    return _compare(Measurements.of(earlier["samples"]), settings, ALIKE, settings.margin)
+    del cache
+    measurements, n_jobs = Measurements.of(earlier["samples"]), settings.jobs_for(source.recording)
+    return _compare(measurements, settings, ALIKE, settings.margin, n_jobs)
 
 
 def _compute_published(
     source: ComparisonSource, earlier: SourceResults, settings: Settings, cache: Path
 ) -> Results:
-    del source, cache
+    del cache
+    measurements, n_jobs = Measurements.of(earlier["samples"]), settings.jobs_for(source.recording)
     protocols = (sampling_protocols.PUBLISHED.name, sampling_protocols.AS_RECORDED.name)
-    return _compare(Measurements.of(earlier["samples"]), settings, protocols, None)
+    return _compare(measurements, settings, protocols, None, n_jobs)
 
 
 def _comparisons(results: Results) -> list[FamilyComparison]:

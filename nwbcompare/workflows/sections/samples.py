@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,7 @@ from nwbcompare.workflows.sampling_protocols import (
     RATE,
     TUNING,
     ModelInTrials,
+    SamplingProtocol,
 )
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
@@ -39,30 +41,33 @@ def _compute(
     recording, pair = source.recording, settings.pair
     if source.mapping is not None:
         _check_one_clock(recording)
-    jobs: list[Job] = [
-        ("recording", sample_table, ([recording], pair, "recorded")),
-        ("recording", task_variance, (recording,)),
-        ("recording", corrected_task_variance, (recording,)),
-        *((model.name, _sample, (model, source)) for model in source.models),
-    ]
     try:
         # once, and not in each process
         _, of_recording = run_all([("recording", _estimate, (source.recorded,))], 1)
+        in_trials, of_models = run_all(
+            [(model.name, _in_trials, (model, source)) for model in source.models], 1
+        )
+        jobs: list[Job] = [
+            ("recording", sample_table, ([recording], pair, "recorded")),
+            ("recording", task_variance, (recording,)),
+            ("recording", corrected_task_variance, (recording,)),
+            *(
+                (model.name, _sample, (model, one, protocol, source.seeds_of(model)))
+                for model, one in zip(source.models, in_trials, strict=True)
+                for protocol in source.protocols_of(model)
+            ),
+        ]
         (recorded, variance, corrected, *samples), warnings = run_all(
             jobs, settings.jobs_for(recording), "samples"
         )
     except NotApplicableError as error:
         # nothing can be compared with a source that has no units to compare
         raise InputError(error.subject, error.expected, error.got, error.remedy) from error
-    warnings = [*of_recording, *warnings]
-    tables = [table for one in samples for table in one.tables]
-    refusals = [refusal for one in samples for refusal in one.refusals]
+    warnings = [*of_recording, *of_models, *warnings]
+    tables = [one.table for one in samples if one.table is not None]
+    refusals = [one.refusal for one in samples if one.refusal is not None]
     # other sections analyse the first draws, which would be drawn again
-    source.sampled = {
-        model.name: one.first
-        for model, one in zip(source.models, samples, strict=True)
-        if one.first is not None
-    }
+    source.sampled = {one.model: one.first for one in samples if one.first is not None}
     results = Results(
         {
             "recorded": recorded,
@@ -118,51 +123,58 @@ def _check_one_clock(recording: xr.DataTree) -> None:
         )
 
 
-class _Samples(NamedTuple):
-    """Samples of a model.
+class _Sample(NamedTuple):
+    """A model sampled on a protocol.
 
     Attributes
     ----------
-    tables
-        FTV by protocol.
-    refusals
-        Why it was not sampled on others.
+    model
+        Name of the model.
+    table
+        FTV; None where the protocol does not apply.
+    refusal
+        Why it does not.
     at_latencies
         FTV at equal tuning, of activity whose conditions are matched, at several latencies.
     first
         The first draw at equal rates.
     """
 
-    tables: list[xr.Dataset]
-    refusals: list[Refusal]
-    at_latencies: list[xr.Dataset]
-    first: xr.DataTree | None
+    model: str
+    table: xr.Dataset | None
+    refusal: Refusal | None = None
+    at_latencies: Sequence[xr.Dataset] = ()
+    first: xr.DataTree | None = None
 
 
-def _sample(model: Model, source: ComparisonSource) -> _Samples:
-    """Measure a model on all its protocols; equal tuning does not apply to every recording."""
-    seeds, pair = source.seeds_of(model), source.settings.pair
+def _in_trials(model: Model, source: ComparisonSource) -> ModelInTrials:
+    """Return a model in the recorded trials, with its rates in their conditions."""
     one = source.in_trials(model)
-    tables: list[xr.Dataset] = []
-    refusals: list[Refusal] = []
-    first = None
-    for protocol in source.protocols_of(model):
-        names = protocol.pair_of(pair, one.correspondence)
-        try:
-            activities = protocol.activities(one, seeds)
-        except NotApplicableError as error:
-            # negative rates are sampled at equal tuning alone
-            if protocol.match != "tuning" and not one.sampler.response.signed:
-                raise
-            refusals.append(Refusal(error.reason))
-            continue
-        table = sample_table(activities, names, protocol.name)
-        tables.append(table.assign_attrs(family=model.family, protocol=protocol.name))
-        if protocol == RATE:
-            first = activities[0]
-    main = next((table for table in tables if table.attrs["protocol"] == TUNING.name), None)
-    at_latencies = [] if main is None else _at_latencies(main, one, seeds)
-    return _Samples(tables, refusals, at_latencies, first)
+    # whether a protocol needs them, and applies without them, shows where it is sampled
+    with suppress(NotApplicableError):
+        _ = one.sampler
+    return one
+
+
+def _sample(model: Model, one: ModelInTrials, protocol: SamplingProtocol, seeds: range) -> _Sample:
+    """Measure a model on a protocol; equal tuning does not apply to every recording."""
+    try:
+        activities = protocol.activities(one, seeds)
+    except NotApplicableError as error:
+        # negative rates are sampled at equal tuning alone
+        if protocol.match != "tuning" and not one.sampler.response.signed:
+            raise
+        return _Sample(model.name, None, Refusal(error.reason))
+    names = protocol.pair_of(one.pair, one.correspondence)
+    table = sample_table(activities, names, protocol.name).assign_attrs(
+        family=model.family, protocol=protocol.name
+    )
+    return _Sample(
+        model.name,
+        table,
+        at_latencies=_at_latencies(table, one, seeds) if protocol == TUNING else (),
+        first=activities[0] if protocol == RATE else None,
+    )
 
 
 def _at_latencies(main: xr.Dataset, one: ModelInTrials, seeds: range) -> list[xr.Dataset]:
