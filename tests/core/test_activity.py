@@ -12,7 +12,7 @@ import xarray as xr
 from hypothesis import given
 
 import nwbcompare as nc
-from nwbcompare.core.activity import bins_in, blocks, epoch_bounds, unit_positions
+from nwbcompare.core.activity import bins_in, blocks, epoch_bounds, is_of_task, unit_positions
 from nwbcompare.core.errors import listing, unknown_name
 from nwbcompare.core.schema import InvalidActivityError, find_problems
 from nwbcompare.model import Network, NetworkConfig
@@ -27,6 +27,15 @@ def test_drawn_dense_blocks_keep_the_data_model(block):
 @given(ragged_blocks())
 def test_drawn_ragged_blocks_keep_the_data_model(block):
     assert find_problems(block) == []
+
+
+@given(ragged_blocks())
+def test_trials_of_a_task_are_those_with_its_label(block):
+    text = block.assign_coords(task=("observation", nc.labels(block["task"])))
+    for task in [*np.unique(nc.labels(block["task"])), "no task"]:
+        expected = nc.labels(block["task"]) == task
+        for same in (block, text):
+            np.testing.assert_array_equal(is_of_task(same, task), expected)
 
 
 @given(broken_blocks())

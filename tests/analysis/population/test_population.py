@@ -14,7 +14,10 @@ from nwbcompare.analysis.population.kernels.dimensionality import (
 from nwbcompare.analysis.population.population import (
     bootstrap_weights,
     dimensionality,
+    dimensionality_of,
     dissimilarity,
+    dissimilarity_of,
+    means_of_rates,
     population_means,
     trial_rates,
     unit_halves,
@@ -373,6 +376,22 @@ def test_results_survive_netcdf(rng, tmp_path):
         with xr.open_dataset(path, engine="h5netcdf") as back:
             xr.testing.assert_equal(back, found)
             assert back.attrs["analysis"] == found.attrs["analysis"]
+
+
+def test_analyses_of_trials_read_once_are_those_of_the_activity(rng):
+    block = population(rng)
+    rates = trial_rates(block, ["b", "a"])
+    means = means_of_rates(rates, n_splits=3, seed=2)
+    options = {"n_splits": 3, "seed": 2}
+    xr.testing.assert_identical(means, population_means(block, ["b", "a"], **options))
+    xr.testing.assert_identical(
+        dissimilarity_of(means, n_splits=3), dissimilarity(block, ["b", "a"], **options)
+    )
+    few = {"n_permutations": 5, "n_bootstrap": 5, "n_splits": 3}
+    xr.testing.assert_identical(
+        dimensionality_of(means, **few), dimensionality(block, ["b", "a"], seed=2, **few)
+    )
+    assert not means.identical(population_means(block, ["a", "b"], **options))
 
 
 def test_trial_rates_leave_fixation_out():

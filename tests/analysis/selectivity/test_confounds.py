@@ -14,6 +14,7 @@ from nwbcompare.analysis.selectivity.confounds import confound_table, ftv_in_tim
 from nwbcompare.analysis.selectivity.noise_correction import corrected_ftv, corrected_task_variance
 from nwbcompare.analysis.selectivity.rate_transforms import match_rates
 from nwbcompare.analysis.selectivity.trial_subsampling import subsample_trials
+from nwbcompare.analysis.selectivity.variance_components import variance_components
 from nwbcompare.plotting import new_figure
 from nwbcompare.plotting.confounds import plot_confounds, plot_ftv_in_time
 
@@ -104,6 +105,18 @@ def test_the_table_holds_every_variant(table, tmp_path):
     table.to_netcdf(tmp_path / "table.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "table.nc", engine="h5netcdf") as read:
         xr.testing.assert_identical(read.load(), table)
+
+
+def test_components_computed_before_change_nothing_and_others_do(table):
+    block = recording(n_units=12)
+    components = variance_components(block)
+    found = confound_table(block, "a", "b", components=components, n_draws=200)
+    xr.testing.assert_identical(found, table)
+    halved = components.copy(deep=True)
+    halved["component"].loc[{"task": "a"}] /= 2
+    other = confound_table(block, "a", "b", components=halved, n_draws=200)
+    same = np.isclose(other["mean"], table["mean"]).all(axis=1)
+    assert other["variant"].values[~same].tolist() == ["choice taken out"]
 
 
 @pytest.mark.filterwarnings("ignore:.*trials a condition in task:nwbcompare.UnitWarning")
