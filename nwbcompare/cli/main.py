@@ -34,7 +34,7 @@ from nwbcompare.core.errors import (
     OutputError,
     StalledError,
 )
-from nwbcompare.core.files import check_output
+from nwbcompare.core.files import DISK_ERRORS, check_output
 from nwbcompare.tasks.registry import task_names
 from nwbcompare.tasks.trials import rules_of
 
@@ -61,6 +61,7 @@ def main() -> None:
     # one line a warning, without the place in the code that issued it
     warnings.showwarning = _show_warning
     previous = signal.signal(signal.SIGTERM, _end)
+    output = sys.stdout
     try:
         # else click would print errors in its own form, and end the process; a command that
         # asks for a status has it returned
@@ -80,9 +81,18 @@ def main() -> None:
         ended = isinstance(cause, _Ended)
         status = ExitStatus.TERMINATED if ended else ExitStatus.INTERRUPTED
         _leave("Stopped; no finished output was changed.", cause, status)
-    except BrokenPipeError:
-        # the program that reads the output (head, less) has ended, which is not an error
+    except SystemExit:
+        # click replaces the output and exits if the program that reads it (head, less) has ended,
+        # which is not an error
+        if sys.stdout is output:
+            raise
         discard_output()
+    except OSError as error:
+        # click's own text, such as help, on a full disk
+        if error.errno not in DISK_ERRORS:
+            raise
+        discard_output()
+        _leave(f"Error: standard output: not written: {error.strerror}.", error, ExitStatus.FAILED)
     finally:
         signal.signal(signal.SIGTERM, previous)
 

@@ -163,7 +163,13 @@ def _take(file: Path) -> int | None:
         since=datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),
         started=psutil.Process().create_time(),
     )
-    os.write(handle, json.dumps(asdict(me)).encode())
+    try:
+        os.write(handle, json.dumps(asdict(me)).encode())
+    except OSError:
+        # on a full disk: an empty lock file would hold up the next process
+        file.unlink()
+        os.close(handle)
+        raise
     return handle
 
 

@@ -164,6 +164,16 @@ def test_a_lock_that_cannot_be_made_is_an_error(tmp_path, monkeypatch, number, k
         pytest.fail("nobody holds it")
 
 
+def test_on_a_full_disk_no_empty_lock_is_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(claim.os, "write", full)
+    with pytest.raises(OutputError, match="No space left"), claimed(tmp_path / "run"):
+        pytest.fail("nobody holds it")
+    assert not lock_of(tmp_path).exists()
+
+
 def test_a_holder_is_heard_of(tmp_path, monkeypatch):
     monkeypatch.setattr(claim, "HEARTBEAT_S", 0.01)
     with claimed(tmp_path / "run"):
