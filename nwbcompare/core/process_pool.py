@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from nwbcompare.core.errors import UnitWarning
@@ -77,7 +78,8 @@ def run_all(
 
 def _run(job: Job) -> tuple[Any, list[str]]:
     name, function, arguments = job
-    with warnings.catch_warnings(record=True) as records:
+    # one thread in any process, since sums depend on their number in the last digits
+    with warnings.catch_warnings(record=True) as records, threadpool_limits(1):
         # by default, Python issues a warning once per place only
         warnings.simplefilter("always", UnitWarning)
         result = function(*arguments)

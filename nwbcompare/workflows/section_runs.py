@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from nwbcompare.core.checks import check_known
@@ -181,7 +182,9 @@ def _results(
     if results is None:
         # intermediate results of long sections, beside the file that they will become
         cache = folder.file(source.name, section.name, suffix=".partial.nc")
-        results = section.compute(source, earlier, settings, cache)
+        # sums in linear algebra depend on the number of threads in their last digits
+        with threadpool_limits(1):
+            results = section.compute(source, earlier, settings, cache)
         # at once, so that an interrupt costs one section at most
         keep_results(file, results, folder.version)
         cache.unlink(missing_ok=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 import nwbcompare as nc
 from nwbcompare.core.process_pool import run_all
@@ -49,3 +51,13 @@ def test_work_side_by_side_gives_the_same_in_the_same_order():
 def test_an_error_in_a_piece_of_work_is_raised():
     with pytest.raises(ZeroDivisionError):
         run_all([("a", lambda: 1 / 0, ())], 1, "work")
+
+
+def threads() -> set[int]:
+    np.linalg.norm(np.ones((3, 3)))
+    return {library["num_threads"] for library in threadpool_info()}
+
+
+def test_linear_algebra_has_one_thread_in_whatever_process():
+    for n_jobs in (1, 2):
+        assert run_all([("a", threads, ()), ("b", threads, ())], n_jobs)[0] == [{1}, {1}]
