@@ -22,7 +22,7 @@ import nwbcompare as nc
 from nwbcompare.core import first_reading
 from nwbcompare.core.hdf5_input import read_objects
 from nwbcompare.core.netcdf_input import check_netcdf
-from nwbcompare.io.matlab.structs import EXPECTED, read_all
+from nwbcompare.io.matlab.structs import EXPECTED, read_variables
 from nwbcompare.testing import example_block
 
 
@@ -36,7 +36,7 @@ def main() -> None:
         savemat(mat, {"rates": np.ones((30, 40, 5))}, do_compression=True)
         report("netCDF", lambda: check_netcdf(netcdf))
         report("NWB", lambda: first_reading.read_first(read_objects, nwb, EXPECTED))
-        report("MATLAB 5", lambda: first_reading.read_first(read_all, mat, EXPECTED))
+        report("MATLAB 5", lambda: first_reading.read_first(read_variables, mat, EXPECTED))
 
 
 def report(name: str, read: Callable[[], None]) -> None:

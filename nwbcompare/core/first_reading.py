@@ -45,10 +45,10 @@ MOST_MEMORY = 8_000_000_000
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Threads of the numerical libraries would only take address space."""
 
-Reading = Callable[[Path], object]
+Reading = Callable[..., object]
 
 
-def read_first(read: Reading, path: Path, expected: str) -> None:
+def read_first(read: Reading, path: Path, expected: str, *names: str) -> None:
     """Read a file in another process, and raise an error where that fails, crashes or hangs.
 
     A file that has not changed since is not read again.
@@ -61,6 +61,8 @@ def read_first(read: Reading, path: Path, expected: str) -> None:
         The file.
     expected
         What the file should be, for the message.
+    *names
+        Further arguments of ``read``, such as the names of what is read of the file.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def read_first(read: Reading, path: Path, expected: str) -> None:
     """
     status = path.stat()
     seconds = LEAST_S + status.st_size / BYTES_PER_S
-    version = (read, path.absolute(), status.st_size, status.st_mtime_ns)
+    version = (read, path.absolute(), status.st_size, status.st_mtime_ns, names)
     if version in _sound:
         return
     order = {
@@ -92,13 +94,14 @@ def read_first(read: Reading, path: Path, expected: str) -> None:
         "module": read.__module__,
         "name": read.__qualname__,
         "path": str(path.absolute()),
+        "names": names,
         "seconds": seconds,
     }
     with _lock:
         process = _running()
         answer = {} if process is None else _answer(process, order, seconds * PATIENCE)
     if process is None:
-        read(path)
+        read(path, *names)
     elif "error" in answer:
         if answer["error"] is not None:
             subject, *rest = answer["error"]
@@ -114,7 +117,7 @@ def read_first(read: Reading, path: Path, expected: str) -> None:
     _sound.add(version)
 
 
-_sound: set[tuple[Reading, Path, int, int]] = set()
+_sound: set[tuple[Reading, Path, int, int, tuple[str, ...]]] = set()
 """Files that were read without an error, as long as they do not change."""
 _lock = threading.Lock()
 _process: subprocess.Popen[bytes] | None = None
@@ -249,7 +252,8 @@ def serve() -> None:
         for name in order["name"].split("."):
             function = getattr(function, name)
         _limit(order["seconds"])
-        answers.write(json.dumps({"error": _fault(function, Path(order["path"]))}).encode() + b"\n")
+        fault = _fault(function, Path(order["path"]), order["names"])
+        answers.write(json.dumps({"error": fault}).encode() + b"\n")
         answers.flush()
 
 
@@ -273,10 +277,10 @@ def _set_limit(name: str, value: int) -> None:
         RESOURCE.setrlimit(limit, (most, hard))
 
 
-def _fault(read: Reading, path: Path) -> list[str] | None:
+def _fault(read: Reading, path: Path, names: list[str]) -> list[str] | None:
     """Return the parts of the error that reading a file raises; None where it raises none."""
     try:
-        read(path)
+        read(path, *names)
     except ExplainedError as error:
         return [error.subject, error.expected, error.got, error.remedy]
     except MemoryError as error:

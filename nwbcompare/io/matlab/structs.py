@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, partial
 from math import prod
@@ -74,7 +74,7 @@ class Struct(Mapping[str, Any]):
 
 
 @contextmanager
-def opened_mat(path: str | os.PathLike[str]) -> Iterator[Struct]:
+def opened_mat(path: str | os.PathLike[str], *, only: Sequence[str] = ()) -> Iterator[Struct]:
     """Open a MATLAB file as a struct of its variables.
 
     Structs become `Struct`, cells and arrays of structs become lists (lists of lists where they
@@ -85,6 +85,9 @@ def opened_mat(path: str | os.PathLike[str]) -> Iterator[Struct]:
     ----------
     path
         The file, of version 5 or 7.3 (HDF5).
+    only
+        Names of the variables that are read; by default all. Large variables that are not needed
+        cost nothing then. A variable that the file lacks is not among the result.
 
     Yields
     ------
@@ -116,14 +119,22 @@ def opened_mat(path: str | os.PathLike[str]) -> Iterator[Struct]:
         if any(data[offset : offset + len(HDF5_MAGIC)] == HDF5_MAGIC for offset in HDF5_OFFSETS):
             read_first(read_objects, path, EXPECTED)
             with h5py.File(path, "r") as file:
-                yield Struct({k: _hdf5_field(file, k) for k in file if not k.startswith("#")})
+                names = [k for k in file if not k.startswith("#") and (not only or k in only)]
+                yield Struct({k: _hdf5_field(file, k) for k in names})
         else:
-            read_first(read_all, path, EXPECTED)
-            yield _variables(path, data)
+            read_first(read_variables, path, EXPECTED, *only)
+            yield _variables(path, data, only)
 
 
-def read_all(path: Path) -> None:
-    """Read all variables of a file of version 5 or older, in a process that it may end.
+def read_variables(path: Path, *only: str) -> None:
+    """Read the variables of a file of version 5 or older, in a process that it may end.
+
+    Parameters
+    ----------
+    path
+        The file.
+    *only
+        Names of the variables; by default all.
 
     Raises
     ------
@@ -134,7 +145,7 @@ def read_all(path: Path) -> None:
         variables = mat5_variables(_mapped(path))
         # version 4 has one variable after another, without any packing
         for variable in _version_4(path).values() if variables is None else variables:
-            if isinstance(variable, Variable):
+            if isinstance(variable, Variable) and (not only or variable.name in only):
                 # one at a time, and none is kept
                 variable.read()
 
@@ -156,12 +167,13 @@ def _mapped(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _variables(path: Path, data: memoryview) -> Struct:
+def _variables(path: Path, data: memoryview, only: Sequence[str]) -> Struct:
     """Return the variables of a file of version 5 or older."""
     variables = mat5_variables(data)
     if variables is None:
         return _version_4(path)
-    return Struct({v.name: cache(partial(_read, v)) for v in variables})
+    named_ones = [v for v in variables if not only or v.name in only]
+    return Struct({v.name: cache(partial(_read, v)) for v in named_ones})
 
 
 def _read(variable: Variable) -> Any:

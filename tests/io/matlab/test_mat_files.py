@@ -500,3 +500,16 @@ def test_a_sparse_array_of_endless_zeros_is_refused_before_it_is_made(tmp_path, 
     refused = pytest.raises(nc.InputError, match=r"sparse.mat.* has 3,200,000,000 with its zeros")
     with refused, opened_mat(path) as variables:
         variables["x"]
+
+
+def test_of_named_variables_others_are_neither_read_nor_checked(tmp_path):
+    path = tmp_path / "cell.mat"
+    savemat(path, {"spikes": [[1.0, 2.0]], "record": np.arange(1000.0)}, do_compression=True)
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1  # in the packed bytes of the last variable
+    path.write_bytes(content)
+    with opened_mat(path, only=("spikes", "absent")) as variables:
+        assert list(variables) == ["spikes"]
+        assert variables["spikes"].tolist() == [[1.0, 2.0]]
+    with pytest.raises(nc.InputError, match="cell.mat"), opened_mat(path):
+        raise AssertionError
