@@ -12,6 +12,7 @@ import xarray as xr
 from nwbcompare.core.entry_points import registered
 from nwbcompare.core.errors import unknown_name
 from nwbcompare.datasets.card import DataCard
+from nwbcompare.io.sessions.recorded_signals import SpikeTrains
 
 ENTRY_POINT_GROUP = "nwbcompare.datasets"
 
@@ -25,19 +26,24 @@ class Conversion:
     sessions
         Function of the archive's path that returns the names of its sessions.
     load
-        Function of path and session that returns an activity in the archive's own bins, whose
-        rates are whole counts per bin.
+        Function of path and session that returns an activity: with ``trains``, in any bins, with
+        the trials' times in the session as columns; else in the archive's own bins, whose rates
+        are whole counts per bin.
     metadata
         Function of a session's name that returns its metadata; see `nwbcompare.write_nwb`.
     reading
         Default options of `nwbcompare.open` for the files, so that it returns the rates of the
         loader, e.g. ``{"bin": 0.05, "smooth": 0.04}``.
+    trains
+        Function of path and session that returns the spike times of the activity's units on the
+        session's clock, for archives that have it.
     """
 
     sessions: Callable[[Path], list[str]]
     load: Callable[[Path, str], xr.DataTree]
     metadata: Callable[[str], Mapping[str, Mapping[str, Any]]]
     reading: Mapping[str, Any]
+    trains: Callable[[Path, str], SpikeTrains] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,7 +86,7 @@ def convert(
         write_nwb(
             conversion.load(source, session),
             target,
-            spikes="counts",
+            spikes="counts" if conversion.trains is None else conversion.trains(source, session),
             metadata=metadata_by_session[session],
             reading=conversion.reading,
             overwrite=overwrite,

@@ -51,8 +51,6 @@ PROBED_STAMPS = 1000
 """Number of time stamps from which the sampling interval is taken."""
 MOST_READS = 8
 """Number of runs of columns up to which each is read by itself; else all between them at once."""
-CLOCK_SHARE = 1e-4
-"""Share of the resolution of spike times that counts as their rounding error."""
 STRIDE = 4096
 """Every such spike time of a unit stays in memory, so that others are found without reading all."""
 STAMPS_AT_ONCE = 16_384
@@ -279,17 +277,17 @@ def _spiking_units(table: h5py.Group, *, own: bool) -> tuple[dict[str, Any], Spi
         times,
         _intervals(table, units),
         times.between,
-        rounding_s=_rounding(data),
+        resolution_s=_resolution(data),
         single=data.dtype.itemsize <= np.dtype(np.float32).itemsize and data.dtype.kind == "f",
     )
 
 
-def _rounding(data: h5py.Dataset) -> float:
-    """Return the error of spike times (s), if the file gives the clock of which they are ticks."""
+def _resolution(data: h5py.Dataset) -> float:
+    """Return the tick of the clock of spike times (s); 0 if the file does not give it."""
     clock = np.asarray(attribute(data, "resolution", 0.0))
     if clock.size != 1 or clock.dtype.kind not in "iuf" or not 0 < float(clock.item()) < np.inf:
         return 0.0
-    return CLOCK_SHARE * float(clock.item())
+    return float(clock.item())
 
 
 @dataclass(frozen=True)

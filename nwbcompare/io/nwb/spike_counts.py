@@ -1,10 +1,10 @@
-"""Recordings in bins of whole counts, written as spike times."""
+"""Recordings written as spike times: those that were recorded, or made of whole counts in bins."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from nwbcompare.io.nwb.native_tables import (
     unit_columns,
     with_free_names,
 )
+from nwbcompare.io.sessions.recorded_signals import SpikeTrains
 
 Places = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
@@ -137,24 +138,25 @@ def _clock_of(block: xr.Dataset, n_trials: int) -> TrialTimes:
     return TrialTimes(start, start + length, start - round(left, 9))
 
 
-def _recorded_clock(block: xr.Dataset, rows: Places, event: str) -> TrialTimes | None:
-    """Return the trials' times in the session; None if they cannot be used.
-
-    They are used if start, stop and event are columns of the block, and the windows of no two
-    trials overlap: a spike in two windows would be written twice.
-    """
+def _session_clock(block: xr.Dataset, rows: Places, event: str) -> TrialTimes | None:
+    """Return the trials' times in the session; None where not all are columns of the block."""
     columns = columns_on(block, row_dim(block))
     names = ("start_time", "stop_time", event)
     if any(name not in columns or columns[name].dtype.kind != "f" for name in names):
         return None
     start, stop, when = (columns[name].values[rows].astype(np.float64) for name in names)
-    width = float(block["time"].attrs["bin_width_s"])
-    left = np.sort(when) + float(block["time"].values[0]) - width / 2
-    length = float(np.ptp(block["time"].values)) + width
     finite = all(np.isfinite(times).all() for times in (start, stop, when))
+    return TrialTimes(start, stop, when) if finite else None
+
+
+def _windows_apart(block: xr.Dataset, times: TrialTimes) -> bool:
+    """Return whether no windows of two trials overlap: a spike in two would be written twice."""
+    width = float(block["time"].attrs["bin_width_s"])
+    left = np.sort(times.event) + float(block["time"].values[0]) - width / 2
+    length = float(np.ptp(block["time"].values)) + width
     # windows that touch may overlap by a rounding error
-    apart = finite and bool((np.diff(left) >= length * (1 - 1e-9)).all())
-    return TrialTimes(start, stop, when) if apart and left.min(initial=0) >= 0 else None
+    apart = bool((np.diff(left) >= length * (1 - 1e-9)).all())
+    return apart and bool(left.min(initial=0) >= 0)
 
 
 def event_column(block: xr.Dataset) -> str:
@@ -178,20 +180,17 @@ def event_column(block: xr.Dataset) -> str:
     return "event_time" if name in {"time", "start_time", "stop_time"} else name
 
 
-def _units_of_counts(
+def _spikes_of_counts(
     block: xr.Dataset,
     trials: TrialsOfUnits,
     times: TrialTimes,
-    more: Mapping[str, npt.NDArray[Any]],
-    description: str,
-) -> tuple[Units, Times]:
-    """Return a units table with spike times made from whole counts, and its observed intervals.
+) -> tuple[list[Times], list[Times]]:
+    """Return spike times made from whole counts, and observed intervals, of each unit.
 
     A count of n in a bin becomes n evenly spaced spikes; bins that are NaN are left out of the
-    unit's ``obs_intervals``.
+    unit's intervals.
     """
-    spikes, stops, intervals, interval_stops = [], [], [], []
-    n_spikes = n_intervals = 0
+    spikes, intervals = [], []
     for unit in range(block.sizes["unit"]):
         rows = trials.of_row if trials.unit is None else np.flatnonzero(trials.unit == unit)
         rates = _rates_of(block, unit, rows)
@@ -201,34 +200,50 @@ def _units_of_counts(
         unit_spikes, unit_intervals = _spikes_of(block, rates[order], events[order])
         spikes.append(unit_spikes)
         intervals.append(unit_intervals)
-        n_spikes += unit_spikes.size
-        n_intervals += len(unit_intervals)
-        stops.append(n_spikes)
-        interval_stops.append(n_intervals)
+    return spikes, intervals
+
+
+def _units_table(
+    block: xr.Dataset,
+    spikes: Sequence[Times],
+    intervals: Sequence[Times],
+    more: Mapping[str, npt.NDArray[Any]],
+    description: str,
+    resolution_s: float,
+) -> Units:
     spike_times = VectorData(
         name="spike_times", description="times of spikes (s)", data=np.concatenate(spikes)
     )
-    all_intervals = np.concatenate(intervals)
     observed = VectorData(
-        name="obs_intervals", description="when the unit was recorded (s)", data=all_intervals
+        name="obs_intervals",
+        description="when the unit was recorded (s)",
+        data=np.concatenate(intervals),
     )
-    units = Units(
+    return Units(
         name="units",
         description=description,
         id=ElementIdentifiers(name="id", data=np.arange(block.sizes["unit"])),
         columns=[
             spike_times,
-            VectorIndex(name="spike_times_index", target=spike_times, data=stops),
+            VectorIndex(name="spike_times_index", target=spike_times, data=_stops(spikes)),
             observed,
-            VectorIndex(name="obs_intervals_index", target=observed, data=interval_stops),
-            *unit_columns(
-                _without_empty(block), {GROUP: _names(trials.group_of_unit)} | dict(more)
-            ),
+            VectorIndex(name="obs_intervals_index", target=observed, data=_stops(intervals)),
+            *unit_columns(_without_empty(block), more),
         ],
-        # of a spike only its bin is known
-        resolution=float(block["time"].attrs["bin_width_s"]),
+        resolution=resolution_s,
     )
-    return units, all_intervals
+
+
+def _stops(parts: Sequence[Times]) -> Places:
+    return np.cumsum([len(part) for part in parts])
+
+
+def _recorded_spikes(trains: SpikeTrains, n_units: int) -> tuple[list[Times], list[Times]]:
+    """Return spike times of each unit, and the intervals in which it was recorded."""
+    return (
+        [trains.times(unit) for unit in range(n_units)],
+        [trains.observed(unit) for unit in range(n_units)],
+    )
 
 
 def _add_invalid_times(nwb: NWBFile, block: xr.Dataset, times: TrialTimes, observed: Times) -> None:
@@ -247,13 +262,14 @@ def _add_invalid_times(nwb: NWBFile, block: xr.Dataset, times: TrialTimes, obser
         )
 
 
-def add_counts(
+def add_spikes(
     nwb: NWBFile,
     parts: Mapping[str, xr.Dataset],
+    trains: SpikeTrains | None,
     more: Mapping[str, npt.NDArray[Any]],
     reading: Mapping[str, Any],
 ) -> None:
-    """Add a block of whole counts to a file: units with spike times, trials and epochs.
+    """Add a block to a file as units with spike times, trials and epochs.
 
     Parameters
     ----------
@@ -261,6 +277,9 @@ def add_counts(
         The file.
     parts
         Blocks by leaf; one is allowed.
+    trains
+        Spike times of its units, with intervals, on the clock of the trials; None: they are made
+        of the rates, which are whole counts per bin.
     more
         Further unit columns, each ``(unit,)``.
     reading
@@ -269,18 +288,26 @@ def add_counts(
     Raises
     ------
     InputError
-        If there are several blocks, or rates times the bin width are not whole numbers.
+        If there are several blocks, rates times the bin width are not whole numbers, or spike
+        times are given and trials have no times on their clock.
     """
     if len(parts) > 1:
-        raise InputError(
-            "spikes='counts'", "one block", listing(parts), "Write each to a file of its own."
-        )
+        raise InputError("spikes", "one block", listing(parts), "Write each to a file of its own.")
     ((name, block),) = parts.items()
     trials = _trials_of_units(block)
     event = event_column(block)
     aligned_to_start = block["time"].attrs["aligned_to"] == "start_time"
     event_source = "start_time" if aligned_to_start else event
-    recorded = _recorded_clock(block, trials.first, event_source)
+    recorded = _session_clock(block, trials.first, event_source)
+    if trains is not None and recorded is None:
+        raise InputError(
+            "spikes",
+            f"trials with the columns start_time, stop_time and {event_source} (s)",
+            "a block that lacks one of them, or times that are NaN",
+            "Add them, on the clock of the spike times.",
+        )
+    if trains is None and recorded is not None and not _windows_apart(block, recorded):
+        recorded = None
     times = _clock_of(block, trials.first.size) if recorded is None else recorded
     width = float(block["time"].attrs["bin_width_s"])
     table = block.drop_vars(["rate", "observation_unit", "observation_trial"], errors="ignore")
@@ -291,14 +318,21 @@ def add_counts(
     else:
         event = event_source
         table = table.drop_vars({"start_time", "stop_time", event})
-    nwb.units, observed = _units_of_counts(
-        block,
-        trials,
-        times,
-        more,
-        f"Units with spike times made of counts in bins of {width:g} s: n spikes of one bin lie "
-        "evenly inside it. Outside obs_intervals nothing was recorded.",
-    )
+    outside = "Outside obs_intervals nothing was recorded."
+    if trains is None:
+        spikes, intervals = _spikes_of_counts(block, trials, times)
+        text = (
+            f"Units with spike times made of counts in bins of {width:g} s: n spikes of one bin "
+            f"lie evenly inside it. {outside}"
+        )
+        # of a spike only its bin is known
+        resolution_s = width
+        _add_invalid_times(nwb, block, times, np.concatenate(intervals))
+    else:
+        spikes, intervals = _recorded_spikes(trains, block.sizes["unit"])
+        text, resolution_s = f"Units with spike times. {outside}", trains.resolution_s
+    groups = {GROUP: _names(trials.group_of_unit)}
+    nwb.units = _units_table(block, spikes, intervals, groups | dict(more), text, resolution_s)
     events = event_times([table], [times], (event, GROUP))
     nwb.trials = trials_table(
         [table],
@@ -315,7 +349,6 @@ def add_counts(
         | events,
     )
     add_epochs(nwb, [table], [times])
-    _add_invalid_times(nwb, block, times, observed)
     first, last = float(block["time"].values[0]), float(block["time"].values[-1])
     as_written = {
         "align": event,

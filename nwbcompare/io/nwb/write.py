@@ -28,8 +28,9 @@ from nwbcompare.io.nwb.native_schema import add_schema, rate_leaf
 from nwbcompare.io.nwb.native_tables import add_epochs, event_times, trials_table, units_table
 from nwbcompare.io.nwb.poisson_spikes import PoissonSpikes, declared_units, draw_spikes
 from nwbcompare.io.nwb.series_writer import Compression, SeriesWriter, empty_series
-from nwbcompare.io.nwb.spike_counts import add_counts
+from nwbcompare.io.nwb.spike_counts import add_spikes
 from nwbcompare.io.nwb.validation import refuse_faults
+from nwbcompare.io.sessions.recorded_signals import SpikeTrains
 
 BYTES_AT_ONCE = 8_000_000
 """Size of the values that are in memory at a time."""
@@ -75,7 +76,7 @@ def write_nwb(
     activity: Activity,
     path: str | os.PathLike[str],
     *,
-    spikes: PoissonSpikes | Literal["counts"] | None = None,
+    spikes: PoissonSpikes | SpikeTrains | Literal["counts"] | None = None,
     task_variance: xr.Dataset | None = None,
     metadata: Metadata | None = None,
     sidecar: str | os.PathLike[str] | None = None,
@@ -103,7 +104,9 @@ def write_nwb(
     spikes
         `PoissonSpikes`: in addition to the rates, a units table with spikes drawn at these rates,
         for tools that need spikes. "counts": instead of the rates, spike times made from them,
-        for recordings in bins of whole counts (one block).
+        for recordings in bins of whole counts (one block). `nwbcompare.io.sessions.SpikeTrains`:
+        instead of the rates, the spike times of the block's units with their intervals, on the
+        clock of its trial columns ``start_time``, ``stop_time`` and the time of the event.
     task_variance
         Result of `nwbcompare.task_variance`, stored in the unit table, with a column for each
         task.
@@ -114,7 +117,7 @@ def write_nwb(
         A file with configuration and weights, copied beside the NWB file; the notes of the NWB
         file have its name and SHA-256.
     reading
-        For "counts", the default options of `nwbcompare.open` for this file, e.g.
+        For "counts" and spike times, the default options of `nwbcompare.open` for this file, e.g.
         ``{"bin": 0.05, "smooth": 0.04}``; by default the bins that were written.
     dtype, compression
         See `Storage`. By default float32 with gzip, which is exact and about half the size.
@@ -158,8 +161,9 @@ def write_nwb(
     notes, extra = _sidecar_notes(path, sidecar, overwrite=overwrite)
     with written_aside(path, overwrite=overwrite) as aside:
         nwb = make_file(next(iter(parts.values())), metadata, notes=notes)
-        if spikes == "counts":
-            add_counts(nwb, parts, more, reading or {})
+        if spikes == "counts" or isinstance(spikes, SpikeTrains):
+            trains = spikes if isinstance(spikes, SpikeTrains) else None
+            add_spikes(nwb, parts, trains, more, reading or {})
             _write(nwb, aside)
         else:
             if reading is not None:

@@ -29,6 +29,8 @@ Rates = npt.NDArray[np.float32]
 ALWAYS = np.array([[-np.inf, np.inf]])
 SAME_TIME_S = 1e-6
 """Gap up to which two intervals are joined (s)."""
+CLOCK_SHARE = 1e-4
+"""Share of the resolution of spike times that counts as their rounding error."""
 CELLS_AT_ONCE = 4_000_000
 """Number of values (trials x bins x units) that are computed at a time."""
 
@@ -181,6 +183,9 @@ class SpikeTrains:
     rounding_s, single
         Largest error of spike times (s), and whether they were stored in single precision: a spike
         that little before the edge of a bin is on it; see `nwbcompare.kernels.spikes.onto_edges`.
+    resolution_s
+        Smallest difference of two spike times (s), the tick of their clock; 0 if it is not known.
+        A ten-thousandth of it counts as rounding error.
 
     Examples
     --------
@@ -197,6 +202,7 @@ class SpikeTrains:
     between: Callable[[int, float, float], Times] | None = None
     rounding_s: float = 0.0
     single: bool = False
+    resolution_s: float = 0.0
     sampling_s: None = None
     units: Literal["1", "spikes/s"] = "spikes/s"
 
@@ -214,7 +220,7 @@ class SpikeTrains:
             times = onto_edges(
                 self._near(int(unit), events.origin, grid),
                 grid.bin_s,
-                self.rounding_s,
+                max(self.rounding_s, CLOCK_SHARE * self.resolution_s),
                 single=self.single,
             )
             counts = count_in_windows(times, events.origin, grid.wide_edges)
