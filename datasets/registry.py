@@ -106,8 +106,10 @@ def loaders() -> dict[str, Loader]:
     True
     """
     from nwbcompare.datasets.mante2013 import MANTE2013  # noqa: PLC0415 - circular import
+    from nwbcompare.datasets.shi2022 import SHI2022  # noqa: PLC0415
 
-    return registered(ENTRY_POINT_GROUP, Loader, {MANTE2013.name: MANTE2013})
+    known = {loader.name: loader for loader in (MANTE2013, SHI2022)}
+    return registered(ENTRY_POINT_GROUP, Loader, known)
 
 
 def get_loader(name: str) -> Loader:
