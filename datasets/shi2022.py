@@ -252,10 +252,11 @@ def _numbers(file: Path, variables: Struct, name: str, n_columns: int) -> npt.ND
         whole = values[:, : 3 if name == "psyphydata" else n_columns]
         if not np.isfinite(values).all() or (whole != np.floor(whole)).any():
             raise damaged(file, f"{name} of whole numbers, but for a clock in s")
-    trial = values[:, 0 if n_columns == 5 else 1]
+    table: npt.NDArray[Any] = values
+    trial = table[:, 0 if n_columns == 5 else 1]
     if values.size and not (trial.min() >= 0 and trial.max() <= MOST_TRIAL):
         raise damaged(file, f"{name} with numbers of trials, 0 to {MOST_TRIAL}")
-    return values
+    return table
 
 
 def _trials(file: Path, variables: Struct) -> dict[str, npt.NDArray[Any]]:
@@ -477,8 +478,8 @@ SHI2022 = Loader(
             "Nine tenths of the task variance is trial noise.",
             "The two tasks differ in offers and windows, so that the mean of FTV is no finding "
             "about the cells.",
-            "Orbitofrontal cortex, not prefrontal proper; tables of sessions also name electrodes in "
-            "dlPFC and vlPFC: see the column 'area'.",
+            "Orbitofrontal cortex, not prefrontal proper; tables of sessions also name electrodes "
+            "in dlPFC and vlPFC: see the column 'area'.",
             "The level of quantity is that of juice A, above its median over the trials of the "
             "same task and choice; some sessions have no trial of one of the four conditions.",
             "The files have good trials only, and 'trialRecord' is slow to read and is left out.",
