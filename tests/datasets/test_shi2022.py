@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +29,30 @@ def cell_file(folder: Path, unit="G180910a11") -> Path:
     return folder / "raw_data" / "celldata" / f"{unit}_data.mat"
 
 
+@lru_cache(1)
+def plain_content(file: Path):
+    return loadmat(file, variable_names=["celldata", "psyphydata", *TASKS.values()])
+
+
 def plain_trials(file: Path, task: str):
     """Return good trials and spikes (ms from the last offer, trial) by numpy alone."""
-    content = loadmat(file, variable_names=["celldata", "psyphydata", TASKS[task]])
+    content = plain_content(file)
     entries, good = content["psyphydata"], content[TASKS[task]].astype(int)
-    offer = dict(entries[entries[:, 2] == LAST_OFFER[task]][:, 1::-1].astype(int).tolist())
+    offers = np.zeros(int(entries[:, 1].max()) + 1, int)
+    rows = entries[:, 2] == LAST_OFFER[task]
+    offers[entries[rows, 1].astype(int)] = entries[rows, 0]
     cell = content["celldata"].astype(int)
     own = np.isin(cell[:, 1], good[:, 0])
-    from_offer = cell[own, 0] - np.array([offer[n] for n in cell[own, 1].tolist()])
-    return good, from_offer, cell[own, 1]
+    return good, cell[own, 0] - offers[cell[own, 1]], cell[own, 1]
 
 
-def plain_counts(file: Path, task: str, *, closed=False):
-    """Return counts in 50-ms bins, 100 to 600 ms after the last offer, by trial number."""
+def plain_counts(file: Path, task: str):
+    """Return counts in 50-ms bins, 100 to 600 ms after the last offer, and those at 600 ms."""
     good, ms, number = plain_trials(file, task)
-    counts = np.zeros((good[:, 0].max() + 1, 10), int)
-    inside = (ms >= 100) & (ms < 600 + closed)
-    np.add.at(counts, (number[inside], np.minimum((ms[inside] - 100) // 50, 9)), 1)
-    return good, counts[good[:, 0]]
+    counts = np.zeros((good[:, 0].max() + 1, 11), int)
+    inside = (ms >= 100) & (ms <= 600)
+    np.add.at(counts, (number[inside], (ms[inside] - 100) // 50), 1)
+    return good, counts[good[:, 0], :10], counts[good[:, 0], 10]
 
 
 def readme_variance(good, rates):
@@ -101,13 +108,13 @@ def test_counts_and_published_numbers_agree_with_a_plain_computation(real, share
         file = cell_file(shared / "data" / "shi2022", unit)
         rows = unit_of == place
         for column, task in enumerate(TASKS):
-            good, counts = plain_counts(file, task)
+            good, counts, on_edge = plain_counts(file, task)
             here = real["rate"].values[rows & (task_of == task)]
             np.testing.assert_array_equal(np.rint(here * 0.05), counts)
             own[place, column], _ = readme_variance(good, here)
             # the README's last bin has its right edge too, as numpy's histograms
-            closed = plain_counts(file, task, closed=True)[1] / 0.05
-            variances[place, column], sizes[place, column] = readme_variance(good, closed)
+            counts[:, 9] += on_edge
+            variances[place, column], sizes[place, column] = readme_variance(good, counts / 0.05)
     for values, mean, sd, medians in (
         (variances, 0.165, 0.323, [1.53, 1.00]),
         (own, 0.166, 0.323, [1.53, 0.97]),
@@ -176,7 +183,7 @@ def test_spikes_are_counted_once_and_in_their_bins(small):
     assert block["area"].values.tolist() == ["OFC", "dlPFC"] * 2
     for unit in block["unit"].values.tolist():
         for task in TASKS:
-            good, counts = plain_counts(cell_file(small, unit), task)
+            good, counts, _ = plain_counts(cell_file(small, unit), task)
             rates, number = rows_of(block, unit, task)
             assert number.tolist() == good[:, 0].tolist()
             np.testing.assert_array_equal(np.rint(rates * 0.05), counts)
