@@ -299,6 +299,10 @@ def add_spikes(
     aligned_to_start = block["time"].attrs["aligned_to"] == "start_time"
     event_source = "start_time" if aligned_to_start else event
     recorded = _session_clock(block, trials.first, event_source)
+    if trains is not None and trains.intervals is None:
+        raise InputError(
+            "spikes", "spike times with intervals", "none", "Say when each unit was recorded."
+        )
     if trains is not None and recorded is None:
         raise InputError(
             "spikes",

@@ -14,6 +14,7 @@ import nwbcompare as nc
 from nwbcompare.core.epochs import with_epochs
 from nwbcompare.io import inspect_nwb, write_nwb
 from nwbcompare.io.nwb.format_names import SCHEMA
+from nwbcompare.io.sessions import Reading, Session, SpikeTrains, lay_on_one_clock
 from nwbcompare.model import Network, NetworkConfig, record
 from nwbcompare.tasks import make_trials
 from nwbcompare.testing import assert_same_activity, example_block
@@ -195,3 +196,38 @@ def test_an_epoch_does_not_take_the_name_of_a_column(tmp_path):
     trials = trials_of(write_nwb(block, tmp_path / "a.nwb"))
     assert set(trials) >= {"start_time", "stim_on_time"}
     np.testing.assert_array_equal(trials["start_time"], np.arange(8) * 0.5)
+
+
+def test_recorded_spikes_are_written_as_they_are_though_windows_overlap(tmp_path):
+    rng = np.random.default_rng(0)
+    times = [np.sort(rng.integers(0, 12_000, 300)) / 1000 for _ in range(2)]
+    every = [np.array([[0.0, 12.0]])] * 2
+    trains = SpikeTrains(times.__getitem__, every, resolution_s=0.001)
+    start = 1.0 + np.arange(5) * 0.5
+    session = Session(
+        name="day1",
+        trials={
+            "start_time": start,
+            "stop_time": start + 0.9,
+            "cue_time": start + 0.3,
+            "task": np.array(["go"] * 5),
+        },
+        units={"unit": np.array(["u0", "u1"])},
+        signal=trains,
+    )
+    reading = Reading(align="cue_time", window=(-0.3, 0.5), bin=0.1)
+    activity = lay_on_one_clock([session], reading, name="mine", aligned_to="cue")
+    path = write_nwb(activity, tmp_path / "a.nwb", spikes=trains, metadata=ANIMAL)
+    back = nc.open(path)["mine"]
+    np.testing.assert_array_equal(back["rate"].values, activity["mine"]["rate"].values)
+    np.testing.assert_array_equal(back["start_time"].values, start)
+    with h5py.File(path) as file:
+        stored = np.split(file["units/spike_times"][()], file["units/spike_times_index"][:-1])
+    for unit in (0, 1):
+        np.testing.assert_array_equal(stored[unit], times[unit])
+    without = activity["mine"].to_dataset().drop_vars("start_time")
+    options = {"path": tmp_path / "b.nwb", "metadata": ANIMAL}
+    with pytest.raises(nc.InputError, match="spikes: expected trials with the columns start_time"):
+        write_nwb(without, spikes=trains, **options)
+    with pytest.raises(nc.InputError, match="spikes: expected spike times with intervals"):
+        write_nwb(activity, spikes=SpikeTrains(times.__getitem__), **options)
