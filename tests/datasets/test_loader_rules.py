@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from mante2013_archive import archive as mante_archive, unit_record
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
+from shi2022_archive import archive as shi_archive
 
 import nwbcompare as nc
 from nwbcompare.datasets import Loader, get_loader, loaders, wang2024
@@ -47,8 +48,22 @@ def wang2024_files(folder: Path) -> Written:
     return folder, {"n_trials": dict.fromkeys(spikes, 2 * 2 * 4 * 3)}
 
 
+def shi2022(folder: Path) -> Written:
+    files = sorted((shi_archive(folder, n_trials=8) / "raw_data" / "celldata").iterdir())
+    cells = {file.name.removesuffix("_data.mat"): loadmat(file)["celldata"] for file in files}
+    # from the start of a trial on, until before the next one
+    spikes = {name: float((cell[:, 0] < 1000).sum()) for name, cell in cells.items()}
+    options = {"align": "start", "window": (0.0, 1.0)}
+    return folder, options | {
+        "n_spikes": spikes,
+        "n_trials": dict.fromkeys(spikes, 8),
+        "n_files": 2,
+    }
+
+
 ARCHIVES: dict[str, Callable[[Path], Written]] = {
     "mante2013": mante2013,
+    "shi2022": shi2022,
     "wang2024": wang2024_files,
 }
 
