@@ -122,6 +122,8 @@ def load(
     """
     if animal is not None and animal not in SUBJECTS:
         raise unknown_name("animal", animal, SUBJECTS)
+    event = f"{align}_time"
+    reading = Reading(align=event, window=window, bin=bin_s, smooth=smooth_s)
     files = _files_by_session(Path(path), animal)
     if session is not None:
         if session not in files:
@@ -134,14 +136,13 @@ def load(
     for name, cells in tqdm(files.items(), desc="shi2022", unit="session", disable=no_bar):
         sessions.append(_read_session(name, cells))
         digests += [(file.name, sha256_of_file(file)) for file in (*cells, _table_of(cells[0]))]
-    event = f"{align}_time"
     known = [name for name in sessions[0].trials if name.endswith("_time")]
     if event not in known:
         raise unknown_name("align", align, [name.removesuffix("_time") for name in known])
     subjects = dict.fromkeys(str(s) for one in sessions for s in one.units["subject"])
     return lay_on_one_clock(
-        [replace(one, epochs=_epochs(one, event, window), event=event) for one in sessions],
-        Reading(align=event, window=window, bin=bin_s, smooth=smooth_s),
+        [replace(one, epochs=_epochs(one, event, *window), event=event) for one in sessions],
+        reading,
         name=" and ".join(subjects),
         leaf="shi2022",
         aligned_to=align.replace("_", " "),
@@ -162,14 +163,12 @@ def load(
     )
 
 
-def _epochs(session: Session, event: str, window: Any) -> dict[str, tuple[Table, Table]]:
+def _epochs(
+    session: Session, event: str, start_s: float, stop_s: float
+) -> dict[str, tuple[Table, Table]]:
     """Return the epochs of a session: the window, after the event."""
-    n_trials = session.trials["start_time"].size
-    if len(window) != 2:
-        return {}
-    start, stop = (np.full(n_trials, float(bound)) for bound in window)
     lacking = np.isnan(session.trials[event])
-    start[lacking] = stop[lacking] = np.nan
+    start, stop = (np.where(lacking, np.nan, float(bound)) for bound in (start_s, stop_s))
     return {f"after_{event.removesuffix('_time')}": (start, stop)}
 
 

@@ -228,6 +228,8 @@ def test_options_are_checked(small):
         load(small, align="offer")
     with pytest.raises(nc.InputError, match=r"window: expected \(start, stop\)"):
         load(small, window=(0.6, 0.1))
+    with pytest.raises(nc.InputError, match=r"window: expected \(start, stop\)"):
+        load(small, window=0.6)
     with pytest.raises(nc.InputError, match="bin: expected"):
         load(small, bin_s=0.0)
     assert block_of(small, animal="J").attrs["name"] == "monkey J"
