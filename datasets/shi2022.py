@@ -54,8 +54,8 @@ MOST_TRIAL = 100_000
 """Largest trial number that is taken for one."""
 DOI = "10.7554/eLife.75910"
 CITATION = (
-    "Shi W, Ballesta S, Padoa-Schioppa C (2022). Economic choices under simultaneous or "
-    "sequential offers rely on the same neural circuit. eLife 11, e75910."
+    "Shi W, Ballesta S, Padoa-Schioppa C (2022). Neuronal origins of reduced accuracy and biases "
+    "in economic choices under sequential offers. eLife 11, e75910."
 )
 Table = npt.NDArray[np.float64]
 
@@ -117,8 +117,8 @@ def load(
 
     References
     ----------
-    Shi W, Ballesta S, Padoa-Schioppa C (2022). Economic choices under simultaneous or sequential
-    offers rely on the same neural circuit. eLife 11, e75910.
+    Shi W, Ballesta S, Padoa-Schioppa C (2022). Neuronal origins of reduced accuracy and biases
+    in economic choices under sequential offers. eLife 11, e75910.
     """
     if animal is not None and animal not in SUBJECTS:
         raise unknown_name("animal", animal, SUBJECTS)
@@ -462,7 +462,7 @@ SHI2022 = Loader(
     title="Orbitofrontal and lateral prefrontal cells of monkeys choosing between juices, in two "
     "tasks",
     card=DataCard(
-        authors="W. Shi, S. Ballesta and C. Padoa-Schioppa",
+        authors="W. Shi, S. Ballesta and C. Padoa-Schioppa, Washington University in St. Louis",
         citation=CITATION,
         doi=DOI,
         licence="Apache License 2.0 (LICENSE beside the files)",
