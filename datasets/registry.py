@@ -106,9 +106,10 @@ def loaders() -> dict[str, Loader]:
     True
     """
     from nwbcompare.datasets.mante2013 import MANTE2013  # noqa: PLC0415 - circular import
+    from nwbcompare.datasets.miranda2025 import MIRANDA2025  # noqa: PLC0415
     from nwbcompare.datasets.shi2022 import SHI2022  # noqa: PLC0415
 
-    known = {loader.name: loader for loader in (MANTE2013, SHI2022)}
+    known = {loader.name: loader for loader in (MANTE2013, MIRANDA2025, SHI2022)}
     return registered(ENTRY_POINT_GROUP, Loader, known)
 
 

@@ -8,13 +8,15 @@ from typing import Any
 from nwbcompare.core.errors import MissingPackageError
 
 
-def require(package: str) -> Any:
-    """Import an optional package, whose name is also that of the extra that installs it.
+def require(package: str, *, extra: str | None = None) -> Any:
+    """Import an optional package.
 
     Parameters
     ----------
     package
-        Name of the package.
+        Name of the package, or of a module of it.
+    extra
+        Extra that installs it; by default that of the same name.
 
     Raises
     ------
@@ -34,5 +36,5 @@ def require(package: str) -> Any:
             package,
             "an installed package",
             f"one that cannot be imported ({error})",
-            f"Install it: pip install 'nwbcompare[{package}]'",
+            f"Install it: pip install 'nwbcompare[{extra or package}]'",
         ) from error

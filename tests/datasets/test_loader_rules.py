@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mante2013_archive import archive as mante_archive, unit_record
+from miranda2025_archive import archive as miranda_archive
 from scipy.io import loadmat, savemat
 from shi2022_archive import archive as shi_archive
 
@@ -61,8 +62,14 @@ def shi2022(folder: Path) -> Written:
     }
 
 
+def miranda2025(folder: Path) -> Written:
+    trials = dict(zip((f"DLPFC_{cell}" for cell in range(4)), (30, 30, 24, 26), strict=True))
+    return miranda_archive(folder), {"n_trials": trials}
+
+
 ARCHIVES: dict[str, Callable[[Path], Written]] = {
     "mante2013": mante2013,
+    "miranda2025": miranda2025,
     "shi2022": shi2022,
     "wang2024": wang2024_files,
 }
