@@ -630,7 +630,7 @@ def test_a_file_of_silent_units_is_an_error_and_gives_no_page(files, tmp_path):
 def test_the_example_runs(repository, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     script = repository / "examples" / "your_own_gru.py"
-    words = ["--steps", "40", "--permutations", "2", "--bootstraps", "10", "--draws", "1"]
+    words = ["--steps", "4", "--permutations", "2", "--bootstraps", "10", "--draws", "1"]
     monkeypatch.setattr(sys, "argv", [str(script), *words, "--out", str(out)])
     monkeypatch.setenv("NWBCOMPARE_DATA", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -122,6 +122,12 @@ def undrawn(monkeypatch):
 
 
 @pytest.fixture
+def unrendered(monkeypatch):
+    """Pages whose figures are drawn and not rendered as SVG, which takes longest."""
+    monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
+
+
+@pytest.fixture
 def idle(monkeypatch):
     """Fail where any section is computed."""
 
@@ -609,7 +615,7 @@ def test_a_smaller_page_leaves_nothing_of_the_larger_one(runs, copied, undrawn, 
 # what cannot be asked is said
 
 
-def test_networks_of_few_tasks_or_units_say_what_they_cannot_be_asked(tmp_path):
+def test_networks_of_few_tasks_or_units_say_what_they_cannot_be_asked(tmp_path, unrendered):
     sources = [
         save(tmp_path, "one-task", tasks=TASKS[:1]),
         save(tmp_path, "constant", change=silent, n_units=8),
@@ -643,7 +649,7 @@ def test_networks_of_other_tasks_are_not_pooled_where_tasks_must_agree(runs, tmp
     assert row(out, "pairs", "short")["undecided"] <= 6
 
 
-def test_groups_without_a_pair_of_like_units_are_counted_still(tmp_path):
+def test_groups_without_a_pair_of_like_units_are_counted_still(tmp_path, unrendered):
     def two_units(network):
         channels = list(input_channels(TASKS))
         network.input_weight[channels.index("rule_contextdm2"), 0] = -30
