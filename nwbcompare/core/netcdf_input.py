@@ -138,6 +138,25 @@ def is_sealed(path: Path) -> bool:
             return end == SEAL + hashlib.sha256(body).hexdigest().encode()
 
 
+class RememberingFile(h5py.File):  # type: ignore[misc]
+    """An HDF5 file to read, in which each path is looked up once.
+
+    h5netcdf looks a variable up again for each of its properties, which takes most of the
+    time of reading a file of many small variables.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._found: dict[str, Any] = {}
+        super().__init__(path, "r")
+
+    def __getitem__(self, name: Any) -> Any:
+        if not isinstance(name, str):
+            return super().__getitem__(name)
+        if name not in self._found:
+            self._found[name] = super().__getitem__(name)
+        return self._found[name]
+
+
 def walk(group: h5py.Group) -> list[Any]:
     """Return all groups and datasets below a group, by links that are checked.
 

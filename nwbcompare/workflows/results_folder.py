@@ -17,7 +17,7 @@ from nwbcompare.core.errors import DamagedCacheError, InputError, differences, l
 from nwbcompare.core.files import check_output_folder, file_name, folder_in_progress, written_aside
 from nwbcompare.core.hdf5_input import UNREADABLE
 from nwbcompare.core.hdf5_output import write_netcdf
-from nwbcompare.core.netcdf_input import check_links, check_netcdf, is_sealed, seal
+from nwbcompare.core.netcdf_input import RememberingFile, check_links, check_netcdf, is_sealed, seal
 from nwbcompare.workflows.section import Refusal, Results
 
 IDENTITY, RESULTS = "identity.json", "results"
@@ -199,7 +199,7 @@ def read_results(file: Path, identity: Mapping[str, Any] | None = None) -> Resul
         check = check_links if is_sealed(file) else check_netcdf
         check(file)
         # tables are loaded at once: the file may be replaced later in the run
-        with xr.open_datatree(file, engine="h5netcdf") as tree:
+        with RememberingFile(file) as raw, xr.open_datatree(raw, engine="h5netcdf") as tree:
             if not _is_of(tree.attrs, identity or {}):
                 return None
             tables = {
