@@ -4,6 +4,7 @@ from .location import (
     find_dataset as find_dataset,
     how_to_get as how_to_get,
 )
+from .merger import merge as merge
 from .registry import (
     Conversion as Conversion,
     Loader as Loader,
