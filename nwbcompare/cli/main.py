@@ -76,8 +76,8 @@ def main() -> None:
         error.show(shown)
         _leave(shown.getvalue().rstrip("\n"), error, ExitStatus.BAD_INPUT)
     except (click.Abort, KeyboardInterrupt) as error:
-        # click replaces an interrupt by an exception of its own
-        cause = error.__cause__ or error
+        # click replaces an interrupt by an exception of its own, in old versions without a cause
+        cause = error.__context__ or error
         ended = isinstance(cause, _Ended)
         status = ExitStatus.TERMINATED if ended else ExitStatus.INTERRUPTED
         _leave("Stopped; no finished output was changed.", cause, status)
