@@ -4,9 +4,9 @@ Run: ``python benchmarks/fuzz.py --n 10000``. Every kind of input (NWB, netCDF, 
 YAML, TOML, JSON, safetensors, CSV, npz, kept results) is written, then changed at random: bits,
 bytes, lines, values, objects and links. Each case is read completely in a worker process with
 limits of time and memory. Numbers by outcome are kept in results/fuzz.json after every few
-hundred cases, and a later call goes on from there; ``--kinds`` names some of the kinds, ``--case
-KIND NUMBER`` reads one case again. The exit status is 1 where a case was neither read nor refused
-by an error that names its file.
+hundred cases; a later call runs faults again, and goes on from there. ``--kinds`` names some of
+the kinds, ``--case KIND NUMBER`` reads one case again. The exit status is 1 where a case was
+neither read nor refused by an error that names its file.
 
 Nothing of this package reads npz: its cases show that such files are refused.
 """
@@ -73,11 +73,18 @@ def main() -> None:
 
 
 def run_kind(kind: str, n: int, seed: int, results: dict[str, Any], file: Path) -> None:
-    """Run the cases of a kind that are not done yet; keep the numbers after each batch."""
+    """Run faults of earlier calls again, and the cases that are not done yet, batch by batch."""
     new = {"seed": seed, "cases": 0, "seconds": 0.0, "slowest_s": 0.0, "outcomes": {}, "faults": []}
     kept = results.setdefault(kind, new)
     if kept["seed"] != seed:
         raise SystemExit(f"{file} has cases of seed {kept['seed']}: choose another --results")
+    for fault in list(kept["faults"]):
+        (case,) = run_cases(kind, range(fault["case"], fault["case"] + 1), seed)
+        outcomes = Counter(kept["outcomes"]) - Counter([fault["outcome"]])
+        kept["outcomes"] = dict(outcomes + Counter([case["outcome"]]))
+        kept["faults"].remove(fault)
+        kept["faults"] += [case] if case["outcome"] not in GOOD else []
+        file.write_text(json.dumps(results, indent=1) + "\n")
     while kept["cases"] < n:
         numbers = range(kept["cases"], min(kept["cases"] + BATCH, n))
         start = time.perf_counter()

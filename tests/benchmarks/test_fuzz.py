@@ -92,8 +92,10 @@ def test_a_run_is_taken_up_where_it_ended(fuzz, tmp_path, monkeypatch):
     results = {}
     fuzz.run_kind("TOML", 6, 0, results, file)
     fuzz.run_kind("TOML", 9, 0, results, file)
-    assert asked == [range(4), range(4, 6), range(6, 9)]
-    assert results["TOML"]["outcomes"] == {"crash": 4, "read": 5}
+    again = [range(case, case + 1) for case in range(4)]
+    assert asked == [range(4), range(4, 6), *again, range(6, 9)]
+    assert results["TOML"]["outcomes"] == {"crash": 1, "read": 8}
+    assert [fault["case"] for fault in results["TOML"]["faults"]] == [3]
     with pytest.raises(SystemExit, match="cases of seed 0"):
         fuzz.run_kind("TOML", 9, 1, results, file)
 

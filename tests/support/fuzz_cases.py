@@ -432,6 +432,10 @@ def _load(path: Path) -> Any:
     ]  # fmt: skip
 
 
+DEEPEST = 5
+"""Structs within each other that are read; the sound files have two."""
+
+
 def _read_mat(path: Path) -> Any:
     from nwbcompare.io.matlab.structs import opened_mat
 
@@ -440,7 +444,8 @@ def _read_mat(path: Path) -> Any:
 
 
 def _whole(value: Any, depth: int = 0) -> Any:
-    if hasattr(value, "keys") and depth < 20:
+    # a struct may hold itself, and is read anew at each access
+    if hasattr(value, "keys") and depth < DEEPEST:
         return {name: _whole(value[name], depth + 1) for name in value}
     return value
 
