@@ -16,13 +16,12 @@ from nwbcompare.core.activity import (
     blocks,
     condition_variables_of,
     epoch_names,
-    is_ragged,
     make_activity,
     make_block,
-    unit_positions,
     window_bounds,
 )
 from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.observations import observations
 from nwbcompare.core.schema import check_activity
 from nwbcompare.io.columns import trial_columns, unit_columns
 from nwbcompare.io.sessions.session_tables import joined_columns
@@ -93,7 +92,7 @@ def merge(recordings: Mapping[str, Activity], *, name: str | None = None) -> xr.
             "recordings", "at least two by name", f"{len(recordings)}", "Pass {'A': ..., 'B': ...}."
         )
     parts = [
-        _observations(key, block)
+        _Part(key, block, *observations(block))
         for key, activity in recordings.items()
         for block in blocks(activity).values()
     ]
@@ -139,16 +138,6 @@ def merge(recordings: Mapping[str, Activity], *, name: str | None = None) -> xr.
         },
     )
     return check_activity(make_activity({title.replace("/", "_"): block}))
-
-
-def _observations(recording: str, block: xr.Dataset) -> _Part:
-    """Return a block with one row for each unit in each trial in which it has a rate."""
-    if is_ragged(block):
-        rates = block["rate"].values
-        return _Part(recording, block, rates, unit_positions(block), np.arange(len(rates)))
-    rates = block["rate"].transpose("unit", "trial", "time").values
-    unit, row = np.nonzero(np.isfinite(rates).any(axis=2))
-    return _Part(recording, block, rates[unit, row], unit, row)
 
 
 def _check_fits(part: _Part, first: _Part) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
+from nwbcompare.core import source_options
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.files import sha256_of_file, sha256_of_set
 from nwbcompare.datasets.card import DataCard
@@ -519,11 +520,6 @@ def _epochs(trials: dict[str, Column], reading: Reading) -> dict[str, tuple[Colu
     return epochs
 
 
-def _window(text: str) -> tuple[float, float]:
-    start, stop = map(float, text.split(","))
-    return start, stop
-
-
 def sessions(path: Path) -> list[str]:
     """Return the sessions with cells of the dorsolateral prefrontal cortex, in order.
 
@@ -629,7 +625,7 @@ MIRANDA2025 = Loader(
         "animal": str,
         "session": str,
         "align": str,
-        "window": _window,
+        "window": source_options.window,
         "bin_s": float,
         "smooth_s": float,
     },

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
+from nwbcompare.core import source_options
 from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.core.files import sha256_of_file, sha256_of_set
 from nwbcompare.datasets.card import DataCard
@@ -452,11 +453,6 @@ def _trains(path: Path, session: str) -> SpikeTrains:
     return signal
 
 
-def _window(text: str) -> tuple[float, float]:
-    start, stop = map(float, text.split(","))
-    return start, stop
-
-
 SHI2022 = Loader(
     name="shi2022",
     title="Orbitofrontal and lateral prefrontal cells of monkeys choosing between juices, in two "
@@ -491,7 +487,7 @@ SHI2022 = Loader(
         "animal": str,
         "session": str,
         "align": str,
-        "window": _window,
+        "window": source_options.window,
         "bin_s": float,
         "smooth_s": float,
     },

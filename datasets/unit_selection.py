@@ -14,14 +14,15 @@ import xarray as xr
 from nwbcompare.core.activity import (
     blocks,
     condition_variables_of,
-    is_ragged,
+    is_of_task,
     labels,
     make_activity,
     row_dim,
     select,
-    unit_positions,
+    tasks_of,
 )
 from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.observations import observations
 from nwbcompare.core.schema import AnyActivity
 
 RECORD = "selection"
@@ -155,35 +156,24 @@ def _least_trials(activity: AnyActivity) -> dict[str, float]:
     """Return the number of trials of each unit in its rarest condition."""
     least: dict[str, float] = {}
     for block in blocks(activity).values():
-        unit, condition, is_observed = _rows(block)
+        _, unit, trial = observations(block)
+        condition = _conditions(block)[trial]
         counts = np.zeros((block.sizes["unit"], int(condition.max(initial=-1)) + 1))
-        np.add.at(counts, (unit[is_observed], condition[is_observed]), 1)
+        # -1: a variable is missing
+        np.add.at(counts, (unit[condition >= 0], condition[condition >= 0]), 1)
         counts = counts[:, counts.any(axis=0)]
         for name, numbers in zip(block["unit"].values.tolist(), counts, strict=True):
             least[name] = min(least.get(name, np.inf), float(numbers.min(initial=np.inf)))
     return least
 
 
-def _rows(block: xr.Dataset) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return unit and condition of each unit's trials, and whether it has any rate in them."""
-    condition = _conditions(block)
-    if is_ragged(block):
-        has_rate = np.isfinite(block["rate"].values).any(axis=1)
-        return unit_positions(block), condition, has_rate & (condition >= 0)
-    n_units = block.sizes["unit"]
-    has_rate = np.isfinite(block["rate"].transpose("trial", "unit", "time").values).any(axis=2)
-    unit = np.broadcast_to(np.arange(n_units), has_rate.shape)
-    every = np.broadcast_to(condition[:, None], has_rate.shape)
-    return unit, every, has_rate & (every >= 0)
-
-
 def _conditions(block: xr.Dataset) -> npt.NDArray[np.int64]:
     """Return the number of each trial's condition, of all tasks; -1 where a variable is missing."""
-    tasks, variables = labels(block["task"]), condition_variables_of(block)
-    numbers = np.full(tasks.shape, -1, dtype=np.int64)
+    variables = condition_variables_of(block)
+    numbers = np.full(block["task"].shape, -1, dtype=np.int64)
     n_conditions = 0
-    for task in dict.fromkeys(tasks.tolist()):
-        rows = np.flatnonzero(tasks == task)
+    for task in tasks_of(block):
+        rows = np.flatnonzero(is_of_task(block, task))
         names = variables.get(task, [])
         table = np.empty((rows.size, len(names)))
         for place, name in enumerate(names):
@@ -206,14 +196,12 @@ def _mean_rates(activity: AnyActivity) -> dict[str, float]:
     """Return the mean rate of each unit over trials, bins and tasks."""
     totals: dict[str, Numbers] = {}
     for block in blocks(activity).values():
-        rate = block["rate"].astype(np.float64)
-        parts = [rate.fillna(0), rate.notnull().astype(np.float64)]
-        if is_ragged(block):
-            unit = unit_positions(block)
-            size = block.sizes["unit"]
-            sums = [np.bincount(unit, part.sum("time").values, size) for part in parts]
-        else:
-            sums = [part.sum(["trial", "time"]).values for part in parts]
+        rates, unit, _ = observations(block)
+        size = block.sizes["unit"]
+        sums = [
+            np.bincount(unit, np.nansum(rates, axis=1, dtype=np.float64), size),
+            np.bincount(unit, np.isfinite(rates).sum(axis=1), size),
+        ]
         for name, pair in zip(block["unit"].values.tolist(), np.stack(sums, axis=1), strict=True):
             totals[name] = totals.get(name, np.zeros(2)) + pair
     return {name: float(total / n) if n else 0.0 for name, (total, n) in totals.items()}

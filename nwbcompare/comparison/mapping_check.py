@@ -19,9 +19,10 @@ from nwbcompare.comparison.protocol_mapping import (
     read_mapping,
 )
 from nwbcompare.comparison.recorded_trials import cut_to_correspondence
-from nwbcompare.comparison.spike_variability import observations, recorded_block
+from nwbcompare.comparison.spike_variability import recorded_block
 from nwbcompare.core.activity import Activity, epoch_bounds, is_of_task, labels, tasks_of
 from nwbcompare.core.errors import InputError, listing
+from nwbcompare.core.observations import observations
 from nwbcompare.tasks.trials import make_trials
 
 

@@ -16,12 +16,7 @@ import xarray as xr
 from nwbcompare.analysis.selectivity.condition_means import condition_means, condition_table
 from nwbcompare.analysis.selectivity.task_variance import means_by_task
 from nwbcompare.comparison.protocol_mapping import Choice
-from nwbcompare.comparison.spike_variability import (
-    dispersion,
-    observations,
-    recorded_block,
-    smoothing_of,
-)
+from nwbcompare.comparison.spike_variability import dispersion, recorded_block, smoothing_of
 from nwbcompare.core.activity import (
     EPOCH_TOLERANCE,
     Activity,
@@ -44,6 +39,7 @@ from nwbcompare.core.errors import (
     listing,
     unknown_name,
 )
+from nwbcompare.core.observations import observations
 from nwbcompare.kernels.binning import smoothing_matrix
 
 Array = npt.NDArray[np.float64]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +12,9 @@ import xarray as xr
 
 from nwbcompare.analysis.selectivity.condition_means import condition_table
 from nwbcompare.comparison.kernels.spike_variability import moment_dispersion
-from nwbcompare.core.activity import Activity, blocks, columns_on, is_ragged, unit_positions
+from nwbcompare.core.activity import Activity, blocks, columns_on
 from nwbcompare.core.errors import InputError, NotApplicableError, UnitWarning, listing
+from nwbcompare.core.observations import observations
 from nwbcompare.kernels.binning import smoothing_matrix
 
 
@@ -143,29 +143,6 @@ def recorded_block(activity: Activity) -> xr.Dataset:
             "Pass a recording, not a network's rates.",
         )
     return block
-
-
-def observations(
-    block: xr.Dataset,
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the rates of a ragged or dense block as rows of one unit and trial.
-
-    Returns
-    -------
-    rates : numpy.ndarray
-        ``(row, time)``, without rows in which nothing was observed.
-    unit, trial : numpy.ndarray
-        Places ``(row,)`` in the unit table and in the trial columns.
-    """
-    if is_ragged(block):
-        rates = block["rate"].values
-        rows = np.flatnonzero(np.isfinite(rates).any(axis=1))
-        unit = unit_positions(block)
-        # rates may be large: no copy if all rows remain
-        return (rates, unit, rows) if len(rows) == len(unit) else (rates[rows], unit[rows], rows)
-    by_unit = block["rate"].transpose("unit", "trial", "time").values
-    unit, trial = np.nonzero(np.isfinite(by_unit).any(axis=2))
-    return by_unit[unit, trial], unit, trial
 
 
 def smoothing_of(block: xr.Dataset, smooth_s: float | None = None) -> float:

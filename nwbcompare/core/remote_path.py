@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlencode, urlsplit
-from urllib.request import urlopen
 
 from nwbcompare.core.errors import InputError, listing
 
@@ -149,6 +147,10 @@ def _dandi_asset(text: str, api: str) -> RemotePath:
 
 def _answer(url: str, subject: str) -> dict[str, Any]:
     """Return the archive's answer to a question, JSON."""
+    # only for this archive; readers of all files import the module
+    from urllib.error import HTTPError  # noqa: PLC0415
+    from urllib.request import urlopen  # noqa: PLC0415
+
     try:
         # the base address is this module's, or that of the user's environment
         with urlopen(url, timeout=TIMEOUT_S) as got:  # noqa: S310

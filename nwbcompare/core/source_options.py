@@ -12,6 +12,23 @@ Readers = Mapping[str, Callable[[str], Any]]
 """For each option, the function that reads its text."""
 
 
+def window(text: str) -> tuple[float, float]:
+    """Return the start and the stop of a window (s) from their text.
+
+    Raises
+    ------
+    ValueError
+        If they are not two numbers.
+
+    Examples
+    --------
+    >>> window("-0.5,1")
+    (-0.5, 1.0)
+    """
+    start, stop = map(float, text.split(","))
+    return start, stop
+
+
 def parse_options(query: str, readers: Readers, of: str = "") -> dict[str, Any]:
     """Parse the options of a SOURCE.
 

@@ -16,11 +16,10 @@ import xarray as xr
 from nwbcompare.core.activity import (
     blocks,
     condition_variables_of,
-    is_ragged,
     tasks_of,
-    unit_positions as positions,
 )
 from nwbcompare.core.errors import ExplainedError, InputError
+from nwbcompare.core.observations import observations
 from nwbcompare.core.schema import check_activity
 from nwbcompare.testing.assertions import assert_same_activity
 
@@ -150,11 +149,14 @@ def _check_numbers(
     spikes: dict[str, float] = {}
     trials: dict[str, int] = {}
     for block in blocks(activity).values():
-        rate, width = block["rate"].values.astype(np.float64), block["time"].attrs["bin_width_s"]
-        for place, unit in enumerate(block["unit"].values.tolist()):
-            own = rate[positions(block) == place] if is_ragged(block) else rate[:, :, place]
-            spikes[unit] = spikes.get(unit, 0.0) + float(np.nansum(own)) * width
-            trials[unit] = trials.get(unit, 0) + int(np.isfinite(own).any(axis=1).sum())
+        rates, row, _ = observations(block)
+        n_units, width = block.sizes["unit"], block["time"].attrs["bin_width_s"]
+        in_trial = np.nansum(rates, axis=1, dtype=np.float64) * width
+        n_spikes_of = np.bincount(row, in_trial, n_units)
+        n_trials_of = np.bincount(row, minlength=n_units)
+        for place, name in enumerate(block["unit"].values.tolist()):
+            spikes[name] = spikes.get(name, 0.0) + float(n_spikes_of[place])
+            trials[name] = trials.get(name, 0) + int(n_trials_of[place])
     for what, expected, got in (("spikes", n_spikes, spikes), ("trials", n_trials, trials)):
         for unit, number in (expected or {}).items():
             found = got.get(unit, -1)
