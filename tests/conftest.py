@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,19 @@ def shared() -> Path:
     if not (folder / "reference" / "oracles").is_dir():
         _missing("the folder ../shared", "it holds reference arrays and recordings")
     return folder
+
+
+@pytest.fixture(scope="session")
+def archive_path(shared: Path) -> Callable[[str], Path]:
+    """A function that returns the folder of an archive's real files."""
+
+    def find(name: str) -> Path:
+        folder = shared / "data" / name
+        if not folder.is_dir():
+            _missing(f"../shared/data/{name}", f"`nwbcompare datasets info {name}` says how")
+        return folder
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -238,11 +238,8 @@ def test_a_missing_package_is_told_before_files_are_read(tmp_path, monkeypatch, 
 
 
 @pytest.fixture(scope="module")
-def real_path(shared):
-    folder = shared / "data" / "miranda2025"
-    if not folder.is_dir():
-        pytest.skip("the recordings of Miranda et al. are not in ../shared/data")
-    return folder
+def real_path(archive_path):
+    return archive_path("miranda2025")
 
 
 @pytest.fixture(scope="module")

@@ -78,8 +78,8 @@ def rows_of(block, unit, task):
 
 
 @pytest.fixture(scope="module")
-def real(shared):
-    return block_of(shared / "data" / "shi2022").load()
+def real(archive_path):
+    return block_of(archive_path("shi2022")).load()
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +100,12 @@ def test_the_archive_has_its_cells_sessions_and_trials(real):
 
 
 @pytest.mark.shared
-def test_counts_and_published_numbers_agree_with_a_plain_computation(real, shared):
+def test_counts_and_published_numbers_agree_with_a_plain_computation(real, archive_path):
     variances, sizes = np.zeros((153, 2)), np.zeros((153, 2))
     own = np.zeros((153, 2))
     unit_of, task_of = real["observation_unit"].values, nc.labels(real["task"])
     for place, unit in enumerate(real["unit"].values.tolist()):
-        file = cell_file(shared / "data" / "shi2022", unit)
+        file = cell_file(archive_path("shi2022"), unit)
         rows = unit_of == place
         for column, task in enumerate(TASKS):
             good, counts, on_edge = plain_counts(file, task)
@@ -131,8 +131,8 @@ def test_counts_and_published_numbers_agree_with_a_plain_computation(real, share
 
 
 @pytest.mark.shared
-def test_a_real_session_converts_at_its_times_and_back_bit_for_bit(shared, tmp_path):
-    source, session = shared / "data" / "shi2022", "G180911c"
+def test_a_real_session_converts_at_its_times_and_back_bit_for_bit(archive_path, tmp_path):
+    source, session = archive_path("shi2022"), "G180911c"
     (path,) = nc.convert("shi2022", source, out=tmp_path, sessions=[session])
     assert inspect_nwb(path) == []
     back, block = nc.open(path)["shi2022"].to_dataset(), block_of(source, session=session)
