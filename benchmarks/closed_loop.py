@@ -133,6 +133,8 @@ def monkey_and_networks() -> tuple[Monkey, dict[str, Array]]:
     task = (recorded.table["task"].values == TASKS[1]).astype(np.int64)
     signs = [np.sign(recorded.table[name].values) for name in mapping.columns]
     pairs, code = np.unique(np.stack([task, *signs]), axis=1, return_inverse=True)
+    # numpy 2.0 keeps the dimensions of the input
+    code = code.reshape(-1)
     scatter = nc.comparison.dispersion(recorded.block, conditions=mapping.columns)
     corrected = nc.selectivity.corrected_task_variance(recording)
     n = recorded.means["n_trials"].values[:, :, 0].astype(np.float64)

@@ -129,6 +129,7 @@ def load(
         "citation": CITATION,
         "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
         "options": {"neuron_class": neuron_class, "bin_s": bin_s},
+        "smooth_s": 0.0,
     }
     return make_activity({"wang2024": _make_block(selection, samples, provenance)})
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,8 +18,13 @@ from nwbcompare.cli.options import (
     section_options,
 )
 from nwbcompare.cli.terminal import echo
-from nwbcompare.core.errors import InputError
+from nwbcompare.core.errors import InputError, listing
 
+if TYPE_CHECKING:
+    from nwbcompare.workflows.recording_source import RecordingRequest
+
+RECORDING_HELP = "SOURCE or NAME=SOURCE of a recording; may be repeated."
+DEFAULT_PAIR = "contextdm1:contextdm2"
 MODEL_HELP = (
     "Run folder, pretrained:NAME, or NWB or netCDF file of a model's activity, as SOURCE or "
     "FAMILY=SOURCE; may be repeated."
@@ -27,7 +32,14 @@ MODEL_HELP = (
 
 
 _options = options_of(
-    click.option("--pair", default="contextdm1:contextdm2", help="Pair of tasks, TASK_A:TASK_B."),
+    click.option(
+        "--pair",
+        "pairs",
+        multiple=True,
+        metavar="[NAME=]A:B",
+        help="Pair of tasks, TASK_A:TASK_B, of all recordings or of one by its name; may be "
+        "repeated.  [default: contextdm1:contextdm2]",
+    ),
     section_options("compare"),
     click.option(
         "--analysis",
@@ -38,13 +50,19 @@ _options = options_of(
     ),
     click.option(
         "--mapping",
+        "mappings",
+        multiple=True,
+        metavar="[NAME=]FILE",
         help="Mapping of recorded conditions to conditions of a network: a YAML file or a "
-        "name such as mante2013.",
+        "name such as mante2013; of all recordings or of one by its name, may be repeated.",
     ),
     click.option(
         "--match",
+        "matches",
+        multiple=True,
+        metavar="[NAME=]FILE",
         help="Match of recorded conditions with those of models in files: a YAML file, or "
-        "as-recorded for models that are compared in their own conditions.",
+        "as-recorded for models that are compared in their own conditions; may be repeated.",
     ),
     click.option(
         "--performance",
@@ -85,10 +103,10 @@ _options = options_of(
 
 @click.command()
 @click.option("--model", "models", multiple=True, required=True, help=MODEL_HELP)
-@click.option("--recording", required=True, help="SOURCE of the recording.")
+@click.option("--recording", "recordings", multiple=True, required=True, help=RECORDING_HELP)
 @click.option("--out", required=True, type=click.Path(), help="Output folder.")
 @_options
-def compare(models: tuple[str, ...], recording: str, out: str, **options: Any) -> None:
+def compare(models: tuple[str, ...], recordings: tuple[str, ...], out: str, **options: Any) -> None:
     """Compare models with a recording in a pair of tasks, and write a report.
 
     Networks are sampled with the conditions, trials, rates and noise of the recording.
@@ -101,18 +119,24 @@ def compare(models: tuple[str, ...], recording: str, out: str, **options: Any) -
         --recording "mante2013?animal=ar&quality=all" --out report
       nwbcompare compare --model pretrained:all20-fast-0 \\
         --recording "mante2013?animal=ar" --out report --preregister plan.json
+      nwbcompare compare --model pretrained:all20-fast-0 \\
+        --recording "A=mante2013?animal=ar" --recording mine=day1.nwb \\
+        --pair mine=visual:memory --mapping mine=mine.yaml --out report
     """  # noqa: D301 - click's paragraph mark
-    _write(models, recording, out, **options)
+    _write(models, recordings, out, **options)
 
 
 @click.command()
 @click.option("--model", "models", multiple=True, help=MODEL_HELP)
 @click.option(
-    "--recording", help="SOURCE of the recording; by default the monkeys of Mante et al. 2013."
+    "--recording",
+    "recordings",
+    multiple=True,
+    help=f"{RECORDING_HELP} By default the monkeys of Mante et al. 2013.",
 )
 @click.option("--out", default="report", type=click.Path(), help="Output folder.")
 @_options
-def report(models: tuple[str, ...], recording: str | None, out: str, **options: Any) -> None:
+def report(models: tuple[str, ...], recordings: tuple[str, ...], out: str, **options: Any) -> None:
     """Compare as nwbcompare compare does, by default three networks with both monkeys.
 
     If the recording is not found, the report uses a simulated one, marked SIMULATED, and prints how
@@ -124,18 +148,18 @@ def report(models: tuple[str, ...], recording: str | None, out: str, **options: 
     """  # noqa: D301 - click's paragraph mark
     from nwbcompare.workflows.compare import MODELS  # noqa: PLC0415 - imports torch
 
-    _write(models or MODELS, recording, out, **options)
+    _write(models or MODELS, recordings, out, **options)
 
 
 def _write(
     models: Sequence[str],
-    recording: str | None,
+    recordings: Sequence[str],
     out: str,
     *,
-    pair: str,
+    pairs: tuple[str, ...],
     analyses: tuple[str, ...],
-    mapping: str | None,
-    match: str | None,
+    mappings: tuple[str, ...],
+    matches: tuple[str, ...],
     performance: tuple[str, ...],
     chance: str | None,
     sections: str | None,
@@ -153,15 +177,14 @@ def _write(
     from nwbcompare.workflows.settings import Settings  # noqa: PLC0415 - imports torch
 
     check_preregistration_options()
-    chosen = Settings(pair=read_pair(pair), **settings)
+    chosen = Settings(**settings)
+    requests = read_recordings(recordings, pairs, mappings, matches)
     if preregister is not None:
         file = write(
             models,
-            recording,
+            requests,
             preregister,
             settings=chosen,
-            mapping=mapping,
-            match=match,
             notes=note,
             overwrite=overwrite,
         )
@@ -169,11 +192,9 @@ def _write(
         return
     folder = compare_models(
         models,
-        recording,
+        requests,
         out,
         settings=chosen,
-        mapping=mapping,
-        match=match,
         performance=dict(read_shares("--performance", one) for one in performance),
         chance=None if chance is None else read_shares("--chance", chance)[1],
         analyses=analyses,
@@ -182,7 +203,73 @@ def _write(
         resume=resume,
         overwrite=overwrite,
     )
-    _print_findings(folder, has_recording=recording is not None)
+    _print_findings(folder, has_recording=bool(recordings))
+
+
+def read_recordings(
+    recordings: Sequence[str], pairs: Sequence[str], mappings: Sequence[str], matches: Sequence[str]
+) -> list[RecordingRequest]:
+    """Return recordings with their tasks and conditions; one without a SOURCE where none is named.
+
+    Raises
+    ------
+    InputError
+        For an option of a recording that is not named, and two values for one recording.
+
+    Examples
+    --------
+    >>> (one, two) = read_recordings(["a.nwb", "B=b.nwb"], ["go:delaygo", "B=dm1:dm2"], [], [])
+    >>> one.pair, two.name, two.pair
+    (('go', 'delaygo'), 'B', ('dm1', 'dm2'))
+    """
+    from nwbcompare.workflows.recording_source import RecordingRequest  # noqa: PLC0415 - torch
+    from nwbcompare.workflows.sources import split_name  # noqa: PLC0415 - torch
+
+    split: list[tuple[str | None, str | None]] = [*map(split_name, recordings)]
+    split = split or [(None, None)]
+    names = [name for name, _ in split if name is not None]
+    pair_of = _by_recording("--pair", pairs, names)
+    mapping_of = _by_recording("--mapping", mappings, names)
+    match_of = _by_recording("--match", matches, names)
+    return [
+        RecordingRequest(
+            source=source,
+            name=name,
+            pair=read_pair(pair_of(name) or DEFAULT_PAIR),
+            mapping=mapping_of(name),
+            match=match_of(name),
+        )
+        for name, source in split
+    ]
+
+
+def _by_recording(
+    option: str, texts: Sequence[str], names: Sequence[str]
+) -> Callable[[str | None], str | None]:
+    """Return a function that returns the value of a recording by its name."""
+    values: dict[str | None, str] = {}
+    present = listing(names) if names else "none yet"
+    for text in texts:
+        head, equals, rest = text.partition("=")
+        # a path may contain "="
+        is_named = bool(equals) and not Path(text).exists()
+        name, value = (head, rest) if is_named else (None, text)
+        if is_named and name not in names:
+            raise InputError(
+                option,
+                f"NAME=... with the name of a recording ({present})",
+                repr(text),
+                "Name the recording: --recording NAME=SOURCE.",
+            )
+        if name in values:
+            raise InputError(
+                option,
+                f"one value for {name or 'all recordings'}",
+                f"{values[name]!r} and {value!r}",
+                "Leave one out.",
+            )
+        values[name] = value
+    return lambda name: values.get(name, values.get(None))
 
 
 def read_pair(text: str) -> tuple[str, str]:
@@ -241,10 +328,11 @@ def _print_findings(folder: Path, *, has_recording: bool) -> None:
         echo(f"SIMULATED recording: {reason}")
     if numbers["left_out"]:
         echo(numbers["left_out"])
-    for name, rows in numbers["provenance"]["matches"].items():
-        echo(f"Conditions of the recording, and of {name}:")
-        for ours, theirs in rows:
-            echo(f"  {ours:<28} {theirs}")
+    for recording, values in numbers["provenance"]["recordings"].items():
+        for name, rows in values["matches"].items():
+            echo(f"Conditions of {recording}, and of {name}:")
+            for ours, theirs in rows:
+                echo(f"  {ours:<28} {theirs}")
     for finding in numbers["findings"]:
         echo(f"- {finding['text']}")
     for path in (folder / "index.html", folder / "report.json"):

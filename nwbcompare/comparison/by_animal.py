@@ -27,6 +27,12 @@ OF_ANIMAL = {
     "standard_error": "error_by_animal",
     "degrees_of_freedom": "freedom_by_animal",
 }
+RENAMED = {
+    "estimate": "estimate_by_animal",
+    "estimate_by_network": "estimate_by_network_and_animal",
+    **OF_ANIMAL,
+}
+"""Names of a comparison's variables where animals lie side by side."""
 
 
 def in_every_animal(p: Array, estimate: Array) -> Array:
@@ -71,11 +77,14 @@ def by_animal(results: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset
         The variables by animal of `nwbcompare.compare_samples`, with ``p_value`` and ``p_student``
         of all animals.
     """
-    joint = xr.concat(
-        [one[["estimate", *OF_ANIMAL]] for one in results],
+    each = xr.concat(
+        [one[list(RENAMED)] for one in results],
         xr.DataArray(list(names), dims="animal", name="animal"),
         coords="minimal",
+        # animals of several recordings may have been compared with networks of other tasks
+        join="outer",
     ).drop_vars("effect")
+    joint = each.drop_dims("network")
     estimate = joint["estimate"]
     together = {
         name: (
@@ -87,16 +96,38 @@ def by_animal(results: Sequence[xr.Dataset], names: Sequence[str]) -> xr.Dataset
         )
         for name in ("p_value", "p_student")
     }
-    found = joint.rename({"estimate": "estimate_by_animal", **OF_ANIMAL}).transpose(
-        ..., "animal", "measure"
-    )
     return (
-        found.assign(_differences(joint, names))
+        each.rename(RENAMED)
+        .transpose(..., "animal", "measure")
+        .assign(_differences(joint, names))
         .assign(together)
         .assign(_prevalence(joint))
         .assign(_over_animals(joint))
         .assign_coords(_pair_coords(names))
     )
+
+
+def single_animals(result: xr.Dataset, name: str) -> dict[str, xr.Dataset]:
+    """Return the comparison of each animal by itself.
+
+    Parameters
+    ----------
+    result
+        From `nwbcompare.compare_samples`.
+    name
+        Name of a lone animal, such as that of the recording.
+
+    Returns
+    -------
+    dict of xarray.Dataset
+        By name of the animal: ``estimate (measure,)``, ``estimate_by_network (network, measure)``
+        and intervals and p ``(claim, measure)``, under the names that a single recording has.
+    """
+    if "animal" not in result.dims:
+        return {name: result[list(RENAMED)]}
+    names = {after: before for before, after in RENAMED.items()}
+    each = result[list(names)].rename(names)
+    return {str(one): each.sel(animal=one, drop=True) for one in result["animal"].values}
 
 
 def _pairs(n: int) -> npt.NDArray[np.int64]:

@@ -59,9 +59,9 @@ def compare_samples(
     models
         One table for each network, e.g. from `nwbcompare.fractional_task_variance`: ``variable``
         on ``(unit,)`` or ``(draw, unit)``, in [-1, 1]; NaN for inactive units. With the unit
-        columns ``session`` and ``recorded_unit``, every unit was sampled like one recorded unit
-        (see `nwbcompare.comparison.sample_like`). Values of one ``network_unit`` are resampled
-        together.
+        columns ``recorded_unit`` and, of a recording with sessions, ``session``, every unit was
+        sampled like one recorded unit (see `nwbcompare.comparison.sample_like`). Values of one
+        ``network_unit`` are resampled together.
     recording
         The same table of a recording. Units of one ``session`` (and ``subject``) are not
         independent; without sessions every unit counts as independent.
@@ -97,7 +97,8 @@ def compare_samples(
         and sign flips that is possible. By network: ``estimate_by_network (network, measure)``,
         ``effect_by_network (network, measure)``, ``n_units``, ``n_inactive``.
 
-        With two animals or more, each by itself: ``estimate_by_animal (animal, measure)`` and, on
+        With two animals or more, each by itself: ``estimate_by_animal (animal, measure)``,
+        ``estimate_by_network_and_animal (network, animal, measure)`` and, on
         ``(claim, animal, measure)``, ``low_by_animal``, ``high_by_animal``, ``p_by_animal``,
         ``p_student_by_animal``, ``error_by_animal``, ``freedom_by_animal``. On ``(animal_pair,
         measure)``: ``animal_difference`` (first minus second, of the estimates), its interval
@@ -187,8 +188,8 @@ def compare_samples(
             raise InputError(name, "2 or more", repr(number), "Use 1000.")
     _check_models(models, recording, variable)
     units = [UnitSample(model, variable) for model in models]
-    matched = are_matched(units, "models")
     whole = UnitSample(recording, variable)
+    matched = are_matched(units, whole, "models")
     weights = _weights(whole, weight, matched=matched)
     recorded = _read_recording(whole, units if matched else [], weights)
     networks = [

@@ -209,7 +209,7 @@ def _statistics(draws: Sequence[Array], mixed_below: float, single_above: float)
 
 def _read_recording(sample: UnitSample, by: By, networks: Sequence[UnitSample]) -> _Recording:
     (values,), (active,) = sample.values, sample.active
-    matched = are_matched(networks, "networks") and by == "session"
+    matched = are_matched(networks, sample, "networks") and by == "session"
     columns, groups = [], group_keys(sample.place_keys())
     if by == "session":
         sample.check_sessions()

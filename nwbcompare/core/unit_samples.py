@@ -193,15 +193,18 @@ class UnitSample:
         return [(a, s) for a, (s,) in zip(animals, self.keys("session"), strict=True)]
 
 
-def are_matched(samples: Sequence[UnitSample], subject: str) -> bool:
+def are_matched(samples: Sequence[UnitSample], recording: UnitSample, subject: str) -> bool:
     """Return whether networks' units are matched to recorded units.
 
-    Units are matched if they have the columns ``session`` and ``recorded_unit``.
+    Units are matched if they have the column ``recorded_unit``, and ``session`` where the recording
+    has sessions.
 
     Parameters
     ----------
     samples
         The networks' units.
+    recording
+        The recorded units.
     subject
         Their name in an error.
 
@@ -212,14 +215,16 @@ def are_matched(samples: Sequence[UnitSample], subject: str) -> bool:
 
     Examples
     --------
-    >>> are_matched([UnitSample(xr.Dataset({FTV: ("unit", [0.5])}))], "networks")
+    >>> sample = UnitSample(xr.Dataset({FTV: ("unit", [0.5])}))
+    >>> are_matched([sample], sample, "networks")
     False
     """
-    matched = [one.has("session") and one.has("recorded_unit") for one in samples]
+    columns = ("session", "recorded_unit") if recording.has("session") else ("recorded_unit",)
+    matched = [all(one.has(column) for column in columns) for one in samples]
     if any(matched) and not all(matched):
         raise InputError(
             subject,
-            "the unit columns session and recorded_unit in all or in none",
+            f"the unit columns {' and '.join(columns)} in all or in none",
             f"them in {sum(matched)} of {len(matched)}",
             "Sample all networks alike.",
         )

@@ -27,7 +27,7 @@ from nwbcompare.report.page_section import (
 from nwbcompare.report.template import render
 
 NUMBERS, PAGE, TABLES, FIGURES = "report.json", "index.html", "tables", "figures"
-SCHEMA = {"schema": "nwbcompare-report", "version": 1}
+SCHEMA = {"schema": "nwbcompare-report", "version": 2}
 """First keys of ``report.json``; ``report.schema.json`` and docs/results.md describe the others."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
@@ -76,10 +77,11 @@ def check_loader(
     AssertionError
         If the card has gaps or names pairs of tasks that the activity lacks; the folder, and no
         other, is not taken for an archive; the activity breaks the data model, is no recording in
-        spikes/s, has rates below 0, lacks subjects, conditions of a task, or sessions without a
-        trap of the card that begins "Sessions are not"; a second
-        call returns another activity; numbers of spikes or trials differ; an unknown option is not
-        refused; or a damaged file ends in another error than one that names it.
+        spikes/s, has rates below 0, lacks subjects, conditions of a task, the smoothing of its
+        rates (``smooth_s`` in the provenance or its options; networks are smoothed alike), or
+        sessions without a trap of the card that begins "Sessions are not"; a second call returns
+        another activity; numbers of spikes or trials differ; an unknown option is not refused; or a
+        damaged file ends in another error than one that names it.
 
     Examples
     --------
@@ -135,6 +137,9 @@ def _check_block(block: xr.Dataset, loader: Loader) -> None:
     for column in ("subject", "session")[: 1 + known]:
         values = block.coords[column].values if column in block.coords else np.array([""])
         _require((values.astype(str) != "").all(), f"{name}: units without a {column}")
+    provenance = json.loads(block.attrs["provenance"])
+    stated = {**provenance.get("options", {}), **provenance}
+    _require("smooth_s" in stated, f"{name}: provenance without smooth_s (0 for none)")
     variables = condition_variables_of(block)
     for task in tasks_of(block):
         _require(bool(variables.get(task)), f"{name}: no condition variables of task {task}")

@@ -94,7 +94,8 @@ def analyze(
     check_source_names(inputs)
     parameters = settings.parameters(*PARAMETERS)
     with results_folder(Path(out), parameters, resume=resume, overwrite=overwrite) as folder:
-        runs = compute_sections(inputs, selection, settings, folder, "analyze")
+        settings_of = dict.fromkeys((source.name for source in inputs), settings)
+        runs = compute_sections(inputs, selection, settings_of, folder, "analyze")
         page = Page(
             title=_title(inputs),
             lead=LEAD,

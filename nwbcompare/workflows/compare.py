@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,12 +11,12 @@ from typing import Any
 from nwbcompare.comparison.mapping_check import check_mapping
 from nwbcompare.comparison.task_performance import CRITERION
 from nwbcompare.core.activity import blocks
-from nwbcompare.core.errors import InputError, listing
-from nwbcompare.core.provenance import environment
-from nwbcompare.report.page import Page, read_sections, write_page
-from nwbcompare.report.page_section import Finding, PageSection
-from nwbcompare.workflows.formatting import counted
-from nwbcompare.workflows.measurements import ComparisonSource, Measurements, mapping_of
+from nwbcompare.core.errors import InputError
+from nwbcompare.report.page import read_sections, write_page
+from nwbcompare.report.page_section import PageSection
+from nwbcompare.workflows.compared_recording import ComparedRecording
+from nwbcompare.workflows.comparison_page import page_of, prefixed
+from nwbcompare.workflows.measurements import ComparisonSource, mapping_of
 from nwbcompare.workflows.model_performance import ModelPerformance, measure_performance
 from nwbcompare.workflows.models import Model, load_models
 from nwbcompare.workflows.preregistration import (
@@ -31,13 +30,14 @@ from nwbcompare.workflows.preregistration_contents import (
     contents_of_comparison,
     recording_if_there,
 )
-from nwbcompare.workflows.recording_source import choose_recording
+from nwbcompare.workflows.recording_source import RecordingRequest, choose_recording, requests_of
 from nwbcompare.workflows.results_folder import check_report_folder, results_folder
 from nwbcompare.workflows.sampling_protocols import model_pair
-from nwbcompare.workflows.section_runs import compute_sections, page_sections, select_sections
-from nwbcompare.workflows.sections.limits import limits
-from nwbcompare.workflows.sections.methods import methods
-from nwbcompare.workflows.sections.model_performance import performance_text
+from nwbcompare.workflows.section_runs import (
+    check_source_names,
+    compute_sections,
+    select_sections,
+)
 from nwbcompare.workflows.settings import Settings
 
 # several of one recipe, so that there are findings over networks
@@ -56,12 +56,11 @@ PARAMETERS = (
 """Settings that the results depend on."""
 PRIMARY = "sampled"
 """Name of the section of the primary contrast."""
-LEAD = "Hidden units and recorded units, through the same functions, under the same conditions."
 
 
 def compare(
     models: Sequence[str | os.PathLike[str]],
-    recording: str | None,
+    recording: str | Sequence[RecordingRequest] | None,
     out: str | os.PathLike[str],
     *,
     sections: Sequence[str] | None = None,
@@ -86,7 +85,8 @@ def compare(
     recording
         A SOURCE (see `nwbcompare.workflows.sources.resolve`); None for the monkeys of Mante et al.
         2013 that are found, else a recording simulated from another network, marked as such
-        everywhere.
+        everywhere. Several, each with a name, tasks and conditions of its own, are a sequence of
+        `nwbcompare.workflows.recording_source.RecordingRequest`.
     out
         The folder: ``index.html`` (one file that needs no other), ``report.json``, ``figures`` and
         ``tables`` with their numbers, and ``results``, from which a later run can resume.
@@ -133,91 +133,103 @@ def compare(
     that both sides go through the same analysis; the published protocol is shown beside that.
     The same inputs and seed give the same ``report.json``.
 
+    Several recordings have a page together: a table of them, what holds in every animal, then the
+    sections of each. Their numbers are those that each has on a page of its own.
+
     Models that have not learned the two tasks (see
     `nwbcompare.workflows.model_performance.ModelPerformance`) are in no finding; the section
     "models" lists them, with the results of all models. Those of unknown performance are kept.
     """
     settings = settings or Settings()
+    requests = requests_of(recording, mapping, match)
+    if preregistration is not None:
+        _check_alone(requests)
     # the title, the limits and the methods are of the samples
     if sections and preregistration is not None:
         sections = [*sections, PRIMARY]
     selection = select_sections("compare", ["samples", *sections] if sections else sections)
     # before recordings and networks are loaded, which takes a minute
+    settings_of = [replace(settings, pair=one.pair or settings.pair) for one in requests]
     file = None
     if preregistration is not None:
-        file = read_preregistration(preregistration, "compare", settings.pair)
+        file = read_preregistration(preregistration, "compare", settings_of[0].pair)
     check_report_folder(Path(out), resume=resume, overwrite=overwrite)
     more_sections = _sections_of(analyses)
-    choice = choose_recording(recording, settings.pair, settings.seed, every_animal=True)
-    chosen = mapping_of(choice.activity, mapping)
-    # of several blocks the samples say what they need
-    if chosen is not None and len(blocks(choice.activity)) == 1:
-        check_mapping(choice.activity, chosen)
     paths = [os.fspath(model) for model in models]
-    model_sources = load_models(
-        paths, settings.pair, model_pair(settings.pair, chosen), choice.activity, match
-    )
-    performances = measure_performance(
-        model_sources,
-        choice.activity,
-        chosen,
-        settings.pair,
-        stated=performance or {},
-        chance=chance,
-    )
-    learned, below = _sorted_by_criterion(model_sources, performances, settings)
-    source = ComparisonSource(choice, learned, chosen, settings, performances, below)
-    configuration = settings.parameters(*PARAMETERS)
+    sources = [
+        _source(paths, one, own, performance or {}, chance)
+        for one, own in zip(requests, settings_of, strict=True)
+    ]
+    check_source_names(sources)
+    configuration = _configuration(sources, settings)
     agreement = None
     if file is not None:
+        (source,) = sources
         run = contents_of_comparison(
-            recording, choice, chosen, model_sources, settings, configuration
+            requests[0].source,
+            source.choice,
+            source.mapping,
+            source.every_model,
+            source.settings,
+            configuration,
         )
         agreement = file.compare(run)
+    by_name = {source.name: source.settings for source in sources}
     with results_folder(Path(out), configuration, resume=resume, overwrite=overwrite) as folder:
-        runs = compute_sections([source], selection, settings, folder, "compare")
-        results = {name: run.results[source.name] for name, run in runs.items() if run.results}
-        measurements = Measurements.of(results["samples"])
-        # warnings about units are limits of the findings, so they belong on the page
-        warnings = [text for one in results.values() for text in one.warnings]
-        names = {model.name for model in below}
-        left_out, uncertain = (
-            [
-                text
-                for one in performances
-                if (one.name in names) == is_below
-                and (text := performance_text(one, settings.pair, left_out=is_below))
-            ]
-            for is_below in (True, False)
-        )
-        page = Page(
-            title=_title(measurements),
-            lead=LEAD,
-            cards=_cards(measurements),
-            caution=_caution(measurements),
-            sections=[*page_sections(runs, [source]), *more_sections],
-            limits=[*limits(measurements, warnings), *uncertain],
+        runs = compute_sections(sources, selection, by_name, folder, "compare")
+        page = page_of([ComparedRecording.of(source, runs) for source in sources], configuration)
+        page = replace(
+            page,
+            sections=[*page.sections, *more_sections],
             methods=[
-                *methods(results, settings),
+                *page.methods,
                 *(f"{one.heading}: {one.method}" for one in selection if one.method),
             ],
-            provenance={
-                # without the command, whose paths differ between machines
-                **environment(with_command=False),
-                "settings": configuration,
-                "mapping": measurements.mapping,
-                "recording": json.loads(measurements.variance.attrs["provenance"]),
-                "matches": {
-                    model.name: model.match for model in measurements.models if model.match
-                },
-                "models": {model.source: model.provenance for model in measurements.models},
-            },
-            simulated=measurements.simulated,
-            how_to_get=choice.guidance,
-            left_out=" ".join(filter(None, (choice.left_out, *left_out))),
         )
         write_page(folder.path, page if agreement is None else agreement.on(page, PRIMARY))
     return Path(out)
+
+
+def _check_alone(requests: Sequence[RecordingRequest]) -> None:
+    if len(requests) > 1:
+        raise InputError(
+            "recording",
+            "one recording with a preregistration",
+            f"{len(requests)} recordings",
+            "Preregister the comparison with each recording by itself, and run each with its file.",
+        )
+
+
+def _source(
+    paths: Sequence[str],
+    request: RecordingRequest,
+    settings: Settings,
+    stated: Mapping[str, Sequence[float]],
+    chance: Sequence[float] | None,
+) -> ComparisonSource:
+    """Load a recording, and the models with their performance in its tasks."""
+    choice = choose_recording(
+        request.source, settings.pair, settings.seed, name=request.name, every_animal=True
+    )
+    chosen = mapping_of(choice.activity, request.mapping)
+    # of several blocks the samples say what they need
+    if chosen is not None and len(blocks(choice.activity)) == 1:
+        check_mapping(choice.activity, chosen)
+    models = load_models(
+        paths, settings.pair, model_pair(settings.pair, chosen), choice.activity, request.match
+    )
+    performances = measure_performance(
+        models, choice.activity, chosen, settings.pair, stated=stated, chance=chance
+    )
+    learned, below = _sorted_by_criterion(models, performances, settings)
+    return ComparisonSource(choice, learned, chosen, settings, performances, below)
+
+
+def _configuration(sources: Sequence[ComparisonSource], settings: Settings) -> dict[str, Any]:
+    """Return the settings that the results depend on; of several recordings each has a pair."""
+    pairs = {source.name: list(source.settings.pair) for source in sources}
+    (pair, *others) = pairs.values()
+    return settings.parameters(*PARAMETERS) | {"pair": pairs if others else pair}
 
 
 def _sorted_by_criterion(
@@ -242,7 +254,7 @@ def _sorted_by_criterion(
 
 def preregister(
     models: Sequence[str | os.PathLike[str]],
-    recording: str | None,
+    recording: str | Sequence[RecordingRequest] | None,
     file: str | os.PathLike[str],
     *,
     settings: Settings | None = None,
@@ -276,6 +288,10 @@ def preregister(
         which the primary contrast needs.
     """
     settings = settings or Settings()
+    requests = requests_of(recording, mapping, match)
+    _check_alone(requests)
+    (request,) = requests
+    settings = replace(settings, pair=request.pair or settings.pair)
     check_preregistration_path(file, overwrite=overwrite)
     if settings.margin is not None and not settings.margin_reason:
         raise InputError(
@@ -284,17 +300,19 @@ def preregister(
             "none",
             "State it (--margin-reason), or leave the margin out.",
         )
-    choice, chosen = recording_if_there(recording, settings, mapping, every_animal=True)
+    choice, chosen = recording_if_there(
+        request.source, settings, request.mapping, name=request.name, every_animal=True
+    )
     sources = load_models(
         [os.fspath(model) for model in models],
         settings.pair,
         model_pair(settings.pair, chosen),
         None if choice is None else choice.activity,
-        match,
+        request.match,
     )
     check_networks(sources)
     contents = contents_of_comparison(
-        recording, choice, chosen, sources, settings, settings.parameters(*PARAMETERS), notes
+        request.source, choice, chosen, sources, settings, settings.parameters(*PARAMETERS), notes
     )
     return write_preregistration(file, contents, overwrite=overwrite)
 
@@ -302,66 +320,7 @@ def preregister(
 def _sections_of(analyses: Sequence[str | os.PathLike[str]]) -> list[PageSection]:
     """Read the sections of other reports, with names that differ from those of this report."""
     return [
-        replace(
-            section,
-            name=f"analysis-{number}-{section.name}",
-            findings=[_with_figure(finding, number) for finding in section.findings],
-            pictures=[
-                replace(picture, name=f"analysis-{number}-{picture.name}")
-                for picture in section.pictures
-            ],
-        )
+        prefixed(section, f"analysis-{number}", section.heading)
         for number, folder in enumerate(analyses)
         for section in read_sections(folder)
     ]
-
-
-def _with_figure(finding: str | Finding, number: int) -> str | Finding:
-    """Return a finding that points at its picture by the picture's new name."""
-    if isinstance(finding, str) or not finding.evidence.figure:
-        return finding
-    figure = f"analysis-{number}-{finding.evidence.figure}"
-    return replace(finding, evidence=replace(finding.evidence, figure=figure))
-
-
-def _title(measurements: Measurements) -> str:
-    """Return the title, which says where the recording is simulated."""
-    n_networks = len({model.name for model in measurements.models})
-    title = f"{counted(n_networks, 'network')} against {measurements.name}"
-    # a page must not pass for one about neurons, not even by its title
-    return f"SIMULATED: {title}" if measurements.simulated else title
-
-
-def _cards(measurements: Measurements) -> dict[str, Any]:
-    """Return the sizes of the comparison: networks, animals, sessions, units and trials."""
-    # the median, since units of a recording differ in their trials
-    n_trials = measurements.variance["n_trials_per_condition"].median()
-    n_hidden = sorted({model.n_hidden for model in measurements.models})
-    animals = "simulated animals" if measurements.simulated else "animals"
-    families = {"families": len(measurements.families)} if len(measurements.families) > 1 else {}
-    return {
-        "networks": len({model.name for model in measurements.models}),
-        **families,
-        "hidden units a network": n_hidden[0] if len(n_hidden) == 1 else listing(n_hidden),
-        animals: measurements.n_of("subject"),
-        "sessions": measurements.n_of("session"),
-        "recorded units": measurements.recorded.ftv.sizes["unit"],
-        "active recorded units": int(measurements.recorded.ftv["active"].sum()),
-        "trials a condition (median)": f"{float(n_trials):.4g}",
-    }
-
-
-def _caution(measurements: Measurements) -> str:
-    """Return what findings generalise over, given the numbers of networks and animals."""
-    n_animals = measurements.n_of("subject")
-    n_networks = len({model.name for model in measurements.models})
-    generalises = (
-        "other sessions of this animal, or other networks of the same kind. None generalises over "
-        "animals."
-        if n_animals == 1
-        else "sessions, networks of the same kind, or animals."
-    )
-    return (
-        f"{counted(n_networks, 'network')} and {counted(n_animals, 'animal')}. Each finding says "
-        f"what it generalises over: {generalises}"
-    )

@@ -138,7 +138,8 @@ def continual(
             "settings": settings.parameters(*PARAMETERS),
             "contents": source.digest(),
         }
-        section_runs = compute_sections([source], selection, settings, folder, "continual")
+        settings_of = {source.name: settings}
+        section_runs = compute_sections([source], selection, settings_of, folder, "continual")
         page = Page(
             title=f"Continual learning against {source.name}",
             lead=LEAD,

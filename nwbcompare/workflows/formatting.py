@@ -110,15 +110,21 @@ def sd_of(ftv: xr.Dataset) -> float:
     return float(values.std("unit").mean())
 
 
+def session_count(measurements: Measurements) -> str:
+    """Return the number of sessions with its noun."""
+    n_sessions = measurements.n_sessions
+    return counted(n_sessions, "session") if n_sessions else "unknown sessions"
+
+
 def sample_sizes(measurements: Measurements, networks: int) -> str:
     """Return the numbers of networks, sessions, recorded units and animals behind a number."""
     active = int(measurements.recorded.ftv["active"].sum())
     return ", ".join(
         (
             counted(networks, "network"),
-            counted(measurements.n_of("session"), "session"),
+            session_count(measurements),
             counted(active, "recorded unit"),
-            counted(measurements.n_of("subject"), "animal"),
+            counted(measurements.n_animals, "animal"),
         )
     )
 

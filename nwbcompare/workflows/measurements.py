@@ -92,6 +92,12 @@ class ComparisonSource:
         """Name of the recording."""
         return str(next(iter(blocks(self.recording).values())).attrs["name"])
 
+    @property
+    def every_model(self) -> list[Model]:
+        """All models in the order in which they were named."""
+        by_name = {model.name: model for model in (*self.models, *self.below)}
+        return [by_name[one.name] for one in self.performances]
+
     def identity(self) -> dict[str, Any]:
         """Return checksums of the recording and the models, and the mapping."""
         return {
@@ -318,10 +324,16 @@ class Measurements:
         names = {"task_a": self.pair[0], "task_b": self.pair[1]}
         return [sample.ftv.assign_attrs(names) for sample in samples]
 
-    def n_of(self, column: str) -> int:
-        """Return the recording's number of sessions or animals: one where it has no column."""
-        columns = SESSION if column == "session" else (column,)
-        return len(UnitSample(self.recorded.ftv).groups(*columns).labels)
+    @property
+    def n_animals(self) -> int:
+        """The recording's number of animals: one where it has no column of them."""
+        return len(UnitSample(self.recorded.ftv).groups("subject").labels)
+
+    @property
+    def n_sessions(self) -> int:
+        """The recording's number of sessions; 0 where they are unknown."""
+        sample = UnitSample(self.recorded.ftv)
+        return len(sample.groups(*SESSION).labels) if sample.has("session") else 0
 
 
 def mapping_of(recording: xr.DataTree, mapping: Any = None) -> ProtocolMapping | None:

@@ -15,7 +15,7 @@ from nwbcompare.core.activity import blocks, select, tasks_of
 from nwbcompare.core.checks import check_known
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.workflows.analysis_sources import FAMILY, FileSource, NetworkSource
-from nwbcompare.workflows.sources import is_activity_model, resolve
+from nwbcompare.workflows.sources import is_activity_model, resolve, split_name
 
 Model = NetworkSource | FileSource
 AS_RECORDED = "as-recorded"
@@ -75,10 +75,8 @@ def _load(
     match: Any,
 ) -> Model:
     """Load one model of SOURCE or FAMILY=SOURCE."""
-    head, equals, rest = text.partition("=")
-    # a path, and the options of a source, may contain "="
-    has_family = bool(equals) and "?" not in head and not Path(text).exists()
-    family, source = (head, rest) if has_family else (FAMILY, text)
+    name, source = split_name(text)
+    family = FAMILY if name is None else name
     if not family or not source:
         raise InputError(
             "models", "SOURCE, or FAMILY=SOURCE", repr(text), "Use fast=pretrained:all20-fast-0."

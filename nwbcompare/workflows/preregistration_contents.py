@@ -162,7 +162,12 @@ def contents_of_study(
 
 
 def recording_if_there(
-    recording: str | None, settings: Settings, mapping: Any, *, every_animal: bool = False
+    recording: str | None,
+    settings: Settings,
+    mapping: Any,
+    *,
+    name: str | None = None,
+    every_animal: bool = False,
 ) -> tuple[RecordingChoice | None, ProtocolMapping]:
     """Return a recording, or None where it is not there yet, with its mapping.
 
@@ -174,6 +179,8 @@ def recording_if_there(
         Settings with the pair of tasks.
     mapping
         A mapping by name or file; by default that of the recording's archive.
+    name
+        Name of the recording; by default that in its data.
     every_animal
         As the report chooses its recording.
 
@@ -186,7 +193,9 @@ def recording_if_there(
     source = DATASET if recording is None else recording
     if not _is_there(source):
         return None, read_mapping(mapping, dataset=_head(source).partition(":")[0])
-    choice = choose_recording(recording, settings.pair, settings.seed, every_animal=every_animal)
+    choice = choose_recording(
+        recording, settings.pair, settings.seed, name=name, every_animal=every_animal
+    )
     chosen = mapping_of(choice.activity, mapping)
     if chosen is None:
         raise InputError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import xarray as xr
 
@@ -44,8 +45,66 @@ class RecordingChoice:
     left_out: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecordingRequest:
+    """A recording of a comparison with its tasks and conditions.
+
+    Attributes
+    ----------
+    source
+        A SOURCE (see `nwbcompare.workflows.sources.resolve`); None as for `choose_recording`.
+    name
+        Its name on the page; by default that in its data.
+    pair
+        The two tasks; None for those of the comparison's settings.
+    mapping, match
+        Its conditions as those of a network, and as those of models in files; None as for
+        `nwbcompare.compare`.
+
+    Examples
+    --------
+    >>> RecordingRequest(source="saccades.nwb", pair=("visual", "memory")).pair
+    ('visual', 'memory')
+    """
+
+    source: str | None
+    name: str | None = None
+    pair: tuple[str, str] | None = None
+    mapping: Any = None
+    match: Any = None
+
+
+def requests_of(
+    recording: str | Sequence[RecordingRequest] | None, mapping: Any, match: Any
+) -> list[RecordingRequest]:
+    """Return requests for one recording or several, with the mapping and match of all if unstated.
+
+    Raises
+    ------
+    InputError
+        For an empty sequence.
+    """
+    if recording is None or isinstance(recording, str):
+        recording = [RecordingRequest(source=recording)]
+    if not recording:
+        raise InputError("recording", "at least one", "none", 'Use "mante2013?animal=ar".')
+    return [
+        replace(
+            one,
+            mapping=mapping if one.mapping is None else one.mapping,
+            match=match if one.match is None else one.match,
+        )
+        for one in recording
+    ]
+
+
 def choose_recording(
-    source: str | None, pair: tuple[str, str], seed: int, *, every_animal: bool = False
+    source: str | None,
+    pair: tuple[str, str],
+    seed: int,
+    *,
+    name: str | None = None,
+    every_animal: bool = False,
 ) -> RecordingChoice:
     """Load a recording's trials of two tasks.
 
@@ -59,6 +118,8 @@ def choose_recording(
         The two tasks.
     seed
         Seed of the simulation.
+    name
+        Its name; by default that in its data.
     every_animal
         Whether to load all animals of Mante et al. 2013 where none is named, not the first alone.
 
@@ -79,7 +140,10 @@ def choose_recording(
     # a selection has the type of what it is taken from
     trials = cast("xr.DataTree", select(choice.activity, task=list(pair)))
     # every analysis takes all rates, which would be read from files each time
-    activity = make_activity({leaf: block.load() for leaf, block in blocks(trials).items()})
+    named = {} if name is None else {"name": name}
+    activity = make_activity(
+        {leaf: block.load().assign_attrs(named) for leaf, block in blocks(trials).items()}
+    )
     return replace(choice, activity=activity)
 
 

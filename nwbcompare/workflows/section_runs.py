@@ -35,6 +35,14 @@ class SectionRun:
     results: dict[str, Results] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
 
+    def of_source(self, name: str) -> SectionRun:
+        """Return the run on one source alone."""
+        return SectionRun(
+            self.section,
+            {key: one for key, one in self.results.items() if key == name},
+            {key: one for key, one in self.refusals.items() if key == name},
+        )
+
 
 Runs = dict[str, SectionRun]
 """Runs by name of the section, in the order of the page."""
@@ -78,7 +86,7 @@ def select_sections(report: ReportName, names: Sequence[str] | None) -> list[Sec
 def compute_sections(
     sources: Sequence[Source],
     sections: Sequence[Section[Any]],
-    settings: Settings,
+    settings: Mapping[str, Settings],
     folder: ResultsFolder,
     desc: str,
 ) -> Runs:
@@ -91,7 +99,7 @@ def compute_sections(
     sections
         From `select_sections`.
     settings
-        Settings of all sections.
+        Settings of all sections by name of the source.
     folder
         Where results are kept.
     desc
@@ -111,7 +119,7 @@ def compute_sections(
                 refusal = section.applies_to(source) or _lack(section, earlier)
                 if refusal is None:
                     try:
-                        results = _results(section, source, earlier, settings, folder)
+                        results = _results(section, source, earlier, settings[source.name], folder)
                         earlier[section.name] = runs[section.name].results[source.name] = results
                     except NotApplicableError as error:
                         # other sections and sources go on

@@ -189,6 +189,21 @@ def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) 
     return check_activity(loader.load(find_dataset(name, path), **options))
 
 
+def split_name(text: str) -> tuple[str | None, str]:
+    """Return the name and the SOURCE of ``NAME=SOURCE``; no name where there is none.
+
+    Examples
+    --------
+    >>> split_name("fast=runs/fast-0"), split_name("mante2013?animal=ar")
+    (('fast', 'runs/fast-0'), (None, 'mante2013?animal=ar'))
+    """
+    name, equals, source = text.partition("=")
+    # a path, and the options of a source, may contain "="
+    if not equals or "?" in name or Path(text).exists():
+        return None, text
+    return name, source
+
+
 def resolve(source: str, *, inputs_and_outputs: bool = False) -> xr.DataTree:
     """Open a SOURCE of the command line.
 

@@ -216,6 +216,22 @@ def test_clustered_data_do_not_fool_the_swaps_but_fool_single_units():
     assert (np.array(p_unit) <= 0.05).mean() > 0.15
 
 
+def test_matched_units_without_sessions_are_compared_as_if_each_were_a_session(rng):
+    names = np.arange(60)
+    monkey = recorded(rng, session=names).assign_coords(unit=names)
+    models = [m.assign_coords(recorded_unit=("unit", names)) for m in networks(rng, session=names)]
+    weights = {"weight": "share", **FEW}
+    monkey = monkey.assign(share=("unit", rng.uniform(0.1, 1, 60)))
+    expected = compare_samples(models, monkey, **weights)
+    found = compare_samples(
+        [m.drop_vars("session") for m in models], monkey.drop_vars("session"), **weights
+    )
+    for name in ("estimate", "low", "high", "p_value", "standard_error"):
+        np.testing.assert_allclose(found[name], expected[name], err_msg=name)
+    assert found.attrs["pairing"] == "matched units"
+    assert "sessions are unknown" in found.attrs["unit_of_inference"]
+
+
 def test_samples_of_one_network_unit_are_dealt_and_drawn_together(rng):
     monkey = recorded(rng)
     once = normal(rng, 0.33, (3, 20))

@@ -95,7 +95,7 @@ def test_matched_units_find_the_session_of_their_recorded_unit():
     matched = table(
         rng.uniform(-1, 1, 40), name="m", source="model", recorded_unit=np.arange(40), **columns
     )
-    assert are_matched([UnitSample(matched)], "models")
+    assert are_matched([UnitSample(matched)], UnitSample(recording), "models")
     found = compare_samples(
         [matched, matched.assign_attrs(name="n")], recording, n_bootstrap=10, n_permutations=10
     )
@@ -127,4 +127,13 @@ def test_networks_that_are_matched_in_part_are_refused():
     plain = UnitSample(table([0.1, 0.2], name="m"))
     matched = UnitSample(table([0.1, 0.2], name="n", session=["a", "b"], recorded_unit=[0, 1]))
     with pytest.raises(nc.InputError, match="models: .*in all or in none, got them in 1 of 2"):
-        are_matched([plain, matched], "models")
+        are_matched([plain, matched], matched, "models")
+
+
+def test_units_of_a_recording_without_sessions_are_matched_by_themselves():
+    recording = UnitSample(table([0.1, 0.2], name="r"))
+    own = UnitSample(table([0.1, 0.2], name="n", recorded_unit=[0, 1]))
+    assert are_matched([own], recording, "models")
+    # sessions of the recording that networks lack would be lost without a word
+    with_sessions = UnitSample(table([0.1, 0.2], name="r", session=["a", "b"]))
+    assert not are_matched([own], with_sessions, "models")

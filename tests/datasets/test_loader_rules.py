@@ -133,6 +133,10 @@ def nameless(path: Path, **options: Any) -> Any:
             ),
             "no condition variables of task contextdm1",
         ),
+        (
+            lambda _: loading(lambda b: b.assign_attrs(provenance='{"options": {"bin_s": 0.05}}')),
+            r"provenance without smooth_s \(0 for none\)",
+        ),
         (lambda _: {"load": careless}, "ValueError: bad file, and no error that names the file"),
         (lambda _: {"load": nameless}, "not named in: file: expected a whole one"),
     ],

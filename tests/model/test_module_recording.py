@@ -581,7 +581,7 @@ def test_a_report_on_files_alone_says_what_is_known_of_them(files, tmp_path):
     assert "Published test trials" in methods
     assert "As recorded in a file" in methods
     for path in models:
-        made = values["provenance"]["models"][str(path)]
+        made = report_inputs.recording_of(values)["models"][str(path)]
         assert made["file_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert made["activity"]["module"].endswith("GRU")
     # its FTV is the file's own

@@ -46,7 +46,7 @@ def test_what_is_written_follows_the_schema(tmp_path):
     "damage",
     [
         lambda plain: plain.pop("version"),
-        lambda plain: plain.update(version=2),
+        lambda plain: plain.update(version=3),
         lambda plain: plain.update(more=1),
         lambda plain: plain["findings"].append("a sentence without evidence"),
         lambda plain: plain["findings"][0].update(p_value=1.5),

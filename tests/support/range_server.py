@@ -24,6 +24,8 @@ class RangeServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    # readers open a connection for each range, faster than a busy machine accepts them
+    request_queue_size = 128
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
@@ -105,7 +107,7 @@ class _Answer(BaseHTTPRequestHandler):
 def serving() -> Iterator[RangeServer]:
     """Run a server while the context lasts."""
     server = RangeServer()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server

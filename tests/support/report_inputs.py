@@ -42,6 +42,12 @@ def check_tidy_tables(folder):
             assert (known[a] & known[b]).any(), f"{file.name}: {a}, {b}"
 
 
+def recording_of(values):
+    """What a report with one recording says of its provenance."""
+    (one,) = values["provenance"]["recordings"].values()
+    return one
+
+
 def settings(**changes):
     return Settings(**SMALL | changes)
 

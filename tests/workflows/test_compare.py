@@ -17,6 +17,7 @@ from report_inputs import (
     in_two_blocks,
     network_in,
     not_applicable,
+    recording_of,
     renamed,
     settings,
     written,
@@ -292,8 +293,8 @@ def test_the_report_on_the_recording_has_its_numbers(recorded_report):
     raw, weighted = rows["raw"], rows["weighted by tuning"]
     assert (raw["mean"], raw["s.d."]) == pytest.approx((0.0583, 0.3320), abs=5e-5)
     assert (weighted["s.d."], weighted["units"]) == pytest.approx((0.362, 181), abs=0.02)
-    assert values["provenance"]["recording"]["files"]["count"] == 762
-    (made,) = values["provenance"]["models"].values()
+    assert recording_of(values)["recording"]["files"]["count"] == 762
+    (made,) = recording_of(values)["models"].values()
     assert len(made["weights_sha256"]) == 64
     assert "SIMULATED" not in (recorded_report / "index.html").read_text()
     assert re.search(r"4\d % of the median unit's task variance", " ".join(values["limits"]))
@@ -546,7 +547,7 @@ def test_without_a_mapping_nothing_is_sampled_and_it_says_so(quick):
     assert "Equivalence" not in methods
     assert "from the file mine-elsewhere.nc (protocol 'as recorded', without noise)" in methods
     assert {row["protocol"] for row in section(values, "published")["rows"]} == {"as recorded"}
-    assert values["provenance"]["mapping"] is None
+    assert recording_of(values)["mapping"] is None
     assert "motion is compared with motion, colour with colour" in methods
     assert values["cards"]["animals"] == 1
 
@@ -571,7 +572,7 @@ def test_a_lab_brings_its_own_mapping(quick):
         sections=["sampled"],
     )
     assert values["sections"][0]["name"] == "sampled"
-    assert values["provenance"]["mapping"]["tasks"] == mapping["tasks"]
+    assert recording_of(values)["mapping"]["tasks"] == mapping["tasks"]
     assert "the margin, 0.25, was given beforehand" in " ".join(values["methods"])
     assert any("within a margin of 0.250 in s.d. of FTV" in text for text in texts(values))
     # one network says nothing of its kind
@@ -584,7 +585,7 @@ def test_a_file_on_the_matched_protocol_stands_beside_a_network(quick, inputs):
     assert "from the file mine.nc (protocol 'matched', without noise)" in " ".join(
         values["methods"]
     )
-    made = values["provenance"]["models"][str(inputs / "mine.nc")]
+    made = recording_of(values)["models"][str(inputs / "mine.nc")]
     assert len(made["file_sha256"]) == 64
     sources = {row["source"] for row in section(values, "split-half")["rows"]}
     assert sources == {"halves", "net"}

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from report_inputs import CONTEXTS, brain, settings
+from report_inputs import CONTEXTS, brain, recording_of, settings
 
 import nwbcompare as nc
 from nwbcompare.workflows.compare import compare
@@ -79,7 +79,7 @@ def signed(folder):
 
 
 def test_the_page_says_what_was_matched(signed):
-    rows = signed["provenance"]["matches"]["mine"]
+    rows = recording_of(signed)["matches"]["mine"]
     assert [one.strip() for one in rows[1]] == ["coherence_1_sign -1", "side left"]
     method = next(text for text in signed["methods"] if "of mine:" in text)
     assert "coherence_1_sign 1 = side right" in method

@@ -117,6 +117,7 @@ def test_measurements_of_kept_results_are_those_of_computed_ones(
     for name in ("variance", "corrected"):
         assert getattr(kept, name).equals(getattr(measurements, name))
     assert kept.recorded.ftv.equals(measurements.recorded.ftv)
-    assert [kept.n_of(what) for what in ("session", "subject")] == [
-        measurements.n_of(what) for what in ("session", "subject")
+    assert [kept.n_sessions, kept.n_animals] == [
+        measurements.n_sessions,
+        measurements.n_animals,
     ]

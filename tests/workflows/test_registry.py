@@ -12,7 +12,6 @@ from nwbcompare.workflows import registry
 from nwbcompare.workflows.results_folder import ResultsFolder
 from nwbcompare.workflows.section import Results, Section, Summary
 from nwbcompare.workflows.section_runs import compute_sections, select_sections
-from nwbcompare.workflows.settings import Settings
 
 REPORTS = ("analyze", "compare", "continual")
 
@@ -113,4 +112,4 @@ def test_sections_that_need_each_other_are_an_error(register, tmp_path):
     register(replace(MINE, needs=("other",)), replace(MINE, name="other", needs=("mine",)))
     sections = select_sections("analyze", ["mine"])
     with pytest.raises(nc.InputError, match="in a circle, got (mine|other) -> (mine|other) -> "):
-        compute_sections([], sections, Settings(), ResultsFolder(tmp_path), "analyze")
+        compute_sections([], sections, {}, ResultsFolder(tmp_path), "analyze")

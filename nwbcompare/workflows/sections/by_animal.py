@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
@@ -27,7 +28,14 @@ def untested(result: xr.Dataset, claim: str) -> str:
     return str(json.loads(result.attrs["untested"]).get(claim, ""))
 
 
-def animal_findings(result: xr.Dataset, who: str, figure: str) -> list[str | Finding]:
+def unit_of(result: xr.Dataset) -> str:
+    """Return the unit of inference about these networks: "session", or "unit" without sessions."""
+    return str(json.loads(result.attrs["unit_of_inference"])[THESE]).partition(" ")[0]
+
+
+def animal_findings(
+    result: xr.Dataset, who: str, figure: str, units: Mapping[str, str]
+) -> list[str | Finding]:
     """Return findings on the s.d. of FTV animal by animal; none for one animal.
 
     Parameters
@@ -38,13 +46,16 @@ def animal_findings(result: xr.Dataset, who: str, figure: str) -> list[str | Fin
         The networks and their protocol, to begin a sentence with.
     figure
         Name of the figure that shows them.
+    units
+        Unit of inference by name of the animal, from `unit_of`.
     """
     if "p_by_animal" not in result:
         return []
     values = result.sel(measure="sd", claim=THESE)
     names = [str(name) for name in values["animal"].values]
     findings: list[str | Finding] = [
-        _of_animal(values.sel(animal=name), name, who, figure) for name in names
+        _of_animal(values.sel(animal=name), f"{units[name]} of {name}", name, who, figure)
+        for name in names
     ]
     findings.append(_together(values, names))
     findings += [_difference(values.sel(animal_pair=pair)) for pair in values["animal_pair"].values]
@@ -64,7 +75,7 @@ def _reason(result: xr.Dataset) -> str:
     return str(result.attrs["over_animals"]).removeprefix("not applicable: ")
 
 
-def _of_animal(values: xr.Dataset, name: str, who: str, figure: str) -> Finding:
+def _of_animal(values: xr.Dataset, unit: str, name: str, who: str, figure: str) -> Finding:
     its = {key: values[variable] for key, variable in OF_ANIMAL.items()}
     return Finding(
         text=f"{who}, against {name} by itself: difference of s.d. of FTV "
@@ -76,7 +87,7 @@ def _of_animal(values: xr.Dataset, name: str, who: str, figure: str) -> Finding:
             high=number(its["high"]),
             p_value=number(its["p_value"]),
             n=f"{counted(int(values.attrs['n_networks']), 'network')}, one animal",
-            unit_of_inference=f"session of {name}",
+            unit_of_inference=unit,
             figure=figure,
         ),
     )

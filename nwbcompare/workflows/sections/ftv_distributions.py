@@ -16,6 +16,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from nwbcompare.analysis.selectivity.tuned_share import tuned_share
+from nwbcompare.comparison.by_animal import single_animals
 from nwbcompare.comparison.compare_samples import compare_samples, distribution_curves
 from nwbcompare.comparison.equivalence import equivalence_test
 from nwbcompare.comparison.sample_contrasts import KIND, THESE
@@ -38,7 +39,7 @@ from nwbcompare.workflows.formatting import (
 )
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
-from nwbcompare.workflows.sections.by_animal import animal_findings, untested
+from nwbcompare.workflows.sections.by_animal import animal_findings, unit_of, untested
 from nwbcompare.workflows.settings import Settings
 
 Kind = Literal["histogram", "cumulative"]
@@ -203,7 +204,8 @@ def _compute_published(
     return _compare(measurements, settings, protocols, None, n_jobs)
 
 
-def _comparisons(results: Results) -> list[FamilyComparison]:
+def comparisons_of(results: Results) -> list[FamilyComparison]:
+    """Return the comparisons in the results of a section, by family and protocol."""
     prefixes = dict.fromkeys(
         name.removesuffix(".result") for name in results if name.endswith(".result")
     )
@@ -219,7 +221,7 @@ def _comparisons(results: Results) -> list[FamilyComparison]:
 def _summarise_sampled(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     del name
     measurements = Measurements.of(results["samples"])
-    comparisons = _comparisons(results["sampled"])
+    comparisons = comparisons_of(results["sampled"])
     if not comparisons:
         return Summary()
     findings: list[str | Finding] = []
@@ -238,7 +240,10 @@ def _summarise_sampled(name: str, results: SourceResults, *, pictures: bool) -> 
             findings.append(_distance(measurements, one))
             findings.append(_equivalence(measurements, one))
             who = _who(measurements, one)
-            findings += animal_findings(one.result, who, "effects-sampled")
+            units = dict.fromkeys(
+                single_animals(one.result, measurements.name), unit_of(one.result)
+            )
+            findings += animal_findings(one.result, who, "effects-sampled", units)
     findings += refusal_sentences(measurements.name, results["sampled"])
     tested = comparisons[0].equivalence
     margin = None if tested is None else float(tested.attrs["margin"])
@@ -252,7 +257,7 @@ def _summarise_sampled(name: str, results: SourceResults, *, pictures: bool) -> 
 def _summarise_published(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     del name
     measurements = Measurements.of(results["samples"])
-    comparisons = _comparisons(results["published"])
+    comparisons = comparisons_of(results["published"])
     if not comparisons:
         return Summary()
     findings: list[str | Finding] = [
@@ -295,7 +300,7 @@ def _holds(pairings: Sequence[FamilyComparison], claim: str) -> bool:
     """Return whether all pairings have a difference in s.d., in one direction, or none has."""
     values = [one.result.sel(measure="sd", claim=claim) for one in pairings]
     shown = [
-        np.sign(float(value["estimate"])) * (float(value[_p_of(one, claim)]) < LEVEL)
+        np.sign(float(value["estimate"])) * (float(value[p_of(one, claim)]) < LEVEL)
         for one, value in zip(pairings, values, strict=True)
     ]
     return len(set(shown)) == 1
@@ -311,7 +316,7 @@ def _pairings(pairings: Sequence[FamilyComparison]) -> str:
     claim = _widest_claim(pairings[0])
     values = [one.result.sel(measure="sd", claim=claim) for one in pairings]
     listed = ", ".join(
-        f"{float(value['estimate']):+.3f} ({p_text(float(value[_p_of(one, claim)]))}; {name})"
+        f"{float(value['estimate']):+.3f} ({p_text(float(value[p_of(one, claim)]))}; {name})"
         for one, value, name in zip(
             pairings, values, ("at random", "by rank", "by reversed rank"), strict=True
         )
@@ -331,7 +336,7 @@ def _weighted_text(pairings: Sequence[FamilyComparison]) -> str:
         if one.weighted is not None:
             value = one.weighted.sel(measure="sd", claim=claim)
             spread = interval(value["low"], value["high"])
-            p = p_text(float(value[_p_of(one, claim)]))
+            p = p_text(float(value[p_of(one, claim)]))
             listed.append(f"{float(value['estimate']):+.3f}{spread} ({p}; {name})")
     return (
         "With units weighted by the share of the recorded unit's variance that is tuning and not "
@@ -371,14 +376,14 @@ def _evidence(
         effect=number(values["estimate"]),
         low=number(values["low"]),
         high=number(values["high"]),
-        p_value=number(values[_p_of(one, claim)]),
+        p_value=number(values[p_of(one, claim)]),
         n=sample_sizes(measurements, len(one.names)),
         unit_of_inference=json.loads(one.result.attrs["unit_of_inference"])[claim],
         figure=figure,
     )
 
 
-def _p_of(one: FamilyComparison, claim: str) -> str:
+def p_of(one: FamilyComparison, claim: str) -> str:
     """Return the p value to use: that of Student's t where sign flips cannot be significant."""
     exact = claim == THESE or float(one.result["p_smallest"].sel(claim=claim)) <= LEVEL
     return "p_value" if exact else "p_student"
@@ -482,7 +487,7 @@ def _rows(compared: Sequence[FamilyComparison]) -> list[Row]:
 
 def _holm(one: FamilyComparison, claim: str) -> npt.NDArray[np.float64]:
     """Adjust the p values of findings over the measures of a family and protocol."""
-    values = one.result[_p_of(one, claim)].sel(claim=claim, measure=list(MEASURES))
+    values = one.result[p_of(one, claim)].sel(claim=claim, measure=list(MEASURES))
     return adjust_p(values.values, method="holm")
 
 

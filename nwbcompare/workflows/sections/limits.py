@@ -56,8 +56,13 @@ def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
         f"Models were not sampled on every protocol. {why.reason}"
         for why in measurements.refusals.values()
     ]
-    n_sessions = measurements.n_of("session")
-    if n_sessions < LEAST_SESSIONS:
+    n_sessions = measurements.n_sessions
+    if not n_sessions:
+        lines.append(
+            "Sessions are unknown: units count as independent, so p values and intervals are too "
+            "small where units of a session are alike."
+        )
+    elif n_sessions < LEAST_SESSIONS:
         lines.append(
             f"{counted(n_sessions, 'session')}: below {LEAST_SESSIONS} sessions of an animal "
             "nothing is tested over sessions, and there are no intervals."
@@ -108,7 +113,7 @@ def _negative(measurements: Measurements) -> list[str]:
 
 
 def _animals(measurements: Measurements) -> str:
-    n = measurements.n_of("subject")
+    n = measurements.n_animals
     if n == 1:
         return (
             f"One animal ({measurements.name}): intervals over animals are refused, since nothing "

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from nwbcompare.analysis.population.kernels.partial_similarity import LEAST_FOR_P
-from nwbcompare.workflows.formatting import counted
+from nwbcompare.workflows.formatting import counted, session_count
 from nwbcompare.workflows.measurements import Measurements, ModelRecord
 from nwbcompare.workflows.sampling_protocols import PROTOCOLS, RATE
 from nwbcompare.workflows.section import SourceResults
@@ -144,7 +144,7 @@ def _recording(measurements: Measurements) -> str:
     return (
         f"Recording: {measurements.name}, "
         f"{counted(measurements.recorded.ftv.sizes['unit'], 'unit')} of "
-        f"{counted(measurements.n_of('session'), 'session')}{f' ({read})' if read else ''}. "
+        f"{session_count(measurements)}{f' ({read})' if read else ''}. "
         f"{measurements.pair[0]} is compared with {measurements.task_names[measurements.pair[0]]}, "
         f"{measurements.pair[1]} with {measurements.task_names[measurements.pair[1]]}.{cited}"
     )

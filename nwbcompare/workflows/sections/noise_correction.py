@@ -34,6 +34,7 @@ from nwbcompare.workflows.formatting import (
     refusal_sentences,
     sample_sizes,
     sd_of,
+    session_count,
 )
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.sampling_protocols import MATCHED, Pair
@@ -94,7 +95,7 @@ def _compute(
     del cache
     measurements = Measurements.of(earlier["samples"])
     variance, pair = measurements.corrected, measurements.pair
-    within = "session" if measurements.n_of("session") > 1 else None
+    within = "session" if measurements.n_sessions > 1 else None
     deconvolved = deconvolved_ftv(
         variance,
         *pair,
@@ -224,7 +225,7 @@ def _spread(measurements: Measurements, correction: NoiseCorrection) -> str | Fi
             high=number(high),
             p_value=number(spread["p_value"]),
             n=f"{counted(int(spread.attrs['n_units']), 'unit')}, "
-            f"{counted(measurements.n_of('session'), 'session')} "
+            f"{session_count(measurements)} "
             f"({float(spread['n_effective']):.0f} effective)",
             unit_of_inference="session" if spread.attrs["within"] else "unit",
             figure="noise",

@@ -18,7 +18,14 @@ from nwbcompare.inference.mixed_effects import mixed_effects
 from nwbcompare.plotting.ranking import plot_split_half_and_families
 from nwbcompare.report.page_section import Evidence, Finding, Picture, Row
 from nwbcompare.report.pictures import picture
-from nwbcompare.workflows.formatting import counted, interval, number, percent, sample_sizes
+from nwbcompare.workflows.formatting import (
+    counted,
+    interval,
+    number,
+    percent,
+    sample_sizes,
+    session_count,
+)
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.section import Refusal, Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
@@ -87,7 +94,7 @@ def _compute(
     measurements = Measurements.of(earlier["samples"])
     # the protocol nearest to the recording
     protocol, recording = measurements.protocols[0], measurements.recorded.ftv
-    by: By = "session" if measurements.n_of("session") > 1 else "unit"
+    by: By = "session" if measurements.n_sessions > 1 else "unit"
     n_splits, seed = settings.n_splits, settings.seed
     tables = [sample.ftv for sample in measurements.on(protocol)]
     # with one session its units are split, which cannot tell how much sessions differ
@@ -201,7 +208,7 @@ def _halves(measurements: Measurements, split_half: SplitHalf) -> Finding:
             low=number(values["low"]),
             high=number(values["high"]),
             n=f"{counted(split_half.splits.sizes['split'], 'split')} of "
-            f"{counted(measurements.n_of('session'), 'session')}",
+            f"{session_count(measurements)}",
             unit_of_inference=f"{split_half.by}, for this recording",
             figure="split-half" if split_half.ranking is not None else "",
         ),
@@ -259,7 +266,7 @@ def _animals(measurements: Measurements, animals: xr.Dataset, which: str) -> lis
                     measure="Wasserstein distance less that with sessions exchanged",
                     effect=number(values["excess"]),
                     p_value=number(values["p_value"]),
-                    n=f"at most {counted(measurements.n_of('session'), 'session')}",
+                    n=f"at most {session_count(measurements)}",
                     unit_of_inference="session, exchanged between the animals",
                 ),
             )

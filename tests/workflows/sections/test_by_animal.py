@@ -9,7 +9,7 @@ import pytest
 from session_samples import FEW, FTV, networks, recorded
 
 from nwbcompare.comparison.compare_samples import compare_samples
-from nwbcompare.workflows.sections.by_animal import animal_findings, untested
+from nwbcompare.workflows.sections.by_animal import animal_findings, unit_of, untested
 
 SESSION = np.repeat(np.arange(20), [2, 3, 4, 5] * 5)
 
@@ -25,7 +25,7 @@ def findings(sds, n_sessions=20):
     result = compare_samples(
         [model.isel(unit=own) for model in models], monkeys.isel(unit=own), **FEW
     )
-    found = animal_findings(result, "The networks", "figure")
+    found = animal_findings(result, "The networks", "figure", dict.fromkeys("AF", unit_of(result)))
     return result, [one if isinstance(one, str) else one.text for one in found], found
 
 
@@ -47,6 +47,7 @@ def test_a_difference_is_in_both_animals_only_if_each_shows_it(sds, together):
     assert "A mean over animals does not apply: two animals (A, F) are fixed" in texts[4]
     p = result["p_by_animal"].sel(claim="these networks", animal="A", measure="sd").item()
     assert found[0].evidence.p_value == pytest.approx(p, rel=1e-4)
+    assert found[0].evidence.unit_of_inference == "session of A"
 
 
 def test_an_animal_of_few_sessions_is_not_tested():
@@ -61,5 +62,5 @@ def test_an_animal_of_few_sessions_is_not_tested():
 def test_one_animal_has_no_findings_of_its_own():
     rng = np.random.default_rng(1)
     result = compare_samples(networks(rng), recorded(rng), **FEW)
-    assert animal_findings(result, "The networks", "figure") == []
+    assert animal_findings(result, "The networks", "figure", {}) == []
     assert json.loads(result.attrs["untested"]) == {}
