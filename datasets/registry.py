@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,18 @@ from nwbcompare.datasets.card import DataCard
 from nwbcompare.io.sessions.recorded_signals import SpikeTrains
 
 ENTRY_POINT_GROUP = "nwbcompare.datasets"
+OF_PACKAGE = (
+    "constantinidis",
+    "dandi000130",
+    "kiani2014",
+    "mante2013",
+    "miranda2025",
+    "romo",
+    "shi2022",
+    "siegel2015",
+    "wang2024",
+)
+"""Loaders of this package: each is in the file of its name, in capitals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +118,9 @@ def loaders() -> dict[str, Loader]:
     >>> "mante2013" in loaders()
     True
     """
-    from nwbcompare.datasets.mante2013 import MANTE2013  # noqa: PLC0415 - circular import
-    from nwbcompare.datasets.miranda2025 import MIRANDA2025  # noqa: PLC0415
-    from nwbcompare.datasets.shi2022 import SHI2022  # noqa: PLC0415
-
-    known = {loader.name: loader for loader in (MANTE2013, MIRANDA2025, SHI2022)}
+    # not at the top, since loaders import this file
+    modules = {name: import_module(f"nwbcompare.datasets.{name}") for name in OF_PACKAGE}
+    known = {name: getattr(module, name.upper()) for name, module in modules.items()}
     return registered(ENTRY_POINT_GROUP, Loader, known)
 
 

@@ -118,8 +118,9 @@ def _require(condition: object, message: str) -> None:
 
 
 def _check_card(loader: Loader) -> None:
-    # a repository without a paper has no DOI
-    gaps = [name for name, value in asdict(loader.card).items() if not value and name != "doi"]
+    # a repository without a paper has no DOI, and an archive of one task no pair
+    optional = {"doi", "pairs"}
+    gaps = [name for name, value in asdict(loader.card).items() if not (value or name in optional)]
     _require(not gaps, f"card: nothing in {gaps}")
     _require(bool(loader.name and loader.title), "name and title: one is empty")
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import trial_spike_archives
+from dandi000130_archive import archive as dandi_archive
 from mante2013_archive import archive as mante_archive, unit_record
 from miranda2025_archive import archive as miranda_archive
 from scipy.io import loadmat, savemat
@@ -67,14 +69,43 @@ def miranda2025(folder: Path) -> Written:
     return miranda_archive(folder), {"n_trials": trials}
 
 
+def in_window(name: str, start: float, stop: float, **options: Any) -> Callable[[Path], Written]:
+    """Return a function that writes an archive of spike times from an event."""
+
+    def write(folder: Path) -> Written:
+        truth = getattr(trial_spike_archives, name)(folder)
+        numbers = {"n_spikes": truth.n_spikes(start, stop), "n_trials": truth.n_trials()}
+        return folder, numbers | options
+
+    return write
+
+
+def dandi000130(folder: Path) -> Written:
+    truth = dandi_archive(folder)
+    # the last trial has no event, and the last unit is lost half-way
+    n_trials = dict(zip("0123", (59, 59, 59, 30), strict=True))
+    ready = truth["trials"]["ready_time"]
+    spikes = {
+        unit: float(sum(((own >= t) & (own < t + 0.5)).sum() for t in ready[: n_trials[unit]]))
+        for unit, own in zip("0123", truth["spikes"], strict=True)
+    }
+    return folder, {"n_spikes": spikes, "n_trials": n_trials, "n_files": 1}
+
+
 ARCHIVES: dict[str, Callable[[Path], Written]] = {
+    "constantinidis": in_window("constantinidis", 0.0, 4.0),
+    "dandi000130": dandi000130,
+    "kiani2014": in_window("kiani2014", 0.0, 0.8),
     "mante2013": mante2013,
     "miranda2025": miranda2025,
+    "romo": in_window("romo", 0.0, 4.0),
     "shi2022": shi2022,
+    "siegel2015": in_window("siegel2015", 0.0, 1.0, n_files=4),
     "wang2024": wang2024_files,
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*trials .* left out")
 @pytest.mark.parametrize("name", loaders())
 def test_the_loaders_of_this_package_keep_the_rules(name: str, tmp_path: Path) -> None:
     # a new loader needs a small archive here

@@ -31,7 +31,8 @@ import nwbcompare as nc
 from nwbcompare.io import write_nwb
 from nwbcompare.testing import assert_same_activity, example_block
 
-N_BROKEN = 200
+N_BROKEN = 60
+"""A small share of those of ``benchmarks/fuzz.py``."""
 ORDINARY_MB = 900
 """Memory of a process that has read files of these sizes, and nothing out of all proportion."""
 
