@@ -17,7 +17,7 @@ import numpy.typing as npt
 import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter, FuncFormatter
+from matplotlib.ticker import FixedFormatter, FuncFormatter, LogFormatter, LogFormatterMathtext
 
 from nwbcompare.core.files import written_aside
 from nwbcompare.core.plain_text import plain_text
@@ -144,6 +144,11 @@ def _write_plain(figure: Figure) -> None:
     """Make the texts of a figure plain: no control characters in SVG, no formulas in names."""
     for ax in figure.axes:
         for axis in (ax.xaxis, ax.yaxis):
+            # powers of ten are formulas, which would be printed as their source
+            if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axis.set_minor_formatter(LogFormatter())
+                continue
             # numbers have none, and labels of ticks are made again at every drawing
             if not isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter):
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -40,6 +41,17 @@ def test_error_bars_reach_the_bounds_and_are_never_negative():
 def test_names_are_slanted_where_there_are_many():
     assert not slanted(range(3))
     assert slanted(range(4)) == slanted(range(1), most_level=0)
+
+
+def test_powers_of_ten_are_numbers_on_logarithmic_axes():
+    figure, axes = new_figure(1, 2)
+    axes[0, 0].loglog([0.01, 1000], [1, 1e6])
+    # within a decade matplotlib labels the numbers between powers
+    axes[0, 1].semilogx([2, 7], [0, 1])
+    # text is drawn as paths, and matplotlib leaves the words as comments
+    words = re.findall(r"<!-- (.*?) -->", as_svg(figure).decode())
+    assert {"0.01", "1", "1000", "1e+06", "3", "6"} <= set(words)
+    assert not any("$" in word or "mathdefault" in word for word in words)
 
 
 @pytest.mark.parametrize(
