@@ -480,6 +480,39 @@ def datasets_info(name: str) -> None:
         echo("Not found on this machine.")
 
 
+@datasets.command("show")
+@click.argument("source")
+@click.option("--out", required=True, type=click.Path(), help="Output folder.")
+@click.option("--pair", help="Pair of tasks, TASK_A:TASK_B; by default the first of the card.")
+@click.option("--permutations", "n_permutations", default=1000, help="Permutations for the nulls.")
+@click.option("--bootstraps", "n_bootstrap", default=2000, help="Bootstraps for the intervals.")
+@click.option("--seed", default=0, help="Seed of all random numbers.")
+@click.option("--resume", is_flag=True, help="Continue from the results in the folder.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing page.")
+def datasets_show(
+    source: str, out: str, pair: str | None, resume: bool, overwrite: bool, **settings: Any
+) -> None:
+    """Write a page about a recording of SOURCE: trials, rates, task variance and its noise, FTV.
+
+    \b
+    Examples:
+      nwbcompare datasets show wang2024 --out wang2024
+      nwbcompare datasets show "mante2013?animal=fe" --out monkey-f
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.workflows.archive_page import show_archive  # noqa: PLC0415 - imports torch
+    from nwbcompare.workflows.settings import Settings  # noqa: PLC0415 - imports torch
+
+    folder = show_archive(
+        source,
+        out,
+        settings=Settings(**settings),
+        pair=None if pair is None else read_pair(pair),
+        resume=resume,
+        overwrite=overwrite,
+    )
+    echo(str(folder / "index.html"))
+
+
 for _command in (
     analyze,
     compose,

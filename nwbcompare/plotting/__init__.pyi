@@ -52,6 +52,7 @@ from .ranking import (
     plot_power as plot_power,
     plot_split_half_and_families as plot_split_half_and_families,
 )
+from .recorded_trials import plot_mean_rates as plot_mean_rates, plot_trials as plot_trials
 from .similarity import (
     plot_decoding as plot_decoding,
     plot_dissimilarity as plot_dissimilarity,

@@ -37,6 +37,7 @@ SUCCESS = {
     "rule-learning": [*RUNS, *STEPS, "--out", "rules"],
     "datasets list": [],
     "datasets info": ["mante2013"],
+    "datasets show": ["mante2013:archive", "--out", "shown", "--permutations", "2", "--bootstraps", "2"],
     "export": ["brain.nc", "--out", "exported.nwb"],
     "ftv": ["brain.nc", *PAIR],
     "info": ["brain.nc"],
@@ -60,6 +61,7 @@ BAD_INPUT = {
     "rule-learning": ["--networks", "0", "--out", "x"],
     "datasets list": ["too many"],
     "datasets info": ["nothing"],
+    "datasets show": ["nothing", "--out", "x"],
     "export": ["nowhere", "--out", "x.nwb"],
     "ftv": ["brain.nc", "--pair", "a"],
     "info": ["nowhere"],
@@ -79,6 +81,7 @@ FULL_DISK = {
     "report": [*LEARNED, "--sections", "examples", "--out", "y-c"],
     "continual": [*RUNS, "--recording", "brain.nc", "--out", "y-d"],
     "convert": ["mante2013", "archive", "--out", "y-e"],
+    "datasets show": ["mante2013:archive", "--out", "y-o"],
     "rule-learning": [*RUNS, "--out", "y-f"],
     "export": ["brain.nc", "--out", "y-g.nwb"],
     "ftv": ["brain.nc", *PAIR, "--out", "y-h.csv"],
@@ -140,7 +143,9 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("statuses")
     written(folder / "brain.nc", brain(8))
     network_in(folder, "network")
-    archive(folder / "archive", {"ar090313_1_a1": unit_record(np.random.default_rng(0))})
+    rng = np.random.default_rng(0)
+    # as few units as have a distribution
+    archive(folder / "archive", {f"ar090313_1_a{number}": unit_record(rng) for number in (1, 2, 3)})
     good = nc.write_nwb(nc.testing.example_block(), folder / "good.nwb")
     (folder / "rejected.nwb").write_bytes(good.read_bytes())
     with h5py.File(folder / "rejected.nwb", "a") as file:

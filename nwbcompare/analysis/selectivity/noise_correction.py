@@ -343,6 +343,13 @@ def deconvolved_ftv(
     measured = [pair_of(variance, name, task_a, task_b) for name in names]
     defined = np.isfinite(measured).all(axis=(0, 2)) & (measured[0].sum(axis=1) > 0)
     refuse_noise_free(variance, measured[2][defined])
+    if defined.sum() < 2:
+        raise NotApplicableError(
+            repr(str(variance.attrs.get("name", "units"))),
+            "two units or more with a known noise in both tasks",
+            f"{int(defined.sum())} of {defined.size}",
+            "Units need 2 trials or more in every condition: pool conditions, or leave units out.",
+        )
     likelihoods = likelihood(Tuning(*(values[defined] for values in measured)))
     estimate = deconvolve(likelihoods)
     weights = _bootstrap_weights(variance.isel(unit=defined), within, n_bootstrap, seed)

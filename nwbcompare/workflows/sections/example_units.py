@@ -105,6 +105,7 @@ def _units(example: Results) -> list[tuple[str, float]]:
 
 def _picture(measurements: Measurements, examples: Sequence[Results]) -> Picture:
     """Plot rates in both tasks, side by side for each unit and a row for each source."""
+    _, *more = examples
     panels = [
         partial(_panel, one=one, unit=unit, fraction=fraction, task=task, measurements=measurements)
         for one in examples
@@ -114,8 +115,8 @@ def _picture(measurements: Measurements, examples: Sequence[Results]) -> Picture
     return picture(
         "examples",
         f"Mean rates by condition ({_variables(examples)}) in both tasks, a line a condition; each "
-        "pair of panels is a unit. "
-        "A network is sampled with the recording's trials, rates and noise.",
+        "pair of panels is a unit."
+        + (" A network is sampled with the recording's trials, rates and noise." * bool(more)),
         *panels,
         size=(11.0, 2.5 * len(examples)),
         n_rows=len(examples),
@@ -144,7 +145,9 @@ def _panel(
     bottom, top = min(float(rate.min()) for rate in rates), max(float(rate.max()) for rate in rates)
     ax.set_ylim(min(0.0, bottom), 1.08 * top)
     if task == measurements.pair[0] and unit == one["units"]["unit"].values[0]:
-        ax.legend(fontsize=6, handlelength=1.4, loc="best")
+        # many conditions have no labels
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(fontsize=6, handlelength=1.4, loc="best")
         ax.set_ylabel(f"{one['units'].attrs['name']}\n{ax.get_ylabel()}")
     else:
         ax.set_ylabel("")

@@ -40,7 +40,7 @@ def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
     """
     lines = [
         _animals(measurements),
-        _networks(measurements),
+        *_networks(measurements),
         *_units(measurements),
         *_trials(measurements),
         *_times(measurements),
@@ -73,6 +73,8 @@ def limits(measurements: Measurements, warnings: Sequence[str]) -> list[str]:
             "of units differs strongly from session to session tests err in up to 8 % instead of "
             "5 %."
         )
+    if not measurements.models:
+        return lines + [f"Warning. {text}" for text in dict.fromkeys(warnings)]
     if measurements.mapping is None and TUNING.name not in measurements.protocols:
         lines.append(
             "There is no mapping from the recording's conditions to a network's, so networks "
@@ -128,17 +130,20 @@ def _animals(measurements: Measurements) -> str:
     return f"{counted(n, 'animal')}: a random-effects mean over animals is given{wide}."
 
 
-def _networks(measurements: Measurements) -> str:
+def _networks(measurements: Measurements) -> list[str]:
+    """Return a line on the number of networks; none for a recording by itself."""
+    if not measurements.models:
+        return []
     sizes = {family: len(models) for family, models in measurements.families.items()}
     few = {family: n for family, n in sizes.items() if n < FEW_NETWORKS}
     if not few:
-        return "Networks of a family differ in their seeds alone."
+        return ["Networks of a family differ in their seeds alone."]
     one = len(measurements.families) == 1
     listed = ", ".join(str(n) if one else f"{n} of {name}" for name, n in few.items())
-    return (
+    return [
         f"Few networks ({listed}): with fewer than {FEW_NETWORKS} no sign-flip test over networks "
         "reaches p < 0.05, however large the difference."
-    )
+    ]
 
 
 def _units(measurements: Measurements) -> list[str]:

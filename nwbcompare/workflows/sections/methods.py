@@ -141,12 +141,16 @@ def _recording(measurements: Measurements) -> str:
     cited = f" {provenance['citation']}" if "citation" in provenance else ""
     options = provenance.get("options", {})
     read = ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
+    a, b = measurements.pair
+    names = measurements.task_names
+    compared = (
+        f"{a} is compared with {names[a]}, {b} with {names[b]}." if measurements.models else ""
+    )
     return (
         f"Recording: {measurements.name}, "
         f"{counted(measurements.recorded.ftv.sizes['unit'], 'unit')} of "
         f"{session_count(measurements)}{f' ({read})' if read else ''}. "
-        f"{measurements.pair[0]} is compared with {measurements.task_names[measurements.pair[0]]}, "
-        f"{measurements.pair[1]} with {measurements.task_names[measurements.pair[1]]}.{cited}"
+        f"{compared}{cited}"
     )
 
 

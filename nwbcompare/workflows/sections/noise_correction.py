@@ -234,6 +234,11 @@ def _spread(measurements: Measurements, correction: NoiseCorrection) -> str | Fi
 
 
 def _picture(measurements: Measurements, correction: NoiseCorrection) -> Picture:
+    of_networks = (
+        "; and, for each family, networks shown the recording's conditions without noise"
+        if measurements.models
+        else ""
+    )
     task, names = measurements.pair[0], measurements.task_names
     panels: list[Callable[[Axes], object]] = [
         partial(plot_noise_share, variance=measurements.corrected, task=task, names=names),
@@ -257,8 +262,7 @@ def _picture(measurements: Measurements, correction: NoiseCorrection) -> Picture
         f"The share of noise in each unit's task variance ({names[task]}); FTV as measured, with "
         "noise taken out unit by unit (censored units beyond the ends), and its distribution "
         "behind the noise (the shape by deconvolution, with 95 % interval; its s.d. is biased "
-        "where tuning is weak); and, for each family, networks shown the recording's conditions "
-        "without noise.",
+        f"where tuning is weak){of_networks}.",
         *panels,
         size=(8.6, 3.6 * -(-len(panels) // 2)),
         n_rows=-(-len(panels) // 2),

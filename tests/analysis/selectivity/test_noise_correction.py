@@ -191,6 +191,10 @@ def test_bad_input_is_refused(rng):
         deconvolved_ftv(found, "a", "b", n_bootstrap=0)
     with pytest.raises(nc.NotApplicableError, match="two units or more"):
         deconvolved_ftv(found.isel(unit=[0]), "a", "b")
+    # with one trial in a condition the noise is unknown
+    unknown = found.assign(noise=found["noise"].where(found["unit"] == found["unit"][0]))
+    with pytest.raises(nc.NotApplicableError, match=r"two units or more with a known noise.*2 tri"):
+        deconvolved_ftv(unknown, "a", "b")
     with pytest.raises(nc.NotApplicableError, match="two values or more of 'session'"):
         deconvolved_ftv(found.isel(unit=[0, 3]), "a", "b", within="session")
 
