@@ -20,7 +20,7 @@ import xarray as xr
 
 from nwbcompare.core.checks import unmasked
 from nwbcompare.core.data_text import check_values
-from nwbcompare.core.errors import InputError, listing, unknown_name
+from nwbcompare.core.errors import InputError, NotApplicableError, listing, unknown_name
 
 SCHEMA_VERSION = "1"
 RATE_UNITS = {"model": "1", "recording": "spikes/s"}
@@ -673,7 +673,7 @@ def epoch_bounds(
 
     Raises
     ------
-    InputError
+    NotApplicableError
         If the bounds differ between trials by more than a thousandth of a bin.
 
     Examples
@@ -696,7 +696,7 @@ def epoch_bounds(
         spread = np.ptp(times)
         # written so that NaN, an epoch missing in some trials, is an error too
         if not spread <= EPOCH_TOLERANCE * block["time"].attrs["bin_width_s"]:
-            raise InputError(
+            raise NotApplicableError(
                 f"epoch {epoch!r}",
                 "the same bounds in every trial of a task",
                 f"{column} from {np.nanmin(times):g} to {np.nanmax(times):g} s, "

@@ -403,7 +403,7 @@ class TestRefusals:
         recording = make_recording(2)
         within = recording["epoch_stop_time"].copy()
         within[::2] -= 0.1
-        with pytest.raises(InputError, match="the same bounds in every trial of a task"):
+        with pytest.raises(NotApplicableError, match="the same bounds in every trial of a task"):
             sample(recording.assign_coords(epoch_stop_time=within))
         between = recording["epoch_stop_time"].copy()
         between[nc.labels(recording["task"]) == "contextdm1"] -= 0.1

@@ -101,7 +101,9 @@ def test_unequal_bounds_matter_only_to_those_who_use_the_epoch():
     np.testing.assert_array_equal(
         nc.task_variance(block)["task_variance"], nc.task_variance(BARE)["task_variance"]
     )
-    with pytest.raises(nc.InputError, match=r"same bounds in every trial.*nwbcompare.align"):
+    with pytest.raises(
+        nc.NotApplicableError, match=r"same bounds in every trial.*nwbcompare.align"
+    ):
         nc.task_variance(block, epochs=["delay"])
 
 

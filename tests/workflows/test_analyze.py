@@ -21,7 +21,7 @@ import xarray as xr
 from click.testing import CliRunner
 from hypothesis import given, strategies as st
 from page_reading import Page, rendered
-from report_inputs import check_tidy_tables
+from report_inputs import check_tidy_tables, written
 from scipy.stats import spearmanr
 from section_calls import count_calls, replace_compute
 from training_logs import ROWS
@@ -703,6 +703,23 @@ def test_a_recording_is_asked_all_but_lesions_weights_and_rules(recording, tmp_p
     assert set(cosines) == {f"coherence_{k}_sign_contextdm1_contextdm2" for k in (1, 2)}
     for one in cosines.values():
         assert f"{float(one['cosine']):+.2f} [" in text["conditions"]
+
+
+def test_epochs_that_end_with_the_response_leave_only_their_analysis_out(
+    recording, tmp_path, undrawn
+):
+    block = next(iter(recording[0].children.values())).to_dataset()
+    stop = block["epoch_stop_time"].copy()
+    stop[::2] -= 0.1
+    path = written(tmp_path / "brain.nc", block.assign_coords(epoch_stop_time=stop))
+    out = analyze([path], tmp_path / "out", sections=["variance", "clusters"], settings=FEW)
+    found = texts(out, "variance")
+    assert any("units are active" in text for text in found)
+    assert any(
+        "variance by epoch does not apply. Needed: the same bounds in every trial" in text
+        for text in found
+    )
+    assert sections(out)["clusters"]["rows"]
 
 
 @pytest.mark.shared

@@ -15,6 +15,7 @@ from .population import (
     dissimilarity as dissimilarity,
     population_means as population_means,
 )
+from .pseudo_population import pseudo_population as pseudo_population
 from .similarity import compare_populations as compare_populations
 from .task_vectors import (
     TASK_SETS as TASK_SETS,

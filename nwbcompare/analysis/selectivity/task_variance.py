@@ -77,10 +77,11 @@ def task_variance(
     Raises
     ------
     InputError
-        For an unknown estimator or epoch, and trials whose epochs differ in their bounds. For a
-        source that names no conditions: the message lists the columns that could be some.
+        For an unknown estimator or epoch. For a source that names no conditions: the message lists
+        the columns that could be some.
     NotApplicableError
-        For a condition variable with missing values, and where no time bin is left.
+        For a condition variable with missing values, where no time bin is left, and for trials
+        whose epochs differ in their bounds.
 
     Warns
     -----
@@ -156,9 +157,9 @@ def epoch_variance(
     Raises
     ------
     InputError
-        For an unknown estimator, and trials whose epochs differ in their bounds.
+        For an unknown estimator.
     NotApplicableError
-        Where no task has an epoch left.
+        Where no task has an epoch left, and for trials whose epochs differ in their bounds.
 
     Warns
     -----

@@ -60,7 +60,6 @@ def _compute(
     draws: dict[str, Any] = {"n_surrogates": settings.n_surrogates, "seed": settings.seed}
     results = Results({"clusters": clusters})
     analyses: dict[str, Callable[[], xr.Dataset]] = {
-        "by_epoch": lambda: cluster_units(earlier["variance"]["epoch"], seed=settings.seed),
         # another method may give another number of clusters
         "ward": lambda: cluster_units(variance, method="ward"),
         "hdbscan": lambda: cluster_units(variance, method="hdbscan"),
@@ -74,6 +73,9 @@ def _compute(
         "rotated": lambda: describe_rotated(source.activity, seed=settings.seed),
         "stability": lambda: cluster_stability(variance, clusters, seed=settings.seed),
     }
+    if "epoch" in earlier["variance"]:
+        by_epoch = earlier["variance"]["epoch"]
+        analyses["by_epoch"] = partial(cluster_units, by_epoch, seed=settings.seed)
     # one may not apply, such as t-SNE of too few units; the others do
     for name, compute in analyses.items():
         results.attempt(name, compute)

@@ -21,7 +21,7 @@ from nwbcompare.core.errors import UnitWarning
 from nwbcompare.plotting.task_variance import plot_unit_rates
 from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.analysis_sources import AnalysisSource
-from nwbcompare.workflows.formatting import NAMES
+from nwbcompare.workflows.formatting import NAMES, refusal_sentences
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
 from nwbcompare.workflows.settings import Settings
 
@@ -38,12 +38,11 @@ def _compute(
     with warnings.catch_warnings():
         # the same units lack the same conditions by epoch and in time
         warnings.simplefilter("ignore", UnitWarning)
-        tables = {
-            "task": variance,
-            "epoch": epoch_variance(activity),
-            "time": variance_in_time(activity),
-        }
-    return Results(tables | _examples(activity, variance))
+        results = Results({"task": variance, "time": variance_in_time(activity)})
+        # epochs of a recording may end with the animal's response
+        results.attempt("epoch", partial(epoch_variance, activity), called="variance by epoch")
+    results.update(_examples(activity, variance))
+    return results
 
 
 def _examples(activity: Activity, variance: xr.Dataset) -> dict[str, xr.Dataset]:
@@ -86,7 +85,8 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
     findings = [
         f"{name}: {n_active} of {total.size} units are active (variance summed over "
         f"{variance.sizes['task']} tasks above {ACTIVE_THRESHOLD:g}); it stands on "
-        f"{int(tables['task']['n_conditions'].sum())} conditions and {bins:.0f} time bins."
+        f"{int(tables['task']['n_conditions'].sum())} conditions and {bins:.0f} time bins.",
+        *refusal_sentences(name, tables),
     ]
     examples = {key: value for key, value in tables.items() if "example_unit" in value.attrs}
     rates = [
