@@ -1,4 +1,5 @@
 from .card import DataCard as DataCard
+from .downloads import Download as Download, fetch as fetch
 from .location import (
     DatasetNotFoundError as DatasetNotFoundError,
     find_dataset as find_dataset,

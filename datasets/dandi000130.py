@@ -15,7 +15,9 @@ from nwbcompare.core import source_options
 from nwbcompare.core.activity import labels, make_activity
 from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.core.remote_path import dandi_assets
 from nwbcompare.datasets.card import DataCard
+from nwbcompare.datasets.downloads import Download
 from nwbcompare.datasets.matlab_fields import damaged
 from nwbcompare.datasets.registry import Loader
 from nwbcompare.io.nwb.read import open_nwb
@@ -174,6 +176,10 @@ def _ranks(ts: npt.NDArray[np.float64], short: npt.NDArray[np.int8]) -> npt.NDAr
     return ranks
 
 
+def _downloads() -> list[Download]:
+    return [Download(one.path, one.url, one.sha256) for one in dandi_assets("000130")]
+
+
 DANDI000130 = Loader(
     name="dandi000130",
     title="Dorsomedial frontal units of a monkey that reproduces intervals of time, under two "
@@ -208,4 +214,5 @@ DANDI000130 = Loader(
     },
     is_archive=is_archive,
     load=load,
+    downloads=_downloads,
 )

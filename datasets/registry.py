@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -14,6 +14,9 @@ from nwbcompare.core.entry_points import registered
 from nwbcompare.core.errors import unknown_name
 from nwbcompare.datasets.card import DataCard
 from nwbcompare.io.sessions.recorded_signals import SpikeTrains
+
+if TYPE_CHECKING:
+    from nwbcompare.datasets.downloads import Download
 
 ENTRY_POINT_GROUP = "nwbcompare.datasets"
 OF_PACKAGE = (
@@ -77,6 +80,9 @@ class Loader:
         Function ``load(path, **options)`` that returns an activity.
     conversion
         Conversion of its sessions to NWB files; None if it has none.
+    downloads
+        Function that returns its files on a server; None where its terms do not allow a download,
+        or its address is not known. It may ask a server.
 
     Examples
     --------
@@ -91,6 +97,7 @@ class Loader:
     is_archive: Callable[[Path], bool]
     load: Callable[..., xr.DataTree]
     conversion: Conversion | None = None
+    downloads: Callable[[], Sequence[Download]] | None = None
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Check that the loader has options of these names.

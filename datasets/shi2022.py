@@ -19,6 +19,7 @@ from nwbcompare.core import source_options
 from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.core.files import sha256_of_file, sha256_of_set
 from nwbcompare.datasets.card import DataCard
+from nwbcompare.datasets.downloads import Download, listed_downloads
 from nwbcompare.datasets.matlab_fields import damaged
 from nwbcompare.datasets.registry import Conversion, Loader
 from nwbcompare.io.matlab.structs import Struct, opened_mat
@@ -53,6 +54,8 @@ EVENTS = {
 JUICE_CODES = (43, 44, 45)
 MOST_TRIAL = 100_000
 """Largest trial number that is taken for one."""
+RAW_FILES = "https://raw.githubusercontent.com/PadoaSchioppaLab/2022_eLife_choicebias/HEAD/"
+"""Address of the repository's files; checksums are those of the 39 sessions that were read."""
 DOI = "10.7554/eLife.75910"
 CITATION = (
     "Shi W, Ballesta S, Padoa-Schioppa C (2022). Neuronal origins of reduced accuracy and biases "
@@ -453,6 +456,10 @@ def _trains(path: Path, session: str) -> SpikeTrains:
     return signal
 
 
+def _downloads() -> list[Download]:
+    return listed_downloads("shi2022.sha256", RAW_FILES)
+
+
 SHI2022 = Loader(
     name="shi2022",
     title="Orbitofrontal and lateral prefrontal cells of monkeys choosing between juices, in two "
@@ -500,4 +507,5 @@ SHI2022 = Loader(
         reading={},
         trains=_trains,
     ),
+    downloads=_downloads,
 )

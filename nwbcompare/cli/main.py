@@ -480,6 +480,21 @@ def datasets_info(name: str) -> None:
         echo("Not found on this machine.")
 
 
+@datasets.command("fetch")
+@click.argument("name")
+@click.option("--out", type=click.Path(), help="Folder; by default that of the user's cache.")
+def datasets_fetch(name: str, out: str | None) -> None:
+    """Download a recording whose terms allow it; whole files that are there are kept.
+
+    \b
+    Example:
+      nwbcompare datasets fetch shi2022
+    """  # noqa: D301 - click's paragraph mark
+    from nwbcompare.datasets.downloads import fetch  # noqa: PLC0415
+
+    echo(f"Files: {fetch(name, out)}")
+
+
 @datasets.command("show")
 @click.argument("source")
 @click.option("--out", required=True, type=click.Path(), help="Output folder.")

@@ -124,10 +124,7 @@ def _dandi_asset(text: str, api: str) -> RemotePath:
         raise InputError(
             text, "dandi:DANDISET/PATH", "another form", "Write dandi:000130/sub-.../....nwb."
         )
-    if not version:
-        about = _answer(f"{api}/dandisets/{identifier}/", text)
-        latest = about.get("most_recent_published_version") or about.get("draft_version") or {}
-        version = str(latest.get("version", "draft"))
+    version = version or _latest_version(identifier, text, api)
     query = urlencode({"path": path, "page_size": 100})
     found = _answer(f"{api}/dandisets/{identifier}/versions/{quote(version)}/assets/?{query}", text)
     assets = {str(one["path"]): str(one["asset_id"]) for one in found.get("results", [])}
@@ -143,6 +140,55 @@ def _dandi_asset(text: str, api: str) -> RemotePath:
     if not addresses:
         raise InputError(text, "an asset with an address", "none", "Open it by its address.")
     return RemotePath(text, str([*of_bucket, *addresses][0]), PurePosixPath(path).name)
+
+
+@dataclass(frozen=True)
+class DandiAsset:
+    """An asset of the DANDI archive: its path, address and checksum."""
+
+    path: str
+    url: str
+    sha256: str
+
+
+def dandi_assets(identifier: str) -> list[DandiAsset]:
+    """Return the NWB files of a dandiset's latest published version, else of its draft.
+
+    Parameters
+    ----------
+    identifier
+        Number of the dandiset, such as "000130".
+
+    Raises
+    ------
+    InputError
+        If the archive does not answer, or states no checksum.
+    """
+    api = os.environ.get(DANDI_VARIABLE, DANDI_API).rstrip("/")
+    subject = f"dandi:{identifier}"
+    version = quote(_latest_version(identifier, subject, api))
+    page = f"{api}/dandisets/{identifier}/versions/{version}/assets/?page_size=100"
+    assets = []
+    while page:
+        answer = _answer(page, subject)
+        for one in answer.get("results", []):
+            if str(one["path"]).endswith(".nwb"):
+                about = _answer(f"{api}/assets/{one['asset_id']}/", subject)
+                checksum = dict(about.get("digest", {})).get("dandi:sha2-256", "")
+                addresses = about.get("contentUrl", [])
+                if not checksum or not addresses:
+                    got = "none" if addresses else "no address"
+                    remedy = "Download it from the archive's page."
+                    raise InputError(f"{subject}/{one['path']}", "a SHA-256", got, remedy)
+                assets.append(DandiAsset(str(one["path"]), str(addresses[0]), str(checksum)))
+        page = str(answer.get("next") or "")
+    return assets
+
+
+def _latest_version(identifier: str, subject: str, api: str) -> str:
+    about = _answer(f"{api}/dandisets/{identifier}/", subject)
+    latest = about.get("most_recent_published_version") or about.get("draft_version") or {}
+    return str(latest.get("version", "draft"))
 
 
 def _answer(url: str, subject: str) -> dict[str, Any]:

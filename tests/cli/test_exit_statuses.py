@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,11 +16,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from mante2013_archive import archive, unit_record
+from range_server import serving
 from report_inputs import brain, network_in, written
 
 import nwbcompare as nc
 from nwbcompare.cli.main import cli
 from nwbcompare.cli.terminal import EXIT_STATUS_HELP, ExitStatus
+from nwbcompare.core.files import sha256_of_file
+from nwbcompare.core.remote_path import DANDI_VARIABLE
 
 PAIR = ("--pair", "contextdm1:contextdm2")
 RUNS = ("--networks", "1", "--units", "8")
@@ -36,6 +40,7 @@ SUCCESS = {
     "convert": ["mante2013", "archive", "--out", "converted"],
     "rule-learning": [*RUNS, *STEPS, "--out", "rules"],
     "datasets list": [],
+    "datasets fetch": ["dandi000130", "--out", "fetched"],
     "datasets info": ["mante2013"],
     "datasets show": ["mante2013:archive", "--out", "shown", "--permutations", "2", "--bootstraps", "2"],
     "export": ["brain.nc", "--out", "exported.nwb"],
@@ -60,6 +65,7 @@ BAD_INPUT = {
     "convert": ["nothing", "--out", "x"],
     "rule-learning": ["--networks", "0", "--out", "x"],
     "datasets list": ["too many"],
+    "datasets fetch": ["mante2013"],
     "datasets info": ["nothing"],
     "datasets show": ["nothing", "--out", "x"],
     "export": ["nowhere", "--out", "x.nwb"],
@@ -81,6 +87,7 @@ FULL_DISK = {
     "report": [*LEARNED, "--sections", "examples", "--out", "y-c"],
     "continual": [*RUNS, "--recording", "brain.nc", "--out", "y-d"],
     "convert": ["mante2013", "archive", "--out", "y-e"],
+    "datasets fetch": ["dandi000130", "--out", "y-p"],
     "datasets show": ["mante2013:archive", "--out", "y-o"],
     "rule-learning": [*RUNS, "--out", "y-f"],
     "export": ["brain.nc", "--out", "y-g.nwb"],
@@ -165,7 +172,26 @@ def test_every_command_is_in_the_tables():
     }
 
 
-def test_every_command_ends_with_the_documented_status(inputs, repository):
+@pytest.fixture
+def dandi(inputs):
+    """The address of a stand-in of the DANDI archive with a file to fetch."""
+    file = inputs / "good.nwb"
+    with serving() as server:
+        server.files["/blob"] = file
+        server.answers = {
+            "/dandisets/000130/": {},
+            "/dandisets/000130/versions/draft/assets/": {
+                "results": [{"path": "sub-Haydn/a.nwb", "asset_id": "a"}]
+            },
+            "/assets/a/": {
+                "contentUrl": [f"{server.address}/blob"],
+                "digest": {"dandi:sha2-256": sha256_of_file(file)},
+            },
+        }
+        yield server.address
+
+
+def test_every_command_ends_with_the_documented_status(inputs, repository, dandi):
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", repository / "tests" / "support" / "exit_statuses.py"],
         check=False,
@@ -173,6 +199,7 @@ def test_every_command_ends_with_the_documented_status(inputs, repository):
         capture_output=True,
         text=True,
         cwd=inputs,
+        env=os.environ | {DANDI_VARIABLE: dandi},
         timeout=280,
     )
     assert ended.returncode == 0, ended.stderr

@@ -705,6 +705,25 @@ def test_a_recording_is_asked_all_but_lesions_weights_and_rules(recording, tmp_p
         assert f"{float(one['cosine']):+.2f} [" in text["conditions"]
 
 
+@pytest.mark.parametrize("names", [("dots",), ("dots", "wait")])
+def test_condition_vectors_are_of_the_only_epoch_or_do_not_apply(
+    names, recording, tmp_path, undrawn
+):
+    block = next(iter(recording[0].children.values())).to_dataset()
+    block = block.isel(epoch=[0] * len(names)).assign_coords(epoch=list(names))
+    path = written(tmp_path / "brain.nc", block)
+    out = analyze([path], tmp_path / "out", sections=["conditions"], settings=FEW)
+    found = texts(out, "conditions")
+    if len(names) == 1:
+        assert all("over units (epoch dots); with units paired at random" in text for text in found)
+    else:
+        assert all(
+            "an epoch 'stim1', or only one, in both tasks; here: dots, wait" in text
+            for text in found
+        )
+    assert len(found) == 2
+
+
 def test_epochs_that_end_with_the_response_leave_only_their_analysis_out(
     recording, tmp_path, undrawn
 ):
