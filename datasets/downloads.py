@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -110,6 +111,7 @@ def fetch(name: str, folder: str | os.PathLike[str] | None = None) -> Path:
             store.fetch(one.path, downloader=downloader)
         # of the network or the disk (OSError), and of another checksum (ValueError)
         except (OSError, ValueError) as error:
+            _remove_empty((place / one.path).parent, place)
             if isinstance(error, OSError) and error.errno in DISK_ERRORS:
                 raise full_disk(place / one.path, error) from error
             raise InputError(
@@ -120,6 +122,16 @@ def fetch(name: str, folder: str | os.PathLike[str] | None = None) -> Path:
                 f"If the archive has changed: {how_to_get(loader)}",
             ) from error
     return place
+
+
+def _remove_empty(folder: Path, place: Path) -> None:
+    """Remove a folder, and those that it lies in up to a place, where nothing is in them."""
+    for one in (folder, *folder.parents):
+        # a folder that has files cannot be removed
+        with suppress(OSError):
+            one.rmdir()
+        if one == place:
+            break
 
 
 def _check_paths(loader: Loader, every: Sequence[Download]) -> None:

@@ -137,7 +137,8 @@ def _summarise(name: str, results: SourceResults, *, pictures: bool) -> Summary:
         findings.append(
             f"{name}: the effects of {variable} in {NAMES.get(a, a)} and in {NAMES.get(b, b)} "
             f"have a cosine of {float(one['cosine']):+.2f} [{low:+.2f}, {high:+.2f}] over "
-            f"units{during}; with units paired at random {null.mean():+.2f}, {p_text(float(one['p_value']))}."
+            f"units{during}; with units paired at random {null.mean():+.2f}, "
+            f"{p_text(float(one['p_value']))}."
         )
     if not pictures or not tables:
         return Summary(findings=findings, rows=[{"source": name, **numbers}])
@@ -155,10 +156,10 @@ SECTION = Section(
     name="conditions",
     heading="Condition vectors",
     method="Mean rates over the first stimulus (else the only epoch), by level of a condition "
-    "variable; the difference of its two levels in one task against that in the other. Null: units of the two differences "
-    "paired at random, which keeps what all units share, such as signs that are defined by each "
-    "unit's preference. The unit of inference is the unit, of one animal; trials' noise brings "
-    "cosines towards 0.",
+    "variable; the difference of its two levels in one task against that in the other. Null: units "
+    "of the two differences paired at random, which keeps what all units share, such as signs that "
+    "are defined by each unit's preference. The unit of inference is the unit, of one animal; "
+    "trials' noise brings cosines towards 0.",
     compute=_compute,
     summarise=_summarise,
     applies_to=_applies_to,
