@@ -161,6 +161,17 @@ def test_recordings_of_one_animal_are_not_counted_as_two(folder, tmp_path, monke
     assert "prevalence of at least" not in found
 
 
+def test_without_two_mappings_there_is_no_joint_finding(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
+    requests = [RecordingRequest(source=str(folder / f"{name}.nc")) for name in ("a", "c")]
+    values = report_in(page(folder, requests, tmp_path / "out", sections=["sampled", "published"]))
+    (text,) = texts(values["sections"][0])
+    assert text.startswith("There is no joint finding: models were sampled at equal tuning against")
+    assert "1 of 2 recordings" in text
+    assert values["findings"]
+    assert all("monkey A" in found["text"] for found in values["findings"])
+
+
 def test_a_recording_has_tasks_and_a_mapping_of_its_own(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
     written(tmp_path / "own.nc", recording_of("D", tasks=OTHER, seed=4))

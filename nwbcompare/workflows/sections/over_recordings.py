@@ -238,6 +238,12 @@ def _shared_animals(measurements: Sequence[Measurements]) -> list[str]:
 def _left_out(families: Sequence[_Family], measurements: Mapping[str, Measurements]) -> list[str]:
     """Return which recordings no joint finding is about."""
     sampled = {name for family in families for name in family.recordings}
+    if len(sampled) < 2:
+        return [
+            f"There is no joint finding: models were sampled at equal tuning against "
+            f"{len(sampled)} of {len(measurements)} recordings, and other protocols differ in "
+            "conditions and noise."
+        ]
     return [
         f"{name} is in no joint finding: models could not be sampled at its strength of tuning, "
         "and other protocols differ in conditions and noise."
