@@ -241,7 +241,8 @@ def test_a_simulation_in_place_of_a_recording_that_was_not_there_departs(study):
 def test_the_recording_is_chosen_as_by_the_report(report, folder, tmp_path, monkeypatch):
     asked = []
 
-    def choose(*arguments, every_animal=False):
+    def choose(*arguments, every_animal=False, name=None):
+        assert name is None
         asked.append((arguments, every_animal))
         raise KeyboardInterrupt
 
