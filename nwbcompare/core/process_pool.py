@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from nwbcompare.core.errors import UnitWarning
+from nwbcompare.kernels.threads import one_thread
 
 Job = tuple[str, Callable[..., Any], tuple[Any, ...]]
 """Name of the job, function, and arguments."""
@@ -79,7 +79,7 @@ def run_all(
 def _run(job: Job) -> tuple[Any, list[str]]:
     name, function, arguments = job
     # one thread in any process, since sums depend on their number in the last digits
-    with warnings.catch_warnings(record=True) as records, threadpool_limits(1):
+    with warnings.catch_warnings(record=True) as records, one_thread():
         # by default, Python issues a warning once per place only
         warnings.simplefilter("always", UnitWarning)
         result = function(*arguments)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from nwbcompare.core.checks import check_known
 from nwbcompare.core.errors import InputError, NotApplicableError
+from nwbcompare.kernels.threads import one_thread
 from nwbcompare.report.page_section import PageSection
 from nwbcompare.workflows.registry import sections_of
 from nwbcompare.workflows.results_folder import ResultsFolder, keep_results, read_results
@@ -191,7 +191,7 @@ def _results(
         # intermediate results of long sections, beside the file that they will become
         cache = folder.file(source.name, section.name, suffix=".partial.nc")
         # sums in linear algebra depend on the number of threads in their last digits
-        with threadpool_limits(1):
+        with one_thread():
             results = section.compute(source, earlier, settings, cache)
         # at once, so that an interrupt costs one section at most
         keep_results(file, results, folder.version)

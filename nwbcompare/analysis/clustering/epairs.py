@@ -8,7 +8,6 @@ import xarray as xr
 from tqdm import tqdm
 
 from nwbcompare.analysis.clustering.clusters import active_rows, complete_table
-from nwbcompare.analysis.clustering.kernels.clusters import one_thread
 from nwbcompare.analysis.clustering.kernels.surrogates import (
     gaussian_like,
     mean_neighbour_angle,
@@ -17,6 +16,7 @@ from nwbcompare.analysis.clustering.kernels.surrogates import (
 from nwbcompare.analysis.selectivity.task_variance import ACTIVE_THRESHOLD
 from nwbcompare.core.errors import NotApplicableError
 from nwbcompare.kernels.permutation import p_value, reaches
+from nwbcompare.kernels.threads import one_thread
 
 Array = npt.NDArray[np.float64]
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from scipy import stats
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from nwbcompare.analysis.selectivity.condition_means import condition_table
@@ -44,6 +43,7 @@ from nwbcompare.core.errors import (
     unknown_name,
 )
 from nwbcompare.inference.multiple_comparisons import adjust_p
+from nwbcompare.kernels.threads import one_thread
 from nwbcompare.kernels.variance import fractional_variance
 
 Array = npt.NDArray[np.float64]
@@ -373,7 +373,7 @@ def _by_unit(
         return _Unit(result, drift, sum(len(cell) for own in cells for cell in own))
 
     n_units = pair[0].block.sizes["unit"]
-    with threadpool_limits(1), ThreadPoolExecutor(n_jobs or os.cpu_count() or 1) as pool:
+    with one_thread(), ThreadPoolExecutor(n_jobs or os.cpu_count() or 1) as pool:
         found = pool.map(test, range(n_units), seed.spawn(n_units))
         return list(tqdm(found, desc="units", total=n_units, disable=None))
 

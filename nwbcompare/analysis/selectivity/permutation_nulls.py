@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from nwbcompare.analysis.selectivity.condition_means import condition_table
@@ -53,6 +52,7 @@ from nwbcompare.kernels.permutation import (
     shuffled,
     unshuffled,
 )
+from nwbcompare.kernels.threads import one_thread
 from nwbcompare.kernels.variance import ESTIMATORS, centred, fractional_variance
 
 Array = npt.NDArray[np.float64]
@@ -331,7 +331,7 @@ def _rotate(
         factors.append((basis.shape[1], factorise(basis.T @ covariances @ basis)))
     fractions = np.empty((n_rotations, sum(len(group) for group in groups)))
     # the products are too small to gain from several threads
-    with threadpool_limits(1):
+    with one_thread():
         for place in range(n_rotations):
             for group, (rank, factor) in zip(groups, factors, strict=True):
                 variance = mixed_variances(random_rotation(len(group), rng, rank), factor)
@@ -430,7 +430,7 @@ def _shuffled_variances(
         return n * units.n
 
     with (
-        threadpool_limits(1),
+        one_thread(),
         ThreadPoolExecutor(n_jobs or os.cpu_count() or 1) as pool,
         tqdm(total=n_permutations * n_units, desc="permutations x units", disable=None) as bar,
     ):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from nwbcompare.kernels.threads import one_thread
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -157,24 +158,6 @@ def _hdbscan(rows: Array) -> Labels:
         return np.full(len(rows), -1)
     labels: Labels = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, copy=True).fit_predict(rows)
     return labels.astype(np.int64)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Limit numerical libraries to one thread.
-
-    The tables are too small to gain from several: a search with one start over 246 units takes
-    0.06 s instead of 0.2 s on two cores.
-
-    Examples
-    --------
-    >>> with one_thread():
-    ...     product = np.eye(2) @ np.eye(2)
-    """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - only where it is needed
-
-    with threadpool_limits(1):
-        yield
 
 
 def _distances_between(rows: Array) -> Array:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from nwbcompare.kernels.permutation import random_rotation
+from nwbcompare.kernels.threads import one_thread
 from nwbcompare.kernels.variance import fractional_variance
 
 Array = npt.NDArray[np.float64]
@@ -270,5 +270,5 @@ def rotated_summaries(
 
     streams = np.random.SeedSequence(seed).spawn(n_rotations)
     # numpy releases the interpreter lock inside its products
-    with threadpool_limits(1), ThreadPoolExecutor(n_jobs) as pool:
+    with one_thread(), ThreadPoolExecutor(n_jobs) as pool:
         yield from pool.map(summarise, streams)
