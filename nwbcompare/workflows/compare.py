@@ -60,7 +60,7 @@ PRIMARY = "sampled"
 
 def compare(
     models: Sequence[str | os.PathLike[str]],
-    recording: str | Sequence[RecordingRequest] | None,
+    recording: str | Sequence[str | RecordingRequest] | None,
     out: str | os.PathLike[str],
     *,
     sections: Sequence[str] | None = None,
@@ -85,8 +85,9 @@ def compare(
     recording
         A SOURCE (see `nwbcompare.workflows.sources.resolve`); None for the monkeys of Mante et al.
         2013 that are found, else a recording simulated from another network, marked as such
-        everywhere. Several, each with a name, tasks and conditions of its own, are a sequence of
-        `nwbcompare.workflows.recording_source.RecordingRequest`.
+        everywhere. Several are a sequence of SOURCES, or of
+        `nwbcompare.workflows.recording_source.RecordingRequest`, each with a name, tasks and
+        conditions of its own.
     out
         The folder: ``index.html`` (one file that needs no other), ``report.json``, ``figures`` and
         ``tables`` with their numbers, and ``results``, from which a later run can resume.
@@ -254,7 +255,7 @@ def _sorted_by_criterion(
 
 def preregister(
     models: Sequence[str | os.PathLike[str]],
-    recording: str | Sequence[RecordingRequest] | None,
+    recording: str | Sequence[str | RecordingRequest] | None,
     file: str | os.PathLike[str],
     *,
     settings: Settings | None = None,

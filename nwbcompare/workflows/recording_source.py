@@ -75,7 +75,7 @@ class RecordingRequest:
 
 
 def requests_of(
-    recording: str | Sequence[RecordingRequest] | None, mapping: Any, match: Any
+    recording: str | Sequence[str | RecordingRequest] | None, mapping: Any, match: Any
 ) -> list[RecordingRequest]:
     """Return requests for one recording or several, with the mapping and match of all if unstated.
 
@@ -88,13 +88,17 @@ def requests_of(
         recording = [RecordingRequest(source=recording)]
     if not recording:
         raise InputError("recording", "at least one", "none", 'Use "mante2013?animal=ar".')
+    requests = [
+        one if isinstance(one, RecordingRequest) else RecordingRequest(source=str(one))
+        for one in recording
+    ]
     return [
         replace(
             one,
             mapping=mapping if one.mapping is None else one.mapping,
             match=match if one.match is None else one.match,
         )
-        for one in recording
+        for one in requests
     ]
 
 

@@ -204,7 +204,10 @@ def test_the_sections_of_a_comparison_are_listed(command, tmp_path, monkeypatch)
     assert result.exit_code == 0
     lines = result.output.splitlines()
     sections = sections_of("compare")
-    assert lines == [f"{name}: {section.heading}" for name, section in sections.items()]
+    assert lines == [
+        f"{name}: {section.heading}{' (long)' * section.is_long}"
+        for name, section in sections.items()
+    ]
     assert "nulls: Nulls, each for its claim" in lines
     assert list(tmp_path.iterdir()) == []
 

@@ -19,7 +19,11 @@ from nwbcompare.workflows.settings import Settings
 CONTEXTS = ("contextdm1", "contextdm2")
 SMALL = {"n_permutations": 5, "n_bootstrap": 20, "n_draws": 1, "include_untrained": True}
 """Few random draws, and findings about networks as they start out."""
-WITHOUT_DECODING = [name for name in sections_of("compare") if name != "population"]
+WITHOUT_DECODING = [
+    name
+    for name, section in sections_of("compare").items()
+    if name != "population" and not section.is_long
+]
 """Sections of a comparison but that on populations, which takes the longest."""
 
 

@@ -154,7 +154,7 @@ def test_a_folder_of_that_name_comes_first(registered, tmp_path):
             "tuned?n_units=three",
             "option 'n_units' of tuned: expected a value of type int, got 'three'",
         ),
-        ("tunde", "source 'tunde': .*loaders: mante2013, .*, tuned, net"),
+        ("tunde", "source 'tunde': .*loaders: .*mante2013, .*, tuned, net"),
     ],
 )
 def test_unknown_models_and_options_are_errors(registered, source, match):

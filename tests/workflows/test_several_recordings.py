@@ -163,7 +163,8 @@ def test_recordings_of_one_animal_are_not_counted_as_two(folder, tmp_path, monke
 
 def test_without_two_mappings_there_is_no_joint_finding(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("nwbcompare.report.pictures.as_svg", lambda _: b"<svg/>")
-    requests = [RecordingRequest(source=str(folder / f"{name}.nc")) for name in ("a", "c")]
+    # a SOURCE is a request without terms of its own
+    requests = [str(folder / "a.nc"), RecordingRequest(source=str(folder / "c.nc"))]
     values = report_in(page(folder, requests, tmp_path / "out", sections=["sampled", "published"]))
     (text,) = texts(values["sections"][0])
     assert text.startswith("There is no joint finding: models were sampled at equal tuning against")
