@@ -217,9 +217,7 @@ CONSTANTINIDIS = Loader(
     ),
     options={
         "subject": str,
-        "window": source_options.window,
-        "bin_s": float,
-        "smooth_s": float,
+        **source_options.BINNING,
     },
     is_archive=is_archive,
     load=load,

@@ -14,13 +14,13 @@ import xarray as xr
 from nwbcompare.core import source_options
 from nwbcompare.core.activity import labels, make_activity
 from nwbcompare.core.errors import InputError, unknown_name
-from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.core.files import sha256_of_file
 from nwbcompare.core.remote_path import dandi_assets
+from nwbcompare.datasets.archive_provenance import archive_provenance
 from nwbcompare.datasets.card import DataCard
 from nwbcompare.datasets.downloads import Download
 from nwbcompare.datasets.matlab_fields import damaged
 from nwbcompare.datasets.registry import Loader
-from nwbcompare.io.nwb.read import open_nwb
 
 CONTEXTS = {
     "prior": ("is_short", {1: "short_prior", 0: "long_prior"}),
@@ -81,6 +81,9 @@ def load(
     Sohn H, Narain D, Meirhaeghe N, Jazayeri M (2019). Bayesian computation through cortical latent
     dynamics. Neuron 103, 934-947.
     """
+    # all loaders are imported to look one up
+    from nwbcompare.io.nwb.read import open_nwb  # noqa: PLC0415 - slow to import
+
     if context not in CONTEXTS:
         raise unknown_name("context", context, CONTEXTS)
     if align not in EVENTS:
@@ -102,29 +105,14 @@ def load(
         conditions=[other, "theta", "ts"],
         epochs={f"after_{align}": window},
     )
-    ((_, leaf),) = activity.children.items()
+    (leaf,) = activity.children.values()
+    options = {"context": context, "align": align, "window": list(window), "bin_s": bin_s}
     digests = [(file.name, sha256_of_file(file)) for file in files]
-    return make_activity(
-        {
-            "dandi000130": _in_context(files[0], leaf.to_dataset(), column, tasks).assign_attrs(
-                name="monkey H",
-                provenance=json.dumps(
-                    {
-                        "dataset": "dandi000130",
-                        "citation": CITATION,
-                        "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
-                        "options": {
-                            "context": context,
-                            "align": align,
-                            "window": list(window),
-                            "bin_s": bin_s,
-                        },
-                        "smooth_s": smooth_s,
-                    }
-                ),
-            )
-        }
+    provenance = archive_provenance("dandi000130", CITATION, digests, options)
+    block = _in_context(files[0], leaf.to_dataset(), column, tasks, other).assign_attrs(
+        name="monkey H", provenance=json.dumps(provenance | {"smooth_s": smooth_s})
     )
+    return make_activity({"dandi000130": block})
 
 
 def is_archive(folder: Path) -> bool:
@@ -140,13 +128,14 @@ def _candidates(folder: Path) -> Iterator[Path]:
             yield from (file for file in files if "desc-test" not in file.name)
 
 
-def _in_context(file: Path, block: xr.Dataset, column: str, tasks: dict[int, str]) -> xr.Dataset:
+def _in_context(
+    file: Path, block: xr.Dataset, column: str, tasks: dict[int, str], other: str
+) -> xr.Dataset:
     """Return a block whose tasks are the two values of a context."""
     (dim,) = block["ts"].dims
     values = _flags(file, block, "task")
     short = values if column == "is_short" else _flags(file, block, "is_short")
     task = np.where(values == 1, tasks[1], tasks[0])
-    other = next(name for name, _ in CONTEXTS.values() if name != column)
     return block.assign_coords(
         task=(dim, task), interval_rank=(dim, _ranks(block["ts"].values, short))
     ).assign_attrs(
@@ -208,9 +197,7 @@ DANDI000130 = Loader(
     options={
         "context": str,
         "align": str,
-        "window": source_options.window,
-        "bin_s": float,
-        "smooth_s": float,
+        **source_options.BINNING,
     },
     is_archive=is_archive,
     load=load,

@@ -19,6 +19,7 @@ from nwbcompare.datasets.trial_spikes import (
     Binning,
     UnitInTrials,
     activity_of_units,
+    cells_by_trial,
     numbers,
     spike_times,
 )
@@ -84,7 +85,9 @@ def load(
         raise InputError(str(path), f"the file {FILE}", "none", "Put the archive's file there.")
     with opened_mat(file, only=("trial_info", "event_times", "spike_times")) as variables:
         trials = _trials(file, variables)
-        by_trial = _cells(file, variables.get("spike_times"), len(trials["task"]))
+        by_trial = cells_by_trial(
+            file, "spike_times", variables.get("spike_times"), len(trials["task"])
+        )
         units = [
             UnitInTrials(
                 {
@@ -140,17 +143,6 @@ def _trials(file: Path, variables: Any) -> dict[str, npt.NDArray[Any]]:
     return {"task": np.full(size, "direction"), **columns, "correct": correct, **times}
 
 
-def _cells(file: Path, cells: Any, n_trials: int) -> list[list[Any]]:
-    """Return the cells of spikes by trial and unit."""
-    if not isinstance(cells, list):
-        raise damaged(file, "a cell spike_times, trials x units")
-    # a cell of one column is a plain list
-    rows = cells if cells and isinstance(cells[0], list) else [[cell] for cell in cells]
-    if len(rows) != n_trials:
-        raise damaged(file, f"a cell spike_times of {n_trials} trials", f"{len(rows)} rows")
-    return rows
-
-
 KIANI2014 = Loader(
     name="kiani2014",
     title="Prearcuate units of a monkey discriminating the direction of moving dots, one session",
@@ -171,7 +163,7 @@ KIANI2014 = Loader(
         ),
         tested_on="generated files",
     ),
-    options={"window": source_options.window, "bin_s": float, "smooth_s": float},
+    options=source_options.BINNING,
     is_archive=is_archive,
     load=load,
 )

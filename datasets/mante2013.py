@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from nwbcompare.core.activity import make_activity, make_block
 from nwbcompare.core.errors import InputError, unknown_name
-from nwbcompare.core.files import check_file, sha256_of_file, sha256_of_set
+from nwbcompare.core.files import check_file, sha256_of_file
+from nwbcompare.datasets.archive_provenance import archive_provenance
 from nwbcompare.datasets.card import DataCard
 from nwbcompare.datasets.matlab_fields import damaged, struct_field, struct_variable
 from nwbcompare.datasets.registry import Conversion, Loader
@@ -159,17 +160,15 @@ def load(
             f"none in {len(files)} files",
             "Pass quality='all'.",
         )
+    options = {
+        "animal": animal,
+        "quality": quality,
+        "session": session,
+        "bin_s": bin_s,
+        "smooth_s": smooth_s,
+    }
     provenance = {
-        "dataset": "mante2013",
-        "citation": CITATION,
-        "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
-        "options": {
-            "animal": animal,
-            "quality": quality,
-            "session": session,
-            "bin_s": bin_s,
-            "smooth_s": smooth_s,
-        },
+        **archive_provenance("mante2013", CITATION, digests, options),
     }
     return make_activity({"mante2013": _make_block(units, bin_s, sd_bins, provenance)})
 

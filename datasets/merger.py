@@ -18,12 +18,13 @@ from nwbcompare.core.activity import (
     epoch_names,
     make_activity,
     make_block,
+    trial_columns,
+    unit_columns,
     window_bounds,
 )
 from nwbcompare.core.errors import InputError, listing
 from nwbcompare.core.observations import observations
 from nwbcompare.core.schema import check_activity
-from nwbcompare.io.columns import trial_columns, unit_columns
 from nwbcompare.io.sessions.session_tables import joined_columns
 
 Column = npt.NDArray[Any]

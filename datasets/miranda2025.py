@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from nwbcompare.core import source_options
 from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.core.files import sha256_of_file
+from nwbcompare.datasets.archive_provenance import archive_provenance
 from nwbcompare.datasets.card import DataCard
 from nwbcompare.datasets.matlab_fields import damaged, struct_field
 from nwbcompare.datasets.registry import Conversion, Loader
@@ -240,12 +241,7 @@ def load(
         reading,
         name=" and ".join(f"monkey {letter}" for letter in animals),
         leaf="miranda2025",
-        provenance={
-            "dataset": "miranda2025",
-            "citation": CITATION,
-            "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
-            "options": options,
-        },
+        provenance=archive_provenance("miranda2025", CITATION, digests, options),
     )
 
 
@@ -625,9 +621,7 @@ MIRANDA2025 = Loader(
         "animal": str,
         "session": str,
         "align": str,
-        "window": source_options.window,
-        "bin_s": float,
-        "smooth_s": float,
+        **source_options.BINNING,
     },
     is_archive=is_archive,
     load=load,

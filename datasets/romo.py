@@ -17,6 +17,7 @@ from nwbcompare.core import source_options
 from nwbcompare.core.errors import InputError, unknown_name
 from nwbcompare.core.files import sha256_of_file
 from nwbcompare.core.time_axis import rebin
+from nwbcompare.datasets.archive_provenance import archive_provenance
 from nwbcompare.datasets.card import DataCard
 from nwbcompare.datasets.matlab_fields import damaged
 from nwbcompare.datasets.registry import Loader
@@ -274,13 +275,13 @@ def _load_arrays(
         epochs={k: v for k, v in EPOCHS.items() if v[0] >= start and v[1] <= stop} or None,
         aligned_to="onset of the first vibration",
         name="monkeys RR014 and RR015",
-        provenance={
-            "dataset": "romo",
-            "citation": CITATION,
-            "files": {"count": 1, "sha256": sha256_of_file(file)},
-            "options": {"window": list(window), "bin_s": bin_s},
-            "smooth_s": DPCA_SMOOTH_S,
-        },
+        provenance=archive_provenance(
+            "romo",
+            CITATION,
+            [(file.name, sha256_of_file(file))],
+            {"window": list(window), "bin_s": bin_s},
+        )
+        | {"smooth_s": DPCA_SMOOTH_S},
     )
     return activity if bin_s == DPCA_BIN_S else rebin(activity, bin_s)
 
@@ -333,9 +334,7 @@ ROMO = Loader(
     ),
     options={
         "animal": str,
-        "window": source_options.window,
-        "bin_s": float,
-        "smooth_s": float,
+        **source_options.BINNING,
     },
     is_archive=is_archive,
     load=load,

@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from nwbcompare.core import source_options
 from nwbcompare.core.errors import InputError, unknown_name
-from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.core.files import sha256_of_file
+from nwbcompare.datasets.archive_provenance import archive_provenance
 from nwbcompare.datasets.card import DataCard
 from nwbcompare.datasets.downloads import Download, listed_downloads
 from nwbcompare.datasets.matlab_fields import damaged
@@ -151,11 +152,11 @@ def load(
         leaf="shi2022",
         aligned_to=align.replace("_", " "),
         condition_variables={task: ["chosen_juice", "quantity_level"] for task in TASKS},
-        provenance={
-            "dataset": "shi2022",
-            "citation": CITATION,
-            "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
-            "options": {
+        provenance=archive_provenance(
+            "shi2022",
+            CITATION,
+            digests,
+            {
                 "animal": animal,
                 "session": session,
                 "align": align,
@@ -163,7 +164,7 @@ def load(
                 "bin_s": bin_s,
                 "smooth_s": smooth_s,
             },
-        },
+        ),
     )
 
 
@@ -494,9 +495,7 @@ SHI2022 = Loader(
         "animal": str,
         "session": str,
         "align": str,
-        "window": source_options.window,
-        "bin_s": float,
-        "smooth_s": float,
+        **source_options.BINNING,
     },
     is_archive=is_archive,
     load=load,

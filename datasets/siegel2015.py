@@ -22,6 +22,7 @@ from nwbcompare.datasets.trial_spikes import (
     Binning,
     UnitInTrials,
     activity_of_units,
+    cells_by_trial,
     spike_times,
 )
 from nwbcompare.io.matlab.structs import opened_mat
@@ -141,7 +142,9 @@ def _units(session: str, file: Path) -> list[UnitInTrials]:
     if not good.any():
         raise damaged(trial_file, "good trials", "none")
     with opened_mat(file, only=("spikeTimes",)) as variables:
-        rows = _cells(file, variables.get("spikeTimes"), good.size, len(areas))
+        rows = cells_by_trial(
+            file, "spikeTimes", variables.get("spikeTimes"), good.size, len(areas)
+        )
         return [
             UnitInTrials(
                 {
@@ -201,22 +204,6 @@ def _trials(file: Path, table: dict[str, list[str]]) -> dict[str, Column]:
     }
 
 
-def _cells(file: Path, cells: Any, n_trials: int, n_units: int) -> list[list[Any]]:
-    """Return the cells of spikes by trial and unit."""
-    if not isinstance(cells, list):
-        raise damaged(file, "a cell spikeTimes, trials x units")
-    nested = bool(cells) and isinstance(cells[0], list)
-    # a cell of one column or row is a plain list
-    rows = cells if nested else [[cell] for cell in cells] if n_units == 1 else [cells]
-    if len(rows) != n_trials or any(len(row) != n_units for row in rows):
-        raise damaged(
-            file,
-            f"a cell spikeTimes of {n_trials} trials and {n_units} units, as its tables have",
-            f"{len(rows)} x {len(rows[0]) if rows else 0}",
-        )
-    return rows
-
-
 SIEGEL2015 = Loader(
     name="siegel2015",
     title="Units of frontal, parietal and visual areas of monkeys that categorise motion or colour "
@@ -244,9 +231,7 @@ SIEGEL2015 = Loader(
     options={
         "session": str,
         "area": str,
-        "window": source_options.window,
-        "bin_s": float,
-        "smooth_s": float,
+        **source_options.BINNING,
     },
     is_archive=is_archive,
     load=load,

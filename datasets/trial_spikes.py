@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.core.files import sha256_of_file
+from nwbcompare.datasets.archive_provenance import archive_provenance
 from nwbcompare.datasets.matlab_fields import damaged
 from nwbcompare.io.arrays import from_arrays
 
@@ -92,7 +93,6 @@ def activity_of_units(
     xarray.DataTree
         One block of rates in spikes/s.
     """
-    digests = [(file.name, sha256_of_file(file)) for file in files]
     subjects = dict.fromkeys(str(unit.columns["subject"]) for unit in units)
     shared = all(unit.trials is units[0].trials for unit in units)
     columns = dict.fromkeys(name for unit in units for name in unit.columns)
@@ -108,17 +108,17 @@ def activity_of_units(
         epochs={k: v for k, v in epochs.items() if v[0] >= start and v[1] <= stop} or None,
         aligned_to=event,
         name=" and ".join(subjects),
-        provenance={
-            "dataset": dataset,
-            "citation": citation,
-            "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
-            "options": {
+        provenance=archive_provenance(
+            dataset,
+            citation,
+            [(file.name, sha256_of_file(file)) for file in files],
+            {
                 **options,
                 "window": list(binning.window),
                 "bin_s": binning.bin_s,
                 "smooth_s": binning.smooth_s,
             },
-        },
+        ),
     )
 
 
@@ -148,6 +148,44 @@ def spike_times(file: Path, where: str, values: Any, scale: float = 1.0) -> Time
     if times.dtype.kind not in "uif" or not np.isfinite(times).all():
         raise damaged(file, f"spike times in {where}, finite numbers")
     return np.sort(times.ravel().astype(np.float64)) * scale
+
+
+def cells_by_trial(
+    file: Path, name: str, cells: Any, n_trials: int, n_units: int | None = None
+) -> list[list[Any]]:
+    """Return a cell of trials x units as a list of units for each trial.
+
+    Parameters
+    ----------
+    file, name
+        The file and the name of the cell, for messages.
+    cells
+        The cell as it was read: a cell of one row or column is a plain list.
+    n_trials, n_units
+        Its size; None for any number of units.
+
+    Raises
+    ------
+    InputError
+        For no cell, and one of another size.
+
+    Examples
+    --------
+    >>> cells_by_trial(Path("a.mat"), "spikes", ["first", "second"], 2)
+    [['first'], ['second']]
+    """
+    if not isinstance(cells, list):
+        raise damaged(file, f"a cell {name}, trials x units")
+    nested = bool(cells) and isinstance(cells[0], list)
+    rows = cells if nested else [cells] if n_units not in (None, 1) else [[one] for one in cells]
+    if len(rows) != n_trials or any(len(row) != (n_units or len(rows[0])) for row in rows):
+        expected = f"a cell {name} of {n_trials} trials"
+        raise damaged(
+            file,
+            expected if n_units is None else f"{expected} and {n_units} units",
+            f"{len(rows)} x {len(rows[0]) if rows else 0}",
+        )
+    return rows
 
 
 def numbers(file: Path, name: str, values: Any, size: int | None = None) -> Times:

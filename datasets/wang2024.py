@@ -14,7 +14,8 @@ import xarray as xr
 
 from nwbcompare.core.activity import make_activity, make_block
 from nwbcompare.core.errors import InputError, listing, unknown_name
-from nwbcompare.core.files import sha256_of_file, sha256_of_set
+from nwbcompare.core.files import sha256_of_file
+from nwbcompare.datasets.archive_provenance import archive_provenance
 from nwbcompare.datasets.card import DataCard
 from nwbcompare.datasets.matlab_fields import damaged, struct_field, struct_variable
 from nwbcompare.datasets.registry import Loader
@@ -124,13 +125,8 @@ def load(
         raise InputError(
             str(path), f"{FILES[str(neuron_class)]!r}", "no such file", "Choose another class."
         )
-    provenance = {
-        "dataset": "wang2024",
-        "citation": CITATION,
-        "files": {"count": len(digests), "sha256": sha256_of_set(digests)},
-        "options": {"neuron_class": neuron_class, "bin_s": bin_s},
-        "smooth_s": 0.0,
-    }
+    options = {"neuron_class": neuron_class, "bin_s": bin_s}
+    provenance = archive_provenance("wang2024", CITATION, digests, options) | {"smooth_s": 0.0}
     return make_activity({"wang2024": _make_block(selection, samples, provenance)})
 
 

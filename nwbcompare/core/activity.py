@@ -354,6 +354,36 @@ def columns_on(dataset: xr.Dataset, dim: str) -> dict[str, xr.DataArray]:
     return {str(name): column for name, column in dataset.coords.items() if column.dims == (dim,)}
 
 
+KEYS = {"observation_unit", "unit_key"}
+"""Coordinates that join the trials and the units of a ragged block, and are no columns."""
+
+
+def trial_columns(block: xr.Dataset) -> dict[str, npt.NDArray[Any]]:
+    """Return the trial columns of a block as arrays; codes are decoded to text.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> trial_columns(example_block())["task"][:2].tolist()
+    ['go', 'go']
+    """
+    columns = columns_on(block, row_dim(block))
+    return {name: labels(column) for name, column in columns.items() if name not in KEYS}
+
+
+def unit_columns(block: xr.Dataset) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of a block's unit table as arrays.
+
+    Examples
+    --------
+    >>> from nwbcompare.testing import example_block
+    >>> unit_columns(example_block())["area"].tolist()
+    ['A', 'A', 'B']
+    """
+    columns = columns_on(block, "unit")
+    return {name: labels(column) for name, column in columns.items() if name not in KEYS}
+
+
 def unit_table(block: xr.Dataset) -> dict[str, xr.DataArray]:
     """Return the unit table of a block, with each unit's session.
 

@@ -110,7 +110,7 @@ def location(path: PathLike) -> Location:
         return Path(path)
     text = str(path)
     if text.startswith("dandi:"):
-        return _dandi_asset(text, os.environ.get(DANDI_VARIABLE, DANDI_API).rstrip("/"))
+        return _dandi_asset(text, _dandi_api())
     return RemotePath(text, text, unquote(urlsplit(text).path).rpartition("/")[2])
 
 
@@ -164,7 +164,7 @@ def dandi_assets(identifier: str) -> list[DandiAsset]:
     InputError
         If the archive does not answer, or states no checksum.
     """
-    api = os.environ.get(DANDI_VARIABLE, DANDI_API).rstrip("/")
+    api = _dandi_api()
     subject = f"dandi:{identifier}"
     version = quote(_latest_version(identifier, subject, api))
     page = f"{api}/dandisets/{identifier}/versions/{version}/assets/?page_size=100"
@@ -183,6 +183,10 @@ def dandi_assets(identifier: str) -> list[DandiAsset]:
                 assets.append(DandiAsset(str(one["path"]), str(addresses[0]), str(checksum)))
         page = str(answer.get("next") or "")
     return assets
+
+
+def _dandi_api() -> str:
+    return os.environ.get(DANDI_VARIABLE, DANDI_API).rstrip("/")
 
 
 def _latest_version(identifier: str, subject: str, api: str) -> str:

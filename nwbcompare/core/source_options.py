@@ -29,6 +29,10 @@ def window(text: str) -> tuple[float, float]:
     return start, stop
 
 
+BINNING: Readers = {"window": window, "bin_s": float, "smooth_s": float}
+"""Options of loaders that bin spikes themselves: window (s), bin width (s) and smoothing (s)."""
+
+
 def parse_options(query: str, readers: Readers, of: str = "") -> dict[str, Any]:
     """Parse the options of a SOURCE.
 

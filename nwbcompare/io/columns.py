@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from nwbcompare.core.activity import EPOCH_TOLERANCE, Activity, blocks, columns_on, labels, row_dim
+from nwbcompare.core.activity import EPOCH_TOLERANCE, Activity, blocks
 from nwbcompare.core.checks import unmasked
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.schema import check_activity
@@ -33,8 +33,6 @@ RESERVED = {
     "unit_key",
 }
 """Names with a meaning in the data model."""
-KEYS = {"observation_unit", "unit_key"}
-"""Columns that link the tables of a block, and are not data."""
 
 
 def as_array(subject: str, values: Any, dtype: npt.DTypeLike | None = None) -> Column:
@@ -398,29 +396,3 @@ def even_bin_width(block: xr.Dataset, function: Callable[..., Any]) -> float:
     if gaps.max(initial=0) > EPOCH_TOLERANCE * width:
         raise uneven_steps(f"time ({function.__name__})", width)
     return width
-
-
-def trial_columns(block: xr.Dataset) -> dict[str, Column]:
-    """Return the trial columns of a block as arrays; codes are decoded to text.
-
-    Examples
-    --------
-    >>> from nwbcompare.testing import example_block
-    >>> trial_columns(example_block())["task"][:2].tolist()
-    ['go', 'go']
-    """
-    columns = columns_on(block, row_dim(block))
-    return {name: labels(column) for name, column in columns.items() if name not in KEYS}
-
-
-def unit_columns(block: xr.Dataset) -> dict[str, Column]:
-    """Return the columns of a block's unit table as arrays.
-
-    Examples
-    --------
-    >>> from nwbcompare.testing import example_block
-    >>> unit_columns(example_block())["area"].tolist()
-    ['A', 'A', 'B']
-    """
-    columns = columns_on(block, "unit")
-    return {name: labels(column) for name, column in columns.items() if name not in KEYS}

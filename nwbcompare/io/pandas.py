@@ -9,10 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.activity import Activity, blocks, is_ragged, row_dim, unit_positions
+from nwbcompare.core.activity import (
+    Activity,
+    blocks,
+    is_ragged,
+    row_dim,
+    trial_columns,
+    unit_columns,
+    unit_positions,
+)
 from nwbcompare.core.schema import check_activity
 from nwbcompare.core.short_repr import fields_with_shapes
-from nwbcompare.io.columns import Column, lone_block, trial_columns, unit_columns
+from nwbcompare.io.columns import Column, lone_block
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,6 +19,8 @@ from nwbcompare.core.activity import (
     Activity,
     condition_variables_of,
     is_ragged,
+    trial_columns,
+    unit_columns,
     unit_positions,
 )
 from nwbcompare.core.epochs import Epochs
@@ -29,8 +31,6 @@ from nwbcompare.io.columns import (
     even_bin_width,
     lone_block,
     table_columns,
-    trial_columns,
-    unit_columns,
 )
 from nwbcompare.io.optional import require
 from nwbcompare.io.segments import SampledSegment, SampledSegments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nwbcompare.datasets.registry import Loader, get_loader
 from nwbcompare.report.page import Page, write_page
 from nwbcompare.report.page_section import Cell
 from nwbcompare.workflows.compared_recording import ComparedRecording
+from nwbcompare.workflows.comparison_page import with_methods_of
 from nwbcompare.workflows.formatting import session_count
 from nwbcompare.workflows.measurements import ComparisonSource
 from nwbcompare.workflows.recording_source import choose_recording
@@ -66,18 +68,18 @@ def show_archive(
     """
     loader = get_loader(source.partition("?")[0].partition(":")[0])
     settings = settings or Settings()
-    parameters = settings.parameters("seed", "n_permutations", "n_bootstrap")
-    settings = Settings(pair=pair or _pair_of(loader), **parameters)
+    settings = replace(settings, pair=pair or _pair_of(loader))
     check_report_folder(Path(out), resume=resume, overwrite=overwrite)
     choice = choose_recording(source, settings.pair, settings.seed)
     # no model: sections are those about the recording alone
     recording = ComparisonSource(choice, [], None, settings)
     selection = select_sections("compare", SECTIONS)
-    configuration = settings.parameters("pair", *parameters)
+    configuration = settings.parameters("pair", "seed", "n_permutations", "n_bootstrap")
     with results_folder(Path(out), configuration, resume=resume, overwrite=overwrite) as folder:
         settings_of = {recording.name: settings}
         runs = compute_sections([recording], selection, settings_of, folder, "show")
-        write_page(folder.path, _page(loader, ComparedRecording.of(recording, runs), configuration))
+        page = _page(loader, ComparedRecording.of(recording, runs), configuration)
+        write_page(folder.path, with_methods_of(selection, page))
     return Path(out)
 
 

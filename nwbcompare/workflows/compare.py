@@ -15,7 +15,7 @@ from nwbcompare.core.errors import InputError
 from nwbcompare.report.page import read_sections, write_page
 from nwbcompare.report.page_section import PageSection
 from nwbcompare.workflows.compared_recording import ComparedRecording
-from nwbcompare.workflows.comparison_page import page_of, prefixed
+from nwbcompare.workflows.comparison_page import page_of, prefixed, with_methods_of
 from nwbcompare.workflows.measurements import ComparisonSource, mapping_of
 from nwbcompare.workflows.model_performance import ModelPerformance, measure_performance
 from nwbcompare.workflows.models import Model, load_models
@@ -179,14 +179,7 @@ def compare(
     with results_folder(Path(out), configuration, resume=resume, overwrite=overwrite) as folder:
         runs = compute_sections(sources, selection, by_name, folder, "compare")
         page = page_of([ComparedRecording.of(source, runs) for source in sources], configuration)
-        page = replace(
-            page,
-            sections=[*page.sections, *more_sections],
-            methods=[
-                *page.methods,
-                *(f"{one.heading}: {one.method}" for one in selection if one.method),
-            ],
-        )
+        page = replace(with_methods_of(selection, page), sections=[*page.sections, *more_sections])
         write_page(folder.path, page if agreement is None else agreement.on(page, PRIMARY))
     return Path(out)
 

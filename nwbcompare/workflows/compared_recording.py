@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from nwbcompare.report.page_section import PageSection
@@ -41,7 +42,7 @@ class ComparedRecording:
         results = {name: run.results[source.name] for name, run in own.items() if run.results}
         return cls(source, results, page_sections(own, [source]))
 
-    @property
+    @cached_property
     def measurements(self) -> Measurements:
         """Measurements of its samples."""
         return Measurements.of(self.results["samples"])

@@ -13,6 +13,7 @@ from nwbcompare.report.page import Page
 from nwbcompare.report.page_section import Cell, Finding, PageSection
 from nwbcompare.workflows.compared_recording import ComparedRecording
 from nwbcompare.workflows.formatting import counted
+from nwbcompare.workflows.section import Section
 from nwbcompare.workflows.sections.over_recordings import over_recordings
 
 LEAD = "Hidden units and recorded units, through the same functions, under the same conditions."
@@ -55,6 +56,12 @@ def page_of(recordings: Sequence[ComparedRecording], configuration: Mapping[str,
         how_to_get=first.source.choice.guidance,
         left_out=" ".join(dict.fromkeys(filter(None, (one.left_out for one in recordings)))),
     )
+
+
+def with_methods_of(sections: Sequence[Section[Any]], page: Page) -> Page:
+    """Return a page with the methods of its sections after those of the comparison."""
+    methods = [f"{one.heading}: {one.method}" for one in sections if one.method]
+    return replace(page, methods=[*page.methods, *methods])
 
 
 def prefixed(section: PageSection, prefix: str, heading: str) -> PageSection:

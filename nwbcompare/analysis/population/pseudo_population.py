@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from nwbcompare.analysis.population.kernels.decoding import shuffled_groups
 from nwbcompare.analysis.selectivity.condition_means import condition_table
 from nwbcompare.core.activity import (
     Activity,
     blocks,
-    columns_on,
     condition_variables_of,
     epoch_bounds,
     epoch_names,
@@ -22,6 +22,7 @@ from nwbcompare.core.activity import (
     make_activity,
     make_block,
     tasks_of,
+    unit_columns,
 )
 from nwbcompare.core.checks import check_whole
 from nwbcompare.core.errors import InputError, NotApplicableError, listing
@@ -77,10 +78,7 @@ def pseudo_population(activity: Activity, n_trials: int, *, seed: int = 0) -> xr
     cell = unit_of_row * n_conditions + condition[trial_of_row]
     _check_numbers(block, np.bincount(cell, minlength=n_units * n_conditions), n_trials)
     rng = np.random.default_rng(seed)
-    # in random order, then by cell: the first rows of each cell are drawn at random
-    mixed = rng.permutation(cell.size)
-    order = mixed[np.argsort(cell[mixed], kind="stable")]
-    first = np.searchsorted(cell[order], np.arange(n_units * n_conditions))
+    order, first = shuffled_groups(cell, n_units * n_conditions, rng)
     rows = order[first[:, None] + np.arange(n_trials)].reshape(n_units, -1)
     variables = condition_variables_of(block)
     names = dict.fromkeys(name for task in tasks_of(block) for name in variables[task])
@@ -95,11 +93,7 @@ def pseudo_population(activity: Activity, n_trials: int, *, seed: int = 0) -> xr
                 trials={
                     name: np.repeat(labels(table[name]), n_trials) for name in ("task", *names)
                 },
-                units={
-                    name: labels(column)
-                    for name, column in columns_on(block, "unit").items()
-                    if name != "unit_key"
-                },
+                units=unit_columns(block),
                 epochs=_epochs(block, np.repeat(labels(table["task"]), n_trials)),
                 condition_variables={task: list(variables[task]) for task in tasks_of(block)},
                 source=block.attrs["source"],

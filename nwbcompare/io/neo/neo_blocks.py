@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from nwbcompare.core.activity import Activity, is_ragged, unit_positions
+from nwbcompare.core.activity import (
+    Activity,
+    is_ragged,
+    trial_columns,
+    unit_columns,
+    unit_positions,
+)
 from nwbcompare.core.epochs import Epochs
 from nwbcompare.core.errors import InputError, listing, unknown_name
 from nwbcompare.core.lazy import Places
@@ -25,8 +31,6 @@ from nwbcompare.io.columns import (
     is_scalar,
     lone_block,
     table_columns,
-    trial_columns,
-    unit_columns,
 )
 from nwbcompare.io.neo.neo_trials import (
     SEGMENTS,

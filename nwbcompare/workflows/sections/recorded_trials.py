@@ -12,7 +12,13 @@ from matplotlib.axes import Axes
 
 from nwbcompare.analysis.selectivity.condition_means import condition_table
 from nwbcompare.analysis.selectivity.task_variance import means_by_task
-from nwbcompare.core.activity import blocks, condition_variables_of, labels, tasks_of
+from nwbcompare.core.activity import (
+    blocks,
+    condition_variables_of,
+    row_dim,
+    select,
+    tasks_of,
+)
 from nwbcompare.core.observations import observations
 from nwbcompare.plotting.recorded_trials import plot_mean_rates, plot_trials
 from nwbcompare.report.page_section import Picture, Row
@@ -20,7 +26,6 @@ from nwbcompare.report.pictures import picture
 from nwbcompare.workflows.formatting import number
 from nwbcompare.workflows.measurements import ComparisonSource, Measurements
 from nwbcompare.workflows.section import Results, Section, SourceResults, Summary
-from nwbcompare.workflows.sections.example_units import choose_examples
 from nwbcompare.workflows.settings import Settings
 
 
@@ -28,15 +33,17 @@ def _compute(
     source: ComparisonSource, earlier: SourceResults, settings: Settings, _cache: Path
 ) -> Results:
     """Count trials (``numbers``), average rates (``rates``), and keep those of example units."""
-    measurements, pair = Measurements.of(earlier["samples"]), settings.pair
-    means = {t: table for t, table, _ in means_by_task(source.recording) if t in pair}
+    means = {t: table for t, table, _ in means_by_task(source.recording) if t in settings.pair}
     results = Results({"rates": _mean_rates(means)})
     for task, table in means.items():
         results[f"numbers.{task}"] = _numbers(table, task)
-    examples = choose_examples(source.name, source.recording, measurements.recorded.ftv, pair)
-    for place, unit in enumerate(examples["units"]["unit"].values):
-        for task in pair:
-            results[f"trials.{place}.{task}"] = _trials(source.recording, str(unit), task)
+    units = earlier["examples"]["source 0.units"]["unit"].values
+    by_task = {
+        task: _trials_of(source.recording, list(map(str, units)), task) for task in settings.pair
+    }
+    for place, _ in enumerate(units):
+        for task, trials in by_task.items():
+            results[f"trials.{place}.{task}"] = trials[place]
     return results
 
 
@@ -72,20 +79,28 @@ def _numbers(table: xr.Dataset, task: str) -> xr.Dataset:
     )
 
 
-def _trials(recording: xr.DataTree, unit: str, task: str) -> xr.Dataset:
-    """Return the rates of a unit in all trials of a task, sorted by condition."""
-    block = next(one for one in blocks(recording).values() if task in tasks_of(one))
+def _trials_of(recording: xr.DataTree, units: list[str], task: str) -> list[xr.Dataset]:
+    """Return the rates of units in all their trials of a task, sorted by condition."""
+    whole = next(one for one in blocks(recording).values() if task in tasks_of(one))
+    # conditions are numbered over all tasks of a block
+    numbers = whole.assign_coords(number=(row_dim(whole), condition_table(whole)[1]))
+    (block,) = blocks(select(numbers, units=units, task=task)).values()
     rates, unit_of_row, trial_of_row = observations(block)
-    _, condition = condition_table(block)
-    is_own = unit_of_row == list(block["unit"].values).index(unit)
-    rows = np.flatnonzero(is_own & (labels(block["task"])[trial_of_row] == task))
-    # stable: trials of a condition stay in the order of the recording
-    rows = rows[np.argsort(condition[trial_of_row[rows]], kind="stable")]
-    return xr.Dataset(
-        {"rate": (("trial", "time"), rates[rows])},
-        {"time": block["time"], "condition": ("trial", condition[trial_of_row[rows]])},
-        {"unit": unit, "task": task},
-    )
+    condition = block["number"].values[trial_of_row]
+    names = block["unit"].values.tolist()
+    trials = []
+    for unit in units:
+        rows = np.flatnonzero(unit_of_row == names.index(unit))
+        # stable: trials of a condition stay in the order of the recording
+        rows = rows[np.argsort(condition[rows], kind="stable")]
+        trials.append(
+            xr.Dataset(
+                {"rate": (("trial", "time"), rates[rows])},
+                {"time": block["time"], "condition": ("trial", condition[rows])},
+                {"unit": unit, "task": task},
+            )
+        )
+    return trials
 
 
 def _summarise(_name: str, results: SourceResults, *, pictures: bool) -> Summary:
@@ -193,7 +208,7 @@ SECTION = Section(
     report="compare",
     compute=_compute,
     summarise=_summarise,
-    needs=("samples",),
+    needs=("samples", "examples"),
     # a page of models is about their units
     is_long=True,
     method="example units are the active ones nearest to the 5th, 50th and 95th percentile of FTV.",
